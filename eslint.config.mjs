@@ -1,0 +1,68 @@
+import js from "@eslint/js";
+import tseslint from "typescript-eslint";
+
+export default tseslint.config(
+  { ignores: ["dist/", "node_modules/", "reports/"] },
+  js.configs.recommended,
+  {
+    files: ["**/*.ts"],
+    extends: [...tseslint.configs.recommendedTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      "@typescript-eslint/explicit-function-return-type": ["error", { allowExpressions: true }],
+      "@typescript-eslint/no-floating-promises": "error",
+      "@typescript-eslint/switch-exhaustiveness-check": "error",
+      complexity: ["error", 15],
+      "max-depth": ["error", 3],
+      "max-params": ["error", 5],
+    },
+  },
+  {
+    // The layout's rule: only the command line's edge reads argv, prints or exits.
+    files: ["src/**/*.ts"],
+    ignores: ["src/cli.ts"],
+    rules: {
+      "no-console": "error",
+      "no-restricted-properties": [
+        "error",
+        { object: "process", property: "exit", message: "Only src/cli.ts exits." },
+        { object: "process", property: "argv", message: "Only src/cli.ts reads argv." },
+        { object: "process", property: "exitCode", message: "Only src/cli.ts sets the exit code." },
+      ],
+    },
+  },
+  {
+    // DESIGN's layers: analysis and report know no cluster.
+    files: ["src/analysis/**/*.ts", "src/report/**/*.ts"],
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        {
+          patterns: [
+            {
+              group: ["**/cluster/*", "**/run/*", "**/commands/*", "@kubernetes/*", "execa", "axios"],
+              message: "analysis and report know no cluster.",
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ["**/*.mjs"],
+    languageOptions: {
+      globals: {
+        process: "readonly",
+        console: "readonly",
+        Buffer: "readonly",
+        URL: "readonly",
+        setTimeout: "readonly",
+        clearTimeout: "readonly",
+        setInterval: "readonly",
+        clearInterval: "readonly",
+        performance: "readonly",
+        setImmediate: "readonly",
+      },
+    },
+  },
+);

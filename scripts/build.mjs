@@ -1,0 +1,23 @@
+// Bundles the command line into dist/: an entry chunk with nothing but the argument parser, and everything
+// else (the Kubernetes client above all) in chunks that are loaded when a command needs them.
+import { chmod, rm } from "node:fs/promises";
+import { build } from "esbuild";
+
+await rm("dist", { recursive: true, force: true });
+await build({
+  entryPoints: ["src/cli.ts"],
+  outdir: "dist",
+  bundle: true,
+  splitting: true,
+  minify: false,
+  sourcemap: "linked",
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  // CommonJS dependencies inside the bundle call require() for Node's own modules.
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
+  logLevel: "warning",
+});
+await chmod("dist/cli.js", 0o755);

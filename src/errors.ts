@@ -1,0 +1,49 @@
+/** The documented, stable exit codes of the command line (DESIGN section 3). */
+export const ExitCode = {
+  asExpected: 0,
+  differs: 1,
+  inconclusive: 2,
+  usage: 3,
+  preflightRefused: 4,
+  notRestored: 5,
+  interrupted: 130,
+} as const;
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/**
+ * An error whose message is written for the user: what was looked for, what was found, what to do next.
+ * `exitCode` is what the command line ends with; everything else (a bug) prints its stack.
+ */
+export class ChaosError extends Error {
+  readonly exitCode: ExitCode;
+  constructor(message: string, options: { exitCode?: ExitCode; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "ChaosError";
+    this.exitCode = options.exitCode ?? ExitCode.inconclusive;
+  }
+}
+
+/** A bad file or bad usage: exit code 3, nothing was touched. */
+export class UsageError extends ChaosError {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, { ...options, exitCode: ExitCode.usage });
+    this.name = "UsageError";
+  }
+}
+
+/** Preflight (or the guard, or the lock) refused: exit code 4, nothing was harmed. */
+export class RefusedError extends ChaosError {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, { ...options, exitCode: ExitCode.preflightRefused });
+    this.name = "RefusedError";
+  }
+}
+
+/** The message of anything that was thrown, with its causes, on one line. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? "" : `: ${messageOf(error.cause)}`;
+  const code = (error as NodeJS.ErrnoException).code;
+  const text = error.message || code || error.name;
+  return cause !== "" && text.endsWith(cause.slice(2)) ? text : `${text}${cause}`;
+}

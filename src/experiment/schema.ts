@@ -1,0 +1,275 @@
+/**
+ * The experiment file: one source for the types, the validation and the JSON Schema that editors complete
+ * from. Every key is documented by `.describe()`; every key but the target has a default.
+ */
+import { z } from "zod";
+
+/** "250ms", "30s", "5m", "1h" → milliseconds. */
+const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/**
+ * Milliseconds of a duration such as `250ms`, `30s`, `1.5m`.
+ *
+ * @returns undefined when the text is no duration.
+ */
+export function parseDurationMs(text: string): number | undefined {
+  const match = DURATION.exec(text);
+  if (match === null) return undefined;
+  return Math.round(Number(match[1]) * (UNIT_MS[match[2] ?? ""] ?? Number.NaN));
+}
+
+/** A duration between two bounds (ms, inclusive), written as text and read as milliseconds. */
+function duration(
+  minMs: number,
+  maxMs: number,
+  example: string,
+): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
+  return z
+    .string()
+    .regex(DURATION, `must be a duration such as 250ms, 30s, 5m`)
+    .transform((text, context) => {
+      const ms = parseDurationMs(text) ?? Number.NaN;
+      if (!(ms >= minMs && ms <= maxMs)) {
+        context.addIssue({
+          code: "custom",
+          message: `must be between ${minMs} ms and ${maxMs} ms (for example ${example})`,
+        });
+        return z.NEVER;
+      }
+      return ms;
+    });
+}
+
+/** RFC 1123 label: what Kubernetes accepts for most names, and what is safe as a folder's name. */
+const dnsLabel = z
+  .string()
+  .max(63)
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
+    "must be lower-case letters, digits and '-', not at its ends (RFC 1123 label)",
+  );
+/** RFC 1123 subdomain. */
+const dnsSubdomain = z
+  .string()
+  .max(253)
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    "must be lower-case letters, digits, '-' and '.' (RFC 1123 subdomain)",
+  );
+
+export const COMPONENTS = ["kube-dns"] as const;
+export type ComponentName = (typeof COMPONENTS)[number];
+
+const metadata = z
+  .strictObject({
+    name: dnsLabel.describe("Short name: names the report's folder and the row's link."),
+    title: z.string().min(1).max(200).optional().describe("One line for people. Default: the name."),
+  })
+  .describe("Names of the experiment.");
+
+const target = z
+  .union([
+    z.strictObject({
+      component: z
+        .enum(COMPONENTS)
+        .describe("A component that this tool knows: how to find it, who restores it, what it is for."),
+    }),
+    z.strictObject({
+      namespace: dnsLabel.default("kube-system").describe("Namespace of the workload."),
+      kind: z.enum(["Deployment", "DaemonSet"]).describe("Kind of the workload."),
+      name: dnsSubdomain.describe("Name of the workload."),
+    }),
+  ])
+  .describe("What is taken down: a known component, or a workload by kind and name.");
+
+const attack = z
+  .discriminatedUnion("type", [
+    z.strictObject({
+      type: z.literal("none").describe("Does nothing: the control run."),
+    }),
+    z.strictObject({
+      type: z.literal("delete-pods").describe("Deletes the target's pods, and each new one as it appears."),
+      gracePeriod: duration(0, 300_000, "1s")
+        .default(1000)
+        .describe(
+          "Grace period of each deletion, whole seconds. 0 removes the object at once and lets the container run on unseen for a moment.",
+        ),
+      delay: duration(0, 60_000, "500ms")
+        .default(0)
+        .describe("How long a new pod is let live before it is deleted. 0s: before it is even scheduled."),
+    }),
+    z.strictObject({
+      type: z
+        .literal("delete-workload")
+        .describe(
+          "Deletes the workload, sweeps its ReplicaSets and pods, and does so again each time it re-appears.",
+        ),
+      gracePeriod: duration(0, 300_000, "1s")
+        .default(1000)
+        .describe("Grace period of the pods that are swept, whole seconds."),
+    }),
+  ])
+  .optional()
+  .describe("How it is taken down and kept down. Default: the component's own attack.");
+
+const guestbook = z
+  .strictObject({
+    namespace: dnsLabel
+      .default("guestbook")
+      .describe("Namespace that is made for the guestbook and removed afterwards."),
+    frontendReplicas: z
+      .int()
+      .min(1)
+      .max(20)
+      .default(3)
+      .describe("Replicas of the front end (the sample has 3)."),
+    followerReplicas: z
+      .int()
+      .min(1)
+      .max(20)
+      .default(2)
+      .describe("Replicas of the Redis follower (the sample has 2)."),
+    controlReplicas: z
+      .int()
+      .min(1)
+      .max(20)
+      .default(1)
+      .describe(
+        "Replicas of the control arm: the front end that finds Redis by environment variables, without DNS.",
+      ),
+    nodePort: z
+      .int()
+      .min(1)
+      .max(65535)
+      .default(30080)
+      .describe("NodePort of the front end (kind-config.yaml maps it to the host)."),
+  })
+  .prefault({});
+
+const application = z
+  .strictObject({
+    guestbook: guestbook.describe("The study's application: the guestbook sample with its Redis."),
+  })
+  .prefault({})
+  .describe("The application whose fate is measured.");
+
+const probes = z
+  .strictObject({
+    interval: duration(50, 60_000, "250ms")
+      .default(250)
+      .describe("A sample of every layer each so often, at a fixed rate."),
+    timeout: duration(100, 30_000, "2s").default(2000).describe("Time-out of HTTP and DNS samples."),
+    tcpTimeout: duration(50, 999, "900ms")
+      .default(900)
+      .describe("Time-out of TCP connects: under a second, or a short loss hides behind the SYN's retry."),
+    searchInterval: duration(1000, 60_000, "5s")
+      .default(5000)
+      .describe("How often a name is looked up through the search path, as applications do."),
+    external: z
+      .union([z.literal(false), dnsSubdomain])
+      .default("example.com")
+      .describe(
+        "A name outside the cluster to resolve; false where there is none (an air-gapped cluster): not measured.",
+      ),
+    outside: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Also measure from outside, as a browser would: HTTP on the NodePort from where the runner is. Not measured where it cannot be reached.",
+      ),
+    goodInARow: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(3)
+      .describe("K: so many good samples in a row end an outage."),
+  })
+  .prefault({})
+  .describe("How it is measured.");
+
+const phases = z
+  .strictObject({
+    baseline: duration(2000, 3_600_000, "15s")
+      .default(15_000)
+      .describe("How long the healthy system is measured first."),
+    window: duration(2000, 3_600_000, "60s").default(60_000).describe("How long the component is kept down."),
+    recovery: duration(5000, 3_600_000, "3m")
+      .default(180_000)
+      .describe("The longest time that recovery may take; it ends as soon as all is well again."),
+  })
+  .prefault({})
+  .describe("Durations of the phases.");
+
+export const SEVERITIES = ["outage", "degraded", "function lost", "none", "inconclusive"] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+const thresholds = z
+  .strictObject({
+    baselineAvailability: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.99)
+      .describe("Baseline must be at least this good, or the run is inconclusive."),
+    outageBelow: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.5)
+      .describe("Write availability from any worker below this is an outage."),
+    degradedBelow: z.number().min(0).max(1).default(0.99).describe("Below this it is degraded."),
+    slowFactor: z
+      .number()
+      .min(1)
+      .max(1000)
+      .default(3)
+      .describe("A p95 over so many times the baseline's is degraded."),
+    suppression: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.9)
+      .describe(
+        "The target must have been without a serving instance for this share of the window, or the run is inconclusive.",
+      ),
+  })
+  .prefault({})
+  .describe("Where severities begin. They are repeated in the report.");
+
+const expectation = z
+  .strictObject({
+    impact: z
+      .enum(["outage", "degraded", "function lost", "none"])
+      .describe("The severity that is expected."),
+  })
+  .optional()
+  .describe(
+    "What is expected; a run that measures something else exits with 1. Default: the component's own.",
+  );
+
+export const API_VERSION = "kube-system-chaos/v1";
+
+export const experimentSchema = z
+  .strictObject({
+    apiVersion: z.literal(API_VERSION).describe("Version of this file's format."),
+    kind: z.literal("Experiment"),
+    metadata,
+    target,
+    attack,
+    application,
+    probes,
+    phases,
+    thresholds,
+    expectation,
+  })
+  .describe(
+    "An experiment: one kube-system component, taken down and kept down, and what the application sees of it.",
+  );
+
+/** As written in the file: durations are text, defaults are absent. */
+export type ExperimentFile = z.input<typeof experimentSchema>;
+/** As the runner uses it: durations in milliseconds, every default filled in. */
+export type Experiment = z.output<typeof experimentSchema>;
+export type Attack = NonNullable<Experiment["attack"]>;
+export type Thresholds = Experiment["thresholds"];

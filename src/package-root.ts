@@ -1,0 +1,24 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/**
+ * The folder of this package (where its package.json is), whether the code runs bundled from dist/ or as
+ * TypeScript from src/. The assets that ship with the package (the prober agent, the lab's Dockerfiles) are
+ * read from below it.
+ *
+ * @throws Error when no package.json is found above this file.
+ */
+export function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    if (existsSync(join(folder, "package.json"))) return folder;
+    const parent = dirname(folder);
+    if (parent === folder) {
+      throw new Error(
+        `no package.json above ${fileURLToPath(import.meta.url)}: the installation is incomplete`,
+      );
+    }
+    folder = parent;
+  }
+}
