@@ -4,7 +4,7 @@
  */
 import type { Severity, Thresholds } from "../experiment/schema.js";
 import type { FailureKind, ProbeName } from "../probes/sample.js";
-import type { ObjectRef } from "../run/events.js";
+import type { ObjectRef } from "./events.js";
 
 export const RESULT_SCHEMA_VERSION = 1;
 
