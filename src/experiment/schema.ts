@@ -19,21 +19,44 @@ export function parseDurationMs(text: string): number | undefined {
   return Math.round(Number(match[1]) * (UNIT_MS[match[2] ?? ""] ?? Number.NaN));
 }
 
+/** Text of a duration (ms), in the largest unit of which there are two or more: 60000 → `60s`, 180000 → `3m`. */
+export function formatDurationMs(ms: number): string {
+  for (const [unit, size] of Object.entries(UNIT_MS).reverse()) {
+    const count = ms / size;
+    if (Number.isInteger(count) && (count >= 2 || (unit === "s" && count !== 0))) return `${count}${unit}`;
+  }
+  return ms === 0 ? "0s" : `${ms}ms`;
+}
+
+const NOT_A_DURATION = "must be a duration such as 250ms, 30s, 5m";
+
+/** What is allowed beside the bounds of a duration. */
+interface DurationRules {
+  readonly example: string;
+  /** For times that Kubernetes counts in seconds: a fraction would be cut off unseen. */
+  readonly wholeSeconds?: boolean;
+}
+
 /** A duration between two bounds (ms, inclusive), written as text and read as milliseconds. */
 function duration(
   minMs: number,
   maxMs: number,
-  example: string,
+  { example, wholeSeconds = false }: DurationRules,
 ): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
   return z
-    .string()
-    .regex(DURATION, `must be a duration such as 250ms, 30s, 5m`)
+    .string(NOT_A_DURATION)
+    .regex(DURATION, NOT_A_DURATION)
     .transform((text, context) => {
       const ms = parseDurationMs(text) ?? Number.NaN;
       if (!(ms >= minMs && ms <= maxMs)) {
+        const bounds = `${formatDurationMs(minMs)} and ${formatDurationMs(maxMs)}`;
+        context.addIssue({ code: "custom", message: `must be between ${bounds} (for example ${example})` });
+        return z.NEVER;
+      }
+      if (wholeSeconds && ms % 1000 !== 0) {
         context.addIssue({
           code: "custom",
-          message: `must be between ${minMs} ms and ${maxMs} ms (for example ${example})`,
+          message: `must be whole seconds (for example ${example}): Kubernetes knows no smaller grace period`,
         });
         return z.NEVER;
       }
@@ -90,13 +113,13 @@ const attack = z
     }),
     z.strictObject({
       type: z.literal("delete-pods").describe("Deletes the target's pods, and each new one as it appears."),
-      gracePeriod: duration(0, 300_000, "1s")
-        .default(1000)
+      gracePeriod: duration(0, 300_000, { example: "1s", wholeSeconds: true })
+        .prefault("1s")
         .describe(
-          "Grace period of each deletion, whole seconds. 0 removes the object at once and lets the container run on unseen for a moment.",
+          "Grace period of each deletion, whole seconds. 0s removes the object at once and lets the container run on unseen for a moment.",
         ),
-      delay: duration(0, 60_000, "500ms")
-        .default(0)
+      delay: duration(0, 60_000, { example: "500ms" })
+        .prefault("0s")
         .describe("How long a new pod is let live before it is deleted. 0s: before it is even scheduled."),
     }),
     z.strictObject({
@@ -105,8 +128,8 @@ const attack = z
         .describe(
           "Deletes the workload, sweeps its ReplicaSets and pods, and does so again each time it re-appears.",
         ),
-      gracePeriod: duration(0, 300_000, "1s")
-        .default(1000)
+      gracePeriod: duration(0, 300_000, { example: "1s", wholeSeconds: true })
+        .prefault("1s")
         .describe("Grace period of the pods that are swept, whole seconds."),
     }),
   ])
@@ -156,18 +179,20 @@ const application = z
 
 const probes = z
   .strictObject({
-    interval: duration(50, 60_000, "250ms")
-      .default(250)
+    interval: duration(50, 60_000, { example: "250ms" })
+      .prefault("250ms")
       .describe("A sample of every layer each so often, at a fixed rate."),
-    timeout: duration(100, 30_000, "2s").default(2000).describe("Time-out of HTTP and DNS samples."),
-    tcpTimeout: duration(50, 999, "900ms")
-      .default(900)
+    timeout: duration(100, 30_000, { example: "2s" })
+      .prefault("2s")
+      .describe("Time-out of HTTP and DNS samples."),
+    tcpTimeout: duration(50, 999, { example: "900ms" })
+      .prefault("900ms")
       .describe("Time-out of TCP connects: under a second, or a short loss hides behind the SYN's retry."),
-    searchInterval: duration(1000, 60_000, "5s")
-      .default(5000)
+    searchInterval: duration(1000, 60_000, { example: "2s" })
+      .prefault("2s")
       .describe("How often a name is looked up through the search path, as applications do."),
     external: z
-      .union([z.literal(false), dnsSubdomain])
+      .union([z.literal(false), dnsSubdomain], "must be a host name such as example.com, or false")
       .default("example.com")
       .describe(
         "A name outside the cluster to resolve; false where there is none (an air-gapped cluster): not measured.",
@@ -190,12 +215,14 @@ const probes = z
 
 const phases = z
   .strictObject({
-    baseline: duration(2000, 3_600_000, "15s")
-      .default(15_000)
+    baseline: duration(2000, 3_600_000, { example: "15s" })
+      .prefault("15s")
       .describe("How long the healthy system is measured first."),
-    window: duration(2000, 3_600_000, "60s").default(60_000).describe("How long the component is kept down."),
-    recovery: duration(5000, 3_600_000, "3m")
-      .default(180_000)
+    window: duration(2000, 3_600_000, { example: "60s" })
+      .prefault("60s")
+      .describe("How long the component is kept down."),
+    recovery: duration(5000, 3_600_000, { example: "3m" })
+      .prefault("3m")
       .describe("The longest time that recovery may take; it ends as soon as all is well again."),
   })
   .prefault({})
@@ -253,7 +280,7 @@ export const API_VERSION = "kube-system-chaos/v1";
 export const experimentSchema = z
   .strictObject({
     apiVersion: z.literal(API_VERSION).describe("Version of this file's format."),
-    kind: z.literal("Experiment"),
+    kind: z.literal("Experiment").describe("Kind of this file."),
     metadata,
     target,
     attack,

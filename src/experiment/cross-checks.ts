@@ -1,0 +1,206 @@
+/**
+ * Values that are each allowed and cannot work together. Sections with mistakes of their own are checked with
+ * what is left of them, so that all problems come at once; a rule that would need a bad value is left out.
+ */
+import type { Finding } from "./explain.js";
+import { experimentSchema, formatDurationMs as text, type Experiment } from "./schema.js";
+
+/** Samples of one layer that may be under way at once: beyond it the prober would measure itself. */
+const MAX_IN_FLIGHT = 40;
+
+type Sections = Partial<
+  Pick<Experiment, "probes" | "phases" | "thresholds" | "application" | "attack" | "target" | "expectation">
+>;
+type Path = readonly string[];
+
+interface Rule {
+  /** All values that the rule looks at; it is said of the first that the file itself has. */
+  readonly about: readonly Path[];
+  /** What is wrong, beginning with the name of what must change, or undefined. */
+  readonly check: (experiment: Required<Sections>) => string | undefined;
+}
+
+const INTERVAL = ["probes", "interval"];
+const TIMEOUT = ["probes", "timeout"];
+const SEARCH = ["probes", "searchInterval"];
+const GOOD = ["probes", "goodInARow"];
+const WINDOW = ["phases", "window"];
+const GRACE = ["attack", "gracePeriod"];
+const DELAY = ["attack", "delay"];
+const NAMESPACE = ["application", "guestbook", "namespace"];
+
+const phaseRules = (["baseline", "window"] as const).flatMap((phase): Rule[] => {
+  const path = ["phases", phase];
+  return [
+    {
+      about: [TIMEOUT, path],
+      check: ({ probes, phases }) =>
+        probes.timeout > phases[phase]
+          ? `probes.timeout (${text(probes.timeout)}) must not be longer than phases.${phase} (${text(phases[phase])})`
+          : undefined,
+    },
+    {
+      about: [SEARCH, path],
+      check: ({ probes, phases }) =>
+        probes.searchInterval > phases[phase]
+          ? `probes.searchInterval (${text(probes.searchInterval)}) must not be longer than phases.${phase} (${text(phases[phase])}): no look-up might fall in it`
+          : undefined,
+    },
+  ];
+});
+
+const enoughSamples = (["baseline", "window", "recovery"] as const).map((phase): Rule => ({
+  about: [INTERVAL, GOOD, ["phases", phase]],
+  check: ({ probes, phases }) => {
+    const needed = probes.interval * probes.goodInARow;
+    if (needed <= phases[phase]) return undefined;
+    return `phases.${phase} (${text(phases[phase])}) is too short for probes.goodInARow samples (${probes.goodInARow}), one every ${text(probes.interval)}`;
+  },
+}));
+
+const RULES: readonly Rule[] = [
+  ...phaseRules,
+  ...enoughSamples,
+  {
+    about: [TIMEOUT, INTERVAL],
+    check: ({ probes }) =>
+      probes.timeout > MAX_IN_FLIGHT * probes.interval
+        ? `probes.timeout (${text(probes.timeout)}) must be at most ${MAX_IN_FLIGHT} times probes.interval (${text(probes.interval)}), or too many samples wait at once`
+        : undefined,
+  },
+  {
+    about: [GRACE, WINDOW],
+    check: ({ attack, phases }) =>
+      attack !== undefined && "gracePeriod" in attack && attack.gracePeriod >= phases.window
+        ? `attack.gracePeriod (${text(attack.gracePeriod)}) must be shorter than phases.window (${text(phases.window)}), or the target is still stopping when the window ends`
+        : undefined,
+  },
+  {
+    about: [DELAY, WINDOW],
+    check: ({ attack, phases }) =>
+      attack !== undefined && "delay" in attack && attack.delay >= phases.window
+        ? `attack.delay (${text(attack.delay)}) must be shorter than phases.window (${text(phases.window)}), or no new pod is ever deleted`
+        : undefined,
+  },
+  {
+    about: [
+      ["thresholds", "outageBelow"],
+      ["thresholds", "degradedBelow"],
+    ],
+    check: ({ thresholds: { outageBelow, degradedBelow } }) =>
+      outageBelow > degradedBelow
+        ? `thresholds.outageBelow (${outageBelow}) must not be above thresholds.degradedBelow (${degradedBelow})`
+        : undefined,
+  },
+  {
+    about: [
+      ["thresholds", "outageBelow"],
+      ["thresholds", "baselineAvailability"],
+    ],
+    check: ({ thresholds: { outageBelow, baselineAvailability } }) =>
+      outageBelow > baselineAvailability
+        ? `thresholds.outageBelow (${outageBelow}) must not be above thresholds.baselineAvailability (${baselineAvailability}), or a healthy baseline is an outage`
+        : undefined,
+  },
+  {
+    about: [
+      ["expectation", "impact"],
+      ["attack", "type"],
+    ],
+    check: ({ attack, expectation }) =>
+      attack?.type === "none" && expectation !== undefined && expectation.impact !== "none"
+        ? `the attack none harms nothing: ${expectation.impact} cannot be expected of it`
+        : undefined,
+  },
+  {
+    about: [NAMESPACE],
+    check: ({ application }) => {
+      const { namespace } = application.guestbook;
+      return namespace === "default" || namespace.startsWith("kube-")
+        ? `must not be a namespace of the cluster's own (default, kube-…): it is removed after the run`
+        : undefined;
+    },
+  },
+  {
+    about: [NAMESPACE, ["target", "namespace"]],
+    check: ({ application, target }) => {
+      const { namespace } = application.guestbook;
+      return "namespace" in target && target.namespace === namespace && !namespace.startsWith("kube-")
+        ? `application.guestbook.namespace must not be the target's namespace (${namespace}): it is removed after the run`
+        : undefined;
+    },
+  },
+];
+
+/**
+ * Findings of the rules across keys.
+ *
+ * @param input the value as written.
+ * @param bad paths that have findings of their own already.
+ * @param isWritten whether the file itself has a path (everything else is a default).
+ */
+export function crossCheck(
+  input: unknown,
+  bad: readonly (readonly PropertyKey[])[],
+  isWritten: (path: Path) => boolean,
+): Finding[] {
+  const sections = readSections(input, bad);
+  return RULES.flatMap((rule): Finding[] => {
+    const names = new Set(rule.about.map(([section]) => section as keyof Sections));
+    const readable = [...names].every((name) => name in sections);
+    if (!readable || rule.about.some((path) => bad.some((other) => startsWith(path, other)))) return [];
+    const message = rule.check(sections as Required<Sections>);
+    if (message === undefined) return [];
+    // The defaults fit each other, so a rule that is broken has a key in the file.
+    const path = rule.about.find(isWritten) ?? rule.about[0] ?? [];
+    return [{ path, part: "key", message: withoutSubject(message, path) }];
+  });
+}
+
+/** A message that begins with the very key (and its value) that it is shown at need not name it again. */
+function withoutSubject(message: string, path: Path): string {
+  const subject = `${path.join(".")} `;
+  return message.startsWith(subject) ? message.slice(subject.length).replace(/^\([^)]*\) /, "") : message;
+}
+
+/** Each section as the runner would have it, the bad keys as if they were not written. */
+function readSections(input: unknown, bad: readonly (readonly PropertyKey[])[]): Sections {
+  const sections: Record<string, unknown> = {};
+  const source = isRecord(input) ? input : {};
+  for (const name of [
+    "probes",
+    "phases",
+    "thresholds",
+    "application",
+    "attack",
+    "target",
+    "expectation",
+  ] as const) {
+    const paths = bad.filter(([first]) => first === name).map((path) => path.slice(1));
+    const parsed = experimentSchema.shape[name].safeParse(without(source[name], paths));
+    if (parsed.success) sections[name] = parsed.data;
+  }
+  return sections;
+}
+
+/** A copy without the values at some paths. */
+function without(value: unknown, paths: readonly (readonly PropertyKey[])[]): unknown {
+  if (paths.some((path) => path.length === 0)) return undefined;
+  if (paths.length === 0 || !isRecord(value)) return value;
+  const entries = Object.entries(value).map(([key, inner]): [string, unknown] => [
+    key,
+    without(
+      inner,
+      paths.filter(([first]) => String(first) === key).map((path) => path.slice(1)),
+    ),
+  ]);
+  return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
+}
+
+function startsWith(path: readonly PropertyKey[], prefix: readonly PropertyKey[]): boolean {
+  return prefix.every((segment, index) => path[index] === segment);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

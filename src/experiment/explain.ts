@@ -1,0 +1,77 @@
+/**
+ * From the validation's issues to findings about paths of the file: one a key, and for the target, which may
+ * be written in two ways, about the way that was meant.
+ */
+import type { z } from "zod";
+import { didYouMean } from "./near.js";
+import { knownKeysOf, nameValue, unknownKey } from "./messages.js";
+import type { Part } from "./positions.js";
+
+type Issue = z.core.$ZodIssue;
+
+/** Something wrong at a path of the file. */
+export interface Finding {
+  readonly path: readonly PropertyKey[];
+  /** Where it is shown when the file has the path. */
+  readonly part: Part;
+  readonly message: string;
+}
+
+const TARGET_FORMS = "either component, or kind and name (and namespace)";
+
+/** All findings of all issues. `input` is the value that was validated. */
+export function explainIssues(issues: readonly Issue[], input: unknown): Finding[] {
+  return issues.flatMap((issue) => explainIssue(issue, input));
+}
+
+function explainIssue(issue: Issue, input: unknown): Finding[] {
+  if (issue.code === "unrecognized_keys") {
+    const known = knownKeysOf(issue.message);
+    return issue.keys.map((key) => ({
+      path: [...issue.path, key],
+      part: "key",
+      message: unknownKey(key, known),
+    }));
+  }
+  if (issue.code === "invalid_union" && issue.path.length === 1 && issue.path[0] === "target") {
+    return explainTarget(issue.errors, (input as { target?: unknown }).target);
+  }
+  return [{ path: issue.path, part: "value", message: issue.message }];
+}
+
+/**
+ * The target's two forms differ in their keys, so the keys that are there tell which was meant; only its
+ * issues are of use. `errors`: of [component, workload], in the schema's order.
+ */
+function explainTarget(errors: readonly (readonly Issue[])[], target: unknown): Finding[] {
+  const path = ["target"];
+  if (target === undefined) return [{ path, part: "value", message: `is required: ${TARGET_FORMS}` }];
+  if (typeof target !== "object" || target === null || Array.isArray(target)) {
+    const message = `must be a mapping with ${TARGET_FORMS}, not ${nameValue(target)}`;
+    return [{ path, part: "value", message }];
+  }
+  const keys = Object.keys(target);
+  const ofWorkload = keys.filter((key) => key === "namespace" || key === "kind" || key === "name");
+  if (keys.includes("component")) {
+    const clash = ofWorkload.map((key): Finding => ({
+      path: ["target", key],
+      part: "key",
+      message: `not beside component: ${TARGET_FORMS}`,
+    }));
+    return [...clash, ...inTarget(errors[0] ?? [], ofWorkload)];
+  }
+  if (ofWorkload.length > 0) return inTarget(errors[1] ?? [], []);
+  if (keys.length === 0) return [{ path, part: "value", message: `needs ${TARGET_FORMS}` }];
+  return keys.map((key) => {
+    const near = didYouMean(key, ["component", "namespace", "kind", "name"]);
+    const message = `unknown key${near === "" ? `; a target has ${TARGET_FORMS}` : near}`;
+    return { path: ["target", key], part: "key", message };
+  });
+}
+
+/** Issues of one form, which count from the target; without the keys that were spoken of already. */
+function inTarget(issues: readonly Issue[], except: readonly string[]): Finding[] {
+  return explainIssues(issues, undefined)
+    .map((finding) => ({ ...finding, path: ["target", ...finding.path] }))
+    .filter(({ path }) => !(path.length === 2 && except.includes(String(path[1]))));
+}

@@ -1,0 +1,89 @@
+/**
+ * What the validation says, in words for the person who wrote the file: what was expected and what is there.
+ * Messages that the schema itself gives (of durations and names) come first; these are all the others.
+ */
+import type { z } from "zod";
+import { didYouMean } from "./near.js";
+import { quote } from "./quote.js";
+
+type RawIssue = z.core.$ZodRawIssue;
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  object: "a mapping (keys and values)",
+  string: "text",
+  boolean: "true or false",
+  number: "a number",
+  int: "a whole number",
+};
+
+type Code = NonNullable<RawIssue["code"]>;
+type IssueOf<C extends Code> = Extract<RawIssue, { code: C }>;
+
+const MESSAGES: { readonly [C in Code]?: (issue: IssueOf<C>) => string | undefined } = {
+  invalid_type: (issue) => wrongType(issue.expected, issue.input),
+  invalid_value: (issue) => wrongValue(issue.values.map(String), issue.input),
+  invalid_union: (issue) => wrongVariant(issue),
+  too_big: (issue) => `must be at most ${issue.maximum}${unitOf(issue.origin, issue.maximum)}`,
+  too_small: (issue) => `must be at least ${issue.minimum}${unitOf(issue.origin, issue.minimum)}`,
+  // Only a carrier: it becomes one message a key, and here alone the schema that knows the keys is at hand.
+  unrecognized_keys: (issue) => encodeKnownKeys(issue),
+};
+
+/** The error map that the experiment is parsed with; undefined: the library's own words. */
+export function messageOfIssue(issue: RawIssue): string | undefined {
+  const message = MESSAGES[issue.code] as ((issue: RawIssue) => string | undefined) | undefined;
+  return message?.(issue);
+}
+
+/** One message for each key of an issue "unrecognized_keys". */
+export function unknownKey(key: string, knownKeys: readonly string[]): string {
+  const near = didYouMean(key, knownKeys);
+  return near === "" ? `unknown key; known here: ${knownKeys.join(", ")}` : `unknown key${near}`;
+}
+
+/** The keys that the schema of an issue "unrecognized_keys" knows, from its message. */
+export function knownKeysOf(message: string): string[] {
+  return message.split(" ");
+}
+
+function encodeKnownKeys(issue: RawIssue): string {
+  const definition = issue.inst?._zod.def as { shape?: object } | undefined;
+  return Object.keys(definition?.shape ?? {}).join(" ");
+}
+
+/** What a value is, for "not …". */
+export function nameValue(value: unknown): string {
+  if (value === null) return "empty";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "string") return quote(value);
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : "a mapping";
+}
+
+function wrongType(expected: string, input: unknown): string {
+  if (input === undefined) return `is required: ${TYPE_NAMES[expected] ?? expected}`;
+  return `must be ${TYPE_NAMES[expected] ?? expected}, not ${nameValue(input)}`;
+}
+
+/** A value that is none of a fixed list; the list is short enough to be said. */
+export function wrongValue(allowed: readonly string[], input: unknown): string {
+  const list = allowed.length === 1 ? String(allowed[0]) : `one of ${allowed.join(", ")}`;
+  if (input === undefined) return `is required: ${list}`;
+  const near = typeof input === "string" ? didYouMean(input, allowed) : "";
+  return `must be ${list}, not ${nameValue(input)}${near}`;
+}
+
+function wrongVariant(issue: RawIssue): string | undefined {
+  const { discriminator, options, input } = issue as {
+    discriminator?: string;
+    options?: unknown[];
+    input?: unknown;
+  };
+  if (discriminator === undefined || options === undefined) return undefined;
+  const value = (input as Record<string, unknown> | undefined)?.[discriminator];
+  return wrongValue(options.map(String), value);
+}
+
+function unitOf(origin: string, count: number | bigint): string {
+  if (origin !== "string") return "";
+  return Number(count) === 1 ? " character long" : " characters long";
+}

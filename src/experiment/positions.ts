@@ -1,0 +1,94 @@
+import { isMap, isScalar, isSeq, type Document, type Pair } from "yaml";
+
+/** Which part of a `key: value` is meant. */
+export type Part = "key" | "value";
+
+/** A place in a file; both from 1. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** Lines and columns of offsets in a text, whether or not it could be parsed. */
+export class LineIndex {
+  private readonly starts = [0];
+
+  constructor(text: string) {
+    for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) this.starts.push(at + 1);
+  }
+
+  /** The place of an offset in UTF-16 units. */
+  placeOf(offset: number): Place {
+    let low = 0;
+    let high = this.starts.length - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if ((this.starts[middle] ?? 0) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return { line: low + 1, column: Math.max(0, offset - (this.starts[low] ?? 0)) + 1 };
+  }
+}
+
+/** Turns paths of values, as the validation names them, into places in the file. */
+export class Positions {
+  constructor(
+    private readonly document: Document.Parsed,
+    private readonly lines: LineIndex,
+  ) {}
+
+  /**
+   * Where a path is written. A path that the file does not have (a key that is missing) is at the nearest
+   * thing around it: the key that it should be under, or the beginning of the contents.
+   */
+  place(path: readonly PropertyKey[], part: Part): Place {
+    const chain = this.walk(path);
+    const last = chain.at(-1);
+    if (last === undefined) return this.lines.placeOf(offsetOf(this.document.contents) ?? 0);
+    const exists = chain.length === path.length;
+    const empty = isScalar(last.value) && last.value.range?.[0] === last.value.range?.[1];
+    const node = exists && part === "value" && !empty ? last.value : last.key;
+    return this.lines.placeOf(offsetOf(node) ?? offsetOf(last.key) ?? 0);
+  }
+
+  /** Whether the file itself has the path. */
+  has(path: readonly PropertyKey[]): boolean {
+    return this.walk(path).length === path.length;
+  }
+
+  /** The keys and values along a path, as far as the file has them. */
+  private walk(path: readonly PropertyKey[]): { key: unknown; value: unknown }[] {
+    const chain: { key: unknown; value: unknown }[] = [];
+    let node: unknown = this.document.contents;
+    for (const segment of path) {
+      const next = child(node, segment);
+      if (next === undefined) break;
+      chain.push(next);
+      node = next.value;
+    }
+    return chain;
+  }
+}
+
+function child(node: unknown, segment: PropertyKey): { key: unknown; value: unknown } | undefined {
+  if (isMap(node)) {
+    // The last of duplicates is the one whose value was taken.
+    return node.items.findLast((pair: Pair) => keyText(pair.key) === String(segment));
+  }
+  if (isSeq(node)) {
+    const item = node.items[Number(segment)];
+    return item === undefined ? undefined : { key: item, value: item };
+  }
+  return undefined;
+}
+
+/** The key as the converted value has it. */
+function keyText(key: unknown): string | undefined {
+  if (!isScalar<string | number | boolean | null>(key)) return undefined;
+  return key.value === null ? "" : String(key.value);
+}
+
+function offsetOf(node: unknown): number | undefined {
+  const range = (node as { range?: readonly number[] | null } | null | undefined)?.range;
+  return range?.[0];
+}

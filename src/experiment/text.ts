@@ -1,0 +1,63 @@
+/**
+ * From a file's bytes to text that is safe to parse: bounded, UTF-8, without marks and control characters.
+ */
+
+/** An experiment file has a few dozen lines; what is larger is something else. */
+export const MAX_FILE_BYTES = 256 * 1024;
+
+/** A complaint and its place: an offset in UTF-16 units from the start of `text`. */
+export interface TextProblem {
+  readonly offset: number;
+  readonly message: string;
+}
+
+export const TOO_LARGE = `the file is larger than ${MAX_FILE_BYTES / 1024} KiB: not an experiment file`;
+
+/** YAML's own set: of the control characters only tab, line feed and carriage return; no half characters. */
+// eslint-disable-next-line no-control-regex -- finding them is the point
+const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u0084\u0086-\u009f\ufffe\uffff\p{Cs}]/u;
+
+/**
+ * The text of the bytes, or the first byte that is no UTF-8.
+ *
+ * @returns `text` holds everything before the problem, so that its offset has a line and a column.
+ */
+export function decodeUtf8(bytes: Uint8Array): { text: string; problem?: TextProblem } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (startsWith(buffer, [0xff, 0xfe]) || startsWith(buffer, [0xfe, 0xff])) {
+    return { text: "", problem: { offset: 0, message: "the file is UTF-16: save it as UTF-8" } };
+  }
+  const text = buffer.toString("utf8");
+  const again = Buffer.from(text, "utf8");
+  if (again.equals(buffer)) return { text };
+  // Decoding replaces bad bytes by U+FFFD, so the first difference is the first bad byte, or, when that
+  // happens to be U+FFFD's own first byte, one or two bytes behind it.
+  let at = 0;
+  while (at < buffer.length && buffer[at] === again[at]) at++;
+  while (at > 0 && ((again[at] ?? 0) & 0xc0) === 0x80) at--;
+  const before = buffer.toString("utf8", 0, at);
+  const byte = (buffer[at] ?? 0).toString(16).padStart(2, "0");
+  return {
+    text: before,
+    problem: { offset: before.length, message: `byte 0x${byte} is not UTF-8: save the file as UTF-8` },
+  };
+}
+
+/** The first reason not to parse a text at all. */
+export function checkText(text: string): TextProblem | undefined {
+  // A text of so many UTF-16 units has at least as many bytes.
+  if (text.length > MAX_FILE_BYTES) return { offset: 0, message: TOO_LARGE };
+  if (text.startsWith("\ufeff")) {
+    return { offset: 0, message: "the file begins with a byte order mark: save it as UTF-8 without BOM" };
+  }
+  const match = FORBIDDEN.exec(text);
+  if (match !== null) {
+    const code = match[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    return { offset: match.index, message: `character U+${code} is not allowed in a YAML file` };
+  }
+  return undefined;
+}
+
+function startsWith(buffer: Buffer, prefix: readonly number[]): boolean {
+  return prefix.every((byte, index) => buffer[index] === byte);
+}
