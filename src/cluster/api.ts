@@ -1,0 +1,250 @@
+/** A small typed helper over the transport: paths, discovery, and the calls that the runner needs. */
+import type { KubeObject } from "./objects.js";
+import { ApiError } from "./transport.js";
+import type { ApiRequest, Transport } from "./transport.js";
+
+/** Group ("" is the core), version and plural name of a resource. */
+export interface Gvr {
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+}
+
+const core = (resource: string): Gvr => ({ group: "", version: "v1", resource });
+const apps = (resource: string): Gvr => ({ group: "apps", version: "v1", resource });
+
+export const PODS = core("pods");
+export const SERVICES = core("services");
+export const ENDPOINTS = core("endpoints");
+export const CONFIGMAPS = core("configmaps");
+export const NAMESPACES = core("namespaces");
+export const NODES = core("nodes");
+export const SECRETS = core("secrets");
+export const EVENTS = core("events");
+export const SERVICEACCOUNTS = core("serviceaccounts");
+export const DEPLOYMENTS = apps("deployments");
+export const REPLICASETS = apps("replicasets");
+export const DAEMONSETS = apps("daemonsets");
+export const LEASES: Gvr = { group: "coordination.k8s.io", version: "v1", resource: "leases" };
+
+/** The path of a collection, an object, or an object's subresource. Names are percent-encoded. */
+export function resourcePath(gvr: Gvr, namespace?: string, name?: string, subresource?: string): string {
+  const parts = [gvr.group === "" ? `/api/${gvr.version}` : `/apis/${gvr.group}/${gvr.version}`];
+  if (namespace !== undefined) parts.push("namespaces", encodeURIComponent(namespace));
+  parts.push(gvr.resource);
+  if (name !== undefined) parts.push(encodeURIComponent(name));
+  if (subresource !== undefined) parts.push(subresource);
+  return parts.join("/");
+}
+
+/** Which API versions the server has (GET /apis and /version). */
+export interface Discovery {
+  /** gitVersion, as `v1.34.0`. */
+  readonly serverVersion: string;
+  /** Versions served of a group, the server's preferred order; empty: the group is not there. */
+  versions(group: string): readonly string[];
+  /** The first of the wanted versions that is served, best first; undefined: none. */
+  choose(group: string, resource: string, wanted: readonly string[]): Gvr | undefined;
+  /** discovery.k8s.io v1, or v1beta1 (Kubernetes 1.17 to 1.20); undefined before. */
+  readonly endpointSlices: Gvr | undefined;
+}
+
+interface ApiGroupList {
+  readonly groups: readonly {
+    readonly name: string;
+    readonly versions: readonly { readonly version: string }[];
+  }[];
+}
+
+/** Asks the server which groups and versions it serves. Rejects with ApiError or ApiUnreachableError. */
+export async function discover(transport: Transport): Promise<Discovery> {
+  const [groups, version] = await Promise.all([
+    transport.json<ApiGroupList>({ method: "GET", path: "/apis" }),
+    transport.json<{ gitVersion: string }>({ method: "GET", path: "/version" }),
+  ]);
+  const served = new Map(groups.groups.map((group) => [group.name, group.versions.map((v) => v.version)]));
+  const versions = (group: string): readonly string[] => (group === "" ? ["v1"] : (served.get(group) ?? []));
+  const choose = (group: string, resource: string, wanted: readonly string[]): Gvr | undefined => {
+    const found = wanted.find((each) => versions(group).includes(each));
+    return found === undefined ? undefined : { group, version: found, resource };
+  };
+  return {
+    serverVersion: version.gitVersion,
+    versions,
+    choose,
+    endpointSlices: choose("discovery.k8s.io", "endpointslices", ["v1", "v1beta1"]),
+  };
+}
+
+/** What every call may say: the lane, the time limit (timeoutMs), a signal, whether to retry. */
+export type CallOptions = Pick<ApiRequest, "timeoutMs" | "signal" | "lane" | "retry">;
+
+/** `{app: "x"}` → `app=x`, as labelSelector wants it. */
+export function selectorString(matchLabels: Readonly<Record<string, string>>): string {
+  return Object.entries(matchLabels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+}
+
+/** One object. Rejects with ApiError (404 too). */
+export async function get<T>(transport: Transport, path: string, options: CallOptions = {}): Promise<T> {
+  return await transport.json<T>({ ...options, method: "GET", path });
+}
+
+/** One object, or undefined when it is not there (404). Rejects with ApiError otherwise. */
+export async function getOrUndefined<T>(
+  transport: Transport,
+  path: string,
+  options: CallOptions = {},
+): Promise<T | undefined> {
+  try {
+    return await get<T>(transport, path, options);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+export interface ListOptions extends CallOptions {
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+export interface ObjectList<T> {
+  readonly items: T[];
+  /** Where a watch goes on from. */
+  readonly resourceVersion: string;
+}
+
+interface ListBody<T> {
+  readonly kind?: string;
+  readonly apiVersion?: string;
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
+  readonly items: readonly T[] | null;
+}
+
+/** Objects asked for at once; the rest follows by `continue`, from the same snapshot. */
+const PAGE = 500;
+
+/**
+ * All objects of a collection: a consistent read (resourceVersion unset), in pages of 500, each item given
+ * the kind and apiVersion that the server leaves out in lists. When the snapshot expires between two pages
+ * (410) it is read again in one piece.
+ */
+export async function list<T extends KubeObject>(
+  transport: Transport,
+  path: string,
+  options: ListOptions = {},
+): Promise<ObjectList<T>> {
+  const { labelSelector, fieldSelector, ...call } = options;
+  const page = async (limit: number | undefined, token?: string): Promise<ListBody<T>> =>
+    await transport.json<ListBody<T>>({
+      ...call,
+      method: "GET",
+      path,
+      query: { labelSelector, fieldSelector, limit, continue: token },
+    });
+  const pages = [await page(PAGE)];
+  for (let last = pages[0]; last?.metadata.continue; last = pages.at(-1)) {
+    try {
+      pages.push(await page(PAGE, last.metadata.continue));
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 410)) throw error;
+      pages.splice(0, pages.length, await page(undefined));
+    }
+  }
+  return {
+    items: pages.flatMap((body) => named(body)),
+    resourceVersion: pages[0]?.metadata.resourceVersion ?? "",
+  };
+}
+
+/** The items of a page with their kind (`PodList` → `Pod`) and apiVersion. */
+function named<T extends KubeObject>(body: ListBody<T>): T[] {
+  const kind = body.kind?.replace(/List$/, "");
+  const type = {
+    ...(body.apiVersion === undefined ? {} : { apiVersion: body.apiVersion }),
+    ...(kind === undefined ? {} : { kind }),
+  };
+  return (body.items ?? []).map((item) => ({ ...type, ...item }));
+}
+
+export interface WriteOptions extends CallOptions {
+  /** `All`: everything is checked, nothing is stored. */
+  readonly dryRun?: "All";
+  readonly fieldManager?: string;
+}
+
+/** Creates an object in a collection; answers what the server stored. 409 AlreadyExists rejects (ApiError). */
+export async function create<T>(
+  transport: Transport,
+  collection: string,
+  object: unknown,
+  options: WriteOptions = {},
+): Promise<T> {
+  return await write<T>(transport, { method: "POST", path: collection, body: object }, options);
+}
+
+/** Replaces an object (PUT): with a resourceVersion in it, only if nobody changed it since (409 rejects). */
+export async function replace<T>(
+  transport: Transport,
+  path: string,
+  object: unknown,
+  options: WriteOptions = {},
+): Promise<T> {
+  return await write<T>(transport, { method: "PUT", path, body: object }, options);
+}
+
+/** Merge patch (RFC 7396): null removes a field, a list is replaced whole. */
+export async function patch<T>(
+  transport: Transport,
+  path: string,
+  change: unknown,
+  options: WriteOptions = {},
+): Promise<T> {
+  const contentType = "application/merge-patch+json";
+  return await write<T>(transport, { method: "PATCH", path, body: change, contentType }, options);
+}
+
+async function write<T>(transport: Transport, request: ApiRequest, options: WriteOptions): Promise<T> {
+  const { dryRun, fieldManager, ...call } = options;
+  return await transport.json<T>({ ...call, ...request, query: { dryRun, fieldManager } });
+}
+
+export interface RemoveOptions extends CallOptions {
+  /** Only this very object: one that has come back under the same name is left alone (409). */
+  readonly uid?: string;
+  /** 0: gone from the API at once, whatever the node does. Absent: the object's own. Seconds. */
+  readonly gracePeriodSeconds?: number;
+  readonly propagationPolicy?: "Background" | "Foreground" | "Orphan";
+}
+
+/**
+ * Deletes an object. 404 (already gone) and 409 (another uid has the name) resolve with that status; other
+ * failures reject with ApiError or ApiUnreachableError.
+ */
+export async function remove(
+  transport: Transport,
+  path: string,
+  options: RemoveOptions = {},
+): Promise<{ status: number }> {
+  const { uid, gracePeriodSeconds, propagationPolicy, ...call } = options;
+  const request: ApiRequest = {
+    ...call,
+    method: "DELETE",
+    path,
+    // Without kind and apiVersion the server ignores all the rest: a pod then takes its 30 s of grace.
+    body: {
+      kind: "DeleteOptions",
+      apiVersion: "v1",
+      gracePeriodSeconds,
+      propagationPolicy,
+      preconditions: uid === undefined ? undefined : { uid },
+    },
+  };
+  const response = await transport.request(request);
+  if (response.status < 300 || response.status === 404 || response.status === 409) {
+    return { status: response.status };
+  }
+  throw new ApiError(request, response);
+}
