@@ -1,0 +1,61 @@
+/** When the phases of a run were, from its events. Milliseconds since the run began. */
+import type { PhaseName, RunEvent } from "./events.js";
+import type { MeasuredPhase } from "./result.js";
+
+export interface Span {
+  readonly fromMs: number;
+  /** null: the phase was not seen to end. */
+  readonly toMs: number | null;
+}
+
+/** A stretch of time with both ends: [fromMs, toMs). */
+export interface ClosedSpan {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export type PhaseSpans = Readonly<Partial<Record<PhaseName, Span>>>;
+export type MeasuredSpans = Readonly<Record<MeasuredPhase, ClosedSpan | null>>;
+
+/** First start and last end of each phase. */
+export function phaseSpans(events: readonly RunEvent[]): PhaseSpans {
+  const spans: Partial<Record<PhaseName, Span>> = {};
+  for (const event of events) {
+    if (event.type !== "phase") continue;
+    const span = spans[event.phase];
+    if (event.state === "end") spans[event.phase] = { fromMs: span?.fromMs ?? event.tMs, toMs: event.tMs };
+    else spans[event.phase] = { fromMs: span?.fromMs ?? event.tMs, toMs: null };
+  }
+  return spans;
+}
+
+/** Start of the release, or the end of the window where a run has no release; null: neither was reached. */
+export function releaseOf(spans: PhaseSpans): number | null {
+  return spans.release?.fromMs ?? spans.window?.toMs ?? null;
+}
+
+const LATER: Readonly<Record<MeasuredPhase, readonly PhaseName[]>> = {
+  baseline: ["record", "window", "release", "recovery", "teardown"],
+  window: ["release", "recovery", "teardown"],
+  recovery: ["teardown"],
+};
+
+/**
+ * The three stretches that are measured. A phase without an end (a run that broke off) ends where a later one
+ * begins, or with the run.
+ *
+ * @param endMs the last moment that is known of the run.
+ */
+export function measuredSpans(spans: PhaseSpans, endMs: number): MeasuredSpans {
+  const close = (phase: MeasuredPhase, fromMs: number | null | undefined): ClosedSpan | null => {
+    if (fromMs === null || fromMs === undefined) return null;
+    const later = LATER[phase].flatMap((name) => spans[name]?.fromMs ?? []).filter((ms) => ms >= fromMs);
+    return { fromMs, toMs: Math.max(fromMs, Math.min(spans[phase]?.toMs ?? endMs, ...later)) };
+  };
+  const recovers = spans.release !== undefined || spans.recovery !== undefined;
+  return {
+    baseline: close("baseline", spans.baseline?.fromMs),
+    window: close("window", spans.window?.fromMs),
+    recovery: recovers ? close("recovery", releaseOf(spans) ?? spans.recovery?.fromMs) : null,
+  };
+}

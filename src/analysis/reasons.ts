@@ -1,0 +1,169 @@
+/** Why nothing can be concluded from a run: the fixed list of result.ts, each with its figures. */
+import type { ProbeName } from "../probes/sample.js";
+import type { RunEvent } from "./events.js";
+import { duration, percent, plural, threshold } from "./figures.js";
+import type { MeasuredSpans } from "./phases.js";
+import {
+  INCONCLUSIVE_REASONS,
+  type InconclusiveReason,
+  type ProbeResult,
+  type RunFacts,
+  type Suppression,
+} from "./result.js";
+
+export interface Reason {
+  readonly code: InconclusiveReason;
+  readonly message: string;
+}
+
+/** Fewer app-write samples than this in the window are no share: one failure would be a tenth. */
+export const FEWEST_SAMPLES = 10;
+
+/** At least so much of the window's ticks must have been delivered, or the rest may hide anything. */
+export const LEAST_COVERAGE = 0.5;
+
+export interface Evidence {
+  readonly facts: RunFacts;
+  /** In order of time. */
+  readonly events: readonly RunEvent[];
+  readonly probes: readonly ProbeResult[];
+  readonly spans: MeasuredSpans;
+  readonly suppression: Suppression | null;
+}
+
+const isKnown = (code: string): code is InconclusiveReason =>
+  (INCONCLUSIVE_REASONS as readonly string[]).includes(code);
+
+/** What the runner itself stopped with, and a signal that came before the window was over. */
+function broughtToAnEnd({ events, spans }: Evidence): Reason[] {
+  const reasons: Reason[] = [];
+  const windowEnd = spans.window === null ? Infinity : (spans.recovery?.fromMs ?? spans.window.toMs);
+  for (const event of events) {
+    if (event.type === "stopped") {
+      reasons.push(
+        isKnown(event.code)
+          ? { code: event.code, message: event.message }
+          : { code: "stopped", message: `${event.message} (${event.code})` },
+      );
+    } else if (event.type === "signal" && event.tMs <= windowEnd) {
+      reasons.push({
+        code: "interrupted",
+        message: `${event.signal} came ${duration(event.tMs)} after the start, before the window was over.`,
+      });
+    }
+  }
+  return reasons;
+}
+
+const CONTROL_ARM: ProbeName = "app-write-env";
+
+/** Every probe that a verdict rests on was healthy before any harm; the worst source of each speaks for it. */
+function baseline({ facts, probes, spans }: Evidence): Reason[] {
+  if (spans.baseline === null) return [];
+  const limit = facts.experiment.thresholds.baselineAvailability;
+  const notMeasured = new Set(facts.notMeasured.map(({ probe }) => probe));
+  const needed = new Set<ProbeName>(["app-write", "app-read", CONTROL_ARM, ...facts.functionProbes]);
+  const reasons: Reason[] = [];
+  for (const probe of needed) {
+    const measured = probes.filter((result) => result.probe === probe);
+    if (notMeasured.has(probe) || measured.length === 0) continue;
+    const worst = measured.reduce((a, b) =>
+      (b.phases.baseline.availability ?? 0) < (a.phases.baseline.availability ?? 0) ? b : a,
+    );
+    const { availability } = worst.phases.baseline;
+    if (availability !== null && availability >= limit) continue;
+    const seen = availability === null ? "has no sample" : `is ${percent(availability)} good`;
+    reasons.push({
+      code: probe === CONTROL_ARM ? "control-arm-failed" : "baseline-unhealthy",
+      message: `${probe} from ${worst.source} ${seen} at the baseline, before any harm (needed: ${threshold(limit)}).`,
+    });
+  }
+  return reasons;
+}
+
+/** Every worker delivered enough of the headline probe to speak of its window. */
+function delivered({ facts, probes, spans }: Evidence): Reason[] {
+  if (spans.window === null) return [];
+  const expected = (spans.window.toMs - spans.window.fromMs) / facts.experiment.probes.interval;
+  const reasons: Reason[] = [];
+  if (facts.sources.length === 0) reasons.push({ code: "no-samples", message: "No worker has a prober." });
+  for (const source of facts.sources) {
+    const phases = probes.find((result) => result.probe === "app-write" && result.source === source)?.phases;
+    const samples = phases?.window.samples ?? 0;
+    const ticks = samples + (phases?.window.missed ?? 0);
+    if (samples === 0 || phases?.baseline.samples === 0) {
+      const when = samples === 0 ? "in the window" : "at the baseline";
+      reasons.push({ code: "no-samples", message: `${source} delivered no app-write sample ${when}.` });
+    } else if (samples < FEWEST_SAMPLES) {
+      reasons.push({
+        code: "too-few-samples",
+        message: `${source} delivered ${plural(samples, "app-write sample")} in the window (needed: ${FEWEST_SAMPLES}).`,
+      });
+    } else if (ticks < expected * LEAST_COVERAGE) {
+      reasons.push({
+        code: "too-few-samples",
+        message:
+          `${source} delivered ${ticks} of about ${Math.round(expected)} app-write ticks of the window ` +
+          `(needed: ${threshold(LEAST_COVERAGE)}).`,
+      });
+    }
+  }
+  return reasons;
+}
+
+/**
+ * The target really was down. The same tolerance holds for time and for the runtimes' answers: the checks are
+ * samples of the window's time, so the share of checks that saw the target run estimates the share of time.
+ */
+function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
+  if (facts.experiment.attack.type === "none" || spans.window === null) return [];
+  if (suppression === null) {
+    return [{ code: "nothing-killed", message: "The attack deleted nothing: no deletion was accepted." }];
+  }
+  const reasons: Reason[] = [];
+  const needed = facts.experiment.thresholds.suppression;
+  const limit = threshold(needed);
+  if (!suppression.servingBefore) {
+    reasons.push({
+      code: "target-not-ready",
+      message:
+        "The target was not seen in service when the window began, so nothing shows what took it down.",
+    });
+  }
+  if (suppression.share < needed) {
+    reasons.push({
+      code: "target-not-down",
+      message:
+        `The target was without a serving instance for ${percent(suppression.share)} of the window ` +
+        `(needed: ${limit}).`,
+    });
+  } else if (suppression.runtimeRunningShare > 1 - needed) {
+    reasons.push({
+      code: "target-not-down",
+      message:
+        `${suppression.runtimeRunning} of the runtime checks after the target was down still saw a container ` +
+        `of it running, about ${percent(suppression.runtimeRunningShare)} of the time ` +
+        `(tolerated: ${threshold(1 - needed)}).`,
+    });
+  }
+  return reasons;
+}
+
+/**
+ * All reasons, the causes first. Where the runner stopped before the window, what follows from that (nothing
+ * killed, no samples) is not listed.
+ */
+export function reasonsOf(evidence: Evidence): Reason[] {
+  const causes = broughtToAnEnd(evidence);
+  const named = new Set(causes.map(({ code }) => code));
+  const interrupted = named.has("interrupted");
+  const found = [
+    ...baseline(evidence),
+    ...(interrupted ? [] : delivered(evidence)),
+    ...(interrupted ? [] : suppressed(evidence)),
+  ].filter(({ code }) => !named.has(code));
+  if (evidence.spans.window === null && causes.length === 0 && found.length === 0) {
+    found.push({ code: "stopped", message: "The run ended before the outage window." });
+  }
+  return [...causes, ...found];
+}

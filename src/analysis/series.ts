@@ -1,0 +1,39 @@
+/** Samples of one probe from one source, placed in the runner's time. */
+import type { FailureKind, ProbeName } from "../probes/sample.js";
+
+/** One tick of a probe. */
+export interface Point {
+  /** Start of the sample: milliseconds since the run began. */
+  readonly tMs: number;
+  /** How long it took, ms; 0 for a missed tick. */
+  readonly durationMs: number;
+  /** missed: the tick could not be kept; it says nothing about the application. */
+  readonly outcome: "good" | "failed" | "missed";
+  readonly kind?: FailureKind;
+}
+
+export interface Series {
+  readonly probe: ProbeName;
+  readonly source: string;
+  /** In order of their start. */
+  readonly points: readonly Point[];
+  /** Of the clock that joins source and runner, ms; 0 for the runner's own. */
+  readonly clockUncertaintyMs: number;
+}
+
+const OUTCOME_ORDER = { failed: 0, missed: 1, good: 2 } as const;
+
+/** Points in order of their start; those of the same moment in an order that does not depend on the input's. */
+export function inOrder(points: readonly Point[]): Point[] {
+  return [...points].sort(
+    (a, b) =>
+      a.tMs - b.tMs || OUTCOME_ORDER[a.outcome] - OUTCOME_ORDER[b.outcome] || a.durationMs - b.durationMs,
+  );
+}
+
+/** End of the last sample to end, ms since the run began; null without points. */
+export function endOf(points: readonly Point[]): number | null {
+  let end: number | null = null;
+  for (const point of points) end = Math.max(end ?? -Infinity, point.tMs + point.durationMs);
+  return end;
+}

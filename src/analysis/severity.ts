@@ -1,0 +1,121 @@
+/** How bad it was, from measurements only (DESIGN section 3). */
+import type { Severity, Thresholds } from "../experiment/schema.js";
+import type { ProbeName } from "../probes/sample.js";
+import { RUNNER_SOURCE } from "./clocks.js";
+import { duration, percent, threshold } from "./figures.js";
+import type { ProbeResult } from "./result.js";
+
+/** A component's own function counts as gone when fewer than half of its probe's samples succeed. */
+export const FUNCTION_LOST_BELOW = 0.5;
+
+export interface SeverityFinding {
+  readonly severity: Exclude<Severity, "inconclusive">;
+  /** One sentence with the figures that decided. */
+  readonly because: string;
+}
+
+export interface FunctionFinding {
+  /** null: the component has no function probe, or none was measured in the window. */
+  readonly lost: boolean | null;
+  /** The figures that decided, as the end of a sentence. */
+  readonly because: string;
+}
+
+/** Probes that stand for the application. The write is the headline: reads go to followers. */
+const WORDS: Readonly<Partial<Record<ProbeName, string>>> = {
+  "app-write": "app → DB writes",
+  "app-read": "app → DB reads",
+};
+
+/** The result with the lowest availability in the window; undefined when none was measured in it. */
+export function worstInWindow(
+  results: readonly ProbeResult[],
+  probes: readonly ProbeName[],
+): ProbeResult | undefined {
+  let worst: ProbeResult | undefined;
+  for (const result of results) {
+    if (!probes.includes(result.probe) || result.phases.window.availability === null) continue;
+    const least = worst?.phases.window.availability ?? Infinity;
+    if (result.phases.window.availability < least) worst = result;
+  }
+  return worst;
+}
+
+/** How many times slower the p95 of good samples was than at baseline; null where one of them is not known. */
+export function slowdown({ phases }: ProbeResult): number | null {
+  const before = phases.baseline.p95Ms;
+  const during = phases.window.p95Ms;
+  return before === null || during === null || before === 0 ? null : during / before;
+}
+
+/** Whether the component's own function was gone, from any source. */
+export function functionOf(results: readonly ProbeResult[], probes: readonly ProbeName[]): FunctionFinding {
+  if (probes.length === 0) return { lost: null, because: "the component has no function probe." };
+  const worst = worstInWindow(results, probes);
+  if (worst === undefined) {
+    return { lost: null, because: `no sample of ${probes.join(", ")} in the window.` };
+  }
+  const availability = worst.phases.window.availability ?? 0;
+  const lost = availability < FUNCTION_LOST_BELOW;
+  const figures = `${worst.probe} from ${worst.source}: ${percent(availability)} good in the window`;
+  const limit = threshold(FUNCTION_LOST_BELOW);
+  return {
+    lost,
+    because: `${figures}${lost ? "" : ", the worst of all"} (lost: under ${limit}).`,
+  };
+}
+
+function degradation(results: readonly ProbeResult[], thresholds: Thresholds): string | null {
+  const worst = worstInWindow(results, ["app-write", "app-read"]);
+  const availability = worst?.phases.window.availability ?? null;
+  if (worst !== undefined && availability !== null && availability < thresholds.degradedBelow) {
+    return (
+      `Of the ${WORDS[worst.probe] ?? worst.probe} from ${worst.source}, ${percent(availability)} succeeded ` +
+      `in the window (degraded: under ${threshold(thresholds.degradedBelow)}).`
+    );
+  }
+  const slowest = [...results].sort((a, b) => (slowdown(b) ?? 0) - (slowdown(a) ?? 0))[0];
+  const factor = slowest === undefined ? null : slowdown(slowest);
+  if (slowest === undefined || factor === null || factor <= thresholds.slowFactor) return null;
+  return (
+    `The p95 of ${WORDS[slowest.probe] ?? slowest.probe} from ${slowest.source} went from ` +
+    `${duration(slowest.phases.baseline.p95Ms)} to ${duration(slowest.phases.window.p95Ms)}, ` +
+    `${factor.toFixed(1)} times the baseline's (degraded: over ${thresholds.slowFactor} times).`
+  );
+}
+
+/**
+ * The severity of a sound run. The application is judged by its worst worker; a component whose application is
+ * fine is judged by its own function.
+ */
+export function severityOf(
+  results: readonly ProbeResult[],
+  thresholds: Thresholds,
+  ownFunction: FunctionFinding,
+): SeverityFinding {
+  const workers = results.filter((result) => result.source !== RUNNER_SOURCE && result.probe in WORDS);
+  const worst = worstInWindow(workers, ["app-write"]);
+  const availability = worst?.phases.window.availability ?? null;
+  if (worst === undefined || availability === null) {
+    return { severity: "none", because: "No app → DB write was measured in the window." };
+  }
+  if (availability < thresholds.outageBelow) {
+    return {
+      severity: "outage",
+      because:
+        `Of the app → DB writes from ${worst.source}, ${percent(availability)} succeeded in the window ` +
+        `(outage: under ${threshold(thresholds.outageBelow)}).`,
+    };
+  }
+  const degraded = degradation(workers, thresholds);
+  if (degraded !== null) return { severity: "degraded", because: degraded };
+  const share = availability === 1 ? "All" : `At least ${percent(availability)} of the`;
+  const fine = `${share} app → DB writes from every worker succeeded in the window`;
+  if (ownFunction.lost === true) {
+    return {
+      severity: "function lost",
+      because: `${fine}, but its own function was lost: ${ownFunction.because}`,
+    };
+  }
+  return { severity: "none", because: `${fine}, no more than ${thresholds.slowFactor} times slower.` };
+}

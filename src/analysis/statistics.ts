@@ -1,0 +1,40 @@
+/** What the samples of one series in one phase come to. */
+import type { FailureKind } from "../probes/sample.js";
+import type { ClosedSpan } from "./phases.js";
+import type { PhaseStats } from "./result.js";
+import type { Point } from "./series.js";
+
+/** The points that started in [fromMs, toMs). */
+export function pointsIn(points: readonly Point[], span: ClosedSpan | null): Point[] {
+  return span === null ? [] : points.filter((point) => point.tMs >= span.fromMs && point.tMs < span.toMs);
+}
+
+/**
+ * The nearest-rank quantile: the smallest value that at least the share `q` (0 < q ≤ 1) of all values does not
+ * exceed. Always a value that was measured.
+ *
+ * @returns null without values.
+ */
+export function quantile(values: readonly number[], q: number): number | null {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? null;
+}
+
+/** Statistics of the points that started in the span; of none at all when the phase was not reached. */
+export function phaseStats(points: readonly Point[], span: ClosedSpan | null): PhaseStats {
+  const within = pointsIn(points, span);
+  const good = within.filter((point) => point.outcome === "good").map((point) => point.durationMs);
+  const failed = within.filter((point) => point.outcome === "failed");
+  const failures: Partial<Record<FailureKind, number>> = {};
+  for (const { kind = "other" } of failed) failures[kind] = (failures[kind] ?? 0) + 1;
+  const samples = good.length + failed.length;
+  return {
+    samples,
+    good: good.length,
+    missed: within.length - samples,
+    availability: samples === 0 ? null : good.length / samples,
+    p50Ms: quantile(good, 0.5),
+    p95Ms: quantile(good, 0.95),
+    failures,
+  };
+}

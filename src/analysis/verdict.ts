@@ -1,0 +1,108 @@
+/** The verdict of a run, and the exit code that goes with it. */
+import { ExitCode } from "../errors.js";
+import type { Severity } from "../experiment/schema.js";
+import type { RunEvent } from "./events.js";
+import { duration } from "./figures.js";
+import type { Reason } from "./reasons.js";
+import type { RunFacts, RunResult, Verdict } from "./result.js";
+
+export interface VerdictInput {
+  readonly facts: RunFacts;
+  /** In order of time. */
+  readonly events: readonly RunEvent[];
+  readonly reasons: readonly Reason[];
+  readonly severity: Severity;
+  readonly severityBecause: string;
+  readonly releaseMs: number | null;
+}
+
+export interface VerdictFinding {
+  readonly verdict: Verdict;
+  /** One sentence or two. */
+  readonly because: string;
+}
+
+/** Something may have been deleted: accepted, or without a clear answer (0, 5xx). A 4xx deleted nothing. */
+function touched(events: readonly RunEvent[]): boolean {
+  return events.some((event) => event.type === "kill" && (event.status < 400 || event.status >= 500));
+}
+
+/** What is missing before the run may say that everything is back; empty: nothing is. */
+function notBack(events: readonly RunEvent[], releaseMs: number | null): string[] {
+  if (!touched(events)) return [];
+  const lastKill = events.findLast((event) => event.type === "kill")?.tMs ?? 0;
+  const since = Math.max(lastKill, releaseMs ?? lastKill);
+  const seen = (type: RunEvent["type"]): boolean =>
+    events.some((event) => event.type === type && event.tMs >= since);
+  const missing: string[] = [];
+  if (!seen("target-ready")) missing.push("the target was not seen ready again");
+  if (!seen("healthy")) missing.push("the probes were not all healthy again");
+  return missing;
+}
+
+function ofSoundRun({ facts, severity, severityBecause }: VerdictInput): VerdictFinding {
+  if (facts.experiment.attack.type === "none") {
+    return severity === "none"
+      ? {
+          verdict: "control",
+          because:
+            "Control run: nothing was taken down and nothing suffered, so measuring does no harm by itself.",
+        }
+      : {
+          verdict: "differs",
+          because: `Control run: nothing was taken down, and yet: ${severityBecause} The method or the cluster is at fault.`,
+        };
+  }
+  const expected = facts.experiment.expectedImpact;
+  if (expected === null) {
+    return {
+      verdict: "as expected",
+      because: `Nothing was expected; measured: ${severity}. ${severityBecause}`,
+    };
+  }
+  return expected === severity
+    ? { verdict: "as expected", because: `Expected and measured: ${severity}. ${severityBecause}` }
+    : { verdict: "differs", because: `Expected: ${expected}; measured: ${severity}. ${severityBecause}` };
+}
+
+/**
+ * The verdict. What must not be overlooked comes first: a cluster that is not restored, then an interruption,
+ * then a run from which nothing can be concluded.
+ */
+export function verdictOf(input: VerdictInput): VerdictFinding {
+  const { events, reasons, facts } = input;
+  const missing = notBack(events, input.releaseMs);
+  if (missing.length > 0) {
+    const limit = duration(facts.experiment.phases.recovery);
+    const text = `Not restored: ${missing.join(", and ")} (time limit: ${limit}).`;
+    return { verdict: "not restored", because: `${text} \`chaos restore\` finishes it from the journal.` };
+  }
+  const signal = events.find((event) => event.type === "signal");
+  if (signal !== undefined) {
+    const state = touched(events) ? "What had been taken down is restored." : "Nothing had been touched.";
+    return {
+      verdict: "interrupted",
+      because: `Interrupted by ${signal.signal} ${duration(signal.tMs)} after the start. ${state}`,
+    };
+  }
+  const [first] = reasons;
+  if (first !== undefined) {
+    const more = reasons.length > 1 ? ` (And ${reasons.length - 1} more: see the reasons.)` : "";
+    return { verdict: "inconclusive", because: `Nothing can be concluded: ${first.message}${more}` };
+  }
+  return ofSoundRun(input);
+}
+
+const EXIT_CODES: Readonly<Record<Verdict, ExitCode>> = {
+  "as expected": ExitCode.asExpected,
+  control: ExitCode.asExpected,
+  differs: ExitCode.differs,
+  inconclusive: ExitCode.inconclusive,
+  "not restored": ExitCode.notRestored,
+  interrupted: ExitCode.interrupted,
+};
+
+/** What the command line ends with for this result (DESIGN section 3). */
+export function exitCodeOf(result: Pick<RunResult, "verdict">): ExitCode {
+  return EXIT_CODES[result.verdict];
+}
