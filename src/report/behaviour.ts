@@ -1,0 +1,103 @@
+/**
+ * "Behaviour when stopped", the slide's last column, said anew from what was measured; never copied from the
+ * expectation or from the study.
+ */
+import type { ProbeResult, RunResult } from "../analysis/result.js";
+import { slowdown, worstInWindow } from "../analysis/severity.js";
+import { duration, percent } from "./format.js";
+import { firstImpact, onWorkers, worstWrites } from "./pick.js";
+import type { Bilingual } from "./words.js";
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+const join = (parts: readonly Bilingual[]): Bilingual => ({
+  en: `${capital(parts.map(({ en }) => en).join("; "))}.`,
+  ja: `${parts.map(({ ja }) => ja).join("。")}。`,
+});
+
+/** When it began, for a behaviour that began with the first kill. */
+function since(result: RunResult): Bilingual {
+  const ms = firstImpact(result)?.timeToImpactMs ?? null;
+  if (ms === null) return { en: "", ja: "" };
+  return {
+    en: ` from ${duration(ms)} after the first kill`,
+    ja: `(最初の削除から ${duration(ms)} 後に失敗し始める)`,
+  };
+}
+
+function writesFailing(result: RunResult, worst: ProbeResult): Bilingual {
+  const share = percent(worst.phases.window.availability);
+  const some = result.severity === "outage" ? "fail" : "fail in part";
+  const ja = result.severity === "outage" ? "失敗" : "一部失敗";
+  const { en: sinceEn, ja: sinceJa } = since(result);
+  return {
+    en: `app → DB writes ${some} (${share} succeed from ${worst.source})${sinceEn}`,
+    ja: `アプリ → DB の書き込みが${ja}(${worst.source} からの成功率 ${share})${sinceJa}`,
+  };
+}
+
+function slow(result: RunResult): Bilingual | null {
+  const [slowest] = onWorkers(result, "app-write", "app-read").sort(
+    (a, b) => (slowdown(b) ?? 0) - (slowdown(a) ?? 0),
+  );
+  if (slowest === undefined || (slowdown(slowest) ?? 0) <= result.facts.experiment.thresholds.slowFactor) {
+    return null;
+  }
+  const { baseline, window } = slowest.phases;
+  const verb = slowest.probe === "app-write" ? ["writes", "書き込み"] : ["reads", "読み出し"];
+  return {
+    en: `app → DB ${verb[0]} slow down (p95 ${duration(baseline.p95Ms)} → ${duration(window.p95Ms)})`,
+    ja: `アプリ → DB の${verb[1]}が遅くなる(p95 ${duration(baseline.p95Ms)} → ${duration(window.p95Ms)})`,
+  };
+}
+
+function readsFailing(result: RunResult): Bilingual | null {
+  const worst = worstInWindow(onWorkers(result, "app-read"), ["app-read"]);
+  const availability = worst?.phases.window.availability ?? 1;
+  if (worst === undefined || availability >= result.facts.experiment.thresholds.degradedBelow) return null;
+  return {
+    en: `app → DB reads fail in part (${percent(availability)} succeed from ${worst.source})`,
+    ja: `アプリ → DB の読み出しが一部失敗(${worst.source} からの成功率 ${percent(availability)})`,
+  };
+}
+
+function application(result: RunResult): Bilingual[] {
+  const worst = worstWrites(result);
+  const availability = worst?.phases.window.availability ?? null;
+  if (worst === undefined || availability === null) {
+    return [{ en: "the application was not measured", ja: "アプリケーションは測定されていない" }];
+  }
+  if (result.severity === "outage") return [writesFailing(result, worst)];
+  const { degradedBelow } = result.facts.experiment.thresholds;
+  const failing = availability < degradedBelow ? writesFailing(result, worst) : readsFailing(result);
+  const harm = [failing, slow(result)].filter((part) => part !== null);
+  if (harm.length > 0) return harm;
+  return [
+    {
+      en: `app → DB writes go on (${percent(availability)} succeed)`,
+      ja: `アプリ → DB の書き込みは継続(成功率 ${percent(availability)})`,
+    },
+  ];
+}
+
+function ownFunction(result: RunResult): Bilingual {
+  const worst = worstInWindow(result.probes, result.facts.functionProbes);
+  if (result.functionLost === null || worst === undefined) {
+    return { en: "its own function was not measured", ja: "コンポーネント自体の機能は未測定" };
+  }
+  const share = `${worst.probe}: ${percent(worst.phases.window.availability)}`;
+  return result.functionLost
+    ? { en: `its own function is lost (${share})`, ja: `コンポーネント自体の機能は停止(${share})` }
+    : { en: `its own function stays (${share})`, ja: `コンポーネント自体の機能は継続(${share})` };
+}
+
+/** One sentence in both languages. A run without a conclusion makes no statement. */
+export function behaviourOf(result: RunResult): Bilingual {
+  if (result.severity === "inconclusive") {
+    const codes = [...new Set(result.reasons.map(({ code }) => code))].join(", ");
+    return { en: `No statement: inconclusive (${codes}).`, ja: `判定不能のため記載なし(${codes})。` };
+  }
+  const parts = [...application(result), ownFunction(result)];
+  if (result.facts.experiment.attack.type !== "none") return join(parts);
+  return join([{ en: "nothing was stopped (control run)", ja: "何も停止していない(対照実験)" }, ...parts]);
+}

@@ -1,0 +1,41 @@
+/** What the text formats share: figures, and cells that do not break a table. */
+export { counts, DASH, duration, percent, plural, threshold } from "../analysis/figures.js";
+
+/** Text for a cell of a Markdown table: one line, no pipe that would end the cell, no HTML. */
+export function cell(text: string): string {
+  return text
+    .replaceAll("\\", "\\\\")
+    .replaceAll("|", "\\|")
+    .replaceAll("<", "&lt;")
+    .replace(/\s*[\r\n]+\s*/g, " ")
+    .trim();
+}
+
+/** A Markdown table. Cells are escaped here; columns named in `right` are aligned to the right. */
+export function table(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  right: readonly string[] = [],
+): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(" | ")} |`;
+  const rule = `|${header.map((name) => (right.includes(name) ? "---:" : "---")).join("|")}|`;
+  return [line(header), rule, ...rows.map(line)].join("\n");
+}
+
+/** A Markdown list, one line for each item. */
+export function list(items: readonly string[]): string {
+  return items.map((item) => `- ${item.replace(/\s*[\r\n]+\s*/g, " ")}`).join("\n");
+}
+
+/** Text for XML, content or attribute. Characters that XML forbids are left out. */
+export function xml(text: string): string {
+  return (
+    text
+      // eslint-disable-next-line no-control-regex
+      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "")
+      .replaceAll("&", "&amp;")
+      .replaceAll("<", "&lt;")
+      .replaceAll(">", "&gt;")
+      .replaceAll('"', "&quot;")
+  );
+}

@@ -1,0 +1,98 @@
+/** The report's sections on what was measured of the application: one line for each probe and source. */
+import { worstInWindow } from "../analysis/severity.js";
+import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
+import { PROBES } from "../probes/sample.js";
+import { counts, DASH, duration, percent, plural, table } from "./format.js";
+
+/** "100 % of 60": the share with what it is a share of. */
+function availability({ availability: share, samples }: PhaseStats): string {
+  return share === null ? DASH : `${percent(share)} of ${samples}`;
+}
+
+/** A time that joins two clocks, with the doubt that this adds. */
+export function joined(ms: number | null, uncertaintyMs: number): string {
+  if (ms === null || uncertaintyMs === 0) return duration(ms);
+  return `${duration(ms)} ± ${duration(uncertaintyMs)}`;
+}
+
+function longest(result: ProbeResult): string {
+  const open = result.outages.some(({ toMs }) => toMs === null);
+  return result.outages.length === 0 ? DASH : `${open ? "≥ " : ""}${duration(result.longestOutageMs)}`;
+}
+
+function total(result: ProbeResult): string {
+  if (result.outages.length === 0) return DASH;
+  return `${duration(result.totalOutageMs)} in ${plural(result.outages.length, "outage")}`;
+}
+
+function inWindow({ phases }: ProbeResult): string {
+  const missed = phases.window.missed > 0 ? `, ${phases.window.missed} missed` : "";
+  return `${availability(phases.window)}${missed}`;
+}
+
+const RIGHT = ["Baseline", "Window", "Recovery", "p95 baseline", "p95 window"];
+
+function row(result: ProbeResult): string[] {
+  const { phases } = result;
+  return [
+    result.probe,
+    result.source,
+    availability(phases.baseline),
+    inWindow(result),
+    availability(phases.recovery),
+    duration(phases.baseline.p95Ms),
+    duration(phases.window.p95Ms),
+    joined(result.timeToImpactMs, result.clockUncertaintyMs),
+    longest(result),
+    total(result),
+    joined(result.timeToRecoverMs, result.clockUncertaintyMs),
+    counts(phases.window.failures),
+  ];
+}
+
+/** Every probe from every source. */
+export function probeTable(result: RunResult): string {
+  if (result.probes.length === 0) return "No sample was delivered.";
+  return table(
+    [
+      "Probe",
+      "From",
+      "Baseline",
+      "Window",
+      "Recovery",
+      "p95 baseline",
+      "p95 window",
+      "Time to impact",
+      "Longest outage",
+      "Outage in all",
+      "Time to recover",
+      "Failures in the window",
+    ],
+    result.probes.map(row),
+    RIGHT,
+  );
+}
+
+/** What tells the layers apart: which probes failed and which did not, from their worst source. */
+export function layers(result: RunResult): string {
+  const failed: string[] = [];
+  const kept: string[] = [];
+  for (const probe of PROBES) {
+    const worst = worstInWindow(result.probes, [probe]);
+    const share = worst?.phases.window.availability ?? null;
+    if (share === null) continue;
+    const below = share < result.facts.experiment.thresholds.degradedBelow;
+    (below ? failed : kept).push(`${probe} (${percent(share)})`);
+  }
+  const lines = [
+    failed.length > 0 ? `Suffered in the window (worst source): ${failed.join(", ")}.` : "",
+    kept.length > 0 ? `Did not suffer: ${kept.join(", ")}.` : "",
+  ];
+  return lines.filter((line) => line !== "").join(" ");
+}
+
+/** Probes that were not measured, and why. */
+export function notMeasured(result: RunResult): string {
+  const lines = result.facts.notMeasured.map(({ probe, reason }) => `${probe} (${reason})`);
+  return lines.length === 0 ? "" : `Not measured: ${lines.join("; ")}.`;
+}

@@ -1,0 +1,151 @@
+/** `report.md` of a run: first the row of the matrix, then what it rests on. */
+import type { RunResult } from "../analysis/result.js";
+import { cell, DASH, duration, list, percent, table } from "./format.js";
+import { joined, layers, notMeasured, probeTable } from "./markdown-probes.js";
+import {
+  checks,
+  clocks,
+  cluster,
+  GLOSSARY,
+  keptDown,
+  owners,
+  recovery,
+  standIns,
+  thresholds,
+  warnings,
+} from "./markdown-sections.js";
+import { longestOutage } from "./pick.js";
+import { matrixRow, type MatrixRow } from "./row.js";
+import { ON_STAND_IN, SEVERITY_WORDS, STUDY_WORDS, VERDICT_WORDS } from "./words.js";
+
+/** A section, or nothing when it has no content. */
+function section(title: string, ...paragraphs: readonly string[]): string {
+  const content = paragraphs.filter((paragraph) => paragraph !== "");
+  return content.length === 0 ? "" : [`## ${title}`, ...content].join("\n\n");
+}
+
+function nameCell(row: MatrixRow): string {
+  return row.object === null ? row.name : `${row.name} (${row.object})`;
+}
+
+function countCell({ count, study }: MatrixRow): string {
+  const here = count === null ? DASH : String(count);
+  return study.count === null || study.count === count ? here : `${here} (study: ${study.count})`;
+}
+
+function suppressionCell({ suppression, evidence }: MatrixRow): string {
+  return suppression === null ? DASH : `${percent(suppression)} (${evidence ?? DASH})`;
+}
+
+function outageCell(result: RunResult): string {
+  const worst = longestOutage(result);
+  if (worst === undefined || worst.outages.length === 0) return DASH;
+  const open = worst.outages.some(({ toMs }) => toMs === null);
+  return `${open ? "≥ " : ""}${duration(worst.longestOutageMs)}`;
+}
+
+const onStandIn = (row: Pick<MatrixRow, "onStandIn">): string =>
+  row.onStandIn ? ` (${ON_STAND_IN.en})` : "";
+
+function studyCell(row: MatrixRow): string {
+  const { impact, function: ownFunction } = row.study;
+  if (row.control) return DASH;
+  if (impact === "not in the study") return STUDY_WORDS[impact].en;
+  return `${STUDY_WORDS[impact].en} / ${STUDY_WORDS[ownFunction].en}${onStandIn(row)}`;
+}
+
+/** The row of the impact matrix. */
+function rowTable(result: RunResult, row: MatrixRow): string {
+  return table(
+    [
+      "Name",
+      "Type",
+      "Count",
+      "Severity",
+      "Behaviour when stopped",
+      "app → DB writes in the window",
+      "Time to impact",
+      "Longest outage",
+      "Recovery",
+      "Suppression",
+      "Study (impact / function)",
+    ],
+    [
+      [
+        nameCell(row),
+        row.type ?? DASH,
+        countCell(row),
+        `${SEVERITY_WORDS[row.severity].en}${onStandIn(row)}`,
+        row.behaviour.en,
+        writesCell(row),
+        joined(row.timeToImpactMs, row.timeToImpactUncertaintyMs),
+        outageCell(result),
+        row.verdict === "not restored" ? VERDICT_WORDS["not restored"].en : duration(row.recoveryMs),
+        suppressionCell(row),
+        studyCell(row),
+      ],
+    ],
+  );
+}
+
+function ownFunction({ severity, functionLost, functionBecause }: RunResult): string {
+  const measured = functionLost === null ? "not measured" : functionLost ? "lost" : "kept";
+  const state = severity === "inconclusive" ? "no conclusion" : measured;
+  return `The component's own function: ${state}; ${cell(functionBecause)}`;
+}
+
+/** "1.2 % (worst worker: kind-worker)". */
+function writesCell({ writeAvailability, worstWorker }: MatrixRow): string {
+  if (writeAvailability === null) return DASH;
+  const where = writeAvailability === 1 ? "every worker" : `worst worker: ${worstWorker ?? DASH}`;
+  return `${percent(writeAvailability)} (${where})`;
+}
+
+function verdict(result: RunResult, row: MatrixRow): string {
+  const word = `**${VERDICT_WORDS[row.verdict].en}${onStandIn(row)}**`;
+  const paragraphs = [`Verdict: ${word}. ${cell(result.verdictBecause)}`];
+  if (result.reasons.length > 0) {
+    paragraphs.push(
+      `Why nothing can be concluded:\n\n${list(result.reasons.map(({ code, message }) => `\`${code}\`: ${cell(message)}`))}`,
+    );
+  }
+  if (result.severity === "inconclusive") paragraphs.push(cell(result.severityBecause));
+  paragraphs.push(ownFunction(result));
+  if (!row.control) paragraphs.push(`Study: ${cell(result.study.because)}`);
+  if (!row.control && result.facts.study !== null) {
+    paragraphs.push(`The study's own words: “${cell(result.facts.study.behaviour.en)}”`);
+  }
+  return paragraphs.join("\n\n");
+}
+
+const FILES = [
+  "`run.json`: the facts of the run, the experiment as resolved.",
+  "`events.ndjson`: what the runner did and saw, in order.",
+  "`samples/*.ndjson.gz`: every sample, one file for each source, in its own clock.",
+  "`result.json`: what this report says, as data.",
+  "`chaos report DIR` computes `result.json`, this report and the picture again from the first three.",
+];
+
+/** The report in Markdown. Pure: the same result gives the same text. */
+export function reportMarkdown(result: RunResult): string {
+  const row = matrixRow(result);
+  const sections = [
+    `# ${cell(result.facts.experiment.title)}`,
+    rowTable(result, row),
+    verdict(result, row),
+    "![Timeline: deletions, endpoints and every probe, in seconds since the first deletion](timeline.svg)",
+    section("Warnings", warnings(result)),
+    section("What the application saw", layers(result), probeTable(result), notMeasured(result)),
+    section("How it was kept down", keptDown(result)),
+    section("Recovery", recovery(result)),
+    section("Who restores it", owners(result)),
+    section("Preflight", checks(result)),
+    section("Clocks", clocks(result)),
+    section("Cluster and versions", cluster(result)),
+    section("Stand-ins", standIns(result)),
+    section("Thresholds", thresholds(result)),
+    section("What the words mean", list(GLOSSARY)),
+    section("Files", list(FILES)),
+  ];
+  return `${sections.filter((text) => text !== "").join("\n\n")}\n`;
+}

@@ -1,0 +1,39 @@
+/** Which of several measurements a summary shows, and how objects and runs are called. */
+import { RUNNER_SOURCE } from "../analysis/clocks.js";
+import type { ObjectRef } from "../analysis/events.js";
+import type { ProbeResult, RunResult } from "../analysis/result.js";
+import { worstInWindow } from "../analysis/severity.js";
+import type { ProbeName } from "../probes/sample.js";
+
+/** The workers' results of some probes. */
+export function onWorkers(result: RunResult, ...probes: readonly ProbeName[]): ProbeResult[] {
+  return result.probes.filter(({ probe, source }) => probes.includes(probe) && source !== RUNNER_SOURCE);
+}
+
+/** The worker whose app → DB writes were least available in the window. */
+export function worstWrites(result: RunResult): ProbeResult | undefined {
+  return worstInWindow(onWorkers(result, "app-write"), ["app-write"]);
+}
+
+/** The worker on which the writes failed first; undefined when they failed on none. */
+export function firstImpact(result: RunResult): ProbeResult | undefined {
+  return onWorkers(result, "app-write")
+    .filter(({ timeToImpactMs }) => timeToImpactMs !== null)
+    .sort((a, b) => (a.timeToImpactMs ?? 0) - (b.timeToImpactMs ?? 0))[0];
+}
+
+/** The worker with the longest outage of writes. */
+export function longestOutage(result: RunResult): ProbeResult | undefined {
+  return onWorkers(result, "app-write").sort((a, b) => b.longestOutageMs - a.longestOutageMs)[0];
+}
+
+/** "Deployment kube-system/coredns". */
+export function objectName(object: ObjectRef): string {
+  const namespace = object.namespace === undefined ? "" : `${object.namespace}/`;
+  return `${object.kind} ${namespace}${object.name}`;
+}
+
+/** The name under which a run is shown: the study's, else the component's, the object's, the experiment's. */
+export function rowName({ facts }: RunResult): string {
+  return facts.study?.name ?? facts.target?.component ?? facts.target?.object.name ?? facts.experiment.name;
+}

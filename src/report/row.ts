@@ -1,0 +1,118 @@
+/** A run as one row of the impact matrix: data, for every format and language. */
+import type {
+  InconclusiveReason,
+  RunResult,
+  StudyComparison,
+  Suppression,
+  Verdict,
+} from "../analysis/result.js";
+import type { Severity } from "../experiment/schema.js";
+import { behaviourOf } from "./behaviour.js";
+import { firstImpact, longestOutage, objectName, rowName, worstWrites } from "./pick.js";
+import type { Bilingual } from "./words.js";
+
+export interface MatrixRow {
+  readonly runId: string;
+  readonly startedAt: string;
+  readonly experiment: string;
+  readonly title: string;
+  /** The attack `none`: never a row of the matrix. */
+  readonly control: boolean;
+  /** The study's name of the component; else the component's, the object's or the experiment's. */
+  readonly name: string;
+  /** The object that was taken down: "Deployment kube-system/coredns"; null: not found. */
+  readonly object: string | null;
+  readonly type: string | null;
+  /** Wanted replicas before the run. */
+  readonly count: number | null;
+  readonly severity: Severity;
+  readonly severityBecause: string;
+  readonly verdict: Verdict;
+  /** Codes of the reasons why nothing can be concluded; empty when something can. */
+  readonly reasons: readonly InconclusiveReason[];
+  /** What the application and the component's function did, from measurements. */
+  readonly behaviour: Bilingual;
+  /** app → DB writes in the window: share of good ones (0 to 1) at the worst worker. */
+  readonly writeAvailability: number | null;
+  readonly worstWorker: string | null;
+  /** First kill → first failed write, ms: the earliest of all workers. */
+  readonly timeToImpactMs: number | null;
+  /** ± of it, ms. */
+  readonly timeToImpactUncertaintyMs: number;
+  /** Longest outage of writes, ms: of all workers. */
+  readonly longestOutageMs: number | null;
+  /** Release → every probe healthy, ms. */
+  readonly recoveryMs: number | null;
+  /** Share of the window without a serving instance (0 to 1); null: nothing was killed. */
+  readonly suppression: number | null;
+  readonly evidence: Suppression["evidence"] | null;
+  readonly study: {
+    readonly count: number | null;
+    readonly behaviour: Bilingual | null;
+    readonly impact: StudyComparison;
+    readonly function: StudyComparison;
+    readonly because: string;
+  };
+  readonly onStandIn: boolean;
+  readonly cluster: { readonly provider: string; readonly version: string };
+}
+
+/** What the application suffered, the worst worker first. */
+function measured(
+  result: RunResult,
+): Pick<
+  MatrixRow,
+  | "writeAvailability"
+  | "worstWorker"
+  | "timeToImpactMs"
+  | "timeToImpactUncertaintyMs"
+  | "longestOutageMs"
+  | "recoveryMs"
+> {
+  const worst = worstWrites(result);
+  const first = firstImpact(result);
+  return {
+    writeAvailability: worst?.phases.window.availability ?? null,
+    worstWorker: worst?.source ?? null,
+    timeToImpactMs: first?.timeToImpactMs ?? null,
+    timeToImpactUncertaintyMs: first?.clockUncertaintyMs ?? 0,
+    longestOutageMs: longestOutage(result)?.longestOutageMs ?? null,
+    recoveryMs: result.recovery?.healthyMs ?? null,
+  };
+}
+
+/** What was taken down. */
+function target({ facts }: RunResult): Pick<MatrixRow, "object" | "type" | "count"> {
+  if (facts.target === undefined) return { object: null, type: facts.study?.type ?? null, count: null };
+  return { object: objectName(facts.target.object), type: facts.target.type, count: facts.target.count };
+}
+
+export function matrixRow(result: RunResult): MatrixRow {
+  const { facts, study } = result;
+  return {
+    runId: facts.runId,
+    startedAt: facts.startedAt,
+    experiment: facts.experiment.name,
+    title: facts.experiment.title,
+    control: facts.experiment.attack.type === "none",
+    name: rowName(result),
+    ...target(result),
+    severity: result.severity,
+    severityBecause: result.severityBecause,
+    verdict: result.verdict,
+    reasons: [...new Set(result.reasons.map(({ code }) => code))],
+    behaviour: behaviourOf(result),
+    ...measured(result),
+    suppression: result.suppression?.share ?? null,
+    evidence: result.suppression?.evidence ?? null,
+    study: {
+      count: facts.study?.count ?? null,
+      behaviour: facts.study?.behaviour ?? null,
+      impact: study.impact,
+      function: study.function,
+      because: study.because,
+    },
+    onStandIn: result.onStandIn,
+    cluster: { provider: facts.cluster.provider, version: facts.cluster.version },
+  };
+}

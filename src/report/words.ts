@@ -1,0 +1,36 @@
+/** The words of the results in English and Japanese. */
+import type { StudyComparison, Verdict } from "../analysis/result.js";
+import type { Severity } from "../experiment/schema.js";
+
+export type Language = "en" | "ja";
+
+/** One text in both languages. */
+export type Bilingual = Readonly<Record<Language, string>>;
+
+export const SEVERITY_WORDS: Readonly<Record<Severity, Bilingual>> = {
+  outage: { en: "outage", ja: "サービス障害" },
+  degraded: { en: "degraded", ja: "性能低下" },
+  "function lost": { en: "function lost", ja: "機能停止" },
+  none: { en: "none", ja: "影響なし" },
+  inconclusive: { en: "inconclusive", ja: "判定不能" },
+};
+
+export const VERDICT_WORDS: Readonly<Record<Verdict, Bilingual>> = {
+  "as expected": { en: "as expected", ja: "想定どおり" },
+  differs: { en: "differs", ja: "想定と異なる" },
+  inconclusive: { en: "inconclusive", ja: "判定不能" },
+  control: { en: "control", ja: "対照実験" },
+  "not restored": { en: "not restored", ja: "復旧未完了" },
+  interrupted: { en: "interrupted", ja: "中断" },
+};
+
+export const STUDY_WORDS: Readonly<Record<StudyComparison, Bilingual>> = {
+  confirmed: { en: "confirmed", ja: "確認" },
+  "newly verified": { en: "newly verified", ja: "新たに検証" },
+  differs: { en: "differs", ja: "相違" },
+  inconclusive: { en: "inconclusive", ja: "判定不能" },
+  "not in the study": { en: "not in the study", ja: "発表になし" },
+};
+
+/** Added to a verdict that was measured on a stand-in. */
+export const ON_STAND_IN: Bilingual = { en: "on a stand-in", ja: "代替イメージでの測定" };
