@@ -1,0 +1,63 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type Manifest,
+  MANAGED_BY,
+  MANAGED_BY_LABEL,
+  namespaceManifest,
+  workloadManifest,
+} from "../application/manifest.js";
+import { packageRoot } from "../package-root.js";
+
+export const PROBER_NAMESPACE = "kube-system-chaos";
+export const PROBER_LABELS = { app: "chaos-prober" } as const;
+export const PROBER_PORT = 8080;
+/** Any Node from 18 on runs the agent. */
+export const PROBER_IMAGE = "docker.io/library/node:18-bookworm-slim";
+
+/** Namespace, agent (as a ConfigMap) and one prober on every schedulable node. */
+export async function proberManifests(): Promise<Manifest[]> {
+  const agent = await readFile(join(packageRoot(), "src/probes/agent/agent.mjs"), "utf8");
+  const name = "chaos-prober";
+  return [
+    namespaceManifest(PROBER_NAMESPACE),
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name, namespace: PROBER_NAMESPACE, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
+      data: { "agent.mjs": agent },
+    },
+    workloadManifest({
+      kind: "DaemonSet",
+      namespace: PROBER_NAMESPACE,
+      name,
+      labels: PROBER_LABELS,
+      podSpec: {
+        containers: [
+          {
+            name: "prober",
+            image: PROBER_IMAGE,
+            imagePullPolicy: "IfNotPresent",
+            command: ["node", "/agent/agent.mjs"],
+            env: [
+              { name: "NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
+              { name: "PORT", value: String(PROBER_PORT) },
+              { name: "DATA_DIR", value: "/data" },
+            ],
+            ports: [{ containerPort: PROBER_PORT }],
+            readinessProbe: { httpGet: { path: "/healthz", port: PROBER_PORT }, periodSeconds: 1 },
+            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+            volumeMounts: [
+              { name: "agent", mountPath: "/agent", readOnly: true },
+              { name: "data", mountPath: "/data" },
+            ],
+          },
+        ],
+        volumes: [
+          { name: "agent", configMap: { name } },
+          { name: "data", emptyDir: { sizeLimit: "512Mi" } },
+        ],
+      },
+    }),
+  ];
+}
