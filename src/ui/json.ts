@@ -1,0 +1,97 @@
+import type { PhaseName, RunEvent } from "../analysis/events.js";
+import { messageOf } from "../errors.js";
+import type { ViewBase } from "./base.js";
+import type { LiveState, RunView } from "./view.js";
+
+/** Counts change with every sample; a program that follows them needs no more than this. */
+const LIVE_EVERY_MS = 1000;
+
+/**
+ * One JSON object a line, on standard output, for everything. `type` tells them apart: step, info, warning,
+ * phase, live, event, result. `tMs`: milliseconds since the view was made (an event also carries the run's own).
+ */
+export class JsonView implements RunView {
+  private readonly startMs: number;
+  private current: { name: PhaseName; startMs: number; live?: LiveState; liveAtMs?: number } | undefined;
+
+  constructor(private readonly base: ViewBase) {
+    this.startMs = base.now();
+  }
+
+  async step<T>(title: string, work: (note: (text: string) => void) => Promise<T>): Promise<T> {
+    const startMs = this.base.now();
+    const took = (): { tookMs: number } => ({ tookMs: round(this.base.now() - startMs) });
+    this.write({ type: "step", title, state: "start" });
+    try {
+      const value = await work((note) => this.write({ type: "step", title, state: "note", note }));
+      this.write({ type: "step", title, state: "done", ...took() });
+      return value;
+    } catch (error) {
+      this.write({ type: "step", title, state: "failed", ...took(), error: messageOf(error) });
+      throw error;
+    }
+  }
+
+  info(text: string): void {
+    this.write({ type: "info", text });
+  }
+
+  warn(text: string): void {
+    this.write({ type: "warning", text });
+  }
+
+  phase(name: PhaseName, totalMs: number | undefined): void {
+    this.endPhase("done");
+    this.current = { name, startMs: this.base.now() };
+    this.write({ type: "phase", phase: name, state: "start", totalMs: totalMs ?? null });
+  }
+
+  live(state: LiveState): void {
+    if (this.current === undefined) return;
+    this.current.live = state;
+    const now = this.base.now();
+    if (now - (this.current.liveAtMs ?? Number.NEGATIVE_INFINITY) < LIVE_EVERY_MS) return;
+    this.current.liveAtMs = now;
+    this.write({ type: "live", phase: this.current.name, ...liveFields(state) });
+  }
+
+  event(event: RunEvent): void {
+    this.write({ type: "event", event });
+  }
+
+  phaseEnd(name: PhaseName): void {
+    if (this.current?.name === name) this.endPhase("done");
+  }
+
+  result(_lines: readonly string[], summary: unknown): void {
+    this.endPhase("done");
+    this.write({ type: "result", result: summary ?? null });
+  }
+
+  close(): void {
+    this.endPhase("not finished");
+  }
+
+  private endPhase(state: string): void {
+    if (this.current === undefined) return;
+    const { name, startMs, live } = this.current;
+    this.current = undefined;
+    const tookMs = round(this.base.now() - startMs);
+    const counts = live === undefined ? {} : { live: liveFields(live) };
+    this.write({ type: "phase", phase: name, state, tookMs, ...counts });
+  }
+
+  private write(object: { readonly type: string } & Readonly<Record<string, unknown>>): void {
+    const { type, ...rest } = object;
+    const line = JSON.stringify({ type, tMs: round(this.base.now() - this.startMs), ...rest });
+    this.base.out.write(`${line}\n`);
+  }
+}
+
+function liveFields(state: LiveState): Record<string, unknown> {
+  return { ...state, endpointsReady: state.endpointsReady ?? null };
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}
