@@ -1,0 +1,51 @@
+import { PODS, resourcePath } from "../cluster/api.js";
+import type { KubeObject } from "../cluster/objects.js";
+import type { Target } from "../target/target.js";
+import { isTerminating } from "../target/target-watch.js";
+import { ownedByTarget } from "./ownership.js";
+import type { Attack } from "./attack.js";
+import { Killer } from "./killer.js";
+
+/**
+ * Deletes the target's pods, and each new one as soon as the watch shows it. On ADDED a pod has no node yet,
+ * so that the API server removes it at once whatever its grace period (podStrategy.CheckGracefulDelete of
+ * Kubernetes): no container of it ever starts.
+ *
+ * @param options `gracePeriod` of each deletion, ms; `delay` that a new pod is let live, ms.
+ */
+export function deletePods(options: { readonly gracePeriod: number; readonly delay: number }): Attack {
+  const gracePeriodSeconds = Math.round(options.gracePeriod / 1000);
+  return {
+    type: "delete-pods",
+    plan: (target) => [
+      `delete the ${target.count} pod(s) of ${target.kind} ${target.namespace}/${target.name}, grace period ${gracePeriodSeconds} s`,
+      options.delay === 0
+        ? "delete each new pod the moment it appears, before it is scheduled"
+        : `delete each new pod ${options.delay} ms after it appears`,
+    ],
+    start: (context) => {
+      const killer = new Killer(context);
+      const { target, watch } = context;
+      const killPod = (pod: KubeObject, reason: "initial" | "recreated"): void => {
+        killer.kill({ kind: "Pod", path: podPath(target, pod), object: pod, reason, gracePeriodSeconds });
+      };
+      watch.listener = (kind, event) => {
+        const { object } = event;
+        if (kind !== "Pod") return;
+        if (event.type === "DELETED") killer.forget(object.metadata.uid);
+        else if (!isTerminating(object) && ownedByTarget(target, "Pod", object)) {
+          if (options.delay === 0) killPod(object, "recreated");
+          else context.setTimeout(() => killPod(object, "recreated"), options.delay);
+        }
+      };
+      for (const pod of watch.current("Pod")) {
+        if (!isTerminating(pod) && ownedByTarget(target, "Pod", pod)) killPod(pod, "initial");
+      }
+      return killer.asAttack();
+    },
+  };
+}
+
+function podPath(target: Target, pod: KubeObject): string {
+  return resourcePath(PODS, target.namespace, pod.metadata.name);
+}

@@ -1,0 +1,61 @@
+import { PODS, REPLICASETS, resourcePath } from "../cluster/api.js";
+import type { KubeObject } from "../cluster/objects.js";
+import { isTerminating, type WatchedKind } from "../target/target-watch.js";
+import type { Attack } from "./attack.js";
+import { Killer } from "./killer.js";
+import { ownedByTarget } from "./ownership.js";
+
+/**
+ * Deletes the workload and sweeps the ReplicaSets and pods that it leaves behind; each time anybody brings it
+ * back, again. The study's 連打 (`kubectl delete deployment` over and over against addon-manager), driven by
+ * the watch: a kill or two for each re-creation, and no container ever runs.
+ *
+ * Background propagation, so that the name is free at once: under Foreground a restorer's create is refused
+ * with AlreadyExists until the last pod is gone, which would measure the deletion and not the restorer.
+ *
+ * @param options `gracePeriod` of the pods that are swept, ms.
+ */
+export function deleteWorkload(options: { readonly gracePeriod: number }): Attack {
+  const gracePeriodSeconds = Math.round(options.gracePeriod / 1000);
+  return {
+    type: "delete-workload",
+    plan: (target) => [
+      `delete ${target.kind} ${target.namespace}/${target.name} (propagation Background)`,
+      `sweep its ${target.kind === "Deployment" ? "ReplicaSets and pods" : "pods"}, grace period ${gracePeriodSeconds} s`,
+      "the same again each time it re-appears",
+    ],
+    start: (context) => {
+      const { target, watch } = context;
+      const killer = new Killer(context);
+      const kill = (kind: WatchedKind, object: KubeObject, first: boolean): void => {
+        if (isTerminating(object) || !ownedByTarget(target, kind, object)) return;
+        if (kind === target.kind) {
+          killer.kill({
+            kind,
+            path: target.path,
+            object,
+            reason: first ? "initial" : "recreated",
+            propagationPolicy: "Background",
+          });
+        } else if (kind === "ReplicaSet") {
+          const path = resourcePath(REPLICASETS, target.namespace, object.metadata.name);
+          killer.kill({ kind, path, object, reason: "swept", propagationPolicy: "Background" });
+        } else if (kind === "Pod") {
+          const path = resourcePath(PODS, target.namespace, object.metadata.name);
+          killer.kill({ kind, path, object, reason: "swept", gracePeriodSeconds });
+        }
+      };
+      watch.listener = (kind, event) => {
+        if (event.type === "DELETED") killer.forget(event.object.metadata.uid);
+        else kill(kind, event.object, false);
+      };
+      // From the top down: a controller whose owner is gone brings nothing back.
+      const kinds: WatchedKind[] =
+        target.kind === "Deployment" ? ["Deployment", "ReplicaSet", "Pod"] : ["DaemonSet", "Pod"];
+      for (const kind of kinds) {
+        for (const object of watch.current(kind)) kill(kind, object, true);
+      }
+      return killer.asAttack();
+    },
+  };
+}

@@ -1,0 +1,10 @@
+import type { Attack } from "./attack.js";
+
+/** Does nothing: the control run, which shows what the measuring itself does to the application. */
+export function none(): Attack {
+  return {
+    type: "none",
+    plan: () => ["nothing is taken down: the control run"],
+    start: () => ({ stop: async () => await Promise.resolve(), kills: 0, lastError: undefined }),
+  };
+}

@@ -1,0 +1,246 @@
+import type { ObjectRef, RunEventBody } from "../analysis/events.js";
+import { ENDPOINTS, PODS, REPLICASETS, resourcePath, selectorString } from "../cluster/api.js";
+import type { Discovery } from "../cluster/api.js";
+import type { EndpointSlice, Endpoints, KubeObject, Pod } from "../cluster/objects.js";
+import type { Transport } from "../cluster/transport.js";
+import { watch } from "../cluster/watch.js";
+import type { WatchEvent } from "../cluster/watch.js";
+import { type Target, refOf } from "./target.js";
+
+export type WatchedKind = "Deployment" | "DaemonSet" | "ReplicaSet" | "Pod";
+
+/** Told of every change of the target, in the socket's own event, before anything is written down. */
+export type TargetListener = (kind: WatchedKind, event: WatchEvent<KubeObject>) => void;
+
+export interface TargetWatchOptions {
+  readonly transport: Transport;
+  readonly discovery: Discovery;
+  readonly target: Target;
+  readonly emit: (body: RunEventBody) => void;
+  readonly signal: AbortSignal;
+  /** How often everything is listed anew beside the watches, ms: the most that a silent watch can hide. */
+  readonly resyncMs: number;
+}
+
+/**
+ * Watches the target for the whole run: the workload, its ReplicaSets and pods, the endpoints of its Services.
+ * Keeps what is there now, and writes down what came, changed and went.
+ */
+export class TargetWatch {
+  readonly #options: TargetWatchOptions;
+  readonly #objects = new Map<string, { kind: WatchedKind; object: KubeObject }>();
+  readonly #slices = new Map<string, { service: string; ready: number; servingTerminating: number }>();
+  readonly #endpoints = new Map<string, { ready: number; servingTerminating: number }>();
+  readonly #instanceStates = new Map<string, string>();
+  #listener: TargetListener | undefined;
+  #attackBegan = false;
+
+  constructor(options: TargetWatchOptions) {
+    this.#options = options;
+  }
+
+  /** The attack's reaction: called first, synchronously, for each event from now on. */
+  set listener(listener: TargetListener | undefined) {
+    this.#listener = listener;
+    if (listener !== undefined) this.#attackBegan = true;
+  }
+
+  /** What is there now, of one kind. */
+  current(kind: WatchedKind): KubeObject[] {
+    return [...this.#objects.values()].filter((entry) => entry.kind === kind).map((entry) => entry.object);
+  }
+
+  /** Ready addresses over all Services of the target; undefined when it has no Service. */
+  get endpointsReady(): number | undefined {
+    if (this.#options.target.services.length === 0) return undefined;
+    return [...this.#endpoints.values()].reduce((sum, entry) => sum + entry.ready, 0);
+  }
+
+  /** All wanted instances ready, the workload there, and its Services with as many endpoints. */
+  isTargetReady(): boolean {
+    const { target } = this.#options;
+    const ready = this.current("Pod").filter(
+      (pod) => isReady(pod as unknown as Pod) && !isTerminating(pod),
+    ).length;
+    const workload = this.current(target.kind).some(
+      (object) => object.metadata.name === target.name && !isTerminating(object),
+    );
+    const endpoints = target.services.every(
+      (service) => (this.#endpoints.get(service.name)?.ready ?? 0) >= target.count,
+    );
+    return workload && ready >= target.count && endpoints;
+  }
+
+  /**
+   * Starts every watch.
+   *
+   * @returns `synced`: resolves when all of them have listed once; `done`: when the signal has ended them,
+   * rejects when one of them can not go on (no permission, a handler that threw).
+   */
+  start(): { synced: Promise<void>; done: Promise<void> } {
+    const { target, discovery } = this.#options;
+    const selector = selectorString(target.labels);
+    const starts = [
+      this.#run(target.kind, target.collection, { fieldSelector: `metadata.name=${target.name}` }),
+      this.#run("Pod", resourcePath(PODS, target.namespace), { labelSelector: selector }),
+    ];
+    if (target.kind === "Deployment") {
+      starts.push(
+        this.#run("ReplicaSet", resourcePath(REPLICASETS, target.namespace), { labelSelector: selector }),
+      );
+    }
+    for (const service of target.services) {
+      if (discovery.endpointSlices !== undefined) {
+        starts.push(
+          this.#watch<EndpointSlice>(
+            resourcePath(discovery.endpointSlices, target.namespace),
+            { labelSelector: `kubernetes.io/service-name=${service.name}` },
+            (event) => this.#onSlice(service, event),
+          ),
+        );
+      } else {
+        starts.push(
+          this.#watch<Endpoints>(
+            resourcePath(ENDPOINTS, target.namespace),
+            { fieldSelector: `metadata.name=${service.name}` },
+            (event) => this.#onEndpoints(service, event),
+          ),
+        );
+      }
+    }
+    const done = Promise.all(starts.map(async (start) => await start.done)).then(() => undefined);
+    const synced = Promise.race([
+      Promise.all(starts.map(async (start) => await start.synced)).then(() => undefined),
+      done,
+    ]);
+    return { synced, done };
+  }
+
+  #run(kind: WatchedKind, path: string, selector: Selector): Started {
+    return this.#watch<KubeObject>(path, selector, (event) => {
+      this.#listener?.(kind, event);
+      this.#onObject(kind, event);
+    });
+  }
+
+  #watch<T extends { metadata?: unknown }>(
+    path: string,
+    selector: Selector,
+    onEvent: (event: WatchEvent<T>) => void,
+  ): Started {
+    let markSynced = (): void => undefined;
+    const synced = new Promise<void>((resolve) => (markSynced = resolve));
+    const { transport, signal, resyncMs, emit } = this.#options;
+    const resource = path.split("/").at(-1) ?? path;
+    const done = watch<KubeObject>({
+      transport,
+      path,
+      ...selector,
+      signal,
+      resyncMs,
+      onEvent: (event) => onEvent(event as unknown as WatchEvent<T>),
+      onSynced: () => markSynced(),
+      onNote: (what) => emit({ type: "watch", resource, what }),
+    });
+    return { synced, done };
+  }
+
+  #onObject(kind: WatchedKind, event: WatchEvent<KubeObject>): void {
+    const { emit } = this.#options;
+    const { object } = event;
+    const key = object.metadata.uid;
+    const known = this.#objects.has(key);
+    if (event.type === "DELETED") {
+      this.#objects.delete(key);
+      this.#instanceStates.delete(key);
+      emit({ type: "gone", object: refOf(kind, object) });
+      return;
+    }
+    this.#objects.set(key, { kind, object });
+    if (!known && this.#attackBegan) {
+      const by = creatorOf(object);
+      emit({ type: "recreated", object: refOf(kind, object), ...(by === undefined ? {} : { by }) });
+    }
+    if (kind === "Pod") this.#onPod(object);
+  }
+
+  #onPod(object: KubeObject): void {
+    const pod = object as unknown as Pod;
+    const node = pod.spec?.nodeName;
+    const state = {
+      podPhase: pod.status?.phase ?? "Unknown",
+      ready: isReady(pod),
+      terminating: isTerminating(object),
+      ...(node === undefined ? {} : { node }),
+    };
+    const text = JSON.stringify(state);
+    if (this.#instanceStates.get(object.metadata.uid) === text) return;
+    this.#instanceStates.set(object.metadata.uid, text);
+    this.#options.emit({ type: "instance", object: refOf("Pod", object), ...state });
+  }
+
+  #onSlice(service: ObjectRef, event: WatchEvent<EndpointSlice>): void {
+    const slice = event.object;
+    const key = slice.metadata?.name ?? "";
+    if (event.type === "DELETED") this.#slices.delete(key);
+    else {
+      const endpoints = slice.endpoints ?? [];
+      this.#slices.set(key, {
+        service: service.name,
+        // A missing condition reads as true (discovery.k8s.io: "interpret nil as true").
+        ready: endpoints.filter((endpoint) => endpoint.conditions?.ready ?? true).length,
+        servingTerminating: endpoints.filter(
+          (endpoint) => endpoint.conditions?.serving === true && endpoint.conditions.terminating === true,
+        ).length,
+      });
+    }
+    const mine = [...this.#slices.values()].filter((entry) => entry.service === service.name);
+    this.#setEndpoints(service, {
+      ready: mine.reduce((sum, entry) => sum + entry.ready, 0),
+      servingTerminating: mine.reduce((sum, entry) => sum + entry.servingTerminating, 0),
+    });
+  }
+
+  #onEndpoints(service: ObjectRef, event: WatchEvent<Endpoints>): void {
+    const subsets = event.type === "DELETED" ? [] : (event.object.subsets ?? []);
+    const addresses = new Set(
+      subsets.flatMap((subset) => (subset.addresses ?? []).map((address) => address.ip)),
+    );
+    this.#setEndpoints(service, { ready: addresses.size, servingTerminating: 0 });
+  }
+
+  #setEndpoints(service: ObjectRef, state: { ready: number; servingTerminating: number }): void {
+    const before = this.#endpoints.get(service.name);
+    this.#endpoints.set(service.name, state);
+    if (before?.ready === state.ready && before.servingTerminating === state.servingTerminating) return;
+    this.#options.emit({ type: "endpoints", service, ...state });
+  }
+}
+
+interface Selector {
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+interface Started {
+  readonly synced: Promise<void>;
+  readonly done: Promise<void>;
+}
+
+/** The Ready condition of a pod. */
+export function isReady(pod: Pod): boolean {
+  return (pod.status?.conditions ?? []).some(
+    (condition) => condition.type === "Ready" && condition.status === "True",
+  );
+}
+
+/** Whether its deletion has begun. */
+export function isTerminating(object: Pick<KubeObject, "metadata">): boolean {
+  return object.metadata.deletionTimestamp !== undefined;
+}
+
+/** Who made an object, by the earliest entry of its managed fields ("kubectl-client-side-apply", say). */
+export function creatorOf(object: KubeObject): string | undefined {
+  const fields = object.metadata.managedFields ?? [];
+  return [...fields].sort((a, b) => (a.time ?? "").localeCompare(b.time ?? ""))[0]?.manager;
+}

@@ -1,0 +1,129 @@
+import type { ObjectRef } from "../analysis/events.js";
+import {
+  DAEMONSETS,
+  DEPLOYMENTS,
+  SERVICES,
+  getOrUndefined,
+  list,
+  resourcePath,
+  selectorString,
+} from "../cluster/api.js";
+import type { DaemonSet, Deployment, KubeObject, Service } from "../cluster/objects.js";
+import type { Transport } from "../cluster/transport.js";
+import type { ComponentDefinition } from "../components/component.js";
+import type { Experiment } from "../experiment/schema.js";
+
+export type WorkloadKind = "Deployment" | "DaemonSet";
+
+/** The workload that an experiment takes down, as it was before the run. */
+export interface Target {
+  readonly kind: WorkloadKind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** The whole object, as the API gave it: what is put back. */
+  readonly object: KubeObject;
+  /** URL path of the object and of its collection. */
+  readonly path: string;
+  readonly collection: string;
+  /** Selects the workload's pods, and its ReplicaSets. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Wanted instances. */
+  readonly count: number;
+  readonly images: readonly string[];
+  /** Services that route to its pods. */
+  readonly services: readonly ObjectRef[];
+  /** From the pod up to whoever would bring the workload back, as far as the objects tell. */
+  readonly ownerChain: readonly string[];
+}
+
+/** Why no target could be chosen: what was looked for, what was found. */
+export interface NoTarget {
+  readonly problem: string;
+}
+
+const GVR = { Deployment: DEPLOYMENTS, DaemonSet: DAEMONSETS } as const;
+
+/** Finds the workload of an experiment; says what it looked for when there is none, or more than one. */
+export async function findTarget(
+  transport: Transport,
+  target: Experiment["target"],
+  component: ComponentDefinition | undefined,
+): Promise<Target | NoTarget> {
+  if (!("component" in target)) {
+    const path = resourcePath(GVR[target.kind], target.namespace, target.name);
+    const object = await getOrUndefined<Deployment | DaemonSet>(transport, path);
+    if (object === undefined)
+      return { problem: `no ${target.kind} ${target.namespace}/${target.name} in the cluster` };
+    return await describeTarget(transport, target.kind, object);
+  }
+  if (component === undefined) return { problem: `no component called ${target.component}` };
+  const { namespace, kinds, labels, knownAs } = component.find;
+  const found: { kind: WorkloadKind; object: KubeObject }[] = [];
+  for (const kind of kinds) {
+    const { items } = await list<KubeObject>(transport, resourcePath(GVR[kind], namespace), {
+      labelSelector: selectorString(labels),
+    });
+    found.push(...items.map((object) => ({ kind, object })));
+  }
+  const looked = `${kinds.join(" or ")} with ${selectorString(labels)} in ${namespace} (${knownAs.join(", ")})`;
+  const [only, ...others] = found;
+  if (only === undefined) return { problem: `looked for a ${looked}; found none` };
+  if (others.length > 0) {
+    const names = found.map(({ kind, object }) => `${kind} ${object.metadata.name}`).join(", ");
+    return { problem: `looked for one ${looked}; found ${names}: name one with target.kind and target.name` };
+  }
+  return await describeTarget(transport, only.kind, only.object);
+}
+
+async function describeTarget(transport: Transport, kind: WorkloadKind, object: KubeObject): Promise<Target> {
+  const workload = object as unknown as Deployment;
+  const namespace = object.metadata.namespace ?? "default";
+  const labels = workload.spec?.selector.matchLabels ?? {};
+  const podLabels = workload.spec?.template.metadata?.labels ?? {};
+  const services = await list<Service>(transport, resourcePath(SERVICES, namespace));
+  const status = object.status as { desiredNumberScheduled?: number } | undefined;
+  return {
+    kind,
+    namespace,
+    name: object.metadata.name,
+    uid: object.metadata.uid,
+    // Lists leave these two out of their items; a snapshot that is created again needs them.
+    object: { ...object, apiVersion: "apps/v1", kind },
+    path: resourcePath(GVR[kind], namespace, object.metadata.name),
+    collection: resourcePath(GVR[kind], namespace),
+    labels,
+    count: kind === "DaemonSet" ? (status?.desiredNumberScheduled ?? 0) : (workload.spec?.replicas ?? 1),
+    images: (workload.spec?.template.spec?.containers ?? []).map((container) => container.image ?? ""),
+    services: services.items
+      .filter((service) => selects(service, podLabels))
+      .map((service) => refOf("Service", service)),
+    ownerChain: ownerChain(kind, object),
+  };
+}
+
+function selects(service: Service, podLabels: Readonly<Record<string, string>>): boolean {
+  const selector = Object.entries(service.spec?.selector ?? {});
+  return selector.length > 0 && selector.every(([key, value]) => podLabels[key] === value);
+}
+
+/** The object's name, for events and messages. */
+export function refOf(kind: string, object: Pick<KubeObject, "metadata">): ObjectRef {
+  const { namespace, name, uid } = object.metadata;
+  return { kind, ...(namespace === undefined ? {} : { namespace }), name, uid };
+}
+
+/** Label by which addon-manager knows its objects (cluster/addons/addon-manager/README of Kubernetes). */
+export const ADDON_MODE_LABEL = "addonmanager.kubernetes.io/mode";
+
+/** Who would bring it back, from the pod upwards: controllers at once, addon-manager within a minute. */
+export function ownerChain(kind: WorkloadKind, object: KubeObject): string[] {
+  const chain =
+    kind === "Deployment"
+      ? ["Pod", "ReplicaSet", `Deployment ${object.metadata.name}`]
+      : ["Pod", `DaemonSet ${object.metadata.name}`];
+  for (const owner of object.metadata.ownerReferences ?? []) chain.push(`${owner.kind} ${owner.name}`);
+  const mode = object.metadata.labels?.[ADDON_MODE_LABEL];
+  if (mode !== undefined) chain.push(`addon-manager (${mode})`);
+  return chain;
+}
