@@ -1,0 +1,108 @@
+/**
+ * The study's application: the guestbook of the Kubernetes samples (PHP front end, Redis leader, Redis
+ * followers), and beside it a second front end that finds Redis by environment variables: the control arm,
+ * which needs no DNS.
+ */
+import type { Experiment } from "../experiment/schema.js";
+import { type Manifest, namespaceManifest, serviceManifest, workloadManifest } from "./manifest.js";
+
+export type GuestbookOptions = Experiment["application"]["guestbook"];
+
+/** The images of the public sample (kubernetes-engine-samples, quickstarts/guestbook). */
+export const GUESTBOOK_IMAGES = {
+  frontend: "us-docker.pkg.dev/google-samples/containers/gke/gb-frontend:v5",
+  leader: "docker.io/library/redis:6.0.5",
+  follower: "us-docker.pkg.dev/google-samples/containers/gke/gb-redis-follower:v2",
+} as const;
+
+export const FRONTEND_LABELS = { app: "guestbook", tier: "frontend" } as const;
+export const CONTROL_LABELS = { app: "guestbook", tier: "frontend-env" } as const;
+export const LEADER_LABELS = { app: "redis", role: "leader", tier: "backend" } as const;
+export const FOLLOWER_LABELS = { app: "redis", role: "follower", tier: "backend" } as const;
+export const FRONTEND_SERVICE = "frontend";
+export const LEADER_SERVICE = "redis-leader";
+export const FOLLOWER_SERVICE = "redis-follower";
+export const FRONTEND_PORT = 80;
+export const REDIS_PORT = 6379;
+
+/** The sample asks for 100m CPU and 100Mi of memory for each container; so do we. */
+const resources = { requests: { cpu: "100m", memory: "100Mi" } };
+
+/**
+ * Every object of the guestbook, in the order in which they are to be made: Services before pods, because the
+ * control arm reads their addresses from its environment, which is set when a pod starts.
+ */
+export function guestbookManifests(options: GuestbookOptions): Manifest[] {
+  const { namespace } = options;
+  return [
+    namespaceManifest(namespace),
+    serviceManifest({ namespace, name: LEADER_SERVICE, labels: LEADER_LABELS, port: REDIS_PORT }),
+    serviceManifest({ namespace, name: FOLLOWER_SERVICE, labels: FOLLOWER_LABELS, port: REDIS_PORT }),
+    serviceManifest({
+      namespace,
+      name: FRONTEND_SERVICE,
+      labels: FRONTEND_LABELS,
+      port: FRONTEND_PORT,
+      nodePort: options.nodePort,
+    }),
+    deployment(
+      namespace,
+      "redis-leader",
+      LEADER_LABELS,
+      1,
+      container("leader", GUESTBOOK_IMAGES.leader, REDIS_PORT),
+    ),
+    deployment(
+      namespace,
+      "redis-follower",
+      FOLLOWER_LABELS,
+      options.followerReplicas,
+      container("follower", GUESTBOOK_IMAGES.follower, REDIS_PORT, "dns"),
+    ),
+    deployment(
+      namespace,
+      "frontend",
+      FRONTEND_LABELS,
+      options.frontendReplicas,
+      container("php-redis", GUESTBOOK_IMAGES.frontend, FRONTEND_PORT, "dns"),
+    ),
+    deployment(
+      namespace,
+      "frontend-env",
+      CONTROL_LABELS,
+      options.controlReplicas,
+      container("php-redis", GUESTBOOK_IMAGES.frontend, FRONTEND_PORT, "env"),
+    ),
+  ];
+}
+
+function deployment(
+  namespace: string,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  replicas: number,
+  container: object,
+): Manifest {
+  return workloadManifest({
+    kind: "Deployment",
+    namespace,
+    name,
+    labels,
+    replicas,
+    podSpec: { containers: [container] },
+  });
+}
+
+function container(name: string, image: string, port: number, hostsFrom?: "dns" | "env"): object {
+  return {
+    name,
+    image,
+    imagePullPolicy: "IfNotPresent",
+    ports: [{ containerPort: port }],
+    resources,
+    ...(hostsFrom === undefined ? {} : { env: [{ name: "GET_HOSTS_FROM", value: hostsFrom }] }),
+    // The sample has no probe; without one a pod counts as ready before its server listens, and the baseline
+    // would begin too early. TCP: it needs neither DNS nor Redis, so it never takes a pod out because of the attack.
+    readinessProbe: { tcpSocket: { port }, periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 3 },
+  };
+}

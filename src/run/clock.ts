@@ -1,0 +1,43 @@
+import { performance } from "node:perf_hooks";
+import type { Clock } from "./context.js";
+
+/** The machine's clock; its zero is the moment of this call. */
+export function systemClock(): Clock {
+  const zero = performance.now();
+  return {
+    now: () => performance.now() - zero,
+    wall: () => new Date(),
+    sleep: async (ms, signal) => {
+      if (signal?.aborted === true) return;
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          clearTimeout(timer);
+          signal?.removeEventListener("abort", done);
+          resolve();
+        };
+        const timer = setTimeout(done, ms);
+        signal?.addEventListener("abort", done, { once: true });
+      });
+    },
+  };
+}
+
+/**
+ * Asks again and again until the answer is there.
+ *
+ * @param options `everyMs` between two questions; `limitMs` in all.
+ * @returns the answer, or undefined when the time was up or the signal came.
+ */
+export async function pollUntil<T>(
+  clock: Clock,
+  options: { readonly everyMs: number; readonly limitMs: number; readonly signal?: AbortSignal },
+  ask: () => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const end = clock.now() + options.limitMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (options.signal?.aborted === true || clock.now() >= end) return undefined;
+    await clock.sleep(Math.min(options.everyMs, Math.max(0, end - clock.now())), options.signal);
+  }
+}

@@ -1,0 +1,39 @@
+import type { ResolvedExperiment } from "../experiment/resolve.js";
+import type { Discovery } from "../cluster/api.js";
+import type { NodeAccess } from "../cluster/node-access.js";
+import type { Node } from "../cluster/objects.js";
+import type { ClusterHandle } from "../cluster/provider.js";
+import type { Transport } from "../cluster/transport.js";
+import type { RunView } from "../ui/view.js";
+import type { Journal, PendingUndo } from "./journal.js";
+import type { Recorder } from "./recorder.js";
+
+/** Time, so that tests are exact. */
+export interface Clock {
+  /** Monotonic, ms since the run began. */
+  readonly now: () => number;
+  /** Wall clock, for people and for the lock. */
+  wall(): Date;
+  /** Resolves after `ms`, or at once when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** What every phase of a run shares. */
+export interface RunContext {
+  readonly runId: string;
+  readonly resolved: ResolvedExperiment;
+  readonly handle: ClusterHandle;
+  readonly transport: Transport;
+  readonly discovery: Discovery;
+  readonly nodes: readonly Node[];
+  readonly clusterUid: string;
+  readonly nodeAccess: NodeAccess | undefined;
+  readonly recorder: Recorder;
+  readonly view: RunView;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  /** What the run has made, in order, as its journal has it: removed at the end. */
+  readonly made: PendingUndo[];
+  /** Aborted by the first signal (Ctrl-C): stop the attack, restore, report. */
+  readonly interrupted: AbortSignal;
+}

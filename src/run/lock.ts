@@ -1,0 +1,114 @@
+import { hostname } from "node:os";
+import { create, getOrUndefined, LEASES, replace, resourcePath } from "../cluster/api.js";
+import type { Lease } from "../cluster/objects.js";
+import { ApiError, type Transport } from "../cluster/transport.js";
+import { messageOf, RefusedError } from "../errors.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../application/manifest.js";
+import type { Clock } from "./context.js";
+
+/** One lock a cluster, in the namespace that every cluster has and nobody deletes. */
+export const LOCK_NAMESPACE = "kube-system";
+export const LOCK_NAME = "kube-system-chaos";
+
+export const LOCK_PATH = resourcePath(LEASES, LOCK_NAMESPACE, LOCK_NAME);
+
+const RENEW_EVERY_MS = 15_000;
+
+/** The lock, held. */
+export interface HeldLock {
+  /** After it the Lease may be removed: nothing writes it again. */
+  stopRenewing(): Promise<void>;
+}
+
+/** Who holds the lock, for messages; undefined: nobody. */
+export async function lockHolder(transport: Transport): Promise<string | undefined> {
+  const lease = await getOrUndefined<Lease>(transport, LOCK_PATH);
+  return lease === undefined ? undefined : describe(lease);
+}
+
+function describe(lease: Lease): string {
+  const { holderIdentity, renewTime } = lease.spec ?? {};
+  return `${holderIdentity ?? "somebody"} (last heard of at ${renewTime ?? "an unknown time"})`;
+}
+
+/**
+ * Takes the cluster's lock, a Lease that is made for the run and deleted after it. A lock that is there is
+ * never taken over here: its holder may have left damage, which `chaos restore` undoes, with the lock.
+ *
+ * @param durationMs how long the holder may be silent: longer than window and recovery together, so that an
+ * API server that was itself taken down does not lose the lock.
+ * @throws RefusedError with who holds it.
+ */
+export async function acquireLock(
+  transport: Transport,
+  options: {
+    readonly runId: string;
+    readonly durationMs: number;
+    readonly clock: Clock;
+    readonly warn: (text: string) => void;
+    /** Somebody else holds it now: stop harming. */
+    readonly onLost: (holder: string) => void;
+  },
+): Promise<HeldLock> {
+  const { runId, clock } = options;
+  const holderIdentity = `${runId}@${hostname()}`;
+  const time = (): string => clock.wall().toISOString().replace("Z", "000Z");
+  const manifest = {
+    apiVersion: "coordination.k8s.io/v1",
+    kind: "Lease",
+    metadata: {
+      name: LOCK_NAME,
+      namespace: LOCK_NAMESPACE,
+      labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId },
+    },
+    spec: {
+      holderIdentity,
+      leaseDurationSeconds: Math.ceil(options.durationMs / 1000),
+      acquireTime: time(),
+      renewTime: time(),
+    },
+  };
+  let lease: Lease;
+  try {
+    lease = await create<Lease>(transport, resourcePath(LEASES, LOCK_NAMESPACE), manifest);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 409)) throw error;
+    const holder = await lockHolder(transport);
+    throw new RefusedError(
+      `another run holds the lock of this cluster: ${holder ?? "it was released just now; try again"}. ` +
+        `If that run is gone, \`chaos restore\` undoes what it left and removes its lock.`,
+      { cause: error },
+    );
+  }
+  let stopped = false;
+  const stop = new AbortController();
+  const renewing = (async () => {
+    while (!stopped) {
+      await clock.sleep(RENEW_EVERY_MS, stop.signal);
+      if (stopped) return;
+      try {
+        lease = await replace<Lease>(transport, LOCK_PATH, {
+          ...lease,
+          spec: { ...lease.spec, renewTime: time() },
+        });
+      } catch (error) {
+        // A server that cannot be reached is not a lost lock.
+        options.warn(`the lock was not renewed: ${messageOf(error)}`);
+        if (!(error instanceof ApiError) || (error.status !== 409 && error.status !== 404)) continue;
+        const found = await getOrUndefined<Lease>(transport, LOCK_PATH).catch(() => lease);
+        if (found?.spec?.holderIdentity === holderIdentity) lease = found;
+        else {
+          options.onLost(found === undefined ? "nobody: it was deleted" : describe(found));
+          return;
+        }
+      }
+    }
+  })();
+  return {
+    stopRenewing: async () => {
+      stopped = true;
+      stop.abort();
+      await renewing;
+    },
+  };
+}

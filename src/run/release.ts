@@ -1,0 +1,136 @@
+import type { RunEvent } from "../analysis/events.js";
+import { getOrUndefined } from "../cluster/api.js";
+import type { KubeObject } from "../cluster/objects.js";
+import { messageOf } from "../errors.js";
+import { ADDON_MODE_LABEL, type Target } from "../target/target.js";
+import { creatorOf, isTerminating } from "../target/target-watch.js";
+import { pollUntil } from "./clock.js";
+import type { RunContext } from "./context.js";
+import type { PendingUndo } from "./journal.js";
+import { restoredEvent, undo } from "./restore.js";
+import { type Measuring, showLive } from "./suppress.js";
+
+/** addon-manager reconciles every 60 s (kube-addons.sh, ADDON_CHECK_INTERVAL_SEC); a pass takes some seconds. */
+const ADDON_MANAGER_LIMIT_MS = 75_000;
+/** How long an undo that the API server will not take is tried again, ms. */
+const UNDO_LIMIT_MS = 120_000;
+const POLL_MS = 100;
+
+/**
+ * Release: lets the cluster's own restorer act where there is one, then puts back what it has not, or not
+ * wholly. Never interrupted: a signal must not leave the component down.
+ *
+ * @returns whether everything was put back.
+ */
+export async function release(
+  context: RunContext,
+  target: Target,
+  pending: readonly PendingUndo[],
+): Promise<boolean> {
+  const { recorder, clock, journal } = context;
+  recorder.emit({ type: "phase", phase: "release", state: "start" });
+  const waitMs = restorerWaitMs(target, recorder.events);
+  if (waitMs > 0 && pending.length > 0) await waitForRestorer(context, target, waitMs);
+  let whole = true;
+  for (const { seq, undo: entry } of [...pending].reverse()) {
+    let problem = "";
+    const done = await pollUntil(clock, { everyMs: 1_000, limitMs: UNDO_LIMIT_MS }, async () => {
+      try {
+        return await undo(context.transport, entry);
+      } catch (error) {
+        problem = messageOf(error);
+        return undefined;
+      }
+    });
+    if (done === undefined) {
+      whole = false;
+      recorder.emit({ type: "warning", text: `not put back: ${problem}` });
+      continue;
+    }
+    const event = restoredEvent(done);
+    if (event !== undefined) recorder.emit(event);
+    await journal.undone(seq, done.how, done.by);
+  }
+  recorder.emit({ type: "phase", phase: "release", state: "end" });
+  return whole;
+}
+
+/**
+ * How long another restorer is given to bring the workload back, ms. Pure. Somebody who re-created it in the
+ * window will do so again: twice the longest gap is waited, and addon-manager's interval where its label is on
+ * the object. 0: nobody is known to; the runner acts at once.
+ */
+export function restorerWaitMs(target: Pick<Target, "kind" | "object">, events: readonly RunEvent[]): number {
+  if (target.object.metadata.labels?.[ADDON_MODE_LABEL] !== undefined) return ADDON_MANAGER_LIMIT_MS;
+  const start = events.find(
+    (event) => event.type === "phase" && event.phase === "window" && event.state === "start",
+  )?.tMs;
+  const times = events
+    .filter((event) => event.type === "recreated" && event.object.kind === target.kind)
+    .map((event) => event.tMs);
+  if (start === undefined || times.length === 0) return 0;
+  const gaps = times.map((time, index) => time - (times[index - 1] ?? start));
+  return Math.min(ADDON_MANAGER_LIMIT_MS, Math.max(5_000, 2 * Math.max(...gaps)));
+}
+
+/** Waits until somebody else has brought the workload back, and says who. */
+async function waitForRestorer(context: RunContext, target: Target, limitMs: number): Promise<void> {
+  const { transport, clock, recorder, view } = context;
+  await view.step(
+    `wait for the cluster's own restorer (up to ${Math.round(limitMs / 1000)} s)`,
+    async (note) => {
+      const back = await pollUntil(clock, { everyMs: POLL_MS * 2, limitMs }, async () => {
+        const live = await getOrUndefined<KubeObject>(transport, target.path).catch(() => undefined);
+        return live !== undefined && !isTerminating(live) ? live : undefined;
+      });
+      note(back === undefined ? "nobody brought it back" : `brought back by ${creatorOf(back) ?? "unknown"}`);
+      if (back === undefined)
+        recorder.emit({
+          type: "warning",
+          text: "the restorer did not bring the workload back in time: the runner does",
+        });
+    },
+  );
+}
+
+/**
+ * Recovery: until the target is ready again and every probe that worked at baseline has succeeded K times in a
+ * row, or the time is up. Goes on after a signal: what was harmed is seen to be whole.
+ *
+ * @returns whether it was.
+ */
+export async function recover(
+  context: RunContext,
+  measuring: Measuring,
+  options: { readonly kills: number; readonly series: ReadonlySet<string> },
+): Promise<boolean> {
+  const { clock, recorder, resolved, view } = context;
+  const limitMs = resolved.experiment.phases.recovery;
+  const { health } = measuring.collector;
+  recorder.emit({ type: "phase", phase: "recovery", state: "start" });
+  view.phase("recovery", limitMs);
+  health.startCounting();
+  health.reset(clock.now());
+  let ready = false;
+  const healthy = await pollUntil(clock, { everyMs: POLL_MS, limitMs }, async () => {
+    if (!ready && measuring.watch.isTargetReady()) {
+      ready = true;
+      recorder.emit({ type: "target-ready" });
+    }
+    const unhealthy = health.unhealthy(options.series);
+    const waiting = ready
+      ? unhealthy.map(({ probe, source }) => `${probe} from ${source}`).slice(0, 2)
+      : ["the target"];
+    showLive(
+      context,
+      measuring,
+      options.kills,
+      waiting.length > 0 ? `waiting for ${waiting.join(", ")}` : undefined,
+    );
+    return await Promise.resolve(ready && unhealthy.length === 0 ? true : undefined);
+  });
+  if (healthy === true) recorder.emit({ type: "healthy" });
+  recorder.emit({ type: "phase", phase: "recovery", state: "end" });
+  view.phaseEnd("recovery");
+  return healthy === true;
+}

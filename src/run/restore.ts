@@ -1,0 +1,172 @@
+/**
+ * Putting things back from the journal. Used by every run at its end and by `chaos restore`; idempotent, goes
+ * on past single failures and reports each.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { ObjectRef, RunEventBody } from "../analysis/events.js";
+import { create, getOrUndefined, remove, replace } from "../cluster/api.js";
+import type { KubeObject } from "../cluster/objects.js";
+import type { Transport } from "../cluster/transport.js";
+import { ApiError } from "../cluster/transport.js";
+import { messageOf } from "../errors.js";
+import { creatorOf, isTerminating } from "../target/target-watch.js";
+import { refOf } from "../target/target.js";
+import type { PendingUndo, Undo } from "./journal.js";
+
+/** What was done about one entry. */
+export interface Undone {
+  readonly object: ObjectRef;
+  readonly how: "created" | "patched" | "found" | "removed";
+  /** "runner", or whoever had brought it back before. */
+  readonly by: string;
+}
+
+/**
+ * Undoes one entry of the journal.
+ *
+ * @throws ApiError or ApiUnreachableError when the API server would not have it; the entry stays pending.
+ */
+export async function undo(transport: Transport, entry: Undo, signal?: AbortSignal): Promise<Undone> {
+  if (entry.action === "remove") return await removeOurs(transport, entry);
+  return await restoreWorkload(transport, entry, signal);
+}
+
+/** Removes what a run made, if it is still there and still that run's. */
+async function removeOurs(transport: Transport, entry: Extract<Undo, { action: "remove" }>): Promise<Undone> {
+  const live = await getOrUndefined<KubeObject>(transport, entry.path);
+  const ours =
+    live !== undefined &&
+    Object.entries(entry.labels).every(([key, value]) => live.metadata.labels?.[key] === value);
+  if (ours) {
+    // By its uid: one that another run makes under the same name in this moment stays. Background: a namespace
+    // takes its content with it.
+    await remove(transport, entry.path, { uid: live.metadata.uid, propagationPolicy: "Background" });
+  }
+  return { object: entry.object, how: "removed", by: "runner" };
+}
+
+/**
+ * Brings a workload to what its snapshot says: creates it when it is gone; when another restorer has brought
+ * it back, repairs what that one's manifest does not carry (addon-manager's kube-dns has no `replicas`).
+ */
+async function restoreWorkload(
+  transport: Transport,
+  entry: Extract<Undo, { action: "restore-workload" }>,
+  signal?: AbortSignal,
+): Promise<Undone> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await restoreOnce(transport, entry);
+    } catch (error) {
+      // Somebody else created, changed (409) or deleted (404) it in between: look again at what is there now.
+      const conflict = error instanceof ApiError && (error.status === 409 || error.status === 404);
+      if (!conflict || attempt >= 10 || signal?.aborted === true) throw error;
+    }
+  }
+}
+
+async function restoreOnce(
+  transport: Transport,
+  entry: Extract<Undo, { action: "restore-workload" }>,
+): Promise<Undone> {
+  const wanted = sanitised(entry.object);
+  const live = await getOrUndefined<KubeObject>(transport, entry.path);
+  const kind = entry.object.kind ?? "";
+  if (live === undefined) {
+    const created = await create<KubeObject>(transport, entry.collection, wanted);
+    return { object: refOf(kind, created), how: "created", by: "runner" };
+  }
+  if (isTerminating(live)) {
+    throw new Error(
+      `${kind} ${live.metadata.name} is still being deleted (finalizers: ${(live.metadata.finalizers ?? []).join(", ") || "none"})`,
+    );
+  }
+  const by =
+    live.metadata.uid === entry.object.metadata.uid
+      ? "nobody: it was never gone"
+      : (creatorOf(live) ?? "unknown");
+  if (differences(wanted, sanitised(live)).length === 0)
+    return { object: refOf(kind, live), how: "found", by };
+  const replaced = await replace<KubeObject>(transport, entry.path, {
+    ...wanted,
+    metadata: { ...wanted.metadata, uid: live.metadata.uid, resourceVersion: live.metadata.resourceVersion },
+  });
+  return { object: refOf(kind, replaced), how: "patched", by };
+}
+
+/** Set by the server or by controllers: never part of what a user declared. */
+const SERVER_SET = [
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "managedFields",
+  "selfLink",
+  "generateName",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+] as const;
+/** Counted up by the Deployment controller for each new ReplicaSet. */
+const CONTROLLER_ANNOTATIONS = ["deployment.kubernetes.io/revision"];
+
+/**
+ * What of an object is its owner's word: without server-set fields and status. Pure. The result can be created
+ * again. ownerReferences stay: a workload whose owner is gone would be collected, which preflight refuses.
+ */
+export function sanitised(object: KubeObject): KubeObject {
+  const metadata: Record<string, unknown> = { ...object.metadata };
+  for (const field of SERVER_SET) delete metadata[field];
+  const annotations = Object.fromEntries(
+    Object.entries(object.metadata.annotations ?? {}).filter(
+      ([key]) => !CONTROLLER_ANNOTATIONS.includes(key),
+    ),
+  );
+  if (Object.keys(annotations).length > 0) metadata["annotations"] = annotations;
+  else delete metadata["annotations"];
+  const rest: Record<string, unknown> = { ...object, metadata };
+  delete rest["status"];
+  return rest as unknown as KubeObject;
+}
+
+/** Paths at which two sanitised objects differ, for messages and for the question whether they do. Pure. */
+export function differences(a: unknown, b: unknown, path = ""): string[] {
+  if (isDeepStrictEqual(a, b)) return [];
+  const bothObjects = isPlainObject(a) && isPlainObject(b);
+  if (!bothObjects) return [path === "" ? "." : path];
+  const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])].sort();
+  return keys.flatMap((key) => differences(a[key], b[key], `${path}.${key}`));
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Undoes entries from the last to the first; reports each success, collects each failure. */
+export async function undoAll(
+  transport: Transport,
+  pending: readonly PendingUndo[],
+  report: (seq: number, undone: Undone) => Promise<void>,
+): Promise<{ readonly undo: Undo; readonly error: string }[]> {
+  const failures: { undo: Undo; error: string }[] = [];
+  for (const { seq, undo: entry } of [...pending].reverse()) {
+    try {
+      await report(seq, await undo(transport, entry));
+    } catch (error) {
+      failures.push({ undo: entry, error: messageOf(error) });
+    }
+  }
+  return failures;
+}
+
+/** The event that says what was put back. */
+export function restoredEvent(undone: Undone): RunEventBody | undefined {
+  if (undone.how === "removed") return undefined;
+  return { type: "restored", object: undone.object, how: undone.how, by: undone.by };
+}
+
+/** Namespaces among the entries: their removal takes time after it was accepted. Pure. */
+export function namespacesOf(entries: readonly PendingUndo[]): string[] {
+  return entries.flatMap(({ undo: entry }) =>
+    entry.action === "remove" && entry.object.kind === "Namespace" ? [entry.object.name] : [],
+  );
+}
