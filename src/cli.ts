@@ -1,2 +1,225 @@
 #!/usr/bin/env node
-export {};
+/**
+ * Arguments → commands. The only file that reads argv, prints, and sets the exit code. What a command needs is
+ * loaded when it is called, so that --help and --version start fast.
+ */
+import { createRequire } from "node:module";
+import { Command, CommanderError, Option } from "commander";
+import type { ProviderName } from "./cluster/provider.js";
+import { ExitCode } from "./errors.js";
+import type { RunView } from "./ui/view.js";
+
+interface GlobalOptions {
+  readonly json?: boolean;
+  readonly plain?: boolean;
+}
+
+interface ClusterFlags {
+  readonly cluster?: ProviderName;
+  readonly context?: string;
+  readonly kubeconfig?: string;
+}
+
+const program = new Command("chaos")
+  .description("If this kube-system component dies, what happens to my application?")
+  .version((createRequire(import.meta.url)("../package.json") as { version: string }).version)
+  .option("--json", "one JSON object a line on stdout, for programs")
+  .option("--plain", "plain lines, no live view")
+  .exitOverride()
+  .showHelpAfterError("(--help shows what there is)");
+
+const clusterOption = (): Option =>
+  new Option("--cluster <provider>", "which cluster to use or make").choices(["current", "kind", "lab"]);
+
+program
+  .command("run")
+  .description("take a component down, keep it down, measure, restore, report")
+  .argument("<experiments...>", "files, folders, or names such as kube-dns")
+  .addOption(clusterOption())
+  .option("--context <name>", "kubeconfig context; naming it allows a cluster that is not local")
+  .option("--kubeconfig <file>", "kubeconfig file")
+  .option("--yes", "harm a cluster that is not local without asking", false)
+  .option("--dry-run", "all checks, and what would be done; nothing is touched", false)
+  .option("--keep-app", "leave the guestbook there afterwards", false)
+  .option("--reports <folder>", "where reports are written", "reports")
+  .action(async (references: string[], flags: ClusterFlags & RunFlags) => {
+    await withView(async (view, interrupted) => {
+      const { run } = await import("./commands/run.js");
+      process.exitCode = await run({
+        references,
+        select: selectOptions(flags),
+        reportsFolder: flags.reports,
+        keepApp: flags.keepApp,
+        dryRun: flags.dryRun,
+        yes: flags.yes,
+        view,
+        interrupted: interrupted.signal,
+        env: process.env,
+        onJournal: (runId) => (interrupted.runId = runId),
+        ...(canAsk() ? { ask: askYesNo } : {}),
+      });
+    });
+  });
+
+interface RunFlags {
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+  readonly keepApp: boolean;
+  readonly reports: string;
+}
+
+program
+  .command("validate")
+  .description("check experiment files; needs no cluster")
+  .argument("<experiments...>", "files, folders, or names")
+  .action(async (references: string[]) => {
+    const { validate } = await import("./commands/validate.js");
+    const { ok, lines } = await validate(references);
+    (ok ? process.stdout : process.stderr).write(lines.map((line) => `${line}\n`).join(""));
+    process.exitCode = ok ? ExitCode.asExpected : ExitCode.usage;
+  });
+
+program
+  .command("schema")
+  .description("print the JSON Schema of experiment files")
+  .action(async () => {
+    const { schemaText } = await import("./commands/schema.js");
+    process.stdout.write(schemaText());
+  });
+
+program
+  .command("restore")
+  .description("finish what an interrupted run left undone; without arguments: list such runs")
+  .argument("[run]", "id of the run")
+  .option("--all", "every unfinished run", false)
+  .option("--dry-run", "show what would be put back", false)
+  .action(async (runId: string | undefined, flags: { all: boolean; dryRun: boolean }) => {
+    await withView(async (view) => {
+      const { restore } = await import("./commands/restore.js");
+      process.exitCode = await restore({
+        ...flags,
+        ...(runId === undefined ? {} : { runId }),
+        view,
+        env: process.env,
+      });
+    });
+  });
+
+program
+  .command("report")
+  .description("compute result.json and report.md again from a run's raw files")
+  .argument("<folder>", "folder of a run")
+  .action(async (folder: string) => {
+    await withView(async (view) => {
+      const { rebuildReport } = await import("./commands/report.js");
+      await rebuildReport(folder, view);
+    });
+  });
+
+const cluster = program.command("cluster").description("make, remove or show the cluster that runs can use");
+for (const [name, description] of [
+  ["up", "make the cluster, or find it running"],
+  ["down", "remove everything that `up` made"],
+  ["status", "what runs, and which images are stand-ins"],
+] as const) {
+  const command = cluster
+    .command(name)
+    .description(description)
+    .addOption(new Option("--cluster <provider>", "kind or lab").choices(["kind", "lab"]));
+  if (name === "down") command.option("--purge", "remove what is cached, too", false);
+  command.action(async (flags: { cluster?: "kind" | "lab"; purge?: boolean }) => {
+    await withView(async (view, interrupted) => {
+      const commands = await import("./commands/cluster.js");
+      const options = { provider: flags.cluster, view, signal: interrupted.signal };
+      if (name === "up") await commands.clusterUp(options);
+      else if (name === "down") await commands.clusterDown({ ...options, purge: flags.purge ?? false });
+      else await commands.clusterStatus(options);
+    });
+  });
+}
+
+function selectOptions(flags: ClusterFlags): {
+  provider?: ProviderName;
+  context?: string;
+  kubeconfigPath?: string;
+} {
+  return {
+    ...(flags.cluster === undefined ? {} : { provider: flags.cluster }),
+    ...(flags.context === undefined ? {} : { context: flags.context }),
+    ...(flags.kubeconfig === undefined ? {} : { kubeconfigPath: flags.kubeconfig }),
+  };
+}
+
+function canAsk(): boolean {
+  return process.stdin.isTTY && process.stderr.isTTY;
+}
+
+async function askYesNo(question: string): Promise<boolean> {
+  const { createInterface } = await import("node:readline/promises");
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `)).trim());
+  } finally {
+    prompt.close();
+  }
+}
+
+/** The first signal's abort, and which run would have to be restored. */
+interface Interruption {
+  readonly signal: AbortSignal;
+  runId?: string;
+}
+
+/** Runs a command with a view; the first signal stops and restores, a second one only says how to finish. */
+async function withView(work: (view: RunView, interruption: Interruption) => Promise<void>): Promise<void> {
+  const { createView } = await import("./ui/view.js");
+  const { json, plain } = program.opts<GlobalOptions>();
+  const mode = json === true ? "json" : plain === true ? "plain" : "auto";
+  const view = createView({ stream: process.stderr, out: process.stdout, mode });
+  const controller = new AbortController();
+  const interruption: Interruption = { signal: controller.signal };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (!controller.signal.aborted) {
+      view.warn(`${signal}: stopping the attack and restoring; this takes a moment`);
+      controller.abort(signal);
+      return;
+    }
+    view.warn(
+      interruption.runId === undefined
+        ? `${signal}: still stopping`
+        : `${signal}: the restore goes on. If this process is killed, \`chaos restore ${interruption.runId}\` finishes it`,
+    );
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  try {
+    await work(view, interruption);
+    if (controller.signal.aborted && process.exitCode === undefined) process.exitCode = ExitCode.interrupted;
+  } finally {
+    for (const signal of signals) process.off(signal, onSignal);
+    view.close();
+  }
+}
+
+async function main(): Promise<void> {
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Help and version end well; everything else that the parser refuses is bad usage.
+      process.exitCode = error.exitCode === 0 ? 0 : ExitCode.usage;
+      return;
+    }
+    const { ChaosError, messageOf } = await import("./errors.js");
+    const known = error instanceof ChaosError;
+    const text = known
+      ? messageOf(error)
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error);
+    process.stderr.write(`chaos: ${text}\n`);
+    process.exitCode = known ? error.exitCode : ExitCode.inconclusive;
+  }
+}
+
+await main();

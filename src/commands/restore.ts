@@ -1,0 +1,127 @@
+import { hostname } from "node:os";
+import { connect } from "../cluster/connect.js";
+import { ChaosError, ExitCode, messageOf, UsageError } from "../errors.js";
+import { Journal, journalRoot, unfinishedRuns, type JournalState } from "../run/journal.js";
+import { removedNamespaces } from "../run/deploy.js";
+import { systemClock } from "../run/clock.js";
+import { namespacesOf, undoAll } from "../run/restore.js";
+import type { RunView } from "../ui/view.js";
+
+export interface RestoreOptions {
+  /** The run's id; undefined: only with `all`. */
+  readonly runId?: string;
+  readonly all: boolean;
+  readonly dryRun: boolean;
+  readonly view: RunView;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** `chaos restore`: finishes unfinished runs from their journals. Idempotent; goes on past single failures. */
+export async function restore(options: RestoreOptions): Promise<ExitCode> {
+  const { view } = options;
+  const runs = await unfinishedRuns(journalRoot(options.env));
+  const chosen = options.all ? runs : runs.filter((run) => run.open.runId === options.runId);
+  if (options.runId === undefined && !options.all) {
+    view.result(listing(runs), { unfinished: runs.map((run) => run.open) });
+    return ExitCode.asExpected;
+  }
+  if (options.runId !== undefined && chosen.length === 0) {
+    throw new UsageError(`no unfinished run ${options.runId}. ${listing(runs).join("\n")}`);
+  }
+  let code: ExitCode = ExitCode.asExpected;
+  for (const run of chosen) {
+    if (options.dryRun) view.result(pendingLines(run), { runId: run.open.runId, pending: run.pending });
+    else if (!(await restoreRun(run, view))) code = ExitCode.notRestored;
+  }
+  if (chosen.length === 0) view.result(["no unfinished run: nothing to restore"], { unfinished: [] });
+  return code;
+}
+
+async function restoreRun(run: JournalState, view: RunView): Promise<boolean> {
+  const { open } = run;
+  if (isAlive(open.pid, open.host)) {
+    throw new ChaosError(
+      `run ${open.runId} still goes on (process ${open.pid}): end it with Ctrl-C or SIGTERM; it restores by itself`,
+      {
+        exitCode: ExitCode.preflightRefused,
+      },
+    );
+  }
+  const { transport } = await connect({
+    ...(open.kubeconfigPath === undefined ? {} : { kubeconfigPath: open.kubeconfigPath }),
+    context: open.context,
+    userAgent: `kube-system-chaos/${open.toolVersion} (restore ${open.runId})`,
+  });
+  const journal = await Journal.reopen(run);
+  try {
+    if (run.damage !== undefined) view.warn(`the journal of ${open.runId} is damaged: ${run.damage}`);
+    const lines: string[] = [];
+    const failures = await view.step(`restore run ${open.runId} (${open.experiment})`, async (note) => {
+      const failed = await undoAll(transport, run.pending, async (seq, undone) => {
+        const { kind, name } = undone.object;
+        lines.push(
+          `  ${kind} ${name}: ${undone.how}${undone.how === "found" ? ` (brought back by ${undone.by})` : ""}`,
+        );
+        note(`${kind} ${name}`);
+        await journal.undone(seq, undone.how, undone.by);
+      });
+      await removedNamespaces(transport, systemClock(), namespacesOf(run.pending));
+      return failed;
+    });
+    for (const { undo, error } of failures) lines.push(`  ${undo.object.kind ?? ""} not restored: ${error}`);
+    view.result([`run ${open.runId}:`, ...lines], { runId: open.runId, failures });
+    if (failures.length > 0) {
+      await journal.close();
+      return false;
+    }
+    await journal.finish();
+    return true;
+  } catch (error) {
+    await journal.close();
+    throw new ChaosError(
+      `run ${open.runId} is not restored: ${messageOf(error)}; run \`chaos restore ${open.runId}\` again`,
+      {
+        exitCode: ExitCode.notRestored,
+        cause: error,
+      },
+    );
+  } finally {
+    transport.close();
+  }
+}
+
+/** Whether the process of a run is still there: only on its own machine can that be known. */
+function isAlive(pid: number, host: string): boolean {
+  if (host !== hostname()) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function listing(runs: readonly JournalState[]): string[] {
+  if (runs.length === 0) return ["no unfinished run: nothing to restore"];
+  return [
+    "unfinished runs:",
+    ...runs.map(
+      (run) =>
+        `  ${run.open.runId} (${run.open.experiment}, context ${run.open.context}, since ${run.open.startedAt})`,
+    ),
+    "restore one with `chaos restore RUN`, or all with `chaos restore --all`",
+  ];
+}
+
+function pendingLines(run: JournalState): string[] {
+  return [
+    `run ${run.open.runId} would have undone:`,
+    ...[...run.pending]
+      .reverse()
+      .map(({ undo }) =>
+        undo.action === "remove"
+          ? `  remove ${undo.object.kind} ${undo.object.name}`
+          : `  put back ${undo.object.kind ?? "workload"} ${undo.object.metadata.name}`,
+      ),
+  ];
+}
