@@ -1,0 +1,11 @@
+// Everything on a real cluster: one test at a time, minutes each.
+export default {
+  files: ["test/cluster/**/*.test.ts"],
+  extensions: { ts: "module" },
+  nodeArguments: ["--import=tsx"],
+  workerThreads: false,
+  concurrency: 1,
+  serial: true,
+  timeout: "20m",
+  verbose: true,
+};

@@ -1,0 +1,142 @@
+/** Runs that take nothing down: the control, a network fault that the runner does not know of, and the raw files. */
+import { cp, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import test from "ava";
+import { list, PODS, resourcePath } from "../../src/cluster/api.js";
+import type { Pod } from "../../src/cluster/objects.js";
+import type { ProbeName } from "../../src/probes/sample.js";
+import { buildReport } from "../../src/run/report-files.js";
+import type { TestCluster } from "./support/cluster.js";
+import { chaosRun, onlyReport, windowStarted, setUp, writeExperiment } from "./support/run-cli.js";
+import { snapshot } from "./support/snapshot.js";
+
+test.serial("the control run measures nothing amiss, and its result can be computed again", async (t) => {
+  const { cluster, space, before } = await setUp(t);
+  const file = await writeExperiment(space, {
+    name: "control",
+    attack: "{ type: none }",
+    window: "10s",
+    impact: "none",
+  });
+  const { exitCode, stderr } = await chaosRun(cluster, space, file);
+  const { folder, result } = await onlyReport(space);
+  t.is(exitCode, 0, `${stderr}\n${result.verdictBecause}`);
+  t.is(result.verdict, "control");
+  t.is(result.severity, "none");
+  t.is(result.suppression, null);
+  t.deepEqual(await snapshot(cluster), before);
+
+  // From the raw files alone, in another place.
+  const copy = join(space.folder, "copy");
+  await cp(folder, copy, {
+    recursive: true,
+    filter: (path) => !/result\.json|report\.md|timeline\.svg/.test(path),
+  });
+  await buildReport(copy);
+  for (const name of ["result.json", "report.md", "timeline.svg"]) {
+    t.is(await readFile(join(copy, name), "utf8"), await readFile(join(folder, name), "utf8"), name);
+  }
+});
+
+/** The Redis leader's pod, its node, and the process that holds its network namespace. */
+async function redisPlace(cluster: TestCluster): Promise<{ node: string; pid: string }> {
+  const { items } = await list<Pod>(cluster.connection.transport, resourcePath(PODS, "guestbook"), {
+    labelSelector: "app=redis,role=leader",
+  });
+  const pod = items[0];
+  const node = pod?.spec?.nodeName ?? "";
+  const uid = pod?.metadata.uid ?? "";
+  const pid = await cluster.access.exec(
+    node,
+    [
+      "sh",
+      "-c",
+      'id=$(ctr -n k8s.io containers list -q "labels.\\"io.cri-containerd.kind\\"==container,labels.\\"io.kubernetes.pod.uid\\"==$1"); ctr -n k8s.io tasks list | awk -v id="$id" \'$1 == id { print $2 }\'',
+      "redis",
+      uid,
+    ],
+    10_000,
+  );
+  return { node, pid: pid.trim() };
+}
+
+test.serial(
+  "packets dropped in the kernel at moments that the runner does not know are found in the report",
+  async (t) => {
+    const { cluster, space } = await setUp(t);
+    const file = await writeExperiment(space, { name: "loss", attack: "{ type: none }", window: "30s" });
+    const child = chaosRun(cluster, space, file);
+    await windowStarted(child);
+    const { node, pid } = await redisPlace(cluster);
+    const rule = async (action: "-I" | "-D"): Promise<void> => {
+      await cluster.access.exec(
+        node,
+        [
+          "nsenter",
+          "-t",
+          pid,
+          "-n",
+          "iptables",
+          "-w",
+          action,
+          "INPUT",
+          "-p",
+          "tcp",
+          "--dport",
+          "6379",
+          "-j",
+          "DROP",
+        ],
+        10_000,
+      );
+    };
+    const pause = async (ms: number): Promise<void> =>
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    // Two losses at random moments, of random length; each moment is known within the time that the command took.
+    const losses: { from: [number, number]; to: [number, number] }[] = [];
+    for (const startsAt of [2_000 + Math.random() * 3_000, 3_000 + Math.random() * 3_000]) {
+      await pause(startsAt);
+      const fromEarliest = Date.now();
+      await rule("-I");
+      const fromLatest = Date.now();
+      await pause(2_500 + Math.random() * 2_000);
+      const toEarliest = Date.now();
+      await rule("-D");
+      losses.push({ from: [fromEarliest, fromLatest], to: [toEarliest, Date.now()] });
+    }
+    const { stderr } = await child;
+    const { result } = await onlyReport(space);
+    t.not(result.severity, "none", stderr);
+    const zero = Date.parse(result.facts.startedAt);
+    const interval = result.facts.experiment.probes.interval;
+    // A connect shorter than a second sees just what the kernel did; its outage ends with the first SYN let through.
+    for (const probe of ["tcp-pod", "tcp-service"] satisfies ProbeName[]) {
+      for (const { source, outages } of result.probes.filter((each) => each.probe === probe)) {
+        const inWindow = outages.filter((outage) => outage.fromMs >= (result.phases["window"]?.fromMs ?? 0));
+        t.is(inWindow.length, losses.length, `${probe} from ${source}: ${JSON.stringify(outages)}`);
+        losses.forEach((loss, index) => {
+          const outage = inWindow[index];
+          const from = zero + (outage?.fromMs ?? 0);
+          const to = zero + (outage?.toMs ?? 0);
+          // One tick may pass before it is seen; on a busy machine a tick may be late by another.
+          const slack = 2 * interval;
+          t.true(
+            from >= loss.from[0] - slack && from <= loss.from[1] + slack,
+            `${probe} from ${source}: begins at ${from}, loss ${JSON.stringify(loss)}`,
+          );
+          t.true(
+            to >= loss.to[0] - slack && to <= loss.to[1] + slack,
+            `${probe} from ${source}: ends at ${to}, loss ${JSON.stringify(loss)}`,
+          );
+        });
+      }
+    }
+    for (const { source, outages } of result.probes.filter((each) => each.probe === "app-write")) {
+      t.true(outages.length >= losses.length, `app-write from ${source} saw the losses`);
+    }
+    // DNS had no part in it, and the layers say so.
+    for (const { source, outages } of result.probes.filter((each) => each.probe === "dns-internal")) {
+      t.deepEqual(outages, [], `dns-internal from ${source}`);
+    }
+  },
+);

@@ -1,0 +1,56 @@
+/** What must not come out green. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import test from "ava";
+import { chaosRun, onlyReport, setUp, writeExperiment } from "./support/run-cli.js";
+import { snapshot } from "./support/snapshot.js";
+
+test.serial(
+  "a target that does not exist is refused, with what was looked for; nothing is touched",
+  async (t) => {
+    const { cluster, space, before } = await setUp(t);
+    const file = await writeExperiment(space, {
+      name: "absent",
+      target: "{ kind: Deployment, name: kube-dms }",
+      attack: "{ type: delete-workload }",
+      window: "10s",
+    });
+    const { exitCode, stdout, stderr } = await chaosRun(cluster, space, file);
+    t.is(exitCode, 4);
+    t.regex(`${stdout}${stderr}`, /no Deployment kube-system\/kube-dms/);
+    t.deepEqual(await snapshot(cluster), before);
+    t.deepEqual(await readdir(join(space.folder, "reports")).catch(() => []), []);
+  },
+);
+
+test.serial("an attack that cannot bite comes out inconclusive", async (t) => {
+  const { cluster, space, before } = await setUp(t);
+  // New pods are let live for longer than the window: the component is back within seconds.
+  const file = await writeExperiment(space, {
+    name: "toothless",
+    attack: "{ type: delete-pods, delay: 60s }",
+    window: "25s",
+    impact: "outage",
+  });
+  const { exitCode, stderr } = await chaosRun(cluster, space, file);
+  const { result } = await onlyReport(space);
+  t.is(exitCode, 2, stderr);
+  t.is(result.verdict, "inconclusive");
+  t.deepEqual(
+    result.reasons.map(({ code }) => code),
+    ["target-not-down"],
+  );
+  t.deepEqual(await snapshot(cluster), before);
+});
+
+test.serial("a dry run touches nothing and says what would be done", async (t) => {
+  const { cluster, space, before } = await setUp(t);
+  const file = await writeExperiment(space, {
+    name: "dry",
+    attack: "{ type: delete-workload }",
+    window: "10s",
+  });
+  const { exitCode } = await chaosRun(cluster, space, file, ["--dry-run"]);
+  t.is(exitCode, 0);
+  t.deepEqual(await snapshot(cluster), before);
+});

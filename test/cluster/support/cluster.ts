@@ -1,0 +1,60 @@
+/** The real cluster that the tests run on: one that is up already, or made for them. */
+import { createKindProvider } from "../../../src/cluster/kind/provider.js";
+import { createLabProvider } from "../../../src/cluster/lab/provider.js";
+import { connect, type Connection } from "../../../src/cluster/connect.js";
+import { findNodeAccess, type NodeAccess } from "../../../src/cluster/node-access.js";
+import { list, NODES, resourcePath } from "../../../src/cluster/api.js";
+import type { Node } from "../../../src/cluster/objects.js";
+import type { ClusterHandle } from "../../../src/cluster/provider.js";
+import { messageOf, RefusedError } from "../../../src/errors.js";
+import type { Progress } from "../../../src/progress.js";
+
+export interface TestCluster {
+  readonly handle: ClusterHandle;
+  readonly connection: Connection;
+  readonly nodes: readonly Node[];
+  readonly access: NodeAccess;
+}
+
+/** Plain lines on stderr: bringing a cluster up takes minutes, and a silent test looks hung. */
+const progress: Progress = {
+  step: async (title, work) => {
+    const startedAt = performance.now();
+    const result = await work(() => undefined);
+    process.stderr.write(`    ${title} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)\n`);
+    return result;
+  },
+  info: (text) => process.stderr.write(`    ${text}\n`),
+  warn: (text) => process.stderr.write(`    warning: ${text}\n`),
+};
+
+/** The kind cluster where an engine and kind are there, the lab otherwise; whichever runs already comes first. */
+export async function testCluster(): Promise<TestCluster> {
+  const handle = await bringUp();
+  const connection = await connect({
+    ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
+    context: handle.context,
+    userAgent: "kube-system-chaos-tests",
+  });
+  const nodes = (await list<Node>(connection.transport, resourcePath(NODES))).items;
+  const access = await findNodeAccess(nodes, handle);
+  if ("none" in access) throw new Error(`the tests need to reach the nodes: ${access.none}`);
+  return { handle, connection, nodes, access };
+}
+
+async function bringUp(): Promise<ClusterHandle> {
+  const providers = [createKindProvider(), createLabProvider()];
+  for (const provider of providers) {
+    if ((await provider.status()).running) return await provider.up({ progress });
+  }
+  const refusals: string[] = [];
+  for (const provider of providers) {
+    try {
+      return await provider.up({ progress });
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      refusals.push(`${provider.name}: ${messageOf(error)}`);
+    }
+  }
+  throw new Error(`no cluster to test on: ${refusals.join("; ")}`);
+}

@@ -1,0 +1,114 @@
+/** Runs the built command line as a user would, in a folder of its own. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import type { RunResult } from "../../../src/analysis/result.js";
+import { packageRoot } from "../../../src/package-root.js";
+import type { ExecutionContext } from "ava";
+import { testCluster, type TestCluster } from "./cluster.js";
+import { snapshot } from "./snapshot.js";
+
+export interface Workspace {
+  readonly folder: string;
+  /** Journals and reports go below the folder, never into the user's own. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly remove: () => Promise<void>;
+}
+
+async function workspace(): Promise<Workspace> {
+  const folder = await mkdtemp(join(tmpdir(), "chaos-test-"));
+  return {
+    folder,
+    env: { XDG_STATE_HOME: join(folder, "state") },
+    remove: async () => await rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** The cluster, a workspace, and what the cluster is like now; all of it let go when the test is over. */
+export async function setUp(t: ExecutionContext): Promise<{
+  readonly cluster: TestCluster;
+  readonly space: Workspace;
+  readonly before: Record<string, unknown>;
+}> {
+  const cluster = await testCluster();
+  t.teardown(() => cluster.connection.transport.close());
+  const space = await workspace();
+  t.teardown(space.remove);
+  return { cluster, space, before: await snapshot(cluster) };
+}
+
+export interface ExperimentText {
+  readonly name: string;
+  readonly target?: string;
+  readonly attack: string;
+  readonly window: string;
+  readonly baseline?: string;
+  readonly impact?: string;
+}
+
+/** Writes an experiment file with short phases. */
+export async function writeExperiment(space: Workspace, text: ExperimentText): Promise<string> {
+  const path = join(space.folder, `${text.name}.yaml`);
+  await writeFile(
+    path,
+    `apiVersion: kube-system-chaos/v1
+kind: Experiment
+metadata: { name: ${text.name} }
+target: ${text.target ?? "{ component: kube-dns }"}
+attack: ${text.attack}
+phases: { baseline: ${text.baseline ?? "6s"}, window: ${text.window}, recovery: 2m }
+${text.impact === undefined ? "" : `expectation: { impact: ${text.impact} }\n`}`,
+  );
+  return path;
+}
+
+/** A `chaos` that goes on; awaited, how it ended (never rejects). */
+export type ChaosProcess = ReturnType<typeof chaos>;
+
+/** Starts `chaos` with JSON lines on stdout. */
+// eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- execa infers it from the options
+export function chaos(cluster: TestCluster, space: Workspace, args: readonly string[]) {
+  return execa(process.execPath, [join(packageRoot(), "dist/cli.js"), "--json", ...args], {
+    cwd: space.folder,
+    env: { ...cluster.handle.env, ...space.env },
+    reject: false,
+  });
+}
+
+/** `chaos run FILE` on the test cluster. */
+export function chaosRun(
+  cluster: TestCluster,
+  space: Workspace,
+  file: string,
+  extra: readonly string[] = [],
+): ChaosProcess {
+  return chaos(cluster, space, [
+    "run",
+    file,
+    ...(cluster.handle.kubeconfigPath === undefined ? [] : ["--kubeconfig", cluster.handle.kubeconfigPath]),
+    "--context",
+    cluster.handle.context,
+    "--reports",
+    join(space.folder, "reports"),
+    ...extra,
+  ]);
+}
+
+/** The only report of a workspace. */
+export async function onlyReport(space: Workspace): Promise<{ folder: string; result: RunResult }> {
+  const [name, ...others] = await readdir(join(space.folder, "reports"));
+  if (name === undefined || others.length > 0)
+    throw new Error(`expected one report, found ${1 + others.length}`);
+  const folder = join(space.folder, "reports", name);
+  return { folder, result: JSON.parse(await readFile(join(folder, "result.json"), "utf8")) as RunResult };
+}
+
+/** Resolves when the child has begun its outage window; rejects when it ends before. */
+export async function windowStarted(child: ChaosProcess): Promise<void> {
+  for await (const line of child) {
+    const { type, phase, state } = JSON.parse(line) as { type: string; phase?: string; state?: string };
+    if (type === "phase" && phase === "window" && state === "start") return;
+  }
+  throw new Error(`the run ended before its window: ${(await child).stderr}`);
+}

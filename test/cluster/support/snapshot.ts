@@ -1,0 +1,62 @@
+/** What must be as before after a run: kube-system's objects, the nodes' units, and that nothing of ours is left. */
+import { list, resourcePath, type Gvr } from "../../../src/cluster/api.js";
+import type { KubeObject } from "../../../src/cluster/objects.js";
+import { sanitised } from "../../../src/run/restore.js";
+import type { TestCluster } from "./cluster.js";
+
+const core = (resource: string): Gvr => ({ group: "", version: "v1", resource });
+const apps = (resource: string): Gvr => ({ group: "apps", version: "v1", resource });
+const rbac = (resource: string): Gvr => ({ group: "rbac.authorization.k8s.io", version: "v1", resource });
+
+const NAMESPACED = [
+  core("services"),
+  core("configmaps"),
+  core("serviceaccounts"),
+  apps("deployments"),
+  apps("daemonsets"),
+  apps("statefulsets"),
+  rbac("roles"),
+  rbac("rolebindings"),
+];
+const CLUSTER_WIDE = [core("namespaces"), rbac("clusterroles"), rbac("clusterrolebindings")];
+/** Leader election writes these on its own, and bootstrap tokens live and die. */
+const LEASES: Gvr = { group: "coordination.k8s.io", version: "v1", resource: "leases" };
+const UNITS = ["kubelet", "containerd"];
+
+/** Everything by name, without what the server sets; comparable with deepEqual. */
+export async function snapshot(cluster: TestCluster): Promise<Record<string, unknown>> {
+  const { transport } = cluster.connection;
+  const all: Record<string, unknown> = {};
+  for (const gvr of NAMESPACED) {
+    const { items } = await list<KubeObject>(transport, resourcePath(gvr, "kube-system"));
+    for (const item of items) all[`kube-system ${gvr.resource} ${item.metadata.name}`] = declared(item);
+  }
+  for (const gvr of CLUSTER_WIDE) {
+    const { items } = await list<KubeObject>(transport, resourcePath(gvr));
+    for (const item of items) all[`${gvr.resource} ${item.metadata.name}`] = declared(item);
+  }
+  const leases = await list<KubeObject>(transport, resourcePath(LEASES, "kube-system"));
+  all["leases"] = leases.items.map((lease) => lease.metadata.name).sort();
+  for (const node of cluster.nodes) {
+    const { name } = node.metadata;
+    all[`units of ${name}`] = await cluster.access.exec(name, ["systemctl", "is-active", ...UNITS], 10_000);
+    all[`manifests of ${name}`] = await cluster.access.exec(
+      name,
+      ["sh", "-c", "ls /etc/kubernetes/manifests 2>/dev/null || true"],
+      10_000,
+    );
+    all[`taints of ${name}`] = (node.spec?.taints ?? []).map((taint) => taint.key);
+  }
+  return all;
+}
+
+/** Leader election in annotations is status in all but name. */
+function declared(object: KubeObject): unknown {
+  const clean = sanitised(object);
+  const annotations = Object.fromEntries(
+    Object.entries(clean.metadata.annotations ?? {}).filter(
+      ([key]) => key !== "control-plane.alpha.kubernetes.io/leader",
+    ),
+  );
+  return { ...clean, metadata: { ...clean.metadata, annotations } };
+}

@@ -1,0 +1,202 @@
+/** kube-dns taken down by each attack, held against what the cluster itself says. */
+import test, { type ExecutionContext } from "ava";
+import {
+  ENDPOINTS,
+  get,
+  getOrUndefined,
+  list,
+  PODS,
+  DEPLOYMENTS,
+  resourcePath,
+} from "../../src/cluster/api.js";
+import type { Deployment, Endpoints, KubeObject, Pod } from "../../src/cluster/objects.js";
+import { sanitised } from "../../src/run/restore.js";
+import { acceptedDeletions, auditOf } from "./support/audit.js";
+import { testCluster, type TestCluster } from "./support/cluster.js";
+import {
+  chaosRun,
+  onlyReport,
+  windowStarted,
+  setUp,
+  writeExperiment,
+  type ExperimentText,
+} from "./support/run-cli.js";
+import { snapshot } from "./support/snapshot.js";
+import type { RunResult } from "../../src/analysis/result.js";
+
+const SELECTOR = { labelSelector: "k8s-app=kube-dns" };
+const DEPLOYMENT = resourcePath(DEPLOYMENTS, "kube-system", "coredns");
+
+/** What the test itself sees while the run goes on, on its own connection and by the nodes' process tables. */
+interface Seen {
+  readonly endpoints: number[];
+  /** Nodes and process ids of the DNS server, each look. */
+  readonly processes: string[][];
+}
+
+async function podUids(cluster: TestCluster): Promise<string[]> {
+  const { items } = await list<Pod>(
+    cluster.connection.transport,
+    resourcePath(PODS, "kube-system"),
+    SELECTOR,
+  );
+  return items.map((pod) => pod.metadata.uid).sort();
+}
+
+/** Process ids of coredns on every node: neither the API nor the container runtime is asked. */
+async function dnsProcesses(cluster: TestCluster): Promise<string[]> {
+  const each = cluster.nodes.map(async (node) => {
+    const { name } = node.metadata;
+    const pids = await cluster.access.exec(name, ["sh", "-c", "pgrep -x coredns || true"], 10_000);
+    return pids
+      .split("\n")
+      .filter((pid) => pid !== "")
+      .map((pid) => `${name} ${pid}`);
+  });
+  return (await Promise.all(each)).flat();
+}
+
+async function look(cluster: TestCluster, seen: Seen, until: Promise<unknown>): Promise<void> {
+  let over = false;
+  void until.finally(() => (over = true));
+  while (!over) {
+    const endpoints = await get<Endpoints>(
+      cluster.connection.transport,
+      resourcePath(ENDPOINTS, "kube-system", "kube-dns"),
+    );
+    seen.endpoints.push((endpoints.subsets ?? []).flatMap((subset) => subset.addresses ?? []).length);
+    seen.processes.push(await dnsProcesses(cluster));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+/** One run of an attack, with everything that is asserted of any of them. */
+async function attacked(
+  t: ExecutionContext,
+  experiment: ExperimentText,
+  meanwhile: (cluster: TestCluster) => { stop(): Promise<void> } = () => ({
+    stop: async () => await Promise.resolve(),
+  }),
+): Promise<{ result: RunResult; cluster: TestCluster }> {
+  const { cluster, space, before } = await setUp(t);
+  const uidsBefore = await podUids(cluster);
+  const file = await writeExperiment(space, experiment);
+  const child = chaosRun(cluster, space, file);
+  await windowStarted(child);
+  const seen: Seen = { endpoints: [], processes: [] };
+  // From when the first kill has had its effect until shortly before the window ends.
+  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  const other = meanwhile(cluster);
+  const looking = new Promise((resolve) =>
+    setTimeout(resolve, Number.parseInt(experiment.window, 10) * 1000 - 6_000),
+  );
+  await look(cluster, seen, looking);
+  await other.stop();
+  const { exitCode, stderr } = await child;
+  const { result } = await onlyReport(space);
+
+  t.is(exitCode, 0, `${stderr}\n${result.verdictBecause}`);
+  t.is(result.verdict, "as expected");
+  t.is(result.severity, "outage");
+  // The cluster's own words for "it was down".
+  t.true(seen.endpoints.length > 5);
+  t.deepEqual([...new Set(seen.endpoints)], [0], "endpoints of kube-dns during the window");
+  t.deepEqual(seen.processes.flat(), [], "processes of the DNS server on any node during the window");
+  // And for what the report claims.
+  const audit = await auditOf(cluster, result.facts.runId);
+  const deletions = acceptedDeletions(audit, "kube-system", ["pods", "replicasets", "deployments"]);
+  t.is(result.suppression?.kills, deletions.length, "kills in the report and deletions in the audit log");
+  t.true(deletions.length > 0);
+  const uidsAfter = await podUids(cluster);
+  t.is(uidsAfter.length, uidsBefore.length);
+  t.deepEqual(
+    uidsAfter.filter((uid) => uidsBefore.includes(uid)),
+    [],
+    "pods that survived",
+  );
+  // The control arm needs no DNS: it shows that the guestbook itself was well.
+  const controlArm = result.probes.filter((probe) => probe.probe === "app-write-env");
+  t.true(controlArm.length > 0);
+  for (const { source, phases } of controlArm)
+    t.true((phases.window.availability ?? 0) > 0.95, `control arm on ${source}`);
+  t.deepEqual(await snapshot(cluster), before, "objects and units as before");
+  return { result, cluster };
+}
+
+test.serial("delete-workload keeps kube-dns down and puts it back", async (t) => {
+  const { result } = await attacked(t, {
+    name: "workload",
+    attack: "{ type: delete-workload }",
+    window: "20s",
+    impact: "outage",
+  });
+  t.is(result.suppression?.evidence, "runtime");
+  t.true((result.suppression?.runtimeChecks ?? 0) > 0);
+  t.is(result.restored.at(-1)?.by, "runner");
+});
+
+test.serial("delete-pods keeps kube-dns down against the ReplicaSet controller", async (t) => {
+  const { result } = await attacked(t, {
+    name: "pods",
+    attack: "{ type: delete-pods }",
+    window: "20s",
+    impact: "outage",
+  });
+  t.true(
+    (result.suppression?.recreationsByKind["Pod"] ?? 0) > 10,
+    "the controller made pods again and again",
+  );
+  t.is(result.suppression?.readySeen, 0);
+});
+
+test.serial("delete-workload holds against a restorer that applies the manifest every 5 s", async (t) => {
+  let applied = 0;
+  const { result } = await attacked(
+    t,
+    { name: "restorer", attack: "{ type: delete-workload }", window: "30s", impact: "outage" },
+    (cluster) => {
+      const restorer = restorerOf(cluster, original);
+      return {
+        stop: async () => {
+          applied = await restorer();
+        },
+      };
+    },
+  );
+  t.true(applied >= 3, `the restorer created it ${applied} times`);
+  t.is(result.suppression?.recreationsByKind["Deployment"], applied);
+});
+
+let original: KubeObject;
+test.before(async () => {
+  const cluster = await testCluster();
+  original = await get<KubeObject>(cluster.connection.transport, DEPLOYMENT);
+  cluster.connection.transport.close();
+});
+
+/** Creates the Deployment again each 5 s when it is not there; returns how often it did. */
+function restorerOf(cluster: TestCluster, manifest: KubeObject): () => Promise<number> {
+  let applied = 0;
+  let stopped = false;
+  const loop = (async () => {
+    while (!stopped) {
+      const { transport } = cluster.connection;
+      if ((await getOrUndefined<Deployment>(transport, DEPLOYMENT)) === undefined) {
+        const answer = await transport.request({
+          method: "POST",
+          path: resourcePath(DEPLOYMENTS, "kube-system"),
+          query: { fieldManager: "test-restorer" },
+          body: sanitised(manifest),
+        });
+        if (answer.status === 201) applied += 1;
+      }
+      for (let waited = 0; waited < 5_000 && !stopped; waited += 100)
+        await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  })();
+  return async () => {
+    stopped = true;
+    await loop;
+    return applied;
+  };
+}
