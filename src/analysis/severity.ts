@@ -42,10 +42,23 @@ export function worstInWindow(
 }
 
 /** How many times slower the p95 of good samples was than at baseline; null where one of them is not known. */
-export function slowdown({ phases }: ProbeResult): number | null {
+function slowdown({ phases }: ProbeResult): number | null {
   const before = phases.baseline.p95Ms;
   const during = phases.window.p95Ms;
   return before === null || during === null || before === 0 ? null : during / before;
+}
+
+/** The result that slowed down most, of those that count as slow; undefined: none does. */
+export function slowestOf(
+  results: readonly ProbeResult[],
+  thresholds: Thresholds,
+): { readonly result: ProbeResult; readonly factor: number } | undefined {
+  const slow = results
+    .map((result) => ({ result, factor: slowdown(result) ?? 0 }))
+    .filter(({ result, factor }) => {
+      return factor > thresholds.slowFactor && (result.phases.window.p95Ms ?? 0) >= thresholds.slowFrom;
+    });
+  return slow.sort((a, b) => b.factor - a.factor)[0];
 }
 
 /** Whether the component's own function was gone, from any source. */
@@ -74,13 +87,13 @@ function degradation(results: readonly ProbeResult[], thresholds: Thresholds): s
       `in the window (degraded: under ${threshold(thresholds.degradedBelow)}).`
     );
   }
-  const slowest = [...results].sort((a, b) => (slowdown(b) ?? 0) - (slowdown(a) ?? 0))[0];
-  const factor = slowest === undefined ? null : slowdown(slowest);
-  if (slowest === undefined || factor === null || factor <= thresholds.slowFactor) return null;
+  const slow = slowestOf(results, thresholds);
+  if (slow === undefined) return null;
+  const { result: slowest, factor } = slow;
   return (
     `The p95 of ${WORDS[slowest.probe] ?? slowest.probe} from ${slowest.source} went from ` +
     `${duration(slowest.phases.baseline.p95Ms)} to ${duration(slowest.phases.window.p95Ms)}, ` +
-    `${factor.toFixed(1)} times the baseline's (degraded: over ${thresholds.slowFactor} times).`
+    `${factor.toFixed(1)} times the baseline's (degraded: over ${thresholds.slowFactor} times, from ${duration(thresholds.slowFrom)} on).`
   );
 }
 
@@ -117,5 +130,8 @@ export function severityOf(
       because: `${fine}, but its own function was lost: ${ownFunction.because}`,
     };
   }
-  return { severity: "none", because: `${fine}, no more than ${thresholds.slowFactor} times slower.` };
+  return {
+    severity: "none",
+    because: `${fine}, with a p95 under ${duration(thresholds.slowFrom)} or no more than ${thresholds.slowFactor} times the baseline's.`,
+  };
 }

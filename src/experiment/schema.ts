@@ -252,6 +252,11 @@ const thresholds = z
       .max(1000)
       .default(3)
       .describe("A p95 over so many times the baseline's is degraded."),
+    slowFrom: duration(0, 60_000, { example: "100ms" })
+      .default(100)
+      .describe(
+        "A p95 below this is never called slow, whatever the baseline's: three times a few milliseconds is a busy machine, not a degraded application.",
+      ),
     suppression: z
       .number()
       .min(0)

@@ -3,7 +3,7 @@
  * expectation or from the study.
  */
 import type { ProbeResult, RunResult } from "../analysis/result.js";
-import { slowdown, worstInWindow } from "../analysis/severity.js";
+import { slowestOf, worstInWindow } from "../analysis/severity.js";
 import { duration, percent } from "./format.js";
 import { firstImpact, onWorkers, worstWrites } from "./pick.js";
 import type { Bilingual } from "./words.js";
@@ -37,12 +37,11 @@ function writesFailing(result: RunResult, worst: ProbeResult): Bilingual {
 }
 
 function slow(result: RunResult): Bilingual | null {
-  const [slowest] = onWorkers(result, "app-write", "app-read").sort(
-    (a, b) => (slowdown(b) ?? 0) - (slowdown(a) ?? 0),
-  );
-  if (slowest === undefined || (slowdown(slowest) ?? 0) <= result.facts.experiment.thresholds.slowFactor) {
-    return null;
-  }
+  const slowest = slowestOf(
+    onWorkers(result, "app-write", "app-read"),
+    result.facts.experiment.thresholds,
+  )?.result;
+  if (slowest === undefined) return null;
   const { baseline, window } = slowest.phases;
   const verb = slowest.probe === "app-write" ? ["writes", "書き込み"] : ["reads", "読み出し"];
   return {

@@ -145,6 +145,7 @@ export function thresholds({ facts }: RunResult): string {
       ["outage: write availability in the window under", threshold(limits.outageBelow)],
       ["degraded: under", threshold(limits.degradedBelow)],
       ["degraded: p95 over so many times the baseline's", String(limits.slowFactor)],
+      ["… from a p95 of", duration(limits.slowFrom)],
       ["down: share of the window without a serving instance, at least", threshold(limits.suppression)],
       ["K: good samples in a row that end an outage", String(probes.goodInARow)],
       ["a sample every", duration(probes.interval)],

@@ -72,6 +72,7 @@ test("a minimal file gets every default, durations in milliseconds", (t) => {
         outageBelow: 0.5,
         degradedBelow: 0.99,
         slowFactor: 3,
+        slowFrom: 100,
         suppression: 0.9,
       },
     },
@@ -165,6 +166,12 @@ test("hostile texts are refused in bounded time, without an exception", (t) => {
       name,
     );
   }
+});
+
+test("more tokens than any experiment has are refused where the last was counted", (t) => {
+  const message = "more than 10000 words, signs and lines: not an experiment file";
+  t.deepEqual(linesOf("\n".repeat(20_000)), [`f.yaml:10001:1: ${message}`]);
+  t.deepEqual(linesOf(`a: "${"\\x".repeat(20_000)}"`), [`f.yaml:1:4: ${message}`]);
 });
 
 test("a text over the limit is refused unread", (t) => {
