@@ -473,12 +473,15 @@ class Turn {
 export class AppArm {
   #writes = new Turn();
   #reads = new Turn();
+  #prefix;
   #key = "";
+  #keys = 0;
   #tokens;
 
-  /** @param {string} tokenPrefix unique to this start of this agent */
-  constructor(tokenPrefix) {
-    this.#tokens = new Tokens(tokenPrefix);
+  /** @param {string} prefix of the tokens: unique to this start of this agent, and to the arm */
+  constructor(prefix) {
+    this.#prefix = prefix;
+    this.#tokens = new Tokens(prefix);
   }
 
   /** @param {AppTarget} target @param {number} timeoutMs @returns {Promise<Outcome>} */
@@ -486,7 +489,8 @@ export class AppArm {
     if (target.key !== this.#key) {
       // What was written under another key says nothing about this one.
       this.#key = target.key;
-      this.#tokens = new Tokens(this.#tokens.prefix);
+      this.#keys += 1;
+      this.#tokens = new Tokens(`${this.#prefix}-${this.#keys}`);
     }
     const frontend = this.#writes.of(target.frontends);
     if (frontend === undefined) return failed("no-target", "no front-end pod is known");
