@@ -63,6 +63,10 @@ export class JsonView implements RunView {
     if (this.current?.name === name) this.endPhase("done");
   }
 
+  async suspended<T>(work: () => Promise<T>): Promise<T> {
+    return await work();
+  }
+
   result(_lines: readonly string[], summary: unknown): void {
     this.endPhase("done");
     this.write({ type: "result", result: summary ?? null });

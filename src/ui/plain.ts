@@ -72,6 +72,10 @@ export class PlainView implements RunView {
     if (this.running?.phase.name === name) this.endPhase("done");
   }
 
+  async suspended<T>(work: () => Promise<T>): Promise<T> {
+    return await work();
+  }
+
   result(lines: readonly string[]): void {
     this.endPhase("done");
     for (const line of lines) this.base.out.write(`${oneLineIndented(line)}\n`);

@@ -37,6 +37,7 @@ export class TerminalView implements RunView {
   private drawn = false;
   private timer: unknown;
   private closed = false;
+  private suspensions = 0;
 
   constructor(private readonly base: ViewBase & { readonly colour: boolean }) {}
 
@@ -86,6 +87,17 @@ export class TerminalView implements RunView {
 
   phaseEnd(name: PhaseName): void {
     if (this.running?.name === name) this.endPhase("ok");
+  }
+
+  async suspended<T>(work: () => Promise<T>): Promise<T> {
+    this.suspensions++;
+    this.draw();
+    try {
+      return await work();
+    } finally {
+      this.suspensions--;
+      this.draw();
+    }
   }
 
   result(lines: readonly string[]): void {
@@ -145,6 +157,7 @@ export class TerminalView implements RunView {
   }
 
   private liveText(): string | undefined {
+    if (this.suspensions > 0) return undefined;
     const now = this.base.now();
     const step = this.steps.at(-1);
     if (step !== undefined) {

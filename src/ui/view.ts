@@ -27,6 +27,8 @@ export interface RunView extends Progress {
   event(event: RunEvent): void;
   /** The phase that was begun last is over. */
   phaseEnd(name: PhaseName): void;
+  /** Leaves the terminal to `work` (a question to the user): nothing is redrawn over it until it is done. */
+  suspended<T>(work: () => Promise<T>): Promise<T>;
   /** What the run came to: lines for people, an object for programs. Once, at the end. */
   result(lines: readonly string[], summary: unknown): void;
   /**

@@ -227,6 +227,24 @@ test("terminal: close leaves no line and no timer, whatever was going on; later 
   t.is(timers(), 0);
 });
 
+test("terminal: nothing is drawn over a question", async (t) => {
+  const { view, err, pass, timers } = bench({ isTTY: true });
+  view.phase("preflight", undefined);
+  err();
+  const answer = deferred<boolean>();
+  const asked = view.suspended(() => answer.promise);
+  t.is(err(), CLEAR);
+  pass(1000);
+  t.is(err(), "");
+  t.is(timers(), 0);
+  answer.resolve(true);
+  t.true(await asked);
+  t.is(err(), "⠋ preflight  1 s");
+  for (const mode of ["plain", "json"] as const) {
+    t.is(await bench({ mode }).view.suspended(() => Promise.resolve(7)), 7);
+  }
+});
+
 test("terminal: nothing drawn is as wide as the terminal, wide characters counted twice", (t) => {
   for (const columns of [1, 2, 3, 4, 10, 20, 39]) {
     const { view, err } = bench({ isTTY: true, columns });
