@@ -2,6 +2,7 @@
  * HTTP to the API server over kept-alive sockets. The generated client opens a new TLS connection for each
  * call; a deletion that has to win a race cannot wait for two round trips of handshake.
  */
+import { setMaxListeners } from "node:events";
 import http from "node:http";
 import https from "node:https";
 import type { AgentOptions } from "node:https";
@@ -50,6 +51,8 @@ function limitsOf(request: ApiRequest, closed: AbortSignal): Limits {
   const endsAt = performance.now() + timeoutMs;
   const timer = setTimeout(() => controller.abort(new TimeUp(timeoutMs)), timeoutMs);
   const sources = request.signal === undefined ? [closed] : [closed, request.signal];
+  // Many requests and watches hang on one signal, each with a listener that it takes away again: no leak.
+  setMaxListeners(0, ...sources);
   const removers = sources.map((source) => {
     const abort = (): void => controller.abort(source.reason);
     if (source.aborted) abort();

@@ -108,5 +108,6 @@ export function seenBy(
 
 function tell(watch: OpenWatch, event: StoreEvent): void {
   const line = watch.silent ? undefined : seenBy(watch, event);
-  if (line !== undefined) watch.response.write(line);
+  // One that has ended, and whose end the other side has not read yet, is told nothing more.
+  if (line !== undefined && !watch.response.writableEnded) watch.response.write(line);
 }

@@ -169,6 +169,19 @@ test("a kept-alive socket that was reset: a deletion of one very object is sent 
   t.is(server.requestsOf("DELETE").length, 5, "once more, not for ever");
 });
 
+test("the second try is on a socket of its own, though others are kept alive", async (t) => {
+  const { server, transport } = await setUp(t);
+  const get = { method: "GET", path: "/version" } as const;
+  await Promise.all([transport.request(get), transport.request(get)]);
+  t.is(server.connections, 2);
+  server.fault({ kind: "reset" });
+  await transport.request({ method: "PUT", path: `${PODS}/a`, body: {} });
+  t.deepEqual(
+    server.requestsOf("PUT").map(({ connection }) => connection > 2),
+    [false, true],
+  );
+});
+
 test("a fresh socket that is reset is not the kept-alive case", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "reset" });
@@ -348,6 +361,23 @@ test("a stream: a refusal gives its body, an open one ends with the caller's sig
   t.false(open.stream.destroyed, "the time limit is for the headers");
   controller.abort();
   await closed;
+});
+
+test("many requests and streams on one signal: no warning of a leak", async (t) => {
+  const { transport } = await setUp(t);
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", note);
+  t.teardown(() => process.off("warning", note));
+  const { signal } = new AbortController();
+  const open = { method: "GET", path: PODS, query: { watch: true }, signal } as const;
+  await Promise.all(
+    Array.from({ length: 30 }, () => transport.request({ method: "GET", path: "/version", signal })),
+  );
+  const streams = await Promise.all(Array.from({ length: 15 }, () => transport.stream(open)));
+  await new Promise((resolve) => setImmediate(resolve));
+  t.deepEqual(warnings, []);
+  for (const { stream } of streams) stream.destroy();
 });
 
 test("close ends what is under way", async (t) => {

@@ -192,6 +192,9 @@ test("HTTP 410: relists, and tells what was missed: gone, new, changed, a name u
   t.is(w.events[4]?.object.metadata.uid, oldUid);
   t.not(w.events[6]?.object.metadata.uid, oldUid);
   t.true(w.notes.some((note) => note.includes("410")));
+  // The end was the first in a row, at once; the 410 the second.
+  t.deepEqual(w.timers.backoffs, [20]);
+  t.is(counts(w.server).lists, 2);
   assertNoRepeats(t, w.events);
 });
 
@@ -331,6 +334,7 @@ test("a silent server: a resync finds what was missed, tells it, and opens the w
   await w.until(() => w.synced === 2 && counts(w.server).watches === 2);
   t.deepEqual(w.told, ["ADDED a", "DELETED a", "ADDED b"]);
   t.deepEqual(w.timers.backoffs, []);
+  t.is(w.server.requests.at(-1)?.query.get("resourceVersion"), "103");
   w.server.put(PODS, pod("c"));
   await w.until(() => w.told.length === 4);
   assertNoRepeats(t, w.events);
