@@ -56,7 +56,9 @@ program
         interrupted: interrupted.signal,
         env: process.env,
         onJournal: (runId) => (interrupted.runId = runId),
-        ...(canAsk() ? { ask: askYesNo } : {}),
+        ...(canAsk()
+          ? { ask: async (question) => await view.suspended(async () => await askYesNo(question)) }
+          : {}),
       });
     });
   });

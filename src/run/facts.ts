@@ -85,7 +85,8 @@ export function initialFacts(input: FactsInput): RunFacts {
         kubelet: node.status?.nodeInfo?.kubeletVersion ?? "",
         runtime: node.status?.nodeInfo?.containerRuntimeVersion ?? "",
         os: node.status?.nodeInfo?.osImage ?? "",
-        kernel: node.status?.nodeInfo?.kernelVersion ?? "",
+        // The release alone: a local version's suffix names whoever built it.
+        kernel: /^[\d.]*\d/.exec(node.status?.nodeInfo?.kernelVersion ?? "")?.[0] ?? "",
       })),
     },
     functionProbes: component?.functionProbes ?? [],

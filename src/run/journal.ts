@@ -100,7 +100,7 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     if (line === "" && index === lines.length - 1) break;
     const json = line.slice(17);
     // The last line counts only with its line feed: without it the record may have been cut.
-    if (line.slice(0, 16) !== checksum(json) || index === lines.length - 1) {
+    if (line !== `${checksum(json)} ${json}` || index === lines.length - 1) {
       damaged.push(index + 1);
       continue;
     }

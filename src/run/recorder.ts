@@ -1,6 +1,7 @@
 import { appendFile, mkdir } from "node:fs/promises";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { join } from "node:path";
+import { finished } from "node:stream/promises";
 import type { RunEvent, RunEventBody } from "../analysis/events.js";
 import type { RawSamples, SampleLine } from "../probes/sample.js";
 
@@ -75,6 +76,11 @@ export class Recorder {
     await this.#writes;
     const stream = this.#stream;
     this.#stream = undefined;
-    if (stream !== undefined) await new Promise<void>((resolve) => stream.end(() => resolve()));
+    if (stream === undefined) return;
+    stream.end();
+    // Its end may come with the error of a write before.
+    await finished(stream).catch((error: unknown) => {
+      this.#failure ??= error instanceof Error ? error : new Error(String(error));
+    });
   }
 }

@@ -2,9 +2,21 @@
  * Putting things back from the journal. Used by every run at its end and by `chaos restore`; idempotent, goes
  * on past single failures and reports each.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { ObjectRef, RunEventBody } from "../analysis/events.js";
-import { create, getOrUndefined, remove, replace } from "../cluster/api.js";
+import {
+  create,
+  DAEMONSETS,
+  DEPLOYMENTS,
+  getOrUndefined,
+  list,
+  PODS,
+  remove,
+  REPLICASETS,
+  replace,
+  resourcePath,
+} from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { ApiError } from "../cluster/transport.js";
@@ -12,6 +24,10 @@ import { messageOf } from "../errors.js";
 import { creatorOf, isTerminating } from "../target/target-watch.js";
 import { refOf } from "../target/target.js";
 import type { PendingUndo, Undo } from "./journal.js";
+
+/** How long the pods of a namespace of ours may take to go before the namespace is deleted around them, ms. */
+const PODS_GONE_LIMIT_MS = 20_000;
+const PODS_GONE_EVERY_MS = 200;
 
 /** What was done about one entry. */
 export interface Undone {
@@ -37,12 +53,34 @@ async function removeOurs(transport: Transport, entry: Extract<Undo, { action: "
   const ours =
     live !== undefined &&
     Object.entries(entry.labels).every(([key, value]) => live.metadata.labels?.[key] === value);
+  if (ours && entry.object.kind === "Namespace") await sweepNamespace(transport, entry.object.name);
   if (ours) {
     // By its uid: one that another run makes under the same name in this moment stays. Background: a namespace
     // takes its content with it.
     await remove(transport, entry.path, { uid: live.metadata.uid, propagationPolicy: "Background" });
   }
   return { object: entry.object, how: "removed", by: "runner" };
+}
+
+/**
+ * Takes the workloads and pods of a namespace away before the namespace itself. The namespace controller comes
+ * back to one that still has terminating pods only after its own waits, which take most of a minute.
+ */
+async function sweepNamespace(transport: Transport, namespace: string): Promise<void> {
+  // From the top down, or the pods come back.
+  for (const gvr of [DEPLOYMENTS, DAEMONSETS, REPLICASETS, PODS]) {
+    const { items } = await list<KubeObject>(transport, resourcePath(gvr, namespace));
+    await Promise.all(
+      items.map(async ({ metadata }) => {
+        const path = resourcePath(gvr, namespace, metadata.name);
+        await remove(transport, path, { uid: metadata.uid, propagationPolicy: "Background" });
+      }),
+    );
+  }
+  for (let waitedMs = 0; waitedMs < PODS_GONE_LIMIT_MS; waitedMs += PODS_GONE_EVERY_MS) {
+    if ((await list<KubeObject>(transport, resourcePath(PODS, namespace))).items.length === 0) return;
+    await sleep(PODS_GONE_EVERY_MS);
+  }
 }
 
 /**

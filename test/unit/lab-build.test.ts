@@ -1,0 +1,145 @@
+import { existsSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { hashOfFiles, keyOf } from "../../src/cluster/lab/keys.js";
+import { perform, placeOf } from "../../src/cluster/lab/plan.js";
+import { inBuildOrder, parentOf, readImageFolders } from "../../src/cluster/lab/image-folder.js";
+import { debianTargets, sourceList } from "../../src/cluster/lab/apt.js";
+import { importPath, versionFlags } from "../../src/cluster/lab/steps/kubernetes.js";
+import { labPaths } from "../../src/cluster/lab/paths.js";
+import { silentProgress } from "../../src/progress.js";
+
+const scratch = async (): Promise<string> => await mkdtemp(join(tmpdir(), "lab-build-"));
+
+test("a key depends on the inputs, not on the order of their names", (t) => {
+  t.is(keyOf({ a: 1, b: ["x", "y"] }), keyOf({ b: ["x", "y"], a: 1 }));
+  t.not(keyOf({ a: 1, b: ["x", "y"] }), keyOf({ a: 1, b: ["y", "x"] }));
+  t.not(keyOf(["ab", "c"]), keyOf(["a", "bc"]));
+  t.regex(keyOf("anything"), /^[0-9a-f]{16}$/);
+});
+
+test("the hash of a folder sees contents, names and what can be executed", async (t) => {
+  const folder = await scratch();
+  await mkdir(join(folder, "below"));
+  await writeFile(join(folder, "below/file"), "text");
+  const first = await hashOfFiles(folder);
+  t.is(await hashOfFiles(folder), first);
+  await chmod(join(folder, "below/file"), 0o755);
+  const executable = await hashOfFiles(folder);
+  t.not(executable, first);
+  await writeFile(join(folder, "below/file"), "more");
+  t.not(await hashOfFiles(folder), executable);
+});
+
+test("a finished step is not done again; another input makes another one and removes the old", async (t) => {
+  const folder = await scratch();
+  let done = 0;
+  const step = (input: string): Parameters<typeof perform>[1] => ({
+    name: "things",
+    title: "Making things",
+    inputs: { input },
+    work: async ({ output }) => {
+      done += 1;
+      await writeFile(join(output, "thing"), input);
+    },
+  });
+  const first = await perform(folder, step("a"), silentProgress);
+  t.deepEqual(await perform(folder, step("a"), silentProgress), first);
+  t.is(done, 1);
+  t.is(await readFile(join(first.folder, "thing"), "utf8"), "a");
+  const second = await perform(folder, step("b"), silentProgress);
+  t.is(done, 2);
+  t.false(existsSync(first.folder));
+  t.deepEqual(
+    (await readdir(folder)).map((name) => join(folder, name)),
+    [second.folder],
+  );
+});
+
+test("a step that was cut off leaves no result and is done again", async (t) => {
+  const folder = await scratch();
+  let fail = true;
+  const step = {
+    name: "fragile",
+    title: "Failing first",
+    inputs: 1,
+    work: async ({ output }: { output: string }) => {
+      t.deepEqual(await readdir(output), [], "nothing of the try before is there");
+      await writeFile(join(output, "half"), "");
+      if (fail) throw new Error("cut off");
+    },
+  };
+  await t.throwsAsync(perform(folder, step, silentProgress), { message: "cut off" });
+  t.false(existsSync(placeOf(folder, step).folder));
+  fail = false;
+  const result = await perform(folder, step, silentProgress);
+  t.true(existsSync(join(result.folder, "half")));
+  t.is((await readdir(folder)).length, 1);
+});
+
+const TARGETS = [
+  "Packages|http://mirror.test/debian/|bookworm|Debian",
+  "Packages|http://mirror.test/debian/|bookworm|Debian",
+  "Translations|http://mirror.test/debian/|bookworm|Debian",
+  "Packages|http://mirror.test/debian/|bookworm-updates|Debian",
+  "Packages|http://security.test/debian-security/|bookworm-security|Debian",
+  "Packages|https://other.test/|nodistro|Somebody",
+].join("\n");
+
+test("the mirror comes from what apt itself uses, and only Debian's own", (t) => {
+  const targets = debianTargets(TARGETS);
+  t.is(targets.length, 3);
+  t.is(
+    sourceList(targets, "trixie"),
+    "deb http://mirror.test/debian/ trixie main\ndeb-src http://mirror.test/debian/ trixie main\n",
+  );
+  t.regex(
+    sourceList(targets, "bookworm"),
+    /deb http:\/\/security\.test\/debian-security\/ bookworm-security main/,
+  );
+  t.throws(() => sourceList([], "bookworm"), { message: /apt knows no mirror for Debian 12/ });
+});
+
+test("the version is written for both import paths of the version package", (t) => {
+  const flags = versionFlags("v1.20.2", "abc");
+  t.true(flags.startsWith("-s -w "));
+  for (const name of [
+    "k8s.io/component-base/version",
+    "k8s.io/kubernetes/vendor/k8s.io/component-base/version",
+  ]) {
+    t.true(flags.includes(`-X ${name}.gitVersion=v1.20.2`));
+    t.true(flags.includes(`-X ${name}.gitMinor=20`));
+  }
+  t.is(importPath("staging/src/k8s.io/api/core/v1"), "k8s.io/kubernetes/vendor/k8s.io/api/core/v1");
+  t.is(importPath("pkg/apis/core"), "k8s.io/kubernetes/pkg/apis/core");
+});
+
+test("images are built after what they are built from", (t) => {
+  const base = "kube-system-chaos-lab/base";
+  const images = [
+    { name: "child", tags: ["x/child:1"], parent: "x/parent:1" },
+    { name: "parent", tags: ["x/other:1", "x/parent:1"], parent: base },
+    { name: "static", tags: ["x/static:1"], parent: undefined },
+  ];
+  t.deepEqual(
+    inBuildOrder(images).map(({ name }) => name),
+    ["parent", "static", "child"],
+  );
+  t.throws(() => inBuildOrder([{ name: "lost", tags: [], parent: "nobody/makes:it" }]), {
+    message: /lost \(FROM nobody\/makes:it\)/,
+  });
+  t.is(parentOf("# comment\nFROM scratch\n"), undefined);
+  t.is(parentOf("FROM a/b:1 AS stage\n"), "a/b:1");
+});
+
+test("every image folder is complete, and a public name says what it is", async (t) => {
+  const images = await readImageFolders(join(labPaths().assets, "images"));
+  const tags = images.flatMap((image) => image.tags);
+  t.is(new Set(tags).size, tags.length, "no two images carry the same name");
+  for (const image of images) {
+    const own = image.tags.every((tag) => tag.includes("kube-system-chaos-lab/"));
+    t.is(own, image.standIn === undefined && image.builtFrom === undefined, image.name);
+  }
+});
