@@ -63,6 +63,8 @@ program
     });
   });
 
+type RestoreFlags = Omit<ClusterFlags, "cluster"> & { readonly all: boolean; readonly dryRun: boolean };
+
 interface RunFlags {
   readonly yes: boolean;
   readonly dryRun: boolean;
@@ -95,11 +97,16 @@ program
   .argument("[run]", "id of the run")
   .option("--all", "every unfinished run", false)
   .option("--dry-run", "show what would be put back", false)
-  .action(async (runId: string | undefined, flags: { all: boolean; dryRun: boolean }) => {
+  .option("--context <name>", "kubeconfig context, instead of the run's own")
+  .option("--kubeconfig <file>", "kubeconfig file, instead of the run's own")
+  .action(async (runId: string | undefined, flags: RestoreFlags) => {
     await withView(async (view) => {
       const { restore } = await import("./commands/restore.js");
+      const { all, dryRun } = flags;
       process.exitCode = await restore({
-        ...flags,
+        ...selectOptions(flags),
+        all,
+        dryRun,
         ...(runId === undefined ? {} : { runId }),
         view,
         env: process.env,

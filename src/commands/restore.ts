@@ -1,5 +1,7 @@
 import { hostname } from "node:os";
+import { get, NAMESPACES, resourcePath } from "../cluster/api.js";
 import { connect } from "../cluster/connect.js";
+import type { Namespace } from "../cluster/objects.js";
 import { ChaosError, ExitCode, messageOf, UsageError } from "../errors.js";
 import { Journal, journalRoot, unfinishedRuns, type JournalState } from "../run/journal.js";
 import { removedNamespaces } from "../run/deploy.js";
@@ -12,6 +14,9 @@ export interface RestoreOptions {
   readonly runId?: string;
   readonly all: boolean;
   readonly dryRun: boolean;
+  /** Instead of what the journal says: the file may have moved, or be another machine's. */
+  readonly kubeconfigPath?: string;
+  readonly context?: string;
   readonly view: RunView;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -31,14 +36,16 @@ export async function restore(options: RestoreOptions): Promise<ExitCode> {
   let code: ExitCode = ExitCode.asExpected;
   for (const run of chosen) {
     if (options.dryRun) view.result(pendingLines(run), { runId: run.open.runId, pending: run.pending });
-    else if (!(await restoreRun(run, view))) code = ExitCode.notRestored;
+    else if (!(await restoreRun(run, options))) code = ExitCode.notRestored;
   }
   if (chosen.length === 0) view.result(["no unfinished run: nothing to restore"], { unfinished: [] });
   return code;
 }
 
-async function restoreRun(run: JournalState, view: RunView): Promise<boolean> {
+async function restoreRun(run: JournalState, options: RestoreOptions): Promise<boolean> {
   const { open } = run;
+  const { view } = options;
+  const kubeconfigPath = options.kubeconfigPath ?? open.kubeconfigPath;
   if (isAlive(open.pid, open.host)) {
     throw new ChaosError(
       `run ${open.runId} still goes on (process ${open.pid}): end it with Ctrl-C or SIGTERM; it restores by itself`,
@@ -48,10 +55,20 @@ async function restoreRun(run: JournalState, view: RunView): Promise<boolean> {
     );
   }
   const { transport } = await connect({
-    ...(open.kubeconfigPath === undefined ? {} : { kubeconfigPath: open.kubeconfigPath }),
-    context: open.context,
+    ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
+    context: options.context ?? open.context,
     userAgent: `kube-system-chaos/${open.toolVersion} (restore ${open.runId})`,
   });
+  const { uid } = (await get<Namespace>(transport, resourcePath(NAMESPACES, undefined, "kube-system")))
+    .metadata;
+  if (uid !== open.clusterUid) {
+    transport.close();
+    throw new ChaosError(
+      `run ${open.runId} was on another cluster (kube-system has uid ${uid} here, ${open.clusterUid} there). ` +
+        `Name the right one with --context; if that cluster is gone, remove ${run.folder}`,
+      { exitCode: ExitCode.preflightRefused },
+    );
+  }
   const journal = await Journal.reopen(run);
   try {
     if (run.damage !== undefined) view.warn(`the journal of ${open.runId} is damaged: ${run.damage}`);

@@ -111,7 +111,10 @@ async function runOne(
       dryRun: options.dryRun,
       confirm: async () => {
         if (select.context === undefined) return false;
-        return options.yes || (await options.ask?.(`Take a kube-system component of context ${select.context} down?`)) === true;
+        return (
+          options.yes ||
+          (await options.ask?.(`Take a kube-system component of context ${select.context} down?`)) === true
+        );
       },
       interrupted: options.interrupted,
       env,
@@ -124,7 +127,7 @@ async function runOne(
   } catch (error) {
     // Only what says itself what to do is told in a line; anything else is a bug, and keeps its stack.
     if (!(error instanceof ChaosError)) throw error;
-    view.warn(`${experiment.file}: ${messageOf(error)}`);
+    for (const line of `${experiment.file}: ${messageOf(error)}`.split("\n")) view.warn(line);
     return { exitCode: error.exitCode };
   }
 }

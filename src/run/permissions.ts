@@ -58,14 +58,18 @@ export function neededPermissions(attack: Attack["type"], scope: PermissionScope
     ...each(watch, "", "pods", target),
     ...each(["list"], "", "services", target),
     ...each(watch, "discovery.k8s.io", "endpointslices", target),
-    ...each(ensure, "apps", "deployments", application),
+    ...each(["get", "create"], "apps", "deployments", application),
     ...each([...ensure, "list"], "", "services", application),
-    ...each(["list"], "", "pods", application),
     ...each(ensure, "", "configmaps", probers),
-    ...each(ensure, "apps", "daemonsets", probers),
-    ...each(["list"], "", "pods", probers),
+    ...each(["get", "create"], "apps", "daemonsets", probers),
     ...each(["get", "create"], "", "pods", probers, "proxy"),
   ];
+  // They are emptied before they are removed.
+  for (const namespace of [application, probers]) {
+    for (const resource of ["deployments", "daemonsets", "replicasets"])
+      permissions.push(...each(["list", "delete"], "apps", resource, namespace));
+    permissions.push(...each(["list", "delete"], "", "pods", namespace));
+  }
   if (attack === "none") return permissions;
   permissions.push(
     ...each(["delete"], "", "pods", target),

@@ -17,7 +17,7 @@ import {
   replace,
   resourcePath,
 } from "../cluster/api.js";
-import type { KubeObject } from "../cluster/objects.js";
+import type { KubeObject, Pod } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { ApiError } from "../cluster/transport.js";
 import { messageOf } from "../errors.js";
@@ -64,7 +64,8 @@ async function removeOurs(transport: Transport, entry: Extract<Undo, { action: "
 
 /**
  * Takes the workloads and pods of a namespace away before the namespace itself. The namespace controller comes
- * back to one that still has terminating pods only after its own waits, which take most of a minute.
+ * back to one that still has terminating pods only after its own waits, and kubelets keep a pod's object for up
+ * to half a minute after its containers have ended (they look every 10 s whether its resources are reclaimed).
  */
 async function sweepNamespace(transport: Transport, namespace: string): Promise<void> {
   // From the top down, or the pods come back.
@@ -78,9 +79,29 @@ async function sweepNamespace(transport: Transport, namespace: string): Promise<
     );
   }
   for (let waitedMs = 0; waitedMs < PODS_GONE_LIMIT_MS; waitedMs += PODS_GONE_EVERY_MS) {
-    if ((await list<KubeObject>(transport, resourcePath(PODS, namespace))).items.length === 0) return;
+    const { items } = await list<Pod>(transport, resourcePath(PODS, namespace));
+    if (items.length === 0) return;
+    await Promise.all(
+      items.filter(hasEnded).map(async ({ metadata }) => {
+        const path = resourcePath(PODS, namespace, metadata.name);
+        await remove(transport, path, { uid: metadata.uid, gracePeriodSeconds: 0 });
+      }),
+    );
     await sleep(PODS_GONE_EVERY_MS);
   }
+}
+
+/**
+ * Whether no container of a terminating pod runs any more, as its kubelet says: then no more than its object is
+ * left of it. (A container that was removed before it was looked at reads as waiting, not as terminated.)
+ */
+function hasEnded(pod: Pod): boolean {
+  const statuses = pod.status?.containerStatuses ?? [];
+  return (
+    isTerminating(pod) &&
+    statuses.length > 0 &&
+    statuses.every((status) => status.state?.running === undefined)
+  );
 }
 
 /**
@@ -200,6 +221,15 @@ export async function undoAll(
 export function restoredEvent(undone: Undone): RunEventBody | undefined {
   if (undone.how === "removed") return undefined;
   return { type: "restored", object: undone.object, how: undone.how, by: undone.by };
+}
+
+/** Undoes entries that do not depend on each other, all at once. */
+export async function undoTogether(
+  transport: Transport,
+  pending: readonly PendingUndo[],
+  report: (seq: number, undone: Undone) => Promise<void>,
+): Promise<{ readonly undo: Undo; readonly error: string }[]> {
+  return (await Promise.all(pending.map(async (entry) => await undoAll(transport, [entry], report)))).flat();
 }
 
 /** Namespaces among the entries: their removal takes time after it was accepted. Pure. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { analyse } from "../analysis/analyse.js";
 import type { RunFacts, RunResult } from "../analysis/result.js";
 import { exitCodeOf } from "../analysis/verdict.js";
@@ -29,7 +29,7 @@ import { acquireLock, LOCK_NAME, LOCK_NAMESPACE, LOCK_PATH, type HeldLock } from
 import { preflight, type Check } from "./preflight.js";
 import { Recorder } from "./recorder.js";
 import { recover, release } from "./release.js";
-import { namespacesOf, undoAll } from "./restore.js";
+import { namespacesOf, undoAll, undoTogether } from "./restore.js";
 import { buildReport, packSamples } from "./report-files.js";
 import { askRuntimesOnce, type Measuring, showLive, suppress } from "./suppress.js";
 import type { RunView } from "../ui/view.js";
@@ -151,7 +151,7 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
       clusterUid,
       server: connection.server,
       context: connection.context,
-      ...(connection.kubeconfigPath === undefined ? {} : { kubeconfigPath: connection.kubeconfigPath }),
+      ...kubeconfigOf(connection.kubeconfigPath, env),
       toolVersion: options.toolVersion,
       startedAt: startedAt.toISOString(),
       host: hostname(),
@@ -222,8 +222,13 @@ class Run {
       // What was begun is undone by now (see #harm); the run says why it could not go on.
       this.#stopped("attack-failed", error);
     }
-    const cleaned = await this.#cleanUp();
-    return await view.step("write the report", async () => await this.#report(this.#whole && cleaned));
+    try {
+      const cleaned = await this.#cleanUp();
+      return await view.step("write the report", async () => await this.#report(this.#whole && cleaned));
+    } finally {
+      // Whatever went wrong: a lock that is renewed for ever would keep the process alive, and others out.
+      await this.#lock?.stopRenewing();
+    }
   }
 
   /**
@@ -470,7 +475,7 @@ class Run {
     recorder.emit({ type: "phase", phase: "teardown", state: "start" });
     let clean = true;
     const remove = async (entries: readonly PendingUndo[]): Promise<void> => {
-      const failures = await undoAll(
+      const failures = await undoTogether(
         transport,
         entries,
         async (seq, undone) => await journal.undone(seq, undone.how, undone.by),
@@ -541,6 +546,17 @@ function newRunId(startedAt: Date, name: string): string {
     .replace(/[-:]|\.\d+/g, "")
     .toLowerCase();
   return `${stamp}-${name.slice(0, 40)}-${randomBytes(2).toString("hex")}`;
+}
+
+/** The file that a restore has to read, also where it was found by KUBECONFIG: a later shell may not have that set. */
+function kubeconfigOf(
+  named: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): { kubeconfigPath?: string } {
+  const path = named ?? env["KUBECONFIG"];
+  return path === undefined || path === "" || path.includes(delimiter)
+    ? {}
+    : { kubeconfigPath: resolve(path) };
 }
 
 async function createRecorder(folder: string, now: () => number): Promise<Recorder> {

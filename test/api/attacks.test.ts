@@ -200,6 +200,38 @@ test("delete-pods: a pod that is going already is not asked again", async (t) =>
   );
 });
 
+for (const [name, attack, count] of [
+  ["delete-pods", podsAttack, 2],
+  ["delete-workload", workloadAttack, 4],
+] as const) {
+  test(`${name}: what changes while its deletion is under way is not asked twice`, async (t) => {
+    const w = await kubeDns(t);
+    let answer = (): void => undefined;
+    const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)));
+    w.server.handle("DELETE", /./, async () => await held);
+    const running = start(t, w, attack);
+    await until("all are under way", () => deletions(w.server).length === count);
+    const mark = { metadata: { annotations: { mark: "1" } } };
+    for (const path of [
+      `${DEPLOYMENTS}/kube-dns`,
+      `${REPLICASETS}/${REPLICASET}`,
+      `${PODS}/${REPLICASET}-a`,
+      `${PODS}/${REPLICASET}-b`,
+    ]) {
+      w.server.update(path, mark);
+    }
+    const marked = (): number =>
+      (["Deployment", "ReplicaSet", "Pod"] as const)
+        .flatMap((kind) => w.watch.current(kind))
+        .filter(({ metadata }) => metadata.annotations?.["mark"] === "1").length;
+    await until("all changes are seen", () => marked() === 4);
+    answer();
+    await until("all are answered", () => running.kills === count);
+    await running.stop();
+    t.is(deletions(w.server).length, count);
+  });
+}
+
 test("delete-pods with a delay: a new pod lives for so long, and no longer", async (t) => {
   const w = await kubeDns(t);
   const timers: { work: () => void; ms: number }[] = [];

@@ -8,10 +8,11 @@ import {
   sanitised,
   undo,
   undoAll,
+  undoTogether,
   type Undone,
 } from "../../src/run/restore.js";
 import type { FakeApiServer } from "./fake-api-server.js";
-import { DEPLOYMENTS, deployment, LABELS, serve, writes } from "./target-fixtures.js";
+import { DEPLOYMENTS, deployment, LABELS, pod, serve, writes } from "./target-fixtures.js";
 
 const PATH = `${DEPLOYMENTS}/kube-dns`;
 const NAMESPACES = "/api/v1/namespaces";
@@ -278,6 +279,35 @@ test("remove: what is ours goes by its uid, in the background", async (t) => {
   });
 });
 
+test("remove: a namespace is emptied first, from the top down, and nothing outside it is touched", async (t) => {
+  const { server, transport } = await serve(t);
+  const place = (namespace: string): string => `/apis/apps/v1/namespaces/${namespace}`;
+  for (const name of ["guestbook", "shop"]) {
+    server.put(NAMESPACES, { metadata: { name, labels: OURS } });
+    for (const resource of ["replicasets", "daemonsets", "deployments"]) {
+      server.put(`${place(name)}/${resource}`, { metadata: { name: "x" } });
+    }
+    server.put(`${NAMESPACES}/${name}/pods`, pod("x"));
+  }
+  // The kubelet of its node: a pod that is to go is gone soon.
+  server.handle("GET", /guestbook\/pods$/, () => {
+    if (server.requestsOf("DELETE", "pods").length > 0)
+      server.finishDeletions(`${NAMESPACES}/guestbook/pods`);
+    return undefined;
+  });
+  await undo(transport, remove(`${NAMESPACES}/guestbook`));
+  t.deepEqual(
+    writes(server).map(({ path }) => path.replace(/^.*guestbook\/?/, "")),
+    ["deployments/x", "daemonsets/x", "replicasets/x", "pods/x", ""],
+  );
+  for (const { body } of writes(server)) {
+    const options = body as { preconditions?: { uid?: string } };
+    t.regex(options.preconditions?.uid ?? "", /^[0-9a-f-]{36}$/);
+  }
+  t.is(server.objects(`${NAMESPACES}/shop/pods`).length, 1);
+  t.not(server.object(`${NAMESPACES}/shop`), undefined);
+});
+
 for (const [what, labels] of [
   ["without labels", undefined],
   ["of somebody else", { "app.kubernetes.io/managed-by": "Helm" }],
@@ -336,8 +366,40 @@ test("undoAll: from the last to the first, past failures, which it reports", asy
     ["b", "c"],
   );
   t.deepEqual(
-    server.requestsOf("GET").map(({ path }) => path.at(-1)),
+    server
+      .requestsOf("GET")
+      .filter(({ path }) => /namespaces\/.$/.test(path))
+      .map(({ path }) => path.at(-1)),
     ["d", "c", "b", "a"],
+  );
+});
+
+test("undoTogether: all at once, each failure for itself", async (t) => {
+  const { server, transport } = await serve(t);
+  for (const name of ["a", "b", "c"]) server.put(NAMESPACES, { metadata: { name, labels: OURS } });
+  server.fault({ kind: "status", status: 500, method: "DELETE", path: "/b", times: Infinity });
+  // Nobody is answered before everybody has asked.
+  let release = (): void => undefined;
+  const all = new Promise<void>((resolve) => (release = resolve));
+  const asked = new Set<string>();
+  server.handle("GET", /namespaces\/.$/, async ({ path }) => {
+    if (asked.add(path).size === 3) release();
+    await all;
+    return undefined;
+  });
+  const pending = ["a", "b", "c"].map((name, index) => ({
+    seq: index + 1,
+    undo: remove(`${NAMESPACES}/${name}`),
+  }));
+  const done: number[] = [];
+  const failures = await undoTogether(transport, pending, async (seq) => {
+    done.push(seq);
+    await Promise.resolve();
+  });
+  t.deepEqual(done.sort(), [1, 3]);
+  t.deepEqual(
+    failures.map((failure) => failure.undo),
+    [pending[1]?.undo] as Undo[],
   );
 });
 

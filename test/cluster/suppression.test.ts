@@ -40,7 +40,10 @@ async function podUids(cluster: TestCluster): Promise<string[]> {
     resourcePath(PODS, "kube-system"),
     SELECTOR,
   );
-  return items.map((pod) => pod.metadata.uid).sort();
+  return items
+    .filter((pod) => pod.metadata.deletionTimestamp === undefined)
+    .map((pod) => pod.metadata.uid)
+    .sort();
 }
 
 /** Process ids of coredns on every node: neither the API nor the container runtime is asked. */

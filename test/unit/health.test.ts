@@ -3,7 +3,7 @@ import type { ProbeName, SampleLine } from "../../src/probes/sample.js";
 import { HealthTracker } from "../../src/run/health.js";
 
 const line = (probe: ProbeName, ok: boolean): SampleLine =>
-  (ok ? { probe, t: 0, d: 1, ok } : { probe, t: 0, d: 1, ok, kind: "timeout" });
+  ok ? { probe, t: 0, d: 1, ok } : { probe, t: 0, d: 1, ok, kind: "timeout" };
 
 /** A tracker that has seen samples, written as "probe@source+" (good) or "…-" (failed), one a 100 ms. */
 function tracker(needed: number, ...samples: string[]): HealthTracker {

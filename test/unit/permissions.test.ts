@@ -128,6 +128,11 @@ async function surround(t: ExecutionContext, { server, transport }: Served): Pro
   const manifests = [...guestbookManifests(APPLICATION), ...(await proberManifests())];
   putOld(server, manifests);
   for (const manifest of manifests) await ensure(transport, manifest);
+  for (const namespace of ["guestbook", "kube-system-chaos"]) {
+    for (const resource of ["deployments", "daemonsets", "replicasets"]) {
+      server.put(`/apis/apps/v1/namespaces/${namespace}/${resource}`, { metadata: { name: "left" } });
+    }
+  }
   for (const [namespace, labels] of [
     ["guestbook", { app: "guestbook", tier: "frontend" }],
     ["guestbook", { app: "guestbook", tier: "frontend-env" }],
@@ -136,7 +141,7 @@ async function surround(t: ExecutionContext, { server, transport }: Served): Pro
   ] as const) {
     const name = Object.values(labels).join("-");
     server.put(`/api/v1/namespaces/${namespace}/pods`, {
-      ...pod(name, { labels }),
+      ...pod(name, { labels, node: undefined }),
       status: { podIP: "10.1.1.1" },
     });
   }
