@@ -8,7 +8,8 @@ export interface AttackContext {
   readonly transport: Transport;
   readonly target: Target;
   readonly watch: TargetWatch;
-  readonly emit: (body: RunEventBody) => void;
+  /** `tMs`: when it was, if not now. */
+  readonly emit: (body: RunEventBody, tMs?: number) => void;
   /** Runner's monotonic clock, ms. */
   readonly now: () => number;
   readonly setTimeout: (work: () => void, ms: number) => unknown;

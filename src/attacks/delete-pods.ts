@@ -2,7 +2,7 @@ import { PODS, resourcePath } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
 import type { Target } from "../target/target.js";
 import { isTerminating } from "../target/target-watch.js";
-import { ownedByTarget } from "./ownership.js";
+import { ownedByTarget } from "../target/ownership.js";
 import type { Attack } from "./attack.js";
 import { Killer } from "./killer.js";
 

@@ -3,7 +3,7 @@ import type { KubeObject } from "../cluster/objects.js";
 import { isTerminating, type WatchedKind } from "../target/target-watch.js";
 import type { Attack } from "./attack.js";
 import { Killer } from "./killer.js";
-import { ownedByTarget } from "./ownership.js";
+import { ownedByTarget } from "../target/ownership.js";
 
 /**
  * Deletes the workload and sweeps the ReplicaSets and pods that it leaves behind; each time anybody brings it

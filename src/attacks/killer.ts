@@ -1,7 +1,6 @@
-import type { ObjectRef } from "../analysis/events.js";
 import { remove } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
-import { ApiError } from "../cluster/transport.js";
+import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
 import { refOf } from "../target/target.js";
 import type { AttackContext, RunningAttack } from "./attack.js";
 
@@ -32,6 +31,7 @@ const RETRY_AFTER_CAP_MS = 5_000;
 export class Killer {
   readonly #context: AttackContext;
   readonly #asked = new Set<string>();
+  readonly #gone = new Set<string>();
   readonly #underWay = new Set<Promise<void>>();
   readonly #failing = new Map<string, Error>();
   #tokens = BURST;
@@ -72,6 +72,7 @@ export class Killer {
 
   /** The object is gone: nothing to try again. */
   forget(uid: string): void {
+    this.#gone.add(uid);
     this.#failing.delete(uid);
   }
 
@@ -95,6 +96,18 @@ export class Killer {
     const { transport, now, emit } = this.#context;
     const { uid } = kill.object.metadata;
     const sentAt = now();
+    const record = (status: number): void => {
+      emit(
+        {
+          type: "kill",
+          object: refOf(kill.kind, kill.object),
+          reason: kill.reason,
+          status,
+          tookMs: now() - sentAt,
+        },
+        sentAt,
+      );
+    };
     try {
       const { status } = await remove(transport, kill.path, {
         uid,
@@ -104,11 +117,15 @@ export class Killer {
         ...(kill.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: kill.gracePeriodSeconds }),
         ...(kill.propagationPolicy === undefined ? {} : { propagationPolicy: kill.propagationPolicy }),
       });
-      this.#failing.delete(uid);
+      record(status);
       if (status < 300) this.#kills += 1;
-      const object: ObjectRef = refOf(kill.kind, kill.object);
-      emit({ type: "kill", object, reason: kill.reason, status, tookMs: now() - sentAt });
+      // 409: another object has the name, and this one's end is on its way; or the server's storage was busy.
+      if (status === 409 && !this.#gone.has(uid)) throw new Error(`${kill.path}: conflict`);
+      this.#failing.delete(uid);
     } catch (error) {
+      // Without an answer it may have been done or not: 0.
+      if (error instanceof ApiError) record(error.status);
+      else if (error instanceof ApiUnreachableError) record(0);
       this.#failing.set(uid, error instanceof Error ? error : new Error(String(error)));
       if (this.#stopped) return;
       const askedMs = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, RETRY_AFTER_CAP_MS) : 0;

@@ -7,8 +7,16 @@ export interface Locality {
   readonly because: string;
 }
 
-/** Provider ids of clusters that run on the user's own machine: kind, k3d, minikube's drivers have such ids. */
-const LOCAL_PROVIDERS = ["kind", "k3s", "k3d"];
+/**
+ * Where a node's provider id says that it is: `local` for the providers that run nodes on the user's own machine,
+ * undefined where it says nothing. (k3d's nodes call themselves `k3s://k3d-…`; a plain k3s may run anywhere.)
+ */
+function placeOf(providerId: string): string | undefined {
+  const [provider = "", name = ""] = providerId.split("://");
+  if (provider === "kind" || provider === "k3d" || (provider === "k3s" && name.startsWith("k3d-")))
+    return "local";
+  return provider === "" || provider === "k3s" ? undefined : provider;
+}
 
 /**
  * A cluster is local when its API server is on a loopback address or its nodes carry a local provider's id;
@@ -17,12 +25,11 @@ const LOCAL_PROVIDERS = ["kind", "k3s", "k3d"];
 export function locality(server: string, nodes: readonly Node[]): Locality {
   const host = new URL(server).hostname.replace(/^\[|\]$/g, "");
   // Both must hold where the nodes say where they are: a tunnel to a remote cluster ends on a loopback address too.
-  const providers = [...new Set(nodes.map((node) => (node.spec?.providerID ?? "").split("://")[0] ?? ""))];
-  const remote = providers.filter((provider) => provider !== "" && !LOCAL_PROVIDERS.includes(provider));
+  const places = [...new Set(nodes.map((node) => placeOf(node.spec?.providerID ?? "")))];
+  const remote = places.filter((place) => place !== "local" && place !== undefined);
   if (remote.length > 0) return { local: false, because: `the nodes belong to ${remote.join(", ")}` };
-  const providerLocal =
-    providers.length > 0 && providers.every((provider) => LOCAL_PROVIDERS.includes(provider));
-  if (providerLocal) return { local: true, because: `the nodes' provider is ${providers.join(", ")}` };
+  if (places.length === 1 && places[0] === "local")
+    return { local: true, because: "its nodes run on a local provider (kind, k3d)" };
   const loopback = host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
   if (loopback) return { local: true, because: `the API server is on ${host}` };
   return {

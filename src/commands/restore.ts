@@ -21,6 +21,9 @@ export interface RestoreOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+/** How long one entry is tried again: a workload that is still terminating holds its name until then, ms. */
+const RETRY_LIMIT_MS = 60_000;
+
 /** `chaos restore`: finishes unfinished runs from their journals. Idempotent; goes on past single failures. */
 export async function restore(options: RestoreOptions): Promise<ExitCode> {
   const { view } = options;
@@ -70,19 +73,25 @@ async function restoreRun(run: JournalState, options: RestoreOptions): Promise<b
     );
   }
   const journal = await Journal.reopen(run);
+  const clock = systemClock();
   try {
     if (run.damage !== undefined) view.warn(`the journal of ${open.runId} is damaged: ${run.damage}`);
     const lines: string[] = [];
     const failures = await view.step(`restore run ${open.runId} (${open.experiment})`, async (note) => {
-      const failed = await undoAll(transport, run.pending, async (seq, undone) => {
-        const { kind, name } = undone.object;
-        lines.push(
-          `  ${kind} ${name}: ${undone.how}${undone.how === "found" ? ` (brought back by ${undone.by})` : ""}`,
-        );
-        note(`${kind} ${name}`);
-        await journal.undone(seq, undone.how, undone.by);
-      });
-      await removedNamespaces(transport, systemClock(), namespacesOf(run.pending));
+      const failed = await undoAll(
+        transport,
+        run.pending,
+        async (seq, undone) => {
+          const { kind, name } = undone.object;
+          lines.push(
+            `  ${kind} ${name}: ${undone.how}${undone.how === "found" ? ` (brought back by ${undone.by})` : ""}`,
+          );
+          note(`${kind} ${name}`);
+          await journal.undone(seq, undone.how, undone.by);
+        },
+        { clock, limitMs: RETRY_LIMIT_MS },
+      );
+      await removedNamespaces(transport, clock, namespacesOf(run.pending));
       return failed;
     });
     for (const { undo, error } of failures) lines.push(`  ${undo.object.kind ?? ""} not restored: ${error}`);

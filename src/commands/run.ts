@@ -64,11 +64,12 @@ async function loadAll(
     (await Promise.all(references.map(async (each) => await resolveReference(each)))).flat(),
   );
   const loaded = await Promise.allSettled([...paths].map(async (path) => await loadExperiment(path)));
-  const failures = loaded.flatMap((each) => (each.status === "rejected" ? [each.reason as unknown] : []));
-  const bug = failures.find((error) => !(error instanceof UsageError));
-  if (bug !== undefined) throw bug;
-  if (failures.length > 0)
-    throw new UsageError(failures.map((error) => (error as UsageError).message).join("\n"));
+  const failures = loaded.flatMap((each) => (each.status === "rejected" ? [each.reason as Error] : []));
+  const problems = failures.map((error) => {
+    if (!(error instanceof UsageError)) throw error;
+    return error.message;
+  });
+  if (problems.length > 0) throw new UsageError(problems.join("\n"));
   return loaded.flatMap((each) =>
     each.status === "fulfilled"
       ? [{ file: each.value.file, resolved: resolveExperiment(each.value.experiment) }]

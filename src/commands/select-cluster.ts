@@ -4,7 +4,9 @@ import { createKindProvider } from "../cluster/kind/provider.js";
 import { createLabProvider } from "../cluster/lab/provider.js";
 import type { ClusterHandle, ClusterProvider, ProviderName } from "../cluster/provider.js";
 import { messageOf, RefusedError, UsageError } from "../errors.js";
-import type { Progress } from "../progress.js";
+import { type Progress, silentProgress } from "../progress.js";
+
+const USER_AGENT = "kube-system-chaos";
 
 export interface SelectOptions {
   /** --cluster */
@@ -79,7 +81,7 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
     connection = await connect({
       ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
       ...(context === undefined ? {} : { context }),
-      userAgent: "kube-system-chaos",
+      userAgent: USER_AGENT,
     });
   } catch (error) {
     // Named by the user and not there: their error. Not named: there is none to use.
@@ -101,6 +103,26 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
     provider: "current",
     context: connection.context,
     ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
-    env: {},
+    ...(await engineOf(connection)),
   };
+}
+
+/** The engine of a cluster of ours, when the context leads to one: the lab's is not the one on the PATH. */
+async function engineOf(connection: Connection): Promise<Pick<ClusterHandle, "engineCommand" | "env">> {
+  for (const provider of Object.values(clusterProviders())) {
+    if (!(await provider.status()).running) continue;
+    const handle = await provider.up({ progress: silentProgress });
+    const ours = await connect({
+      ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
+      context: handle.context,
+      userAgent: USER_AGENT,
+    });
+    ours.transport.close();
+    if (ours.server !== connection.server) continue;
+    return {
+      env: handle.env,
+      ...(handle.engineCommand === undefined ? {} : { engineCommand: handle.engineCommand }),
+    };
+  }
+  return { env: {} };
 }

@@ -71,6 +71,12 @@ function fit(content: string, width: number, size = 11): string {
   return content.length <= most ? content : `${content.slice(0, Math.max(1, most - 1))}…`;
 }
 
+/** The same, cut at its beginning: nodes of a cluster differ at the end of their names. */
+function fitEnd(content: string, width: number, size: number): string {
+  const reversed = (text: string): string => [...text].reverse().join("");
+  return reversed(fit(reversed(content), width, size));
+}
+
 function phaseBands(
   spans: Readonly<Record<MeasuredPhase, ClosedSpan | null>>,
   axis: Axis,
@@ -284,7 +290,7 @@ function lanes(
       previous = probe;
     }
     parts.push(
-      text(LEFT - 6, y + 13, fit(source, 96, 10), { anchor: "end", size: 10, fill: COLOUR.faint }),
+      text(LEFT - 6, y + 13, fitEnd(source, 96, 10), { anchor: "end", size: 10, fill: COLOUR.faint }),
       seriesRow(row, measured, axis, y),
     );
     y += ROW;

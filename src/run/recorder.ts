@@ -45,9 +45,9 @@ export class Recorder {
     this.#listeners.add(listener);
   }
 
-  /** Writes an event down with the time it is now. */
-  emit = (body: RunEventBody): void => {
-    const event: RunEvent = { ...body, tMs: Math.round(this.#now() * 1000) / 1000 };
+  /** Writes an event down; `tMs`: when it was, in the run's clock. Default: now. */
+  emit = (body: RunEventBody, tMs: number = this.#now()): void => {
+    const event: RunEvent = { ...body, tMs: Math.round(tMs * 1000) / 1000 };
     this.events.push(event);
     this.#stream?.write(`${JSON.stringify(event)}\n`);
     for (const listener of this.#listeners) listener(event);

@@ -7,7 +7,7 @@ import { creatorOf, isTerminating } from "../target/target-watch.js";
 import { pollUntil } from "./clock.js";
 import type { RunContext } from "./context.js";
 import type { PendingUndo } from "./journal.js";
-import { restoredEvent, undo } from "./restore.js";
+import { restoredEvent, undoAll, type Undone } from "./restore.js";
 import { type Measuring, showLive } from "./suppress.js";
 
 /** addon-manager reconciles every 60 s (kube-addons.sh, ADDON_CHECK_INTERVAL_SEC); a pass takes some seconds. */
@@ -31,28 +31,20 @@ export async function release(
   recorder.emit({ type: "phase", phase: "release", state: "start" });
   const waitMs = restorerWaitMs(target, recorder.events);
   if (waitMs > 0 && pending.length > 0) await waitForRestorer(context, target, waitMs);
-  let whole = true;
-  for (const { seq, undo: entry } of [...pending].reverse()) {
-    let problem = "";
-    const done = await pollUntil(clock, { everyMs: 1_000, limitMs: UNDO_LIMIT_MS }, async () => {
-      try {
-        return await undo(context.transport, entry);
-      } catch (error) {
-        problem = messageOf(error);
-        return undefined;
-      }
-    });
-    if (done === undefined) {
-      whole = false;
-      recorder.emit({ type: "warning", text: `not put back: ${problem}` });
-      continue;
-    }
-    const event = restoredEvent(done);
+  const report = async (seq: number, undone: Undone): Promise<void> => {
+    const event = restoredEvent(undone);
     if (event !== undefined) recorder.emit(event);
-    await journal.undone(seq, done.how, done.by);
-  }
+    try {
+      await journal.undone(seq, undone.how, undone.by);
+    } catch (error) {
+      // It is put back all the same; the journal only does not know, and a restore will find it in its place.
+      recorder.emit({ type: "warning", text: `the journal could not be written: ${messageOf(error)}` });
+    }
+  };
+  const failures = await undoAll(context.transport, pending, report, { clock, limitMs: UNDO_LIMIT_MS });
+  for (const { error } of failures) recorder.emit({ type: "warning", text: `not put back: ${error}` });
   recorder.emit({ type: "phase", phase: "release", state: "end" });
-  return whole;
+  return failures.length === 0;
 }
 
 /**

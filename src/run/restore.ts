@@ -23,6 +23,8 @@ import { ApiError } from "../cluster/transport.js";
 import { messageOf } from "../errors.js";
 import { creatorOf, isTerminating } from "../target/target-watch.js";
 import { refOf } from "../target/target.js";
+import { pollUntil } from "./clock.js";
+import type { Clock } from "./context.js";
 import type { PendingUndo, Undo } from "./journal.js";
 
 /** How long the pods of a namespace of ours may take to go before the namespace is deleted around them, ms. */
@@ -32,8 +34,9 @@ const PODS_GONE_EVERY_MS = 200;
 /** What was done about one entry. */
 export interface Undone {
   readonly object: ObjectRef;
-  readonly how: "created" | "patched" | "found" | "removed";
-  /** "runner", or whoever had brought it back before. */
+  /** `untouched`: it was never gone, and is as it was. `found`: somebody else had brought it back, wholly. */
+  readonly how: "created" | "patched" | "found" | "removed" | "untouched";
+  /** "runner", or whoever had brought it back. */
   readonly by: string;
 }
 
@@ -53,8 +56,10 @@ async function removeOurs(transport: Transport, entry: Extract<Undo, { action: "
   const ours =
     live !== undefined &&
     Object.entries(entry.labels).every(([key, value]) => live.metadata.labels?.[key] === value);
-  if (ours && entry.object.kind === "Namespace") await sweepNamespace(transport, entry.object.name);
   if (ours) {
+    // Only for speed: what keeps it from being swept does not keep it from being removed.
+    if (entry.object.kind === "Namespace")
+      await sweepNamespace(transport, entry.object.name).catch(() => undefined);
     // By its uid: one that another run makes under the same name in this moment stays. Background: a namespace
     // takes its content with it.
     await remove(transport, entry.path, { uid: live.metadata.uid, propagationPolicy: "Background" });
@@ -140,12 +145,11 @@ async function restoreOnce(
       `${kind} ${live.metadata.name} is still being deleted (finalizers: ${(live.metadata.finalizers ?? []).join(", ") || "none"})`,
     );
   }
-  const by =
-    live.metadata.uid === entry.object.metadata.uid
-      ? "nobody: it was never gone"
-      : (creatorOf(live) ?? "unknown");
-  if (differences(wanted, sanitised(live)).length === 0)
-    return { object: refOf(kind, live), how: "found", by };
+  const same = live.metadata.uid === entry.object.metadata.uid;
+  const by = same ? "runner" : (creatorOf(live) ?? "unknown");
+  if (differences(wanted, sanitised(live)).length === 0) {
+    return { object: refOf(kind, live), how: same ? "untouched" : "found", by };
+  }
   const replaced = await replace<KubeObject>(transport, entry.path, {
     ...wanted,
     metadata: { ...wanted.metadata, uid: live.metadata.uid, resourceVersion: live.metadata.resourceVersion },
@@ -200,16 +204,25 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** How often an undo that the API server would not take is tried again, and for how long, ms. */
+export interface Retry {
+  readonly clock: Clock;
+  readonly limitMs: number;
+}
+
+const RETRY_EVERY_MS = 1_000;
+
 /** Undoes entries from the last to the first; reports each success, collects each failure. */
 export async function undoAll(
   transport: Transport,
   pending: readonly PendingUndo[],
   report: (seq: number, undone: Undone) => Promise<void>,
+  retry?: Retry,
 ): Promise<{ readonly undo: Undo; readonly error: string }[]> {
   const failures: { undo: Undo; error: string }[] = [];
   for (const { seq, undo: entry } of [...pending].reverse()) {
     try {
-      await report(seq, await undo(transport, entry));
+      await report(seq, await undoWithRetry(transport, entry, retry));
     } catch (error) {
       failures.push({ undo: entry, error: messageOf(error) });
     }
@@ -217,10 +230,25 @@ export async function undoAll(
   return failures;
 }
 
+async function undoWithRetry(transport: Transport, entry: Undo, retry: Retry | undefined): Promise<Undone> {
+  if (retry === undefined) return await undo(transport, entry);
+  let last: unknown;
+  const done = await pollUntil(retry.clock, { everyMs: RETRY_EVERY_MS, limitMs: retry.limitMs }, async () => {
+    try {
+      return await undo(transport, entry);
+    } catch (error) {
+      last = error;
+      return undefined;
+    }
+  });
+  if (done === undefined) throw last;
+  return done;
+}
+
 /** The event that says what was put back. */
 export function restoredEvent(undone: Undone): RunEventBody | undefined {
-  if (undone.how === "removed") return undefined;
-  return { type: "restored", object: undone.object, how: undone.how, by: undone.by };
+  const { object, how, by } = undone;
+  return how === "removed" || how === "untouched" ? undefined : { type: "restored", object, how, by };
 }
 
 /** Undoes entries that do not depend on each other, all at once. */

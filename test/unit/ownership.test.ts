@@ -1,5 +1,5 @@
 import test from "ava";
-import { ownedByTarget } from "../../src/attacks/ownership.js";
+import { ownedByTarget } from "../../src/target/ownership.js";
 import type { KubeObject } from "../../src/cluster/objects.js";
 import type { Target } from "../../src/target/target.js";
 

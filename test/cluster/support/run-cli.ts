@@ -99,16 +99,27 @@ export function chaosRun(
 export async function onlyReport(space: Workspace): Promise<{ folder: string; result: RunResult }> {
   const [name, ...others] = await readdir(join(space.folder, "reports"));
   if (name === undefined || others.length > 0)
-    throw new Error(`expected one report, found ${1 + others.length}`);
+    throw new Error(`expected one report, found ${[name, ...others].filter(Boolean).length}`);
   const folder = join(space.folder, "reports", name);
   return { folder, result: JSON.parse(await readFile(join(folder, "result.json"), "utf8")) as RunResult };
 }
 
 /** Resolves when the child has begun its outage window; rejects when it ends before. */
 export async function windowStarted(child: ChaosProcess): Promise<void> {
-  for await (const line of child) {
-    const { type, phase, state } = JSON.parse(line) as { type: string; phase?: string; state?: string };
-    if (type === "phase" && phase === "window" && state === "start") return;
-  }
-  throw new Error(`the run ended before its window: ${(await child).stderr}`);
+  await new Promise<void>((resolve, reject) => {
+    let text = "";
+    // Not by iterating over the child: leaving that loop would close its output.
+    child.stdout.on("data", (chunk: Buffer | string) => {
+      text += chunk.toString();
+      if (/"type":"phase".*"phase":"window","state":"start"/.test(text)) resolve();
+    });
+    void child.then(({ exitCode, stderr }) => {
+      const said = text.split("\n").filter((line) => /"type":"(warning|result)"/.test(line));
+      reject(
+        new Error(
+          `the run ended before its window (${exitCode}): ${said.join("\n").slice(0, 2_000)} ${stderr}`,
+        ),
+      );
+    });
+  });
 }

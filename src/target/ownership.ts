@@ -1,5 +1,5 @@
 import type { KubeObject } from "../cluster/objects.js";
-import type { Target } from "../target/target.js";
+import type { Target } from "./target.js";
 
 /**
  * Whether an object is the target or one of its dependents. Labels alone do not say so: another workload may
