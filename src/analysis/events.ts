@@ -1,5 +1,6 @@
 /**
- * What the runner did and saw, in order, in its own monotonic clock. `events.ndjson` of a run; with the raw
+ * What the runner did and saw, in its own monotonic clock, in the order in which it was known (a deletion is
+ * written down when it is answered, with the time at which it was sent). `events.ndjson` of a run; with the raw
  * samples it is all that the analysis needs, so that `result.json` can be computed again from files alone.
  */
 
@@ -35,7 +36,10 @@ export type RunEventBody =
       readonly offsetMs: number;
       readonly uncertaintyMs: number;
     }
-  /** A deletion that the attack asked for. `status` is the API server's answer (404 and 409: already gone). */
+  /**
+   * A deletion that the attack asked for; one that failed is asked for again, and is another event. `status` is
+   * the API server's answer (404, 409: already gone), 0 when there was none.
+   */
   | {
       readonly type: "kill";
       readonly object: ObjectRef;
@@ -47,7 +51,7 @@ export type RunEventBody =
     }
   /** An object of the target appeared after the attack began. `by`: the field manager that made it, if known. */
   | { readonly type: "recreated"; readonly object: ObjectRef; readonly by?: string }
-  /** An object of the target that the runner had seen is gone from the API. */
+  /** An object of the target that the runner had seen is gone from the API, or is the target's no more. */
   | { readonly type: "gone"; readonly object: ObjectRef }
   /** A change of one pod of the target. `ready`: its Ready condition; `terminating`: has a deletionTimestamp. */
   | {

@@ -126,6 +126,7 @@ export class Killer {
       // Without an answer it may have been done or not: 0.
       if (error instanceof ApiError) record(error.status);
       else if (error instanceof ApiUnreachableError) record(0);
+      if (this.#gone.has(uid)) return;
       this.#failing.set(uid, error instanceof Error ? error : new Error(String(error)));
       if (this.#stopped) return;
       const askedMs = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, RETRY_AFTER_CAP_MS) : 0;

@@ -7,15 +7,16 @@ export interface Locality {
   readonly because: string;
 }
 
-/**
- * Where a node's provider id says that it is: `local` for the providers that run nodes on the user's own machine,
- * undefined where it says nothing. (k3d's nodes call themselves `k3s://k3d-…`; a plain k3s may run anywhere.)
- */
-function placeOf(providerId: string): string | undefined {
-  const [provider = "", name = ""] = providerId.split("://");
-  if (provider === "kind" || provider === "k3d" || (provider === "k3s" && name.startsWith("k3d-")))
-    return "local";
-  return provider === "" || provider === "k3s" ? undefined : provider;
+const providerOf = (providerId: string): string => providerId.split("://")[0] ?? "";
+
+/** Providers that run nodes on the user's own machine. (k3d's nodes call themselves `k3s://k3d-…`.) */
+function isLocal(providerId: string): boolean {
+  return ["kind", "k3d"].includes(providerOf(providerId)) || providerId.startsWith("k3s://k3d-");
+}
+
+/** Where a node is, its id does not say: a plain k3s may run anywhere. */
+function saysNothing(providerId: string): boolean {
+  return ["", "k3s"].includes(providerOf(providerId)) && !isLocal(providerId);
 }
 
 /**
@@ -25,10 +26,10 @@ function placeOf(providerId: string): string | undefined {
 export function locality(server: string, nodes: readonly Node[]): Locality {
   const host = new URL(server).hostname.replace(/^\[|\]$/g, "");
   // Both must hold where the nodes say where they are: a tunnel to a remote cluster ends on a loopback address too.
-  const places = [...new Set(nodes.map((node) => placeOf(node.spec?.providerID ?? "")))];
-  const remote = places.filter((place) => place !== "local" && place !== undefined);
-  if (remote.length > 0) return { local: false, because: `the nodes belong to ${remote.join(", ")}` };
-  if (places.length === 1 && places[0] === "local")
+  const ids = nodes.map((node) => node.spec?.providerID ?? "");
+  const remote = new Set(ids.filter((id) => !isLocal(id) && !saysNothing(id)).map(providerOf));
+  if (remote.size > 0) return { local: false, because: `the nodes belong to ${[...remote].join(", ")}` };
+  if (ids.length > 0 && ids.every(isLocal))
     return { local: true, because: "its nodes run on a local provider (kind, k3d)" };
   const loopback = host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
   if (loopback) return { local: true, because: `the API server is on ${host}` };

@@ -12,7 +12,8 @@ set -eu
 filter=$1
 running=$(ctr -n k8s.io tasks list | awk '$3 == "RUNNING" { print $1 }')
 for sandbox in $(ctr -n k8s.io containers list -q "$filter"); do
-  info=$(ctr -n k8s.io containers info "$sandbox")
+  # One that has gone since it was listed runs nothing any more.
+  info=$(ctr -n k8s.io containers info "$sandbox" 2>/dev/null) || continue
   uid=$(printf '%s' "$info" | sed -n 's/.*"io.kubernetes.pod.uid": "\\([^"]*\\)".*/\\1/p' | head -n 1)
   name=$(printf '%s' "$info" | sed -n 's/.*"io.kubernetes.pod.name": "\\([^"]*\\)".*/\\1/p' | head -n 1)
   for container in $(ctr -n k8s.io containers list -q "labels.\\"io.cri-containerd.kind\\"==container,labels.\\"io.kubernetes.pod.uid\\"==$uid"); do

@@ -1,9 +1,16 @@
 import { hostname } from "node:os";
+import { basename } from "node:path";
 import { get, NAMESPACES, resourcePath } from "../cluster/api.js";
 import { connect } from "../cluster/connect.js";
 import type { Namespace } from "../cluster/objects.js";
 import { ChaosError, ExitCode, messageOf, UsageError } from "../errors.js";
-import { Journal, journalRoot, unfinishedRuns, type JournalState } from "../run/journal.js";
+import {
+  Journal,
+  journalRoot,
+  unfinishedRuns,
+  type JournalState,
+  type UnfinishedRuns,
+} from "../run/journal.js";
 import { removedNamespaces } from "../run/deploy.js";
 import { systemClock } from "../run/clock.js";
 import { namespacesOf, undoAll } from "../run/restore.js";
@@ -26,22 +33,35 @@ const RETRY_LIMIT_MS = 60_000;
 
 /** `chaos restore`: finishes unfinished runs from their journals. Idempotent; goes on past single failures. */
 export async function restore(options: RestoreOptions): Promise<ExitCode> {
-  const { view } = options;
-  const runs = await unfinishedRuns(journalRoot(options.env));
-  const chosen = options.all ? runs : runs.filter((run) => run.open.runId === options.runId);
-  if (options.runId === undefined && !options.all) {
-    view.result(listing(runs), { unfinished: runs.map((run) => run.open) });
-    return ExitCode.asExpected;
+  const { runId, all, dryRun, view } = options;
+  const unfinished = await unfinishedRuns(journalRoot(options.env));
+  if (runId !== undefined && !all) return await restoreEach([find(unfinished, runId)], options);
+  const { runs, unreadable } = unfinished;
+  for (const { message } of unreadable) view.warn(message);
+  if (!all || runs.length === 0) {
+    const summary = { unfinished: runs.map((run) => run.open), unreadable: foldersOf(unfinished) };
+    view.result(listing(unfinished), summary);
   }
-  if (options.runId !== undefined && chosen.length === 0) {
-    throw new UsageError(`no unfinished run ${options.runId}. ${listing(runs).join("\n")}`);
-  }
+  if (!all) return ExitCode.asExpected;
+  const code = await restoreEach(runs, options);
+  return unreadable.length > 0 && !dryRun ? ExitCode.notRestored : code;
+}
+
+/** @throws UsageError when there is no such run, UnreadableJournalError when its journal is damaged. */
+function find(unfinished: UnfinishedRuns, runId: string): JournalState {
+  const run = unfinished.runs.find(({ open }) => open.runId === runId);
+  if (run !== undefined) return run;
+  const damaged = unfinished.unreadable.find(({ folder }) => basename(folder) === runId);
+  throw damaged ?? new UsageError(`no unfinished run ${runId}. ${listing(unfinished).join("\n")}`);
+}
+
+async function restoreEach(runs: readonly JournalState[], options: RestoreOptions): Promise<ExitCode> {
   let code: ExitCode = ExitCode.asExpected;
-  for (const run of chosen) {
-    if (options.dryRun) view.result(pendingLines(run), { runId: run.open.runId, pending: run.pending });
+  for (const run of runs) {
+    if (options.dryRun)
+      options.view.result(pendingLines(run), { runId: run.open.runId, pending: run.pending });
     else if (!(await restoreRun(run, options))) code = ExitCode.notRestored;
   }
-  if (chosen.length === 0) view.result(["no unfinished run: nothing to restore"], { unfinished: [] });
   return code;
 }
 
@@ -127,8 +147,15 @@ function isAlive(pid: number, host: string): boolean {
   }
 }
 
-function listing(runs: readonly JournalState[]): string[] {
-  if (runs.length === 0) return ["no unfinished run: nothing to restore"];
+const foldersOf = ({ unreadable }: UnfinishedRuns): string[] => unreadable.map(({ folder }) => folder);
+
+function listing(unfinished: UnfinishedRuns): string[] {
+  const { runs, unreadable } = unfinished;
+  const byHand =
+    unreadable.length > 0 ? [`to be put right by hand: ${foldersOf(unfinished).join(", ")}`] : [];
+  if (runs.length === 0) {
+    return unreadable.length === 0 ? ["no unfinished run: nothing to restore"] : byHand;
+  }
   return [
     "unfinished runs:",
     ...runs.map(
@@ -136,6 +163,7 @@ function listing(runs: readonly JournalState[]): string[] {
         `  ${run.open.runId} (${run.open.experiment}, context ${run.open.context}, since ${run.open.startedAt})`,
     ),
     "restore one with `chaos restore RUN`, or all with `chaos restore --all`",
+    ...byHand,
   ];
 }
 

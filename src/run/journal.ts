@@ -72,7 +72,29 @@ export interface JournalState {
   readonly damage?: string;
 }
 
+/** Runs that were not finished. */
+export interface UnfinishedRuns {
+  readonly runs: readonly JournalState[];
+  /** What these runs changed is not known, and may still be so. */
+  readonly unreadable: readonly UnreadableJournalError[];
+}
+
 const FILE = "journal";
+
+/** A journal that does not say what its run has changed. */
+export class UnreadableJournalError extends ChaosError {
+  readonly folder: string;
+  constructor(folder: string, problem: string, options: { cause?: unknown } = {}) {
+    super(
+      `the journal in ${folder} cannot be read (${problem}): what that run changed may still be so. ` +
+        "See which cluster it was on and what its lines name (the target, namespaces, the Lease of the lock), " +
+        `put that right by hand, then remove ${folder}`,
+      { ...options, exitCode: ExitCode.preflightRefused },
+    );
+    this.name = "UnreadableJournalError";
+    this.folder = folder;
+  }
+}
 
 /** The line of a record, without its line feed. */
 export function journalLine(record: JournalRecord): string {
@@ -88,7 +110,8 @@ function checksum(text: string): string {
  * Reads the text of a journal: every line that is whole. A damaged one hides nothing but itself: to undo what
  * was undone already does no harm, not to undo what comes after it would. Pure.
  *
- * @returns undefined when not even the opening record is whole: nothing had been done by then.
+ * @returns undefined when there is no more than a torn opening record: nothing had been done by then.
+ * @throws UnreadableJournalError when there is more, and no opening record.
  */
 export function parseJournal(folder: string, text: string): JournalState | undefined {
   let opened: JournalOpen | undefined;
@@ -110,7 +133,11 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     else if (record.type === "undone") pending.delete(record.seq);
     else closed = true;
   }
-  if (opened === undefined) return undefined;
+  if (opened === undefined) {
+    // A line that was ended was wholly on disk once, and the run went on.
+    if (lines.length === 1) return undefined;
+    throw new UnreadableJournalError(folder, "its opening record is damaged");
+  }
   return {
     folder,
     open: opened,
@@ -226,25 +253,43 @@ export function journalRoot(env: Readonly<Record<string, string | undefined>>): 
  *
  * @param clusterUid only those of this cluster; undefined: of every cluster.
  */
-export async function unfinishedRuns(root: string, clusterUid?: string): Promise<JournalState[]> {
-  const found: JournalState[] = [];
+export async function unfinishedRuns(root: string, clusterUid?: string): Promise<UnfinishedRuns> {
+  const found: (JournalState | UnreadableJournalError | undefined)[] = [];
   for (const cluster of clusterUid === undefined ? await folderNames(root) : [clusterUid]) {
     for (const run of await folderNames(join(root, cluster))) {
-      const state = await readJournal(join(root, cluster, run));
-      if (state !== undefined && !state.closed) found.push(state);
+      // One that is unreadable is handed on: the others can be restored all the same.
+      found.push(await readJournal(join(root, cluster, run)).catch(unlessUnreadable));
     }
   }
-  return found.sort((a, b) => a.open.startedAt.localeCompare(b.open.startedAt));
+  const runs = found.filter(
+    (each): each is JournalState =>
+      each !== undefined && !(each instanceof UnreadableJournalError) && !each.closed,
+  );
+  return {
+    runs: runs.sort((a, b) => a.open.startedAt.localeCompare(b.open.startedAt)),
+    unreadable: found.filter((each) => each instanceof UnreadableJournalError),
+  };
 }
 
-/** Reads one run's journal; undefined when the folder holds none, or none that was opened. */
+function unlessUnreadable(error: unknown): UnreadableJournalError {
+  if (error instanceof UnreadableJournalError) return error;
+  throw error;
+}
+
+/**
+ * Reads one run's journal; undefined when the folder holds none, or none that was opened.
+ *
+ * @throws UnreadableJournalError when it is there and does not say what the run has changed.
+ */
 export async function readJournal(folder: string): Promise<JournalState | undefined> {
+  let text: string;
   try {
-    return parseJournal(folder, await readFile(join(folder, FILE), "utf8"));
+    text = await readFile(join(folder, FILE), "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    throw new UnreadableJournalError(folder, messageOf(error), { cause: error });
   }
+  return parseJournal(folder, text);
 }
 
 async function folderNames(path: string): Promise<string[]> {

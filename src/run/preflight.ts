@@ -11,7 +11,7 @@ import { messageOf } from "../errors.js";
 import type { ResolvedExperiment } from "../experiment/resolve.js";
 import { PROBER_IMAGE, PROBER_NAMESPACE } from "../probes/prober-manifests.js";
 import { findTarget, type Target } from "../target/target.js";
-import type { JournalState } from "./journal.js";
+import type { UnfinishedRuns } from "./journal.js";
 import { lockHolder } from "./lock.js";
 import { describePermission, missingPermissions, neededPermissions } from "./permissions.js";
 
@@ -29,7 +29,7 @@ export interface PreflightInput {
   readonly nodes: readonly Node[];
   readonly resolved: ResolvedExperiment;
   readonly nodeAccess: NodeAccess | { readonly none: string };
-  readonly unfinished: readonly JournalState[];
+  readonly unfinished: UnfinishedRuns;
   /** Asked where the cluster is not local: whether the user named its context (`--context`) and confirmed. */
   readonly confirm: () => Promise<boolean>;
   readonly emit: (body: RunEventBody) => void;
@@ -76,13 +76,8 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
         }`,
   );
 
-  check(
-    "journal",
-    input.unfinished.length === 0,
-    input.unfinished.length === 0
-      ? "no unfinished run of this cluster"
-      : `run ${input.unfinished.map((run) => run.open.runId).join(", ")} was not finished: put its damage right first with \`chaos restore --all\``,
-  );
+  const unfinished = unfinishedProblem(input.unfinished);
+  check("journal", unfinished === undefined, unfinished ?? "no unfinished run of this cluster");
 
   await permitted("lock", async () => {
     const holder = await lockHolder(transport);
@@ -147,6 +142,16 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   );
   check("images", true, describeImages(workers));
   return { checks, target };
+}
+
+/** Which runs may have left damage; undefined: none. */
+function unfinishedProblem({ runs, unreadable }: UnfinishedRuns): string | undefined {
+  const problems = unreadable.map((error) => error.message);
+  if (runs.length > 0) {
+    const ids = runs.map((run) => run.open.runId).join(", ");
+    problems.unshift(`run ${ids} was not finished: put its damage right first with \`chaos restore --all\``);
+  }
+  return problems.length === 0 ? undefined : problems.join("; ");
 }
 
 /** Why a namespace of that name cannot be ours; undefined: it can. */

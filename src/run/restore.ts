@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { ObjectRef, RunEventBody } from "../analysis/events.js";
+import { MANAGED_BY } from "../application/manifest.js";
 import {
   create,
   DAEMONSETS,
@@ -146,7 +147,9 @@ async function restoreOnce(
     );
   }
   const same = live.metadata.uid === entry.object.metadata.uid;
-  const by = same ? "runner" : (creatorOf(live) ?? "unknown");
+  const creator = creatorOf(live) ?? "unknown";
+  // Ours, too: a try before created it, and its answer was lost.
+  const by = same || creator === MANAGED_BY ? "runner" : creator;
   if (differences(wanted, sanitised(live)).length === 0) {
     return { object: refOf(kind, live), how: same ? "untouched" : "found", by };
   }

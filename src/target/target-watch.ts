@@ -51,6 +51,11 @@ export class TargetWatch {
     return [...this.#objects.values()].filter((entry) => entry.kind === kind).map((entry) => entry.object);
   }
 
+  /** One object as it was last seen; undefined: it is not there. */
+  find(uid: string): KubeObject | undefined {
+    return this.#objects.get(uid)?.object;
+  }
+
   /** Ready addresses over all Services of the target; undefined when it has no Service. */
   get endpointsReady(): number | undefined {
     if (this.#options.target.services.length === 0) return undefined;
@@ -149,11 +154,13 @@ export class TargetWatch {
   #onObject(kind: WatchedKind, event: WatchEvent<KubeObject>): void {
     const { emit, target } = this.#options;
     const { object } = event;
-    // Another workload may carry the same labels; what is not the target's says nothing of it.
-    if (!ownedByTarget(target, kind, object)) return;
     const key = object.metadata.uid;
     const known = this.#objects.has(key);
-    if (event.type === "DELETED") {
+    // Another workload may carry the same labels; what is not the target's says nothing of it. What was (an
+    // orphaned pod) is gone as far as the target is concerned.
+    const owned = ownedByTarget(target, kind, object);
+    if (!owned && !known) return;
+    if (!owned || event.type === "DELETED") {
       this.#objects.delete(key);
       this.#instanceStates.delete(key);
       emit({ type: "gone", object: refOf(kind, object) });

@@ -165,15 +165,23 @@ test("delete-pods: a pod of another workload with the same labels is left alone,
       of: { ownerReferences: [{ kind: "ReplicaSet", name: REPLICASET, uid: "u", controller: false }] },
     }),
   ];
+  const names = strangers.map(({ metadata }) => metadata?.["name"] as string).sort();
   for (const draft of strangers.slice(0, 2)) w.server.put(PODS, draft);
-  await until("it has seen them", () => w.watch.current("Pod").length === 4);
+  // What was told before it has been heard.
+  w.server.update(`${PODS}/${REPLICASET}-a`, { metadata: { annotations: { mark: "1" } } });
+  await until("it has seen them", () => {
+    return w.watch.current("Pod").some(({ metadata }) => metadata.annotations?.["mark"] === "1");
+  });
+  t.is(w.watch.current("Pod").length, 2);
   const running = start(t, w, podsAttack);
   for (const draft of strangers.slice(2)) w.server.put(PODS, draft);
   w.server.put(PODS, pod(`${REPLICASET}-last`, { node: undefined }));
   await until("those of the target are deleted", () => running.kills === 3);
-  await until("it has seen all", () => w.watch.current("Pod").length >= 6);
+  // The last of them came after all strangers.
+  await until("it has seen all", () => w.of("recreated").length === 1);
   await running.stop();
-  t.deepEqual(living(w.server), strangers.map(({ metadata }) => metadata?.["name"] as string).sort());
+  t.deepEqual(living(w.server), names);
+  t.is(deletions(w.server).length, 3);
 });
 
 test("delete-pods: a pod that is going already is not asked again", async (t) => {
@@ -255,6 +263,7 @@ for (const [what, fault] of [
   ["429 without", { kind: "status", status: 429 }],
   ["500", { kind: "status", status: 500 }],
   ["403 (roles not yet read)", { kind: "status", status: 403 }],
+  ["409 (of the server's storage)", { kind: "status", status: 409 }],
   ["a reset", { kind: "reset" }],
 ] as const) {
   for (const [name, attack] of [
@@ -264,7 +273,11 @@ for (const [what, fault] of [
     test(`${name}: ${what} on a deletion is tried again until it is gone`, async (t) => {
       const w = await kubeDns(t);
       w.server.fault({ ...fault, method: "DELETE", times: 7 });
-      const running = start(t, w, attack);
+      const kills: { uid: string | undefined; status: number; tMs: number | undefined }[] = [];
+      const emit: AttackContext["emit"] = (body, tMs) => {
+        if (body.type === "kill") kills.push({ uid: body.object.uid, status: body.status, tMs });
+      };
+      const running = start(t, w, attack, { emit });
       await until("it is seen as an error", () => running.lastError !== undefined);
       await until("all is gone", () => living(w.server).length === 0 && running.lastError === undefined);
       if (name === "delete-workload") {
@@ -274,9 +287,21 @@ for (const [what, fault] of [
       await running.stop();
       t.is(running.lastError, undefined);
       assertExact(t, w.server);
-      const ids = w.of("kill").map(({ object }) => object.uid);
-      t.is(new Set(ids).size, ids.length, "one kill event for each object");
-      t.is(ids.length, name === "delete-pods" ? 2 : 4);
+      const accepted = kills.filter(({ status }) => status === 200).map(({ uid }) => uid);
+      t.is(new Set(accepted).size, accepted.length, "accepted once for each object");
+      t.is(accepted.length, name === "delete-pods" ? 2 : 4);
+      t.is(running.kills, accepted.length);
+      const refused = kills.filter(({ status }) => status !== 200);
+      t.deepEqual(
+        refused.map(({ status }) => status),
+        Array.from({ length: 7 }, () => (fault.kind === "reset" ? 0 : fault.status)),
+      );
+      t.is(deletions(w.server).length, kills.length, "a kill event for each request");
+      t.true(kills.every(({ tMs }) => tMs !== undefined));
+      for (const { uid, tMs = 0 } of refused) {
+        const last = kills.find((kill) => kill.uid === uid && kill.status === 200);
+        t.true((last?.tMs ?? 0) > tMs, "asked for again until it was accepted");
+      }
     });
   }
 }
@@ -309,11 +334,74 @@ test("a name that is used again: the other object is not deleted for the first",
   w.server.remove(`${PODS}/${name}`);
   w.server.put(PODS, pod(name, { of: owner("ReplicaSet", "another-5f") }));
   for (const work of timers.splice(0)) work();
-  await until("the answer is there", () => w.of("kill").length === 2);
-  t.is(w.of("kill")[1]?.status, 409);
+  const statuses = (): number[] =>
+    w
+      .of("kill")
+      .map(({ status }) => status)
+      .sort();
+  await until("the answer is there", () => timers.length === 1);
+  t.deepEqual(statuses(), [200, 409, 500]);
+  t.regex(running.lastError?.message ?? "", /conflict/, "it may be the server's own trouble");
+  for (const work of timers.splice(0)) work();
+  await until("the same again", () => timers.length === 1);
+  t.deepEqual(statuses(), [200, 409, 409, 500]);
   t.is(running.kills, 1, "not a kill");
-  t.deepEqual(living(w.server), [name]);
+  // Now it is heard: there is nothing to try again.
+  w.server.endWatches();
+  await until("it is seen to be gone", () => w.of("gone").some(({ object }) => object.name === name));
   t.is(running.lastError, undefined);
+  for (const work of timers.splice(0)) work();
+  await running.stop();
+  t.deepEqual(statuses(), [200, 409, 409, 500]);
+  t.deepEqual(living(w.server), [name]);
+});
+
+for (const status of [409, 500]) {
+  test(`seen gone while its deletion is under way: an answer of ${status} is not tried again`, async (t) => {
+    const w = await kubeDns(t);
+    const name = `${REPLICASET}-a`;
+    const timers: (() => void)[] = [];
+    let answer = (): void => undefined;
+    const held = new Promise<void>((resolve) => (answer = resolve));
+    w.server.handle("DELETE", new RegExp(`${name}$`), async () => {
+      await held;
+      return status === 500 ? { status, body: { kind: "Status", code: status } } : undefined;
+    });
+    const running = start(t, w, podsAttack, { setTimeout: (work) => timers.push(work) });
+    await until("the other is deleted", () => running.kills === 1);
+    w.server.remove(`${PODS}/${name}`);
+    w.server.put(PODS, pod(name, { of: owner("ReplicaSet", "another-5f") }));
+    await until("it has seen it", () => w.of("gone").some(({ object }) => object.name === name));
+    answer();
+    await until("it is answered", () => w.of("kill").length === 2);
+    await running.stop();
+    t.is(w.of("kill")[1]?.status, status);
+    t.is(running.lastError, undefined);
+    t.deepEqual(timers, []);
+    t.deepEqual(living(w.server), [name]);
+  });
+}
+
+test("a kill event carries the time at which its deletion was sent", async (t) => {
+  const w = await kubeDns(t);
+  let now = 1_000;
+  let answer = (): void => undefined;
+  const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)));
+  w.server.handle("DELETE", /pods/, async () => await held);
+  const kills: unknown[] = [];
+  const running = start(t, w, podsAttack, {
+    now: () => now,
+    emit: (body, tMs) => void (body.type === "kill" && kills.push({ tMs, tookMs: body.tookMs })),
+  });
+  await until("both are under way", () => deletions(w.server).length === 2);
+  now = 1_250;
+  t.deepEqual(kills, []);
+  answer();
+  await running.stop();
+  t.deepEqual(kills, [
+    { tMs: 1_000, tookMs: 250 },
+    { tMs: 1_000, tookMs: 250 },
+  ]);
 });
 
 for (const [what, breakIt] of [
@@ -445,9 +533,9 @@ test("stop waits for the deletion that is under way", async (t) => {
 
 test("delete-workload: the Deployment, then its ReplicaSets, then the pods", async (t) => {
   const w = await kubeDns(t);
-  w.server.put(REPLICASETS, replicaSet("kube-dns-old"));
   w.server.put(REPLICASETS, replicaSet("kube-dns-autoscaler-x1", "kube-dns-autoscaler"));
-  await until("it has seen them", () => w.watch.current("ReplicaSet").length === 3);
+  w.server.put(REPLICASETS, replicaSet("kube-dns-old"));
+  await until("it has seen them", () => w.watch.current("ReplicaSet").length === 2);
   const { transport, sent } = recording(w.transport);
   const running = start(t, w, workloadAttack, { transport });
   await until("all is deleted", () => running.kills === 5);

@@ -70,7 +70,9 @@ async function run(t: ExecutionContext, server: FakeApiServer): Promise<Outcome>
     (reason: unknown) => reason,
   );
   const reports = await readdir(reportsFolder);
-  return { error, unfinished: await unfinishedRuns(journalRoot(env)), reports };
+  const { runs: unfinished, unreadable } = await unfinishedRuns(journalRoot(env));
+  t.deepEqual(unreadable, []);
+  return { error, unfinished, reports };
 }
 
 /** The lock is made, and the answer says that it failed: a time-out in the store, a proxy that gave up. */

@@ -1,5 +1,6 @@
 import test from "ava";
 import type { KubeObject } from "../../src/cluster/objects.js";
+import type { Clock } from "../../src/run/context.js";
 import type { Undo } from "../../src/run/journal.js";
 import {
   differences,
@@ -17,6 +18,19 @@ import { DEPLOYMENTS, deployment, LABELS, pod, serve, writes } from "./target-fi
 const PATH = `${DEPLOYMENTS}/kube-dns`;
 const NAMESPACES = "/api/v1/namespaces";
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
+
+/** A clock in which only sleeping takes time. */
+function sleepingClock(onSleep: (now: number) => void = () => undefined): Clock {
+  let now = 0;
+  return {
+    now: () => now,
+    wall: () => new Date(now),
+    sleep: async (ms) => {
+      now += ms;
+      await Promise.resolve(onSleep(now));
+    },
+  };
+}
 
 /** The Deployment as it was before the run, and how it is put back. */
 function snapshot(server: FakeApiServer): { before: KubeObject; entry: Undo } {
@@ -173,25 +187,65 @@ test("brought back equal: found, by whom, and nothing is written", async (t) => 
   t.deepEqual(writes(server), []);
 });
 
-test("never touched: found, and nothing is written, whatever its status says", async (t) => {
+test("never gone: untouched, and nothing is written, whatever its status says", async (t) => {
   const { server, transport } = await serve(t);
   const { entry } = snapshot(server);
   server.update(PATH, { status: { readyReplicas: 0 } });
   const undone = await undo(transport, entry);
-  t.is(undone.how, "found");
-  t.regex(undone.by, /never gone/);
+  t.is(undone.how, "untouched");
+  t.is(undone.by, "runner");
   t.deepEqual(writes(server), []);
+});
+
+test("never gone, and changed: patched by the runner, whoever had made it", async (t) => {
+  const { server, transport } = await serve(t);
+  const { before, entry } = snapshot(server);
+  server.update(PATH, { spec: { replicas: 0 } });
+  const undone = await undo(transport, entry);
+  t.is(undone.how, "patched");
+  t.is(undone.by, "runner");
+  t.is(undone.object.uid, before.metadata.uid);
+  t.deepEqual(sanitised(server.object(PATH) as KubeObject), sanitised(before));
+});
+
+test("created, and the answer was lost: the next try finds the runner's own", async (t) => {
+  const { server, transport } = await serve(t);
+  const { before, entry } = snapshot(server);
+  server.remove(PATH);
+  server.handle("POST", /deployments$/, ({ body }) => {
+    const made = body as { metadata: object; spec: object };
+    const managedFields = [{ manager: "kube-system-chaos", time: "2026-08-01T12:00:01Z" }];
+    server.put(DEPLOYMENTS, { ...made, metadata: { ...made.metadata, managedFields } });
+    return { status: 500, body: { kind: "Status", code: 500, message: "etcdserver: request timed out" } };
+  });
+  const undone: Undone[] = [];
+  const failures = await undoAll(
+    transport,
+    [{ seq: 1, undo: entry }],
+    async (_seq, each) => await Promise.resolve(void undone.push(each)),
+    { clock: sleepingClock(), limitMs: 5_000 },
+  );
+  t.deepEqual(failures, []);
+  t.deepEqual(
+    undone.map(({ how, by }) => `${how} by ${by}`),
+    ["found by runner"],
+  );
+  t.deepEqual(sanitised(server.object(PATH) as KubeObject), sanitised(before));
+  t.is(writes(server).length, 1);
 });
 
 test("twice is once: the second finds what the first has made", async (t) => {
   const { server, transport } = await serve(t);
   const { entry } = snapshot(server);
-  for (const begin of [() => server.remove(PATH), () => server.update(PATH, { spec: { replicas: 1 } })]) {
+  for (const [begin, how] of [
+    [() => server.update(PATH, { spec: { replicas: 1 } }), "untouched"],
+    [() => server.remove(PATH), "found"],
+  ] as const) {
     begin();
     await undo(transport, entry);
     const first = structuredClone(server.object(PATH));
     const count = writes(server).length;
-    t.is((await undo(transport, entry)).how, "found");
+    t.is((await undo(transport, entry)).how, how);
     t.deepEqual(server.object(PATH), first);
     t.is(writes(server).length, count);
   }
@@ -308,6 +362,20 @@ test("remove: a namespace is emptied first, from the top down, and nothing outsi
   t.not(server.object(`${NAMESPACES}/shop`), undefined);
 });
 
+for (const [what, fault] of [
+  ["listed", { kind: "status", status: 403, method: "GET", path: "/guestbook/" }],
+  ["deleted", { kind: "status", status: 500, method: "DELETE", path: "/pods/" }],
+] as const) {
+  test(`remove: a namespace whose content can not be ${what} is removed all the same`, async (t) => {
+    const { server, transport } = await serve(t);
+    server.put(NAMESPACES, { metadata: { name: "guestbook", labels: OURS } });
+    server.put(`${NAMESPACES}/guestbook/pods`, pod("x"));
+    server.fault({ ...fault, times: Infinity });
+    t.is((await undo(transport, remove(`${NAMESPACES}/guestbook`))).how, "removed");
+    t.is(server.object(`${NAMESPACES}/guestbook`), undefined);
+  });
+}
+
 for (const [what, labels] of [
   ["without labels", undefined],
   ["of somebody else", { "app.kubernetes.io/managed-by": "Helm" }],
@@ -374,6 +442,76 @@ test("undoAll: from the last to the first, past failures, which it reports", asy
   );
 });
 
+test("undoAll with retry: each is tried again until its time is up, then the next", async (t) => {
+  const { server, transport } = await serve(t);
+  for (const name of ["a", "b", "c"]) server.put(NAMESPACES, { metadata: { name, labels: OURS } });
+  server.fault({ kind: "status", status: 500, method: "DELETE", path: "/c", times: 3 });
+  server.fault({ kind: "reset", method: "DELETE", path: "/b", times: Infinity });
+  const pending = ["a", "b", "c"].map((name, index) => ({
+    seq: index + 1,
+    undo: remove(`${NAMESPACES}/${name}`),
+  }));
+  const clock = sleepingClock();
+  const done: { seq: number; at: number }[] = [];
+  const failures = await undoAll(
+    transport,
+    pending,
+    async (seq) => await Promise.resolve(void done.push({ seq, at: clock.now() })),
+    { clock, limitMs: 5_000 },
+  );
+  t.deepEqual(done, [
+    { seq: 3, at: 3_000 },
+    { seq: 1, at: 8_000 },
+  ]);
+  t.deepEqual(
+    failures.map((failure) => failure.undo),
+    [pending[1]?.undo] as Undo[],
+  );
+  t.regex(failures[0]?.error ?? "", /no answer/, "the last error is the one that is told");
+  t.is(server.requestsOf("GET", "/b/deployments").length, 6, "at once, then after each second");
+});
+
+test("undoAll with retry: what is reported in vain is not undone again", async (t) => {
+  const { server, transport } = await serve(t);
+  server.put(NAMESPACES, { metadata: { name: "a", labels: OURS } });
+  const clock = sleepingClock();
+  let reports = 0;
+  const failures = await undoAll(
+    transport,
+    [{ seq: 1, undo: remove(`${NAMESPACES}/a`) }],
+    async () => {
+      reports += 1;
+      await Promise.reject(new Error("disk full"));
+    },
+    { clock, limitMs: 5_000 },
+  );
+  t.is(reports, 1);
+  t.is(clock.now(), 0);
+  t.deepEqual(
+    failures.map(({ error }) => error),
+    ["disk full"],
+  );
+});
+
+test("undoAll with retry: a workload that is still terminating is created when its name is free", async (t) => {
+  const { server, transport } = await serve(t);
+  const { before, entry } = snapshot(server);
+  server.update(PATH, {
+    metadata: { deletionTimestamp: "2026-08-01T12:00:00Z", finalizers: ["foregroundDeletion"] },
+  });
+  const clock = sleepingClock((now) => void (now >= 2_000 && server.remove(PATH)));
+  const hows: string[] = [];
+  const failures = await undoAll(
+    transport,
+    [{ seq: 1, undo: entry }],
+    async (_seq, { how }) => await Promise.resolve(void hows.push(how)),
+    { clock, limitMs: 5_000 },
+  );
+  t.deepEqual(failures, []);
+  t.deepEqual(hows, ["created"]);
+  t.deepEqual(sanitised(server.object(PATH) as KubeObject), sanitised(before));
+});
+
 test("undoTogether: all at once, each failure for itself", async (t) => {
   const { server, transport } = await serve(t);
   for (const name of ["a", "b", "c"]) server.put(NAMESPACES, { metadata: { name, labels: OURS } });
@@ -403,12 +541,14 @@ test("undoTogether: all at once, each failure for itself", async (t) => {
   );
 });
 
-test("what was put back is an event; what was removed is none", (t) => {
+test("what was put back is an event; what was removed, or never gone, is none", (t) => {
   const object = { kind: "Deployment", name: "kube-dns" };
   for (const how of ["created", "patched", "found"] as const) {
     t.deepEqual(restoredEvent({ object, how, by: "x" }), { type: "restored", object, how, by: "x" });
   }
-  t.is(restoredEvent({ object, how: "removed", by: "runner" } satisfies Undone), undefined);
+  for (const how of ["removed", "untouched"] as const) {
+    t.is(restoredEvent({ object, how, by: "runner" } satisfies Undone), undefined);
+  }
 });
 
 test("namespaces among the entries", (t) => {

@@ -124,7 +124,7 @@ export interface Watched extends Served {
   readonly target: Target;
   readonly watch: TargetWatch;
   readonly events: RunEventBody[];
-  readonly emit: (body: RunEventBody) => void;
+  readonly emit: (body: RunEventBody, tMs?: number) => void;
   /** Events of one type. */
   of<T extends RunEventBody["type"]>(type: T): Extract<RunEventBody, { type: T }>[];
 }

@@ -13,6 +13,7 @@ import {
   deployment,
   ENDPOINTS,
   LABELS,
+  owner,
   pod,
   PODS,
   putKubeDns,
@@ -108,6 +109,34 @@ test("not found: says what was looked for; more than one: says which, and what t
   );
 });
 
+for (const [what, selector] of [
+  ["expressions only", { matchExpressions: [{ key: "k8s-app", operator: "Exists" }] }],
+  ["labels and expressions", { matchLabels: LABELS, matchExpressions: [{ key: "a", operator: "Exists" }] }],
+  ["no labels", { matchLabels: {} }],
+] as const) {
+  test(`a workload that selects its pods by ${what} is a problem`, async (t) => {
+    const { server, transport } = await serve(t);
+    const { spec } = deployment() as { spec: object };
+    server.put(DEPLOYMENTS, deployment("kube-dns", { spec: { ...spec, selector } }));
+    const byName = { kind: "Deployment", namespace: "kube-system", name: "kube-dns" } as const;
+    for (const wanted of [byName, { component: "kube-dns" }] as const) {
+      const found = await findTarget(transport, wanted, components["kube-dns"]);
+      t.regex(
+        "problem" in found ? found.problem : "",
+        /^Deployment kube-dns selects its pods by expressions/,
+      );
+    }
+  });
+}
+
+test("no expressions at all, said so, is no problem", async (t) => {
+  const { server, transport } = await serve(t);
+  const { spec } = deployment() as { spec: object };
+  const selector = { matchLabels: LABELS, matchExpressions: [] };
+  server.put(DEPLOYMENTS, deployment("kube-dns", { spec: { ...spec, selector } }));
+  t.deepEqual((await targetOf(transport)).labels, LABELS);
+});
+
 test("the owner chain goes up to addon-manager", (t) => {
   const object = {
     metadata: {
@@ -194,6 +223,67 @@ test("only the target's own workload, pods and ReplicaSets are watched", async (
   t.is(w.watch.current("ReplicaSet").length, 1);
 });
 
+test("another workload's pods and ReplicaSets with the same labels say nothing of the target", async (t) => {
+  const served = await serve(t);
+  putKubeDns(served.server);
+  const strangers = (round: number): void => {
+    served.server.put(REPLICASETS, replicaSet(`kube-dns-autoscaler-${round}`, "kube-dns-autoscaler"));
+    served.server.put(REPLICASETS, { metadata: { name: `of-nobody-${round}`, labels: LABELS } });
+    const of = owner("ReplicaSet", `kube-dns-autoscaler-${round}`);
+    served.server.put(PODS, pod(`kube-dns-autoscaler-${round}-x`, { of }));
+    served.server.put(PODS, pod(`of-nobody-${round}`, { of: {} }));
+  };
+  strangers(1);
+  const w = await watching(t, served);
+  w.watch.listener = () => undefined;
+  strangers(2);
+  served.server.update(`${PODS}/of-nobody-1`, { status: { phase: "Failed" } });
+  served.server.remove(`${PODS}/of-nobody-1`);
+  served.server.remove(`${REPLICASETS}/of-nobody-1`);
+  // Own ones at the end of each watch: what was told before them has been heard.
+  served.server.put(REPLICASETS, replicaSet("kube-dns-last"));
+  served.server.put(PODS, pod(`${REPLICASET}-last`));
+  await until("the last are seen", () => w.of("recreated").length === 2);
+  const names = (kind: "ReplicaSet" | "Pod"): string[] =>
+    w.watch.current(kind).map(({ metadata }) => metadata.name);
+  t.deepEqual(names("ReplicaSet"), [REPLICASET, "kube-dns-last"]);
+  t.deepEqual(names("Pod"), [`${REPLICASET}-a`, `${REPLICASET}-b`, `${REPLICASET}-last`]);
+  t.deepEqual(
+    w
+      .of("recreated")
+      .map(({ object }) => object.name)
+      .sort(),
+    [`${REPLICASET}-last`, "kube-dns-last"],
+  );
+  t.deepEqual(w.of("gone"), []);
+  t.deepEqual(
+    w.of("instance").map(({ object }) => object.name),
+    names("Pod"),
+  );
+});
+
+test("orphaned: gone as far as the target is concerned; adopted: there again", async (t) => {
+  const w = await kubeDns(t);
+  const path = `${PODS}/${REPLICASET}-a`;
+  w.watch.listener = () => undefined;
+  w.server.update(path, { metadata: { ownerReferences: null } });
+  await until("it is told", () => w.of("gone").length === 1);
+  t.is(w.of("gone")[0]?.object.name, `${REPLICASET}-a`);
+  t.is(w.watch.current("Pod").length, 1);
+  t.false(w.watch.isTargetReady());
+  w.server.update(path, { metadata: owner("ReplicaSet", REPLICASET) });
+  await until("it is told, too", () => w.of("recreated").length === 1);
+  t.true(w.watch.isTargetReady());
+  w.server.update(path, { metadata: { ownerReferences: null } });
+  w.server.remove(path);
+  w.server.remove(`${PODS}/${REPLICASET}-b`);
+  await until("the last is gone", () => w.watch.current("Pod").length === 0);
+  t.deepEqual(
+    w.of("gone").map(({ object }) => object.name),
+    [`${REPLICASET}-a`, `${REPLICASET}-a`, `${REPLICASET}-b`],
+  );
+});
+
 test("recreated: what is new after the attack began, by whom; not what only changes", async (t) => {
   const w = await kubeDns(t);
   const heard: string[] = [];
@@ -257,6 +347,46 @@ for (const version of ["v1", "v1beta1"]) {
     t.deepEqual(w.server.requestsOf("GET", ENDPOINTS), [], "slices are enough");
   });
 }
+
+test("an instance that is in several slices counts once: dual stack", async (t) => {
+  const w = await kubeDns(t);
+  const dual = (family: "IPv4" | "IPv6", endpoints: readonly Draft[]): void => {
+    w.server.put(SLICES, { ...slice(`kube-dns-${family}`, 0), addressType: family, endpoints });
+  };
+  const of = (uid: string, ip: string, conditions: Draft): Draft => ({
+    ...endpoint(ip, conditions),
+    targetRef: { kind: "Pod", name: uid, uid },
+  });
+  const ready = { ready: true, serving: true, terminating: false };
+  const ending = { ready: false, serving: true, terminating: true };
+  w.server.remove(`${SLICES}/kube-dns-1`);
+  await until("none", () => w.watch.endpointsReady === 0);
+  dual("IPv4", [of("a", "10.244.0.1", ready), of("b", "10.244.0.2", ready), of("c", "10.244.0.3", ending)]);
+  await until("IPv4 counts", () => w.watch.endpointsReady === 2);
+  dual("IPv6", [of("a", "fd00::1", ready), of("b", "fd00::2", ready), of("c", "fd00::3", ending)]);
+  // The same again is no event; one more by its address only, in both, is one.
+  const alone = { ...endpoint("192.0.2.1", ready) };
+  dual("IPv4", [
+    of("a", "10.244.0.1", ready),
+    of("b", "10.244.0.2", ready),
+    of("c", "10.244.0.3", ending),
+    alone,
+  ]);
+  await until("the one without a pod counts", () => w.watch.endpointsReady === 3);
+  dual("IPv6", [of("a", "fd00::1", ready), of("c", "fd00::3", ending), alone]);
+  dual("IPv4", [of("a", "10.244.0.1", ready)]);
+  await until("one is left in neither", () => w.watch.endpointsReady === 2);
+  w.server.remove(`${SLICES}/kube-dns-IPv6`);
+  await until("IPv4 is left", () => w.watch.endpointsReady === 1);
+  t.deepEqual(endpointsOf(w), [
+    { ready: 2, servingTerminating: 0 },
+    { ready: 0, servingTerminating: 0 },
+    { ready: 2, servingTerminating: 1 },
+    { ready: 3, servingTerminating: 1 },
+    { ready: 2, servingTerminating: 1 },
+    { ready: 1, servingTerminating: 0 },
+  ]);
+});
 
 test("endpoints from Endpoints, where there are no slices", async (t) => {
   const served = await serve(t, { groups: { apps: ["v1"] } });
@@ -345,8 +475,26 @@ const READINESS: Readonly<Record<string, readonly [boolean, (server: FakeApiServ
     true,
     (s) => {
       s.put(SLICES, slice("kube-dns-1", 1));
+      s.put(SLICES, { ...slice("kube-dns-2", 0), endpoints: [endpoint("10.244.0.2", { ready: true })] });
+    },
+  ],
+  "another slice has the same endpoint again": [
+    false,
+    (s) => {
+      s.put(SLICES, slice("kube-dns-1", 1));
       s.put(SLICES, slice("kube-dns-2", 1));
     },
+  ],
+  "a pod of another workload has the place of one": [
+    false,
+    (s) => {
+      s.remove(`${PODS}/${REPLICASET}-a`);
+      s.put(PODS, pod("kube-dns-autoscaler-x1-a", { of: owner("ReplicaSet", "kube-dns-autoscaler-x1") }));
+    },
+  ],
+  "a pod of another workload is not ready": [
+    true,
+    (s) => void s.put(PODS, pod("of-nobody", { of: {}, ready: false })),
   ],
 };
 

@@ -112,23 +112,21 @@ test.serial(
     // A connect shorter than a second sees just what the kernel did; its outage ends with the first SYN let through.
     for (const probe of ["tcp-pod", "tcp-service"] satisfies ProbeName[]) {
       for (const { source, outages } of result.probes.filter((each) => each.probe === probe)) {
-        const inWindow = outages.filter((outage) => outage.fromMs >= (result.phases["window"]?.fromMs ?? 0));
-        t.is(inWindow.length, losses.length, `${probe} from ${source}: ${JSON.stringify(outages)}`);
-        losses.forEach((loss, index) => {
-          const outage = inWindow[index];
-          const from = zero + (outage?.fromMs ?? 0);
-          const to = zero + (outage?.toMs ?? 0);
+        for (const loss of losses) {
           // One tick may pass before it is seen; on a busy machine a tick may be late by another.
           const slack = 2 * interval;
-          t.true(
-            from >= loss.from[0] - slack && from <= loss.from[1] + slack,
-            `${probe} from ${source}: begins at ${from}, loss ${JSON.stringify(loss)}`,
-          );
-          t.true(
-            to >= loss.to[0] - slack && to <= loss.to[1] + slack,
-            `${probe} from ${source}: ends at ${to}, loss ${JSON.stringify(loss)}`,
-          );
-        });
+          const found = outages.some(({ fromMs, toMs }) => {
+            const from = zero + fromMs;
+            const to = zero + (toMs ?? Infinity);
+            return (
+              from >= loss.from[0] - slack &&
+              from <= loss.from[1] + slack &&
+              to >= loss.to[0] - slack &&
+              to <= loss.to[1] + slack
+            );
+          });
+          t.true(found, `${probe} from ${source}: ${JSON.stringify({ loss, zero, outages })}`);
+        }
       }
     }
     for (const { source, outages } of result.probes.filter((each) => each.probe === "app-write")) {

@@ -85,7 +85,7 @@ test("mutated files give an experiment or problems with a place, never an except
       fc.array(mutation, { minLength: 1, maxLength: 8 }),
       (seed, changes) => holds(mutate(seed, changes)),
     ),
-    { ...bounded, numRuns: 3000 },
+    { ...bounded, numRuns: 1000 },
   );
   t.pass();
 });
@@ -93,7 +93,7 @@ test("mutated files give an experiment or problems with a place, never an except
 test("random texts give an experiment or problems with a place, never an exception", (t) => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => holds(pieces.join(""))),
-    { ...bounded, numRuns: 1500 },
+    { ...bounded, numRuns: 500 },
   );
   t.pass();
 });
@@ -150,7 +150,7 @@ test("any values under the known keys give what the schema says, or more", (t) =
       if ("experiment" in parsed && !experimentSchema.safeParse(content).success) return false;
       return holds(text);
     }),
-    { ...bounded, numRuns: 1500 },
+    { ...bounded, numRuns: 500 },
   );
   t.pass();
 });

@@ -15,6 +15,7 @@ import {
   readJournal,
   type Undo,
   unfinishedRuns,
+  UnreadableJournalError,
 } from "../../src/run/journal.js";
 
 const opening = (runId: string, change: Partial<JournalOpen> = {}): JournalOpen => ({
@@ -192,11 +193,11 @@ test("a flipped bit anywhere is seen, and hides no other line", (t) => {
     if (at % 3 !== 0) continue;
     const bytes = Buffer.from(BYTES);
     bytes[at] = (bytes[at] ?? 0) ^ 0x01;
-    const state = parseJournal("f", bytes.toString("utf8"));
     if (line === 0) {
-      t.is(state, undefined);
+      t.throws(() => parseJournal("f", bytes.toString("utf8")), { instanceOf: UnreadableJournalError });
       continue;
     }
+    const state = parseJournal("f", bytes.toString("utf8"));
     const { damage, ...rest } = state ?? {};
     t.regex(damage ?? "", new RegExp(`line ${line + 1}\\b`), `byte ${at}`);
     t.deepEqual(rest, { folder: "f", ...(meaning(RECORDS.filter((_, index) => index !== line)) as object) });
@@ -214,9 +215,34 @@ test("a lost line feed damages both lines that it parted, and no other", (t) => 
   t.true(state?.closed);
 });
 
-test("no journal: an empty text, another file's text", (t) => {
+test("no journal: an empty text, a torn opening, what a power cut leaves of one", (t) => {
   t.is(parseJournal("f", ""), undefined);
-  t.is(parseJournal("f", "\n\nhello\n"), undefined);
+  t.is(parseJournal("f", "hello"), undefined);
+  t.is(parseJournal("f", "\0".repeat(512)), undefined);
+  t.is(parseJournal("f", journalLine(opening("r"))), undefined, "whole, but for its end");
+});
+
+for (const [what, text] of [
+  ["another file's text", "\n\nhello\n"],
+  ["nothing but an end of line", "\n"],
+  ["a damaged opening, and nothing after it", TEXT.slice(1, TEXT.indexOf("\n") + 1)],
+  ["a damaged opening, then whole lines", TEXT.slice(1)],
+  ["no opening, then whole lines", TEXT.slice(TEXT.indexOf("\n") + 1)],
+  ["an opening that lost its end of line", TEXT.replace("\n", "")],
+  ["a damaged opening, then a torn line", TEXT.slice(1, TEXT.indexOf("\n") + 20)],
+] as const) {
+  test(`unreadable, since it may hide damage: ${what}`, (t) => {
+    const error = t.throws(() => parseJournal("/runs/c/r", text), { instanceOf: UnreadableJournalError });
+    t.is(error?.exitCode, ExitCode.preflightRefused);
+    t.is(error?.folder, "/runs/c/r");
+    t.regex(error?.message ?? "", /\/runs\/c\/r cannot be read.*opening.*by hand, then remove \/runs\/c\/r$/);
+  });
+}
+
+test("a journal that is no file is unreadable, too, and says why", async (t) => {
+  const path = await folder(t);
+  await mkdir(join(path, "journal"));
+  await t.throwsAsync(readJournal(path), { instanceOf: UnreadableJournalError, message: /EISDIR/ });
 });
 
 test("reopened after a torn line at every byte of it: all is read, old and new", async (t) => {
@@ -317,12 +343,40 @@ test("unfinished runs: oldest first, of one cluster or of all, without the finis
   await mkdir(join(root, "cluster-1", "torn"));
   await writeFile(join(root, "cluster-1", "torn", "journal"), journalLine(opening("torn")).slice(0, 40));
   await writeFile(join(root, "stray"), "");
-  const ids = async (uid?: string): Promise<string[]> =>
-    (await unfinishedRuns(root, uid)).map(({ open }) => open.runId);
+  const ids = async (uid?: string): Promise<string[]> => {
+    const { runs, unreadable } = await unfinishedRuns(root, uid);
+    t.deepEqual(unreadable, []);
+    return runs.map(({ open }) => open.runId);
+  };
   t.deepEqual(await ids(), ["b", "a", "c"]);
   t.deepEqual(await ids("cluster-1"), ["a", "c"]);
   t.deepEqual(await ids("cluster-3"), []);
-  t.deepEqual(await unfinishedRuns(join(root, "nothing")), []);
+  t.deepEqual(await unfinishedRuns(join(root, "nothing")), { runs: [], unreadable: [] });
+});
+
+test("unfinished runs: one that is unreadable hides no other, and is told of its cluster only", async (t) => {
+  const root = await folder(t);
+  for (const [runId, clusterUid] of [
+    ["a", "cluster-1"],
+    ["b", "cluster-1"],
+    ["c", "cluster-2"],
+  ] as const) {
+    const journal = await Journal.create(root, opening(runId, { clusterUid }));
+    await journal.intent(WORKLOAD);
+    await journal.close();
+  }
+  const damaged = join(root, "cluster-1", "a");
+  const text = await readFile(join(damaged, "journal"), "utf8");
+  await writeFile(join(damaged, "journal"), text.replace("laptop", "lapt0p"));
+  const found = async (uid?: string): Promise<[string[], string[]]> => {
+    const { runs, unreadable } = await unfinishedRuns(root, uid);
+    return [runs.map(({ open }) => open.runId), unreadable.map((error) => error.folder)];
+  };
+  t.deepEqual(await found("cluster-1"), [["b"], [damaged]]);
+  t.deepEqual(await found("cluster-2"), [["c"], []]);
+  const [ids, folders] = await found();
+  t.deepEqual(ids.sort(), ["b", "c"]);
+  t.deepEqual(folders, [damaged]);
 });
 
 test("where journals are", (t) => {

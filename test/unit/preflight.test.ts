@@ -5,7 +5,7 @@ import { discover } from "../../src/cluster/api.js";
 import type { Node } from "../../src/cluster/objects.js";
 import { type ExperimentFile, experimentSchema } from "../../src/experiment/schema.js";
 import { resolveExperiment } from "../../src/experiment/resolve.js";
-import type { JournalOpen, JournalState } from "../../src/run/journal.js";
+import { type JournalOpen, type JournalState, UnreadableJournalError } from "../../src/run/journal.js";
 import { LOCK_PATH } from "../../src/run/lock.js";
 import type { Permission } from "../../src/run/permissions.js";
 import { preflight, type PreflightInput, type PreflightOutcome } from "../../src/run/preflight.js";
@@ -27,6 +27,8 @@ const node = (name: string, change: { provider?: string; images?: string[]; spec
 
 const unfinished = (runId: string): JournalState =>
   ({ folder: "f", open: { runId } as JournalOpen, pending: [], closed: false }) satisfies JournalState;
+
+const DAMAGED = new UnreadableJournalError("/state/run-c", "its opening record is damaged");
 
 const experiment = (change: Partial<ExperimentFile> = {}): PreflightInput["resolved"] =>
   resolveExperiment(
@@ -57,7 +59,7 @@ async function ask(served: Served, change: Partial<PreflightInput> = {}): Promis
     nodes: [node("worker-1")],
     resolved: experiment(),
     nodeAccess: { none: "not on this machine" },
-    unfinished: [],
+    unfinished: { runs: [], unreadable: [] },
     confirm: async () => await Promise.reject(new Error("nobody is to be asked")),
     emit: (body) => events.push(body),
     ...change,
@@ -113,6 +115,13 @@ test("all is well: every check says why, the target is there, nothing was change
   );
 });
 
+test("an unreadable journal is enough to refuse", async (t) => {
+  const unreadable = { runs: [], unreadable: [DAMAGED] };
+  const asked = await ask(await healthy(t), { unfinished: unreadable });
+  t.deepEqual(asked.failed, ["journal"]);
+  t.is(asked.detail("journal"), DAMAGED.message);
+});
+
 test("everything is wrong: all of it is said at once", async (t) => {
   const served = await serve(t);
   served.server.put(LEASES, {
@@ -126,7 +135,7 @@ test("everything is wrong: all of it is said at once", async (t) => {
     server: "https://10.0.0.5:6443",
     context: "prod",
     nodes: [node("n1", { provider: "gce", spec: { unschedulable: true } })],
-    unfinished: [unfinished("run-a"), unfinished("run-b")],
+    unfinished: { runs: [unfinished("run-a"), unfinished("run-b")], unreadable: [DAMAGED] },
     confirm: async () => await Promise.resolve(false),
   });
   t.deepEqual(asked.failed, [
@@ -142,6 +151,7 @@ test("everything is wrong: all of it is said at once", async (t) => {
   t.is(asked.target, undefined);
   t.regex(asked.detail("context"), /belong to gce.*--context prod --yes/);
   t.regex(asked.detail("journal"), /run-a, run-b.*chaos restore --all/);
+  t.regex(asked.detail("journal"), /\/state\/run-c cannot be read.*remove \/state\/run-c/);
   t.regex(asked.detail("lock"), /run-0@elsewhere.*chaos restore/);
   t.regex(asked.detail("target"), /looked for a Deployment with k8s-app=kube-dns in kube-system.*found none/);
   t.regex(asked.detail("permissions"), /missing: delete pods in /);

@@ -42,6 +42,19 @@ test("events: in order, with the time, in memory, in the file and to listeners",
   t.is(recorder.failure, undefined);
 });
 
+test("an event of earlier carries its own time, and its place is where it was told", async (t) => {
+  const recorder = await Recorder.create(await folder(t), () => 500);
+  recorder.emit({ type: "warning", text: "now" });
+  recorder.emit({ type: "warning", text: "before" }, 123.45678);
+  recorder.emit({ type: "warning", text: "at the very start" }, 0);
+  t.deepEqual(
+    recorder.events.map(({ tMs }) => tMs),
+    [500, 123.457, 0],
+  );
+  await recorder.close();
+  t.deepEqual(await lines(join(recorder.folder, "events.ndjson")), recorder.events);
+});
+
 test("samples: a file for each source, in the order in which they were added", async (t) => {
   const recorder = await Recorder.create(await folder(t), () => 0);
   recorder.addSamples("worker-1", [sample(1), sample(2)]);

@@ -31,6 +31,27 @@ const of = ({ facts, events, samples }: runs.SyntheticRun): RunResult => analyse
 const svgOf = (run: runs.SyntheticRun): string =>
   timelineSvg(of(run), run.events, seriesOfRun(run.events, run.samples));
 
+test("picture: sources that differ at the end of their names can be told apart", (t) => {
+  const run = runs.kubeDnsOutage();
+  const zone = "ip-10-0-123-45.eu-central-1.compute.internal";
+  const renamed = (source: string): string => source.replace("kind-", `${zone}-`);
+  const samples = run.samples.map((each) => ({ ...each, source: renamed(each.source) }));
+  const events = run.events.map((event) =>
+    event.type === "clock" ? { ...event, source: renamed(event.source) } : event,
+  );
+  const facts = { ...run.facts, sources: run.facts.sources.map(renamed) };
+  const svg = svgOf({ facts, events, samples });
+  const sources = new Set([...svg.matchAll(/>(…[^<]*)</g)].map((match) => match[1] ?? ""));
+  t.is(sources.size, runs.WORKERS.length);
+  for (const worker of runs.WORKERS) {
+    const shown = [...sources].filter((source) => source.endsWith(worker.replace("kind-", "-")));
+    t.is(shown.length, 1, worker);
+    t.true(renamed(worker).endsWith((shown[0] ?? "").slice(1)));
+    t.true((shown[0] ?? "").length <= Math.floor(96 / 5.8));
+  }
+  t.regex(svgOf(run), />kind-worker</, "what fits is not cut");
+});
+
 /** Cells of a table's line; an escaped pipe ends none. */
 const cells = (line: string): string[] => line.split(/(?<!\\)\|/).slice(1, -1);
 

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { RefusedError } from "../../errors.js";
 import type { Progress } from "../../progress.js";
 import type {
   ClusterHandle,
@@ -107,7 +108,14 @@ class LabProvider implements ClusterProvider {
 
   async status(): Promise<ClusterStatus> {
     const details: string[] = [];
-    const machine = await examineMachine();
+    let machine: Machine;
+    try {
+      machine = await examineMachine();
+    } catch (error) {
+      // Where no lab can run, none does: that is an answer, and not an error of whoever asked.
+      if (!(error instanceof RefusedError)) throw error;
+      return { provider: this.name, running: false, details: [error.message], standIns: [] };
+    }
     const tools = this.#existingTools(machine);
     const engine = tools === undefined ? undefined : new Engine(this.#paths, tools);
     const record = await readRecord(this.#paths);
