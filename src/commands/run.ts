@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterHandle } from "../cluster/provider.js";
+import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
 import { ChaosError, ExitCode, messageOf, UsageError } from "../errors.js";
 import { loadExperiment, resolveReference } from "../experiment/load.js";
 import { type ResolvedExperiment, resolveExperiment } from "../experiment/resolve.js";
@@ -126,10 +127,13 @@ async function runOne(
       view.result(summaryLines(result, join(folder, "report.md")), result);
     return outcome;
   } catch (error) {
+    // The API server's own words; they reach this place only before anything was touched.
+    const api = error instanceof ApiError || error instanceof ApiUnreachableError;
     // Only what says itself what to do is told in a line; anything else is a bug, and keeps its stack.
-    if (!(error instanceof ChaosError)) throw error;
-    for (const line of `${experiment.file}: ${messageOf(error)}`.split("\n")) view.warn(line);
-    return { exitCode: error.exitCode };
+    if (!(error instanceof ChaosError) && !api) throw error;
+    const text = api ? `${error.message}; nothing was touched` : messageOf(error);
+    for (const line of `${experiment.file}: ${text}`.split("\n")) view.warn(line);
+    return { exitCode: api ? ExitCode.preflightRefused : error.exitCode };
   }
 }
 
