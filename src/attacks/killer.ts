@@ -120,12 +120,13 @@ export class Killer {
       record(status);
       if (status < 300) this.#kills += 1;
       // 409: another object has the name, and this one's end is on its way; or the server's storage was busy.
-      if (status === 409 && !this.#gone.has(uid)) throw new Error(`${kill.path}: conflict`);
+      if (status === 409) throw new Error(`${kill.path}: conflict`);
       this.#failing.delete(uid);
     } catch (error) {
       // Without an answer it may have been done or not: 0.
       if (error instanceof ApiError) record(error.status);
       else if (error instanceof ApiUnreachableError) record(0);
+      // Whatever the answer: there is nothing to try again.
       if (this.#gone.has(uid)) return;
       this.#failing.set(uid, error instanceof Error ? error : new Error(String(error)));
       if (this.#stopped) return;

@@ -1,6 +1,8 @@
+import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename } from "node:path";
 import { get, NAMESPACES, resourcePath } from "../cluster/api.js";
+import { ApiUnreachableError } from "../cluster/transport.js";
 import { connect } from "../cluster/connect.js";
 import type { Namespace } from "../cluster/objects.js";
 import { ChaosError, ExitCode, messageOf, UsageError } from "../errors.js";
@@ -60,7 +62,17 @@ async function restoreEach(runs: readonly JournalState[], options: RestoreOption
   for (const run of runs) {
     if (options.dryRun)
       options.view.result(pendingLines(run), { runId: run.open.runId, pending: run.pending });
-    else if (!(await restoreRun(run, options))) code = ExitCode.notRestored;
+    else {
+      try {
+        if (!(await restoreRun(run, options))) code = ExitCode.notRestored;
+      } catch (error) {
+        // One run alone fails with its own words; among several the others are still restored.
+        if (runs.length === 1 || !(error instanceof ChaosError || error instanceof ApiUnreachableError))
+          throw error;
+        options.view.warn(messageOf(error));
+        code = ExitCode.notRestored;
+      }
+    }
   }
   return code;
 }
@@ -136,12 +148,16 @@ async function restoreRun(run: JournalState, options: RestoreOptions): Promise<b
   }
 }
 
-/** Whether the process of a run is still there: only on its own machine can that be known. */
+/**
+ * Whether the process of a run is still there: only on its own machine can that be known. Process ids are used
+ * again, so where the system shows a process's command line it must be one of ours.
+ */
 function isAlive(pid: number, host: string): boolean {
   if (host !== hostname()) return false;
   try {
     process.kill(pid, 0);
-    return true;
+    const commandLine = `/proc/${pid}/cmdline`;
+    return !existsSync(commandLine) || /chaos|cli\.(js|ts)/.test(readFileSync(commandLine, "utf8"));
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }

@@ -3,7 +3,7 @@ import { connect, type Connection } from "../cluster/connect.js";
 import { createKindProvider } from "../cluster/kind/provider.js";
 import { createLabProvider } from "../cluster/lab/provider.js";
 import type { ClusterHandle, ClusterProvider, ProviderName } from "../cluster/provider.js";
-import { messageOf, RefusedError, UsageError } from "../errors.js";
+import { ChaosError, messageOf, RefusedError, UsageError } from "../errors.js";
 import { type Progress, silentProgress } from "../progress.js";
 
 const USER_AGENT = "kube-system-chaos";
@@ -107,11 +107,21 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
   };
 }
 
+/** How to reach a provider's cluster that runs; undefined: none does, or it cannot be said (it is not asked for). */
+async function runningHandle(provider: ClusterProvider): Promise<ClusterHandle | undefined> {
+  try {
+    return (await provider.status()).running ? await provider.up({ progress: silentProgress }) : undefined;
+  } catch (error) {
+    if (error instanceof ChaosError) return undefined;
+    throw error;
+  }
+}
+
 /** The engine of a cluster of ours, when the context leads to one: the lab's is not the one on the PATH. */
 async function engineOf(connection: Connection): Promise<Pick<ClusterHandle, "engineCommand" | "env">> {
   for (const provider of Object.values(clusterProviders())) {
-    if (!(await provider.status()).running) continue;
-    const handle = await provider.up({ progress: silentProgress });
+    const handle = await runningHandle(provider);
+    if (handle === undefined) continue;
     const ours = await connect({
       ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
       context: handle.context,

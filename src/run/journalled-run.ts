@@ -323,8 +323,17 @@ export class JournalledRun {
   /** Closes the journal when everything is undone, and writes the report. */
   async #report(whole: boolean): Promise<RunOutcome> {
     const { journal, recorder, runId } = this.#context;
-    if (whole) await journal.finish();
-    else {
+    if (whole) {
+      try {
+        await journal.finish();
+      } catch (error) {
+        // All is put back; a journal that cannot be closed must not cost the report.
+        recorder.emit({
+          type: "warning",
+          text: `the journal could not be closed (${messageOf(error)}): \`chaos restore ${runId}\` will find nothing to do and close it`,
+        });
+      }
+    } else {
       recorder.emit({
         type: "warning",
         text: `something is not as before: \`chaos restore ${runId}\` finishes it from the journal`,

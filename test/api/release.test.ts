@@ -1,7 +1,6 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../src/analysis/events.js";
-import type { KubeObject } from "../../src/cluster/objects.js";
 import type { RunContext } from "../../src/run/context.js";
 import type { PendingUndo } from "../../src/run/journal.js";
 import { release } from "../../src/run/release.js";
@@ -15,7 +14,6 @@ interface Released {
   readonly events: readonly RunEventBody[];
   /** What the journal was told. */
   readonly undone: readonly string[];
-  readonly before: KubeObject;
   readonly server: FakeApiServer;
   /** The clock's, in which only sleeping takes time, ms. */
   readonly tookMs: number;
@@ -59,7 +57,7 @@ async function releasing(
   ];
   damage(server);
   const whole = await release(context, target, pending);
-  return { whole, events, undone, before: target.object, server, tookMs: now };
+  return { whole, events, undone, server, tookMs: now };
 }
 
 const START: RunEventBody = { type: "phase", phase: "release", state: "start" };

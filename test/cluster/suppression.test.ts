@@ -83,6 +83,7 @@ async function attacked(
 ): Promise<{ result: RunResult; cluster: TestCluster }> {
   const { cluster, space, before } = await setUp(t);
   const uidsBefore = await podUids(cluster);
+  t.is((await dnsProcesses(cluster)).length, uidsBefore.length, "a process of the DNS server for each pod");
   const file = await writeExperiment(space, experiment);
   const child = chaosRun(cluster, space, file);
   await windowStarted(child);

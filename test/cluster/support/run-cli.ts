@@ -58,6 +58,8 @@ metadata: { name: ${text.name} }
 target: ${text.target ?? "{ component: kube-dns }"}
 attack: ${text.attack}
 phases: { baseline: ${text.baseline ?? "6s"}, window: ${text.window}, recovery: 2m }
+# Of the few samples of so short a baseline, one would be over the default's one in a hundred.
+thresholds: { baselineAvailability: 0.9 }
 ${text.impact === undefined ? "" : `expectation: { impact: ${text.impact} }\n`}`,
   );
   return path;
