@@ -171,8 +171,8 @@ export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];
  * How well the target was kept down, from the first kill to the release. An instance serves while
  * - an endpoint of the target's Services is ready, or serves while terminating;
  * - a pod of the target is Ready, not terminating and not gone;
- * - a node's runtime was seen running a container of the target, unless the container names a pod that is in the
- *   API, not terminating and not Ready yet (it is starting, and its readiness says that it does not serve).
+ * - a runtime shows a container of it running, unless its pod is known and was never Ready: it has not been in
+ *   any endpoint, so nothing was ever routed to it.
  *   Two sightings in a row cover the time between them; a node's first sighting covers the time before it.
  */
 export interface Suppression {

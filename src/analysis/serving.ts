@@ -34,11 +34,16 @@ export class TargetState {
   readonly #pods = new Map<string, PodState>();
   readonly #endpoints = new Map<string, number>();
   readonly #running = new Map<string, number>();
+  /** Names of the pods that the API has shown, and of those that were ever ready. */
+  readonly #known = new Set<string>();
+  readonly #everReady = new Set<string>();
 
   /** Takes in what a watch said. */
   apply(event: RunEvent): void {
     if (event.type === "instance") {
       const { uid, name } = event.object;
+      this.#known.add(name);
+      if (event.ready) this.#everReady.add(name);
       this.#pods.set(keyOf(event.object), {
         uid,
         name,
@@ -65,19 +70,20 @@ export class TargetState {
     else this.#running.set(entry, sightings);
   }
 
-  /** The container belongs to a pod that is starting: by its readiness it does not serve yet. */
-  isStarting(entry: string): boolean {
+  /**
+   * The container belongs to a pod that was never ready: it has not been in any endpoint, so nothing was ever
+   * routed to it, also when it runs on for a while after its pod was deleted.
+   */
+  neverServed(entry: string): boolean {
     const name = podOf(entry);
-    for (const pod of this.#pods.values()) {
-      if (!pod.ready && !pod.terminating && pod.name === name) return true;
-    }
-    return false;
+    return this.#known.has(name) && !this.#everReady.has(name);
   }
 
   isServing(): boolean {
     for (const serving of this.#endpoints.values()) if (serving > 0) return true;
     for (const pod of this.#pods.values()) if (pod.ready && !pod.terminating) return true;
-    for (const [entry, sightings] of this.#running) if (sightings > 0 && !this.isStarting(entry)) return true;
+    for (const [entry, sightings] of this.#running)
+      if (sightings > 0 && !this.neverServed(entry)) return true;
     return false;
   }
 }

@@ -79,7 +79,7 @@ function runningAfter(
     if (event.tMs <= afterMs || event.tMs >= span.toMs) continue;
     const node = nodes.get(event.node) ?? { checks: 0, running: 0 };
     node.checks += 1;
-    if (event.running.some((entry) => !state.isStarting(entry))) node.running += 1;
+    if (event.running.some((entry) => !state.neverServed(entry))) node.running += 1;
     nodes.set(event.node, node);
   }
   const all = [...nodes.values()];

@@ -12,9 +12,14 @@ import { Killer } from "./killer.js";
  * so that the API server removes it at once whatever its grace period (podStrategy.CheckGracefulDelete of
  * Kubernetes): no container of it ever starts.
  *
- * @param options `gracePeriod` of a pod that has started, ms; `delay` that a new pod is let live, ms.
+ * @param options `gracePeriod` of a pod that has started, ms; `delay` that a new pod is let live, ms; `hold`:
+ * for so long after the start no new pod is deleted, ms (default 0).
  */
-export function deletePods(options: { readonly gracePeriod: number; readonly delay: number }): Attack {
+export function deletePods(options: {
+  readonly gracePeriod: number;
+  readonly delay: number;
+  readonly hold?: number;
+}): Attack {
   return {
     type: "delete-pods",
     plan: (target) => [
@@ -25,6 +30,7 @@ export function deletePods(options: { readonly gracePeriod: number; readonly del
     ],
     start: (context) => {
       const killer = new Killer(context);
+      const holdUntil = context.now() + (options.hold ?? 0);
       const { target, watch } = context;
       const killPod = (pod: KubeObject, reason: "initial" | "recreated"): void => {
         // As it is now: a pod that was let live for a while has started since.
@@ -37,8 +43,9 @@ export function deletePods(options: { readonly gracePeriod: number; readonly del
         if (kind !== "Pod") return;
         if (event.type === "DELETED") killer.forget(object.metadata.uid);
         else if (!isTerminating(object) && ownedByTarget(target, "Pod", object)) {
-          if (options.delay === 0) killPod(object, "recreated");
-          else context.setTimeout(() => killPod(object, "recreated"), options.delay);
+          const waitMs = Math.max(options.delay, holdUntil - context.now());
+          if (waitMs <= 0) killPod(object, "recreated");
+          else context.setTimeout(() => killPod(object, "recreated"), waitMs);
         }
       };
       for (const pod of watch.current("Pod")) {

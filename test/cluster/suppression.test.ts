@@ -83,16 +83,17 @@ async function attacked(
 ): Promise<{ result: RunResult; cluster: TestCluster }> {
   const { cluster, space, before } = await setUp(t);
   const uidsBefore = await podUids(cluster);
-  t.is((await dnsProcesses(cluster)).length, uidsBefore.length, "a process of the DNS server for each pod");
+  const processesBefore = await dnsProcesses(cluster);
+  t.is(processesBefore.length, uidsBefore.length, "a process of the DNS server for each pod");
   const file = await writeExperiment(space, experiment);
   const child = chaosRun(cluster, space, file);
   await windowStarted(child);
   const seen: Seen = { endpoints: [], processes: [] };
   // From when the first kill has had its effect until shortly before the window ends.
-  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  await new Promise((resolve) => setTimeout(resolve, 8_000));
   const other = meanwhile(cluster);
   const looking = new Promise((resolve) =>
-    setTimeout(resolve, Number.parseInt(experiment.window, 10) * 1000 - 6_000),
+    setTimeout(resolve, Number.parseInt(experiment.window, 10) * 1000 - 10_000),
   );
   await look(cluster, seen, looking);
   await other.stop();
@@ -105,7 +106,16 @@ async function attacked(
   // The cluster's own words for "it was down".
   t.true(seen.endpoints.length > 5);
   t.deepEqual([...new Set(seen.endpoints)], [0], "endpoints of kube-dns during the window");
-  t.deepEqual(seen.processes.flat(), [], "processes of the DNS server on any node during the window");
+  const running = seen.processes.flat();
+  t.deepEqual(
+    running.filter((process) => processesBefore.includes(process)),
+    [],
+    "processes that served before",
+  );
+  // Where pods are taken, a replacement's container may start before its deletion reaches the node; it never
+  // becomes ready. Where the workload is taken, there is no replacement.
+  if (experiment.attack.includes("delete-workload")) t.deepEqual(running, [], "processes of the DNS server");
+  t.is(result.suppression?.readySeen, 0);
   // And for what the report claims.
   const audit = await auditOf(cluster, result.facts.runId);
   const deletions = acceptedDeletions(audit, "kube-system", ["pods", "replicasets", "deployments"]);
@@ -131,7 +141,7 @@ test.serial("delete-workload keeps kube-dns down and puts it back", async (t) =>
   const { result } = await attacked(t, {
     name: "workload",
     attack: "{ type: delete-workload }",
-    window: "20s",
+    window: "30s",
     impact: "outage",
   });
   t.is(result.suppression?.evidence, "runtime");
@@ -143,14 +153,13 @@ test.serial("delete-pods keeps kube-dns down against the ReplicaSet controller",
   const { result } = await attacked(t, {
     name: "pods",
     attack: "{ type: delete-pods }",
-    window: "20s",
+    window: "30s",
     impact: "outage",
   });
   t.true(
     (result.suppression?.recreationsByKind["Pod"] ?? 0) > 10,
     "the controller made pods again and again",
   );
-  t.is(result.suppression?.readySeen, 0);
 });
 
 test.serial("delete-workload holds against a restorer that applies the manifest every 5 s", async (t) => {

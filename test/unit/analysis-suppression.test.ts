@@ -201,3 +201,21 @@ test("property: 0 ≤ serving ≤ window, and shifting all times changes nothing
   );
   t.pass();
 });
+
+test("a container whose pod was never ready serves nobody, also when it outlives its pod; an unknown one does", (t) => {
+  const endedAt = [endpoints(1100, 0), gone(1100, "a"), runtime(1200, "n1", [])];
+  const starting = of(
+    ...up,
+    ...endedAt,
+    instance(1150, "b", { ready: false }),
+    instance(1180, "b", { ready: false, terminating: true }),
+    gone(1190, "b"),
+    runtime(1400, "n1", ["b 0123"]),
+    runtime(1800, "n1", ["b 0123"]),
+  );
+  t.is(starting.servingMs, 100);
+  t.is(starting.runtimeRunning, 0);
+  const unknown = of(...up, ...endedAt, runtime(1400, "n1", ["z 0123"]), runtime(1800, "n1", ["z 0123"]));
+  t.is(unknown.servingMs, 500);
+  t.is(unknown.runtimeRunning, 2);
+});
