@@ -4,7 +4,6 @@ import type { Target } from "../target/target.js";
 import { isTerminating } from "../target/target-watch.js";
 import { ownedByTarget } from "../target/ownership.js";
 import type { Attack } from "./attack.js";
-import { graceSecondsOf } from "./grace.js";
 import { Killer } from "./killer.js";
 
 /**
@@ -12,7 +11,7 @@ import { Killer } from "./killer.js";
  * so that the API server removes it at once whatever its grace period (podStrategy.CheckGracefulDelete of
  * Kubernetes): no container of it ever starts.
  *
- * @param options `gracePeriod` of a pod that has started, ms; `delay` that a new pod is let live, ms; `hold`:
+ * @param options `gracePeriod` of each deletion, ms; `delay` that a new pod is let live, ms; `hold`:
  * for so long after the start no new pod is deleted, ms (default 0).
  */
 export function deletePods(options: {
@@ -20,10 +19,11 @@ export function deletePods(options: {
   readonly delay: number;
   readonly hold?: number;
 }): Attack {
+  const gracePeriodSeconds = Math.round(options.gracePeriod / 1000);
   return {
     type: "delete-pods",
     plan: (target) => [
-      `delete the ${target.count} pod(s) of ${target.kind} ${target.namespace}/${target.name}, grace period ${options.gracePeriod / 1000} s`,
+      `delete the ${target.count} pod(s) of ${target.kind} ${target.namespace}/${target.name}, grace period ${gracePeriodSeconds} s`,
       options.delay === 0
         ? "delete each new pod the moment it appears, before it is scheduled"
         : `delete each new pod ${options.delay} ms after it appears`,
@@ -33,10 +33,7 @@ export function deletePods(options: {
       const holdUntil = context.now() + (options.hold ?? 0);
       const { target, watch } = context;
       const killPod = (pod: KubeObject, reason: "initial" | "recreated"): void => {
-        // As it is now: a pod that was let live for a while has started since.
-        const object = watch.find(pod.metadata.uid) ?? pod;
-        const gracePeriodSeconds = graceSecondsOf(object, options.gracePeriod);
-        killer.kill({ kind: "Pod", path: podPath(target, pod), object, reason, gracePeriodSeconds });
+        killer.kill({ kind: "Pod", path: podPath(target, pod), object: pod, reason, gracePeriodSeconds });
       };
       watch.listener = (kind, event) => {
         const { object } = event;

@@ -2,7 +2,6 @@ import { PODS, REPLICASETS, resourcePath } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
 import { isTerminating, type WatchedKind } from "../target/target-watch.js";
 import type { Attack } from "./attack.js";
-import { graceSecondsOf } from "./grace.js";
 import { Killer } from "./killer.js";
 import { ownedByTarget } from "../target/ownership.js";
 
@@ -17,11 +16,12 @@ import { ownedByTarget } from "../target/ownership.js";
  * @param options `gracePeriod` of the pods that are swept, ms.
  */
 export function deleteWorkload(options: { readonly gracePeriod: number }): Attack {
+  const gracePeriodSeconds = Math.round(options.gracePeriod / 1000);
   return {
     type: "delete-workload",
     plan: (target) => [
       `delete ${target.kind} ${target.namespace}/${target.name} (propagation Background)`,
-      `sweep its ${target.kind === "Deployment" ? "ReplicaSets and pods" : "pods"}, grace period ${options.gracePeriod / 1000} s`,
+      `sweep its ${target.kind === "Deployment" ? "ReplicaSets and pods" : "pods"}, grace period ${gracePeriodSeconds} s`,
       "the same again each time it re-appears",
     ],
     start: (context) => {
@@ -42,7 +42,6 @@ export function deleteWorkload(options: { readonly gracePeriod: number }): Attac
           killer.kill({ kind, path, object, reason: "swept", propagationPolicy: "Background" });
         } else if (kind === "Pod") {
           const path = resourcePath(PODS, target.namespace, object.metadata.name);
-          const gracePeriodSeconds = graceSecondsOf(object, options.gracePeriod);
           killer.kill({ kind, path, object, reason: "swept", gracePeriodSeconds });
         }
       };

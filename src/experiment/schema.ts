@@ -116,7 +116,7 @@ const attack = z
       gracePeriod: duration(0, 300_000, { example: "1s", wholeSeconds: true })
         .prefault("1s")
         .describe(
-          "Grace period of a pod that has started, whole seconds; one that has not is removed at once. 0s removes every object at once and lets its container run on unseen for a moment.",
+          "Grace period of each deletion, whole seconds. 0s removes the object at once, and the kubelet then gives the container the pod's own grace period, unseen.",
         ),
       delay: duration(0, 60_000, { example: "500ms" })
         .prefault("0s")
@@ -130,7 +130,7 @@ const attack = z
         ),
       gracePeriod: duration(0, 300_000, { example: "1s", wholeSeconds: true })
         .prefault("1s")
-        .describe("Grace period of the started pods that are swept, whole seconds."),
+        .describe("Grace period of the pods that are swept, whole seconds."),
     }),
   ])
   .optional()

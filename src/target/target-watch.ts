@@ -51,11 +51,6 @@ export class TargetWatch {
     return [...this.#objects.values()].filter((entry) => entry.kind === kind).map((entry) => entry.object);
   }
 
-  /** One object as it was last seen; undefined: it is not there. */
-  find(uid: string): KubeObject | undefined {
-    return this.#objects.get(uid)?.object;
-  }
-
   /** Ready addresses over all Services of the target; undefined when it has no Service. */
   get endpointsReady(): number | undefined {
     if (this.#options.target.services.length === 0) return undefined;

@@ -25,7 +25,6 @@ test("a controller that replaces pods without end: so many deletions a second, a
       listener = value;
     },
     current: () => Array.from({ length: 3 }, born),
-    find: () => undefined,
   } as unknown as TargetWatch;
   // A server without any delay, and a controller that is as quick: two new pods for each that goes.
   const answers: (() => void)[] = [];
