@@ -60,21 +60,29 @@ function find(unfinished: UnfinishedRuns, runId: string): JournalState {
 async function restoreEach(runs: readonly JournalState[], options: RestoreOptions): Promise<ExitCode> {
   let code: ExitCode = ExitCode.asExpected;
   for (const run of runs) {
-    if (options.dryRun)
+    if (options.dryRun) {
       options.view.result(pendingLines(run), { runId: run.open.runId, pending: run.pending });
-    else {
-      try {
-        if (!(await restoreRun(run, options))) code = ExitCode.notRestored;
-      } catch (error) {
-        // One run alone fails with its own words; among several the others are still restored.
-        if (runs.length === 1 || !(error instanceof ChaosError || error instanceof ApiUnreachableError))
-          throw error;
-        options.view.warn(messageOf(error));
-        code = ExitCode.notRestored;
-      }
+    } else if (!(await restoreOneOf(runs, run, options))) {
+      code = ExitCode.notRestored;
     }
   }
   return code;
+}
+
+/** One run alone fails with its own words; among several the others are still restored. */
+async function restoreOneOf(
+  runs: readonly JournalState[],
+  run: JournalState,
+  options: RestoreOptions,
+): Promise<boolean> {
+  try {
+    return await restoreRun(run, options);
+  } catch (error) {
+    if (runs.length === 1 || !(error instanceof ChaosError || error instanceof ApiUnreachableError))
+      throw error;
+    options.view.warn(messageOf(error));
+    return false;
+  }
 }
 
 async function restoreRun(run: JournalState, options: RestoreOptions): Promise<boolean> {
