@@ -9,6 +9,7 @@ import { isReady } from "../target/target-watch.js";
 import { pollUntil } from "./clock.js";
 import type { Clock, RunContext } from "./context.js";
 import { ensure } from "./ensure.js";
+import { schedulableNodes } from "./preflight.js";
 
 /** How long the guestbook and the probers may take to be ready, ms: image pulls included. */
 const DEPLOY_LIMIT_MS = 5 * 60_000;
@@ -38,9 +39,10 @@ export async function deploy(context: RunContext, options: { readonly keepApp: b
   }
   await view.step("deploy the guestbook and the probers", async (note) => {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
+    const nodes = schedulableNodes(context.nodes).length;
     const wanted = [
-      { namespace: application, count: podCount(guestbook, 0) },
-      { namespace: PROBER_NAMESPACE, count: podCount(probers, context.nodes.length) },
+      { namespace: application, count: podCount(guestbook, nodes) },
+      { namespace: PROBER_NAMESPACE, count: podCount(probers, nodes) },
     ];
     const ready = await pollUntil(
       clock,
@@ -54,12 +56,9 @@ export async function deploy(context: RunContext, options: { readonly keepApp: b
         note(`${readyCount} of ${all} pods ready`);
         const fatal = states.flatMap((state) => state.fatal);
         if (fatal.length > 0) throw new ChaosError(`the application cannot be deployed: ${fatal.join("; ")}`);
-        const enough = states.every((state, index) => {
-          const expected = wanted[index]?.count;
-          return (
-            state.all > 0 && state.ready === state.all && (expected === undefined || state.all >= expected)
-          );
-        });
+        const enough = states.every(
+          (state, index) => state.ready === state.all && state.all >= (wanted[index]?.count ?? 0),
+        );
         return enough ? true : undefined;
       },
     );
@@ -87,12 +86,12 @@ async function apply(context: RunContext, manifests: readonly Manifest[]): Promi
   await Promise.all(workloads.map(async (manifest) => await ensure(transport, manifest)));
 }
 
-/** Pods that the manifests ask for; a DaemonSet: undefined (as many as there are nodes for it). */
-function podCount(manifests: readonly Manifest[], daemonSet: number): number | undefined {
+/** Pods that the manifests ask for: a DaemonSet's on every one of so many schedulable nodes. Pure. */
+function podCount(manifests: readonly Manifest[], nodes: number): number {
   let count = 0;
-  for (const manifest of manifests) {
-    if (manifest.kind === "DaemonSet" && daemonSet > 0) return undefined;
-    if (manifest.kind === "Deployment") count += (manifest.spec as { replicas?: number }).replicas ?? 1;
+  for (const { kind, spec } of manifests) {
+    if (kind === "DaemonSet") count += nodes;
+    if (kind === "Deployment") count += (spec as { replicas?: number }).replicas ?? 1;
   }
   return count;
 }

@@ -46,9 +46,9 @@ export interface Undone {
  *
  * @throws ApiError or ApiUnreachableError when the API server would not have it; the entry stays pending.
  */
-export async function undo(transport: Transport, entry: Undo, signal?: AbortSignal): Promise<Undone> {
+export async function undo(transport: Transport, entry: Undo): Promise<Undone> {
   if (entry.action === "remove") return await removeOurs(transport, entry);
-  return await restoreWorkload(transport, entry, signal);
+  return await restoreWorkload(transport, entry);
 }
 
 /** Removes what a run made, if it is still there and still that run's. */
@@ -117,7 +117,6 @@ function hasEnded(pod: Pod): boolean {
 async function restoreWorkload(
   transport: Transport,
   entry: Extract<Undo, { action: "restore-workload" }>,
-  signal?: AbortSignal,
 ): Promise<Undone> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -125,7 +124,7 @@ async function restoreWorkload(
     } catch (error) {
       // Somebody else created, changed (409) or deleted (404) it in between: look again at what is there now.
       const conflict = error instanceof ApiError && (error.status === 409 || error.status === 404);
-      if (!conflict || attempt >= 10 || signal?.aborted === true) throw error;
+      if (!conflict || attempt >= 10) throw error;
     }
   }
 }
