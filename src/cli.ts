@@ -40,6 +40,17 @@ program
   .option("--kubeconfig <file>", "kubeconfig file")
   .option("--yes", "harm a cluster that is not local without asking", false)
   .option("--dry-run", "all checks, and what would be done; nothing is touched", false)
+  .option("--only <names>", "of several experiments only these (comma-separated names)", names, [])
+  .option("--skip <names>", "of several experiments not these", names, [])
+  .option("--control", "harm nothing: every experiment with the attack none", false)
+  .addOption(
+    new Option(
+      "--node-access <how>",
+      "how nodes are reached; a privileged pod only when it is asked for",
+    ).choices(["engine", "pod", "command"]),
+  )
+  .option("--allow-commands", "allow the commands of the local configuration", false)
+  .option("--config <file>", "local configuration, instead of the user's own")
   .option("--keep-app", "leave the guestbook there afterwards", false)
   .option("--reports <folder>", "where reports are written", "reports")
   .action(async (references: string[], flags: ClusterFlags & RunFlags) => {
@@ -49,6 +60,12 @@ program
         references,
         select: selectOptions(flags),
         reportsFolder: flags.reports,
+        only: flags.only,
+        skip: flags.skip,
+        control: flags.control,
+        nodeAccess: flags.nodeAccess,
+        allowCommands: flags.allowCommands,
+        configFile: flags.config,
         keepApp: flags.keepApp,
         dryRun: flags.dryRun,
         yes: flags.yes,
@@ -63,9 +80,19 @@ program
     });
   });
 
-type RestoreFlags = Omit<ClusterFlags, "cluster"> & { readonly all: boolean; readonly dryRun: boolean };
+type RestoreFlags = Omit<ClusterFlags, "cluster"> & {
+  readonly all: boolean;
+  readonly dryRun: boolean;
+  readonly allowCommands: boolean;
+};
 
 interface RunFlags {
+  readonly only: string[];
+  readonly skip: string[];
+  readonly control: boolean;
+  readonly nodeAccess?: "engine" | "pod" | "command";
+  readonly allowCommands: boolean;
+  readonly config?: string;
   readonly yes: boolean;
   readonly dryRun: boolean;
   readonly keepApp: boolean;
@@ -99,14 +126,16 @@ program
   .option("--dry-run", "show what would be put back", false)
   .option("--context <name>", "kubeconfig context, instead of the run's own")
   .option("--kubeconfig <file>", "kubeconfig file, instead of the run's own")
+  .option("--allow-commands", "reach nodes by the run's command of the local configuration", false)
   .action(async (runId: string | undefined, flags: RestoreFlags) => {
     await withView(async (view) => {
       const { restore } = await import("./commands/restore.js");
-      const { all, dryRun } = flags;
+      const { all, dryRun, allowCommands } = flags;
       process.exitCode = await restore({
         ...selectOptions(flags),
         all,
         dryRun,
+        allowCommands,
         ...(runId === undefined ? {} : { runId }),
         view,
         env: process.env,
@@ -125,22 +154,64 @@ program
     });
   });
 
+program
+  .command("matrix")
+  .description("all reports as one table: impact-matrix.md, impact-matrix.ja.md and impact-matrix.json")
+  .argument("[folders...]", "folders of reports, or of single runs", ["reports"])
+  .addOption(
+    new Option("--lang <language>", "print the table instead of writing files").choices(["en", "ja"]),
+  )
+  .option("--out <folder>", "where the files are written; default: the first folder")
+  .action(async (folders: string[], flags: { readonly lang?: "en" | "ja"; readonly out?: string }) => {
+    const { matrix } = await import("./commands/matrix.js");
+    const { json } = program.opts<GlobalOptions>();
+    const { text, warnings } = await matrix({ folders, ...flags, json: json === true });
+    process.stderr.write(warnings.map((line) => `warning: ${line}\n`).join(""));
+    process.stdout.write(text);
+  });
+
+type ClusterCommandFlags = Omit<ClusterFlags, "cluster"> & {
+  readonly cluster?: "kind" | "lab";
+  readonly addons?: boolean;
+  readonly yes?: boolean;
+  readonly purge?: boolean;
+};
+
 const cluster = program.command("cluster").description("make, remove or show the cluster that runs can use");
 for (const [name, description] of [
-  ["up", "make the cluster, or find it running"],
+  ["up", "make the cluster, or find it running; install or remove the study add-ons"],
   ["down", "remove everything that `up` made"],
-  ["status", "what runs, and which images are stand-ins"],
+  ["status", "what runs, which images are stand-ins, whether the study add-ons are installed"],
 ] as const) {
   const command = cluster
     .command(name)
     .description(description)
     .addOption(new Option("--cluster <provider>", "kind or lab").choices(["kind", "lab"]));
   if (name === "down") command.option("--purge", "remove what is cached, too", false);
-  command.action(async (flags: { cluster?: "kind" | "lab"; purge?: boolean }) => {
+  else {
+    command
+      .option("--context <name>", "kubeconfig context of a cluster that is there, instead of making one")
+      .option("--kubeconfig <file>", "kubeconfig file of a cluster that is there");
+  }
+  if (name === "up") {
+    command
+      .option("--addons", "install the study's add-ons, with addon-manager proven at work")
+      .option("--no-addons", "remove the study's add-ons and put kube-system back as it was")
+      .option("--yes", "change a cluster that is not local (with --context)", false);
+  }
+  command.action(async (flags: ClusterCommandFlags) => {
     await withView(async (view, interrupted) => {
       const commands = await import("./commands/cluster.js");
-      const options = { provider: flags.cluster, view, signal: interrupted.signal };
-      if (name === "up") await commands.clusterUp(options);
+      const { context, kubeconfigPath } = selectOptions(flags);
+      const options = {
+        provider: flags.cluster,
+        ...(context === undefined ? {} : { context }),
+        ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
+        view,
+        signal: interrupted.signal,
+      };
+      if (name === "up")
+        await commands.clusterUp({ ...options, addons: flags.addons, yes: flags.yes ?? false });
       else if (name === "down") await commands.clusterDown({ ...options, purge: flags.purge ?? false });
       else await commands.clusterStatus(options);
     });
@@ -157,6 +228,11 @@ function selectOptions(flags: ClusterFlags): {
     ...(flags.context === undefined ? {} : { context: flags.context }),
     ...(flags.kubeconfig === undefined ? {} : { kubeconfigPath: flags.kubeconfig }),
   };
+}
+
+/** "a,b" → a and b, after those given before. */
+function names(value: string, before: readonly string[]): string[] {
+  return [...before, ...value.split(",").map((name) => name.trim())].filter((name) => name !== "");
 }
 
 function canAsk(): boolean {

@@ -1,15 +1,32 @@
 /** Facts, events and raw samples → the result of a run. Pure: the same files always give the same result. */
 import type { RawSamples } from "../probes/sample.js";
 import { clocksOf, seriesOf } from "./clocks.js";
+import { companionsOf, ofTarget } from "./companions.js";
 import type { RunEvent } from "./events.js";
 import { plural } from "./figures.js";
-import { measuredSpans, phaseSpans, releaseOf } from "./phases.js";
+import { absentLooks, ownFunctionOf, type OwnFunction } from "./own-function.js";
+import {
+  functionSpan,
+  measuredSpans,
+  phaseSpans,
+  releaseOf,
+  type ClosedSpan,
+  type MeasuredSpans,
+  type PhaseSpans,
+} from "./phases.js";
 import { probeResult } from "./probe-results.js";
-import { reasonsOf } from "./reasons.js";
+import { functionReasons, reasonsOf, type Reason } from "./reasons.js";
 import { recoveryOf } from "./recovery.js";
-import { RESULT_SCHEMA_VERSION, type RunFacts, type RunResult } from "./result.js";
+import {
+  RESULT_SCHEMA_VERSION,
+  type Recovery,
+  type RunFacts,
+  type RunResult,
+  type Suppression,
+} from "./result.js";
 import type { Series } from "./series.js";
-import { functionOf, severityOf } from "./severity.js";
+import { severityOf, type SeverityFinding } from "./severity.js";
+import { storyOf } from "./story.js";
 import { compareWithStudy } from "./study.js";
 import { firstKillOf, suppressionOf } from "./suppression.js";
 import { verdictOf } from "./verdict.js";
@@ -40,73 +57,152 @@ export function seriesOfRun(events: readonly RunEvent[], samples: readonly RawSa
   return seriesOf(samples, clocksOf(events)).series;
 }
 
-/**
- * @param facts what is known of the run beside its events.
- * @param events in any order; those of the same millisecond keep the order in which they are given.
- * @param samples one entry for each file of samples; the lines of a file in the file's order.
- * @param notes what reading the files brought up (a torn line, say): become warnings.
- */
-export function analyse(
-  facts: RunFacts,
-  events: readonly RunEvent[],
-  samples: readonly RawSamples[],
-  notes: readonly string[] = [],
-): RunResult {
-  const ordered = [...events].sort((a, b) => a.tMs - b.tMs);
-  const phases = phaseSpans(ordered);
-  const spans = measuredSpans(phases, ordered.at(-1)?.tMs ?? 0);
-  const releaseMs = releaseOf(phases);
-  const firstKillMs = firstKillOf(ordered);
-  const clocks = clocksOf(ordered);
-  const notMeasured = new Set(facts.notMeasured.map(({ probe }) => probe));
-  const placed = seriesOf(samples, clocks);
-  const series = placed.series.filter(({ probe }) => !notMeasured.has(probe));
-  const { goodInARow } = facts.experiment.probes;
-  const probes = series.map((one) => probeResult(one, { spans, firstKillMs, releaseMs, goodInARow }));
-  const { window } = spans;
-  const suppression =
-    window === null ? null : suppressionOf(ordered, window.fromMs, releaseMs ?? window.toMs);
-  const harmedFromMs = firstKillMs ?? window?.fromMs;
-  const recovery =
-    spans.recovery === null || harmedFromMs === undefined
-      ? null
-      : recoveryOf(ordered, series, harmedFromMs, spans.recovery);
+/** Facts as this version knows them: an older run knew no probes of a function. */
+function completed(facts: RunFacts): RunFacts {
+  const { functionProbe } = facts as Partial<RunFacts>;
+  return { ...facts, functionProbe: functionProbe ?? null };
+}
 
-  const reasons = reasonsOf({ facts, events: ordered, probes, spans, suppression });
-  const functionProbes = facts.functionProbes.filter((probe) => !notMeasured.has(probe));
-  const ownFunction = functionOf(probes, functionProbes);
-  const measured = severityOf(probes, facts.experiment.thresholds, ownFunction);
-  const severity = reasons.length > 0 ? "inconclusive" : measured.severity;
-  const severityBecause =
-    reasons.length > 0 ? `Nothing can be concluded. What was seen: ${measured.because}` : measured.because;
-  const finding = verdictOf({ facts, events: ordered, reasons, severity, severityBecause, releaseMs });
+/** When everything was, from the events alone. */
+interface Timeline {
+  /** In order of time. */
+  readonly events: readonly RunEvent[];
+  /** Of these, those that say something of the target. */
+  readonly ofTarget: readonly RunEvent[];
+  readonly phases: PhaseSpans;
+  readonly spans: MeasuredSpans;
+  readonly functionSpan: ClosedSpan | null;
+  readonly firstKillMs: number | null;
+  readonly releaseMs: number | null;
+  /** Up to when the target was kept down: the release, or where the run broke off. */
+  readonly downToMs: number;
+}
+
+function timelineOf(facts: RunFacts, events: readonly RunEvent[]): Timeline {
+  const ordered = [...events].sort((a, b) => a.tMs - b.tMs);
+  const endMs = ordered.at(-1)?.tMs ?? 0;
+  const phases = phaseSpans(ordered);
+  const spans = measuredSpans(phases, endMs);
+  const afterWindow = functionSpan(phases, endMs);
+  const targets = ofTarget(ordered, facts.target?.object);
+  const releaseMs = releaseOf(phases);
+  return {
+    events: ordered,
+    ofTarget: targets,
+    phases,
+    spans,
+    functionSpan: afterWindow,
+    firstKillMs: firstKillOf(targets),
+    releaseMs,
+    downToMs: releaseMs ?? afterWindow?.toMs ?? spans.window?.toMs ?? endMs,
+  };
+}
+
+function suppressionIn(facts: RunFacts, time: Timeline): Suppression | null {
+  const { window } = time.spans;
+  if (window === null) return null;
+  return suppressionOf(time.ofTarget, window.fromMs, time.downToMs, facts.target?.nodes);
+}
+
+function recoveryIn(facts: RunFacts, time: Timeline, series: readonly Series[]): Recovery | null {
+  const { recovery, window } = time.spans;
+  const harmedFromMs = time.firstKillMs ?? window?.fromMs;
+  if (recovery === null || harmedFromMs === undefined) return null;
+  return recoveryOf(time.ofTarget, series, harmedFromMs, recovery, facts.target?.nodes);
+}
+
+/** What can be concluded from what was measured, and why the rest cannot. */
+function conclusion(
+  facts: RunFacts,
+  time: Timeline,
+  measured: SeverityFinding,
+  ownFunction: OwnFunction,
+  others: readonly Reason[],
+): Pick<
+  RunResult,
+  "verdict" | "verdictBecause" | "reasons" | "severity" | "severityBecause" | "study" | "onStandIn"
+> {
+  const reasons = others.length > 0 ? others : functionReasons(facts, measured.severity, ownFunction.result);
+  const open = reasons.length > 0;
+  const severity = open ? "inconclusive" : measured.severity;
+  const severityBecause = open
+    ? `Nothing can be concluded. What was seen: ${measured.because}`
+    : measured.because;
+  const { events, releaseMs } = time;
+  const looks = absentLooks(facts, events);
+  const finding = verdictOf({ facts, events, reasons, severity, severityBecause, releaseMs, looks });
   const onStandIn = facts.standIns.some(({ victim }) => victim);
   return {
-    schemaVersion: RESULT_SCHEMA_VERSION,
-    facts,
     verdict: finding.verdict,
     verdictBecause: finding.because,
     reasons,
     severity,
     severityBecause,
-    functionLost: ownFunction.lost,
-    functionBecause: ownFunction.because,
     study: compareWithStudy(facts.study, {
-      severity,
+      // What the application did is known also where the function alone is not.
+      severity: others.length > 0 ? "inconclusive" : measured.severity,
       functionLost: ownFunction.lost,
+      functionState: ownFunction.result.state,
       onStandIn,
       control: facts.experiment.attack.type === "none",
     }),
     onStandIn,
+  };
+}
+
+/**
+ * @param given what is known of the run beside its events.
+ * @param events in any order; those of the same millisecond keep the order in which they are given.
+ * @param samples one entry for each file of samples; the lines of a file in the file's order.
+ * @param notes what reading the files brought up (a torn line, say): become warnings.
+ */
+export function analyse(
+  given: RunFacts,
+  events: readonly RunEvent[],
+  samples: readonly RawSamples[],
+  notes: readonly string[] = [],
+): RunResult {
+  const facts = completed(given);
+  const time = timelineOf(facts, events);
+  const { spans, phases, firstKillMs, releaseMs } = time;
+  const clocks = clocksOf(time.events);
+  const notMeasured = new Set(facts.notMeasured.map(({ probe }) => probe));
+  const placed = seriesOf(samples, clocks);
+  const series = placed.series.filter(({ probe }) => !notMeasured.has(probe));
+  const { goodInARow } = facts.experiment.probes;
+  const probes = series.map((one) => probeResult(one, { ...time, goodInARow, leftOut: time.functionSpan }));
+  const suppression = suppressionIn(facts, time);
+  const recovery = recoveryIn(facts, time, series);
+  const functionProbes = facts.functionProbes.filter((probe) => !notMeasured.has(probe));
+  const ownFunction = ownFunctionOf({ ...time, facts, probes, functionProbes, suppression });
+  const measured = severityOf(probes, facts.experiment.thresholds, ownFunction);
+  const others = reasonsOf({ facts, events: time.events, probes, spans, suppression });
+  const concluded = conclusion(facts, time, measured, ownFunction, others);
+  const windowFromMs = spans.window?.fromMs ?? null;
+  return {
+    schemaVersion: RESULT_SCHEMA_VERSION,
+    facts,
+    verdict: concluded.verdict,
+    verdictBecause: concluded.verdictBecause,
+    reasons: concluded.reasons,
+    severity: concluded.severity,
+    severityBecause: concluded.severityBecause,
+    ownFunction: ownFunction.result,
+    functionLost: ownFunction.lost,
+    functionBecause: ownFunction.because,
+    story: storyOf(time.events, windowFromMs, firstKillMs ?? windowFromMs ?? 0),
+    study: concluded.study,
+    onStandIn: concluded.onStandIn,
     firstKillMs,
     releaseMs,
     phases,
     suppression,
+    companions: companionsOf(time.events, facts.target?.object),
     recovery,
-    restored: ofType(ordered, "restored").map(({ object, how, by, tMs }) => ({ object, how, by, tMs })),
+    restored: ofType(time.events, "restored").map(({ object, how, by, tMs }) => ({ object, how, by, tMs })),
     probes,
     clocks,
-    checks: ofType(ordered, "check").map(({ name, ok, detail }) => ({ name, ok, detail })),
-    warnings: [...notes, ...placed.warnings, ...warningsOf(ordered)],
+    checks: ofType(time.events, "check").map(({ name, ok, detail }) => ({ name, ok, detail })),
+    warnings: [...notes, ...placed.warnings, ...warningsOf(time.events)],
   };
 }

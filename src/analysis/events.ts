@@ -4,6 +4,8 @@
  * samples it is all that the analysis needs, so that `result.json` can be computed again from files alone.
  */
 
+import type { FunctionProbeName } from "../probes/functions/names.js";
+
 export const PHASES = [
   "preflight",
   "lock",
@@ -11,13 +13,19 @@ export const PHASES = [
   "baseline",
   "record",
   "window",
+  "function",
   "release",
   "recovery",
   "teardown",
 ] as const;
 export type PhaseName = (typeof PHASES)[number];
 
-/** An object of the API, named. */
+/**
+ * `function`: the application's window is over, the component is still kept down; what would disturb the
+ * application (a function probe that changes the cluster's DNS) is looked at now.
+ */
+
+/** An object of the API, named; or a unit or a static pod of a node, as "NAME on NODE". */
 export interface ObjectRef {
   readonly kind: string;
   readonly namespace?: string;
@@ -37,14 +45,16 @@ export type RunEventBody =
       readonly uncertaintyMs: number;
     }
   /**
-   * A deletion that the attack asked for; one that failed is asked for again, and is another event. `status` is
-   * the API server's answer (404, 409: already gone), 0 when there was none.
+   * What the attack did to one object; one that failed is done again, and is another event. `status` is the API
+   * server's answer (404, 409: already gone), 0 when there was none; on a node 200: done, 0: not.
    */
   | {
       readonly type: "kill";
       readonly object: ObjectRef;
       /** initial: was there when the attack began; swept: left behind by its owner; recreated: came back. */
       readonly reason: "initial" | "swept" | "recreated";
+      /** Default: deleted. */
+      readonly action?: "deleted" | "scaled" | "manifest-moved" | "unit-stopped";
       readonly status: number;
       /** From the request to the answer, ms. `tMs` of the event is the request. */
       readonly tookMs: number;
@@ -76,11 +86,52 @@ export type RunEventBody =
       readonly running: readonly string[];
       readonly error?: string;
     }
+  /** Whether a systemd unit of the target runs on a node. `error`: it could not be asked. */
+  | {
+      readonly type: "unit";
+      readonly node: string;
+      readonly unit: string;
+      readonly active: boolean;
+      readonly error?: string;
+    }
+  /** The attack itself brought the target back between two blows (flapping). */
+  | { readonly type: "let-up"; readonly object: ObjectRef }
+  /** Whether a node is Ready, as the API says: "True", "False", "Unknown". */
+  | { readonly type: "node-ready"; readonly node: string; readonly ready: string; readonly reason?: string }
+  /** Ready addresses of a Service of the application. */
+  | { readonly type: "app-endpoints"; readonly service: string; readonly ready: number }
+  /** The application's database pod was replaced; `tookMs`: until the old one was gone. */
+  | {
+      readonly type: "churn";
+      readonly object: ObjectRef;
+      readonly rehearsal: boolean;
+      readonly ok: boolean;
+      readonly tookMs: number;
+      readonly detail: string;
+    }
+  /** One look at the component's own function; `tMs` is when it began. */
+  | {
+      readonly type: "function";
+      readonly probe: FunctionProbeName;
+      readonly look: number;
+      readonly present: boolean;
+      readonly tookMs: number;
+      readonly evidence: string;
+      readonly pendingId?: string;
+    }
+  /** What became of something that had not arrived by its deadline, looked for after the recovery. */
+  | {
+      readonly type: "function-late";
+      readonly probe: FunctionProbeName;
+      readonly look: number;
+      readonly outcome: "late" | "lost";
+      readonly evidence: string;
+    }
   /** Something was put back, or was found put back. */
   | {
       readonly type: "restored";
       readonly object: ObjectRef;
-      readonly how: "created" | "patched" | "found";
+      readonly how: "created" | "patched" | "found" | "started" | "returned";
       /** "runner", or who did it (a field manager: addon-manager's kubectl, say). */
       readonly by: string;
     }

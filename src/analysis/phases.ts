@@ -29,14 +29,17 @@ export function phaseSpans(events: readonly RunEvent[]): PhaseSpans {
   return spans;
 }
 
-/** Start of the release, or the end of the window where a run has no release; null: neither was reached. */
+/**
+ * Start of the release, or the end of the last phase in which the target was down where a run has no release;
+ * null: neither was reached.
+ */
 export function releaseOf(spans: PhaseSpans): number | null {
-  return spans.release?.fromMs ?? spans.window?.toMs ?? null;
+  return spans.release?.fromMs ?? (spans.function ?? spans.window)?.toMs ?? null;
 }
 
 const LATER: Readonly<Record<MeasuredPhase, readonly PhaseName[]>> = {
-  baseline: ["record", "window", "release", "recovery", "teardown"],
-  window: ["release", "recovery", "teardown"],
+  baseline: ["record", "window", "function", "release", "recovery", "teardown"],
+  window: ["function", "release", "recovery", "teardown"],
   recovery: ["teardown"],
 };
 
@@ -58,4 +61,15 @@ export function measuredSpans(spans: PhaseSpans, endMs: number): MeasuredSpans {
     window: close("window", spans.window?.fromMs),
     recovery: recovers ? close("recovery", releaseOf(spans) ?? spans.recovery?.fromMs) : null,
   };
+}
+
+/**
+ * The stretch after the application's window in which the component is still kept down and looked at in ways that
+ * may disturb the application: from the window's end to the release. null: the run has no such phase.
+ */
+export function functionSpan(spans: PhaseSpans, endMs: number): ClosedSpan | null {
+  const { window } = measuredSpans(spans, endMs);
+  if (spans.function === undefined || window === null) return null;
+  const toMs = spans.release?.fromMs ?? spans.function.toMs ?? endMs;
+  return { fromMs: window.toMs, toMs: Math.max(window.toMs, toMs) };
 }

@@ -11,6 +11,8 @@ export interface RunTimes {
   readonly releaseMs: number | null;
   /** K: so many good samples in a row end an outage. */
   readonly goodInARow: number;
+  /** Looks at the component's function may disturb the application here: its samples count for nothing. */
+  readonly leftOut: ClosedSpan | null;
 }
 
 /** From the start of the baseline to the end of the last measured phase: what happens outside is set-up. */
@@ -33,8 +35,10 @@ function timeToRecover(outages: readonly Outage[], times: RunTimes): number | nu
 
 /** The result of one series. */
 export function probeResult(series: Series, times: RunTimes): ProbeResult {
-  const { spans, firstKillMs } = times;
-  const points = pointsIn(series.points, measuredSpan(spans));
+  const { spans, firstKillMs, leftOut } = times;
+  const within = pointsIn(series.points, measuredSpan(spans));
+  const points =
+    leftOut === null ? within : within.filter(({ tMs }) => tMs < leftOut.fromMs || tMs >= leftOut.toMs);
   const outages = outagesOf(points, times.goodInARow);
   const end = endOf(points) ?? 0;
   const impact =

@@ -1,10 +1,13 @@
 /** Why nothing can be concluded from a run: the fixed list of result.ts, each with its figures. */
+import type { Severity } from "../experiment/schema.js";
 import type { ProbeName } from "../probes/sample.js";
 import type { RunEvent } from "./events.js";
 import { duration, percent, plural, threshold } from "./figures.js";
+import { flappingEveryMs, leastTimesDown } from "./flapping.js";
 import type { MeasuredSpans } from "./phases.js";
 import {
   INCONCLUSIVE_REASONS,
+  type FunctionResult,
   type InconclusiveReason,
   type ProbeResult,
   type RunFacts,
@@ -37,7 +40,10 @@ const isKnown = (code: string): code is InconclusiveReason =>
 /** What the runner itself stopped with, and a signal that came before the window was over. */
 function broughtToAnEnd({ events, spans }: Evidence): Reason[] {
   const reasons: Reason[] = [];
-  const windowEnd = spans.window === null ? Infinity : (spans.recovery?.fromMs ?? spans.window.toMs);
+  // In a phase `function` the application's window is over: what was measured of it stands.
+  const measured = events.some((event) => event.type === "phase" && event.phase === "function");
+  const released = measured ? undefined : spans.recovery?.fromMs;
+  const windowEnd = spans.window === null ? Infinity : (released ?? spans.window.toMs);
   for (const event of events) {
     if (event.type === "stopped") {
       reasons.push(
@@ -56,6 +62,19 @@ function broughtToAnEnd({ events, spans }: Evidence): Reason[] {
 }
 
 const CONTROL_ARM: ProbeName = "app-write-env";
+
+/** What the experiment does to the application itself was harmless while the component was up. */
+function rehearsed({ events }: Evidence): Reason[] {
+  const failed = events.find((event) => event.type === "churn" && event.rehearsal && !event.ok);
+  if (failed?.type !== "churn") return [];
+  const { object, detail } = failed;
+  return [
+    {
+      code: "churn-not-harmless",
+      message: `Replacing the pod of ${object.kind} ${object.name} before the baseline was not harmless: ${detail}.`,
+    },
+  ];
+}
 
 /** Every probe that a verdict rests on was healthy before any harm; the worst source of each speaks for it. */
 function baseline({ facts, probes, spans }: Evidence): Reason[] {
@@ -112,17 +131,57 @@ function delivered({ facts, probes, spans }: Evidence): Reason[] {
 }
 
 /**
- * The target really was down. The same tolerance holds for time and for the runtimes' answers: the checks are
- * samples of the window's time, so the share of checks that saw the target run estimates the share of time.
+ * A flapping target went down often enough: half of the times that there was a blow to be struck. How long it
+ * stayed down each time is what the run is to show.
  */
+function flapped({ timesDown }: Suppression, windowMs: number, everyMs: number): Reason[] {
+  const least = leastTimesDown(windowMs, everyMs);
+  if (timesDown >= least) return [];
+  return [
+    {
+      code: "target-not-down",
+      message:
+        `The target went down ${plural(timesDown, "time")} (taken down every ${duration(everyMs)} for ` +
+        `${duration(windowMs)}; needed: ${plural(Math.ceil(least), "time")}).`,
+    },
+  ];
+}
+
+/**
+ * The target was down for long enough. The same tolerance holds for time and for the runtimes' answers: the checks
+ * are samples of the window's time, so the share of checks that saw the target run estimates the share of time.
+ * (Of a target of nodes the answers are the time: each holds until the next.)
+ */
+function keptDown(suppression: Suppression, needed: number, onNodes: boolean): Reason[] {
+  if (suppression.share < needed) {
+    return [
+      {
+        code: "target-not-down",
+        message:
+          `The target was without a serving instance for ${percent(suppression.share)} of the window ` +
+          `(needed: ${threshold(needed)}).`,
+      },
+    ];
+  }
+  if (onNodes || suppression.runtimeRunningShare <= 1 - needed) return [];
+  return [
+    {
+      code: "target-not-down",
+      message:
+        `${suppression.runtimeRunning} of the runtime checks after the target was down still saw a container ` +
+        `of it running, about ${percent(suppression.runtimeRunningShare)} of the time ` +
+        `(tolerated: ${threshold(1 - needed)}).`,
+    },
+  ];
+}
+
+/** The target really was taken down. */
 function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
   if (facts.experiment.attack.type === "none" || spans.window === null) return [];
   if (suppression === null) {
-    return [{ code: "nothing-killed", message: "The attack deleted nothing: no deletion was accepted." }];
+    return [{ code: "nothing-killed", message: "The attack took nothing down: no kill was accepted." }];
   }
   const reasons: Reason[] = [];
-  const needed = facts.experiment.thresholds.suppression;
-  const limit = threshold(needed);
   if (!suppression.servingBefore) {
     reasons.push({
       code: "target-not-ready",
@@ -130,23 +189,33 @@ function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
         "The target was not seen in service when the window began, so nothing shows what took it down.",
     });
   }
-  if (suppression.share < needed) {
-    reasons.push({
-      code: "target-not-down",
-      message:
-        `The target was without a serving instance for ${percent(suppression.share)} of the window ` +
-        `(needed: ${limit}).`,
-    });
-  } else if (suppression.runtimeRunningShare > 1 - needed) {
-    reasons.push({
-      code: "target-not-down",
-      message:
-        `${suppression.runtimeRunning} of the runtime checks after the target was down still saw a container ` +
-        `of it running, about ${percent(suppression.runtimeRunningShare)} of the time ` +
-        `(tolerated: ${threshold(1 - needed)}).`,
-    });
-  }
-  return reasons;
+  const everyMs = flappingEveryMs(facts);
+  const down =
+    everyMs === null
+      ? keptDown(suppression, facts.experiment.thresholds.suppression, facts.target?.nodes !== undefined)
+      : flapped(suppression, facts.experiment.phases.window, everyMs);
+  return [...reasons, ...down];
+}
+
+/**
+ * The severity rests on the component's own function, and that is not known: the application was fine, and would
+ * be so too if the function had been lost.
+ *
+ * @param measured the severity without this.
+ */
+export function functionReasons(
+  facts: RunFacts,
+  measured: Severity,
+  ownFunction: Pick<FunctionResult, "state" | "because">,
+): Reason[] {
+  if (facts.experiment.attack.type === "none" || measured !== "none") return [];
+  if (ownFunction.state !== "inconclusive") return [];
+  return [
+    {
+      code: "function-not-measured",
+      message: `The application was fine, and whether the component's own function was lost is not known. ${ownFunction.because}`,
+    },
+  ];
 }
 
 /**
@@ -158,6 +227,7 @@ export function reasonsOf(evidence: Evidence): Reason[] {
   const named = new Set(causes.map(({ code }) => code));
   const interrupted = named.has("interrupted");
   const found = [
+    ...rehearsed(evidence),
     ...baseline(evidence),
     ...(interrupted ? [] : delivered(evidence)),
     ...(interrupted ? [] : suppressed(evidence)),

@@ -5,31 +5,70 @@ import type { ClosedSpan } from "./phases.js";
 import type { Recovery } from "./result.js";
 import type { Series } from "./series.js";
 import { pointsIn } from "./statistics.js";
+import { isAccepted } from "./suppression.js";
 
-type Restoring = Extract<RunEvent, { type: "restored" | "recreated" }>;
+type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
+
+/** Something of the target came back, or was found back. */
+interface Act {
+  readonly tMs: number;
+  readonly object: ObjectRef;
+  readonly by: string | null;
+  /** Only the node's state was seen: whose object it is, the name's end tells ("kubelet on NODE"). */
+  readonly node?: string;
+}
 
 const same = (a: ObjectRef, b: ObjectRef): boolean => a.kind === b.kind && a.name === b.name;
+
+/** The object had been away: it was seen to go or to come, or the attack itself had taken it. */
+function wasAway(events: readonly RunEvent[], object: ObjectRef): boolean {
+  return events.some(
+    (event) =>
+      (event.type === "gone" || event.type === "recreated" || (event.type === "kill" && isAccepted(event))) &&
+      same(event.object, object),
+  );
+}
+
+/** Units of the attacked nodes that were seen to run again after the release: the node's own timer may do it. */
+function unitsBack(events: readonly RunEvent[], releaseMs: number, nodes: readonly string[]): Act[] {
+  const active = new Map<string, boolean>();
+  const acts: Act[] = [];
+  for (const event of events) {
+    if (event.type !== "unit" || event.error !== undefined || !nodes.includes(event.node)) continue;
+    const { tMs, node, unit: name } = event;
+    const came = event.active && active.get(`${node} ${name}`) === false;
+    active.set(`${node} ${name}`, event.active);
+    if (came && tMs >= releaseMs) acts.push({ tMs, object: { kind: "unit", name }, by: null, node });
+  }
+  return acts;
+}
 
 /**
  * The first object that came back after the release, and by whom. An object that was only found in its place,
  * and had never gone (an attack on pods leaves the Deployment alone), is nobody's act.
  */
-function restorer(events: readonly RunEvent[], releaseMs: number): { tMs: number; by: string | null } | null {
-  const wasAway = (object: ObjectRef): boolean =>
-    events.some(
-      (event) => (event.type === "gone" || event.type === "recreated") && same(event.object, object),
-    );
-  const acts = events.filter(
-    (event): event is Restoring =>
-      event.tMs >= releaseMs &&
-      (event.type === "recreated" ||
-        (event.type === "restored" && (event.how !== "found" || wasAway(event.object)))),
+function restorer(
+  events: readonly RunEvent[],
+  releaseMs: number,
+  nodes: readonly string[],
+): { tMs: number; by: string | null } | null {
+  const after = events.filter((event) => event.tMs >= releaseMs);
+  const restored = after.filter(
+    (event): event is EventOf<"restored"> =>
+      event.type === "restored" && (event.how !== "found" || wasAway(events, event.object)),
   );
+  const recreated = after.filter((event): event is EventOf<"recreated"> => event.type === "recreated");
+  const acts: Act[] = [...recreated, ...restored].map(({ tMs, object, by = null }) => ({ tMs, object, by }));
+  acts.push(...unitsBack(events, releaseMs, nodes));
+  acts.sort((a, b) => a.tMs - b.tMs);
   const [first] = acts;
   if (first === undefined) return null;
   // Who put it back is known better than the field manager that a watch saw, and may be known only later.
-  const named = acts.find((act) => act.type === "restored" && same(act.object, first.object));
-  return { tMs: first.tMs, by: named?.by ?? first.by ?? null };
+  const named = restored.find(
+    ({ object }) =>
+      same(object, first.object) || (first.node !== undefined && object.name.endsWith(` on ${first.node}`)),
+  );
+  return { tMs: first.tMs, by: named?.by ?? first.by };
 }
 
 /**
@@ -52,17 +91,19 @@ function firstGood(series: readonly Series[], harmed: ClosedSpan, recovery: Clos
 /**
  * @param harmedFromMs first kill, or the start of the window where nothing was killed.
  * @param recovery from the start of the release to the end of the recovery.
+ * @param nodes those that are attacked, for a target of nodes.
  */
 export function recoveryOf(
   events: readonly RunEvent[],
   series: readonly Series[],
   harmedFromMs: number,
   recovery: ClosedSpan,
+  nodes: readonly string[] = [],
 ): Recovery {
   const releaseMs = recovery.fromMs;
   const after = events.filter((event) => event.tMs >= releaseMs);
   const since = (tMs: number | null | undefined): number | null => (tMs == null ? null : tMs - releaseMs);
-  const acted = restorer(events, releaseMs);
+  const acted = restorer(events, releaseMs, nodes);
   return {
     restorerMs: since(acted?.tMs),
     restoredBy: acted?.by ?? null,

@@ -3,10 +3,12 @@
  * its events and the raw samples. Times are milliseconds since the run began unless a name says otherwise.
  */
 import type { Severity, Thresholds } from "../experiment/schema.js";
+import type { FunctionProbeName } from "../probes/functions/names.js";
 import type { FailureKind, ProbeName } from "../probes/sample.js";
 import type { ObjectRef, PhaseName } from "./events.js";
 
-export const RESULT_SCHEMA_VERSION = 1;
+/** 2: `ownFunction`, `story`, `companions`, and of `suppression` `timesDown`, `fight` and `blows` are there. */
+export const RESULT_SCHEMA_VERSION = 2;
 
 /** The study's word on a component: what the slide says, and whether it was seen there or only supposed (はず). */
 export interface StudyClaim {
@@ -29,7 +31,8 @@ export type StudyComparison =
 
 /** Facts of a run that were not measured over time: `run.json`. Written by the runner as it learns them. */
 export interface RunFacts {
-  readonly schemaVersion: typeof RESULT_SCHEMA_VERSION;
+  /** 1: written before there were function probes; has no `functionProbe`. */
+  readonly schemaVersion: 1 | typeof RESULT_SCHEMA_VERSION;
   readonly runId: string;
   /** ISO 8601, wall clock of the runner at time 0. */
   readonly startedAt: string;
@@ -64,6 +67,8 @@ export interface RunFacts {
   /** undefined until preflight has found it. */
   readonly target?: {
     readonly component: string | null;
+    /** Nodes that are attacked; absent: the target is a workload. */
+    readonly nodes?: readonly string[];
     readonly object: ObjectRef;
     /** Deployment, DaemonSet, … */
     readonly type: string;
@@ -74,8 +79,17 @@ export interface RunFacts {
     readonly ownerChain: readonly string[];
     readonly services: readonly ObjectRef[];
   };
-  /** Probes that show the component's own function; empty where it has none yet. */
+  /** Samples of layers that show the component's own function; empty where a function probe does. */
   readonly functionProbes: readonly ProbeName[];
+  /** The probe of its own function; null: the samples show it, or nothing does. */
+  readonly functionProbe: {
+    readonly name: FunctionProbeName;
+    /** What "present" means, in a sentence. */
+    readonly means: string;
+    readonly deadlineMs: number;
+    /** Looked at before the baseline and after the window, because the look may disturb the application. */
+    readonly disturbs: boolean;
+  } | null;
   readonly study: StudyClaim | null;
   /** Worker nodes with a prober. */
   readonly sources: readonly string[];
@@ -87,6 +101,41 @@ export interface RunFacts {
     readonly description: string;
     readonly victim: boolean;
   }[];
+}
+
+/** Looks at the component's own function in one phase. */
+export interface FunctionPhase {
+  /** Looks that were finished. */
+  readonly looks: number;
+  readonly present: number;
+}
+
+export type FunctionState = "lost" | "partly lost" | "kept" | "inconclusive" | "not measured";
+
+/** The component's own function, before, during and after. */
+export interface FunctionResult {
+  /**
+   * lost: present in no look (or in under half of the samples) of the window; partly lost: in some looks (or in
+   * fewer samples than the threshold of `degraded`); kept: in all; inconclusive: it did not work before the
+   * attack, or no look was finished while the component was down; not measured: nothing shows it.
+   */
+  readonly state: FunctionState;
+  /** The figures that decided, as a sentence. */
+  readonly because: string;
+  /** null: shown by samples of a layer. */
+  readonly baseline: FunctionPhase | null;
+  readonly window: FunctionPhase | null;
+  readonly recovery: FunctionPhase | null;
+  /**
+   * Release → the moment at which the first look that began after it saw the function present, ms; null: not
+   * seen.
+   */
+  readonly backAfterMs: number | null;
+  /** What had not arrived in time and came after the recovery, and what never came. */
+  readonly late: number;
+  readonly lostForGood: number;
+  /** Evidence of the first look of the window, of the last, and of the first good one after the release. */
+  readonly evidence: readonly string[];
 }
 
 /** Samples of one probe from one source in one phase. */
@@ -112,8 +161,9 @@ export interface Outage {
 }
 
 /**
- * baseline: the phase itself. window: from its start to the release. recovery: from the start of the release to
- * the end of the phase `recovery`. A sample belongs to the phase in which it started.
+ * baseline: the phase itself. window: from its start to the phase `function` where there is one, else to the
+ * release. recovery: from the start of the release to the end of the phase `recovery`. A sample belongs to the
+ * phase in which it started; those of the phase `function` count for nothing.
  */
 export type MeasuredPhase = "baseline" | "window" | "recovery";
 
@@ -144,11 +194,16 @@ export interface ProbeResult {
  * - `target-not-ready`: the target was not seen in service when the window began.
  * - `baseline-unhealthy`: a probe that the verdict needs was under the baseline's threshold.
  * - `control-arm-failed`: the control arm was, at the baseline.
- * - `nothing-killed`: no deletion was accepted, though the attack is not `none`.
- * - `target-not-down`: a serving instance or a running container for more of the window than tolerated.
+ * - `nothing-killed`: no kill was accepted, though the attack is not `none`.
+ * - `target-not-down`: a serving instance or a running container for more of the window than tolerated; a
+ *   flapping target that went down too seldom.
  * - `no-samples`: a worker delivered no app-write sample at the baseline or in the window.
  * - `too-few-samples`: too few app-write samples in the window to speak of a share.
  * - `interrupted`: a signal came before the window was over.
+ * - `function-not-measured`: the application was fine, and the component's own function did not work before the
+ *   attack, or no look at it was finished while the component was down: the severity rests on it.
+ * - `churn-not-harmless`: replacing the database's pod before the baseline was not.
+ * - `cluster-not-settled`: after the run before, the cluster had not come to rest in time.
  * - `stopped`: the runner stopped with a code that is not in this list.
  */
 export const INCONCLUSIVE_REASONS = [
@@ -163,12 +218,18 @@ export const INCONCLUSIVE_REASONS = [
   "interrupted",
   "deploy-failed",
   "control-arm-failed",
+  "function-not-measured",
+  "churn-not-harmless",
+  "cluster-not-settled",
   "stopped",
 ] as const;
 export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];
 
 /**
- * How well the target was kept down, from the first kill to the release. An instance serves while
+ * How well the target was kept down, from the first kill to the release. A target of nodes (a static pod, a unit)
+ * serves while one of the attacked nodes, when last asked, ran its unit or a container of it; what the API says
+ * of it counts for nothing (without a kubelet, or without the API server itself, it is what was, not what is).
+ * Of a workload an instance serves while
  * - an endpoint of the target's Services is ready, or serves while terminating;
  * - a pod of the target is Ready, not terminating and not gone;
  * - a runtime shows a container of it running, unless its pod is known and was never Ready: it has not been in
@@ -176,6 +237,18 @@ export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];
  *   Two sightings in a row cover the time between them; a node's first sighting covers the time before it.
  */
 export interface Suppression {
+  /** Times that the target went from serving to not serving; for a flapping target the measure of the attack. */
+  readonly timesDown: number;
+  /** Re-creations of the workload itself (not of its pods) by somebody else than the attack, in order. */
+  readonly fight: readonly {
+    /** From the first kill, ms. */
+    readonly atMs: number;
+    readonly by: string | null;
+    /** How long it lived until its deletion was accepted, ms; null: it was not deleted in the window. */
+    readonly livedMs: number | null;
+    /** Whether a pod of the target became Ready, or an endpoint, while it lived. */
+    readonly served: boolean;
+  }[];
   /** First accepted kill → release. */
   readonly windowMs: number;
   /** Time within `windowMs` in which the target had a serving instance. */
@@ -186,25 +259,37 @@ export interface Suppression {
   readonly servingBefore: boolean;
   /** First kill → first moment without a serving instance; null: always had one. */
   readonly downAfterMs: number | null;
-  /** Deletions accepted by the API server (2xx), from the first kill to the release. */
+  /** Kills that were accepted (2xx), from the first one to the release. */
   readonly kills: number;
   /** The same, by kind of object. */
   readonly killsByKind: Readonly<Record<string, number>>;
-  /** Deletions answered with anything but 2xx: already gone (404, 409), refused, or failed. */
+  /** Of these, what was not a deletion: what was done to which object, and how often, in order. */
+  readonly blows: readonly {
+    readonly action: "scaled" | "manifest-moved" | "unit-stopped";
+    readonly object: ObjectRef;
+    readonly times: number;
+  }[];
+  /** Kills answered with anything but 2xx: already gone (404, 409), refused, or failed. */
   readonly killsNotAccepted: number;
   /** Objects of the target that came back while the attack lasted, by kind. */
   readonly recreationsByKind: Readonly<Record<string, number>>;
   /** Who re-created them, by field manager, in order of first appearance. */
   readonly recreatedBy: readonly string[];
-  /** Times that a pod of the target became Ready during the window after the target had gone down. */
+  /**
+   * Times that a pod of the target became Ready during the window after the target had gone down; for a target
+   * of nodes: times that it was seen running again.
+   */
   readonly readySeen: number;
-  /** runtime: a node's runtime answered at least once after the target was down. */
-  readonly evidence: "runtime" | "API only";
-  /** Nodes whose runtime answered in the window, sorted. */
+  /**
+   * What was asked at least once after the target was down. node: whether its unit runs; runtime: a node's
+   * container runtime.
+   */
+  readonly evidence: "node" | "runtime" | "API only";
+  /** Nodes that answered in the window (their runtime, or for a unit systemd), sorted. */
   readonly runtimeNodes: readonly string[];
-  /** How often a node's runtime answered in the window (one for each node and time). */
+  /** How often a node answered in the window (one for each node and time). */
   readonly runtimeChecks: number;
-  /** Of those after the target was down: how many saw a container of the target that may serve. */
+  /** Of those after the target was down: how many saw it run: its unit, or a container that may serve. */
   readonly runtimeRunning: number;
   /**
    * Share of the time after it was down in which some node ran a container of the target, estimated from the
@@ -212,7 +297,7 @@ export interface Suppression {
    * pod on one of twenty nodes shows in a twentieth of the checks and is still never down.)
    */
   readonly runtimeRunningShare: number;
-  /** How often a node's runtime could not be asked in the window. */
+  /** How often a node could not be asked in the window. */
   readonly runtimeErrors: number;
 }
 
@@ -243,10 +328,14 @@ export interface RunResult {
   readonly severity: Severity;
   /** One sentence with the figures that decided the severity. */
   readonly severityBecause: string;
-  /** The component's own function in the window; null: no function probe. */
+  /** The component's own function. */
+  readonly ownFunction: FunctionResult;
+  /** Whether it was lost in the window; null: not measured, or inconclusive. */
   readonly functionLost: boolean | null;
   /** The figures that decided that, as the end of a sentence. */
   readonly functionBecause: string;
+  /** What the cluster said of nodes, the application's endpoints and the churn meanwhile, in order. */
+  readonly story: readonly { readonly tMs: number; readonly text: string }[];
   readonly study: {
     readonly impact: StudyComparison;
     readonly function: StudyComparison;
@@ -254,7 +343,7 @@ export interface RunResult {
   };
   /** The target itself is a stand-in: the run shows that the method works, not what the real one would do. */
   readonly onStandIn: boolean;
-  /** The first deletion that was accepted; null: none was. Zero of the timeline. */
+  /** The first kill that was accepted; null: none was. Zero of the timeline. */
   readonly firstKillMs: number | null;
   /** Start of the release: zero of all recovery times; null: never released. */
   readonly releaseMs: number | null;
@@ -262,6 +351,8 @@ export interface RunResult {
     Partial<Record<PhaseName, { readonly fromMs: number; readonly toMs: number | null }>>
   >;
   readonly suppression: Suppression | null;
+  /** Workloads that would have undone the attack and were scaled to 0 before it; nothing above speaks of them. */
+  readonly companions: readonly ObjectRef[];
   readonly recovery: Recovery | null;
   readonly restored: readonly {
     readonly object: ObjectRef;

@@ -3,6 +3,7 @@
  * written at `Suppression` in result.ts. Milliseconds since the run began.
  */
 import type { ObjectRef, RunEvent } from "./events.js";
+import { nodeServingSteps } from "./serving-nodes.js";
 
 /** From `tMs` on (until the next step) an instance served, or none did. */
 export interface ServingStep {
@@ -134,8 +135,13 @@ function sightingsOf(events: readonly RunEvent[]): Sighting[] {
   return sightings;
 }
 
-/** Steps of serving and not serving over the whole run; before the first step nothing is known. */
-export function servingSteps(events: readonly RunEvent[]): ServingStep[] {
+/**
+ * Steps of serving and not serving over the whole run; before the first step nothing is known.
+ *
+ * @param nodes those that are attacked, for a target of nodes; undefined: the target is a workload.
+ */
+export function servingSteps(events: readonly RunEvent[], nodes?: readonly string[]): ServingStep[] {
+  if (nodes !== undefined) return nodeServingSteps(events, nodes);
   const state = new TargetState();
   const changes: { tMs: number; apply: () => void }[] = events.map((event) => ({
     tMs: event.tMs,

@@ -1,6 +1,6 @@
 /** The measured word beside the study's, for the impact and for the component's own function. */
 import type { Severity } from "../experiment/schema.js";
-import type { StudyClaim, StudyComparison } from "./result.js";
+import type { FunctionState, StudyClaim, StudyComparison } from "./result.js";
 
 export interface StudyVerdict {
   readonly impact: StudyComparison;
@@ -10,9 +10,11 @@ export interface StudyVerdict {
 }
 
 export interface Measured {
-  /** "inconclusive" where nothing can be concluded. */
+  /** "inconclusive" where nothing can be concluded of the application. */
   readonly severity: Severity;
   readonly functionLost: boolean | null;
+  /** A function that was lost in part is said to be so, whichever of the two it is compared as. */
+  readonly functionState?: FunctionState;
   /** The target is a stand-in: the comparison says so. */
   readonly onStandIn: boolean;
   /** The run was a control run: there is nothing to compare. */
@@ -74,9 +76,11 @@ export function compareWithStudy(claim: StudyClaim | null, measured: Measured): 
   const standIn = measured.onStandIn
     ? " Measured on a stand-in: it shows that the method works, not what the real component would do."
     : "";
+  const inPart =
+    conclusive && measured.functionState === "partly lost" ? " (It was there in part of the window.)" : "";
   return {
     impact: impact.comparison,
     function: ownFunction.comparison,
-    because: `${impact.because}. ${ownFunction.because}.${standIn}`,
+    because: `${impact.because}. ${ownFunction.because}.${inPart}${standIn}`,
   };
 }

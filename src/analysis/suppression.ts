@@ -1,17 +1,19 @@
 /** How well the target was kept down, from the run's events. Milliseconds. */
 import type { RunEvent } from "./events.js";
+import { fightOf } from "./fight.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
+import { nodeAnswer } from "./serving-nodes.js";
 import { servingSteps, TargetState, type ServingStep } from "./serving.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
-/** The API server accepted the deletion. (404 and 409: there was nothing left to delete.) */
+/** The API server, or the node, did it. (404 and 409: there was nothing left to delete.) */
 export function isAccepted(kill: EventOf<"kill">): boolean {
   return kill.status >= 200 && kill.status < 300;
 }
 
-/** Time of the first accepted deletion, ms since the run began; null: there was none. */
+/** Time of the first accepted kill, ms since the run began; null: there was none. */
 export function firstKillOf(events: readonly RunEvent[]): number | null {
   return events.find((event) => event.type === "kill" && isAccepted(event))?.tMs ?? null;
 }
@@ -51,6 +53,14 @@ function downAt(steps: readonly ServingStep[], span: ClosedSpan): number | null 
   return steps.find((step) => !step.serving && step.tMs > span.fromMs && step.tMs < span.toMs)?.tMs ?? null;
 }
 
+/** How often it went from serving to not serving within the span. */
+function timesDown(steps: readonly ServingStep[], span: ClosedSpan): number {
+  return steps.filter(
+    (step, index) =>
+      !step.serving && steps[index - 1] !== undefined && step.tMs >= span.fromMs && step.tMs < span.toMs,
+  ).length;
+}
+
 /** How often a pod became Ready in the span after `afterMs`. */
 function readySeen(events: readonly RunEvent[], span: ClosedSpan, afterMs: number): number {
   const ready = new Map<string, boolean>();
@@ -65,31 +75,75 @@ function readySeen(events: readonly RunEvent[], span: ClosedSpan, afterMs: numbe
   return seen;
 }
 
-/** The runtimes' answers in the span after the target was down, and which saw a container that may serve. */
-function runningAfter(
-  events: readonly RunEvent[],
-  span: ClosedSpan,
-  afterMs: number,
-): { checks: number; running: number; share: number } {
+/** How often a target of nodes was seen running again in the span after `afterMs`. */
+function runningAgain(steps: readonly ServingStep[], span: ClosedSpan, afterMs: number): number {
+  return steps.filter((step) => step.serving && step.tMs > afterMs && step.tMs < span.toMs).length;
+}
+
+/** What a node answered, and whether the target may have served there. */
+interface Check {
+  readonly tMs: number;
+  readonly node: string;
+  readonly running: boolean;
+}
+
+/** Every answer of a node, in order of time. */
+function checksOf(events: readonly RunEvent[], nodes: readonly string[] | undefined): Check[] {
+  if (nodes !== undefined) {
+    return events.flatMap((event) => {
+      const answer = nodeAnswer(event, nodes);
+      return answer === undefined ? [] : [{ tMs: answer.tMs, node: answer.node, running: answer.runs }];
+    });
+  }
   const state = new TargetState();
-  const nodes = new Map<string, { checks: number; running: number }>();
+  const checks: Check[] = [];
   for (const event of events) {
     state.apply(event);
     if (event.type !== "runtime" || event.error !== undefined) continue;
-    if (event.tMs <= afterMs || event.tMs >= span.toMs) continue;
-    const node = nodes.get(event.node) ?? { checks: 0, running: 0 };
-    node.checks += 1;
-    if (event.running.some((entry) => !state.neverServed(entry))) node.running += 1;
-    nodes.set(event.node, node);
+    const running = event.running.some((entry) => !state.neverServed(entry));
+    checks.push({ tMs: event.tMs, node: event.node, running });
   }
-  const all = [...nodes.values()];
+  return checks;
+}
+
+/** What the checks saw: how many saw it run, and the sum of the nodes' shares of these. */
+function runningIn(checks: readonly Check[]): { running: number; share: number } {
+  const nodes = [...new Set(checks.map(({ node }) => node))].map((name) => {
+    const mine = checks.filter(({ node }) => node === name);
+    return { checks: mine.length, running: mine.filter(({ running }) => running).length };
+  });
   return {
-    checks: all.reduce((sum, node) => sum + node.checks, 0),
-    running: all.reduce((sum, node) => sum + node.running, 0),
+    running: nodes.reduce((sum, node) => sum + node.running, 0),
     share: Math.min(
       1,
-      all.reduce((sum, node) => sum + node.running / node.checks, 0),
+      nodes.reduce((sum, node) => sum + node.running / node.checks, 0),
     ),
+  };
+}
+
+/** What was done that was no deletion, by object. */
+function blowsOf(accepted: readonly EventOf<"kill">[]): Suppression["blows"] {
+  const blows = new Map<string, Suppression["blows"][number]>();
+  for (const { action = "deleted", object } of accepted) {
+    if (action === "deleted") continue;
+    const key = JSON.stringify([action, object.kind, object.namespace, object.name]);
+    blows.set(key, { action, object, times: (blows.get(key)?.times ?? 0) + 1 });
+  }
+  return [...blows.values()];
+}
+
+/** What a node could not say, and which kind of question one of them answered after the target was down. */
+function asked(
+  events: readonly RunEvent[],
+  span: ClosedSpan,
+  nodes: readonly string[] | undefined,
+): { errors: number; unit: (afterMs: number) => boolean } {
+  const mine = (event: EventOf<"runtime" | "unit">): boolean => nodes?.includes(event.node) ?? true;
+  const units = nodes === undefined ? [] : ofType(events, "unit", span).filter(mine);
+  const all = [...units, ...ofType(events, "runtime", span).filter(mine)];
+  return {
+    errors: all.filter((event) => event.error !== undefined).length,
+    unit: (afterMs) => units.some((event) => event.error === undefined && event.tMs > afterMs),
   };
 }
 
@@ -99,43 +153,51 @@ function runningAfter(
  * @param events in order of time.
  * @param windowFromMs start of the window: no kill is before it.
  * @param releaseMs end of the window: the start of the release.
+ * @param nodes those that are attacked, for a target of nodes; undefined: the target is a workload.
  * @returns null when nothing was killed.
  */
 export function suppressionOf(
   events: readonly RunEvent[],
   windowFromMs: number,
   releaseMs: number,
+  nodes?: readonly string[],
 ): Suppression | null {
   const fromMs = firstKillOf(events);
   if (fromMs === null) return null;
   const span = { fromMs, toMs: Math.max(fromMs, releaseMs) };
   const windowMs = span.toMs - span.fromMs;
-  const steps = servingSteps(events);
+  const steps = servingSteps(events, nodes);
   const servingMs = servingWithin(steps, span);
   const down = downAt(steps, span);
+  const afterMs = down ?? Infinity;
   const kills = ofType(events, "kill", span);
   const accepted = kills.filter(isAccepted);
   const recreated = ofType(events, "recreated", span);
-  const runtime = ofType(events, "runtime", span);
-  const answers = runtime.filter((event) => event.error === undefined);
-  const after = runningAfter(events, span, down ?? Infinity);
+  const checks = checksOf(events, nodes).filter(({ tMs }) => tMs >= span.fromMs && tMs < span.toMs);
+  const after = checks.filter(({ tMs }) => tMs > afterMs);
+  const seen = runningIn(after);
+  const { errors, unit } = asked(events, span, nodes);
+  const again = nodes === undefined ? readySeen(events, span, afterMs) : runningAgain(steps, span, afterMs);
   return {
     windowMs,
     servingMs,
     share: windowMs === 0 ? 0 : 1 - servingMs / windowMs,
     servingBefore: steps.findLast((step) => step.tMs < Math.min(windowFromMs, fromMs))?.serving ?? false,
     downAfterMs: down === null ? null : down - fromMs,
+    timesDown: timesDown(steps, span),
     kills: accepted.length,
     killsByKind: countBy(accepted, (kill) => kill.object.kind),
+    blows: blowsOf(accepted),
     killsNotAccepted: kills.length - accepted.length,
     recreationsByKind: countBy(recreated, (event) => event.object.kind),
     recreatedBy: [...new Set(recreated.flatMap((event) => event.by ?? []))],
-    readySeen: down === null ? 0 : readySeen(events, span, down),
-    evidence: after.checks > 0 ? "runtime" : "API only",
-    runtimeNodes: [...new Set(answers.map((event) => event.node))].sort(),
-    runtimeChecks: answers.length,
-    runtimeRunning: after.running,
-    runtimeRunningShare: after.share,
-    runtimeErrors: runtime.length - answers.length,
+    fight: fightOf(events, accepted, span),
+    readySeen: again,
+    evidence: unit(afterMs) ? "node" : after.length > 0 ? "runtime" : "API only",
+    runtimeNodes: [...new Set(checks.map(({ node }) => node))].sort(),
+    runtimeChecks: checks.length,
+    runtimeRunning: seen.running,
+    runtimeRunningShare: seen.share,
+    runtimeErrors: errors,
   };
 }

@@ -2,7 +2,7 @@
 import { ExitCode } from "../errors.js";
 import type { Severity } from "../experiment/schema.js";
 import type { RunEvent } from "./events.js";
-import { duration } from "./figures.js";
+import { duration, plural } from "./figures.js";
 import type { Reason } from "./reasons.js";
 import type { RunFacts, RunResult, Verdict } from "./result.js";
 
@@ -14,6 +14,8 @@ export interface VerdictInput {
   readonly severity: Severity;
   readonly severityBecause: string;
   readonly releaseMs: number | null;
+  /** Looks at the component's own function in the whole run, and how many of them did not find it. */
+  readonly looks: { readonly looks: number; readonly absent: number };
 }
 
 export interface VerdictFinding {
@@ -22,7 +24,7 @@ export interface VerdictFinding {
   readonly because: string;
 }
 
-/** Something may have been deleted: accepted, or without a clear answer (0, 5xx). A 4xx deleted nothing. */
+/** Something may have been taken down: accepted, or without a clear answer (0, 5xx). A 4xx did nothing. */
 function touched(events: readonly RunEvent[]): boolean {
   return events.some((event) => event.type === "kill" && (event.status < 400 || event.status >= 500));
 }
@@ -40,19 +42,31 @@ function notBack(events: readonly RunEvent[], releaseMs: number | null): string[
   return missing;
 }
 
-function ofSoundRun({ facts, severity, severityBecause }: VerdictInput): VerdictFinding {
-  if (facts.experiment.attack.type === "none") {
-    return severity === "none"
-      ? {
-          verdict: "control",
-          because:
-            "Control run: nothing was taken down and nothing suffered, so measuring does no harm by itself.",
-        }
-      : {
-          verdict: "differs",
-          because: `Control run: nothing was taken down, and yet: ${severityBecause} The method or the cluster is at fault.`,
-        };
+/** Nothing was taken down: nothing may suffer, neither the application nor the component's own function. */
+function ofControl({ severity, severityBecause, looks }: VerdictInput): VerdictFinding {
+  const fault = "The method or the cluster is at fault.";
+  if (severity !== "none") {
+    return {
+      verdict: "differs",
+      because: `Control run: nothing was taken down, and yet: ${severityBecause} ${fault}`,
+    };
   }
+  if (looks.absent > 0) {
+    const absent = `${looks.absent} of ${plural(looks.looks, "look")} did not find the component's own function.`;
+    return {
+      verdict: "differs",
+      because: `Control run: nothing was taken down, and yet: ${absent} ${fault}`,
+    };
+  }
+  return {
+    verdict: "control",
+    because: "Control run: nothing was taken down and nothing suffered, so measuring does no harm by itself.",
+  };
+}
+
+function ofSoundRun(input: VerdictInput): VerdictFinding {
+  const { facts, severity, severityBecause } = input;
+  if (facts.experiment.attack.type === "none") return ofControl(input);
   const expected = facts.experiment.expectedImpact;
   if (expected === null) {
     return {

@@ -1,13 +1,28 @@
 import type { RunEventBody } from "../analysis/events.js";
+import type { NodeAccess } from "../cluster/node-access.js";
 import type { Transport } from "../cluster/transport.js";
-import type { Target } from "../target/target.js";
+import type { TargetMonitor } from "../target/monitor.js";
+import type { NodeTarget } from "../target/node-target.js";
+import type { NodeTargetWatch } from "../target/node-target-watch.js";
+import { type AnyTarget, isNodeTarget, type Target } from "../target/target.js";
 import type { TargetWatch } from "../target/target-watch.js";
 
-/** What an attack needs to act. Time is passed in, so that tests are exact. */
-export interface AttackContext {
-  readonly transport: Transport;
+/** What scales or repairs the target and is suppressed before it, with a watch of its own. */
+export interface Companion {
   readonly target: Target;
   readonly watch: TargetWatch;
+}
+
+/** What a fault on a node needs beside the target. */
+export interface NodeFaults {
+  readonly access: NodeAccess;
+  readonly runId: string;
+  /** The timer on the node undoes the fault after this, ms: longer than the runner needs when all goes well. */
+  readonly healAfterMs: number;
+}
+
+interface Common {
+  readonly transport: Transport;
   /** `tMs`: when it was, if not now. */
   readonly emit: (body: RunEventBody, tMs?: number) => void;
   /** Runner's monotonic clock, ms. */
@@ -15,20 +30,67 @@ export interface AttackContext {
   readonly setTimeout: (work: () => void, ms: number) => unknown;
 }
 
+/** What an attack needs to act. Time is passed in, so that tests are exact. */
+export interface AttackContext extends Common {
+  readonly target: AnyTarget;
+  /** A TargetWatch for a workload, a NodeTargetWatch for what runs on nodes. */
+  readonly watch: TargetMonitor;
+  /** Outermost first: what would scale or repair the target. */
+  readonly companions?: readonly Companion[];
+  /** Puts the target back between two blows, from the journal, whose entries stay (flapping). */
+  readonly letUp?: () => Promise<void>;
+  readonly node?: NodeFaults;
+}
+
+/** What an attack on a workload is given. */
+export interface WorkloadContext extends Common {
+  readonly target: Target;
+  readonly watch: TargetWatch;
+}
+
+/** What an attack on a unit or a static pod is given. */
+export interface NodeContext extends Common {
+  readonly target: NodeTarget;
+  readonly watch: Pick<NodeTargetWatch, "attacked">;
+  readonly node: NodeFaults;
+}
+
+/** The context as an attack on workloads needs it. @throws Error when the target is none. */
+export function forWorkload(context: AttackContext): WorkloadContext {
+  if (isNodeTarget(context.target))
+    throw new Error(`${context.target.name} is no workload: this attack can not take it down`);
+  // The run makes the watch for the target: a workload has a TargetWatch.
+  return context as AttackContext & WorkloadContext;
+}
+
+/** The context as an attack on nodes needs it. @throws Error when the target, or the way to the nodes, is missing. */
+export function forNodes(context: AttackContext): NodeContext {
+  const { target, node } = context;
+  if (!isNodeTarget(target))
+    throw new Error(`${target.kind} ${target.name} is a workload: this attack takes what runs on nodes`);
+  if (node === undefined) throw new Error(`${target.name} can not be taken down without access to its nodes`);
+  // The run makes the watch for the target: what runs on nodes has a NodeTargetWatch.
+  return context as AttackContext & NodeContext;
+}
+
 /** An attack that is going on. */
 export interface RunningAttack {
-  /** Stops reacting, waits for requests that are under way. After it nothing of the target is deleted any more. */
+  /** Stops reacting, waits for what is under way. After it nothing is done to the target any more. */
   stop(): Promise<void>;
-  /** Deletions that the API server accepted so far. */
+  /** What was done to the target so far and was accepted: deletions, scalings, units stopped, manifests moved. */
   readonly kills: number;
-  /** The last deletion that could not be made, if any is outstanding. */
+  /** The last of it that could not be done, if any is outstanding. */
   readonly lastError: Error | undefined;
 }
 
 /** A way of taking a component down and keeping it down. */
 export interface Attack {
   readonly type: string;
-  /** What it will do, for `--dry-run` and the report: one line a step. */
-  plan(target: Target): readonly string[];
+  /**
+   * What it will do, for `--dry-run` and the report: one line a step.
+   *
+   * @throws RefusedError when it can not take such a target down; it says what can.
+   */
+  plan(target: AnyTarget): readonly string[];
   start(context: AttackContext): RunningAttack;
 }

@@ -3,7 +3,7 @@ import type { KubeObject } from "../cluster/objects.js";
 import type { Target } from "../target/target.js";
 import { isTerminating } from "../target/target-watch.js";
 import { ownedByTarget } from "../target/ownership.js";
-import type { Attack } from "./attack.js";
+import { type Attack, forWorkload } from "./attack.js";
 import { Killer } from "./killer.js";
 
 /**
@@ -28,7 +28,8 @@ export function deletePods(options: {
         ? "delete each new pod the moment it appears, before it is scheduled"
         : `delete each new pod ${options.delay} ms after it appears`,
     ],
-    start: (context) => {
+    start: (given) => {
+      const context = forWorkload(given);
       const killer = new Killer(context);
       const holdUntil = context.now() + (options.hold ?? 0);
       const { target, watch } = context;

@@ -1,7 +1,7 @@
 import { PODS, REPLICASETS, resourcePath } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
 import { isTerminating, type WatchedKind } from "../target/target-watch.js";
-import type { Attack } from "./attack.js";
+import { type Attack, forWorkload } from "./attack.js";
 import { Killer } from "./killer.js";
 import { ownedByTarget } from "../target/ownership.js";
 
@@ -24,7 +24,8 @@ export function deleteWorkload(options: { readonly gracePeriod: number }): Attac
       `sweep its ${target.kind === "Deployment" ? "ReplicaSets and pods" : "pods"}, grace period ${gracePeriodSeconds} s`,
       "the same again each time it re-appears",
     ],
-    start: (context) => {
+    start: (given) => {
+      const context = forWorkload(given);
       const { target, watch } = context;
       const killer = new Killer(context);
       const kill = (kind: WatchedKind, object: KubeObject, first: boolean): void => {

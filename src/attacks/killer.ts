@@ -1,19 +1,29 @@
 import { remove } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
-import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
+import { ApiError, type ApiRequest, ApiUnreachableError, type Transport } from "../cluster/transport.js";
 import { refOf } from "../target/target.js";
-import type { AttackContext, RunningAttack } from "./attack.js";
+import type { RunningAttack, WorkloadContext } from "./attack.js";
 
-/** How one object is deleted. */
-export interface Kill {
+interface Blow {
   readonly kind: string;
   readonly path: string;
   readonly object: KubeObject;
   readonly reason: "initial" | "swept" | "recreated";
+}
+
+/** How one object is deleted. */
+export interface Deletion extends Blow {
   /** Pods only, seconds. */
   readonly gracePeriodSeconds?: number;
   readonly propagationPolicy?: "Background";
 }
+
+/** How a workload is set to no replicas, in one of its generations: another may need it again. */
+export interface Scaling extends Blow {
+  readonly key: string;
+}
+
+export type Kill = Deletion | Scaling;
 
 /** At most so many deletions a second, and so many at once: a runaway fight must not become a load test. */
 const RATE_PER_SECOND = 30;
@@ -25,11 +35,11 @@ const RETRY_UP_TO_MS = 2_000;
 const RETRY_AFTER_CAP_MS = 5_000;
 
 /**
- * Deletes each object once, by its uid, over the warm sockets, and goes on trying while it must: a refused or
+ * Deletes each object once, by its uid (or scales it down, once a generation), over the warm sockets, and goes on trying while it must: a refused or
  * lost request is not a component that is down.
  */
 export class Killer {
-  readonly #context: AttackContext;
+  readonly #context: WorkloadContext;
   readonly #asked = new Set<string>();
   readonly #gone = new Set<string>();
   readonly #underWay = new Set<Promise<void>>();
@@ -39,7 +49,7 @@ export class Killer {
   #stopped = false;
   #kills = 0;
 
-  constructor(context: AttackContext) {
+  constructor(context: WorkloadContext) {
     this.#context = context;
     this.#refilledAt = context.now();
   }
@@ -64,22 +74,27 @@ export class Killer {
 
   /** Sends the deletion now (or as soon as the rate allows). An object that was asked for already is left alone. */
   kill(kill: Kill): void {
-    const { uid } = kill.object.metadata;
-    if (this.#stopped || this.#asked.has(uid)) return;
-    this.#asked.add(uid);
+    const key = keyOf(kill);
+    if (this.#stopped || this.#asked.has(key)) return;
+    this.#asked.add(key);
     this.#launch(kill, RETRY_FROM_MS);
   }
 
-  /** The object is gone: nothing to try again. */
-  forget(uid: string): void {
-    this.#gone.add(uid);
-    this.#failing.delete(uid);
+  /** The object is gone (a deletion's uid), or scaled otherwise by now (a scaling's key): nothing to try again. */
+  forget(key: string): void {
+    this.#gone.add(key);
+    this.#failing.delete(key);
+  }
+
+  /** Resolves when everything that is under way has been answered. */
+  async answered(): Promise<void> {
+    await Promise.all(this.#underWay);
   }
 
   /** No new deletion from now on; resolves when those under way have been answered. */
   async #stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all(this.#underWay);
+    await this.answered();
   }
 
   #launch(kill: Kill, retryMs: number): void {
@@ -94,7 +109,7 @@ export class Killer {
 
   async #send(kill: Kill, retryMs: number): Promise<void> {
     const { transport, now, emit } = this.#context;
-    const { uid } = kill.object.metadata;
+    const key = keyOf(kill);
     const sentAt = now();
     const record = (status: number): void => {
       emit(
@@ -102,6 +117,7 @@ export class Killer {
           type: "kill",
           object: refOf(kill.kind, kill.object),
           reason: kill.reason,
+          ...("key" in kill ? { action: "scaled" } : {}),
           status,
           tookMs: now() - sentAt,
         },
@@ -109,31 +125,24 @@ export class Killer {
       );
     };
     try {
-      const { status } = await remove(transport, kill.path, {
-        uid,
-        lane: "fast",
-        // Our own: a wait in the transport would hold up the end of the window.
-        retry: false,
-        ...(kill.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: kill.gracePeriodSeconds }),
-        ...(kill.propagationPolicy === undefined ? {} : { propagationPolicy: kill.propagationPolicy }),
-      });
+      const { status } = "key" in kill ? await scaleDown(transport, kill) : await deleteIt(transport, kill);
       record(status);
       if (status < 300) this.#kills += 1;
       // 409: another object has the name, and this one's end is on its way; or the server's storage was busy.
       if (status === 409) throw new Error(`${kill.path}: conflict`);
-      this.#failing.delete(uid);
+      this.#failing.delete(key);
     } catch (error) {
       // Without an answer it may have been done or not: 0.
       if (error instanceof ApiError) record(error.status);
       else if (error instanceof ApiUnreachableError) record(0);
       // Whatever the answer: there is nothing to try again.
-      if (this.#gone.has(uid)) return;
-      this.#failing.set(uid, error instanceof Error ? error : new Error(String(error)));
+      if (this.#gone.has(key)) return;
+      this.#failing.set(key, error instanceof Error ? error : new Error(String(error)));
       if (this.#stopped) return;
       const askedMs = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, RETRY_AFTER_CAP_MS) : 0;
       this.#later(
         () => {
-          if (this.#failing.has(uid)) this.#launch(kill, Math.min(retryMs * 2, RETRY_UP_TO_MS));
+          if (this.#failing.has(key)) this.#launch(kill, Math.min(retryMs * 2, RETRY_UP_TO_MS));
         },
         Math.max(retryMs, askedMs),
       );
@@ -157,4 +166,39 @@ export class Killer {
     }
     return Math.ceil(((1 - this.#tokens) * 1000) / RATE_PER_SECOND);
   }
+}
+
+function keyOf(kill: Kill): string {
+  return "key" in kill ? kill.key : kill.object.metadata.uid;
+}
+
+/** Not tried again by the transport: a wait in it would hold up the end of the window. */
+const CALL = { lane: "fast", retry: false } as const;
+
+async function deleteIt(transport: Transport, kill: Deletion): Promise<{ status: number }> {
+  const { gracePeriodSeconds, propagationPolicy } = kill;
+  return await remove(transport, kill.path, {
+    ...CALL,
+    uid: kill.object.metadata.uid,
+    ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+    ...(propagationPolicy === undefined ? {} : { propagationPolicy }),
+  });
+}
+
+/**
+ * Sets a workload to no replicas, whatever else changes in it meanwhile (so without its resourceVersion), but only
+ * this very object: another uid under its name is refused by the API server.
+ */
+async function scaleDown(transport: Transport, kill: Scaling): Promise<{ status: number }> {
+  const request: ApiRequest = {
+    ...CALL,
+    method: "PATCH",
+    path: kill.path,
+    contentType: "application/merge-patch+json",
+    body: { metadata: { uid: kill.object.metadata.uid }, spec: { replicas: 0 } },
+  };
+  const response = await transport.request(request);
+  const { status } = response;
+  if (status < 300 || status === 404 || status === 409) return { status };
+  throw new ApiError(request, response);
 }

@@ -40,5 +40,6 @@ export async function runningContainers(
     ...Object.entries(target.labels).map(([key, value]) => `labels."${key}"==${value}`),
   ].join(",");
   const output = await access.exec(node, ["sh", "-c", SCRIPT, "running-containers", filter], timeoutMs);
-  return output.split("\n").filter((line) => line !== "");
+  // A pod whose sandbox was made anew has two, for a while, with the same uid.
+  return [...new Set(output.split("\n").filter((line) => line !== ""))];
 }

@@ -1,24 +1,108 @@
-import type { ClusterProvider, ProviderName } from "../cluster/provider.js";
-import { UsageError } from "../errors.js";
+import { join } from "node:path";
+import { installAddons } from "../addons/install.js";
+import { removeAddons } from "../addons/remove.js";
+import { addonsStatus } from "../addons/status.js";
+import { list, NODES, resourcePath } from "../cluster/api.js";
+import { connect, type Connection } from "../cluster/connect.js";
+import { locality } from "../cluster/guard.js";
+import { stateFolder } from "../cluster/kind/provider.js";
+import { kubeconfigPath as labKubeconfig } from "../cluster/lab/cluster.js";
+import { labPaths } from "../cluster/lab/paths.js";
+import type { Node } from "../cluster/objects.js";
+import type { ClusterHandle, ClusterProvider, ProviderName } from "../cluster/provider.js";
+import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
+import { ChaosError, messageOf, RefusedError, UsageError } from "../errors.js";
+import { systemClock } from "../run/clock.js";
 import type { RunView } from "../ui/view.js";
-import { clusterProviders } from "./select-cluster.js";
+import { clusterProviders, selectCluster } from "./select-cluster.js";
+
+const USER_AGENT = "kube-system-chaos";
 
 export interface ClusterOptions {
   readonly provider: Exclude<ProviderName, "current"> | undefined;
+  /** --context and --kubeconfig: a cluster that is there already, instead of a provider's. */
+  readonly context?: string;
+  readonly kubeconfigPath?: string;
   readonly view: RunView;
   readonly signal: AbortSignal;
 }
 
-/** `chaos cluster up`: makes the cluster, or finds it running; says how to reach it. */
-export async function clusterUp(options: ClusterOptions): Promise<void> {
-  const provider = await choose(options);
-  const handle = await provider.up({ progress: options.view, signal: options.signal });
-  options.view.result(
+export interface ClusterUpOptions extends ClusterOptions {
+  /** Install the study add-ons, or remove them; undefined: they are left as they are. */
+  readonly addons: boolean | undefined;
+  /** --yes: change a cluster that is not local. */
+  readonly yes: boolean;
+}
+
+/**
+ * `chaos cluster up`: makes the cluster, or finds it running; installs or removes the study add-ons where that is
+ * asked for; says how to reach it.
+ */
+export async function clusterUp(options: ClusterUpOptions): Promise<void> {
+  const { view, signal, addons } = options;
+  const existing = namesExisting(options);
+  const handle = existing
+    ? await existingCluster(options)
+    : await (await choose(options)).up({ progress: view, signal });
+  const about = addons === undefined ? {} : { addons: await setAddons(handle, addons, options) };
+  const state = existing ? "answers" : `${handle.provider} cluster up`;
+  view.result(
     [
-      `${provider.name} cluster up: context ${handle.context}`,
-      ...(handle.kubeconfigPath === undefined ? [] : [`export KUBECONFIG=${handle.kubeconfigPath}`]),
+      `${state}: context ${handle.context}`,
+      ...(handle.kubeconfigPath === undefined || existing
+        ? []
+        : [`export KUBECONFIG=${handle.kubeconfigPath}`]),
+      ...(about.addons === undefined ? [] : [about.addons]),
     ],
-    handle,
+    { ...handle, ...about },
+  );
+}
+
+/** Whether a cluster that is there already was named. @throws UsageError when one to be made was named, too. */
+function namesExisting({ provider, context, kubeconfigPath }: ClusterOptions): boolean {
+  const existing = context !== undefined || kubeconfigPath !== undefined;
+  if (existing && provider !== undefined) {
+    throw new UsageError(
+      `--cluster ${provider} brings its own context: leave out --context and --kubeconfig`,
+    );
+  }
+  return existing;
+}
+
+async function existingCluster(options: ClusterOptions): Promise<ClusterHandle> {
+  const { context, kubeconfigPath, view, signal } = options;
+  return await selectCluster({
+    provider: "current",
+    ...(context === undefined ? {} : { context }),
+    ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
+    progress: view,
+    signal,
+  });
+}
+
+/** Installs or removes the study add-ons; how it is now, as a line. */
+async function setAddons(handle: ClusterHandle, wanted: boolean, options: ClusterUpOptions): Promise<string> {
+  const { kubeconfigPath, context } = handle;
+  return await withConnection(
+    { ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }), context },
+    async (connection) => {
+      const { transport } = connection;
+      await guard(connection, options);
+      const work = { transport, clock: systemClock(), progress: options.view, signal: options.signal };
+      if (wanted) await installAddons(work);
+      else await removeAddons(work);
+      return await addonsStatus(transport);
+    },
+  );
+}
+
+/** @throws RefusedError when the cluster is not local, and was not named and confirmed. */
+async function guard({ transport, server, context }: Connection, options: ClusterUpOptions): Promise<void> {
+  const { items } = await list<Node>(transport, resourcePath(NODES));
+  const { local, because } = locality(server, items);
+  if (local || (options.context !== undefined && options.yes)) return;
+  throw new RefusedError(
+    `context ${context} is not local (${because}): its kube-system is changed only when it is named with --context ${context} and confirmed with --yes`,
   );
 }
 
@@ -31,23 +115,72 @@ export async function clusterDown(options: ClusterOptions & { readonly purge: bo
   });
 }
 
-/** `chaos cluster status`: what runs, what is a stand-in. */
+/** `chaos cluster status`: what runs, what is a stand-in, whether the study add-ons are installed. */
 export async function clusterStatus(options: ClusterOptions): Promise<void> {
+  if (namesExisting(options)) {
+    const handle = await existingCluster(options);
+    const addons = await addonsLine(handle);
+    options.view.result([`context ${handle.context}: answers`, `  ${addons}`], { ...handle, addons });
+    return;
+  }
   const providers =
     options.provider === undefined ? Object.values(clusterProviders()) : [await choose(options)];
   for (const provider of providers) {
     const status = await provider.status();
+    const addons = status.running ? await addonsLine(kubeconfigOf(provider)) : undefined;
     options.view.result(
       [
         `${status.provider}: ${status.running ? "running" : "not running"}`,
         ...status.details.map((line) => `  ${line}`),
+        ...(addons === undefined ? [] : [`  ${addons}`]),
         ...(status.standIns.length === 0
           ? []
           : ["  stand-ins (images that carry a public name and are not the public image):"]),
         ...status.standIns.map(({ image, description }) => `    ${image}: ${description}`),
       ],
-      status,
+      addons === undefined ? status : { ...status, addons },
     );
+  }
+}
+
+/** The kubeconfig of a provider's cluster that runs. Not by `up`, which may make the cluster anew. */
+function kubeconfigOf(provider: ClusterProvider): { readonly kubeconfigPath: string } {
+  const path =
+    provider.name === "lab"
+      ? labKubeconfig(labPaths(process.env))
+      : join(stateFolder(process.env), "kubeconfig");
+  return { kubeconfigPath: path };
+}
+
+/** The study add-ons' line; that they cannot be asked for is no reason to say nothing of the cluster. */
+async function addonsLine(cluster: {
+  readonly kubeconfigPath?: string;
+  readonly context?: string;
+}): Promise<string> {
+  try {
+    return await withConnection(cluster, async ({ transport }) => await addonsStatus(transport));
+  } catch (error) {
+    const known =
+      error instanceof ChaosError || error instanceof ApiError || error instanceof ApiUnreachableError;
+    if (!known) throw error;
+    return `study add-ons: not known (${messageOf(error)})`;
+  }
+}
+
+async function withConnection<T>(
+  cluster: { readonly kubeconfigPath?: string; readonly context?: string },
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const { kubeconfigPath, context } = cluster;
+  const connection = await connect({
+    ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
+    ...(context === undefined ? {} : { context }),
+    userAgent: USER_AGENT,
+  });
+  try {
+    return await work(connection);
+  } finally {
+    connection.transport.close();
   }
 }
 

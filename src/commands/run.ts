@@ -2,12 +2,17 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterHandle } from "../cluster/provider.js";
 import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
-import { ChaosError, ExitCode, messageOf, UsageError } from "../errors.js";
+import { ChaosError, ExitCode, messageOf, RefusedError, UsageError } from "../errors.js";
 import { loadExperiment, resolveReference } from "../experiment/load.js";
 import { type ResolvedExperiment, resolveExperiment } from "../experiment/resolve.js";
 import { packageRoot } from "../package-root.js";
 import { summaryLines } from "../report/summary.js";
-import { runExperiment, type RunOutcome } from "../run/run.js";
+import { loadLocalConfig } from "../config/local-config.js";
+import { COMPONENTS } from "../experiment/schema.js";
+import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
+import { Session } from "../run/session.js";
+import { writeMatrix } from "./matrix.js";
+import { nodeAccessOptions } from "./node-access-options.js";
 import type { RunView } from "../ui/view.js";
 import { selectCluster, type SelectOptions } from "./select-cluster.js";
 
@@ -16,6 +21,15 @@ export interface RunCommandOptions {
   readonly references: readonly string[];
   readonly select: Omit<SelectOptions, "progress" | "signal" | "ask">;
   readonly reportsFolder: string;
+  /** Only these experiments, by name; empty: all. */
+  readonly only: readonly string[];
+  readonly skip: readonly string[];
+  /** Measure everything, harm nothing: every experiment with the attack none. */
+  readonly control: boolean;
+  readonly nodeAccess: "engine" | "pod" | "command" | undefined;
+  readonly allowCommands: boolean;
+  /** The local configuration; undefined: the user's own, where there is one. */
+  readonly configFile: string | undefined;
   readonly keepApp: boolean;
   readonly dryRun: boolean;
   readonly yes: boolean;
@@ -37,30 +51,124 @@ const BY_WEIGHT: readonly ExitCode[] = [
   ExitCode.asExpected,
 ];
 
+interface Loaded {
+  readonly file: string;
+  readonly resolved: ResolvedExperiment;
+}
+
 /**
  * `chaos run`: validates every file first (a bad one ends the command before any cluster is touched), chooses
- * or makes the cluster, then runs one experiment after the other. One that fails does not stop the rest; one
- * that leaves the cluster harmed does.
+ * or makes the cluster, then runs one experiment after the other. Several share the guestbook, and the cluster is
+ * let come to rest between them. One that fails does not stop the rest; one that leaves the cluster harmed does.
  */
 export async function run(options: RunCommandOptions): Promise<ExitCode> {
-  const { interrupted } = options;
-  const resolved = await loadAll(options.references);
+  const nodeAccess = nodeAccessOptions(options, await loadLocalConfig(options.configFile, options.env));
+  const loaded = choose(await loadAll(options.references), options);
   const handle = await chooseCluster(options);
-  const toolVersion = await ownVersion();
+  const common = { handle, nodeAccess, toolVersion: await ownVersion() };
+  const [only, ...others] = loaded;
+  if (only !== undefined && others.length === 0)
+    return (await runOne(options, { ...only, ...common })).exitCode;
+  return await runSeveral(options, loaded, common);
+}
+
+type Common = Pick<RunOneOptions, "handle" | "nodeAccess" | "toolVersion">;
+
+async function runSeveral(
+  options: RunCommandOptions,
+  loaded: readonly Loaded[],
+  common: Common,
+): Promise<ExitCode> {
+  const { interrupted, view } = options;
   const codes: ExitCode[] = [];
-  for (const each of resolved) {
-    if (interrupted.aborted) break;
-    const outcome = await runOne(options, handle, { ...each, toolVersion });
-    codes.push(outcome.exitCode);
-    if (outcome.exitCode === ExitCode.notRestored) break;
+  const session = options.dryRun ? undefined : await openSession(options, loaded, common);
+  const lines: string[] = [];
+  try {
+    for (const [index, each] of loaded.entries()) {
+      if (interrupted.aborted) break;
+      if (index > 0) await session?.settle(interrupted);
+      view.info(`experiment ${index + 1} of ${loaded.length}: ${each.resolved.experiment.metadata.name}`);
+      const sharedBy = session === undefined ? {} : { sharedBy: session.id };
+      const outcome = await runOne(options, { ...each, ...common, ...sharedBy });
+      codes.push(outcome.exitCode);
+      lines.push(outcomeLine(each, outcome));
+      // What is still down would be measured again in every run that follows.
+      if (outcome.exitCode === ExitCode.notRestored) break;
+    }
+  } finally {
+    if (session !== undefined && !(await session.close())) codes.push(ExitCode.notRestored);
   }
+  if (!options.dryRun) await summarise(options, lines, codes.length);
   return BY_WEIGHT.find((code) => codes.includes(code)) ?? ExitCode.asExpected;
 }
 
+function outcomeLine({ resolved }: Loaded, { result, exitCode }: RunOutcome): string {
+  const { name } = resolved.experiment.metadata;
+  if (result === undefined) return `  ${name}: not run (exit ${exitCode})`;
+  const why = result.reasons.length === 0 ? "" : ` (${result.reasons.map(({ code }) => code).join(", ")})`;
+  return `  ${name}: ${result.severity}, ${result.verdict}${why}; function ${result.ownFunction.state}`;
+}
+
+/** One line a run, and the matrix of all that is in the folder. */
+async function summarise(options: RunCommandOptions, lines: readonly string[], runs: number): Promise<void> {
+  const { files } = await writeMatrix(options.reportsFolder);
+  options.view.result([`${runs} experiments:`, ...lines, `matrix: ${files.join(", ")}`], {
+    runs,
+    matrix: files,
+  });
+}
+
+async function openSession(
+  options: RunCommandOptions,
+  loaded: readonly Loaded[],
+  { handle, toolVersion }: Common,
+): Promise<Session> {
+  const { view, env, keepApp } = options;
+  const namespaces = loaded.map(({ resolved }) => resolved.experiment.application.guestbook.namespace);
+  // With keepApp the guestbook stays: it is in nobody's journal.
+  const applications = keepApp ? [] : [...new Set(namespaces)];
+  try {
+    const session = await Session.open({ handle, applications, view, env, toolVersion });
+    options.onJournal?.(session.id);
+    return session;
+  } catch (error) {
+    if (error instanceof ApiError || error instanceof ApiUnreachableError)
+      throw new RefusedError(`${error.message}; nothing was touched`, { cause: error });
+    throw error;
+  }
+}
+
+/** What --only, --skip and --control leave. @throws UsageError when a name is none, or nothing is left. */
+function choose(
+  loaded: readonly Loaded[],
+  { only, skip, control }: Pick<RunCommandOptions, "only" | "skip" | "control">,
+): Loaded[] {
+  const names = loaded.map(({ resolved }) => resolved.experiment.metadata.name);
+  const unknown = [...only, ...skip].filter((name) => !names.includes(name));
+  if (unknown.length > 0)
+    throw new UsageError(`no experiment called ${unknown.join(", ")} among those given: ${names.join(", ")}`);
+  const chosen = loaded.filter(({ resolved }) => {
+    const { name } = resolved.experiment.metadata;
+    return (only.length === 0 || only.includes(name)) && !skip.includes(name);
+  });
+  if (chosen.length === 0) throw new UsageError("--only and --skip leave no experiment to run");
+  return inOrder(control ? chosen.map(asControl) : chosen);
+}
+
+/** Nothing is taken down, and nothing is expected to suffer. */
+function asControl({ file, resolved }: Loaded): Loaded {
+  return { file, resolved: { ...resolved, attack: { type: "none" }, expectedImpact: "none" } };
+}
+
+/** In the order of the study's table; what has no component comes last, as it was given. */
+function inOrder(loaded: readonly Loaded[]): Loaded[] {
+  const rank = ({ resolved }: Loaded): number =>
+    resolved.component === undefined ? COMPONENTS.length : COMPONENTS.indexOf(resolved.component.name);
+  return [...loaded].sort((a, b) => rank(a) - rank(b));
+}
+
 /** Every experiment that is meant, each once. @throws UsageError with the mistakes of all files. */
-async function loadAll(
-  references: readonly string[],
-): Promise<{ file: string; resolved: ResolvedExperiment }[]> {
+async function loadAll(references: readonly string[]): Promise<Loaded[]> {
   const paths = new Set(
     (await Promise.all(references.map(async (each) => await resolveReference(each)))).flat(),
   );
@@ -93,20 +201,16 @@ async function chooseCluster(options: RunCommandOptions): Promise<ClusterHandle>
   });
 }
 
-async function runOne(
-  options: RunCommandOptions,
-  handle: ClusterHandle,
-  experiment: {
-    readonly file: string;
-    readonly resolved: ResolvedExperiment;
-    readonly toolVersion: string;
-  },
-): Promise<RunOutcome> {
+type RunOneOptions = Pick<
+  RunOptions,
+  "file" | "resolved" | "toolVersion" | "handle" | "nodeAccess" | "sharedBy"
+>;
+
+async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Promise<RunOutcome> {
   const { view, select, env, onJournal } = options;
   try {
     const outcome = await runExperiment({
       ...experiment,
-      handle,
       view,
       reportsFolder: options.reportsFolder,
       keepApp: options.keepApp,

@@ -8,14 +8,18 @@ import type { ComponentDefinition } from "./component.js";
 export const kubeDns: ComponentDefinition = {
   name: "kube-dns",
   role: "resolves the names of Services, and forwards the names outside",
-  find: {
-    namespace: "kube-system",
-    kinds: ["Deployment"],
-    labels: { "k8s-app": "kube-dns" },
-    knownAs: ["kube-dns", "coredns"],
-  },
+  find: [
+    {
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "k8s-app": "kube-dns" },
+      knownAs: ["kube-dns", "coredns"],
+    },
+  ],
   // The study's 連打: the Deployment deleted again and again, because addon-manager brings it back.
   defaultAttack: { type: "delete-workload", gracePeriod: 1000 },
+  suppressFirst: ["kube-dns-autoscaler"],
   functionProbes: ["dns-internal"],
   expectedImpact: "outage",
   // The study's table, slide 18 (GKE 1.11.7, three nodes).

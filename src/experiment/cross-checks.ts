@@ -2,6 +2,9 @@
  * Values that are each allowed and cannot work together. Sections with mistakes of their own are checked with
  * what is left of them, so that all problems come at once; a rule that would need a bad value is left out.
  */
+import type { Find } from "../components/component.js";
+import { components } from "../components/index.js";
+import { functionProbes } from "../probes/functions/index.js";
 import type { Finding } from "./explain.js";
 import { experimentSchema, formatDurationMs as text, type Experiment } from "./schema.js";
 
@@ -9,7 +12,10 @@ import { experimentSchema, formatDurationMs as text, type Experiment } from "./s
 const MAX_IN_FLIGHT = 40;
 
 type Sections = Partial<
-  Pick<Experiment, "probes" | "phases" | "thresholds" | "application" | "attack" | "target" | "expectation">
+  Pick<
+    Experiment,
+    "probes" | "phases" | "thresholds" | "application" | "attack" | "churn" | "target" | "expectation"
+  >
 >;
 type Path = readonly string[];
 
@@ -27,6 +33,10 @@ const GOOD = ["probes", "goodInARow"];
 const WINDOW = ["phases", "window"];
 const GRACE = ["attack", "gracePeriod"];
 const DELAY = ["attack", "delay"];
+const EVERY = ["attack", "every"];
+const ATTACK_TYPE = ["attack", "type"];
+const CHURN = ["churn", "after"];
+const COMPONENT = ["target", "component"];
 const NAMESPACE = ["application", "guestbook", "namespace"];
 
 const phaseRules = (["baseline", "window"] as const).flatMap((phase): Rule[] => {
@@ -58,6 +68,47 @@ const enoughSamples = (["baseline", "window", "recovery"] as const).map((phase):
   },
 }));
 
+/** Attacks that fit each way in which a component may be found. */
+const ATTACKS_OF: Readonly<Record<Find["how"], readonly string[]>> = {
+  workload: ["delete-pods", "delete-workload", "scale-to-zero"],
+  "static-pod": ["static-pod"],
+  "systemd-unit": ["systemd-unit"],
+};
+
+/** The component cannot be taken by this attack, however it is found. */
+function attackProblem(target: Experiment["target"], attack: Experiment["attack"]): string | undefined {
+  if (attack === undefined || attack.type === "none") return undefined;
+  const ways: readonly Find["how"][] =
+    "component" in target ? components[target.component].find.map(({ how }) => how) : ["workload"];
+  const allowed = new Set(ways.flatMap((how) => ATTACKS_OF[how]));
+  const daemonSet = "kind" in target && target.kind === "DaemonSet";
+  if (daemonSet) allowed.delete("scale-to-zero");
+  if (allowed.has(attack.type)) return undefined;
+  const what = "component" in target ? target.component : `a ${target.kind}`;
+  return `attack.type ${attack.type} cannot take ${what} down; it can be taken by ${[...allowed].join(", ")}`;
+}
+
+/** The window is too long for the component, or too short for one look at its function. */
+function windowProblem(
+  target: Experiment["target"],
+  attack: Experiment["attack"],
+  windowMs: number,
+): string | undefined {
+  if (!("component" in target)) return undefined;
+  const { name, longestWindowMs, functionProbe } = components[target.component];
+  if (attack?.type !== "none" && longestWindowMs !== undefined && windowMs > longestWindowMs) {
+    return `phases.window (${text(windowMs)}) must be at most ${text(longestWindowMs)} for ${name}: the control plane comes back minutes late from a longer one`;
+  }
+  const probe = functionProbe === undefined ? undefined : functionProbes[functionProbe];
+  if (probe === undefined || probe.disturbs || attack?.type === "none") return undefined;
+  const neededMs = probe.deadlineMs + GOING_DOWN_MS;
+  if (windowMs >= neededMs) return undefined;
+  return `phases.window (${text(windowMs)}) must be at least ${text(neededMs)}, or no look at the function of ${name} is finished in it`;
+}
+
+/** What a component may take to be down after the first blow, ms, beside the deadline of one look. */
+const GOING_DOWN_MS = 3_000;
+
 const RULES: readonly Rule[] = [
   ...phaseRules,
   ...enoughSamples,
@@ -81,6 +132,31 @@ const RULES: readonly Rule[] = [
       attack !== undefined && "delay" in attack && attack.delay >= phases.window
         ? `attack.delay (${text(attack.delay)}) must be shorter than phases.window (${text(phases.window)}), or no new pod is ever deleted`
         : undefined,
+  },
+  {
+    about: [EVERY, WINDOW],
+    check: ({ attack, phases }) =>
+      attack !== undefined &&
+      "every" in attack &&
+      attack.every !== undefined &&
+      attack.every > phases.window / 2
+        ? `attack.every (${text(attack.every)}) must be at most half of phases.window (${text(phases.window)}), or nothing flaps`
+        : undefined,
+  },
+  {
+    about: [CHURN, WINDOW],
+    check: ({ churn, phases }) =>
+      churn !== undefined && churn.after >= phases.window
+        ? `churn.after (${text(churn.after)}) must be shorter than phases.window (${text(phases.window)}), or nothing is replaced in it`
+        : undefined,
+  },
+  {
+    about: [COMPONENT, ATTACK_TYPE],
+    check: ({ target, attack }) => attackProblem(target, attack),
+  },
+  {
+    about: [WINDOW, COMPONENT],
+    check: ({ target, attack, phases }) => windowProblem(target, attack, phases.window),
   },
   {
     about: [
@@ -173,6 +249,7 @@ function readSections(input: unknown, bad: readonly (readonly PropertyKey[])[]):
     "thresholds",
     "application",
     "attack",
+    "churn",
     "target",
     "expectation",
   ] as const) {

@@ -16,7 +16,7 @@ const EXTENSIONS = [".yaml", ".yml"];
 /**
  * The experiment files that an argument of the command line means: a path to a file or a folder (all its
  * *.yaml and *.yml, sorted by name, not its subfolders), or the bare name of an experiment, with or without
- * extension, in ./experiments or else among those that come with this package.
+ * extension, in ./experiments, ./experiments/variants, or else among those that come with this package.
  *
  * @returns absolute paths, at least one.
  * @throws UsageError when there is nothing: what was looked for, where, and what has a similar name.
@@ -31,7 +31,8 @@ export async function resolveReference(reference: string, options: ReferenceOpti
 
   const isBareName = !/[/\\]/.test(reference);
   const own = options.packageExperiments ?? join(packageRoot(), "experiments");
-  const folders = isBareName ? [...new Set([join(cwd, "experiments"), own])] : [];
+  const roots = isBareName ? [...new Set([join(cwd, "experiments"), own])] : [];
+  const folders = roots.flatMap((root) => [root, join(root, "variants")]);
   for (const folder of folders) {
     for (const name of [reference, ...EXTENSIONS.map((extension) => reference + extension)]) {
       if ((await kindOf(join(folder, name))) === "file") return [join(folder, name)];

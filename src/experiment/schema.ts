@@ -81,7 +81,24 @@ const dnsSubdomain = z
     "must be lower-case letters, digits, '-' and '.' (RFC 1123 subdomain)",
   );
 
-export const COMPONENTS = ["kube-dns"] as const;
+/** The study's table from top to bottom, then what kind shows and GKE hides. */
+export const COMPONENTS = [
+  "kubelet",
+  "kube-proxy",
+  "kube-dns",
+  "kube-dns-autoscaler",
+  "fluentd",
+  "fluentd-scaler",
+  "event-exporter",
+  "metrics-server",
+  "heapster",
+  "l7-default-backend",
+  "kube-scheduler",
+  "kube-controller-manager",
+  "kube-apiserver",
+  "etcd",
+  "container-runtime",
+] as const;
 export type ComponentName = (typeof COMPONENTS)[number];
 
 const metadata = z
@@ -106,6 +123,19 @@ const target = z
   ])
   .describe("What is taken down: a known component, or a workload by kind and name.");
 
+const every = duration(2000, 600_000, { example: "10s" })
+  .optional()
+  .describe(
+    "Flapping instead of down: taken down each so often, and back in between (by its controller, or by the runner after half of that time).",
+  );
+
+const nodes = z
+  .union([z.enum(["one", "all"]), z.array(dnsSubdomain).min(1).max(100)])
+  .default("one")
+  .describe(
+    "On which nodes: one (the node that runs the application's database, so the worst one), all where the component runs, or a list of names.",
+  );
+
 const attack = z
   .discriminatedUnion("type", [
     z.strictObject({
@@ -121,6 +151,7 @@ const attack = z
       delay: duration(0, 60_000, { example: "500ms" })
         .prefault("0s")
         .describe("How long a new pod is let live before it is deleted. 0s: before it is even scheduled."),
+      every,
     }),
     z.strictObject({
       type: z
@@ -131,6 +162,33 @@ const attack = z
       gracePeriod: duration(0, 300_000, { example: "1s", wholeSeconds: true })
         .prefault("1s")
         .describe("Grace period of the pods that are swept, whole seconds."),
+      every,
+    }),
+    z.strictObject({
+      type: z
+        .literal("scale-to-zero")
+        .describe(
+          "Sets the Deployment's replicas to 0, after whatever would scale it up again, and does so again each time anybody changes that.",
+        ),
+      every,
+    }),
+    z.strictObject({
+      type: z
+        .literal("static-pod")
+        .describe(
+          "Moves the static pod's manifest out of the kubelet's folder, and back afterwards. Needs access to the node.",
+        ),
+      nodes,
+      every,
+    }),
+    z.strictObject({
+      type: z
+        .literal("systemd-unit")
+        .describe(
+          "Stops the component's systemd unit; a timer on the node that starts it again is set first. Needs access to the node.",
+        ),
+      nodes,
+      every,
     }),
   ])
   .optional()
@@ -228,6 +286,17 @@ const phases = z
   .prefault({})
   .describe("Durations of the phases.");
 
+const churn = z
+  .strictObject({
+    after: duration(1000, 3_600_000, { example: "20s" })
+      .prefault("20s")
+      .describe("So long after the window began."),
+  })
+  .optional()
+  .describe(
+    "Replaces the application's database pod in the window (a rolling restart: the new one is there before the old one goes). The same is done before the baseline, where it must be harmless. Default: nothing of the application changes.",
+  );
+
 export const SEVERITIES = ["outage", "degraded", "function lost", "none", "inconclusive"] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
@@ -289,6 +358,7 @@ export const experimentSchema = z
     metadata,
     target,
     attack,
+    churn,
     application,
     probes,
     phases,

@@ -2,10 +2,11 @@
  * "Behaviour when stopped", the slide's last column, said anew from what was measured; never copied from the
  * expectation or from the study.
  */
-import type { ProbeResult, RunResult } from "../analysis/result.js";
+import type { FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
 import { slowestOf, worstInWindow } from "../analysis/severity.js";
-import { duration, percent } from "./format.js";
-import { firstImpact, onWorkers, worstWrites } from "./pick.js";
+import { duration, percent, plural } from "./format.js";
+import { FUNCTION_PHRASES, type FunctionPhrases } from "./function-phrases.js";
+import { firstImpact, functionAloneUnknown, onWorkers, worstWrites } from "./pick.js";
 import type { Bilingual } from "./words.js";
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
@@ -21,7 +22,7 @@ function since(result: RunResult): Bilingual {
   if (ms === null) return { en: "", ja: "" };
   return {
     en: ` from ${duration(ms)} after the first kill`,
-    ja: `(最初の削除から ${duration(ms)} 後に失敗し始める)`,
+    ja: `(最初の攻撃から ${duration(ms)} 後に失敗し始める)`,
   };
 }
 
@@ -79,20 +80,80 @@ function application(result: RunResult): Bilingual[] {
   ];
 }
 
-function ownFunction(result: RunResult): Bilingual {
+/** By the samples of a layer. */
+function bySamples(result: RunResult): Bilingual {
   const worst = worstInWindow(result.probes, result.facts.functionProbes);
   if (result.functionLost === null || worst === undefined) {
     return { en: "its own function was not measured", ja: "コンポーネント自体の機能は未測定" };
   }
   const share = `${worst.probe}: ${percent(worst.phases.window.availability)}`;
-  return result.functionLost
-    ? { en: `its own function is lost (${share})`, ja: `コンポーネント自体の機能は停止(${share})` }
+  if (result.functionLost) {
+    return { en: `its own function is lost (${share})`, ja: `コンポーネント自体の機能は停止(${share})` };
+  }
+  return result.ownFunction.state === "partly lost"
+    ? {
+        en: `its own function is lost in part (${share})`,
+        ja: `コンポーネント自体の機能は一部停止(${share})`,
+      }
     : { en: `its own function stays (${share})`, ja: `コンポーネント自体の機能は継続(${share})` };
 }
 
-/** One sentence in both languages. A run without a conclusion makes no statement. */
+/** What became of what was to be forwarded meanwhile: late, lost, or some of each. */
+function afterwards({ late, lostForGood }: FunctionResult, { forwards }: FunctionPhrases): Bilingual {
+  if (forwards === undefined || late + lostForGood === 0) return { en: "", ja: "" };
+  if (lostForGood === 0) {
+    return {
+      en: `; ${forwards.en} written meanwhile arrived late`,
+      ja: `。その間の${forwards.ja}は遅れて到着`,
+    };
+  }
+  if (late === 0) {
+    return { en: `; ${forwards.en} written meanwhile were lost`, ja: `。その間の${forwards.ja}は失われた` };
+  }
+  return {
+    en: `; of the ${forwards.en} written meanwhile ${late} arrived late, ${lostForGood} never`,
+    ja: `。その間の${forwards.ja}のうち ${late} 件は遅れて到着、${lostForGood} 件は失われた`,
+  };
+}
+
+/** By the looks of a function probe. */
+function byLooks({ ownFunction: found }: RunResult, phrases: FunctionPhrases): Bilingual {
+  const { state, window } = found;
+  const { looks, present } = window ?? { looks: 0, present: 0 };
+  const after = afterwards(found, phrases);
+  const en = `present in ${present} of ${plural(looks, "look")}`;
+  const ja = `${looks} 回中 ${present} 回確認`;
+  switch (state) {
+    case "lost":
+      return { en: `${phrases.lost.en} (${en})${after.en}`, ja: `${phrases.lost.ja}(${ja})${after.ja}` };
+    case "partly lost":
+      return {
+        en: `${phrases.lost.en} at times (${en})${after.en}`,
+        ja: `${phrases.lost.ja}ことがある(${ja})${after.ja}`,
+      };
+    case "kept":
+      return { en: `${phrases.kept.en} (${en})`, ja: `${phrases.kept.ja}(${ja})` };
+    case "inconclusive":
+    case "not measured":
+      return {
+        en: "no statement on its own function (inconclusive)",
+        ja: "コンポーネント自体の機能は判定不能",
+      };
+  }
+}
+
+function ownFunction(result: RunResult): Bilingual {
+  const { functionProbe } = result.facts;
+  if (functionProbe === null) return bySamples(result);
+  return byLooks(result, FUNCTION_PHRASES[functionProbe.name]);
+}
+
+/**
+ * One sentence in both languages. A run without a conclusion makes no statement; one whose only doubt is the
+ * component's own function still says what the application did.
+ */
 export function behaviourOf(result: RunResult): Bilingual {
-  if (result.severity === "inconclusive") {
+  if (result.severity === "inconclusive" && !functionAloneUnknown(result)) {
     const codes = [...new Set(result.reasons.map(({ code }) => code))].join(", ");
     return { en: `No statement: inconclusive (${codes}).`, ja: `判定不能のため記載なし(${codes})。` };
   }

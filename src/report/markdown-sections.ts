@@ -1,54 +1,16 @@
-/** The report's sections on the attack, the recovery and the set-up. */
-import type { RunResult, Suppression } from "../analysis/result.js";
-import { cell, counts, DASH, duration, list, percent, plural, table, threshold } from "./format.js";
+/** The report's sections on the recovery and the set-up. */
+import { flappingEveryMs, leastTimesDown } from "../analysis/flapping.js";
+import type { RunResult } from "../analysis/result.js";
+import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
+import { cell, DASH, duration, list, table, threshold } from "./format.js";
 import { objectName } from "./pick.js";
 
-function runtimeEvidence(suppression: Suppression): string {
-  const { runtimeNodes, runtimeChecks, runtimeRunning, runtimeErrors } = suppression;
-  if (runtimeChecks === 0) {
-    return runtimeErrors === 0
-      ? "The nodes' runtimes were not asked: with the API alone to go by, a container that ran on unseen would not have been noticed."
-      : `The nodes' runtimes could not be asked (${plural(runtimeErrors, "failed attempt")}).`;
-  }
-  const seen = runtimeRunning === 0 ? "none" : `${runtimeRunning}`;
-  const errors = runtimeErrors === 0 ? "" : `; ${plural(runtimeErrors, "attempt")} failed`;
-  return (
-    `The container runtimes of ${runtimeNodes.join(", ")} were asked ${plural(runtimeChecks, "time")} in the ` +
-    `window; after the target was down ${seen} of these saw a container of it running${errors}.`
-  );
-}
-
-/** How the target was kept down, and how that is known. */
-export function keptDown(result: RunResult): string {
-  const { suppression, facts } = result;
-  const { type, ...parameters } = facts.experiment.attack;
-  const given = Object.entries(parameters).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
-  const attack = `Attack: \`${type}\`${given.length === 0 ? "" : ` (${given.join(", ")}; durations in ms)`}.`;
-  if (suppression === null) {
-    return type === "none" ? `${attack} Nothing was taken down.` : `${attack} Nothing was deleted.`;
-  }
-  const { kills, killsByKind, killsNotAccepted, recreationsByKind, recreatedBy, downAfterMs } = suppression;
-  const back = Object.keys(recreationsByKind).length === 0 ? "none" : counts(recreationsByKind);
-  const by = recreatedBy.length === 0 ? "" : `, by ${recreatedBy.join(", ")}`;
-  const others =
-    killsNotAccepted === 0
-      ? ""
-      : `; ${plural(killsNotAccepted, "request")} more found nothing to delete or failed`;
-  return [
-    attack,
-    "",
-    list([
-      `Without a serving instance for **${percent(suppression.share)}** of the ${duration(suppression.windowMs)} from the first deletion to the release (serving: ${duration(suppression.servingMs)}).`,
-      downAfterMs === null
-        ? "It always had a serving instance."
-        : `Down ${duration(downAfterMs)} after the first deletion.`,
-      `Deletions: ${kills} (${counts(killsByKind)})${others}.`,
-      `Came back while the attack lasted: ${back}${by}.`,
-      `Became ready after it was down: ${plural(suppression.readySeen, "time")}.`,
-      `Evidence: **${suppression.evidence}**. ${runtimeEvidence(suppression)}`,
-    ]),
-  ].join("\n");
-}
+/** How an object was put back, in words. */
+const HOW: Readonly<Record<string, string>> = {
+  found: "found put back",
+  started: "its unit started",
+  returned: "its manifest moved back",
+};
 
 /** Recovery in its parts, and what put things back. */
 export function recovery(result: RunResult): string {
@@ -71,7 +33,7 @@ export function recovery(result: RunResult): string {
     ["Put back", "How", "By", "After the release"],
     result.restored.map(({ object, how, by: who, tMs }) => [
       objectName(object),
-      how === "found" ? "found put back" : how,
+      HOW[how] ?? how,
       who,
       duration(tMs - release),
     ]),
@@ -83,9 +45,10 @@ export function recovery(result: RunResult): string {
 /** Who restores the target: its owners, outermost last. */
 export function owners({ facts }: RunResult): string {
   if (facts.target === undefined) return "The target was not found.";
-  const { object, ownerChain, services, images } = facts.target;
+  const { object, ownerChain, services, images, nodes } = facts.target;
   return list([
     `Target: ${objectName(object)}.`,
+    ...(nodes === undefined ? [] : [`Attacked on: ${nodes.length === 0 ? DASH : nodes.join(", ")}.`]),
     `Owners: ${ownerChain.length === 0 ? DASH : ownerChain.join(" → ")}.`,
     `Services: ${services.length === 0 ? "none" : services.map(objectName).join(", ")}.`,
     `Images: ${images.length === 0 ? DASH : images.map((image) => `\`${image}\``).join(", ")}.`,
@@ -138,6 +101,14 @@ export function standIns({ facts }: RunResult): string {
 
 export function thresholds({ facts }: RunResult): string {
   const { thresholds: limits, probes, phases } = facts.experiment;
+  const everyMs = flappingEveryMs(facts);
+  const down =
+    everyMs === null
+      ? ["down: share of the window without a serving instance, at least", threshold(limits.suppression)]
+      : [
+          "flapping: times down in the window, at least",
+          String(Math.ceil(leastTimesDown(phases.window, everyMs))),
+        ];
   return table(
     ["Threshold", "Value"],
     [
@@ -146,7 +117,11 @@ export function thresholds({ facts }: RunResult): string {
       ["degraded: under", threshold(limits.degradedBelow)],
       ["degraded: p95 over so many times the baseline's", String(limits.slowFactor)],
       ["… from a p95 of", duration(limits.slowFrom)],
-      ["down: share of the window without a serving instance, at least", threshold(limits.suppression)],
+      [
+        "function lost: present in so many samples or looks of the window, under",
+        threshold(FUNCTION_LOST_BELOW),
+      ],
+      down,
       ["K: good samples in a row that end an outage", String(probes.goodInARow)],
       ["a sample every", duration(probes.interval)],
       ["time-out of a sample", duration(probes.timeout)],
@@ -159,11 +134,13 @@ export function thresholds({ facts }: RunResult): string {
 }
 
 export const GLOSSARY: readonly string[] = [
-  "**Time to impact**: first deletion → first failed sample.",
+  "**Kill**: what the attack does to one object: deletes it, scales it to 0, moves its manifest away, stops its unit.",
+  "**Time to impact**: first kill → first failed sample.",
   "**Outage**: from the first failed sample to the first of K good ones in a row. A tick that the prober could not keep is *missed*: it counts for nothing.",
   "**Availability**: good samples of all samples that started in the phase. Rounded down.",
   "**Time to recover**: release → the first of the K good samples after which it stayed good.",
-  "**Suppression**: share of the window, from the first deletion, in which the target had no serving instance: no endpoint ready or serving while terminating, no ready pod, no container that may serve.",
+  "**Suppression**: share of the window, from the first kill, in which the target had no serving instance: no endpoint ready or serving while terminating, no ready pod, no container that may serve; of a target of nodes: none of the attacked nodes ran it when last asked.",
+  "**Own function**: what the component is for, looked at once and again with a deadline. A look counts for the window when it began after the target was down and before the release.",
   "**Severity**: *outage*, *degraded*, *function lost* (the application is fine, the component's own function is gone), *none*, *inconclusive*; from measurements only.",
   "**Study**: *confirmed* (seen there and here), *newly verified* (supposed there, measured here), *differs*, *inconclusive*.",
   "**Control arm**: app-write-env and app-read-env, a front end that finds its database without DNS.",

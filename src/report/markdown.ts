@@ -1,22 +1,30 @@
 /** `report.md` of a run: first the row of the matrix, then what it rests on. */
 import type { RunResult } from "../analysis/result.js";
 import { cell, DASH, duration, list, percent, table } from "./format.js";
+import { keptDown } from "./markdown-attack.js";
+import { ownFunctionSection, story } from "./markdown-function.js";
 import { joined, layers, notMeasured, probeTable } from "./markdown-probes.js";
 import {
   checks,
   clocks,
   cluster,
   GLOSSARY,
-  keptDown,
   owners,
   recovery,
   standIns,
   thresholds,
   warnings,
 } from "./markdown-sections.js";
-import { longestOutage } from "./pick.js";
+import { functionAloneUnknown, longestOutage } from "./pick.js";
 import { matrixRow, type MatrixRow } from "./row.js";
-import { ON_STAND_IN, SEVERITY_WORDS, STUDY_WORDS, VERDICT_WORDS } from "./words.js";
+import {
+  EVIDENCE_WORDS,
+  FUNCTION_WORDS,
+  ON_STAND_IN,
+  SEVERITY_WORDS,
+  STUDY_WORDS,
+  VERDICT_WORDS,
+} from "./words.js";
 
 /** A section, or nothing when it has no content. */
 function section(title: string, ...paragraphs: readonly string[]): string {
@@ -34,7 +42,8 @@ function countCell({ count, study }: MatrixRow): string {
 }
 
 function suppressionCell({ suppression, evidence }: MatrixRow): string {
-  return suppression === null ? DASH : `${percent(suppression)} (${evidence ?? DASH})`;
+  if (suppression === null || evidence === null) return DASH;
+  return `${percent(suppression)} (${EVIDENCE_WORDS[evidence].en})`;
 }
 
 function outageCell(result: RunResult): string {
@@ -88,9 +97,10 @@ function rowTable(result: RunResult, row: MatrixRow): string {
   );
 }
 
-function ownFunction({ severity, functionLost, functionBecause }: RunResult): string {
-  const measured = functionLost === null ? "not measured" : functionLost ? "lost" : "kept";
-  const state = severity === "inconclusive" ? "no conclusion" : measured;
+function ownFunction(result: RunResult): string {
+  const { severity, ownFunction: found, functionBecause } = result;
+  const open = severity === "inconclusive" && !functionAloneUnknown(result);
+  const state = open ? "no conclusion" : FUNCTION_WORDS[found.state].en;
   return `The component's own function: ${state}; ${cell(functionBecause)}`;
 }
 
@@ -133,10 +143,12 @@ export function reportMarkdown(result: RunResult): string {
     `# ${cell(result.facts.experiment.title)}`,
     rowTable(result, row),
     verdict(result, row),
-    "![Timeline: deletions, endpoints and every probe, in seconds since the first deletion](timeline.svg)",
+    "![Timeline: kills, endpoints and every probe, in seconds since the first kill](timeline.svg)",
     section("Warnings", warnings(result)),
     section("What the application saw", layers(result), probeTable(result), notMeasured(result)),
-    section("How it was kept down", keptDown(result)),
+    section("The component's own function", ...ownFunctionSection(result)),
+    section("What happened meanwhile", story(result)),
+    section("How it was kept down", ...keptDown(result)),
     section("Recovery", recovery(result)),
     section("Who restores it", owners(result)),
     section("Preflight", checks(result)),

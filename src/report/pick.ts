@@ -37,3 +37,8 @@ export function objectName(object: ObjectRef): string {
 export function rowName({ facts }: RunResult): string {
   return facts.study?.name ?? facts.target?.component ?? facts.target?.object.name ?? facts.experiment.name;
 }
+
+/** What the application did is known; whether the component's own function was lost, and nothing else, is not. */
+export function functionAloneUnknown({ reasons }: Pick<RunResult, "reasons">): boolean {
+  return reasons.length > 0 && reasons.every(({ code }) => code === "function-not-measured");
+}

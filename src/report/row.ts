@@ -1,5 +1,7 @@
 /** A run as one row of the impact matrix: data, for every format and language. */
+import { flappingEveryMs } from "../analysis/flapping.js";
 import type {
+  FunctionState,
   InconclusiveReason,
   RunResult,
   StudyComparison,
@@ -14,8 +16,15 @@ import type { Bilingual } from "./words.js";
 export interface MatrixRow {
   readonly runId: string;
   readonly startedAt: string;
+  /** Name of the experiment: tells the variants of one component apart. */
   readonly experiment: string;
   readonly title: string;
+  /** The component as this tool knows it; null: a workload that was named by kind and name, or was not found. */
+  readonly component: string | null;
+  /** How it was taken down; `everyMs`: each so often (flapping), null: kept down. */
+  readonly attack: { readonly type: string; readonly everyMs: number | null };
+  /** Nodes that were attacked; null: the target is a workload. */
+  readonly nodes: readonly string[] | null;
   /** The attack `none`: never a row of the matrix. */
   readonly control: boolean;
   /** The study's name of the component; else the component's, the object's or the experiment's. */
@@ -46,6 +55,15 @@ export interface MatrixRow {
   /** Share of the window without a serving instance (0 to 1); null: nothing was killed. */
   readonly suppression: number | null;
   readonly evidence: Suppression["evidence"] | null;
+  /** Times that the target went down; null: nothing was killed. */
+  readonly timesDown: number | null;
+  /** Times that somebody else brought the workload itself back; null: nothing was killed. */
+  readonly fight: number | null;
+  /** The component's own function in the window, and the figures, as a sentence. */
+  readonly functionState: FunctionState;
+  readonly functionBecause: string;
+  /** Release → the function was seen again, ms; null: not seen, or shown by samples of a layer. */
+  readonly functionBackMs: number | null;
   readonly study: {
     readonly count: number | null;
     readonly behaviour: Bilingual | null;
@@ -87,8 +105,27 @@ function target({ facts }: RunResult): Pick<MatrixRow, "object" | "type" | "coun
   return { object: objectName(facts.target.object), type: facts.target.type, count: facts.target.count };
 }
 
+/** How it was taken down, and how well that went. */
+function attacked({
+  facts,
+  suppression,
+}: RunResult): Pick<
+  MatrixRow,
+  "component" | "attack" | "nodes" | "suppression" | "evidence" | "timesDown" | "fight"
+> {
+  return {
+    component: facts.target?.component ?? null,
+    attack: { type: facts.experiment.attack.type, everyMs: flappingEveryMs(facts) },
+    nodes: facts.target?.nodes ?? null,
+    suppression: suppression?.share ?? null,
+    evidence: suppression?.evidence ?? null,
+    timesDown: suppression?.timesDown ?? null,
+    fight: suppression?.fight.length ?? null,
+  };
+}
+
 export function matrixRow(result: RunResult): MatrixRow {
-  const { facts, study } = result;
+  const { facts, study, ownFunction } = result;
   return {
     runId: facts.runId,
     startedAt: facts.startedAt,
@@ -103,8 +140,10 @@ export function matrixRow(result: RunResult): MatrixRow {
     reasons: [...new Set(result.reasons.map(({ code }) => code))],
     behaviour: behaviourOf(result),
     ...measured(result),
-    suppression: result.suppression?.share ?? null,
-    evidence: result.suppression?.evidence ?? null,
+    ...attacked(result),
+    functionState: ownFunction.state,
+    functionBecause: ownFunction.because,
+    functionBackMs: ownFunction.backAfterMs,
     study: {
       count: facts.study?.count ?? null,
       behaviour: facts.study?.behaviour ?? null,

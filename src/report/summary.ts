@@ -1,20 +1,35 @@
 import type { RunResult } from "../analysis/result.js";
-import { duration, percent } from "./format.js";
+import { duration, percent, plural } from "./format.js";
 import { matrixRow } from "./row.js";
+import { EVIDENCE_WORDS, FUNCTION_WORDS } from "./words.js";
+
+/** How well it was kept down; a flapping target is measured by how often it went down. */
+function keptDown(result: RunResult): string[] {
+  const { suppression } = result;
+  if (suppression === null) return [];
+  const { share, windowMs, kills, evidence, timesDown, fight } = suppression;
+  const parts = [
+    `kept down: ${percent(share)} of ${duration(windowMs)}`,
+    ...(matrixRow(result).attack.everyMs === null ? [] : [`went down ${plural(timesDown, "time")}`]),
+    plural(kills, "kill"),
+    ...(fight.length === 0 ? [] : [`brought back ${plural(fight.length, "time")}`]),
+    `evidence: ${EVIDENCE_WORDS[evidence].en}`,
+  ];
+  return [`  ${parts.join(", ")}`];
+}
 
 /** What a run came to, in a few lines for the terminal. Pure. */
 export function summaryLines(result: RunResult, reportPath: string): string[] {
   const row = matrixRow(result);
-  const { suppression, recovery } = result;
+  const { recovery, ownFunction } = result;
   return [
     `${row.name}: ${result.severity} (${result.verdict})`,
     `  ${result.verdictBecause}`,
     `  ${row.behaviour.en}`,
-    ...(suppression === null
+    ...(ownFunction.state === "not measured"
       ? []
-      : [
-          `  kept down: ${percent(suppression.share)} of ${duration(suppression.windowMs)}, ${suppression.kills} deletions, evidence: ${suppression.evidence}`,
-        ]),
+      : [`  own function: ${FUNCTION_WORDS[ownFunction.state].en}. ${ownFunction.because}`]),
+    ...keptDown(result),
     ...(recovery === null
       ? []
       : [

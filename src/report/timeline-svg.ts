@@ -4,86 +4,51 @@
  * colour: good is thin and low, failed is tall, an outage is a bracket below.
  */
 import type { RunEvent } from "../analysis/events.js";
-import { phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
+import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
 import type { MeasuredPhase, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";
 import { percent, xml } from "./format.js";
 import { rowName } from "./pick.js";
+import {
+  BOLD_BELOW,
+  COLOUR,
+  fit,
+  fitEnd,
+  LEFT,
+  RIGHT,
+  ROW,
+  round,
+  text,
+  TOP,
+  WIDTH,
+  xOf,
+  type Axis,
+} from "./timeline-base.js";
 import { classify, runs, type Class } from "./timeline-bins.js";
+import {
+  attackLane,
+  clusterLane,
+  clusterMarks,
+  countLane,
+  endpointSteps,
+  functionLane,
+  nodeSteps,
+  type Look,
+} from "./timeline-lanes.js";
 
-const WIDTH = 1000;
-const LEFT = 208;
-const RIGHT = 924;
-const ROW = 17;
-const TOP = 86;
-const COLOUR = {
-  good: "#0072B2",
-  failed: "#D55E00",
-  missed: "#7f7f7f",
-  outage: "#000000",
-  ready: "#009E73",
-  text: "#1a1a1a",
-  faint: "#5a5a5a",
-  rule: "#d9d9d9",
-} as const;
-/** A share under this is written in bold. */
-const BOLD_BELOW = 0.5;
-const PHASE: Readonly<Record<MeasuredPhase, { fill: string; label: string }>> = {
+/** `function`: the application's window is over, the component still down and looked at. */
+type DrawnPhase = MeasuredPhase | "function";
+type DrawnSpans = Readonly<Record<DrawnPhase, ClosedSpan | null>>;
+const PHASE: Readonly<Record<DrawnPhase, { fill: string; label: string }>> = {
   baseline: { fill: "#f3f6fa", label: "baseline" },
   window: { fill: "#fdeee0", label: "window" },
+  function: { fill: "#f6edf6", label: "function" },
   recovery: { fill: "#eaf5ef", label: "recovery" },
 };
 
-/** How the picture's x axis lies over the run. */
-interface Axis {
-  readonly fromMs: number;
-  readonly toMs: number;
-  /** Zero of the axis. */
-  readonly zeroMs: number;
-}
-
-const round = (value: number): number => Math.round(value * 10) / 10;
-
-function xOf({ fromMs, toMs }: Axis, tMs: number): number {
-  const share = (tMs - fromMs) / (toMs - fromMs);
-  return round(LEFT + Math.min(1, Math.max(0, share)) * (RIGHT - LEFT));
-}
-
-interface TextStyle {
-  readonly anchor?: "start" | "middle" | "end";
-  readonly size?: number;
-  readonly fill?: string;
-  readonly bold?: boolean;
-}
-
-function text(x: number, y: number, content: string, style: TextStyle = {}): string {
-  const { anchor = "start", size = 11, fill = COLOUR.text, bold = false } = style;
-  const weight = bold ? ' font-weight="bold"' : "";
-  return (
-    `<text x="${round(x)}" y="${round(y)}" text-anchor="${anchor}" font-size="${size}" ` +
-    `fill="${fill}"${weight}>${xml(content)}</text>`
-  );
-}
-
-/** Cuts a text that would be wider than `width` px. No font is loaded, so the width is an estimate (upper). */
-function fit(content: string, width: number, size = 11): string {
-  const most = Math.floor(width / (size * 0.58));
-  return content.length <= most ? content : `${content.slice(0, Math.max(1, most - 1))}…`;
-}
-
-/** The same, cut at its beginning: nodes of a cluster differ at the end of their names. */
-function fitEnd(content: string, width: number, size: number): string {
-  const reversed = (text: string): string => [...text].reverse().join("");
-  return reversed(fit(reversed(content), width, size));
-}
-
-function phaseBands(
-  spans: Readonly<Record<MeasuredPhase, ClosedSpan | null>>,
-  axis: Axis,
-  bottom: number,
-): string {
+function phaseBands(spans: DrawnSpans, axis: Axis, bottom: number): string {
   const parts: string[] = [];
-  for (const phase of ["baseline", "window", "recovery"] as const) {
+  for (const phase of ["baseline", "window", "function", "recovery"] as const) {
     const span = spans[phase];
     if (span === null) continue;
     const from = xOf(axis, span.fromMs);
@@ -126,65 +91,6 @@ function xAxis(axis: Axis, y: number, zeroLabel: string): string {
   return parts.join("\n");
 }
 
-/** Kills as filled marks pointing down, re-creations as hollow ones pointing up below them. */
-function attackLane(events: readonly RunEvent[], axis: Axis, y: number): string {
-  const marks = (type: "kill" | "recreated"): number[] => [
-    ...new Set(
-      events
-        .filter((event) => event.type === type && event.tMs >= axis.fromMs && event.tMs <= axis.toMs)
-        .map((event) => Math.round(xOf(axis, event.tMs))),
-    ),
-  ];
-  const kills = marks("kill").map((x) => `M${x - 3} ${y + 2}h6l-3 6z`);
-  const back = marks("recreated").map((x) => `M${x - 3} ${y + 15}h6l-3 -5z`);
-  return (
-    `<path d="${kills.join("")}" fill="${COLOUR.text}"/>` +
-    `<path d="${back.join("")}" fill="#ffffff" stroke="${COLOUR.text}" stroke-width="0.8"/>`
-  );
-}
-
-/** Sum over the target's Services of endpoints that serve (ready, or serving while terminating), in steps. */
-function endpointSteps(events: readonly RunEvent[]): { tMs: number; count: number }[] {
-  const services = new Map<string, number>();
-  const steps: { tMs: number; count: number }[] = [];
-  for (const event of events) {
-    if (event.type !== "endpoints") continue;
-    services.set(
-      `${event.service.namespace ?? ""}/${event.service.name}`,
-      event.ready + event.servingTerminating,
-    );
-    steps.push({ tMs: event.tMs, count: [...services.values()].reduce((sum, count) => sum + count, 0) });
-  }
-  return steps;
-}
-
-/** The endpoints as an area whose height is their number; its greatest and its present number are written out. */
-function endpointLane(events: readonly RunEvent[], axis: Axis, y: number): string {
-  const steps = endpointSteps(events);
-  const most = Math.max(1, ...steps.map(({ count }) => count));
-  const height = ROW - 3;
-  const base = y + ROW - 1;
-  let path = "";
-  let lastX = LEFT;
-  let lastHeight = -1;
-  steps.forEach((step, index) => {
-    const x = xOf(axis, step.tMs);
-    const next = steps[index + 1];
-    // Steps within the same pixel: only the last is seen.
-    if (next !== undefined && xOf(axis, next.tMs) - x < 0.5) return;
-    const top = round((step.count / most) * height);
-    if (top === lastHeight) return;
-    path += path === "" ? `M${x} ${base}V${base - top}` : `H${x}V${base - top}`;
-    [lastX, lastHeight] = [x, top];
-  });
-  if (path === "") return text(LEFT + 6, y + 13, "no Service", { fill: COLOUR.faint, size: 10 });
-  return (
-    `<path d="${path}H${Math.max(RIGHT, lastX)}V${base}z" fill="${COLOUR.ready}" fill-opacity="0.45" stroke="none"/>` +
-    `<path d="${path}H${Math.max(RIGHT, lastX)}" fill="none" stroke="${COLOUR.ready}" stroke-width="1.2"/>` +
-    text(RIGHT + 8, y + 13, `max ${most}`, { size: 10, fill: COLOUR.faint })
-  );
-}
-
 /** Where a class of samples is drawn in its row: top, stroke width, colour, and dashes. */
 const MARK: Readonly<Record<Class, { y: number; width: number; colour: string; dash?: string }>> = {
   good: { y: 9.5, width: 3, colour: COLOUR.good },
@@ -221,46 +127,72 @@ function seriesRow(series: Series, measured: ProbeResult, axis: Axis, y: number)
   return parts.join("\n");
 }
 
-function legend(y: number): string {
-  const items: { draw: (x: number) => string; label: string; width: number }[] = [
+interface LegendItem {
+  readonly draw: (x: number, y: number) => string;
+  readonly label: string;
+  readonly width: number;
+}
+
+const MARKS: readonly LegendItem[] = [
+  {
+    draw: (x, y) => `<path d="M${x} ${y}h18" stroke="${COLOUR.good}" stroke-width="3"/>`,
+    label: "good",
+    width: 70,
+  },
+  {
+    draw: (x, y) => `<path d="M${x} ${y - 1}h18" stroke="${COLOUR.failed}" stroke-width="10"/>`,
+    label: "failed",
+    width: 76,
+  },
+  {
+    draw: (x, y) =>
+      `<path d="M${x} ${y}h18" stroke="${COLOUR.missed}" stroke-width="1.5" stroke-dasharray="1.5 2"/>`,
+    label: "missed tick",
+    width: 106,
+  },
+  {
+    draw: (x, y) =>
+      `<path d="M${x} ${y - 2}v4h18v-4" fill="none" stroke="${COLOUR.outage}" stroke-width="1.3"/>`,
+    label: "outage (first failed to first of K good)",
+    width: 260,
+  },
+];
+
+function attackMarks(kill: string): LegendItem[] {
+  return [
     {
-      draw: (x) => `<path d="M${x} ${y}h18" stroke="${COLOUR.good}" stroke-width="3"/>`,
-      label: "good",
-      width: 70,
-    },
-    {
-      draw: (x) => `<path d="M${x} ${y - 1}h18" stroke="${COLOUR.failed}" stroke-width="10"/>`,
-      label: "failed",
-      width: 76,
-    },
-    {
-      draw: (x) =>
-        `<path d="M${x} ${y}h18" stroke="${COLOUR.missed}" stroke-width="1.5" stroke-dasharray="1.5 2"/>`,
-      label: "missed tick",
-      width: 106,
-    },
-    {
-      draw: (x) =>
-        `<path d="M${x} ${y - 2}v4h18v-4" fill="none" stroke="${COLOUR.outage}" stroke-width="1.3"/>`,
-      label: "outage (first failed to first of K good)",
-      width: 260,
-    },
-    {
-      draw: (x) => `<path d="M${x + 8} ${y - 3}h6l-3 6z" fill="${COLOUR.text}"/>`,
-      label: "deletion",
+      draw: (x, y) => `<path d="M${x + 8} ${y - 3}h6l-3 6z" fill="${COLOUR.text}"/>`,
+      label: kill,
       width: 82,
     },
     {
-      draw: (x) =>
+      draw: (x, y) =>
         `<path d="M${x + 8} ${y + 2}h6l-3 -5z" fill="#ffffff" stroke="${COLOUR.text}" stroke-width="0.8"/>`,
       label: "came back",
       width: 92,
     },
   ];
+}
+
+const NOT_READY: LegendItem = {
+  draw: (x, y) =>
+    `<path d="M${x} ${y - 4}v9M${x} ${y}h18M${x + 18} ${y - 4}v9" stroke="${COLOUR.text}" stroke-width="2.5"/>`,
+  label: "node not Ready",
+  width: 134,
+};
+
+const CHURN: LegendItem = {
+  draw: (x, y) =>
+    `<path d="M${x + 9} ${y - 5.5}l4 5.5l-4 5.5l-4 -5.5z" fill="#ffffff" stroke="${COLOUR.text}" stroke-width="1.2"/>`,
+  label: "database pod replaced",
+  width: 160,
+};
+
+function legend(items: readonly LegendItem[], y: number): string {
   let x = LEFT;
   return items
     .map(({ draw, label, width }) => {
-      const part = draw(x) + text(x + 23, y + 4, label, { size: 10, fill: COLOUR.faint });
+      const part = draw(x, y) + text(x + 23, y + 4, label, { size: 10, fill: COLOUR.faint });
       x += width;
       return part;
     })
@@ -298,7 +230,7 @@ function lanes(
   return { body: parts.join("\n"), y: y + 3 };
 }
 
-function axisOf(result: RunResult, spans: Readonly<Record<MeasuredPhase, ClosedSpan | null>>): Axis | null {
+function axisOf(result: RunResult, spans: DrawnSpans): Axis | null {
   const known = [spans.baseline, spans.window, spans.recovery].filter((span) => span !== null);
   const fromMs = Math.min(...known.map((span) => span.fromMs));
   const toMs = Math.max(...known.map((span) => span.toMs));
@@ -306,8 +238,11 @@ function axisOf(result: RunResult, spans: Readonly<Record<MeasuredPhase, ClosedS
   return { fromMs, toMs, zeroMs: result.firstKillMs ?? spans.window?.fromMs ?? fromMs };
 }
 
+/** Whether everything that the attack did was a deletion: then it is called so. */
+const onlyDeleted = ({ suppression }: RunResult): boolean => (suppression?.blows ?? []).length === 0;
+
 function zeroLabel(result: RunResult): string {
-  if (result.firstKillMs !== null) return "the first deletion";
+  if (result.firstKillMs !== null) return onlyDeleted(result) ? "the first deletion" : "the first kill";
   return result.phases.window === undefined ? "the baseline began" : "the window began";
 }
 
@@ -322,10 +257,89 @@ function svg(height: number, title: string, body: string): string {
   ].join("\n");
 }
 
+/** A lane above the probes' rows. */
+interface Lane {
+  readonly label: string;
+  /** Fainter, to the right of the label; what is too long is cut at its beginning. */
+  readonly detail?: string;
+  readonly draw: (y: number) => string;
+}
+
+/** What the lane of the target shows: its endpoints, or for a target of nodes where it ran. */
+function targetLane({ facts }: RunResult, events: readonly RunEvent[], axis: Axis): Lane {
+  const nodes = facts.target?.nodes;
+  return nodes === undefined
+    ? {
+        label: "endpoints of the target",
+        draw: (y) => countLane(endpointSteps(events), axis, y, "no Service"),
+      }
+    : {
+        label: "nodes that run the target",
+        draw: (y) => countLane(nodeSteps(events, nodes), axis, y, "not asked"),
+      };
+}
+
+/** Lanes that only some runs have: the looks at the component's own function, the nodes and the churn. */
+function moreLanes(result: RunResult, events: readonly RunEvent[], axis: Axis): Lane[] {
+  const probe = result.facts.functionProbe?.name;
+  const looks = events.filter((event): event is Look => event.type === "function" && event.probe === probe);
+  const marks = clusterMarks(events, axis);
+  const ofNodes = marks.notReady.length > 0;
+  const lanes: Lane[] = [];
+  if (probe !== undefined && looks.length > 0) {
+    lanes.push({
+      label: "function",
+      detail: probe,
+      draw: (y) => functionLane(looks, result.ownFunction.window, axis, y),
+    });
+  }
+  if (ofNodes || marks.churnMs.length > 0) {
+    lanes.push({
+      label: [...(ofNodes ? ["nodes not Ready"] : []), ...(marks.churnMs.length > 0 ? ["churn"] : [])].join(
+        ", ",
+      ),
+      draw: (y) => clusterLane(marks, axis, y),
+    });
+  }
+  return lanes;
+}
+
+/** Widest that a lane's detail may be, px: what the label "function" leaves. */
+const DETAIL_WIDTH = 140;
+
+function drawLanes(lanes: readonly Lane[], top: number): string {
+  return lanes
+    .flatMap(({ label, detail, draw }, index) => {
+      const y = top + index * (ROW + 3);
+      return [
+        text(10, y + 13, label, { bold: true }),
+        ...(detail === undefined
+          ? []
+          : [
+              text(LEFT - 6, y + 13, fitEnd(detail, DETAIL_WIDTH, 10), {
+                anchor: "end",
+                size: 10,
+                fill: COLOUR.faint,
+              }),
+            ]),
+        draw(y),
+      ];
+    })
+    .join("\n");
+}
+
+/** The legend's lines: the second explains what only some runs show. */
+function legends(result: RunResult, events: readonly RunEvent[], axis: Axis, y: number): string[] {
+  const { notReady, churnMs } = clusterMarks(events, axis);
+  const more = [...(notReady.length > 0 ? [NOT_READY] : []), ...(churnMs.length > 0 ? [CHURN] : [])];
+  const first = legend([...MARKS, ...attackMarks(onlyDeleted(result) ? "deletion" : "kill")], y);
+  return more.length === 0 ? [first] : [first, legend(more, y + 20)];
+}
+
 /**
  * The timeline of a run.
  *
- * @param events those of the run: deletions, re-creations, endpoints.
+ * @param events those of the run: kills, re-creations, endpoints, looks, nodes.
  * @param series the samples in the runner's time: `seriesOfRun`. A series that is not in the result is not drawn.
  */
 export function timelineSvg(
@@ -334,7 +348,9 @@ export function timelineSvg(
   series: readonly Series[],
 ): string {
   const ordered = [...events].sort((a, b) => a.tMs - b.tMs);
-  const spans = measuredSpans(phaseSpans(ordered), ordered.at(-1)?.tMs ?? 0);
+  const phases = phaseSpans(ordered);
+  const endMs = ordered.at(-1)?.tMs ?? 0;
+  const spans = { ...measuredSpans(phases, endMs), function: functionSpan(phases, endMs) };
   const axis = axisOf(result, spans);
   const standIn = result.onStandIn ? " (on a stand-in)" : "";
   const name = rowName(result);
@@ -346,19 +362,22 @@ export function timelineSvg(
   ].join("\n");
   const title = `Timeline of ${name}: ${result.severity}${standIn}`;
   if (axis === null) return svg(110, title, `${heading}\n${text(10, 84, "Nothing was measured.")}`);
-  const { body, y } = lanes(series, result, axis, TOP + 2 * ROW + 8);
+  const above: Lane[] = [
+    { label: "attack", draw: (y) => attackLane(ordered, axis, y) },
+    targetLane(result, ordered, axis),
+    ...moreLanes(result, ordered, axis),
+  ];
+  const { body, y } = lanes(series, result, axis, TOP + above.length * ROW + (above.length - 2) * 3 + 8);
+  const below = legends(result, ordered, axis, y + 52);
   const parts = [
     heading,
     phaseBands(spans, axis, y),
     text(RIGHT + 8, TOP - 20, "good in", { size: 10, fill: COLOUR.faint }),
     text(RIGHT + 8, TOP - 9, "window", { size: 10, fill: COLOUR.faint }),
     xAxis(axis, y, zeroLabel(result)),
-    text(10, TOP + 13, "attack", { bold: true }),
-    attackLane(ordered, axis, TOP),
-    text(10, TOP + ROW + 16, "endpoints of the target", { bold: true }),
-    endpointLane(ordered, axis, TOP + ROW + 3),
+    drawLanes(above, TOP),
     body,
-    legend(y + 52),
+    ...below,
   ];
-  return svg(y + 72, title, parts.join("\n"));
+  return svg(y + 52 + 20 * below.length, title, parts.join("\n"));
 }

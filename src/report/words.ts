@@ -1,5 +1,5 @@
 /** The words of the results in English and Japanese. */
-import type { StudyComparison, Verdict } from "../analysis/result.js";
+import type { FunctionState, StudyComparison, Suppression, Verdict } from "../analysis/result.js";
 import type { Severity } from "../experiment/schema.js";
 
 export type Language = "en" | "ja";
@@ -34,3 +34,18 @@ export const STUDY_WORDS: Readonly<Record<StudyComparison, Bilingual>> = {
 
 /** Added to a verdict that was measured on a stand-in. */
 export const ON_STAND_IN: Bilingual = { en: "on a stand-in", ja: "代替イメージでの測定" };
+
+export const FUNCTION_WORDS: Readonly<Record<FunctionState, Bilingual>> = {
+  lost: { en: "lost", ja: "停止" },
+  "partly lost": { en: "partly lost", ja: "一部停止" },
+  kept: { en: "kept", ja: "継続" },
+  inconclusive: { en: "inconclusive", ja: "判定不能" },
+  "not measured": { en: "not measured", ja: "未測定" },
+};
+
+/** How it is known that the target was down. */
+export const EVIDENCE_WORDS: Readonly<Record<Suppression["evidence"], Bilingual>> = {
+  node: { en: "asked on the node", ja: "ノードで確認" },
+  runtime: { en: "runtime", ja: "コンテナランタイムで確認" },
+  "API only": { en: "API only", ja: "APIのみで確認" },
+};

@@ -34,6 +34,8 @@ export interface RunContext {
   readonly journal: Journal;
   /** What the run has made, in order, as its journal has it: removed at the end. */
   readonly made: PendingUndo[];
+  /** Objects that a probe of a function changes, as they were: put back at the end, where nobody else has. */
+  readonly changed: PendingUndo[];
   /** Aborted by the first signal (Ctrl-C): stop the attack, restore, report. */
   readonly interrupted: AbortSignal;
 }

@@ -1,4 +1,6 @@
 import { NAMESPACES, PODS, getOrUndefined, list, resourcePath, selectorString } from "../cluster/api.js";
+import { leadsThroughApi } from "../cluster/node-access.js";
+import { deployNodeAccess } from "../cluster/node-access-pod.js";
 import type { Namespace, Pod } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { guestbookManifests } from "../application/guestbook.js";
@@ -26,19 +28,26 @@ const FATAL_REASONS = [
 ];
 
 /** Deploys guestbook and probers and waits until every pod of them is ready. What it makes is in the journal first. */
-export async function deploy(context: RunContext, options: { readonly keepApp: boolean }): Promise<void> {
+export async function deploy(
+  context: RunContext,
+  options: { readonly keepApp: boolean; readonly shared: boolean },
+): Promise<void> {
   const { transport, journal, resolved, view, clock } = context;
   const guestbook = guestbookManifests(resolved.experiment.application.guestbook);
   const probers = await proberManifests();
   const application = resolved.experiment.application.guestbook.namespace;
   const labels = { [MANAGED_BY_LABEL]: MANAGED_BY };
-  for (const name of [PROBER_NAMESPACE, ...(options.keepApp ? [] : [application])]) {
+  // What several runs share is in the journal of whoever made it.
+  const ours = options.shared ? [] : [PROBER_NAMESPACE, ...(options.keepApp ? [] : [application])];
+  for (const name of ours) {
     const path = resourcePath(NAMESPACES, undefined, name);
     const undo = { action: "remove", path, object: { kind: "Namespace", name }, labels } as const;
     context.made.push({ seq: await journal.intent(undo), undo });
   }
   await view.step("deploy the guestbook and the probers", async (note) => {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
+    if (context.nodeAccess !== undefined && leadsThroughApi(context.nodeAccess))
+      await deployNodeAccess(transport, clock, context.interrupted);
     const nodes = schedulableNodes(context.nodes).length;
     const wanted = [
       { namespace: application, count: podCount(guestbook, nodes) },

@@ -55,7 +55,10 @@ export async function ensure(transport: Transport, manifest: Manifest): Promise<
     await create(transport, collection, object);
     return;
   } catch (error) {
-    if (!(error instanceof ApiError && error.status === 409)) throw error;
+    // A Service with a fixed nodePort that is there is refused for its port (422) before its name is looked at.
+    const taken = error instanceof ApiError && (error.status === 409 || error.status === 422);
+    if (!taken || (error.status === 422 && (await getOrUndefined(transport, path)) === undefined))
+      throw error;
   }
   const live = await getOrUndefined<KubeObject>(transport, path);
   if (live !== undefined && !isOurs(live)) {

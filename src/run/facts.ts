@@ -4,9 +4,11 @@ import type { StandIn } from "../cluster/provider.js";
 import type { Transport } from "../cluster/transport.js";
 import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../analysis/result.js";
+import type { ComponentDefinition } from "../components/component.js";
 import type { ResolvedExperiment } from "../experiment/resolve.js";
 import { PROBER_IMAGE } from "../probes/prober-manifests.js";
-import type { Target } from "../target/target.js";
+import { functionProbes } from "../probes/functions/index.js";
+import { type AnyTarget, isNodeTarget } from "../target/target.js";
 
 /** Where a cluster that runs stand-ins says so: readable for everybody who can log in. */
 export const STAND_INS_CONFIGMAP = {
@@ -26,19 +28,24 @@ export async function declaredStandIns(transport: Transport): Promise<StandIn[]>
 /** Images that a run touches: the application's, the prober's, and those that the target's pods really run. */
 export async function touchedStandIns(
   transport: Transport,
-  target: Target | undefined,
+  target: AnyTarget | undefined,
 ): Promise<RunFacts["standIns"]> {
   const declared = await declaredStandIns(transport);
   if (declared.length === 0) return [];
   const victims = new Set(target?.images ?? []);
   const used = new Set<string>([...Object.values(GUESTBOOK_IMAGES), PROBER_IMAGE, ...victims]);
   // Everything else that a stand-in does in the target's namespace has a part in what is measured, too.
-  const { items } = await list<Pod>(transport, resourcePath(PODS, target?.namespace ?? "kube-system"));
+  const { items } = await list<Pod>(transport, resourcePath(PODS, namespaceOf(target)));
   for (const pod of items)
     for (const container of pod.spec?.containers ?? []) used.add(container.image ?? "");
   return declared
     .filter(({ image }) => used.has(image))
     .map(({ image, description }) => ({ image, description, victim: victims.has(image) }));
+}
+
+/** Where the target's neighbours are. A unit has none: kube-system's are meant. */
+function namespaceOf(target: AnyTarget | undefined): string {
+  return target === undefined || target.namespace === "" ? "kube-system" : target.namespace;
 }
 
 export interface FactsInput {
@@ -90,6 +97,7 @@ export function initialFacts(input: FactsInput): RunFacts {
       })),
     },
     functionProbes: component?.functionProbes ?? [],
+    functionProbe: functionProbeFacts(component),
     study: component?.study ?? null,
     sources: [],
     notMeasured:
@@ -100,12 +108,23 @@ export function initialFacts(input: FactsInput): RunFacts {
   };
 }
 
-/** The target as the facts carry it. Pure. */
-export function targetFacts(target: Target, component: string | null): NonNullable<RunFacts["target"]> {
+function functionProbeFacts(component: ComponentDefinition | undefined): RunFacts["functionProbe"] {
+  if (component?.functionProbe === undefined) return null;
+  const { name, means, deadlineMs, disturbs } = functionProbes[component.functionProbe];
+  return { name, means, deadlineMs, disturbs };
+}
+
+/** What the slide's column "type" calls a target of nodes. */
+const NODE_TYPES = { StaticPod: "static Pod", SystemdUnit: "systemd" } as const;
+
+/** The target as the facts carry it. The nodes that are attacked are known once the application runs. Pure. */
+export function targetFacts(target: AnyTarget, component: string | null): NonNullable<RunFacts["target"]> {
+  const { kind, namespace, name } = target;
+  const where = namespace === "" ? {} : { namespace };
   return {
     component,
-    object: { kind: target.kind, namespace: target.namespace, name: target.name, uid: target.uid },
-    type: target.kind,
+    object: isNodeTarget(target) ? { kind, ...where, name } : { kind, ...where, name, uid: target.uid },
+    type: isNodeTarget(target) ? NODE_TYPES[target.kind] : target.kind,
     count: target.count,
     images: target.images,
     ownerChain: target.ownerChain,

@@ -10,6 +10,7 @@ import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ObjectRef } from "../analysis/events.js";
+import type { NodeAccessSpec } from "../cluster/node-access.js";
 import type { KubeObject } from "../cluster/objects.js";
 import { ChaosError, ExitCode, messageOf } from "../errors.js";
 
@@ -31,7 +32,37 @@ export type Undo =
       readonly path: string;
       readonly object: ObjectRef;
       readonly labels: Readonly<Record<string, string>>;
-    };
+    }
+  | NodeUndo;
+
+/** How a fault on a node is undone: on that very machine, without the API (but for the access "pod"). */
+export type NodeUndo =
+  /** A systemd unit is started again, and what systemd stops with it. */
+  | (OnNode & {
+      readonly action: "start-unit";
+      readonly unit: string;
+      readonly also: readonly string[];
+      /** systemd's id of the start that was there before the run. */
+      readonly invocation: string;
+    })
+  /** A static pod's manifest is moved back. */
+  | (OnNode & { readonly action: "return-manifest"; readonly manifest: string; readonly heldAt: string });
+
+interface OnNode {
+  /** The component on the node: "kubelet on worker-1". */
+  readonly object: ObjectRef;
+  readonly node: string;
+  /** The timer on the node that would undo it by itself, without ".timer". */
+  readonly timer: string;
+  readonly access: NodeAccessSpec;
+  /** /etc/machine-id: another machine may have the node's name by the time of a restore. */
+  readonly machineId: string;
+}
+
+/** Whether an entry is undone on a node, and not in the API. */
+export function isNodeUndo(entry: Undo): entry is NodeUndo {
+  return entry.action === "start-unit" || entry.action === "return-manifest";
+}
 
 /** An entry that is still to be undone. */
 export interface PendingUndo {

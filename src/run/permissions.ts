@@ -1,8 +1,10 @@
 import { create } from "../cluster/api.js";
 import type { Transport } from "../cluster/transport.js";
 import type { Attack } from "../experiment/schema.js";
-import type { WorkloadKind } from "../target/target.js";
+import type { FunctionProbeName } from "../probes/functions/names.js";
+import type { AnyTarget } from "../target/target.js";
 import { STAND_INS_CONFIGMAP } from "./facts.js";
+import { SINK_NAMESPACE } from "../probes/functions/sink.js";
 import { LOCK_NAMESPACE } from "./lock.js";
 
 /** One right that a run needs. */
@@ -33,31 +35,44 @@ const each = (
 /** Where a run works. */
 export interface PermissionScope {
   /** Kind of the target. */
-  readonly kind: WorkloadKind;
+  readonly kind: AnyTarget["kind"];
   /** Namespaces. */
   readonly target: string;
   readonly application: string;
   readonly probers: string;
+  /** Of the function probe's canaries. */
+  readonly canaries: string;
+  readonly functionProbe: FunctionProbeName | undefined;
+  /** Nodes are reached by privileged pods of ours. */
+  readonly privilegedPods?: boolean;
 }
 
 /** Every right that a run of this attack needs, for SelfSubjectAccessReview. Pure. */
 export function neededPermissions(attack: Attack["type"], scope: PermissionScope): Permission[] {
-  const { kind, target, application, probers } = scope;
+  const { kind, target, application, probers, canaries } = scope;
   const workloads = kind === "Deployment" ? "deployments" : "daemonsets";
+  const ofNodes = kind === "StaticPod" || kind === "SystemdUnit";
   const watch = ["list", "watch"];
   // An object of ours that differs is removed and made anew.
   const ensure = ["get", "create", "delete"];
   const standIns = STAND_INS_CONFIGMAP.namespace;
   const permissions = [
-    ...each(["list"], "", "nodes"),
+    ...each(watch, "", "nodes"),
+    ...each(watch, "", "endpoints", application),
     ...each(ensure, "", "namespaces"),
     ...each(["get", "create", "update", "delete"], "coordination.k8s.io", "leases", LOCK_NAMESPACE),
     ...each(["get"], "", "configmaps", standIns),
-    ...each(["get", ...watch], "apps", workloads, target),
-    ...(kind === "Deployment" ? each(watch, "apps", "replicasets", target) : []),
-    ...each(watch, "", "pods", target),
-    ...each(["list"], "", "services", target),
-    ...each(watch, "discovery.k8s.io", "endpointslices", target),
+    ...(ofNodes
+      ? each(["list"], "", "pods", target)
+      : [
+          ...each(["get", ...watch], "apps", workloads, target),
+          ...(kind === "Deployment" ? each(watch, "apps", "replicasets", target) : []),
+          ...each(watch, "", "pods", target),
+          ...each(["list"], "", "services", target),
+          ...each(watch, "discovery.k8s.io", "endpointslices", target),
+        ]),
+    ...(scope.privilegedPods === true ? each(ensure, "", "secrets", probers) : []),
+    ...functionPermissions(scope.functionProbe, { canaries, target: "kube-system" }),
     ...each(["get", "create"], "apps", "deployments", application),
     ...each([...ensure, "list"], "", "services", application),
     ...each(ensure, "", "configmaps", probers),
@@ -65,12 +80,19 @@ export function neededPermissions(attack: Attack["type"], scope: PermissionScope
     ...each(["get", "create"], "", "pods", probers, "proxy"),
   ];
   // They are emptied before they are removed.
-  for (const namespace of [application, probers]) {
+  const emptied =
+    scope.functionProbe === undefined ? [application, probers] : [application, probers, canaries];
+  for (const namespace of emptied) {
     for (const resource of ["deployments", "daemonsets", "replicasets"])
       permissions.push(...each(["list", "delete"], "apps", resource, namespace));
     permissions.push(...each(["list", "delete"], "", "pods", namespace));
   }
-  if (attack === "none") return permissions;
+  // On a node nothing is asked of the API.
+  if (attack === "none" || ofNodes) return permissions;
+  if (attack === "scale-to-zero") {
+    permissions.push(...each(["create", "update", "patch"], "apps", workloads, target));
+    return permissions;
+  }
   permissions.push(
     ...each(["delete"], "", "pods", target),
     // What is put back, where the cluster's own restorer does not, or not wholly.
@@ -83,6 +105,52 @@ export function neededPermissions(attack: Attack["type"], scope: PermissionScope
     );
   }
   return permissions;
+}
+
+/** What the probe of a component's function needs, beside the removal of its namespace. Pure. */
+function functionPermissions(
+  probe: FunctionProbeName | undefined,
+  { canaries, target }: { readonly canaries: string; readonly target: string },
+): Permission[] {
+  const pods = each(["get", "list", "create", "delete"], "", "pods", canaries);
+  const sink = [
+    ...each(["list"], "", "pods", SINK_NAMESPACE),
+    ...each(["get"], "", "pods", SINK_NAMESPACE, "proxy"),
+  ];
+  switch (probe) {
+    case undefined:
+      return [];
+    case "node-runs-pods":
+    case "pods-are-scheduled":
+      return pods;
+    case "services-follow":
+      return [
+        ...pods,
+        ...each(["get", "create"], "apps", "deployments", canaries),
+        ...each(["get", "create", "delete"], "", "services", canaries),
+      ];
+    case "dns-is-scaled":
+      return each(["get", "list", "patch", "update", "create"], "apps", "deployments", target);
+    case "fluentd-is-scaled":
+      return each(["get", "list", "patch", "update", "create"], "apps", "daemonsets", target);
+    case "logs-arrive":
+    case "metric-points-arrive":
+      return sink;
+    case "events-arrive":
+      return [...sink, ...each(["create"], "", "events", canaries)];
+    case "metrics-are-served":
+      return [
+        ...each(["get", "create"], "apps", "deployments", canaries),
+        ...each(["get", "create"], "autoscaling", "horizontalpodautoscalers", canaries),
+        ...each(["list"], "metrics.k8s.io", "nodes"),
+      ];
+    case "unknown-path-is-answered":
+      return each(["list"], "", "services", target);
+    case "replicas-are-made":
+      return [...pods, ...each(["create", "delete"], "apps", "replicasets", canaries)];
+    case "api-stores":
+      return each(["get", "create", "delete"], "", "configmaps", canaries);
+  }
 }
 
 /** "delete apps/deployments in kube-system". */

@@ -3,14 +3,14 @@ import { NAMESPACES, getOrUndefined, resourcePath } from "../cluster/api.js";
 import { locality } from "../cluster/guard.js";
 import type { Namespace, Node } from "../cluster/objects.js";
 import type { Discovery } from "../cluster/api.js";
-import type { NodeAccess } from "../cluster/node-access.js";
+import { leadsThroughApi, type NodeAccess } from "../cluster/node-access.js";
 import { ApiError, type Transport } from "../cluster/transport.js";
 import { isOurs } from "../application/manifest.js";
 import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
 import { messageOf } from "../errors.js";
 import type { ResolvedExperiment } from "../experiment/resolve.js";
 import { PROBER_IMAGE, PROBER_NAMESPACE } from "../probes/prober-manifests.js";
-import { findTarget, type Target } from "../target/target.js";
+import { type AnyTarget, findTarget, isNodeTarget } from "../target/target.js";
 import type { UnfinishedRuns } from "./journal.js";
 import { lockHolder } from "./lock.js";
 import { describePermission, missingPermissions, neededPermissions } from "./permissions.js";
@@ -30,6 +30,8 @@ export interface PreflightInput {
   readonly resolved: ResolvedExperiment;
   readonly nodeAccess: NodeAccess | { readonly none: string };
   readonly unfinished: UnfinishedRuns;
+  /** Namespace that the function probe's canaries will have. */
+  readonly canaries: string;
   /** Asked where the cluster is not local: whether the user named its context (`--context`) and confirmed. */
   readonly confirm: () => Promise<boolean>;
   readonly emit: (body: RunEventBody) => void;
@@ -38,7 +40,7 @@ export interface PreflightInput {
 export interface PreflightOutcome {
   readonly checks: readonly Check[];
   /** undefined when it was not found: the check "target" says what was looked for. */
-  readonly target: Target | undefined;
+  readonly target: AnyTarget | undefined;
 }
 
 /** Every check, each with its reason; nothing is changed. All of them run, so that all problems are said at once. */
@@ -91,7 +93,11 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   });
 
   const target = await permitted("target", async () => {
-    const found = await findTarget(transport, experiment.target, component);
+    const access = accessBefore(input.nodeAccess);
+    const found = await findTarget(transport, experiment.target, component, {
+      nodes,
+      ...(access === undefined ? {} : { access }),
+    });
     if ("problem" in found) {
       check("target", false, found.problem);
       return undefined;
@@ -99,8 +105,10 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
     check(
       "target",
       true,
-      `${found.kind} ${found.namespace}/${found.name}, ${found.count} wanted; ${found.ownerChain.join(" → ")}`,
+      `${found.kind} ${found.namespace === "" ? "" : `${found.namespace}/`}${found.name}, ${found.count} wanted; ${found.ownerChain.join(" → ")}`,
     );
+    const problem = attackProblem(found, resolved);
+    if (problem !== undefined) check("attack", false, problem);
     return found;
   });
 
@@ -108,9 +116,12 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
     transport,
     neededPermissions(attack.type, {
       kind: target?.kind ?? ("kind" in experiment.target ? experiment.target.kind : "Deployment"),
-      target: target?.namespace ?? "kube-system",
+      target: namespaceOf(target),
       application: experiment.application.guestbook.namespace,
       probers: PROBER_NAMESPACE,
+      canaries: input.canaries,
+      functionProbe: component?.functionProbe,
+      privilegedPods: !("none" in input.nodeAccess) && leadsThroughApi(input.nodeAccess),
     }),
   );
   check(
@@ -133,15 +144,71 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
       : "no node takes pods (all are tainted, cordoned or not ready): the probers have nowhere to run",
   );
 
-  check(
-    "node access",
-    true,
-    "none" in input.nodeAccess
-      ? `none (${input.nodeAccess.none}): whether the target is down is known from the API only`
-      : `${input.nodeAccess.how}: the runtimes are asked what really runs`,
-  );
+  const access = nodeAccessCheck(input.nodeAccess, target, resolved);
+  check("node access", access.ok, access.detail);
   check("images", true, describeImages(workers));
   return { checks, target };
+}
+
+/** A unit has no namespace: what is looked at instead is in kube-system. */
+function namespaceOf(target: AnyTarget | undefined): string {
+  return target === undefined || target.namespace === "" ? "kube-system" : target.namespace;
+}
+
+/** The access that there is before anything is deployed: privileged pods are not. */
+function accessBefore(access: PreflightInput["nodeAccess"]): NodeAccess | undefined {
+  return "none" in access || leadsThroughApi(access) ? undefined : access;
+}
+
+/** Why this attack cannot take the target as it was found; undefined: it can. Pure. */
+export function attackProblem(
+  target: Pick<AnyTarget, "kind" | "name">,
+  { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
+): string | undefined {
+  if (attack.type === "none") return undefined;
+  const fitting: Readonly<Record<AnyTarget["kind"], readonly string[]>> = {
+    Deployment: ["delete-workload", "delete-pods", "scale-to-zero"],
+    DaemonSet: ["delete-workload", "delete-pods"],
+    StaticPod: ["static-pod"],
+    SystemdUnit: ["systemd-unit"],
+  };
+  if (fitting[target.kind].includes(attack.type)) return undefined;
+  const others = [component?.defaultAttack, ...(component?.otherAttacks ?? [])]
+    .flatMap((each) => each?.type ?? [])
+    .filter((type) => fitting[target.kind].includes(type));
+  return (
+    `${target.name} is a ${target.kind} here, which ${attack.type} cannot take down; ` +
+    `attack.type can be ${[...new Set([...others, ...fitting[target.kind]])].join(" or ")}`
+  );
+}
+
+/**
+ * A component of nodes cannot be taken down, nor put back, without access to them; and where the API server (or
+ * its store) is the victim, that access must not lead through it.
+ */
+export function nodeAccessCheck(
+  access: PreflightInput["nodeAccess"],
+  target: AnyTarget | undefined,
+  { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
+): { readonly ok: boolean; readonly detail: string } {
+  const needed = target !== undefined && isNodeTarget(target) && attack.type !== "none";
+  if ("none" in access) {
+    return needed
+      ? {
+          ok: false,
+          detail: `${target.name} is taken down on its nodes, and there is no access to them (${access.none}). On kind the container engine is used; elsewhere --node-access pod, or a command of the local configuration with --allow-commands`,
+        }
+      : { ok: true, detail: `none (${access.none}): whether the target is down is known from the API only` };
+  }
+  const throughTheApi = leadsThroughApi(access);
+  if (needed && throughTheApi && (component?.name === "kube-apiserver" || component?.name === "etcd")) {
+    return {
+      ok: false,
+      detail: `${access.how} leads through the API server, which is the victim: it could not be put back that way`,
+    };
+  }
+  const later = throughTheApi ? " (deployed with the probers)" : "";
+  return { ok: true, detail: `${access.how}${later}: the nodes are asked what really runs` };
 }
 
 /** Which runs may have left damage; undefined: none. */

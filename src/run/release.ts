@@ -2,7 +2,8 @@ import type { RunEvent } from "../analysis/events.js";
 import { getOrUndefined } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
 import { messageOf } from "../errors.js";
-import { ADDON_MODE_LABEL, type Target } from "../target/target.js";
+import { ADDON_MODE_LABEL, type AnyTarget, isNodeTarget, type Target } from "../target/target.js";
+import type { Attack } from "../experiment/schema.js";
 import { creatorOf, isTerminating } from "../target/target-watch.js";
 import { pollUntil } from "./clock.js";
 import type { RunContext } from "./context.js";
@@ -24,13 +25,16 @@ const POLL_MS = 100;
  */
 export async function release(
   context: RunContext,
-  target: Target,
+  { target, attack }: { readonly target: AnyTarget; readonly attack: Attack },
   pending: readonly PendingUndo[],
 ): Promise<boolean> {
   const { recorder, clock, journal } = context;
   recorder.emit({ type: "phase", phase: "release", state: "start" });
-  const waitMs = restorerWaitMs(target, recorder.events);
-  if (waitMs > 0 && pending.length > 0) await waitForRestorer(context, target, waitMs);
+  // Replicas, a moved manifest and a stopped unit are nobody's to restore.
+  if (!isNodeTarget(target) && attack.type === "delete-workload" && attack.every === undefined) {
+    const waitMs = restorerWaitMs(target, recorder.events);
+    if (waitMs > 0 && pending.length > 0) await waitForRestorer(context, target, waitMs);
+  }
   const report = async (seq: number, undone: Undone): Promise<void> => {
     const event = restoredEvent(undone);
     if (event !== undefined) recorder.emit(event);
@@ -41,7 +45,14 @@ export async function release(
       recorder.emit({ type: "warning", text: `the journal could not be written: ${messageOf(error)}` });
     }
   };
-  const failures = await undoAll(context.transport, pending, report, { clock, limitMs: UNDO_LIMIT_MS });
+  const { nodeAccess } = context;
+  const failures = await undoAll(
+    context.transport,
+    pending,
+    report,
+    { clock, limitMs: UNDO_LIMIT_MS },
+    nodeAccess === undefined ? {} : { access: nodeAccess },
+  );
   for (const { error } of failures) recorder.emit({ type: "warning", text: `not put back: ${error}` });
   recorder.emit({ type: "phase", phase: "release", state: "end" });
   return failures.length === 0;
@@ -94,9 +105,15 @@ async function waitForRestorer(context: RunContext, target: Target, limitMs: num
 export async function recover(
   context: RunContext,
   measuring: Measuring,
-  options: { readonly kills: number; readonly series: ReadonlySet<string> },
+  options: {
+    readonly kills: number;
+    readonly series: ReadonlySet<string>;
+    /** The component's own function was there at the baseline: it has to be there again. */
+    readonly functionWorked: boolean;
+  },
 ): Promise<boolean> {
   const { clock, recorder, resolved, view } = context;
+  const { looks } = measuring;
   const limitMs = resolved.experiment.phases.recovery;
   const { health } = measuring.collector;
   recorder.emit({ type: "phase", phase: "recovery", state: "start" });
@@ -104,14 +121,29 @@ export async function recover(
   health.startCounting();
   health.reset(clock.now());
   let ready = false;
-  const healthy = await pollUntil(clock, { everyMs: POLL_MS, limitMs }, async () => {
-    if (!ready && measuring.watch.isTargetReady()) {
+  const all = [measuring, ...measuring.companions];
+  let healthySeen = false;
+  const looked = looks?.finished ?? 0;
+  const functionIsBack = (): boolean =>
+    looks === undefined || !options.functionWorked || (looks.finished > looked && looks.lastPresent);
+  if (looks?.disturbs === false) looks.begin();
+  const whole = await pollUntil(clock, { everyMs: POLL_MS, limitMs }, async () => {
+    if (!ready && all.every(({ watch }) => watch.isTargetReady())) {
       ready = true;
       recorder.emit({ type: "target-ready" });
     }
     const unhealthy = health.unhealthy(options.series);
+    if (ready && unhealthy.length === 0 && !healthySeen) {
+      healthySeen = true;
+      recorder.emit({ type: "healthy" });
+      // It may disturb the application, whose recovery has been measured by now.
+      looks?.begin();
+    }
     const waiting = ready
-      ? unhealthy.map(({ probe, source }) => `${probe} from ${source}`).slice(0, 2)
+      ? [
+          ...unhealthy.map(({ probe, source }) => `${probe} from ${source}`).slice(0, 2),
+          ...(functionIsBack() ? [] : ["its own function"]),
+        ]
       : ["the target"];
     showLive(
       context,
@@ -119,10 +151,14 @@ export async function recover(
       options.kills,
       waiting.length > 0 ? `waiting for ${waiting.join(", ")}` : undefined,
     );
-    return await Promise.resolve(ready && unhealthy.length === 0 ? true : undefined);
+    return await Promise.resolve(healthySeen && functionIsBack() ? true : undefined);
   });
-  if (healthy === true) recorder.emit({ type: "healthy" });
+  await looks?.end();
+  // What was sent after the release is no victim of the window.
+  await looks?.followUp(looked);
+  if (healthySeen && !functionIsBack())
+    recorder.emit({ type: "warning", text: "the component's own function was not seen again in time" });
   recorder.emit({ type: "phase", phase: "recovery", state: "end" });
   view.phaseEnd("recovery");
-  return healthy === true;
+  return whole === true;
 }

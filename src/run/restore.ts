@@ -21,12 +21,15 @@ import {
 import type { KubeObject, Pod } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { ApiError } from "../cluster/transport.js";
-import { messageOf } from "../errors.js";
+import { ChaosError, messageOf } from "../errors.js";
 import { creatorOf, isTerminating } from "../target/target-watch.js";
 import { refOf } from "../target/target.js";
 import { pollUntil } from "./clock.js";
 import type { Clock } from "./context.js";
-import type { PendingUndo, Undo } from "./journal.js";
+import { isNodeUndo, type PendingUndo, type Undo } from "./journal.js";
+import { undoOnNode, type UndoOptions } from "./node-undo.js";
+
+export { nodeUndos, type UndoOptions } from "./node-undo.js";
 
 /** How long the pods of a namespace of ours may take to go before the namespace is deleted around them, ms. */
 const PODS_GONE_LIMIT_MS = 20_000;
@@ -36,7 +39,7 @@ const PODS_GONE_EVERY_MS = 200;
 export interface Undone {
   readonly object: ObjectRef;
   /** `untouched`: it was never gone, and is as it was. `found`: somebody else had brought it back, wholly. */
-  readonly how: "created" | "patched" | "found" | "removed" | "untouched";
+  readonly how: "created" | "patched" | "found" | "removed" | "untouched" | "started" | "returned";
   /** "runner", or whoever had brought it back. */
   readonly by: string;
 }
@@ -44,9 +47,11 @@ export interface Undone {
 /**
  * Undoes one entry of the journal.
  *
- * @throws ApiError or ApiUnreachableError when the API server would not have it; the entry stays pending.
+ * @throws ApiError or ApiUnreachableError when the API server would not have it, Error when the node would not; the
+ * entry stays pending.
  */
-export async function undo(transport: Transport, entry: Undo): Promise<Undone> {
+export async function undo(transport: Transport, entry: Undo, options: UndoOptions = {}): Promise<Undone> {
+  if (isNodeUndo(entry)) return await undoOnNode(entry, { transport, ...options });
   if (entry.action === "remove") return await removeOurs(transport, entry);
   return await restoreWorkload(transport, entry);
 }
@@ -101,7 +106,7 @@ async function sweepNamespace(transport: Transport, namespace: string): Promise<
  * Whether no container of a terminating pod runs any more, as its kubelet says: then no more than its object is
  * left of it. (A container that was removed before it was looked at reads as waiting, not as terminated.)
  */
-function hasEnded(pod: Pod): boolean {
+export function hasEnded(pod: Pod): boolean {
   const statuses = pod.status?.containerStatuses ?? [];
   return (
     isTerminating(pod) &&
@@ -206,7 +211,7 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** How often an undo that the API server would not take is tried again, and for how long, ms. */
+/** How often an undo that could not be done is tried again, and for how long, ms. */
 export interface Retry {
   readonly clock: Clock;
   readonly limitMs: number;
@@ -214,17 +219,24 @@ export interface Retry {
 
 const RETRY_EVERY_MS = 1_000;
 
+/** An entry that could not be undone, and why. */
+export interface NotUndone {
+  readonly undo: Undo;
+  readonly error: string;
+}
+
 /** Undoes entries from the last to the first; reports each success, collects each failure. */
 export async function undoAll(
   transport: Transport,
   pending: readonly PendingUndo[],
   report: (seq: number, undone: Undone) => Promise<void>,
   retry?: Retry,
-): Promise<{ readonly undo: Undo; readonly error: string }[]> {
-  const failures: { undo: Undo; error: string }[] = [];
+  options: UndoOptions = {},
+): Promise<NotUndone[]> {
+  const failures: NotUndone[] = [];
   for (const { seq, undo: entry } of [...pending].reverse()) {
     try {
-      await report(seq, await undoWithRetry(transport, entry, retry));
+      await report(seq, await undoWithRetry(transport, entry, retry, options));
     } catch (error) {
       failures.push({ undo: entry, error: messageOf(error) });
     }
@@ -232,13 +244,20 @@ export async function undoAll(
   return failures;
 }
 
-async function undoWithRetry(transport: Transport, entry: Undo, retry: Retry | undefined): Promise<Undone> {
-  if (retry === undefined) return await undo(transport, entry);
+async function undoWithRetry(
+  transport: Transport,
+  entry: Undo,
+  retry: Retry | undefined,
+  options: UndoOptions,
+): Promise<Undone> {
+  if (retry === undefined) return await undo(transport, entry, options);
   let last: unknown;
   const done = await pollUntil(retry.clock, { everyMs: RETRY_EVERY_MS, limitMs: retry.limitMs }, async () => {
     try {
-      return await undo(transport, entry);
+      return await undo(transport, entry, options);
     } catch (error) {
+      // It says what is wrong and what to do about it: another second does not change that.
+      if (error instanceof ChaosError) throw error;
       last = error;
       return undefined;
     }
@@ -258,8 +277,10 @@ export async function undoTogether(
   transport: Transport,
   pending: readonly PendingUndo[],
   report: (seq: number, undone: Undone) => Promise<void>,
-): Promise<{ readonly undo: Undo; readonly error: string }[]> {
-  return (await Promise.all(pending.map(async (entry) => await undoAll(transport, [entry], report)))).flat();
+  retry?: Retry,
+): Promise<NotUndone[]> {
+  const each = pending.map(async (entry) => await undoAll(transport, [entry], report, retry));
+  return (await Promise.all(each)).flat();
 }
 
 /** Namespaces among the entries: their removal takes time after it was accepted. Pure. */

@@ -4,16 +4,21 @@ import { hostname } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { discover, get, list, NAMESPACES, NODES, resourcePath } from "../cluster/api.js";
 import { connect } from "../cluster/connect.js";
-import { findNodeAccess } from "../cluster/node-access.js";
+import { podAccess } from "../cluster/node-access-agent.js";
+import { findNodeAccess, type NodeAccess, type NodeAccessOptions } from "../cluster/node-access.js";
 import type { Namespace, Node } from "../cluster/objects.js";
 import type { ClusterHandle } from "../cluster/provider.js";
+import type { Transport } from "../cluster/transport.js";
 import { ExitCode, messageOf, RefusedError } from "../errors.js";
 import type { ResolvedExperiment } from "../experiment/resolve.js";
 import type { RunView } from "../ui/view.js";
 import { systemClock } from "./clock.js";
 import type { RunContext } from "./context.js";
+import { relyOnAddonManager } from "./addon-manager.js";
+import { findCompanions } from "./companions.js";
 import { initialFacts, targetFacts, touchedStandIns } from "./facts.js";
-import { Journal, journalRoot, unfinishedRuns } from "./journal.js";
+import { canaryNamespaceOf } from "./function-looks.js";
+import { Journal, journalRoot, unfinishedRuns, type UnfinishedRuns } from "./journal.js";
 import { JournalledRun, type RunOutcome } from "./journalled-run.js";
 import { planLines, refusal } from "./plan-lines.js";
 import { preflight } from "./preflight.js";
@@ -30,6 +35,9 @@ export interface RunOptions {
   /** Folder that gets one folder a run. */
   readonly reportsFolder: string;
   readonly keepApp: boolean;
+  /** Guestbook and probers are shared by several runs: the id of the journal that removes them. */
+  readonly sharedBy?: string;
+  readonly nodeAccess?: NodeAccessOptions;
   readonly dryRun: boolean;
   /** Asked before a cluster is harmed that is not local: whether it was named and confirmed. */
   readonly confirm: () => Promise<boolean>;
@@ -71,7 +79,7 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
     const folder = join(options.reportsFolder, runId);
     const recorder = await createRecorder(folder, clock.now);
     recorder.onEvent((event) => view.event(event));
-    const access = await findNodeAccess(nodes, handle);
+    const access = await accessOf(transport, nodes, options);
     const root = journalRoot(env);
     recorder.emit({ type: "phase", phase: "preflight", state: "start" });
     const checked = await preflight({
@@ -82,7 +90,8 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
       nodes,
       resolved,
       nodeAccess: access,
-      unfinished: await unfinishedRuns(root, clusterUid),
+      unfinished: withoutRun(await unfinishedRuns(root, clusterUid), options.sharedBy),
+      canaries: canaryNamespaceOf(runId),
       confirm: options.confirm,
       emit: recorder.emit,
     });
@@ -94,12 +103,22 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
       await recorder.close();
       await rm(folder, { recursive: true, force: true });
       if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
-      view.result(planLines(options, target, checked.checks), {
+      const companions = await findCompanions(transport, resolved);
+      view.result(planLines(options, { target, companions }, checked.checks), {
         dryRun: true,
         target: targetFacts(target, resolved.component?.name ?? null),
       });
       return { exitCode: ExitCode.asExpected };
     }
+    await relyOnAddonManager({
+      transport,
+      clock,
+      view,
+      emit: recorder.emit,
+      target,
+      attack: resolved.attack,
+    });
+    const companions = await findCompanions(transport, resolved);
     const facts = {
       ...initialFacts({
         runId,
@@ -144,20 +163,38 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
       clock,
       journal,
       made: [],
+      changed: [],
       interrupted: options.interrupted,
     };
     const onSignal = (): void =>
       recorder.emit({ type: "signal", signal: String(options.interrupted.reason) });
     if (options.interrupted.aborted) onSignal();
     else options.interrupted.addEventListener("abort", onSignal, { once: true });
-    return await new JournalledRun(context, facts, target, options).execute();
+    const { keepApp } = options;
+    const shared = options.sharedBy !== undefined;
+    return await new JournalledRun(context, facts, target, { keepApp, shared, companions }).execute();
   } finally {
     transport.close();
   }
 }
 
+/** How nodes are reached. The privileged pods come with the probers: until then they are only announced. */
+async function accessOf(
+  transport: Transport,
+  nodes: readonly Node[],
+  { handle, nodeAccess }: RunOptions,
+): Promise<NodeAccess | { readonly none: string }> {
+  if (nodeAccess?.only === "pod") return podAccess(transport);
+  return await findNodeAccess(nodes, handle, nodeAccess);
+}
+
+/** The journal of what several runs share is open as long as they run: it is no damage. */
+function withoutRun({ runs, unreadable }: UnfinishedRuns, runId: string | undefined): UnfinishedRuns {
+  return { runs: runs.filter(({ open }) => open.runId !== runId), unreadable };
+}
+
 /** "20261121T203015Z-kube-dns-3f9a": sorts by time, is a folder's name and a label's value. */
-function newRunId(startedAt: Date, name: string): string {
+export function newRunId(startedAt: Date, name: string): string {
   const stamp = startedAt
     .toISOString()
     .replace(/[-:]|\.\d+/g, "")
@@ -166,7 +203,7 @@ function newRunId(startedAt: Date, name: string): string {
 }
 
 /** The file that a restore has to read, also where it was found by KUBECONFIG: a later shell may not have that set. */
-function kubeconfigOf(
+export function kubeconfigOf(
   named: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): { kubeconfigPath?: string } {

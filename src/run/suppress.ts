@@ -1,11 +1,16 @@
 import { createAttack } from "../attacks/index.js";
-import type { RunningAttack } from "../attacks/attack.js";
+import type { AttackContext, RunningAttack } from "../attacks/attack.js";
 import { runningContainers } from "../cluster/runtime.js";
 import { messageOf } from "../errors.js";
-import type { Target } from "../target/target.js";
+import type { TargetMonitor } from "../target/monitor.js";
+import { type AnyTarget, isNodeTarget, type Target } from "../target/target.js";
 import type { TargetWatch } from "../target/target-watch.js";
+import { replaceDatabasePod } from "./churn.js";
 import type { Collector } from "./collector.js";
 import type { RunContext } from "./context.js";
+import type { FunctionLooks } from "./function-looks.js";
+import type { PendingUndo } from "./journal.js";
+import { undoAll } from "./restore.js";
 
 /** How often the nodes' runtimes are asked what really runs, ms. */
 const RUNTIME_EVERY_MS = 5_000;
@@ -20,40 +25,65 @@ const KEEP_WARM_EVERY_MS = 20_000;
 const LIVE_EVERY_MS = 250;
 
 export interface Measuring {
-  readonly target: Target;
-  readonly watch: TargetWatch;
+  readonly target: AnyTarget;
+  /** Nodes that are attacked; empty where the target is a workload. */
+  readonly nodes: readonly string[];
+  readonly watch: TargetMonitor;
+  /** What is suppressed before the target. */
+  readonly companions: readonly { readonly target: Target; readonly watch: TargetWatch }[];
   readonly collector: Collector;
+  /** Looks at the component's own function, where it has a probe of its own. */
+  readonly looks?: FunctionLooks;
   /** Ends the window early, beside the user's signal: the lock was lost, a watch died. */
   readonly abort: AbortSignal;
 }
 
+/** How long after the first blow the looks at the function begin, ms: by then it has had its effect. */
+const LOOKS_AFTER_MS = 2_000;
+/** The timer on the node acts so long after the window at the earliest, ms: the runner comes first. */
+const HEAL_SLACK_MS = 60_000;
+
 /**
  * The outage window: starts the attack, keeps it up for the window's time, asks the runtimes meanwhile, stops
  * it. The attack is stopped whatever happens.
+ *
+ * @param pending how the target is put back: a flapping target is, between two blows.
  */
-export async function suppress(context: RunContext, measuring: Measuring): Promise<RunningAttack> {
+export async function suppress(
+  context: RunContext,
+  measuring: Measuring,
+  pending: readonly PendingUndo[],
+): Promise<RunningAttack> {
   const { clock, recorder, resolved, transport, view, interrupted } = context;
   const windowMs = resolved.experiment.phases.window;
-  const attack = createAttack(resolved.attack);
+  const { looks } = measuring;
+  const attack = createAttack(resolved.attack, {
+    companions: measuring.companions.map(({ target }) => target),
+  });
   const stopped = AbortSignal.any([interrupted, measuring.abort]);
   await transport.warm(WARM_SOCKETS);
   recorder.emit({ type: "phase", phase: "window", state: "start" });
   view.phase("window", windowMs);
   measuring.collector.health.startCounting();
-  const running = attack.start({
-    transport,
-    target: measuring.target,
-    watch: measuring.watch,
-    emit: recorder.emit,
-    now: clock.now,
-    setTimeout: (work, ms) => setTimeout(work, ms),
-  });
-  const end = clock.now() + windowMs;
+  const startedAt = clock.now();
+  const running = attack.start(attackContext(context, measuring, pending));
+  const end = startedAt + windowMs;
   const ended = new AbortController();
   const sideWork = Promise.all([
-    askRuntimes(context, measuring.target, ended.signal),
+    isNodeTarget(measuring.target) ? undefined : askRuntimes(context, measuring.target, ended.signal),
     keepWarm(context, ended.signal),
+    looks?.disturbs === false ? lookFromFirstBlow(context, looks, running, ended.signal) : undefined,
+    churnLater(context, ended.signal),
   ]);
+  let windowIsOpen = true;
+  const closeWindow = async (): Promise<void> => {
+    if (!windowIsOpen) return;
+    windowIsOpen = false;
+    recorder.emit({ type: "phase", phase: "window", state: "end" });
+    ended.abort();
+    await looks?.end();
+    view.phaseEnd("window");
+  };
   try {
     while (clock.now() < end && !stopped.aborted) {
       showLive(context, measuring, running.kills);
@@ -61,16 +91,82 @@ export async function suppress(context: RunContext, measuring: Measuring): Promi
     }
     const { lastError } = running;
     if (lastError !== undefined)
-      recorder.emit({ type: "warning", text: `a deletion did not go through: ${messageOf(lastError)}` });
+      recorder.emit({ type: "warning", text: `a blow did not go through: ${messageOf(lastError)}` });
+    if (looks?.disturbs === true && !stopped.aborted) {
+      await closeWindow();
+      await lookOutsideTheWindow(context, looks, stopped);
+    }
   } finally {
-    // First of all: nothing of the target is deleted after this line.
+    // First of all: nothing is done to the target after this line.
     await running.stop();
-    recorder.emit({ type: "phase", phase: "window", state: "end" });
-    ended.abort();
+    await closeWindow();
     await sideWork;
-    view.phaseEnd("window");
   }
   return running;
+}
+
+function attackContext(
+  context: RunContext,
+  measuring: Measuring,
+  pending: readonly PendingUndo[],
+): AttackContext {
+  const { clock, recorder, transport, nodeAccess, runId, resolved } = context;
+  const { phases } = resolved.experiment;
+  return {
+    transport,
+    target: measuring.target,
+    watch: measuring.watch,
+    companions: measuring.companions,
+    emit: recorder.emit,
+    now: clock.now,
+    setTimeout: (work, ms) => setTimeout(work, ms),
+    // Its journal entry stays open: it will be taken down again.
+    letUp: async () => {
+      const failures = await undoAll(transport, pending, async () => await Promise.resolve(), undefined, {
+        ...(nodeAccess === undefined ? {} : { access: nodeAccess }),
+      });
+      for (const { error } of failures) recorder.emit({ type: "warning", text: `not let up: ${error}` });
+    },
+    ...(nodeAccess === undefined
+      ? {}
+      : { node: { access: nodeAccess, runId, healAfterMs: phases.window + HEAL_SLACK_MS } }),
+  };
+}
+
+/** Looks at the function as soon as the first blow has had its effect, until the window is over. */
+async function lookFromFirstBlow(
+  context: RunContext,
+  looks: FunctionLooks,
+  running: RunningAttack,
+  signal: AbortSignal,
+): Promise<void> {
+  const isControl = context.resolved.attack.type === "none";
+  while (!isControl && running.kills === 0 && !signal.aborted) await context.clock.sleep(100, signal);
+  if (!isControl) await context.clock.sleep(LOOKS_AFTER_MS, signal);
+  if (!signal.aborted) looks.begin();
+}
+
+/** A look that may disturb the application: its window is over, the component is still kept down. */
+async function lookOutsideTheWindow(
+  context: RunContext,
+  looks: FunctionLooks,
+  stopped: AbortSignal,
+): Promise<void> {
+  const { recorder, view } = context;
+  recorder.emit({ type: "phase", phase: "function", state: "start" });
+  view.phase("function", looks.deadlineMs);
+  await looks.another(looks.deadlineMs + LOOKS_AFTER_MS, stopped);
+  await looks.end();
+  recorder.emit({ type: "phase", phase: "function", state: "end" });
+  view.phaseEnd("function");
+}
+
+/** Replaces the database's pod in the window, where the experiment says so. */
+async function churnLater(context: RunContext, signal: AbortSignal): Promise<void> {
+  const { churn } = context.resolved.experiment;
+  if (churn === undefined) return;
+  await context.clock.sleep(churn.after, signal);
+  if (!signal.aborted) await replaceDatabasePod(context, { rehearsal: false });
 }
 
 /** One live line: probes, kills, endpoints. */

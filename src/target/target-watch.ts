@@ -1,10 +1,11 @@
 import type { ObjectRef, RunEventBody } from "../analysis/events.js";
 import { ENDPOINTS, PODS, REPLICASETS, resourcePath, selectorString } from "../cluster/api.js";
 import type { Discovery } from "../cluster/api.js";
-import type { EndpointSlice, Endpoints, KubeObject, Pod } from "../cluster/objects.js";
+import type { EndpointSlice, Endpoints, KubeObject, ManagedFields, Pod } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { watch } from "../cluster/watch.js";
 import type { WatchEvent } from "../cluster/watch.js";
+import type { TargetMonitor } from "./monitor.js";
 import { ownedByTarget } from "./ownership.js";
 import { type Target, refOf } from "./target.js";
 
@@ -27,7 +28,7 @@ export interface TargetWatchOptions {
  * Watches the target for the whole run: the workload, its ReplicaSets and pods, the endpoints of its Services.
  * Keeps what is there now, and writes down what came, changed and went.
  */
-export class TargetWatch {
+export class TargetWatch implements TargetMonitor {
   readonly #options: TargetWatchOptions;
   readonly #objects = new Map<string, { kind: WatchedKind; object: KubeObject }>();
   readonly #slices = new Map<string, { service: string; ready: string[]; servingTerminating: string[] }>();
@@ -252,8 +253,16 @@ export function isTerminating(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
-/** Who made an object, by the earliest entry of its managed fields ("kubectl-client-side-apply", say). */
+/**
+ * Who made an object, by the earliest entry of its managed fields ("kubectl-client-side-apply", say). Their times are
+ * whole seconds: of those of the same second, whoever wrote the spec made it; a controller that was quick wrote the
+ * status.
+ */
 export function creatorOf(object: KubeObject): string | undefined {
   const fields = object.metadata.managedFields ?? [];
-  return [...fields].sort((a, b) => (a.time ?? "").localeCompare(b.time ?? ""))[0]?.manager;
+  const wroteSpec = ({ fieldsV1 }: ManagedFields): number =>
+    fieldsV1 !== undefined && "f:spec" in fieldsV1 ? 0 : 1;
+  return [...fields].sort(
+    (a, b) => (a.time ?? "").localeCompare(b.time ?? "") || wroteSpec(a) - wroteSpec(b),
+  )[0]?.manager;
 }

@@ -10,8 +10,10 @@ import {
 } from "../cluster/api.js";
 import type { DaemonSet, Deployment, KubeObject, Service } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
-import type { ComponentDefinition } from "../components/component.js";
+import type { ComponentDefinition, Find, FindWorkload } from "../components/component.js";
 import type { Experiment } from "../experiment/schema.js";
+import { findStaticPod, findUnit, type NodesToLookAt } from "./find-node-target.js";
+import type { NodeTarget } from "./node-target.js";
 
 export type WorkloadKind = "Deployment" | "DaemonSet";
 
@@ -37,6 +39,14 @@ export interface Target {
   readonly ownerChain: readonly string[];
 }
 
+/** Whatever an experiment takes down. */
+export type AnyTarget = Target | NodeTarget;
+
+/** Whether a target runs on nodes (a unit, static pods) and is no workload of the API. */
+export function isNodeTarget(target: AnyTarget): target is NodeTarget {
+  return target.kind === "StaticPod" || target.kind === "SystemdUnit";
+}
+
 /** Why no target could be chosen: what was looked for, what was found. */
 export interface NoTarget {
   readonly problem: string;
@@ -44,12 +54,19 @@ export interface NoTarget {
 
 const GVR = { Deployment: DEPLOYMENTS, DaemonSet: DAEMONSETS } as const;
 
-/** Finds the workload of an experiment; says what it looked for when there is none, or more than one. */
+/**
+ * Finds what an experiment takes down: a workload by its name, or a component in each of the forms in which it is
+ * known, the first that is there; says what it looked for when there is none, or more than one.
+ *
+ * @param options the nodes, for what runs on them. Without `access` a unit is taken to be on every node, and a
+ * static pod's manifest where it is best known to be.
+ */
 export async function findTarget(
   transport: Transport,
   target: Experiment["target"],
   component: ComponentDefinition | undefined,
-): Promise<Target | NoTarget> {
+  options: NodesToLookAt = { nodes: [] },
+): Promise<AnyTarget | NoTarget> {
   if (!("component" in target)) {
     const path = resourcePath(GVR[target.kind], target.namespace, target.name);
     const object = await getOrUndefined<Deployment | DaemonSet>(transport, path);
@@ -58,7 +75,35 @@ export async function findTarget(
     return await describeTarget(transport, target.kind, object);
   }
   if (component === undefined) return { problem: `no component called ${target.component}` };
-  const { namespace, kinds, labels, knownAs } = component.find;
+  const looked: string[] = [];
+  for (const find of component.find) {
+    const found = await findAs(transport, component, find, options);
+    if (!("looked" in found)) return found;
+    looked.push(found.looked);
+  }
+  return { problem: `looked for ${looked.join("; for ")}; found none` };
+}
+
+async function findAs(
+  transport: Transport,
+  component: ComponentDefinition,
+  find: Find,
+  options: NodesToLookAt,
+): Promise<AnyTarget | NoTarget | { readonly looked: string }> {
+  switch (find.how) {
+    case "workload":
+      return await findWorkload(transport, find);
+    case "static-pod":
+      return await findStaticPod(transport, component, find, options);
+    case "systemd-unit":
+      return await findUnit(component, find, options);
+  }
+}
+
+async function findWorkload(
+  transport: Transport,
+  { namespace, kinds, labels, knownAs }: FindWorkload,
+): Promise<Target | NoTarget | { readonly looked: string }> {
   const found: { kind: WorkloadKind; object: KubeObject }[] = [];
   for (const kind of kinds) {
     const { items } = await list<KubeObject>(transport, resourcePath(GVR[kind], namespace), {
@@ -68,7 +113,7 @@ export async function findTarget(
   }
   const looked = `${kinds.join(" or ")} with ${selectorString(labels)} in ${namespace} (${knownAs.join(", ")})`;
   const [only, ...others] = found;
-  if (only === undefined) return { problem: `looked for a ${looked}; found none` };
+  if (only === undefined) return { looked: `a ${looked}` };
   if (others.length > 0) {
     const names = found.map(({ kind, object }) => `${kind} ${object.metadata.name}`).join(", ");
     return { problem: `looked for one ${looked}; found ${names}: name one with target.kind and target.name` };

@@ -13,7 +13,7 @@ type Describe = {
 /** Said by the live line's counts, by the view's own phases, or in the report only. */
 const silent = (): undefined => undefined;
 
-const DESCRIBE: Describe = {
+const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
   phase: silent,
   clock: silent,
   kill: silent,
@@ -22,9 +22,19 @@ const DESCRIBE: Describe = {
   instance: silent,
   endpoints: silent,
   runtime: silent,
+  unit: silent,
+  "let-up": silent,
+  "app-endpoints": silent,
+  "function-late": silent,
   check: ({ name, ok, detail }) => ({
     level: ok ? "ok" : "failed",
     text: detail === "" ? name : `${name}: ${detail}`,
+  }),
+  churn: ({ object, rehearsal, ok, detail }) => ({
+    level: ok ? "info" : "warn",
+    text:
+      `${object.kind} ${object.name}: its pod ${ok ? "was replaced" : "could not be replaced"}` +
+      `${rehearsal ? " (rehearsal)" : ""}${detail === "" ? "" : `: ${detail}`}`,
   }),
   restored: ({ object, how, by }) => ({
     level: "info",
@@ -38,9 +48,47 @@ const DESCRIBE: Describe = {
   stopped: ({ code, message }) => ({ level: "warn", text: `stopped: ${message} (${code})` }),
 };
 
-/** What is said of an event to someone who watches; undefined: nothing. */
-export function eventLine(event: RunEvent): EventLine | undefined {
-  const describe = DESCRIBE[event.type] as ((event: RunEvent) => EventLine | undefined) | undefined;
-  // An event of a newer runner is no reason to fail.
-  return describe?.(event);
+/**
+ * What is said of each event to someone who watches; undefined: nothing. Of what is told again and again (looks at
+ * the component's own function, the readiness of nodes) only a change is worth a line, so this remembers what was
+ * told last; a run begins with its preflight, and anew.
+ */
+export function eventLines(): (event: RunEvent) => EventLine | undefined {
+  const present = new Map<string, boolean>();
+  const ready = new Map<string, string>();
+  const describe: Describe = {
+    ...DESCRIBE,
+    phase: ({ phase, state }) => {
+      if (phase !== "preflight" || state !== "start") return undefined;
+      present.clear();
+      ready.clear();
+      return undefined;
+    },
+    function: ({ probe, present: is, evidence }) => {
+      const was = present.get(probe) ?? true;
+      present.set(probe, is);
+      if (was === is) return undefined;
+      const state = is ? "works again" : "does not work";
+      return { level: "info", text: `the component's own function ${state} (${probe}): ${evidence}` };
+    },
+    "node-ready": ({ node, ready: is, reason }) => {
+      const was = ready.get(node) ?? "True";
+      ready.set(node, is);
+      if (was === is) return undefined;
+      if (is === "True") return { level: "info", text: `node ${node} is Ready again` };
+      const state = is === "gone" ? "gone" : "NotReady";
+      return {
+        level: "info",
+        text: `node ${node} is ${state}${reason === undefined ? "" : ` (${reason})`}`,
+      };
+    },
+  };
+  return (event) => {
+    const of = describe[event.type] as ((event: RunEvent) => EventLine | undefined) | undefined;
+    // An event of a newer runner is no reason to fail.
+    return of?.(event);
+  };
 }
+
+/** The lines of this process's runs, which come one after the other. */
+export const eventLine = eventLines();

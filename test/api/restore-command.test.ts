@@ -7,17 +7,28 @@ import test from "ava";
 import type { ExecutionContext } from "ava";
 import { restore, type RestoreOptions } from "../../src/commands/restore.js";
 import { ExitCode, UsageError } from "../../src/errors.js";
-import { Journal, journalRoot, readJournal, UnreadableJournalError } from "../../src/run/journal.js";
+import {
+  Journal,
+  journalRoot,
+  type NodeUndo,
+  readJournal,
+  type Undo,
+  UnreadableJournalError,
+} from "../../src/run/journal.js";
+import { nodeUndos } from "../../src/run/restore.js";
+import { heldPath, holdManifest, stopUnit, timerName } from "../../src/attacks/node-faults.js";
+import type { NodeTarget } from "../../src/target/node-target.js";
 import { createView } from "../../src/ui/view.js";
 import type { FakeApiServer } from "./fake-api-server.js";
-import { DEPLOYMENTS, deployment, putKubeDns, serve, writes } from "./target-fixtures.js";
+import { fakeNodes, type FakeNodes, MANIFEST, MANIFEST_TEXT } from "../unit/node-fake.js";
+import { DEPLOYMENTS, deployment, putKubeDns, serve, until, writes } from "./target-fixtures.js";
 
 const PATH = `${DEPLOYMENTS}/kube-dns`;
 
 interface Bench {
   readonly server: FakeApiServer;
-  /** A run that took the Deployment away and ended there. @returns its journal's folder. */
-  crashed(runId: string): Promise<string>;
+  /** A run that took the Deployment away (or did this) and ended there. @returns its journal's folder. */
+  crashed(runId: string, more?: readonly Undo[]): Promise<string>;
   restore(change: Partial<RestoreOptions>): Promise<{ code?: ExitCode; error?: unknown; said: string }>;
 }
 
@@ -40,7 +51,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   const env = { XDG_STATE_HOME: join(folder, "state") };
   return {
     server,
-    crashed: async (runId) => {
+    crashed: async (runId, more = []) => {
       const object = server.object(PATH) ?? server.put(DEPLOYMENTS, deployment());
       const journal = await Journal.create(journalRoot(env), {
         type: "open",
@@ -61,6 +72,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
         collection: DEPLOYMENTS,
         object: { ...object, apiVersion: "apps/v1", kind: "Deployment" },
       });
+      for (const undo of more) await journal.intent(undo);
       await journal.close();
       return journal.folder;
     },
@@ -155,4 +167,134 @@ test("restore: a run that can be read does not care for another's journal", asyn
   const { code, said } = await b.restore({ runId: "run-2" });
   t.is(code, ExitCode.asExpected);
   t.notRegex(said, /cannot be read/);
+});
+
+const COMMON = {
+  namespace: "",
+  labels: {},
+  nodes: ["a"],
+  count: 1,
+  images: [],
+  services: [],
+  ownerChain: [],
+};
+const KUBELET: NodeTarget = { ...COMMON, kind: "SystemdUnit", name: "kubelet", unit: "kubelet.service" };
+const API_SERVER: NodeTarget = { ...COMMON, kind: "StaticPod", name: "kube-apiserver", manifest: MANIFEST };
+
+/** A node whose kubelet is stopped and whose manifest is moved away, and how that is undone. */
+async function harmedNode(
+  t: ExecutionContext,
+  runId: string,
+): Promise<{ nodes: FakeNodes; entries: NodeUndo[] }> {
+  const nodes = await fakeNodes(t, ["a"]);
+  const { access } = nodes;
+  const entries = [
+    ...(await nodeUndos(KUBELET, ["a"], access, runId)),
+    ...(await nodeUndos(API_SERVER, ["a"], access, runId)),
+  ];
+  const on = { access, node: "a" };
+  const healAfterMs = 60_000;
+  await stopUnit(on, { unit: "kubelet.service", timer: timerName(runId, "kubelet.service"), healAfterMs });
+  await holdManifest(on, {
+    manifest: MANIFEST,
+    heldAt: heldPath(runId, MANIFEST),
+    timer: timerName(runId, MANIFEST),
+    healAfterMs,
+  });
+  return { nodes, entries };
+}
+
+test("restore: nodes first, then what is in the API; each is said", async (t) => {
+  const b = await bench(t);
+  const { nodes, entries } = await harmedNode(t, "run-1");
+  const folder = await b.crashed("run-1", entries);
+  b.server.remove(PATH);
+  b.server.handle("POST", /deployments$/, () => {
+    t.is(nodes.unit("a", "kubelet.service"), "active", "before anything of the API");
+    return undefined;
+  });
+  const dry = await b.restore({ runId: "run-1", dryRun: true });
+  t.regex(
+    dry.said,
+    /move back the manifest of StaticPod kube-apiserver on a\n *start SystemdUnit kubelet on a\n/,
+  );
+  t.is(nodes.unit("a", "kubelet.service"), "inactive");
+  const { code, said } = await b.restore({ runId: "run-1" });
+  t.is(code, ExitCode.asExpected, said);
+  t.regex(
+    said,
+    /StaticPod kube-apiserver on a: returned\n *SystemdUnit kubelet on a: started\n *Deployment kube-dns: created/,
+  );
+  t.is(nodes.text("a", MANIFEST), MANIFEST_TEXT);
+  t.true((await readJournal(folder))?.closed);
+});
+
+test("restore: an API server that is down because of the run is waited for, after the nodes", async (t) => {
+  const b = await bench(t);
+  const { nodes, entries } = await harmedNode(t, "run-1");
+  const folder = await b.crashed("run-1", entries);
+  b.server.remove(PATH);
+  const disarm = b.server.fault({ kind: "reset", times: Infinity });
+  const restoring = b.restore({ runId: "run-1" });
+  await until("the nodes are whole without it", () => {
+    return nodes.text("a", MANIFEST) !== undefined && nodes.unit("a", "kubelet.service") === "active";
+  });
+  t.is(b.server.object(PATH), undefined);
+  disarm();
+  const { code, said } = await restoring;
+  t.is(code, ExitCode.asExpected, said);
+  t.not(b.server.object(PATH), undefined);
+  t.true((await readJournal(folder))?.closed);
+});
+
+test("restore: another cluster's API server: its nodes, which have the same names, are left alone", async (t) => {
+  const b = await bench(t);
+  const { nodes, entries } = await harmedNode(t, "run-1");
+  await b.crashed("run-1", entries);
+  b.server.remove("/api/v1/namespaces/kube-system");
+  b.server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } });
+  const { error } = await b.restore({ runId: "run-1" });
+  t.regex(String(error), /was on another cluster/);
+  t.is(nodes.unit("a", "kubelet.service"), "inactive");
+});
+
+test("restore: another machine of the node's name is left alone, and said; the rest is restored", async (t) => {
+  const b = await bench(t);
+  const { nodes, entries } = await harmedNode(t, "run-1");
+  const folder = await b.crashed("run-1", entries.slice(0, 1));
+  await nodes.put("a", "etc/machine-id", `${"9".repeat(32)}\n`);
+  b.server.remove(PATH);
+  const { code, said } = await b.restore({ runId: "run-1" });
+  t.is(code, ExitCode.notRestored);
+  t.regex(said, /SystemdUnit kubelet on a not restored: a is another machine/);
+  t.regex(said, /Deployment kube-dns: created/);
+  t.is((await readJournal(folder))?.pending.length, 1);
+  t.false((await readJournal(folder))?.closed);
+});
+
+test("restore: a command of this machine is run only where it is allowed", async (t) => {
+  const b = await bench(t);
+  const { nodes, entries } = await harmedNode(t, "run-1");
+  const argv = [`${nodes.root}/docker`, "exec", "{node}"];
+  const byCommand = entries.map((entry) => ({ ...entry, access: { type: "command", argv } as const }));
+  await b.crashed("run-1", byCommand);
+  b.server.remove(PATH);
+  const refused = await b.restore({ runId: "run-1" });
+  t.is(refused.code, ExitCode.notRestored);
+  t.regex(refused.said, /SystemdUnit kubelet on a not restored: .*--allow-commands/);
+  t.is(nodes.unit("a", "kubelet.service"), "inactive");
+  t.not(b.server.object(PATH), undefined, "the rest is restored");
+  const allowed = await b.restore({ runId: "run-1", allowCommands: true });
+  t.is(allowed.code, ExitCode.asExpected, allowed.said);
+  t.is(nodes.unit("a", "kubelet.service"), "active");
+});
+
+test("restore: without the API and without leave to reach the node there is nothing to wait for", async (t) => {
+  const b = await bench(t);
+  const { entries } = await harmedNode(t, "run-1");
+  const byCommand = entries.map((entry) => ({ ...entry, access: { type: "command", argv: ["x"] } as const }));
+  await b.crashed("run-1", byCommand);
+  b.server.fault({ kind: "reset", times: Infinity });
+  const { error } = await b.restore({ runId: "run-1" });
+  t.regex(String(error), /run-1 is not restored: .*--allow-commands/);
 });

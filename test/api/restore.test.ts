@@ -543,7 +543,7 @@ test("undoTogether: all at once, each failure for itself", async (t) => {
 
 test("what was put back is an event; what was removed, or never gone, is none", (t) => {
   const object = { kind: "Deployment", name: "kube-dns" };
-  for (const how of ["created", "patched", "found"] as const) {
+  for (const how of ["created", "patched", "found", "started", "returned"] as const) {
     t.deepEqual(restoredEvent({ object, how, by: "x" }), { type: "restored", object, how, by: "x" });
   }
   for (const how of ["removed", "untouched"] as const) {

@@ -6,7 +6,7 @@ import type { KubeObject } from "../../src/cluster/objects.js";
 import { type ApiRequest, createTransport, type Transport } from "../../src/cluster/transport.js";
 import { components } from "../../src/components/index.js";
 import { TargetWatch } from "../../src/target/target-watch.js";
-import { findTarget, type Target } from "../../src/target/target.js";
+import { findTarget, isNodeTarget, type Target } from "../../src/target/target.js";
 import { type Draft, FakeApiServer, type FakeOptions, type LoggedRequest } from "./fake-api-server.js";
 
 export const PODS = "/api/v1/namespaces/kube-system/pods";
@@ -117,6 +117,7 @@ export async function targetOf(
 ): Promise<Target> {
   const found = await findTarget(transport, spec, components["kube-dns"]);
   if ("problem" in found) throw new Error(found.problem);
+  if (isNodeTarget(found)) throw new Error(`${found.name} is no workload`);
   return found;
 }
 

@@ -6,6 +6,7 @@ import type { ExecutionContext } from "ava";
 import fc from "fast-check";
 import { ChaosError, ExitCode } from "../../src/errors.js";
 import {
+  isNodeUndo,
   Journal,
   type JournalOpen,
   journalLine,
@@ -57,12 +58,38 @@ const WORKLOAD: Undo = {
   },
 };
 
+/** A fault on a node, and the way to it. */
+const UNIT: Undo = {
+  action: "start-unit",
+  object: { kind: "SystemdUnit", name: "kubelet on ノード" },
+  node: "ノード",
+  unit: "kubelet.service",
+  also: ["docker.service"],
+  invocation: "21aa3bc3c7824b5f90ee1a2452d094dd",
+  timer: "kube-system-chaos-b4ade644-kubelet",
+  access: { type: "engine", command: "/usr/bin/docker", env: { DOCKER_HOST: "unix:///x y" } },
+  machineId: "3eeeca228e3740019cd5cd1210b64328",
+};
+const MANIFEST: Undo = {
+  action: "return-manifest",
+  object: { kind: "StaticPod", name: "etcd on a" },
+  node: "a",
+  manifest: "/etc/kubernetes/manifests/etcd.yaml",
+  heldAt: "/etc/kubernetes/kube-system-chaos/run-1/etcd.yaml",
+  timer: "kube-system-chaos-b4ade644-etcd",
+  access: { type: "command", argv: ["ssh", "{node}", "sudo {command}"] },
+  machineId: "3eeeca228e3740019cd5cd1210b64328",
+};
+
 const RECORDS: JournalRecord[] = [
   opening("run-1"),
   { type: "intent", seq: 1, undo: NAMESPACE },
   { type: "intent", seq: 2, undo: WORKLOAD },
   { type: "undone", seq: 2, how: "found", by: "kubectl-client-side-apply" },
   { type: "intent", seq: 3, undo: { ...WORKLOAD, path: "/apis/apps/v1/x/連打" } },
+  { type: "intent", seq: 4, undo: UNIT },
+  { type: "intent", seq: 5, undo: MANIFEST },
+  { type: "undone", seq: 5, how: "returned", by: "runner" },
   { type: "undone", seq: 1, how: "removed", by: "runner" },
   { type: "undone", seq: 3, how: "created", by: "runner" },
   { type: "closed" },
@@ -105,6 +132,11 @@ test("what is written is read back, in order, without what was undone", async (t
   });
   await journal.finish();
   t.true((await readJournal(journal.folder))?.closed);
+});
+
+test("entries of nodes are told from those of the API", (t) => {
+  t.deepEqual([NAMESPACE, WORKLOAD, UNIT, MANIFEST].map(isNodeUndo), [false, false, true, true]);
+  t.deepEqual(JSON.parse(JSON.stringify([UNIT, MANIFEST])), [UNIT, MANIFEST]);
 });
 
 test("records that are written at once keep their order and their lines", async (t) => {
@@ -210,7 +242,7 @@ test("a lost line feed damages both lines that it parted, and no other", (t) => 
   t.is(state?.damage, "not whole: line 2");
   t.deepEqual(
     state?.pending.map(({ seq }) => seq),
-    [],
+    [4],
   );
   t.true(state?.closed);
 });

@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { hashOfFiles, keyOf } from "../../src/cluster/lab/keys.js";
 import { perform, placeOf } from "../../src/cluster/lab/plan.js";
 import { inBuildOrder, parentOf, readImageFolders } from "../../src/cluster/lab/image-folder.js";
+import { copySourceFiles, imageKey } from "../../src/cluster/lab/images.js";
 import { debianTargets, sourceList } from "../../src/cluster/lab/apt.js";
 import { importPath, versionFlags } from "../../src/cluster/lab/steps/kubernetes.js";
 import { labPaths } from "../../src/cluster/lab/paths.js";
@@ -141,5 +142,73 @@ test("every image folder is complete, and a public name says what it is", async 
   for (const image of images) {
     const own = image.tags.every((tag) => tag.includes("kube-system-chaos-lab/"));
     t.is(own, image.standIn === undefined && image.builtFrom === undefined, image.name);
+  }
+});
+
+test("files of the source tree are named by their places in the image, and copied there", async (t) => {
+  const folder = await scratch();
+  const image = join(folder, "images/from-source");
+  const json = async (sourceFiles: unknown): Promise<void> => {
+    await writeFile(join(image, "image.json"), JSON.stringify({ tags: ["x/y:1"], sourceFiles }));
+  };
+  await mkdir(image, { recursive: true });
+  await writeFile(join(image, "Dockerfile"), "FROM scratch\n");
+  await json({ "opt/run.sh": "cluster/run.sh" });
+  await t.throwsAsync(readImageFolders(join(folder, "images")), { message: /from-source is not complete/ });
+  await json({ "/opt/run.sh": "/cluster/run.sh" });
+  await t.throwsAsync(readImageFolders(join(folder, "images")), { message: /from-source is not complete/ });
+  await json({ "/opt/run.sh": "cluster/run.sh" });
+  const [read] = await readImageFolders(join(folder, "images"));
+
+  const tree = join(folder, "tree");
+  await mkdir(join(tree, "cluster"), { recursive: true });
+  await writeFile(join(tree, "cluster/run.sh"), "#!/bin/sh\n", { mode: 0o755 });
+  await copySourceFiles(tree, read?.sourceFiles ?? {}, join(folder, "source"));
+  t.is(await readFile(join(folder, "source/opt/run.sh"), "utf8"), "#!/bin/sh\n");
+  t.not((await stat(join(folder, "source/opt/run.sh"))).mode & 0o100, 0, "still a program");
+});
+
+test("an image's key depends on each of its parts and on which part it is", (t) => {
+  const image = { hash: "0123" };
+  const part = { key: "a", folder: "/nowhere" };
+  const keys = [
+    imageKey(image, { parentKey: "" }),
+    imageKey(image, { parentKey: "p" }),
+    imageKey({ hash: "4567" }, { parentKey: "" }),
+    imageKey(image, { parentKey: "", packages: part }),
+    imageKey(image, { parentKey: "", kubernetes: part }),
+    imageKey(image, { parentKey: "", program: part }),
+    imageKey(image, { parentKey: "", source: part }),
+    imageKey(image, { parentKey: "", source: { ...part, key: "b" } }),
+  ];
+  t.is(new Set(keys).size, keys.length);
+});
+
+test("the addon-manager is the real one, and the add-ons' stand-ins share one layer", async (t) => {
+  const images = await readImageFolders(join(labPaths().assets, "images"));
+  const manager = images.find(({ tags }) => tags.includes("k8s.gcr.io/kube-addon-manager:v9.1.2"));
+  t.is(manager?.standIn, undefined);
+  t.deepEqual(Object.values(manager?.sourceFiles ?? {}).sort(), [
+    "cluster/addons/addon-manager/kube-addons-main.sh",
+    "cluster/addons/addon-manager/kube-addons.sh",
+  ]);
+  const parent = images.find(({ name }) => name === "study-addons");
+  t.false(parent?.preload, "the nodes need only what pods are made of");
+  for (const tag of [
+    "k8s.gcr.io/cluster-proportional-autoscaler-amd64:1.8.1",
+    "gcr.io/stackdriver-agents/stackdriver-logging-agent:1.8.9",
+    "k8s.gcr.io/fluentd-gcp-scaler:0.5.2",
+    "k8s.gcr.io/event-exporter:v0.3.1",
+    "k8s.gcr.io/metrics-server-amd64:v0.3.6",
+    "k8s.gcr.io/heapster-amd64:v1.6.1",
+    "k8s.gcr.io/ingress-gce-404-server-with-metrics-amd64:v1.6.0",
+  ]) {
+    const image = images.find(({ tags }) => tags.includes(tag));
+    t.is(image?.parent, parent?.tags[0], tag);
+    t.truthy(image?.standIn, tag);
+    const dockerfile = await readFile(join(image?.folder ?? "", "Dockerfile"), "utf8");
+    const job = /^ENTRYPOINT \["\/study-addons", "([a-z-]+)"\]$/m.exec(dockerfile)?.[1];
+    const main = await readFile(join(labPaths().assets, "programs/study-addons/main.go"), "utf8");
+    t.true(main.includes(`"${job ?? "?"}":`), `${tag} names a job of the program`);
   }
 });

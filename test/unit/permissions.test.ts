@@ -20,6 +20,8 @@ import {
 import { fetchSamples, findAddresses, findProbers, proberPlan, sendPlan } from "../../src/run/probers.js";
 import { undo } from "../../src/run/restore.js";
 import { schedulableNodes } from "../../src/run/preflight.js";
+import type { RunContext } from "../../src/run/context.js";
+import { watchStory } from "../../src/run/story.js";
 import { TargetWatch } from "../../src/target/target-watch.js";
 import type { WorkloadKind } from "../../src/target/target.js";
 import type { FakeApiServer } from "../api/fake-api-server.js";
@@ -43,12 +45,16 @@ const APPLICATION = {
   nodePort: 30080,
 };
 
+const CANARIES = "kube-system-chaos-canary-3f9a";
+
 const needed = (attack: Attack["type"], kind: WorkloadKind, target = "kube-system"): string[] =>
   neededPermissions(attack, {
     kind,
     target,
     application: "guestbook",
     probers: "kube-system-chaos",
+    canaries: CANARIES,
+    functionProbe: undefined,
   }).map(describePermission);
 
 /** As if it had been made by an older version: what `ensure` then has to do. */
@@ -65,6 +71,8 @@ async function harm({ server, transport }: Served, spec: Attack, kind: WorkloadK
     kind === "Deployment" ? { component: "kube-dns" } : { kind, namespace: "kube-system", name: "agent" },
   );
   const controller = new AbortController();
+  const watches = (): number => server.requests.filter((request) => request.watch).length;
+  const others = watches();
   const watch = new TargetWatch({
     transport,
     discovery: await discover(transport),
@@ -76,7 +84,7 @@ async function harm({ server, transport }: Served, spec: Attack, kind: WorkloadK
   const { synced, done } = watch.start();
   await synced;
   // The watches themselves follow the lists.
-  while (server.requests.filter((request) => request.watch).length < (kind === "Deployment" ? 4 : 3)) {
+  while (watches() - others < (kind === "Deployment" ? 4 : 3)) {
     await new Promise((resolve) => setImmediate(resolve));
   }
   const running = createAttack(spec).start({
@@ -125,6 +133,21 @@ async function surround(t: ExecutionContext, { server, transport }: Served): Pro
   while (server.requestsOf("PUT", "leases").length === 0) await list(transport, resourcePath(NODES));
   await lock.stopRenewing();
   await touchedStandIns(transport, undefined);
+  const over = new AbortController();
+  const story = watchStory(
+    {
+      transport,
+      recorder: { emit: () => undefined },
+      resolved: { experiment: { application: { guestbook: APPLICATION } } },
+    } as unknown as RunContext,
+    over.signal,
+  );
+  const watched = (): number =>
+    server.requests.map(rightOf).filter((right) => /^watch (nodes|endpoints in guestbook)$/.test(right))
+      .length;
+  while (watched() < 2) await list(transport, resourcePath(NODES));
+  over.abort();
+  await story;
   const manifests = [...guestbookManifests(APPLICATION), ...(await proberManifests())];
   putOld(server, manifests);
   for (const manifest of manifests) await ensure(transport, manifest);
@@ -257,6 +280,8 @@ test("each right is asked for once, as it is; what is not allowed is missing", a
     target: "kube-system",
     application: "guestbook",
     probers: "kube-system-chaos",
+    canaries: CANARIES,
+    functionProbe: undefined,
   });
   let open = 0;
   let most = 0;

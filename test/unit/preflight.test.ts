@@ -3,12 +3,19 @@ import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../src/analysis/events.js";
 import { discover } from "../../src/cluster/api.js";
 import type { Node } from "../../src/cluster/objects.js";
-import { type ExperimentFile, experimentSchema } from "../../src/experiment/schema.js";
+import { type Attack, type ExperimentFile, experimentSchema } from "../../src/experiment/schema.js";
 import { resolveExperiment } from "../../src/experiment/resolve.js";
 import { type JournalOpen, type JournalState, UnreadableJournalError } from "../../src/run/journal.js";
 import { LOCK_PATH } from "../../src/run/lock.js";
 import type { Permission } from "../../src/run/permissions.js";
-import { preflight, type PreflightInput, type PreflightOutcome } from "../../src/run/preflight.js";
+import {
+  attackProblem,
+  nodeAccessCheck,
+  preflight,
+  type PreflightInput,
+  type PreflightOutcome,
+} from "../../src/run/preflight.js";
+import type { AnyTarget } from "../../src/target/target.js";
 import { putKubeDns, type Served, serve, writes } from "../api/target-fixtures.js";
 
 const NAMESPACES = "/api/v1/namespaces";
@@ -57,6 +64,7 @@ async function ask(served: Served, change: Partial<PreflightInput> = {}): Promis
     context: "kind-chaos",
     discovery: await discover(served.transport),
     nodes: [node("worker-1")],
+    canaries: "kube-system-chaos-canary-3f9a",
     resolved: experiment(),
     nodeAccess: { none: "not on this machine" },
     unfinished: { runs: [], unreadable: [] },
@@ -281,4 +289,49 @@ test("two workloads with the component's label: refused, with their names", asyn
   const asked = await ask(served);
   t.deepEqual(asked.failed, ["target"]);
   t.regex(asked.detail("target"), /Deployment kube-dns, Deployment node-local-dns/);
+});
+
+const nodeTarget = { kind: "SystemdUnit", name: "kubelet", nodes: ["worker-1"] } as unknown as AnyTarget;
+
+for (const [kind, attack, fits] of [
+  ["Deployment", "delete-workload", true],
+  ["Deployment", "scale-to-zero", true],
+  ["Deployment", "static-pod", false],
+  ["DaemonSet", "delete-pods", true],
+  ["DaemonSet", "scale-to-zero", false],
+  ["StaticPod", "static-pod", true],
+  ["StaticPod", "delete-workload", false],
+  ["SystemdUnit", "systemd-unit", true],
+  ["SystemdUnit", "delete-pods", false],
+  ["SystemdUnit", "none", true],
+] as const) {
+  test(`${attack} ${fits ? "fits" : "does not fit"} a ${kind}`, (t) => {
+    const resolved = { component: undefined, attack: { type: attack } as Attack };
+    const problem = attackProblem({ kind, name: "x" }, resolved);
+    t.is(problem === undefined, fits, problem);
+  });
+}
+
+test("a kube-proxy that is a static pod (GKE) is told what takes it", (t) => {
+  const { component } = experiment({ target: { component: "kube-proxy" } });
+  const problem = attackProblem(
+    { kind: "StaticPod", name: "kube-proxy" },
+    { component, attack: { type: "delete-workload", gracePeriod: 1000 } },
+  );
+  t.regex(problem ?? "", /kube-proxy is a StaticPod here.*attack\.type can be static-pod$/);
+});
+
+test("a component of nodes needs access to them, and the API server's must not lead through it", (t) => {
+  const kubelet = experiment({ target: { component: "kubelet" } });
+  const etcd = experiment({ target: { component: "etcd" } });
+  const none = { none: "the engine does not answer" };
+  const access = (type: string): PreflightInput["nodeAccess"] =>
+    ({ how: type, spec: { type } }) as unknown as PreflightInput["nodeAccess"];
+  t.false(nodeAccessCheck(none, nodeTarget, kubelet).ok);
+  t.regex(nodeAccessCheck(none, nodeTarget, kubelet).detail, /the engine does not answer.*--node-access pod/);
+  t.true(nodeAccessCheck(none, undefined, kubelet).ok);
+  t.true(nodeAccessCheck(none, nodeTarget, { ...kubelet, attack: { type: "none" } }).ok);
+  t.true(nodeAccessCheck(access("pod"), nodeTarget, kubelet).ok);
+  t.false(nodeAccessCheck(access("pod"), nodeTarget, etcd).ok);
+  t.true(nodeAccessCheck(access("engine"), nodeTarget, etcd).ok);
 });

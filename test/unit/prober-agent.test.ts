@@ -9,7 +9,16 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AgentProbe, ProberPlan } from "../../src/probes/plan.js";
 import type { BootLine, SampleLine } from "../../src/probes/sample.js";
-import { closedPort, Guestbook, LocalDns, LocalRedis, PHP_ERROR, until } from "./prober-servers.js";
+import {
+  closedPort,
+  Guestbook,
+  LocalDns,
+  LocalHttp,
+  LocalRedis,
+  PHP_ERROR,
+  silentPort,
+  until,
+} from "./prober-servers.js";
 
 const AGENT = fileURLToPath(new URL("../../src/probes/agent/agent.mjs", import.meta.url));
 
@@ -19,6 +28,8 @@ class Agent {
   #url = "";
   #offset = 0;
   readonly lines: SampleLine[] = [];
+  /** All that it has printed. */
+  stdout = "";
 
   constructor(
     readonly folder: string,
@@ -32,6 +43,7 @@ class Agent {
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#child = child;
+    child.stdout.on("data", (chunk: Buffer) => (this.stdout += chunk.toString()));
     const [chunk] = (await once(child.stdout, "data")) as [Buffer];
     const port = /listens on port (\d+)/.exec(chunk.toString())?.[1];
     this.#url = `http://127.0.0.1:${port}`;
@@ -250,6 +262,114 @@ test("a kept plan that is damaged does not keep the agent from starting", async 
   await agent.collect();
   t.is(agent.lines.length, 1);
   t.is(agent.boots().length, 1);
+});
+
+test("a check: one connection now, whatever it brings", async (t) => {
+  const web = await LocalHttp.start((url, response) => {
+    if (url.pathname === "/long") response.writeHead(404).end("x".repeat(1000));
+    else if (url.pathname === "/reset") response.socket?.resetAndDestroy();
+    else if (url.pathname !== "/silence") response.end(`hello ${url.pathname}`);
+  });
+  const dropped = await silentPort();
+  t.teardown(() => {
+    web.close();
+    dropped.close();
+  });
+  const agent = newAgent(t);
+  await agent.start();
+  const check = async (body: object): Promise<Record<string, unknown>> => {
+    const { status, data } = await agent.ask("POST", "/check", { timeoutMs: 5000, ...body });
+    t.is(status, 200, data);
+    return JSON.parse(data) as Record<string, unknown>;
+  };
+  const http = { kind: "http", ...web.endpoint };
+  const good = await check({ ...http, path: "/a" });
+  t.like(good, { ok: true, status: 200, body: "hello /a" });
+  t.true(typeof good.ms === "number" && good.ms > 0);
+  t.like(await check(http), { ok: true, body: "hello /" });
+  // An answer is an answer: what it should be, the runner knows. Its beginning is enough.
+  t.like(await check({ ...http, path: "/long" }), { ok: true, status: 404, body: "x".repeat(200) });
+  t.like(await check({ ...http, path: "/reset" }), { ok: false, kind: "reset" });
+  t.like(await check({ ...http, path: "/silence", timeoutMs: 100 }), {
+    ok: false,
+    kind: "timeout",
+    message: "no answer within 100 ms",
+  });
+  const tcp = await check({ kind: "tcp", ...web.endpoint });
+  t.deepEqual(Object.keys(tcp).sort(), ["ms", "ok"]);
+  t.true(tcp.ok);
+  t.like(await check({ kind: "tcp", ...(await closedPort()) }), { ok: false, kind: "refused" });
+  t.like(await check({ kind: "tcp", ...dropped.endpoint, timeoutMs: 100 }), { ok: false, kind: "timeout" });
+  t.deepEqual(fs.readdirSync(agent.folder), ["samples.ndjson"]);
+  await agent.collect();
+  t.is(agent.lines.length, 1, "it is no sample");
+});
+
+test("a check asks under the name that it is given", async (t) => {
+  const hosts: (string | undefined)[] = [];
+  const web = await LocalHttp.start((_url, response) => {
+    hosts.push(response.req.headers.host);
+    response.end();
+  });
+  t.teardown(() => web.close());
+  const agent = newAgent(t);
+  await agent.start();
+  const check = { kind: "http", ...web.endpoint, timeoutMs: 5000 };
+  await agent.ask("POST", "/check", { ...check, host: "unknown.example" });
+  await agent.ask("POST", "/check", check);
+  t.deepEqual(hosts, ["unknown.example", `127.0.0.1:${web.endpoint.port}`]);
+});
+
+test("checks are bounded", async (t) => {
+  const web = await LocalHttp.start(() => undefined);
+  t.teardown(() => web.close());
+  const agent = newAgent(t);
+  await agent.start();
+  const check = { kind: "http", ...web.endpoint, timeoutMs: 3000 };
+  const answers = Array.from({ length: 32 }, () => agent.ask("POST", "/check", check));
+  await until("all are under way", () => web.requests.length === 32);
+  t.is((await agent.ask("POST", "/check", check)).status, 429);
+  web.close();
+  t.true((await Promise.all(answers)).every(({ status }) => status === 200));
+  t.is((await agent.ask("POST", "/check", check)).status, 200);
+});
+
+test("a check of something else is refused with the reason", async (t) => {
+  const agent = newAgent(t);
+  await agent.start();
+  const check = { kind: "http", ip: "127.0.0.1", port: 80, timeoutMs: 1000 };
+  const refused: [object, string][] = [
+    [{ ...check, kind: "udp" }, 'check.kind must be "tcp" or "http"'],
+    [{ ...check, ip: "localhost" }, "check.ip must be an IP address"],
+    [{ ...check, port: 0 }, "check.port must be a whole number from 1 to 65535"],
+    [{ ...check, timeoutMs: 10_001 }, "check.timeoutMs must be a whole number from 50 to 10000"],
+    [{ ...check, timeoutMs: undefined }, "check.timeoutMs is missing"],
+    [
+      { ...check, path: "/a b\r\nx: y" },
+      "check.path must be a path that starts with '/' and has no query or space",
+    ],
+    [{ ...check, host: "a\r\nb" }, "check.host must be a DNS name"],
+    [{ ...check, method: "POST" }, "check.method is not known"],
+  ];
+  for (const [body, reason] of refused) {
+    const { status, data } = await agent.ask("POST", "/check", body);
+    t.deepEqual([status, data], [400, reason]);
+  }
+});
+
+test("a line for the log: one, as it is, on stdout; what would not be one line is refused", async (t) => {
+  const agent = newAgent(t);
+  await agent.start();
+  t.is((await agent.ask("POST", "/log", { text: "chaos-log-1 on node worker." })).status, 200);
+  await until("it is printed", () => agent.stdout.includes("chaos-log-1 on node worker.\n"));
+  for (const text of ["", "a\nb", "a\u0007", "\u001b[31m", "é", "x".repeat(501), 7]) {
+    const { status, data } = await agent.ask("POST", "/log", { text });
+    t.deepEqual([status, data], [400, "log.text must be 1 to 500 printable ASCII characters"]);
+  }
+  t.is((await agent.ask("POST", "/log", { text: "x", more: 1 })).status, 400);
+  t.is((await agent.ask("POST", "/log", "no JSON")).status, 400);
+  t.is((await agent.ask("GET", "/log")).status, 404);
+  t.is(agent.stdout.split("\n").length, 3, "the first line, the printed one, and the end");
 });
 
 test("it starts from a ConfigMap, where its file is a link to a link", async (t) => {

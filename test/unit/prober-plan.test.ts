@@ -1,5 +1,5 @@
 import test from "ava";
-import { AGENT_PROBES, PlanError, Prober, validatePlan } from "../../src/probes/agent/agent.mjs";
+import { AGENT_PROBES, BodyError, Prober, validatePlan } from "../../src/probes/agent/agent.mjs";
 import type { ProberPlan } from "../../src/probes/plan.js";
 import { PROBES, type SampleLine } from "../../src/probes/sample.js";
 import { closedPort, FakeClock, LocalRedis, until } from "./prober-servers.js";
@@ -85,13 +85,13 @@ const refused: Array<[string, unknown, RegExp]> = [
 ];
 for (const [path, value, reason] of refused) {
   test(`refused: ${path} = ${String(JSON.stringify(value))}`, (t) => {
-    t.throws(() => validatePlan(planWith(path, value)), { instanceOf: PlanError, message: reason });
+    t.throws(() => validatePlan(planWith(path, value)), { instanceOf: BodyError, message: reason });
   });
 }
 
 test("no plan at all is refused", (t) => {
   for (const value of [null, undefined, 1, "plan", []])
-    t.throws(() => validatePlan(value), { instanceOf: PlanError, message: "plan must be an object" });
+    t.throws(() => validatePlan(value), { instanceOf: BodyError, message: "plan must be an object" });
 });
 
 // --- the prober: plan → schedule ---------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import {
 } from "../../src/report/serialise.js";
 import { classify, runs as stretches } from "../../src/report/timeline-bins.js";
 import { timelineSvg } from "../../src/report/timeline-svg.js";
+import * as own from "./fixtures/function-runs.js";
 import * as runs from "./fixtures/synthetic-run.js";
 
 const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
@@ -25,6 +26,14 @@ const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
   "not restored": runs.notRestored(),
   flapping: runs.flapping(0.4),
   "function lost": runs.functionLostRun(),
+  kubelet: own.kubelet(),
+  "logs late and lost": own.logs(),
+  "looks that disturb": own.disturbing(),
+  "flapping unit": own.flappingUnit(),
+  "function not measured": {
+    ...own.kubelet(),
+    facts: { ...own.kubelet().facts, functionProbe: own.functionProbe("api-stores") },
+  },
   empty: { facts: runs.defaultFacts, events: [], samples: [] },
 };
 const of = ({ facts, events, samples }: runs.SyntheticRun): RunResult => analyse(facts, events, samples);

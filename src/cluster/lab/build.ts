@@ -73,6 +73,7 @@ export async function buildAll(
       parentKey: parentKey(folder, built),
       ...optional("packages", packages.get(folder.name)),
       ...optional("kubernetes", folder.binaries.length > 0 ? kubernetes : undefined),
+      ...optional("source", Object.keys(folder.sourceFiles).length > 0 ? source : undefined),
       ...optional("program", folder.program === undefined ? undefined : programs.get(folder.program)),
     };
     built.push(await buildImage(engine, paths, folder, parts, progress));

@@ -23,6 +23,8 @@ const imageFile = z.strictObject({
   binaries: z.array(z.string()).default([]),
   /** One of the project's Go programs (assets/programs), put into bin/. */
   program: z.string().optional(),
+  /** Files of the Kubernetes source tree, by the place they have in the image; put below source/. */
+  sourceFiles: z.record(z.string().regex(/^\//), z.string().regex(/^[^/]/)).default({}),
   /** What it really is, when its name is a public image's. */
   standIn: z.string().optional(),
   /** What it was built from, when it is the real thing. */

@@ -1,5 +1,5 @@
 import { cp, mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Progress } from "../../progress.js";
 import type { Engine } from "./engine.js";
 import { BUILT_FROM_LABEL, KEY_LABEL, LAB_PREFIX, STAND_IN_LABEL, type ImageFolder } from "./image-folder.js";
@@ -7,6 +7,7 @@ import { ask, run } from "./command.js";
 import { keyOf } from "./keys.js";
 import type { LabPaths } from "./paths.js";
 import type { StepResult } from "./plan.js";
+import { sourceTree } from "./steps/kubernetes.js";
 
 /** An image in the lab's engine, and the key of what it was made from. */
 export interface BuiltImage {
@@ -23,6 +24,8 @@ export interface ImageParts {
   readonly kubernetes?: StepResult;
   /** The folder with the Go program. */
   readonly program?: StepResult;
+  /** The Kubernetes source. */
+  readonly source?: StepResult;
 }
 
 /** The key an image has; "" when the engine does not have it under every one of its names. */
@@ -57,6 +60,20 @@ export async function importRootfs(
   return image;
 }
 
+/** The key of everything that an image is made from. */
+export function imageKey(
+  image: Pick<ImageFolder, "hash">,
+  parts: ImageParts & { readonly parentKey: string },
+): string {
+  const { packages, kubernetes, program, source } = parts;
+  return keyOf({
+    version: 1,
+    folder: image.hash,
+    parent: parts.parentKey,
+    parts: [packages, kubernetes, program, source].map((part) => part?.key ?? ""),
+  });
+}
+
 /** Builds one image folder's image unless the engine has it. */
 export async function buildImage(
   engine: Engine,
@@ -65,13 +82,8 @@ export async function buildImage(
   parts: ImageParts & { readonly parentKey: string },
   progress: Progress,
 ): Promise<BuiltImage> {
-  const { packages, kubernetes, program } = parts;
-  const key = keyOf({
-    version: 1,
-    folder: image.hash,
-    parent: parts.parentKey,
-    parts: [packages?.key ?? "", kubernetes?.key ?? "", program?.key ?? ""],
-  });
+  const { packages, kubernetes, program, source } = parts;
+  const key = imageKey(image, parts);
   const built = { tags: image.tags, key, preload: image.preload };
   if ((await keyInEngine(engine, image.tags)) === key) return built;
   await progress.step(`Building the image ${image.tags[0] ?? image.name}`, async () => {
@@ -84,6 +96,9 @@ export async function buildImage(
     if (program !== undefined && image.program !== undefined) {
       await copyInto(join(program.folder, image.program), join(context, "bin", image.program));
     }
+    if (source !== undefined) {
+      await copySourceFiles(sourceTree(source.folder), image.sourceFiles, join(context, "source"));
+    }
     const labels: Record<string, string> = { [KEY_LABEL]: key };
     // A child of a stand-in would inherit its label; the empty ones take it back.
     labels[STAND_IN_LABEL] = image.standIn ?? "";
@@ -91,6 +106,19 @@ export async function buildImage(
     await dockerBuild(engine, context, { tags: image.tags, labels });
   });
   return built;
+}
+
+/** Copies files of the source tree to the places they have in the image, below a folder of the context. */
+export async function copySourceFiles(
+  tree: string,
+  files: Readonly<Record<string, string>>,
+  folder: string,
+): Promise<void> {
+  for (const [place, file] of Object.entries(files)) {
+    const target = join(folder, place);
+    await mkdir(dirname(target), { recursive: true });
+    await copyInto(join(tree, file), target);
+  }
 }
 
 /** An empty build context with the files of an asset folder in it. */

@@ -12,12 +12,16 @@
  *   DELETE /plan              stops sampling
  *   GET    /samples?offset=N  whole lines of the sample file from byte N on, at most 1 MiB; the header
  *                             x-next-offset says where to go on; 416 when the file is shorter than N
+ *   POST   /check             {"kind": "tcp" | "http", "ip", "port", "timeoutMs", of http also "path" and "host"}:
+ *                             makes one connection now; answers {"ok", "ms"} and, of http, "status" and "body"
+ *                             (an answer is ok whatever its status), or "kind" and "message" of the failure
+ *   POST   /log               {"text"}: prints one line on stdout, where the node's log agent finds it
  *
  * Environment: PORT (8080), DATA_DIR (/data), NODE_NAME (the host name), DNS_SERVERS (comma-separated
  * addresses to ask instead of the system's servers).
  *
- * The order below: time and schedule, deadlines, failures, what a good answer is, the probes, the plan, the
- * sample file, the prober, the HTTP server, the start.
+ * The order below: time and schedule, deadlines, failures, what a good answer is, the probes, the plan, what is
+ * asked for once, the sample file, the prober, the HTTP server, the start.
  *
  * Every time in this file is in milliseconds of performance.now(), which neither steps nor follows the wall
  * clock.
@@ -53,8 +57,12 @@ const MESSAGE_LIMIT = 200;
 const BODY_LIMIT = 64 * 1024;
 /** Longest answer of GET /samples, bytes. */
 const CHUNK_LIMIT = 1024 * 1024;
-/** Longest body of PUT /plan, bytes. */
-const PLAN_LIMIT = 256 * 1024;
+/** Longest body of a request, bytes: a plan's. */
+const REQUEST_LIMIT = 256 * 1024;
+/** Checks that may be under way; the sampling must not suffer from them. */
+const CHECK_LIMIT = 32;
+/** How much of an answer's body POST /check hands over, characters. */
+const EXCERPT_LIMIT = 200;
 /** How often waiting lines are written to the file, ms. */
 const FLUSH_EVERY = 200;
 /** Lines that wait in memory while the disk takes none; those beyond are lost, and counted. */
@@ -410,9 +418,10 @@ export function judgeRead(status, body, tokens) {
  * @param {Endpoint} to
  * @param {string} pathAndQuery
  * @param {number} timeoutMs from the connect to the last byte
+ * @param {string} [hostHeader] the address, when left out
  * @returns {Promise<{ status: number, body: string }>}
  */
-export function httpGet(to, pathAndQuery, timeoutMs) {
+export function httpGet(to, pathAndQuery, timeoutMs, hostHeader) {
   return withDeadline(
     timeoutMs,
     (onEnd) =>
@@ -423,7 +432,10 @@ export function httpGet(to, pathAndQuery, timeoutMs) {
             port: to.port,
             path: pathAndQuery,
             agent: false,
-            headers: { "user-agent": "kube-system-chaos-prober" },
+            headers: {
+              "user-agent": "kube-system-chaos-prober",
+              ...(hostHeader === undefined ? {} : { host: hostHeader }),
+            },
           },
           (response) => {
             const status = response.statusCode ?? 0;
@@ -770,22 +782,22 @@ export const AGENT_PROBES = [
   "tcp-long-lived",
 ];
 
-/** What is wrong with a plan, in words for whoever sent it. */
-export class PlanError extends Error {}
+/** What is wrong with what was sent, in words for whoever sent it. */
+export class BodyError extends Error {}
 
-/** @typedef {(value: unknown, where: string) => void} Check throws a PlanError */
+/** @typedef {(value: unknown, where: string) => void} Check throws a BodyError */
 
 /** @param {string} where @param {string} what @returns {never} */
 function refuse(where, what) {
-  throw new PlanError(`${where} ${what}`);
+  throw new BodyError(`${where} ${what}`);
 }
 
 /**
  * @param {Readonly<Record<string, Check>>} fields
- * @param {boolean} [optional] whether fields may be left out
+ * @param {readonly string[]} [optional] names of fields that may be left out
  * @returns {Check}
  */
-function objectOf(fields, optional = false) {
+function objectOf(fields, optional = []) {
   return (value, where) => {
     if (typeof value !== "object" || value === null || Array.isArray(value))
       refuse(where, "must be an object");
@@ -795,7 +807,7 @@ function objectOf(fields, optional = false) {
     for (const [name, check] of Object.entries(fields)) {
       const member = /** @type {Record<string, unknown>} */ (value)[name];
       if (member !== undefined) check(member, `${where}.${name}`);
-      else if (!optional) refuse(`${where}.${name}`, "is missing");
+      else if (!optional.includes(name)) refuse(`${where}.${name}`, "is missing");
     }
   };
 }
@@ -864,14 +876,14 @@ const PLAN = objectOf({
       "tcp-pod": objectOf(ENDPOINT),
       "tcp-long-lived": objectOf(ENDPOINT),
     },
-    true,
+    AGENT_PROBES,
   ),
 });
 
 /**
  * @param {unknown} value anything
  * @returns {ProberPlan} the same value
- * @throws {PlanError} with the place and the reason
+ * @throws {BodyError} with the place and the reason
  */
 export function validatePlan(value) {
   PLAN(value, "plan");
@@ -883,6 +895,63 @@ export function validatePlan(value) {
       refuse(`plan.probes.app-read${arm}`, `needs app-write${arm} with the same key`);
   }
   return plan;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// What is asked for once
+// ---------------------------------------------------------------------------------------------------------
+
+/**
+ * A connection to be tried now: the body of POST /check.
+ *
+ * @typedef {Endpoint & { kind: "tcp" | "http", timeoutMs: number, path?: string, host?: string }} CheckRequest
+ */
+
+const CHECK = objectOf(
+  {
+    kind: text(/^(tcp|http)$/, '"tcp" or "http"'),
+    ...ENDPOINT,
+    timeoutMs: wholeNumber(50, 10_000),
+    path: PLAIN_PATH,
+    host: DNS_NAME,
+  },
+  ["path", "host"],
+);
+const LOG = objectOf({ text: text(/^[\x20-\x7e]{1,500}$/, "1 to 500 printable ASCII characters") });
+
+/** @param {unknown} value @returns {CheckRequest} @throws {BodyError} */
+export function validateCheck(value) {
+  CHECK(value, "check");
+  return /** @type {CheckRequest} */ (value);
+}
+
+/** One line for stdout: a line break in it would make two. @param {unknown} value @throws {BodyError} */
+export function validateLog(value) {
+  LOG(value, "log");
+  return /** @type {{ text: string }} */ (value).text;
+}
+
+/**
+ * Tries one connection. An HTTP answer is an answer whatever its status: what it should be is not known here.
+ *
+ * @param {CheckRequest} check
+ * @returns {Promise<{ ok: true, ms: number, status?: number, body?: string }
+ *   | { ok: false, ms: number, kind: FailureKind, message?: string }>}
+ */
+export async function runCheck(check) {
+  const { kind, timeoutMs, path: pathOnly = "/", host } = check;
+  const started = performance.now();
+  const ms = () => round(performance.now() - started);
+  try {
+    if (kind === "tcp") {
+      await probeTcp(check, timeoutMs);
+      return { ok: true, ms: ms() };
+    }
+    const { status, body } = await httpGet(check, pathOnly, timeoutMs, host);
+    return { ok: true, ms: ms(), status, body: body.slice(0, EXCERPT_LIMIT) };
+  } catch (error) {
+    return { ...failureOf(error), ms: ms() };
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -1141,7 +1210,7 @@ const ROUTES = {
     prober.plan === undefined ? { status: 404, body: "there is no plan" } : json(prober.plan),
 
   "PUT /plan": async ({ boot, prober, planFile }, request) => {
-    const plan = parsePlan(await readBody(request));
+    const plan = validatePlan(await readJson(request, "plan"));
     planFile.save(plan);
     prober.apply(plan);
     return json({ boot, runId: plan.runId });
@@ -1166,31 +1235,47 @@ const ROUTES = {
       headers: { "content-type": "application/x-ndjson", "x-next-offset": next },
     };
   },
+
+  "POST /check": async (_agent, request) => {
+    const check = validateCheck(await readJson(request, "check"));
+    if (checksUnderWay >= CHECK_LIMIT)
+      return { status: 429, body: `${CHECK_LIMIT} checks are under way already` };
+    checksUnderWay += 1;
+    try {
+      return json(await runCheck(check));
+    } finally {
+      checksUnderWay -= 1;
+    }
+  },
+
+  "POST /log": async ({ boot }, request) => {
+    console.log(validateLog(await readJson(request, "log")));
+    return json({ boot });
+  },
 };
 ROUTES["POST /plan"] = /** @type {(typeof ROUTES)[string]} */ (ROUTES["PUT /plan"]);
 
-/** @param {string} body @throws {PlanError} */
-function parsePlan(body) {
-  /** @type {unknown} */
-  let value;
-  try {
-    value = JSON.parse(body);
-  } catch (error) {
-    throw new PlanError(`plan must be JSON: ${/** @type {Error} */ (error).message}`);
-  }
-  return validatePlan(value);
-}
+let checksUnderWay = 0;
 
-/** @param {http.IncomingMessage} request @returns {Promise<string>} */
-async function readBody(request) {
+/**
+ * @param {http.IncomingMessage} request
+ * @param {string} what it should be
+ * @returns {Promise<unknown>}
+ * @throws {BodyError} when it is no JSON, or too long
+ */
+async function readJson(request, what) {
   const chunks = [];
   let length = 0;
   for await (const chunk of request) {
     length += chunk.length;
-    if (length > PLAN_LIMIT) throw new PlanError(`plan must not be longer than ${PLAN_LIMIT} bytes`);
+    if (length > REQUEST_LIMIT) throw new BodyError(`${what} must not be longer than ${REQUEST_LIMIT} bytes`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch (error) {
+    throw new BodyError(`${what} must be JSON: ${/** @type {Error} */ (error).message}`);
+  }
 }
 
 /** @param {Agent} agent @param {http.IncomingMessage} request @returns {Promise<Answer>} */
@@ -1202,7 +1287,7 @@ async function answer(agent, request) {
       ? { status: 404, body: `${request.method} ${url.pathname} is not known` }
       : await route(agent, request, url);
   } catch (error) {
-    if (error instanceof PlanError) return { status: 400, body: error.message };
+    if (error instanceof BodyError) return { status: 400, body: error.message };
     return { status: 500, body: String(error) };
   }
 }

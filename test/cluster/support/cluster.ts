@@ -1,4 +1,7 @@
 /** The real cluster that the tests run on: one that is up already, or made for them. */
+import { addonManagerProof } from "../../../src/addons/drift.js";
+import { installAddons } from "../../../src/addons/install.js";
+import { removeAddons } from "../../../src/addons/remove.js";
 import { createKindProvider } from "../../../src/cluster/kind/provider.js";
 import { createLabProvider } from "../../../src/cluster/lab/provider.js";
 import { connect, type Connection } from "../../../src/cluster/connect.js";
@@ -7,6 +10,7 @@ import { list, NODES, resourcePath } from "../../../src/cluster/api.js";
 import type { Node } from "../../../src/cluster/objects.js";
 import type { ClusterHandle } from "../../../src/cluster/provider.js";
 import { messageOf, RefusedError } from "../../../src/errors.js";
+import { systemClock } from "../../../src/run/clock.js";
 import type { Progress } from "../../../src/progress.js";
 
 export interface TestCluster {
@@ -57,4 +61,16 @@ async function bringUp(): Promise<ClusterHandle> {
     }
   }
   throw new Error(`no cluster to test on: ${refusals.join("; ")}`);
+}
+
+/** The study's add-ons, installed for the tests of a file unless they are there; the result takes them away again. */
+export async function withAddons(cluster: TestCluster): Promise<() => Promise<void>> {
+  const { transport } = cluster.connection;
+  const options = { transport, clock: systemClock(), progress };
+  const installed = (await addonManagerProof(transport)).state !== "absent";
+  await installAddons(options);
+  return async () => {
+    if (!installed) await removeAddons(options);
+    transport.close();
+  };
 }

@@ -23,6 +23,11 @@ const GENERATOR = "vendor/k8s.io/kube-openapi/cmd/openapi-gen";
 /** Files that ask for a generated OpenAPI definition say so in a comment at the start of a line. */
 const OPENAPI_MARK = "^// *[+]k8s:openapi-gen=";
 
+/** The source tree in the folder of the source's step. */
+export function sourceTree(folder: string): string {
+  return join(folder, TREE);
+}
+
 /** Go's settings: the tree is vendored and built as a GOPATH, without C and without the network. */
 function goEnv(paths: LabPaths, tools: Tools, goPath: string): Record<string, string> {
   return {
@@ -63,7 +68,7 @@ export function kubernetesSourceStep(apt: Apt, paths: LabPaths, tools: Tools, to
     inputs: { version: 1, kubernetes: KUBERNETES_VERSION, tools: toolsKey },
     work: async ({ output, note }) => {
       const download = join(output, "download");
-      const tree = join(output, TREE);
+      const tree = sourceTree(output);
       await mkdir(download);
       await mkdir(tree, { recursive: true });
       note("downloading");
@@ -129,7 +134,7 @@ export function kubernetesBinariesStep(
     title: `Building Kubernetes ${KUBERNETES_VERSION} (some minutes)`,
     inputs: { version: 1, binaries: BINARIES, source: source.key },
     work: async ({ output, note }) => {
-      const tree = join(source.folder, TREE);
+      const tree = sourceTree(source.folder);
       const env = goEnv(paths, tools, source.folder);
       const commit = await sourceCommit(tree);
       for (const [index, name] of BINARIES.entries()) {
@@ -168,7 +173,7 @@ export function programStep(
     title: `Building ${program.name}`,
     inputs: { version: 1, files: program.hash, source: source.key },
     work: async ({ output }) => {
-      const tree = join(source.folder, TREE);
+      const tree = sourceTree(source.folder);
       const place = `cmd/kube-system-chaos-${program.name}`;
       const overlay = join(output, "overlay.json");
       const replace = Object.fromEntries(

@@ -1,0 +1,68 @@
+/** The cluster's DNS, which was there before the add-ons, as addon-manager shall care for it. */
+import { DEPLOYMENTS, list, resourcePath, selectorString } from "../cluster/api.js";
+import type { KubeObject } from "../cluster/objects.js";
+import type { Transport } from "../cluster/transport.js";
+import { RefusedError } from "../errors.js";
+import { sanitised } from "../run/restore.js";
+import { ADDON_MODE_LABEL } from "../target/target.js";
+import { ADDON_NAMESPACE, LAST_APPLIED_ANNOTATION } from "./names.js";
+import type { AddonObject } from "./objects.js";
+
+const DNS_LABELS = { "k8s-app": "kube-dns" } as const;
+
+/**
+ * The Deployment that is the cluster's DNS.
+ *
+ * @throws RefusedError when there is none, several, or one that an addon-manager already has.
+ */
+export async function findDns(transport: Transport): Promise<KubeObject> {
+  const selector = selectorString(DNS_LABELS);
+  const { items } = await list<KubeObject>(transport, resourcePath(DEPLOYMENTS, ADDON_NAMESPACE), {
+    labelSelector: selector,
+  });
+  const [dns, ...others] = items;
+  if (dns === undefined || others.length > 0) {
+    const found = items.map(({ metadata }) => metadata.name).join(", ") || "none";
+    throw new RefusedError(
+      `the study add-ons need the one Deployment in ${ADDON_NAMESPACE} with the label ${selector} that is the cluster's DNS; found: ${found}`,
+    );
+  }
+  const { name, labels } = dns.metadata;
+  if (labels?.[ADDON_MODE_LABEL] !== undefined) {
+    throw new RefusedError(
+      `Deployment ${ADDON_NAMESPACE}/${name} already carries the label ${ADDON_MODE_LABEL}: another addon-manager has it, and two would not agree. ` +
+        `If there is none, take the label away: kubectl -n ${ADDON_NAMESPACE} label deployment ${name} ${ADDON_MODE_LABEL}-`,
+    );
+  }
+  return { apiVersion: "apps/v1", kind: "Deployment", ...dns };
+}
+
+/**
+ * A DNS Deployment as addon-manager's manifest: what its owner declared, without `replicas` (as upstream: the
+ * autoscaler sets them) and with the label that puts it under addon-manager's care. Pure.
+ */
+export function dnsManifest(original: KubeObject): AddonObject {
+  const spec = { ...(original.spec as object), replicas: undefined };
+  const { metadata, ...rest } = sanitised(original);
+  const annotations = { ...metadata.annotations, [LAST_APPLIED_ANNOTATION]: undefined };
+  const labels = { ...metadata.labels, [ADDON_MODE_LABEL]: "Reconcile" };
+  return declared({ ...rest, metadata: { ...metadata, annotations, labels }, spec }) as AddonObject;
+}
+
+/**
+ * Without keys that say nothing: undefined, null (`creationTimestamp: null` of pod templates; kubectl would read
+ * "remove it"), and annotations of which none is left.
+ */
+function declared(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(declared);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([key, each]) => [key, declared(each)] as const)
+      .filter(([key, each]) => each !== null && each !== undefined && !isEmptyAnnotations(key, each)),
+  );
+}
+
+function isEmptyAnnotations(key: string, value: unknown): boolean {
+  return key === "annotations" && Object.keys(value as object).length === 0;
+}

@@ -1,0 +1,140 @@
+/** What is in the way of the add-ons. Asked before anything is changed: nothing of anybody else's may be touched. */
+import {
+  CONFIGMAPS,
+  DAEMONSETS,
+  DEPLOYMENTS,
+  getOrUndefined,
+  type Gvr,
+  list,
+  NODES,
+  PODS,
+  resourcePath,
+  selectorString,
+  SERVICES,
+} from "../cluster/api.js";
+import type { KubeObject, Node, Pod } from "../cluster/objects.js";
+import type { Transport } from "../cluster/transport.js";
+import { RefusedError } from "../errors.js";
+import { ADDON_MODE_LABEL } from "../target/target.js";
+import type { AddonManifests } from "./manifests.js";
+import {
+  ADDON_MANAGER_LABELS,
+  ADDON_MANAGER_NAME,
+  ADDON_NAMESPACE,
+  AUTOSCALER_CONFIG_NAME,
+  LAST_APPLIED_ANNOTATION,
+} from "./names.js";
+import { type AddonObject, describeObject, isAddonObject, pathsOf } from "./objects.js";
+
+const CLUSTER_SERVICE_LABEL = "kubernetes.io/cluster-service";
+const CONTROL_PLANE_LABELS = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+
+/** The kinds that addon-manager may prune (PRUNED_KINDS), as the API has them. */
+const PRUNED: readonly Gvr[] = [CONFIGMAPS, SERVICES, DAEMONSETS, DEPLOYMENTS];
+
+/**
+ * @param options `installed`: the record is there, so what the add-ons have made themselves is theirs; `dnsName`:
+ *   the cluster's DNS, which is meant to come under addon-manager's care.
+ * @throws RefusedError with every object that is in the way, and what to do.
+ */
+export async function refuseForeign(
+  transport: Transport,
+  manifests: AddonManifests,
+  options: { readonly installed: boolean; readonly dnsName: string },
+): Promise<void> {
+  const { study, sink, manager } = manifests;
+  const generated = options.installed ? [] : [configMap(AUTOSCALER_CONFIG_NAME)];
+  const questions = [
+    ...[...study, ...sink, ...manager].map(
+      async (object) => await sameName(transport, object, isAddonObject),
+    ),
+    ...generated.map(async (object) => await sameName(transport, object, () => false)),
+    ...[DEPLOYMENTS, DAEMONSETS].map(async (gvr) => await sameJob(transport, gvr, study)),
+    ...PRUNED.map(async (gvr) => await pruned(transport, gvr, options.dnsName)),
+    otherAddonManager(transport),
+    noControlPlane(transport),
+  ];
+  const problems = [...new Set((await Promise.all(questions)).flat())];
+  if (problems.length === 0) return;
+  throw new RefusedError(
+    [
+      "the study add-ons cannot be installed here; nothing was changed:",
+      ...problems.map((problem) => `  - ${problem}`),
+      "Remove what is in the way, or use a cluster that is made for it: chaos cluster up --cluster kind --addons",
+    ].join("\n"),
+  );
+}
+
+function configMap(name: string): AddonObject {
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: ADDON_NAMESPACE } };
+}
+
+async function sameName(
+  transport: Transport,
+  object: AddonObject,
+  isKnown: (live: KubeObject) => boolean,
+): Promise<string[]> {
+  const live = await getOrUndefined<KubeObject>(transport, pathsOf(object).path);
+  if (live === undefined || isKnown(live)) return [];
+  return [`${describeObject(object)} is there and was not made by this tool`];
+}
+
+/** Somebody's own metrics-server under another name: two would answer for one. */
+async function sameJob(transport: Transport, gvr: Gvr, study: readonly AddonObject[]): Promise<string[]> {
+  const apps = study.flatMap(({ metadata }) => metadata.labels?.["k8s-app"] ?? []);
+  const { items } = await list<KubeObject>(transport, resourcePath(gvr, ADDON_NAMESPACE), {
+    labelSelector: `k8s-app in (${[...new Set(apps)].join(",")})`,
+  });
+  return items
+    .filter((item) => !isAddonObject(item))
+    .map((item) => `${describeObject(item)} does the same (its label k8s-app) and was not made by this tool`);
+}
+
+/** Objects that kubectl's prune would delete, because they look like add-ons that are no longer wanted. */
+async function pruned(transport: Transport, gvr: Gvr, dnsName: string): Promise<string[]> {
+  const { items } = await list<KubeObject>(transport, resourcePath(gvr, ADDON_NAMESPACE));
+  return items
+    .filter((item) => isPrunable(item) && !isAddonObject(item))
+    .filter((item) => !(gvr === DEPLOYMENTS && item.metadata.name === dnsName))
+    .map((item) => `${describeObject(item)} looks like an add-on, so addon-manager would delete it`);
+}
+
+/** Whether kube-addons.sh's `kubectl apply --prune` would delete an object that is in none of its files. Pure. */
+export function isPrunable({ metadata }: Pick<KubeObject, "metadata">): boolean {
+  // kubectl passes over what it has not applied itself.
+  if (metadata.annotations?.[LAST_APPLIED_ANNOTATION] === undefined) return false;
+  const mode = metadata.labels?.[ADDON_MODE_LABEL];
+  if (metadata.labels?.[CLUSTER_SERVICE_LABEL] === "true") return mode !== "EnsureExists";
+  return mode === "Reconcile";
+}
+
+/** A static pod of the master (GKE) or a Deployment: two addon-managers undo each other's work. */
+async function otherAddonManager(transport: Transport): Promise<string[]> {
+  const { items } = await list<Pod>(transport, resourcePath(PODS, ADDON_NAMESPACE), {
+    labelSelector: selectorString(ADDON_MANAGER_LABELS),
+  });
+  return items
+    .filter(({ metadata }) => !isPodOfOurManager(metadata))
+    .map(
+      ({ metadata }) =>
+        `the cluster has an addon-manager of its own (Pod ${ADDON_NAMESPACE}/${metadata.name})`,
+    );
+}
+
+function isPodOfOurManager({ ownerReferences = [] }: Pod["metadata"]): boolean {
+  // Its Deployment's name is refused above when it is somebody else's.
+  return ownerReferences.some(
+    ({ kind, name }) => kind === "ReplicaSet" && name.startsWith(`${ADDON_MANAGER_NAME}-`),
+  );
+}
+
+async function noControlPlane(transport: Transport): Promise<string[]> {
+  const { items } = await list<Node>(transport, resourcePath(NODES));
+  const found = items.some(({ metadata }) =>
+    CONTROL_PLANE_LABELS.some((label) => metadata.labels?.[label] !== undefined),
+  );
+  if (found) return [];
+  return [
+    `no node carries the label ${CONTROL_PLANE_LABELS.join(" or ")}: addon-manager and the sink run there, out of the experiments' way`,
+  ];
+}

@@ -1,0 +1,126 @@
+/** What the add-ons still lack. */
+import { getOrUndefined, list, PODS, resourcePath } from "../cluster/api.js";
+import type { DaemonSet, Deployment, KubeObject, Pod } from "../cluster/objects.js";
+import type { Transport } from "../cluster/transport.js";
+import { isReady, isTerminating } from "../target/target-watch.js";
+import { ADDON_MODE_LABEL } from "../target/target.js";
+import type { AddonManifests } from "./manifests.js";
+import { ADDON_NAMESPACE, METRICS_API_SERVICE, SINK_NAMESPACE } from "./names.js";
+import { type AddonObject, describeObject, pathsOf } from "./objects.js";
+
+/** Waiting reasons of a container that waiting does not heal. */
+const FATAL_REASONS = ["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
+
+/** What every container waits for before it runs. */
+const STARTING_REASONS = ["ContainerCreating", "PodInitializing"];
+
+export interface Readiness {
+  /** What is still to come, in the order of the manifests; empty: all is ready. */
+  readonly missing: readonly string[];
+  /** What will not come by waiting, with the reason. */
+  readonly fatal: readonly string[];
+}
+
+/** How far the cluster is on its way to the manifests. Changes nothing. */
+export async function readiness(
+  transport: Transport,
+  manifests: AddonManifests,
+  dns: AddonObject,
+): Promise<Readiness> {
+  const objects = [...manifests.sink, ...manifests.manager, ...manifests.study, dns];
+  const [lacking, pods] = await Promise.all([
+    Promise.all(
+      objects.map(async (object) => {
+        const live = await getOrUndefined<KubeObject>(transport, pathsOf(object).path);
+        const problem = live === undefined ? "not there yet" : problemOf(object, live);
+        return problem === undefined ? [] : [`${describeObject(object)}: ${problem}`];
+      }),
+    ),
+    waitingPods(transport, objects),
+  ]);
+  const fatal = pods.filter(({ reason }) => FATAL_REASONS.includes(reason));
+  const missing = lacking.flat();
+  return {
+    // Of pods only why others wait: one that is on its way out holds nothing up.
+    missing: missing.length === 0 ? [] : [...missing, ...pods.map(({ text }) => text)],
+    fatal: fatal.map(({ text }) => text),
+  };
+}
+
+/** What a live object still lacks; undefined: nothing. Pure. */
+export function problemOf(wanted: AddonObject, live: KubeObject): string | undefined {
+  if (isTerminating(live)) return "being deleted";
+  if (wanted.metadata.labels?.[ADDON_MODE_LABEL] !== live.metadata.labels?.[ADDON_MODE_LABEL])
+    return "not yet under addon-manager's care";
+  if (wanted.kind === "Deployment") return deploymentProblem(live as unknown as Deployment);
+  if (wanted.kind === "DaemonSet") return daemonSetProblem(live as unknown as DaemonSet);
+  return wanted.metadata.name === METRICS_API_SERVICE ? apiServiceProblem(live) : undefined;
+}
+
+function deploymentProblem({ metadata, spec, status }: Deployment): string | undefined {
+  if ((status?.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "not yet looked at";
+  const wanted = spec?.replicas ?? 1;
+  const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status ?? {};
+  const settled = replicas === wanted && updatedReplicas === wanted && availableReplicas === wanted;
+  return settled ? undefined : `${availableReplicas} of ${wanted} pods ready`;
+}
+
+function daemonSetProblem({ metadata, spec, status }: DaemonSet): string | undefined {
+  if ((status?.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "not yet looked at";
+  const {
+    desiredNumberScheduled: wanted = 0,
+    updatedNumberScheduled = 0,
+    numberAvailable = 0,
+  } = {
+    ...status,
+  };
+  const there = Math.min(updatedNumberScheduled, numberAvailable);
+  if (wanted === 0 || there < wanted) return `${there} of ${wanted} pods ready`;
+  // It makes the pods anew: not before that is over are they ready for good.
+  return isScaled(spec) ? undefined : "fluentd-gcp-scaler has not set its resources yet";
+}
+
+function isScaled(spec: DaemonSet["spec"]): boolean {
+  const containers = spec?.template.spec?.containers ?? [];
+  return containers.some(({ resources }) => resources?.requests !== undefined);
+}
+
+function apiServiceProblem(live: KubeObject): string | undefined {
+  const { conditions = [] } = (live.status ?? {}) as {
+    conditions?: readonly { type: string; status: string; message?: string }[];
+  };
+  const available = conditions.find(({ type }) => type === "Available");
+  return available?.status === "True" ? undefined : (available?.message ?? "not available yet");
+}
+
+interface WaitingPod {
+  readonly reason: string;
+  readonly text: string;
+}
+
+/** Pods of the add-ons that are not ready for a reason that the cluster names. */
+async function waitingPods(transport: Transport, objects: readonly AddonObject[]): Promise<WaitingPod[]> {
+  const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "DaemonSet");
+  const prefixes = workloads.map(({ metadata }) => `${metadata.name}-`);
+  const lists = await Promise.all(
+    [ADDON_NAMESPACE, SINK_NAMESPACE].map(
+      async (namespace) => (await list<Pod>(transport, resourcePath(PODS, namespace))).items,
+    ),
+  );
+  return lists
+    .flat()
+    .filter((pod) => prefixes.some((prefix) => pod.metadata.name.startsWith(prefix)))
+    .filter((pod) => !isReady(pod) && !isTerminating(pod))
+    .flatMap((pod) => waitingReason(pod) ?? []);
+}
+
+/** Why a pod does not start, other than that it is on its way; undefined: there is no such reason. Pure. */
+export function waitingReason(pod: Pod): WaitingPod | undefined {
+  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  for (const { image, state } of statuses) {
+    const { reason = "", message = "" } = state?.waiting ?? {};
+    if (reason === "" || STARTING_REASONS.includes(reason)) continue;
+    return { reason, text: `Pod ${pod.metadata.name}: ${reason} ${image} ${message}`.trim() };
+  }
+  return undefined;
+}

@@ -1,0 +1,15 @@
+/** What `chaos cluster status` says of the study add-ons. */
+import type { Transport } from "../cluster/transport.js";
+import { addonManagerProof } from "./drift.js";
+import { readRecord } from "./record.js";
+
+/** One line for people; changes nothing. Rejects when the API server does not answer. */
+export async function addonsStatus(transport: Transport): Promise<string> {
+  const installed = (await readRecord(transport)) !== undefined;
+  const { state, detail } = await addonManagerProof(transport);
+  if (!installed && state === "absent") return "study add-ons: not installed";
+  if (!installed) return `study add-ons: partly removed; ${detail}`;
+  return state === "proven"
+    ? `study add-ons: installed; ${detail}`
+    : `study add-ons: installed, addon-manager ${state}: ${detail}; \`chaos cluster up --addons\` puts it right`;
+}

@@ -1,0 +1,78 @@
+/** How often somebody brought the workload itself back while it was kept down, and how long each one lived. */
+import type { ObjectRef, RunEvent } from "./events.js";
+import type { ClosedSpan } from "./phases.js";
+import type { Suppression } from "./result.js";
+
+type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
+
+/** Field manager of what this tool makes itself: between two blows of a flapping attack, and at the release. */
+export const OWN_MANAGER = "kube-system-chaos";
+
+const WORKLOADS: readonly string[] = ["Deployment", "DaemonSet"];
+
+const keyOf = (object: ObjectRef): string => `${object.kind} ${object.namespace ?? ""}/${object.name}`;
+
+/** The same object; a namesake that came later is another one, where the uids are known. */
+function same(a: ObjectRef, b: ObjectRef): boolean {
+  return keyOf(a) === keyOf(b) && (a.uid === undefined || b.uid === undefined || a.uid === b.uid);
+}
+
+/**
+ * Moments at which a pod of the target became Ready or a Service of it got an address, in order.
+ *
+ * @param events in order of time.
+ */
+function servedAt(events: readonly RunEvent[]): number[] {
+  const ready = new Map<string, number>();
+  const moments: number[] = [];
+  const see = (key: string, count: number, tMs: number): void => {
+    if (count > (ready.get(key) ?? 0)) moments.push(tMs);
+    ready.set(key, count);
+  };
+  for (const event of events) {
+    if (event.type === "instance") {
+      const key = event.object.uid ?? keyOf(event.object);
+      see(key, event.ready && !event.terminating ? 1 : 0, event.tMs);
+    } else if (event.type === "endpoints") {
+      see(keyOf(event.service), event.ready, event.tMs);
+    }
+  }
+  return moments;
+}
+
+/**
+ * The fight: every re-creation of the workload within the span by somebody else than this tool.
+ *
+ * @param events in order of time.
+ * @param accepted kills that were accepted. Their deletion counts from the answer on; the attack reacts to a
+ * watch's event before that is written down, so a kill may have been sent before its object's re-creation.
+ * @param span first kill → release.
+ */
+export function fightOf(
+  events: readonly RunEvent[],
+  accepted: readonly EventOf<"kill">[],
+  span: ClosedSpan,
+): Suppression["fight"] {
+  const back = events.filter(
+    (event): event is EventOf<"recreated"> =>
+      event.type === "recreated" &&
+      WORKLOADS.includes(event.object.kind) &&
+      event.by !== OWN_MANAGER &&
+      event.tMs >= span.fromMs &&
+      event.tMs < span.toMs,
+  );
+  const served = servedAt(events);
+  return back.map(({ tMs, object, by }) => {
+    const ends = accepted
+      .filter((kill) => same(kill.object, object))
+      .map((kill) => kill.tMs + kill.tookMs)
+      .filter((endMs) => endMs >= tMs);
+    const endMs = ends.length === 0 ? null : Math.min(...ends);
+    return {
+      atMs: tMs - span.fromMs,
+      by: by ?? null,
+      livedMs: endMs === null ? null : endMs - tMs,
+      served: served.some((moment) => moment > tMs && moment <= (endMs ?? span.toMs)),
+    };
+  });
+}

@@ -1,0 +1,12 @@
+import type { RunFacts } from "./result.js";
+
+/** How often a flapping target is taken down, ms; null: it is kept down. */
+export function flappingEveryMs({ experiment }: Pick<RunFacts, "experiment">): number | null {
+  const { every } = experiment.attack;
+  return typeof every === "number" && every > 0 ? every : null;
+}
+
+/** Going down at least so many times makes a flapping target: half of the blows that fit into the window. */
+export function leastTimesDown(windowMs: number, everyMs: number): number {
+  return Math.max(1, Math.floor(windowMs / everyMs) / 2);
+}

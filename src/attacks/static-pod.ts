@@ -1,0 +1,38 @@
+import { type Attack, forNodes } from "./attack.js";
+import { HeldDown } from "./held-down.js";
+import { heldPath, HELD_ROOT, holdManifest, timerName } from "./node-faults.js";
+
+/**
+ * Moves a static pod's manifest out of the kubelet's folder on the attacked nodes, behind a timer on each node that
+ * moves it back, and again when one re-appears. Not renamed in its folder: the kubelet reads every file in it.
+ */
+export function staticPod(): Attack {
+  return {
+    type: "static-pod",
+    plan: (target) => {
+      const manifest = ("manifest" in target ? target.manifest : undefined) ?? `${target.name}'s manifest`;
+      return [
+        `set a timer of systemd on each attacked node that moves ${manifest} back, if the runner does not`,
+        `move ${manifest} into ${HELD_ROOT}/ on it`,
+        "the same again whenever a manifest is found there",
+      ];
+    },
+    start: (given) => {
+      const context = forNodes(given);
+      const { target, node: faults } = context;
+      const { access, runId, healAfterMs } = faults;
+      const { manifest } = target;
+      if (manifest === undefined) throw new Error(`the manifest of ${target.name} is not known`);
+      const fault = {
+        manifest,
+        heldAt: heldPath(runId, manifest),
+        timer: timerName(runId, manifest),
+        healAfterMs,
+      };
+      return new HeldDown(context, {
+        action: "manifest-moved",
+        takeDown: async (node) => await holdManifest({ access, node }, fault),
+      });
+    },
+  };
+}

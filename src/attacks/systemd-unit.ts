@@ -1,0 +1,33 @@
+import { type Attack, forNodes } from "./attack.js";
+import { HeldDown } from "./held-down.js";
+import { stopUnit, timerName } from "./node-faults.js";
+
+/**
+ * Stops a systemd unit on the attacked nodes, behind a timer on each node that starts it again, and stops it again
+ * when it is found started. systemd does not restart what was stopped (Restart= is for what ends by itself).
+ */
+export function systemdUnit(): Attack {
+  return {
+    type: "systemd-unit",
+    plan: (target) => {
+      const unit = "unit" in target ? (target.unit ?? target.name) : target.name;
+      return [
+        `set a timer of systemd on each attacked node that starts ${unit} again, if the runner does not`,
+        `stop ${unit} on it`,
+        "the same again whenever it is found started",
+      ];
+    },
+    start: (given) => {
+      const context = forNodes(given);
+      const { target, node: faults } = context;
+      const { access, runId, healAfterMs } = faults;
+      const { unit } = target;
+      if (unit === undefined) throw new Error(`the unit of ${target.name} is not known`);
+      const timer = timerName(runId, unit);
+      return new HeldDown(context, {
+        action: "unit-stopped",
+        takeDown: async (node) => await stopUnit({ access, node }, { unit, timer, healAfterMs }),
+      });
+    },
+  };
+}

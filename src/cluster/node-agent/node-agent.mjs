@@ -1,0 +1,156 @@
+/**
+ * Runs in a privileged pod on a node (hostPID) and runs commands on that node, in the namespaces of its first process,
+ * for whoever has the token. One file, Node from 18 on and nothing else.
+ *
+ * GET /healthz: 200. POST /exec {token, argv, timeoutMs}: 200 {code, stdout, stderr, ended?}; 401 wrong token;
+ * 400 no such request; 429 too many at once.
+ */
+import { spawn } from "node:child_process";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+
+const PORT = Number(process.env["PORT"] ?? 8081);
+const TOKEN_FILE = process.env["TOKEN_FILE"] ?? "/token/token";
+/** How the node is entered; a test enters nothing. */
+const ENTER = (process.env["ENTER"] ?? "nsenter -t 1 -m -u -i -n -p --")
+  .split(" ")
+  .filter((part) => part !== "");
+/** A request may have so many bytes, and a command's outputs each. */
+const MAX_BODY = 256 * 1024;
+const MAX_OUTPUT = 1024 * 1024;
+/** So many commands at once. */
+const MAX_COMMANDS = 16;
+/** The longest that a command may take, ms. */
+const MAX_TIMEOUT_MS = 120_000;
+/** The node's own commands: what the pod's environment says is of no use there. */
+const ENVIRONMENT = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" };
+
+let running = 0;
+
+const server = createServer((request, response) => {
+  answer(request).then(
+    ({ status, body }) => {
+      response.writeHead(status, { "Content-Type": "application/json" });
+      response.end(JSON.stringify(body));
+    },
+    (error) => {
+      // Of a request's own errors only the kind is told: its body holds the token.
+      response.writeHead(500, { "Content-Type": "application/json" });
+      response.end(JSON.stringify({ error: error instanceof Error ? error.name : "error" }));
+    },
+  );
+});
+server.listen(PORT);
+for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exit(0));
+
+/**
+ * @param {import("node:http").IncomingMessage} request
+ * @returns {Promise<{status: number, body: object}>}
+ */
+async function answer(request) {
+  if (request.method === "GET" && request.url === "/healthz") return { status: 200, body: { ok: true } };
+  if (request.method !== "POST" || request.url !== "/exec")
+    return { status: 400, body: { error: "no such request" } };
+  const asked = await readJson(request);
+  if (asked === undefined) return { status: 400, body: { error: "no JSON of a fitting size" } };
+  const { token, argv, timeoutMs } = asked;
+  if (typeof token !== "string" || !(await isToken(token)))
+    return { status: 401, body: { error: "wrong token" } };
+  if (!isArgv(argv) || !isTimeout(timeoutMs)) {
+    return { status: 400, body: { error: `argv: strings; timeoutMs: 1 to ${MAX_TIMEOUT_MS}` } };
+  }
+  if (running >= MAX_COMMANDS) return { status: 429, body: { error: `${running} commands run already` } };
+  running += 1;
+  try {
+    return { status: 200, body: await run(argv, timeoutMs) };
+  } finally {
+    running -= 1;
+  }
+}
+
+/** @param {unknown} argv @returns {argv is string[]} */
+function isArgv(argv) {
+  return Array.isArray(argv) && argv.length > 0 && argv.every((each) => typeof each === "string");
+}
+
+/** @param {unknown} ms @returns {ms is number} */
+function isTimeout(ms) {
+  return typeof ms === "number" && ms >= 1 && ms <= MAX_TIMEOUT_MS;
+}
+
+/** Read each time: the kubelet replaces the file when the Secret is made anew. @param {string} given */
+async function isToken(given) {
+  const token = (await readFile(TOKEN_FILE, "utf8")).trim();
+  const hash = (/** @type {string} */ text) => createHash("sha256").update(text).digest();
+  return token !== "" && timingSafeEqual(hash(given), hash(token));
+}
+
+/**
+ * @param {import("node:http").IncomingMessage} request
+ * @returns {Promise<Record<string, unknown> | undefined>} undefined: too long, or no JSON object
+ */
+async function readJson(request) {
+  const chunks = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size > MAX_BODY) return undefined;
+    chunks.push(chunk);
+  }
+  try {
+    const body = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    return typeof body === "object" && body !== null ? body : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string[]} argv
+ * @param {number} timeoutMs
+ * @returns {Promise<{code: number | null, stdout: string, stderr: string, ended?: string}>}
+ */
+async function run(argv, timeoutMs) {
+  const [command = "", ...args] = [...ENTER, ...argv];
+  // A group of its own, so that what the command has begun ends with it.
+  const child = spawn(command, args, { env: ENVIRONMENT, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  /** @type {string | undefined} */
+  let ended;
+  const end = (/** @type {string} */ why) => {
+    if (ended !== undefined || child.pid === undefined) return;
+    ended = why;
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended by itself in this moment.
+    }
+  };
+  const timer = setTimeout(() => end(`no end within ${timeoutMs} ms`), timeoutMs);
+  const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
+    /** @type {Buffer[]} */
+    const chunks = [];
+    let size = 0;
+    stream.on("data", (/** @type {Buffer} */ chunk) => {
+      size += chunk.length;
+      if (size > MAX_OUTPUT) end(`more than ${MAX_OUTPUT} bytes of output`);
+      else chunks.push(chunk);
+    });
+    return () => Buffer.concat(chunks).toString("utf8");
+  });
+  /** @type {number | null} */
+  const code = await new Promise((resolve) => {
+    child.on("error", (error) => {
+      ended ??= `the command could not be begun: ${error.message}`;
+      resolve(null);
+    });
+    child.on("close", resolve);
+  });
+  clearTimeout(timer);
+  return {
+    code,
+    stdout: stdout?.() ?? "",
+    stderr: stderr?.() ?? "",
+    ...(ended === undefined ? {} : { ended }),
+  };
+}

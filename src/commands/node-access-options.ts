@@ -1,0 +1,28 @@
+import type { NodeAccessOptions } from "../cluster/node-access.js";
+import type { LocalConfig } from "../config/local-config.js";
+import { UsageError } from "../errors.js";
+
+/**
+ * How nodes may be reached. A command is run only when it is in the local configuration and allowed on the command
+ * line; a privileged pod only when it is asked for.
+ *
+ * @throws UsageError when a command is asked for and there is none, or it is not allowed. Pure.
+ */
+export function nodeAccessOptions(
+  flags: { readonly nodeAccess: "engine" | "pod" | "command" | undefined; readonly allowCommands: boolean },
+  config: LocalConfig,
+): NodeAccessOptions {
+  const command = config.nodeAccess?.command;
+  if (flags.nodeAccess === "command") {
+    if (command === undefined)
+      throw new UsageError("--node-access command: the local configuration has no nodeAccess.command");
+    if (!flags.allowCommands)
+      throw new UsageError(
+        "--node-access command runs a command of the local configuration: add --allow-commands",
+      );
+  }
+  return {
+    ...(flags.nodeAccess === undefined ? {} : { only: flags.nodeAccess }),
+    ...(command !== undefined && flags.allowCommands ? { command } : {}),
+  };
+}

@@ -1,0 +1,44 @@
+import type { ComponentDefinition } from "./component.js";
+
+/**
+ * cluster-proportional-autoscaler (cluster/addons/dns-horizontal-autoscaler of Kubernetes): sets the replicas of the
+ * cluster's DNS by the number of nodes and cores, every 10 s.
+ */
+export const kubeDnsAutoscaler: ComponentDefinition = {
+  name: "kube-dns-autoscaler",
+  role: "scales the cluster's DNS with the cluster",
+  find: [
+    {
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "k8s-app": "kube-dns-autoscaler" },
+      knownAs: ["kube-dns-autoscaler"],
+    },
+    {
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "k8s-app": "dns-autoscaler" },
+      knownAs: ["dns-autoscaler"],
+    },
+  ],
+  defaultAttack: { type: "delete-workload", gracePeriod: 1000 },
+  functionProbes: [],
+  functionProbe: "dns-is-scaled",
+  expectedImpact: "function lost",
+  // The study's table, slide 18 (GKE 1.11.7, three nodes).
+  study: {
+    name: "kube-dns-autoscaler",
+    type: "Deployment",
+    count: 1,
+    behaviour: {
+      en: "no effect on the service; kube-dns can not be scaled",
+      ja: "サービスに影響なし。スケール操作は不可になる (はず)",
+    },
+    impact: "none",
+    impactVerified: true,
+    functionLost: true,
+    functionVerified: false,
+  },
+};

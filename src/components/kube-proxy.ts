@@ -1,0 +1,48 @@
+import type { ComponentDefinition } from "./component.js";
+
+/**
+ * Writes the rules by which Services work. A DaemonSet on kubeadm and kind, a static pod of each node on GKE. The rules
+ * stay in the kernel without it; they go stale with the first endpoint that changes.
+ */
+export const kubeProxy: ComponentDefinition = {
+  name: "kube-proxy",
+  role: "routes the addresses of Services to pods",
+  find: [
+    {
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["DaemonSet"],
+      labels: { "k8s-app": "kube-proxy" },
+      knownAs: ["kube-proxy"],
+    },
+    {
+      how: "static-pod",
+      namespace: "kube-system",
+      labels: { component: "kube-proxy" },
+      manifests: [
+        "/etc/kubernetes/manifests/kube-proxy.manifest",
+        "/etc/kubernetes/manifests/kube-proxy.yaml",
+      ],
+      knownAs: ["kube-proxy-NODE"],
+    },
+  ],
+  defaultAttack: { type: "delete-workload", gracePeriod: 1000 },
+  otherAttacks: [{ type: "static-pod", nodes: "all" }],
+  functionProbes: [],
+  functionProbe: "services-follow",
+  expectedImpact: "function lost",
+  // The study's table, slide 18 (GKE 1.11.7, three nodes).
+  study: {
+    name: "kube-proxy",
+    type: "Pod",
+    count: 3,
+    behaviour: {
+      en: "recovered at once, not seen; presumably no container-to-container traffic, so a service outage",
+      ja: "即時に復旧したので確認できなかったが、コンテナ間通信が不可になる？ためサービス障害になる (はず)",
+    },
+    impact: "outage",
+    impactVerified: false,
+    functionLost: true,
+    functionVerified: false,
+  },
+};

@@ -1,0 +1,36 @@
+import type { ComponentDefinition } from "./component.js";
+
+/**
+ * The agent of each node. Not a pod: a systemd unit, on GKE, kubeadm and kind alike. Its containers run on without
+ * it; after the node monitor's grace (kube-controller-manager --node-monitor-grace-period, 40 s by default) the node
+ * counts as NotReady and its pods leave the endpoints.
+ */
+export const kubelet: ComponentDefinition = {
+  name: "kubelet",
+  role: "starts and ends the pods of its node, and reports the node's state",
+  find: [
+    {
+      how: "systemd-unit",
+      units: ["kubelet.service"],
+      knownAs: ["kubelet"],
+    },
+  ],
+  defaultAttack: { type: "systemd-unit", nodes: "one" },
+  functionProbes: [],
+  functionProbe: "node-runs-pods",
+  expectedImpact: "function lost",
+  // The study's table, slide 18 (GKE 1.11.7, three nodes).
+  study: {
+    name: "kubelet",
+    type: "systemd",
+    count: 3,
+    behaviour: {
+      en: "the service runs on; pods can be neither deleted nor started",
+      ja: "サービスは稼働するが、Podの削除/起動が不可になった",
+    },
+    impact: "none",
+    impactVerified: true,
+    functionLost: true,
+    functionVerified: true,
+  },
+};

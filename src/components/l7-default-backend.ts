@@ -1,0 +1,30 @@
+import type { ComponentDefinition } from "./component.js";
+
+/**
+ * Answers what no Ingress rule matches (cluster/addons/cluster-loadbalancing/glbc of Kubernetes). The study left it out.
+ */
+export const l7DefaultBackend: ComponentDefinition = {
+  name: "l7-default-backend",
+  role: "answers 404 for paths that no Ingress knows",
+  find: [
+    {
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "k8s-app": "glbc" },
+      knownAs: ["l7-default-backend"],
+    },
+    {
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "k8s-app": "default-http-backend" },
+      knownAs: ["default-http-backend"],
+    },
+  ],
+  defaultAttack: { type: "delete-workload", gracePeriod: 1000 },
+  functionProbes: [],
+  functionProbe: "unknown-path-is-answered",
+  expectedImpact: "function lost",
+  study: null,
+};

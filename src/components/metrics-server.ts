@@ -1,0 +1,37 @@
+import type { ComponentDefinition } from "./component.js";
+
+/**
+ * Serves metrics.k8s.io from the kubelets' figures (cluster/addons/metrics-server of Kubernetes). While it is away no
+ * namespace can be deleted: the API's discovery is not whole.
+ */
+export const metricsServer: ComponentDefinition = {
+  name: "metrics-server",
+  role: "serves the resource metrics that the HPA scales by",
+  find: [
+    {
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "k8s-app": "metrics-server" },
+      knownAs: ["metrics-server"],
+    },
+  ],
+  defaultAttack: { type: "scale-to-zero" },
+  functionProbes: [],
+  functionProbe: "metrics-are-served",
+  expectedImpact: "function lost",
+  // The study's table, slide 18 (GKE 1.11.7, three nodes).
+  study: {
+    name: "metrics-server",
+    type: "Deployment",
+    count: 1,
+    behaviour: {
+      en: "no effect on the service; the HPA does not work",
+      ja: "サービスに影響なし。HPAが機能しない (はず)",
+    },
+    impact: "none",
+    impactVerified: true,
+    functionLost: true,
+    functionVerified: false,
+  },
+};

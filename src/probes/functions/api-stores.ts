@@ -1,0 +1,54 @@
+import { CONFIGMAPS, get, resourcePath } from "../../cluster/api.js";
+import type { ConfigMap } from "../../cluster/objects.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../application/manifest.js";
+import { createCanary, Leftovers, runNames } from "./canary.js";
+import type { FunctionProbe } from "./function-probe.js";
+import { attempt, Look } from "./look.js";
+
+const DEADLINE_MS = 5_000;
+
+/** kube-apiserver, etcd: a write and a read. One try each: how long the API is away is to be seen, not bridged. */
+export const apiStores: FunctionProbe = {
+  name: "api-stores",
+  means: "a ConfigMap that is created can be read back within 5 s",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 1_000,
+  disturbs: false,
+  async prepare(context) {
+    const { transport, clock, namespace } = context;
+    const names = runNames(context, "store");
+    const leftovers = new Leftovers(transport);
+    const collection = resourcePath(CONFIGMAPS, namespace);
+    return await Promise.resolve({
+      async look(signal) {
+        const look = new Look(clock, DEADLINE_MS, signal);
+        const name = names.next();
+        const path = resourcePath(CONFIGMAPS, namespace, name);
+        leftovers.add(path);
+        try {
+          const written = await attempt(
+            createCanary(transport, collection, configMap(namespace, name), look.call(DEADLINE_MS)),
+          );
+          if ("not" in written) return { present: false, evidence: `the write failed: ${written.not}` };
+          const writtenMs = look.tookMs;
+          const read = await attempt(get<ConfigMap>(transport, path, look.call(DEADLINE_MS)));
+          if ("not" in read) return { present: false, evidence: `the read failed: ${read.not}` };
+          const same = read.done.data?.name === name;
+          const times = `written in ${Math.round(writtenMs)} ms, read in ${Math.round(look.tookMs - writtenMs)} ms`;
+          return { present: same, evidence: same ? times : `${times}, but with other content` };
+        } finally {
+          await leftovers.sweep();
+        }
+      },
+    });
+  },
+};
+
+function configMap(namespace: string, name: string): Manifest {
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
+    data: { name },
+  };
+}

@@ -1,0 +1,86 @@
+import { DEPLOYMENTS, get, list, patch, resourcePath, selectorString } from "../../cluster/api.js";
+import type { Deployment } from "../../cluster/objects.js";
+import { MANAGED_BY } from "../../application/manifest.js";
+import { ChaosError } from "../../errors.js";
+import { made } from "./canary.js";
+import { type Correction, lookForCorrection, writerSince } from "./correction.js";
+import type { FunctionContext, FunctionProbe } from "./function-probe.js";
+import { Look, preparation } from "./look.js";
+
+/** The autoscaler looks every 10 s. */
+const DEADLINE_MS = 25_000;
+const NAMESPACE = "kube-system";
+/** The contract of every cluster's DNS, also of one that is called coredns. */
+const LABELS = { "k8s-app": "kube-dns" } as const;
+const FIND_MS = 10_000;
+
+/** kube-dns-autoscaler: a replica of the cluster's DNS too many is taken away again. */
+export const dnsIsScaled: FunctionProbe = {
+  name: "dns-is-scaled",
+  means: "a wrong number of replicas of the cluster's DNS is corrected within 25 s",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 2_000,
+  disturbs: true,
+  async prepare(context) {
+    const dns = await findDns(context);
+    await context.record(
+      resourcePath(DEPLOYMENTS, NAMESPACE, dns.metadata.name),
+      resourcePath(DEPLOYMENTS, NAMESPACE),
+    );
+    const correction = replicasOf(context, dns);
+    return {
+      look: async (signal) =>
+        await lookForCorrection(new Look(context.clock, DEADLINE_MS, signal), correction),
+    };
+  },
+};
+
+/** @throws ChaosError when there is none. */
+async function findDns(context: FunctionContext): Promise<Deployment> {
+  const look = preparation(context, FIND_MS);
+  const found = await made(
+    "the list of the cluster's DNS",
+    list<Deployment>(context.transport, resourcePath(DEPLOYMENTS, NAMESPACE), {
+      ...look.call(FIND_MS),
+      labelSelector: selectorString(LABELS),
+    }),
+  );
+  const [dns] = found.items;
+  if (dns === undefined)
+    throw new ChaosError(
+      `the cluster's DNS is not there to be scaled: looked for a Deployment with k8s-app=kube-dns in ${NAMESPACE}`,
+    );
+  return dns;
+}
+
+function replicasOf({ transport }: FunctionContext, dns: Deployment): Correction {
+  const { name } = dns.metadata;
+  const path = resourcePath(DEPLOYMENTS, NAMESPACE, name);
+  const scalePath = resourcePath(DEPLOYMENTS, NAMESPACE, name, "scale");
+  const right = dns.spec?.replicas ?? 1;
+  let wrongOne = dns;
+  const scale = async (replicas: number, options: object): Promise<void> => {
+    await patch(transport, scalePath, { spec: { replicas } }, { ...options, fieldManager: MANAGED_BY });
+  };
+  return {
+    what: `replicas of Deployment ${name}`,
+    right: String(right),
+    wrong: String(right + 1),
+    async setWrong(options) {
+      wrongOne = await get<Deployment>(transport, path, options);
+      await scale(right + 1, options);
+    },
+    async isRight(options) {
+      const live = await get<Deployment>(transport, path, options);
+      return live.spec?.replicas === right
+        ? { done: writerSince(wrongOne, live, writesReplicas) }
+        : { not: `still ${live.spec?.replicas ?? "none"}` };
+    },
+    setRight: async (options) => await scale(right, options),
+  };
+}
+
+function writesReplicas(fields: object): boolean {
+  const { "f:spec": spec } = fields as { "f:spec"?: object };
+  return spec !== undefined && "f:replicas" in spec;
+}

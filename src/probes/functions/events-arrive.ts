@@ -1,0 +1,86 @@
+import { resourcePath, type Gvr } from "../../cluster/api.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../application/manifest.js";
+import { createCanary, runNames } from "./canary.js";
+import type { FunctionProbe } from "./function-probe.js";
+import { attempt, Look, seconds } from "./look.js";
+import { onItsWayMs, Sink, type SinkAnswer } from "./sink.js";
+
+const DEADLINE_MS = 10_000;
+const EVERY_MS = 300;
+const FOLLOW_UP_MS = 5_000;
+const EVENTS: Gvr = { group: "", version: "v1", resource: "events" };
+
+/** event-exporter: an Event of the API reaches the sink. */
+export const eventsArrive: FunctionProbe = {
+  name: "events-arrive",
+  means: "a new Event is at the log backend within 10 s",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 3_000,
+  disturbs: false,
+  async prepare(context) {
+    const { transport, clock, namespace } = context;
+    const sink = await Sink.find(context);
+    const names = runNames(context, "event");
+    const collection = resourcePath(EVENTS, namespace);
+    return {
+      async look(signal) {
+        const look = new Look(clock, DEADLINE_MS, signal);
+        const name = names.next();
+        const created = await attempt(
+          createCanary(transport, collection, event(namespace, name), look.call()),
+        );
+        if ("not" in created)
+          return { present: false, evidence: `Event ${name} could not be created: ${created.not}` };
+        const sentMs = look.tookMs;
+        const arrived = await look.until(EVERY_MS, async () => {
+          const answer = await sink.events(name, look);
+          const entry = arrivedEvent(answer, name);
+          return entry === undefined
+            ? { not: "it has not arrived" }
+            : { done: onItsWayMs(look.tookMs - sentMs, answer, entry) };
+        });
+        return "not" in arrived
+          ? {
+              present: false,
+              evidence: `Event ${name} after ${seconds(look.tookMs)}: ${arrived.not}`,
+              pendingId: name,
+            }
+          : { present: true, evidence: `Event ${name} arrived after ${seconds(arrived.done)}` };
+      },
+      async followUp(name) {
+        const look = new Look(clock, FOLLOW_UP_MS);
+        const arrived = await look.until(EVERY_MS, async () => {
+          const entry = arrivedEvent(await sink.events(name, look), name);
+          return entry === undefined ? { not: "has not arrived by now" } : { done: "has arrived by now" };
+        });
+        return {
+          arrived: !("not" in arrived),
+          evidence: `Event ${name}: ${"not" in arrived ? arrived.not : arrived.done}`,
+        };
+      },
+    };
+  },
+};
+
+function arrivedEvent(answer: SinkAnswer, name: string): SinkAnswer["entries"][number] | undefined {
+  return answer.entries.find((entry) => entry.name === name || entry.message?.includes(name) === true);
+}
+
+/** About the canaries' namespace; an Event has to be in the namespace that it says it is about. */
+function event(namespace: string, name: string): Manifest & Readonly<Record<string, unknown>> {
+  // Its times are the only ones that are wall clock: they are for people, and nothing is computed from them.
+  const now = new Date().toISOString().replace(/\.\d+Z$/, "Z");
+  return {
+    apiVersion: "v1",
+    kind: "Event",
+    metadata: { name, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
+    involvedObject: { apiVersion: "v1", kind: "Namespace", name: namespace, namespace },
+    type: "Normal",
+    reason: "ChaosCanary",
+    message: `kube-system chaos looks whether this arrives: ${name}`,
+    source: { component: MANAGED_BY },
+    firstTimestamp: now,
+    lastTimestamp: now,
+    count: 1,
+  };
+}

@@ -1,0 +1,139 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  type CallOptions,
+  DAEMONSETS,
+  get,
+  list,
+  patch,
+  resourcePath,
+  selectorString,
+} from "../../cluster/api.js";
+import { ApiError } from "../../cluster/transport.js";
+import type { DaemonSet } from "../../cluster/objects.js";
+import { MANAGED_BY } from "../../application/manifest.js";
+import { ChaosError } from "../../errors.js";
+import { made } from "./canary.js";
+import { type Correction, lookForCorrection, writerSince } from "./correction.js";
+import type { FunctionContext, FunctionProbe } from "./function-probe.js";
+import { Look, preparation } from "./look.js";
+
+const DEADLINE_MS = 25_000;
+const NAMESPACE = "kube-system";
+const LABELS = { "k8s-app": "fluentd-gcp" } as const;
+/** The only container whose resources the scaler sets. */
+const CONTAINER = "fluentd-gcp";
+const FIND_MS = 10_000;
+/** Memory that nobody would ask for; less than any limit. */
+const ODD = ["19Mi", "18Mi"] as const;
+/** To change what others change too. */
+const TRIES = 5;
+
+interface Resources {
+  readonly requests?: Readonly<Record<string, string>>;
+  readonly limits?: Readonly<Record<string, string>>;
+}
+
+/** fluentd-gcp-scaler: changed resources of fluentd are set right again. */
+export const fluentdIsScaled: FunctionProbe = {
+  name: "fluentd-is-scaled",
+  means: "changed resources of fluentd are corrected within 25 s",
+  deadlineMs: DEADLINE_MS,
+  // Each change of its resources is a rollout of fluentd, which should not run into the next one.
+  everyMs: 10_000,
+  disturbs: false,
+  async prepare(context) {
+    const fluentd = await findFluentd(context);
+    const { name } = fluentd.metadata;
+    const resources = resourcesOf(fluentd);
+    if (Object.keys(resources).length === 0) {
+      const evidence = `container ${CONTAINER} of DaemonSet ${name} had no resources when the probe was set up: the scaler has not set any`;
+      return { look: async () => await Promise.resolve({ present: false, evidence }) };
+    }
+    await context.record(resourcePath(DAEMONSETS, NAMESPACE, name), resourcePath(DAEMONSETS, NAMESPACE));
+    const correction = resourcesOfFluentd(context, fluentd, resources);
+    return {
+      look: async (signal) =>
+        await lookForCorrection(new Look(context.clock, DEADLINE_MS, signal), correction),
+    };
+  },
+};
+
+/** @throws ChaosError when there is none. */
+async function findFluentd(context: FunctionContext): Promise<DaemonSet> {
+  const look = preparation(context, FIND_MS);
+  const { items } = await made(
+    "the list of fluentd's DaemonSets",
+    list<DaemonSet>(context.transport, resourcePath(DAEMONSETS, NAMESPACE), {
+      ...look.call(FIND_MS),
+      labelSelector: selectorString(LABELS),
+    }),
+  );
+  const found = items.find((each) => containersOf(each).some(({ name }) => name === CONTAINER));
+  if (found === undefined)
+    throw new ChaosError(
+      `fluentd is not there to be scaled: looked for a DaemonSet with k8s-app=fluentd-gcp and a container ${CONTAINER} in ${NAMESPACE}`,
+    );
+  return found;
+}
+
+function resourcesOfFluentd(
+  { transport }: FunctionContext,
+  fluentd: DaemonSet,
+  resources: Resources,
+): Correction {
+  const { name } = fluentd.metadata;
+  const path = resourcePath(DAEMONSETS, NAMESPACE, name);
+  const odd = ODD.find((memory) => memory !== resources.requests?.memory) ?? ODD[0];
+  const wrong = { ...resources, requests: { ...resources.requests, memory: odd } };
+  let wrongOne = fluentd;
+  const set = async (value: Resources, options: CallOptions): Promise<DaemonSet> => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await setOnce(value, options);
+      } catch (error) {
+        // Its controller writes its status all the time.
+        if (!(error instanceof ApiError && error.status === 409) || attempt >= TRIES) throw error;
+      }
+    }
+  };
+  /** A list of containers is patched whole: only as it was read, or another's change to it would be undone. */
+  const setOnce = async (value: Resources, options: CallOptions): Promise<DaemonSet> => {
+    const live = await get<DaemonSet>(transport, path, options);
+    const containers = containersOf(live).map((each) =>
+      each.name === CONTAINER ? { ...each, resources: value } : each,
+    );
+    const { resourceVersion } = live.metadata;
+    const change = { metadata: { resourceVersion }, spec: { template: { spec: { containers } } } };
+    return await patch<DaemonSet>(transport, path, change, { ...options, fieldManager: MANAGED_BY });
+  };
+  return {
+    what: `resources of DaemonSet ${name}`,
+    right: JSON.stringify(resources),
+    wrong: JSON.stringify(wrong),
+    async setWrong(options) {
+      wrongOne = await set(wrong, options);
+    },
+    async isRight(options) {
+      const live = await get<DaemonSet>(transport, path, options);
+      const is = resourcesOf(live);
+      return isDeepStrictEqual(is, resources)
+        ? { done: writerSince(wrongOne, live, writesResources) }
+        : { not: `still ${JSON.stringify(is)}` };
+    },
+    async setRight(options) {
+      await set(resources, options);
+    },
+  };
+}
+
+function containersOf(fluentd: DaemonSet): { readonly name: string; readonly resources?: Resources }[] {
+  return fluentd.spec?.template.spec?.containers ?? [];
+}
+
+function resourcesOf(fluentd: DaemonSet): Resources {
+  return containersOf(fluentd).find(({ name }) => name === CONTAINER)?.resources ?? {};
+}
+
+function writesResources(fields: object): boolean {
+  return JSON.stringify(fields).includes('"f:resources"');
+}

@@ -1,0 +1,60 @@
+import { ChaosError } from "../../errors.js";
+import type { FunctionProbe } from "./function-probe.js";
+import { Look, preparation, seconds } from "./look.js";
+import { Sink, type SinkMetrics } from "./sink.js";
+
+const DEADLINE_MS = 15_000;
+const EVERY_MS = 500;
+/** Two rounds of an agent that sends once a minute, and some to spare. */
+const PREPARE_LIMIT_MS = 150_000;
+
+/** heapster, or the metrics agent of today: points of each node's metrics reach the sink. */
+export const metricPointsArrive: FunctionProbe = {
+  name: "metric-points-arrive",
+  means: "a new metric point of every node is at the monitoring backend within 15 s",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 3_000,
+  disturbs: false,
+  async prepare(context) {
+    const { clock } = context;
+    const sink = await Sink.find(context);
+    const nodes = await nodesOf(sink, preparation(context, PREPARE_LIMIT_MS));
+    return {
+      async look(signal) {
+        const look = new Look(clock, DEADLINE_MS, signal);
+        let beganAt: number | undefined;
+        let ages = "";
+        const fresh = await look.until(EVERY_MS, async () => {
+          const tookMs = look.tookMs;
+          const metrics = await sink.metrics(look);
+          // The look's beginning in the sink's clock. A point that came before it shows what was, not what is.
+          beganAt ??= metrics.now - (look.tookMs + tookMs) / 2;
+          const since = beganAt;
+          ages = nodes.map((node) => `${node} ${ageOf(metrics, node)}`).join(", ");
+          const missing = nodes.filter((node) => (metrics.byNode[node]?.receivedAt ?? -Infinity) <= since);
+          return missing.length === 0 ? { done: true } : { not: `no new point of ${missing.join(", ")}` };
+        });
+        const age = ages === "" ? "" : `; age of the newest point: ${ages}`;
+        const after = seconds(look.tookMs);
+        return "not" in fresh
+          ? { present: false, evidence: `after ${after}: ${fresh.not}${age}` }
+          : { present: true, evidence: `a new point of ${nodes.length} nodes within ${after}${age}` };
+      },
+    };
+  },
+};
+
+/** The nodes that send points. @throws ChaosError when there are none. */
+async function nodesOf(sink: Sink, look: Look): Promise<string[]> {
+  const found = await look.until(1_000, async () => {
+    const nodes = Object.keys((await sink.metrics(look)).byNode).sort();
+    return nodes.length === 0 ? { not: "the sink has none of any node" } : { done: nodes };
+  });
+  if ("not" in found) throw new ChaosError(`no metric points arrive: ${found.not}`);
+  return found.done;
+}
+
+function ageOf(metrics: SinkMetrics, node: string): string {
+  const point = metrics.byNode[node];
+  return point === undefined ? "none" : seconds(metrics.now - point.receivedAt);
+}

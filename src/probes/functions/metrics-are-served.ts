@@ -1,0 +1,202 @@
+import { DEPLOYMENTS, get, resourcePath, type Gvr } from "../../cluster/api.js";
+import { ApiError } from "../../cluster/transport.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest, workloadManifest } from "../../application/manifest.js";
+import { ChaosError } from "../../errors.js";
+import { CANARY_LABEL, createCanary, made, IDLE, podsAreAdmitted, podSpec, runNames } from "./canary.js";
+import type { FunctionContext, FunctionProbe, Observation } from "./function-probe.js";
+import { asked, attempt, Look, preparation, seconds, type Seen } from "./look.js";
+
+/** Longer than the HPA's own round of 15 s, so that its condition is seen to turn. */
+const DEADLINE_MS = 20_000;
+const EVERY_MS = 500;
+/** Metrics of a fresh pod take up to two scrapes, and the HPA its round. */
+const PREPARE_LIMIT_MS = 120_000;
+/** metrics-server scrapes once a minute by default: older than this was not scraped. */
+const OLDEST_MS = 90_000;
+const NODE_METRICS = "/apis/metrics.k8s.io/v1beta1/nodes";
+
+/** metrics-server: metrics.k8s.io serves fresh samples, and an HPA can work with them. */
+export const metricsAreServed: FunctionProbe = {
+  name: "metrics-are-served",
+  means:
+    "metrics.k8s.io serves samples of every node that are not older than 90 s, and an HPA is ScalingActive",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 3_000,
+  disturbs: false,
+  async prepare(context) {
+    const { discovery, clock } = context;
+    const hpas = discovery.choose("autoscaling", "horizontalpodautoscalers", ["v2", "v2beta2"]);
+    if (hpas === undefined)
+      throw new ChaosError("the API server has no HorizontalPodAutoscaler of autoscaling/v2 or v2beta2");
+    const canary = new MetricsCanary(context, hpas);
+    await canary.prepare(preparation(context, PREPARE_LIMIT_MS));
+    return { look: async (signal) => await canary.look(new Look(clock, DEADLINE_MS, signal)) };
+  },
+};
+
+/** What metrics.k8s.io said. `refused`: it does not serve at all. */
+type Served = Seen<string> & { readonly refused?: boolean };
+
+interface NodeMetrics {
+  readonly items?: readonly { readonly metadata: { readonly name: string }; readonly timestamp?: string }[];
+}
+
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastTransitionTime?: string;
+}
+
+interface Hpa {
+  readonly status?: { readonly conditions?: readonly Condition[] };
+}
+
+class MetricsCanary {
+  readonly #context: FunctionContext;
+  readonly #hpas: Gvr;
+  readonly #name: string;
+
+  constructor(context: FunctionContext, hpas: Gvr) {
+    this.#context = context;
+    this.#hpas = hpas;
+    this.#name = runNames(context, "metrics").next();
+  }
+
+  /** @throws ChaosError when the HPA does not work in time. */
+  async prepare(look: Look): Promise<void> {
+    const { transport, namespace } = this.#context;
+    await podsAreAdmitted(this.#context);
+    const deployments = resourcePath(DEPLOYMENTS, namespace);
+    const deployment = workload(namespace, this.#name);
+    await made("the canary Deployment", createCanary(transport, deployments, deployment, look.call()));
+    const hpa = autoscaler(this.#hpas, namespace, this.#name);
+    const collection = resourcePath(this.#hpas, namespace);
+    await made("the canary HorizontalPodAutoscaler", createCanary(transport, collection, hpa, look.call()));
+    const ready = await look.until(1_000, async () => await this.#both(look));
+    if ("not" in ready)
+      throw new ChaosError(
+        `metrics do not work before anything was done to them: ${ready.not} after ${seconds(look.tookMs)}; is metrics-server installed? chaos cluster up --addons`,
+      );
+  }
+
+  async look(look: Look): Promise<Observation> {
+    /** Why it is absent, whatever comes. */
+    let refusal: string | undefined;
+    const found = await look.until<Observation>(EVERY_MS, async () => {
+      const [served, active] = [await this.#served(look), await this.#active(look)];
+      if (served.refused === true) refusal ??= wordsOf(served);
+      const present = refusal === undefined && !("not" in served) && active.status === "True";
+      const evidence = `${refusal ?? wordsOf(served)}; ${active.words}`;
+      // An HPA that has not noticed yet is waited for: when it did is worth knowing, though nothing hangs on it.
+      const known = refusal !== undefined && active.status !== undefined && active.status !== "True";
+      return present || known ? { done: { present, evidence } } : { not: evidence };
+    });
+    return "not" in found
+      ? { present: false, evidence: `after ${seconds(look.tookMs)}: ${found.not}` }
+      : found.done;
+  }
+
+  async #both(look: Look): Promise<Seen<true>> {
+    const [served, active] = [await this.#served(look), await this.#active(look)];
+    if (!("not" in served) && active.status === "True") return { done: true };
+    return { not: `${wordsOf(served)}; ${active.words}` };
+  }
+
+  /** Whether every node has a sample that is fresh by the API server's own clock. */
+  async #served(look: Look): Promise<Served> {
+    const { transport, nodes } = this.#context;
+    const request = { ...look.call(), method: "GET", path: NODE_METRICS } as const;
+    let refused = false;
+    const seen = await asked<string>(
+      transport.request(request).then((response) => {
+        refused = response.status !== 200;
+        if (refused) throw new ApiError(request, response);
+        return freshness(itemsOf(response.body), nodes, serverTime(response.headers.date));
+      }),
+    );
+    return { ...seen, refused };
+  }
+
+  /** What the HPA says of itself. */
+  async #active(look: Look): Promise<{ status?: string; words: string }> {
+    const { transport, namespace } = this.#context;
+    const hpa = await attempt(
+      get<Hpa>(transport, resourcePath(this.#hpas, namespace, this.#name), look.call()),
+    );
+    if ("not" in hpa) return { words: `the HPA could not be read (${hpa.not})` };
+    const condition = hpa.done.status?.conditions?.find(({ type }) => type === "ScalingActive");
+    if (condition === undefined) return { words: "the HPA has not said whether it is ScalingActive" };
+    const { status, reason = "", message = "", lastTransitionTime = "?" } = condition;
+    // When all is well the message says no more than the reason.
+    const why = status === "True" ? reason : `${reason}: ${message.slice(0, 200)}`;
+    return { status, words: `HPA ScalingActive=${status} since ${lastTransitionTime} (${why})` };
+  }
+}
+
+function wordsOf(served: Served): string {
+  return "not" in served ? `metrics.k8s.io: ${served.not}` : `metrics.k8s.io: ${served.done}`;
+}
+
+/** None when the body is no list: then no node has a sample. */
+function itemsOf(body: Buffer): NonNullable<NodeMetrics["items"]> {
+  try {
+    return (JSON.parse(body.toString("utf8")) as NodeMetrics).items ?? [];
+  } catch {
+    return [];
+  }
+}
+
+/** Whether each node has a sample that is fresh enough. Pure. @param nowMs of whoever answered, since the epoch. */
+function freshness(
+  items: NonNullable<NodeMetrics["items"]>,
+  nodes: readonly string[],
+  nowMs: number,
+): Seen<string> {
+  const ages = new Map(items.map((item) => [item.metadata.name, nowMs - Date.parse(item.timestamp ?? "")]));
+  const missing = nodes.filter((node) => !ages.has(node));
+  if (missing.length > 0) return { not: `no sample of ${missing.join(", ")}` };
+  // "Not fresher" instead of "older": a time that cannot be read is not fresh.
+  const stale = nodes.filter((node) => !((ages.get(node) ?? Infinity) <= OLDEST_MS));
+  const known = nodes.map((node) => ages.get(node) ?? Infinity);
+  const words = `samples of ${nodes.length} nodes, the newest ${seconds(Math.min(...known))} old, the oldest ${seconds(Math.max(...known))}`;
+  return stale.length > 0 ? { not: `${words}; too old: ${stale.join(", ")}` } : { done: words };
+}
+
+/** The time of an answer, in whole seconds; an answer without one (a proxy's) is dated by this machine. */
+function serverTime(date: string | string[] | undefined): number {
+  const time = typeof date === "string" ? Date.parse(date) : Number.NaN;
+  return Number.isNaN(time) ? Date.now() : time;
+}
+
+/** An idle pod: with load on it the HPA would scale, and the nodes would feel it. */
+function workload(namespace: string, name: string): Manifest {
+  return workloadManifest({
+    kind: "Deployment",
+    namespace,
+    name,
+    labels: { [CANARY_LABEL]: name },
+    replicas: 1,
+    podSpec: podSpec({ command: IDLE, resources: { requests: { cpu: "10m" } } }),
+  });
+}
+
+function autoscaler(hpas: Gvr, namespace: string, name: string): Manifest {
+  return {
+    apiVersion: `${hpas.group}/${hpas.version}`,
+    kind: "HorizontalPodAutoscaler",
+    metadata: { name, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
+    spec: {
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name },
+      minReplicas: 1,
+      maxReplicas: 2,
+      metrics: [
+        {
+          type: "Resource",
+          resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 50 } },
+        },
+      ],
+    },
+  };
+}

@@ -1,0 +1,164 @@
+import { getOrUndefined, PODS, resourcePath } from "../../cluster/api.js";
+import type { Pod } from "../../cluster/objects.js";
+import { ChaosError } from "../../errors.js";
+import {
+  canaryPod,
+  createCanary,
+  hasEnded,
+  isRunning,
+  Leftovers,
+  type Names,
+  podsAreAdmitted,
+  removeCanary,
+  runNames,
+  stateOf,
+} from "./canary.js";
+import type { FunctionContext, FunctionProbe } from "./function-probe.js";
+import { attempt, Look, preparation, seconds, type Seen } from "./look.js";
+
+const DEADLINE_MS = 12_000;
+const EVERY_MS = 250;
+const PREPARE_LIMIT_MS = 60_000;
+
+/** kubelet, container runtime: a pod on the node starts, and one that runs there can be deleted. */
+export const nodeRunsPods: FunctionProbe = {
+  name: "node-runs-pods",
+  means: "on every attacked node a new pod runs, and a running one that is deleted ends, within 12 s",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 2_000,
+  disturbs: false,
+  async prepare(context) {
+    await podsAreAdmitted(context);
+    const names = runNames(context, "node");
+    const leftovers = new Leftovers(context.transport);
+    const canaries = context.nodes.map((node) => new NodeCanary(context, node, names, leftovers));
+    await Promise.all(canaries.map(async (canary) => await canary.prepare()));
+    return {
+      async look(signal) {
+        const look = new Look(context.clock, DEADLINE_MS, signal);
+        try {
+          const results = await Promise.all(canaries.map(async (canary) => await canary.look(look)));
+          return {
+            present: results.length > 0 && results.every(({ present }) => present),
+            evidence: results.map(({ evidence }) => evidence).join("; "),
+          };
+        } finally {
+          await leftovers.sweep();
+        }
+      },
+    };
+  },
+};
+
+/** What comes next on one node: which pod runs there, to be deleted, and which was deleted and has not ended. */
+class NodeCanary {
+  readonly #context: FunctionContext;
+  readonly #node: string;
+  readonly #names: Names;
+  readonly #leftovers: Leftovers;
+  /** It runs. */
+  #spare: string | undefined;
+  /** Was starting when the look before was given up: runs by now, probably. */
+  #starting: string | undefined;
+  /** Its deletion was accepted; it has not ended. */
+  #ending: string | undefined;
+
+  constructor(context: FunctionContext, node: string, names: Names, leftovers: Leftovers) {
+    this.#context = context;
+    this.#node = node;
+    this.#names = names;
+    this.#leftovers = leftovers;
+  }
+
+  /** @throws ChaosError when no pod runs on the node in time. */
+  async prepare(): Promise<void> {
+    const started = await this.#start(preparation(this.#context, PREPARE_LIMIT_MS));
+    if ("not" in started) throw new ChaosError(`no canary pod runs on node ${this.#node}: ${started.not}`);
+  }
+
+  async look(look: Look): Promise<{ present: boolean; evidence: string }> {
+    await this.#takeOver(look);
+    const deleted = this.#spare ?? this.#ending;
+    const [ended, started] = await Promise.all([
+      deleted === undefined ? undefined : this.#end(deleted, look),
+      this.#start(look),
+    ]);
+    const present = !("not" in started) && (ended === undefined || !("not" in ended));
+    const words = [started, ended ?? { not: "no running pod was left to be deleted" }].map((seen) =>
+      "not" in seen ? seen.not : seen.done,
+    );
+    return { present, evidence: `${this.#node}: ${words.join(", ")}` };
+  }
+
+  /** Starts a pod, which then is the spare one. */
+  async #start(look: Look): Promise<Seen<string>> {
+    const { transport, namespace } = this.#context;
+    const name = this.#names.next();
+    const path = resourcePath(PODS, namespace, name);
+    this.#leftovers.add(path);
+    const pod = canaryPod({ namespace, name, node: this.#node });
+    const created = await attempt(createCanary(transport, resourcePath(PODS, namespace), pod, look.call()));
+    if ("not" in created) return { not: `pod ${name} could not be created (${created.not})` };
+    const running = await look.until<Pod>(EVERY_MS, async () => {
+      const live = await getOrUndefined<Pod>(transport, path, look.call());
+      if (live === undefined) return { not: "it is gone" };
+      return isRunning(live) ? { done: live } : { not: stateOf(live) };
+    });
+    const after = `after ${seconds(look.tookMs)}`;
+    if ("not" in running) {
+      if (look.signal?.aborted === true) this.#keepStarting(name);
+      return { not: `pod ${name} did not run ${after} (${running.not})` };
+    }
+    this.#leftovers.keep(path);
+    // One that the API would not have deleted: it is not forgotten.
+    if (this.#spare !== undefined) this.#leftovers.add(resourcePath(PODS, namespace, this.#spare));
+    this.#spare = name;
+    return { done: `pod ${name} ran ${after}` };
+  }
+
+  /** The phase is over before the pod ran: the next one's first look will need one that runs. */
+  #keepStarting(name: string): void {
+    this.#leftovers.keep(resourcePath(PODS, this.#context.namespace, name));
+    this.#starting = name;
+  }
+
+  /** Makes the pod that was starting the spare one, if it runs. */
+  async #takeOver(look: Look): Promise<void> {
+    const name = this.#starting;
+    if (name === undefined) return;
+    this.#starting = undefined;
+    const path = resourcePath(PODS, this.#context.namespace, name);
+    const live = await attempt(getOrUndefined<Pod>(this.#context.transport, path, look.call()));
+    const runs = !("not" in live) && live.done !== undefined && isRunning(live.done);
+    if (runs && this.#spare === undefined) this.#spare = name;
+    else this.#leftovers.add(path);
+  }
+
+  /** Deletes a pod, where it is not deleted yet, and waits until its containers have ended. */
+  async #end(name: string, look: Look): Promise<Seen<string>> {
+    const { transport, namespace } = this.#context;
+    const path = resourcePath(PODS, namespace, name);
+    const before = name === this.#ending ? "deleted before" : "deleted";
+    if (name !== this.#ending) {
+      const accepted = await attempt(removeCanary(transport, path, look.call()));
+      if ("not" in accepted) return { not: `pod ${name} could not be deleted (${accepted.not})` };
+      // Unless the new one is there already, which was started at the same time.
+      if (this.#spare === name) this.#spare = undefined;
+      this.#ending = name;
+    }
+    const ended = await look.until(EVERY_MS, async () => {
+      const live = await getOrUndefined<Pod>(transport, path, look.call());
+      if (live === undefined || hasEnded(live)) return { done: true };
+      return { not: `Terminating, ${containersOf(live)}` };
+    });
+    if ("not" in ended)
+      return { not: `pod ${name}, ${before}, has not ended after ${seconds(look.tookMs)} (${ended.not})` };
+    this.#ending = undefined;
+    return { done: `pod ${name}, ${before}, ended after ${seconds(look.tookMs)}` };
+  }
+}
+
+function containersOf(pod: Pod): string {
+  const running = (pod.status?.containerStatuses ?? []).some((each) => each.state?.running !== undefined);
+  return running ? "its container counts as running" : "its node has said nothing of its container";
+}

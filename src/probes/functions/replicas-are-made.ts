@@ -1,0 +1,78 @@
+import { PODS, REPLICASETS, resourcePath } from "../../cluster/api.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../application/manifest.js";
+import {
+  CANARY_LABEL,
+  canaryLabels,
+  createCanary,
+  Leftovers,
+  podsAreAdmitted,
+  podSpec,
+  podsOfCanary,
+  runNames,
+} from "./canary.js";
+import type { FunctionProbe } from "./function-probe.js";
+import { attempt, Look, seconds } from "./look.js";
+
+const DEADLINE_MS = 5_000;
+const EVERY_MS = 100;
+
+/** kube-controller-manager: a ReplicaSet makes its pod. */
+export const replicasAreMade: FunctionProbe = {
+  name: "replicas-are-made",
+  means: "the pod of a new ReplicaSet is made within 5 s",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 2_000,
+  disturbs: false,
+  async prepare(context) {
+    const { transport, clock, namespace } = context;
+    await podsAreAdmitted(context);
+    const names = runNames(context, "set");
+    const leftovers = new Leftovers(transport);
+    return {
+      async look(signal) {
+        const look = new Look(clock, DEADLINE_MS, signal);
+        const name = names.next();
+        leftovers.add(resourcePath(REPLICASETS, namespace, name));
+        try {
+          const collection = resourcePath(REPLICASETS, namespace);
+          const set = replicaSet(namespace, name);
+          const created = await attempt(createCanary(transport, collection, set, look.call()));
+          if ("not" in created)
+            return { present: false, evidence: `ReplicaSet ${name} could not be created: ${created.not}` };
+          const made = await look.until(EVERY_MS, async () => {
+            const pod = (await podsOfCanary(context, name, look.call())).find(({ metadata }) =>
+              (metadata.ownerReferences ?? []).some(
+                (owner) => owner.controller === true && owner.name === name,
+              ),
+            );
+            return pod === undefined ? { not: "it has no pod" } : { done: pod.metadata.name };
+          });
+          const after = `after ${seconds(look.tookMs)}`;
+          if ("not" in made) return { present: false, evidence: `ReplicaSet ${name} ${after}: ${made.not}` };
+          // Who collects garbage may be away by now.
+          leftovers.add(resourcePath(PODS, namespace, made.done));
+          return { present: true, evidence: `ReplicaSet ${name} had pod ${made.done} ${after}` };
+        } finally {
+          await leftovers.sweep();
+        }
+      },
+    };
+  },
+};
+
+/** Of one pod that no scheduler takes: that it is made is enough, and it is gone at once when it is deleted. */
+function replicaSet(namespace: string, name: string): Manifest {
+  return {
+    apiVersion: "apps/v1",
+    kind: "ReplicaSet",
+    metadata: { name, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: { [CANARY_LABEL]: name } },
+      template: {
+        metadata: { labels: canaryLabels(name) },
+        spec: { ...podSpec({ command: ["true"] }), schedulerName: "kube-system-chaos-none" },
+      },
+    },
+  };
+}

@@ -1,0 +1,189 @@
+import { DEPLOYMENTS, get, PODS, remove, resourcePath, SERVICES } from "../../cluster/api.js";
+import type { Pod, Service } from "../../cluster/objects.js";
+import { serviceManifest, workloadManifest, type Manifest } from "../../application/manifest.js";
+import { ChaosError } from "../../errors.js";
+import {
+  CANARY_LABEL,
+  createCanary,
+  isRunning,
+  isTerminating,
+  Leftovers,
+  made,
+  podsAreAdmitted,
+  podSpec,
+  podsOfCanary,
+  runNames,
+  stateOf,
+} from "./canary.js";
+import { type Check, describe, type FromNode, goodFromAll, Probers, wordsOf } from "./from-probers.js";
+import type { FunctionContext, FunctionProbe } from "./function-probe.js";
+import { attempt, Look, preparation, seconds, type Seen } from "./look.js";
+
+const DEADLINE_MS = 15_000;
+const EVERY_MS = 250;
+const PREPARE_LIMIT_MS = 90_000;
+const PORT = 8080;
+
+/** kube-proxy: a new Service can be reached, and one that is there follows when its pod is replaced. */
+export const servicesFollow: FunctionProbe = {
+  name: "services-follow",
+  means:
+    "within 15 s, from every node, a new Service can be reached and an existing one leads to the pod that replaced its old one",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 3_000,
+  disturbs: false,
+  async prepare(context) {
+    const probers = await Probers.find(context);
+    await podsAreAdmitted(context);
+    const canary = new ServiceCanary(context, probers);
+    await canary.prepare();
+    return { look: async (signal) => await canary.look(new Look(context.clock, DEADLINE_MS, signal)) };
+  },
+};
+
+class ServiceCanary {
+  readonly #context: FunctionContext;
+  readonly #probers: Probers;
+  readonly #names;
+  readonly #leftovers: Leftovers;
+  /** Of the backend, and of the Service that stays. */
+  readonly #name: string;
+  #address = "";
+
+  constructor(context: FunctionContext, probers: Probers) {
+    this.#context = context;
+    this.#probers = probers;
+    this.#names = runNames(context, "service");
+    this.#leftovers = new Leftovers(context.transport);
+    this.#name = this.#names.next();
+  }
+
+  /** @throws ChaosError when the backend does not answer through its Service. */
+  async prepare(): Promise<void> {
+    const { transport, namespace } = this.#context;
+    const look = preparation(this.#context, PREPARE_LIMIT_MS);
+    this.#address = await made("the canary Service", this.#createService(this.#name, look));
+    const deployment = backend(namespace, this.#name);
+    const collection = resourcePath(DEPLOYMENTS, namespace);
+    await made("the canary Deployment", createCanary(transport, collection, deployment, look.call()));
+    const pod = await this.#living(look);
+    if ("not" in pod) throw new ChaosError(`the backend of the canary Service does not run: ${pod.not}`);
+    const results = await this.#existing(look, pod.done);
+    if (!goodFromAll(results))
+      throw new ChaosError(`the canary Service is not answered: ${describe(results)}`);
+  }
+
+  async look(look: Look): Promise<{ present: boolean; evidence: string }> {
+    await this.#probers.refresh(look);
+    const name = this.#names.next();
+    this.#leftovers.add(resourcePath(SERVICES, this.#context.namespace, name));
+    try {
+      // At the same time: a new Service that is never reached must not use up the time of the other question.
+      const answers = await Promise.all([this.#newService(name, look), this.#replacedPod(look)]);
+      return {
+        present: answers.every(({ present }) => present),
+        evidence: answers.map(({ evidence }) => evidence).join(" | "),
+      };
+    } finally {
+      await this.#leftovers.sweep();
+    }
+  }
+
+  async #newService(name: string, look: Look): Promise<{ present: boolean; evidence: string }> {
+    const ip = await attempt(this.#createService(name, look));
+    if ("not" in ip) return { present: false, evidence: `new Service: it could not be created: ${ip.not}` };
+    const results = await this.#ask(look, { kind: "tcp", ip: ip.done, port: PORT }, () => true);
+    return { present: goodFromAll(results), evidence: `new Service ${ip.done}: ${describe(results)}` };
+  }
+
+  async #replacedPod(look: Look): Promise<{ present: boolean; evidence: string }> {
+    const replaced = await this.#replace(look);
+    if ("not" in replaced) {
+      const evidence = `existing Service ${this.#address}: its pod could not be replaced: ${replaced.not}`;
+      return { present: false, evidence };
+    }
+    const what = `existing Service ${this.#address}, pod ${replaced.done} in place after ${seconds(look.tookMs)}`;
+    const results = await this.#existing(look, replaced.done);
+    return { present: goodFromAll(results), evidence: `${what}: ${describe(results)}` };
+  }
+
+  /**
+   * Deletes the backend's pod; the old one need not have ended: what it still answers is not what is wanted.
+   *
+   * @returns the name of the one that has taken its place, and runs.
+   */
+  async #replace(look: Look): Promise<Seen<string>> {
+    const { transport, namespace } = this.#context;
+    const old = await attempt(podsOfCanary(this.#context, this.#name, look.call()));
+    if ("not" in old) return old;
+    for (const { metadata } of old.done.filter((pod) => !isTerminating(pod))) {
+      const path = resourcePath(PODS, namespace, metadata.name);
+      const options = { ...look.call(), uid: metadata.uid, gracePeriodSeconds: 1 };
+      const accepted = await attempt(remove(transport, path, options));
+      if ("not" in accepted) return accepted;
+    }
+    return await this.#living(look);
+  }
+
+  /** Waits until the backend has a pod that runs. */
+  async #living(look: Look): Promise<Seen<string>> {
+    return await look.until(EVERY_MS, async () => {
+      const pods = await podsOfCanary(this.#context, this.#name, look.call());
+      const pod = pods.find((each) => !isTerminating(each));
+      if (pod === undefined) return { not: "no new pod was made" };
+      return isRunning(pod) && hasAddress(pod)
+        ? { done: pod.metadata.name }
+        : { not: `pod ${pod.metadata.name}: ${stateOf(pod)}` };
+    });
+  }
+
+  async #existing(look: Look, pod: string): Promise<FromNode[]> {
+    const check: Check = { kind: "http", ip: this.#address, port: PORT, path: "/" };
+    return await this.#ask(look, check, (body) => body === pod);
+  }
+
+  async #ask(look: Look, check: Check, wanted: (body: string) => boolean): Promise<FromNode[]> {
+    return await this.#probers.fromEach(look, EVERY_MS, async (prober) => {
+      const checked = await this.#probers.check(prober, check, look);
+      const words = wordsOf(checked);
+      return checked.ok && wanted(checked.body ?? "") ? { done: words } : { not: words };
+    });
+  }
+
+  /** @returns the cluster IP. */
+  async #createService(name: string, look: Look): Promise<string> {
+    const { transport, namespace } = this.#context;
+    const labels = { [CANARY_LABEL]: this.#name };
+    const manifest = serviceManifest({ namespace, name, labels, port: PORT });
+    const path = resourcePath(SERVICES, namespace);
+    const service = await createCanary<Service>(transport, path, manifest, look.call());
+    return (
+      service.spec?.clusterIP ??
+      (await get<Service>(transport, `${path}/${name}`, look.call())).spec?.clusterIP ??
+      ""
+    );
+  }
+}
+
+function hasAddress(pod: Pod): boolean {
+  return (pod.status?.podIP ?? "") !== "";
+}
+
+/** Answers its own name, and ends at once when it is told to. */
+const ANSWER_NAME = `process.on("SIGTERM", () => process.exit());
+require("http").createServer((q, r) => r.end(process.env.POD_NAME)).listen(${PORT});`;
+
+function backend(namespace: string, name: string): Manifest {
+  return workloadManifest({
+    kind: "Deployment",
+    namespace,
+    name,
+    labels: { [CANARY_LABEL]: name },
+    replicas: 1,
+    podSpec: podSpec({
+      command: ["node", "-e", ANSWER_NAME],
+      ports: [{ containerPort: PORT }],
+      env: [{ name: "POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }],
+    }),
+  });
+}

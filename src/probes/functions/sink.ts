@@ -1,0 +1,111 @@
+/** The sink of the study's add-ons: a small service of ours that keeps what is forwarded to it. */
+import { list, PODS, resourcePath, selectorString } from "../../cluster/api.js";
+import type { Pod } from "../../cluster/objects.js";
+import { podProxyPath } from "../../cluster/pod-proxy.js";
+import type { Transport } from "../../cluster/transport.js";
+import { ApiUnreachableError } from "../../cluster/transport.js";
+import { ChaosError } from "../../errors.js";
+import { isRunning } from "./canary.js";
+import type { FunctionContext } from "./function-probe.js";
+import { type Look, preparation } from "./look.js";
+
+export const SINK_NAMESPACE = "kube-system-chaos-sink";
+export const SINK_LABELS = { app: "chaos-sink" } as const;
+export const SINK_PORT = 8080;
+const FIND_LIMIT_MS = 10_000;
+
+/** Something that was forwarded. Times are the sink's own, ms. */
+export interface SinkEntry {
+  readonly receivedAt: number;
+  /** Of a log line. */
+  readonly text?: string;
+  readonly node?: string;
+  /** Of an Event. */
+  readonly name?: string;
+  readonly message?: string;
+}
+
+export interface SinkAnswer {
+  /** The sink's clock, ms. */
+  readonly now: number;
+  readonly entries: readonly SinkEntry[];
+}
+
+export interface SinkMetrics {
+  readonly now: number;
+  readonly byNode: Readonly<Record<string, { readonly receivedAt: number; readonly time?: unknown }>>;
+}
+
+export class Sink {
+  readonly #transport: Transport;
+  #pod: string | undefined;
+
+  private constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  /** @throws ChaosError when there is none. */
+  static async find(context: FunctionContext): Promise<Sink> {
+    const sink = new Sink(context.transport);
+    const look = preparation(context, FIND_LIMIT_MS);
+    const found = await look.until(500, async () => {
+      await sink.logs("kube-system-chaos", look);
+      return { done: true };
+    });
+    if ("not" in found) {
+      throw new ChaosError(
+        `the sink that shows what is forwarded does not answer in namespace ${SINK_NAMESPACE} (${found.not}): install it with the study's add-ons, chaos cluster up --addons`,
+      );
+    }
+    return sink;
+  }
+
+  /** Log lines that contain a text. Rejects with ApiError or ApiUnreachableError, as the others do. */
+  async logs(contains: string, look: Look): Promise<SinkAnswer> {
+    return await this.#get("/logs", look, { contains });
+  }
+
+  /** Events that contain a text. */
+  async events(contains: string, look: Look): Promise<SinkAnswer> {
+    return await this.#get("/events", look, { contains });
+  }
+
+  /** The newest metric point of each node. */
+  async metrics(look: Look): Promise<SinkMetrics> {
+    return await this.#get("/metrics/latest", look);
+  }
+
+  async #get<T>(path: string, look: Look, query: Readonly<Record<string, string>> = {}): Promise<T> {
+    const pod = this.#pod ?? (await this.#find(look));
+    // Where it is is found anew after an answer that is none; it may have moved.
+    this.#pod = undefined;
+    const answer = await this.#transport.json<T>({
+      ...look.call(),
+      method: "GET",
+      path: podProxyPath(SINK_NAMESPACE, pod, SINK_PORT, path),
+      query,
+    });
+    this.#pod = pod;
+    return answer;
+  }
+
+  async #find(look: Look): Promise<string> {
+    const path = resourcePath(PODS, SINK_NAMESPACE);
+    const { items } = await list<Pod>(this.#transport, path, {
+      ...look.call(),
+      labelSelector: selectorString(SINK_LABELS),
+    });
+    const pod = items.find(isRunning);
+    if (pod === undefined)
+      throw new ApiUnreachableError({ method: "GET", path }, { cause: new Error("no pod of the sink runs") });
+    return pod.metadata.name;
+  }
+}
+
+/**
+ * How long something was on its way, ms: since it was sent in our clock, less the time that the sink has had it in
+ * its own. No clock is compared with the other.
+ */
+export function onItsWayMs(sinceSentMs: number, answer: { readonly now: number }, entry: SinkEntry): number {
+  return Math.max(0, sinceSentMs - (answer.now - entry.receivedAt));
+}

@@ -1,0 +1,69 @@
+import { randomBytes } from "node:crypto";
+import { list, resourcePath, SERVICES } from "../../cluster/api.js";
+import type { Service } from "../../cluster/objects.js";
+import { ChaosError } from "../../errors.js";
+import type { Endpoint } from "../plan.js";
+import { describe, goodFromAll, Probers, wordsOf } from "./from-probers.js";
+import type { FunctionContext, FunctionProbe } from "./function-probe.js";
+import { Look, preparation } from "./look.js";
+
+const DEADLINE_MS = 3_000;
+const EVERY_MS = 250;
+const FIND_LIMIT_MS = 10_000;
+
+const NAMESPACE = "kube-system";
+/** Its pods' label, on GKE and elsewhere, and the Service's usual name. */
+const POD_LABELS = ["glbc", "default-http-backend"];
+const SERVICE_NAME = "default-http-backend";
+
+/** l7-default-backend: what no Ingress knows is answered with 404. */
+export const unknownPathIsAnswered: FunctionProbe = {
+  name: "unknown-path-is-answered",
+  means: "an unknown path is answered with 404 through the component's Service, from every node",
+  deadlineMs: DEADLINE_MS,
+  everyMs: 1_000,
+  disturbs: false,
+  async prepare(context) {
+    const { clock } = context;
+    const probers = await Probers.find(context);
+    const service = await findService(context);
+    return {
+      async look(signal) {
+        const look = new Look(clock, DEADLINE_MS, signal);
+        await probers.refresh(look);
+        const path = `/chaos-${randomBytes(6).toString("hex")}`;
+        const results = await probers.fromEach(look, EVERY_MS, async (prober) => {
+          const checked = await probers.check(prober, { kind: "http", ...service, path }, look);
+          const words = wordsOf(checked);
+          return checked.ok && checked.status === 404 ? { done: words } : { not: words };
+        });
+        return {
+          present: goodFromAll(results),
+          evidence: `GET http://${service.ip}:${service.port}${path}: ${describe(results)}`,
+        };
+      },
+    };
+  },
+};
+
+/** Address of the component's Service. @throws ChaosError when there is none. */
+async function findService(context: FunctionContext): Promise<Endpoint> {
+  const look = preparation(context, FIND_LIMIT_MS);
+  const found = await look.until(500, async () => {
+    const { items } = await list<Service>(context.transport, resourcePath(SERVICES, NAMESPACE), look.call());
+    const service = items.find(isDefaultBackend);
+    const ip = service?.spec?.clusterIP;
+    const port = service?.spec?.ports?.[0]?.port;
+    return ip === undefined || ip === "None" || port === undefined
+      ? { not: "no Service with a cluster IP selects its pods" }
+      : { done: { ip, port } };
+  });
+  if (!("not" in found)) return found.done;
+  throw new ChaosError(
+    `the default backend can not be asked: ${found.not}; looked in ${NAMESPACE} for one that selects k8s-app ${POD_LABELS.join(" or ")}, or is called ${SERVICE_NAME}`,
+  );
+}
+
+function isDefaultBackend({ metadata, spec }: Service): boolean {
+  return metadata.name === SERVICE_NAME || POD_LABELS.includes(spec?.selector?.["k8s-app"] ?? "");
+}

@@ -1,0 +1,144 @@
+/**
+ * `result.json` read back. What is in a folder of reports may be cut off, of another version, or not ours at all:
+ * nothing of it is believed before what the matrix needs of it has been checked.
+ */
+import { z } from "zod";
+import { RESULT_SCHEMA_VERSION, type RunResult } from "../analysis/result.js";
+import { SEVERITIES } from "../experiment/schema.js";
+import { matrixRun } from "./matrix-run.js";
+import { EVIDENCE_WORDS, FUNCTION_WORDS, STUDY_WORDS, VERDICT_WORDS } from "./words.js";
+
+/** `ofRun`: it is a run's, so that it can be computed again from the run's raw files. */
+export type ReadResult =
+  { readonly result: RunResult } | { readonly problem: string; readonly ofRun: boolean };
+
+const number = z.number();
+const share = number.nullable();
+const text = z.string();
+const oneOf = (words: Readonly<Record<string, unknown>>): z.ZodType<string> => z.enum(Object.keys(words));
+
+const phase = z.looseObject({ availability: share, p95Ms: number.nullable() });
+const probe = z.looseObject({
+  probe: text,
+  source: text,
+  phases: z.looseObject({ baseline: phase, window: phase, recovery: phase }),
+  outages: z.array(z.looseObject({ fromMs: number, toMs: number.nullable() })),
+  longestOutageMs: number,
+  timeToImpactMs: number.nullable(),
+  clockUncertaintyMs: number,
+});
+const looks = z.looseObject({ looks: number, present: number }).nullable();
+const ownFunction = z.looseObject({
+  state: oneOf(FUNCTION_WORDS),
+  because: text,
+  baseline: looks,
+  window: looks,
+  recovery: looks,
+  backAfterMs: number.nullable(),
+  late: number,
+  lostForGood: number,
+});
+const claim = z.looseObject({
+  name: text,
+  type: text,
+  count: number,
+  behaviour: z.looseObject({ en: text, ja: text }),
+  impact: z.enum(["outage", "none"]),
+  impactVerified: z.boolean(),
+  functionLost: z.boolean(),
+  functionVerified: z.boolean(),
+});
+const facts = z.looseObject({
+  runId: text,
+  startedAt: z.iso.datetime(),
+  toolVersion: text,
+  experiment: z.looseObject({
+    name: text,
+    title: text,
+    attack: z.looseObject({ type: text }),
+    phases: z.looseObject({ window: number }),
+    probes: z.looseObject({ goodInARow: number }),
+    thresholds: z.looseObject({
+      baselineAvailability: number,
+      outageBelow: number,
+      degradedBelow: number,
+      slowFactor: number,
+      slowFrom: number,
+      suppression: number,
+    }),
+  }),
+  cluster: z.looseObject({
+    provider: text,
+    version: text,
+    nodes: z.array(z.looseObject({ name: text, runtime: text })),
+  }),
+  target: z
+    .looseObject({
+      component: text.nullable(),
+      nodes: z.array(text).optional(),
+      object: z.looseObject({ kind: text, namespace: text.optional(), name: text }),
+      type: text,
+      count: number,
+    })
+    .optional(),
+  functionProbes: z.array(text),
+  study: claim.nullable(),
+  standIns: z.array(z.looseObject({ image: text, description: text, victim: z.boolean() })),
+});
+const shape = z.looseObject({
+  facts,
+  verdict: oneOf(VERDICT_WORDS),
+  verdictBecause: text,
+  reasons: z.array(z.looseObject({ code: text, message: text })),
+  severity: z.enum(SEVERITIES),
+  severityBecause: text,
+  ownFunction: ownFunction,
+  functionLost: z.boolean().nullable(),
+  functionBecause: text,
+  study: z.looseObject({ impact: oneOf(STUDY_WORDS), function: oneOf(STUDY_WORDS), because: text }),
+  onStandIn: z.boolean(),
+  suppression: z.looseObject({ share: number, evidence: oneOf(EVIDENCE_WORDS) }).nullable(),
+  recovery: z.looseObject({ healthyMs: number.nullable() }).nullable(),
+  probes: z.array(probe),
+});
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const notOfRun = (problem: string): ReadResult => ({ problem, ofRun: false });
+const damaged = (problem: string): ReadResult => ({ problem, ofRun: true });
+
+/** Never throws: a text that is no result has a problem, in words for the user. */
+export function resultFromJson(json: string): ReadResult {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return damaged("it is not JSON, or cut off");
+  }
+  if (!isObject(value) || !("schemaVersion" in value) || !isObject(value["facts"])) {
+    return notOfRun("it is not the result of a run");
+  }
+  const version = value["schemaVersion"];
+  if (version !== RESULT_SCHEMA_VERSION) {
+    return damaged(`its schemaVersion is ${JSON.stringify(version)}, not ${RESULT_SCHEMA_VERSION}`);
+  }
+  const parsed = shape.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return damaged(`its ${issue?.path.join(".") ?? ""} is not as it should be: ${issue?.message ?? ""}`);
+  }
+  // The value itself: the check would put its keys into another order.
+  const result = value as unknown as RunResult;
+  return isWhole(result) ? { result } : damaged("something is missing in it");
+}
+
+/** The check above names the usual damage; whatever else a row needs shows when one is made of it. */
+function isWhole(result: RunResult): boolean {
+  try {
+    matrixRun({ path: "result.json", result });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,98 @@
+/** A run as the matrix shows it: its row, what more the cells say, and where the evidence is. */
+import type { FunctionResult, InconclusiveReason, RunFacts, RunResult } from "../analysis/result.js";
+import { worstInWindow } from "../analysis/severity.js";
+import type { FunctionProbeName } from "../probes/functions/names.js";
+import type { ProbeName } from "../probes/sample.js";
+import type { MatrixEntry } from "./matrix.js";
+import { longestOutage } from "./pick.js";
+import { matrixRow, type MatrixRow } from "./row.js";
+
+export type ReportFile = "report.md" | "timeline.svg";
+
+/** The component's own function, in figures. */
+export interface MatrixFunction extends Omit<FunctionResult, "evidence"> {
+  /** The probe whose looks showed it; null: samples of a layer did, or nothing. */
+  readonly probe: FunctionProbeName | null;
+  /** The layer whose samples showed it, at its worst worker; null: looks did, or nothing. */
+  readonly layer: { readonly probe: ProbeName; readonly availability: number } | null;
+}
+
+export interface MatrixRun {
+  /** Relative to the folder of the matrix, as they stand in a link; null: there is no such file. */
+  readonly links: { readonly report: string | null; readonly timeline: string | null };
+  readonly row: MatrixRow;
+  readonly reasons: readonly { readonly code: InconclusiveReason; readonly message: string }[];
+  /** What the run was compared with. */
+  readonly claim: RunFacts["study"];
+  readonly ownFunction: MatrixFunction;
+  /** The longest outage of writes had not ended when measuring ended. */
+  readonly outageOpen: boolean;
+  readonly windowMs: number;
+  readonly thresholds: RunFacts["experiment"]["thresholds"];
+  readonly goodInARow: number;
+  readonly cluster: {
+    readonly provider: string;
+    readonly version: string;
+    readonly nodes: number;
+    readonly runtimes: readonly string[];
+  };
+  readonly toolVersion: string;
+  readonly standIns: RunFacts["standIns"];
+}
+
+/** A path as it may stand in a Markdown link: nothing in it ends the link or the table's cell. */
+function url(path: string): string {
+  return encodeURI(path).replace(
+    /[()|#?]/g,
+    (each) => `%${each.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
+}
+
+function linksOf({ path, lacks = [] }: MatrixEntry): MatrixRun["links"] {
+  const folder = path.slice(0, path.lastIndexOf("/") + 1);
+  const link = (file: ReportFile): string | null => (lacks.includes(file) ? null : url(`${folder}${file}`));
+  return { report: link("report.md"), timeline: link("timeline.svg") };
+}
+
+function functionOf(result: RunResult): MatrixFunction {
+  const { state, because, baseline, window, recovery, backAfterMs, late, lostForGood } = result.ownFunction;
+  const { functionProbe, functionProbes } = result.facts;
+  const worst = functionProbe === null ? worstInWindow(result.probes, functionProbes) : undefined;
+  const availability = worst?.phases.window.availability ?? null;
+  return {
+    state,
+    because,
+    baseline,
+    window,
+    recovery,
+    backAfterMs,
+    late,
+    lostForGood,
+    probe: functionProbe?.name ?? null,
+    layer: worst === undefined || availability === null ? null : { probe: worst.probe, availability },
+  };
+}
+
+export function matrixRun(entry: MatrixEntry): MatrixRun {
+  const { result } = entry;
+  const { experiment, cluster, toolVersion, standIns, study } = result.facts;
+  return {
+    links: linksOf(entry),
+    row: matrixRow(result),
+    reasons: result.reasons.map(({ code, message }) => ({ code, message })),
+    claim: study,
+    ownFunction: functionOf(result),
+    outageOpen: longestOutage(result)?.outages.some(({ toMs }) => toMs === null) ?? false,
+    windowMs: experiment.phases.window,
+    thresholds: experiment.thresholds,
+    goodInARow: experiment.probes.goodInARow,
+    cluster: {
+      provider: cluster.provider,
+      version: cluster.version,
+      nodes: cluster.nodes.length,
+      runtimes: [...new Set(cluster.nodes.map(({ runtime }) => runtime))].sort(),
+    },
+    toolVersion,
+    standIns: standIns.map(({ image, description, victim }) => ({ image, description, victim })),
+  };
+}

@@ -1,0 +1,172 @@
+/**
+ * The impact matrix as data: every component, in the study's order, with what the newest run of each of its
+ * experiments measured. Pure: the same results give the same matrix. The Markdown is written from it alone.
+ */
+import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
+import type { RunResult, StudyClaim } from "../analysis/result.js";
+import type { ComponentDefinition } from "../components/component.js";
+import { matrixRun, type MatrixRun, type ReportFile } from "./matrix-run.js";
+import { summaryOf, type MatrixSummary } from "./matrix-summary.js";
+import { objectName, rowName } from "./pick.js";
+
+export const MATRIX_SCHEMA_VERSION = 1;
+
+/** A run's result and where it is. */
+export interface MatrixEntry {
+  /** Of its result.json, relative to the folder of the matrix, with slashes: links are made from it. */
+  readonly path: string;
+  readonly result: RunResult;
+  /** Files of the report that are not beside it: nothing links to them. */
+  readonly lacks?: readonly ReportFile[];
+}
+
+/** A component, or a workload that is none, with its runs. */
+export interface MatrixGroup {
+  /** null: a workload of the user's. */
+  readonly component: string | null;
+  readonly name: string;
+  readonly study: StudyClaim | null;
+  /** The run that is compared with the study: the experiment that is called as the component. null: not run. */
+  readonly main: MatrixRun | null;
+  /** Its other experiments, by name. */
+  readonly variants: readonly MatrixRun[];
+  /** Runs of the same experiments that are older, and not shown. */
+  readonly olderRuns: number;
+}
+
+export interface Matrix {
+  readonly schemaVersion: typeof MATRIX_SCHEMA_VERSION;
+  readonly summary: MatrixSummary;
+  /** Runs of the attack `none`: they are no rows. */
+  readonly controlRuns: number;
+  /** Own function: lost under this share of a layer's samples. */
+  readonly functionLostBelow: number;
+  readonly groups: readonly MatrixGroup[];
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const isControl = ({ result }: MatrixEntry): boolean => result.facts.experiment.attack.type === "none";
+
+/** The newest first; two that began at once are told apart by their ids. */
+function newestFirst(a: MatrixEntry, b: MatrixEntry): number {
+  const [one, other] = [a.result.facts, b.result.facts];
+  return compare(other.startedAt, one.startedAt) || compare(other.runId, one.runId);
+}
+
+/** A copy of a report (the same run, in two folders) is one run: that of the first path counts. */
+function eachRunOnce(entries: readonly MatrixEntry[]): MatrixEntry[] {
+  const byRun = new Map<string, MatrixEntry>();
+  for (const entry of [...entries].sort((a, b) => compare(a.path, b.path))) {
+    const { runId, startedAt } = entry.result.facts;
+    const key = JSON.stringify([runId, startedAt]);
+    if (!byRun.has(key)) byRun.set(key, entry);
+  }
+  return [...byRun.values()];
+}
+
+/**
+ * Which component a run is of; null: none. A run that never found its target only has the study's name and its
+ * experiment's to go by.
+ */
+function componentOf(
+  { facts }: RunResult,
+  components: readonly ComponentDefinition[],
+): ComponentDefinition | null {
+  const found = (name: string): ComponentDefinition | null =>
+    components.find((each) => each.name === name) ?? null;
+  if (facts.target !== undefined) {
+    return facts.target.component === null ? null : found(facts.target.component);
+  }
+  const ofStudy = components.find(({ study }) => study !== null && study.name === facts.study?.name);
+  return ofStudy ?? found(facts.experiment.name);
+}
+
+/** What the runs of a workload that is no component have in common. */
+function workloadKey({ facts }: RunResult): string {
+  if (facts.target === undefined) return facts.experiment.name;
+  return facts.target.component ?? objectName(facts.target.object);
+}
+
+function groupOf(
+  component: ComponentDefinition | null,
+  entries: readonly MatrixEntry[],
+): Omit<MatrixGroup, "name"> & { readonly first: RunResult | null } {
+  const newest = new Map<string, MatrixEntry>();
+  for (const entry of [...entries].sort(newestFirst)) {
+    const { name } = entry.result.facts.experiment;
+    if (!newest.has(name)) newest.set(name, entry);
+  }
+  const names = [...newest.keys()].sort(compare);
+  const mainName = names.find((name) => name === component?.name) ?? names[0];
+  const main = newest.get(mainName ?? "");
+  const variants = names.filter((name) => name !== mainName).flatMap((name) => newest.get(name) ?? []);
+  return {
+    component: component?.name ?? null,
+    study: main === undefined ? (component?.study ?? null) : main.result.facts.study,
+    main: main === undefined ? null : matrixRun(main),
+    variants: variants.map(matrixRun),
+    olderRuns: entries.length - newest.size,
+    first: main?.result ?? null,
+  };
+}
+
+function named(component: ComponentDefinition | null, entries: readonly MatrixEntry[]): MatrixGroup {
+  const { first, ...group } = groupOf(component, entries);
+  const ofComponent = component === null ? null : (component.study?.name ?? component.name);
+  return {
+    component: group.component,
+    name: ofComponent ?? (first === null ? "" : rowName(first)),
+    study: group.study,
+    main: group.main,
+    variants: group.variants,
+    olderRuns: group.olderRuns,
+  };
+}
+
+/**
+ * @param entries in any order.
+ * @param components in the order of the rows; one without a run is a row, too.
+ */
+export function buildMatrix(
+  entries: readonly MatrixEntry[],
+  components: readonly ComponentDefinition[],
+): Matrix {
+  const runs = eachRunOnce(entries);
+  const shown = runs.filter((entry) => !isControl(entry));
+  const ofComponent = new Map<ComponentDefinition, MatrixEntry[]>(components.map((each) => [each, []]));
+  const workloads = new Map<string, MatrixEntry[]>();
+  for (const entry of shown) {
+    const component = componentOf(entry.result, components);
+    const list = component === null ? undefined : ofComponent.get(component);
+    if (list !== undefined) {
+      list.push(entry);
+      continue;
+    }
+    const key = workloadKey(entry.result);
+    workloads.set(key, [...(workloads.get(key) ?? []), entry]);
+  }
+  const groups = [
+    ...[...ofComponent].map(([component, list]) => named(component, list)),
+    ...[...workloads].sort(([a], [b]) => compare(a, b)).map(([, list]) => named(null, list)),
+  ];
+  return {
+    schemaVersion: MATRIX_SCHEMA_VERSION,
+    summary: summaryOf(groups),
+    controlRuns: runs.length - shown.length,
+    functionLostBelow: FUNCTION_LOST_BELOW,
+    groups,
+  };
+}
+
+/** Every run that is shown, with its group, in the order of the rows. */
+export function shownRuns(matrix: Matrix): { readonly group: MatrixGroup; readonly run: MatrixRun }[] {
+  return matrix.groups.flatMap((group) =>
+    [...(group.main === null ? [] : [group.main]), ...group.variants].map((run) => ({ group, run })),
+  );
+}
+
+/** `impact-matrix.json`: pretty, with a newline at its end; the order of the keys is that of the types. */
+export function matrixJson(matrix: Matrix): string {
+  return `${JSON.stringify(matrix, null, 2)}\n`;
+}

@@ -1,0 +1,62 @@
+/** The study add-ons on a real cluster: installed, at work, and gone without a trace. */
+import test from "ava";
+import { addonManagerProof } from "../../src/addons/drift.js";
+import { API_SERVICES } from "../../src/addons/objects.js";
+import { DEPLOYMENTS, getOrUndefined, remove, resourcePath } from "../../src/cluster/api.js";
+import type { KubeObject } from "../../src/cluster/objects.js";
+import { pollUntil, systemClock } from "../../src/run/clock.js";
+import { creatorOf } from "../../src/target/target-watch.js";
+import type { TestCluster } from "./support/cluster.js";
+import { chaos, setUp, type Workspace } from "./support/run-cli.js";
+import { snapshot } from "./support/snapshot.js";
+
+/** kube-system as the add-ons find it, with the add-ons' cluster-wide objects that the snapshot does not have. */
+async function kubeSystem(cluster: TestCluster): Promise<Record<string, unknown>> {
+  const path = resourcePath(API_SERVICES, undefined, "v1beta1.metrics.k8s.io");
+  const metrics = await getOrUndefined<KubeObject>(cluster.connection.transport, path);
+  return { ...(await snapshot(cluster)), metricsApi: metrics?.metadata.name };
+}
+
+/** `chaos cluster up` on the test cluster. */
+async function clusterUp(cluster: TestCluster, space: Workspace, flag: string): Promise<string> {
+  const { kubeconfigPath, context } = cluster.handle;
+  const where = kubeconfigPath === undefined ? [] : ["--kubeconfig", kubeconfigPath];
+  const ended = await chaos(cluster, space, ["cluster", "up", ...where, "--context", context, flag]);
+  if (ended.exitCode !== 0)
+    throw new Error(`${flag} ended with ${String(ended.exitCode)}: ${ended.stdout} ${ended.stderr}`);
+  return ended.stdout;
+}
+
+test.serial(
+  "add-ons: proven, the DNS comes back, and kube-system is as before once they are gone",
+  async (t) => {
+    const { cluster, space } = await setUp(t);
+    const { transport } = cluster.connection;
+    const clock = systemClock();
+    await clusterUp(cluster, space, "--no-addons");
+    const before = await kubeSystem(cluster);
+
+    t.regex(
+      await clusterUp(cluster, space, "--addons"),
+      /study add-ons: installed; addon-manager put a change back/,
+    );
+    t.like(await addonManagerProof(transport), { state: "proven" });
+    const startedAt = clock.now();
+    await clusterUp(cluster, space, "--addons");
+    t.log(`found installed in ${Math.round(clock.now() - startedAt)} ms`);
+
+    const path = resourcePath(DEPLOYMENTS, "kube-system", "coredns");
+    const dns = await getOrUndefined<KubeObject>(transport, path);
+    await remove(transport, path, { propagationPolicy: "Background" });
+    const deletedAt = clock.now();
+    const back = await pollUntil(clock, { everyMs: 250, limitMs: 75_000 }, async () => {
+      const live = await getOrUndefined<KubeObject>(transport, path);
+      return live === undefined || live.metadata.uid === dns?.metadata.uid ? undefined : live;
+    });
+    t.log(`kube-dns was back after ${((clock.now() - deletedAt) / 1000).toFixed(1)} s`);
+    t.regex(back === undefined ? "not back" : (creatorOf(back) ?? "nobody"), /^kubectl/);
+
+    await clusterUp(cluster, space, "--no-addons");
+    t.deepEqual(await kubeSystem(cluster), before);
+  },
+);

@@ -1,0 +1,245 @@
+/**
+ * Every row of the study on the real cluster, in one go with short phases: each attack, and each function probe
+ * both ways (there at the baseline, gone in the window, back afterwards), held against what the cluster itself says.
+ */
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test from "ava";
+import type { RunEvent } from "../../src/analysis/events.js";
+import type { RunResult } from "../../src/analysis/result.js";
+import { components } from "../../src/components/index.js";
+import { COMPONENTS, type ComponentName } from "../../src/experiment/schema.js";
+import { functionProbes } from "../../src/probes/functions/index.js";
+import { eventsFromNdjson } from "../../src/report/serialise.js";
+import { acceptedDeletions, auditOf } from "./support/audit.js";
+import { testCluster, type TestCluster, withAddons } from "./support/cluster.js";
+import { chaos, setUp, type Workspace } from "./support/run-cli.js";
+import { snapshot } from "./support/snapshot.js";
+
+interface Row {
+  readonly result: RunResult;
+  readonly events: readonly RunEvent[];
+}
+
+let removeAddons: () => Promise<void> = async () => await Promise.resolve();
+test.before(async () => {
+  const cluster = await testCluster();
+  removeAddons = await withAddons(cluster);
+});
+test.after.always(async () => await removeAddons());
+
+/** Long enough for a look to begin when the component is down and to reach its deadline. */
+function windowOf(name: ComponentName): number {
+  const probe = components[name].functionProbe;
+  const deadlineMs =
+    probe === undefined || functionProbes[probe].disturbs ? 12_000 : functionProbes[probe].deadlineMs;
+  return Math.ceil(deadlineMs / 1000) + 10;
+}
+
+async function writeRow(folder: string, name: ComponentName): Promise<void> {
+  const recovery = components[name].longestWindowMs === undefined ? "3m" : "7m";
+  await writeFile(
+    join(folder, `${name}.yaml`),
+    `apiVersion: kube-system-chaos/v1
+kind: Experiment
+metadata: { name: ${name} }
+target: { component: ${name} }
+phases: { baseline: 6s, window: ${windowOf(name)}s, recovery: ${recovery} }
+# Of the few samples of so short phases one would be more than the defaults tolerate.
+thresholds: { baselineAvailability: 0.9, suppression: 0.7, degradedBelow: 0.9 }
+`,
+  );
+}
+
+async function readRows(space: Workspace): Promise<Map<string, Row>> {
+  const rows = new Map<string, Row>();
+  const reports = join(space.folder, "reports");
+  for (const entry of await readdir(reports, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const read = async (name: string): Promise<string> =>
+      await readFile(join(reports, entry.name, name), "utf8");
+    const result = JSON.parse(await read("result.json")) as RunResult;
+    rows.set(result.facts.experiment.name, {
+      result,
+      events: eventsFromNdjson(await read("events.ndjson")).value,
+    });
+  }
+  return rows;
+}
+
+async function runAll(cluster: TestCluster, space: Workspace, folder: string): Promise<string> {
+  const { kubeconfigPath, context } = cluster.handle;
+  const { stdout, stderr } = await chaos(cluster, space, [
+    ...["run", folder, "--context", context, "--reports", join(space.folder, "reports")],
+    ...(kubeconfigPath === undefined ? [] : ["--kubeconfig", kubeconfigPath]),
+  ]);
+  return `${stdout.split("\n").slice(-40).join("\n")}\n${stderr}`;
+}
+
+test.serial("every row of the study is measured, and everything is as before", async (t) => {
+  t.timeout(40 * 60_000);
+  const { cluster, space, before } = await setUp(t);
+  const folder = join(space.folder, "experiments");
+  await mkdir(folder);
+  for (const name of COMPONENTS) await writeRow(folder, name);
+  const output = await runAll(cluster, space, folder);
+  const rows = await readRows(space);
+  t.deepEqual([...rows.keys()].sort(), [...COMPONENTS].sort(), output);
+  for (const name of COMPONENTS) {
+    const row = rows.get(name);
+    if (row === undefined) continue;
+    const { result } = row;
+    const said = `${name}: ${result.verdictBecause}; ${result.ownFunction.because}; ${result.warnings.join("; ")}`;
+    t.deepEqual(result.reasons, [], said);
+    t.is(result.ownFunction.state, "lost", said);
+    const { baseline, window, recovery } = result.ownFunction;
+    if (components[name].functionProbe !== undefined) {
+      t.true(
+        (baseline?.looks ?? 0) > 0 && baseline?.present === baseline?.looks,
+        `${said}: there at the baseline`,
+      );
+      t.true((window?.looks ?? 0) > 0 && window?.present === 0, `${said}: gone in the window`);
+      t.true((recovery?.present ?? 0) > 0, `${said}: back afterwards`);
+    }
+    t.true((result.suppression?.share ?? 0) >= 0.7, said);
+    t.is(result.severity, name === "kube-dns" ? "outage" : result.severity, said);
+    await heldAgainstTheAuditLog(t, cluster, row);
+  }
+  t.is(rows.get("kube-dns")?.result.severity, "outage");
+  for (const name of ["kubelet", "kube-proxy", "fluentd", "metrics-server", "kube-scheduler"] as const)
+    t.is(rows.get(name)?.result.severity, "function lost", name);
+  const types = new Set([...rows.values()].map(({ result }) => result.facts.experiment.attack.type));
+  t.deepEqual([...types].sort(), ["delete-workload", "scale-to-zero", "static-pod", "systemd-unit"]);
+  t.deepEqual(await snapshot(cluster), before, "objects and units as before");
+});
+
+/** The deletions that a report claims are those that the API server's audit log has of its run. */
+async function heldAgainstTheAuditLog(
+  t: { is(actual: unknown, expected: unknown, message?: string): unknown },
+  cluster: TestCluster,
+  { result }: Row,
+): Promise<void> {
+  if (result.facts.experiment.attack.type !== "delete-workload") return;
+  const audit = await auditOf(cluster, result.facts.runId);
+  const deletions = acceptedDeletions(audit, "kube-system", [
+    "pods",
+    "replicasets",
+    "deployments",
+    "daemonsets",
+  ]);
+  t.is(
+    result.suppression?.kills,
+    deletions.length,
+    `${result.facts.experiment.name}: deletions in the audit log`,
+  );
+}
+
+/** A single variant, written out. */
+async function runVariant(
+  cluster: TestCluster,
+  space: Workspace,
+  text: string,
+): Promise<{ readonly row: Row; readonly output: string }> {
+  const file = join(space.folder, "variant.yaml");
+  await writeFile(
+    file,
+    `apiVersion: kube-system-chaos/v1\nkind: Experiment\nmetadata: { name: variant }\n${text}`,
+  );
+  const output = await runAll(cluster, space, file);
+  const row = (await readRows(space)).get("variant");
+  if (row === undefined) throw new Error(`no report: ${output}`);
+  return { row, output };
+}
+
+test.serial("kube-proxy: the first replaced pod is where service ends", async (t) => {
+  const { cluster, space, before } = await setUp(t);
+  const { row, output } = await runVariant(
+    cluster,
+    space,
+    `target: { component: kube-proxy }
+churn: { after: 10s }
+phases: { baseline: 6s, window: 40s, recovery: 3m }
+thresholds: { baselineAvailability: 0.9, suppression: 0.7 }
+`,
+  );
+  const { result, events } = row;
+  t.deepEqual(result.reasons, [], output);
+  const churn = events.filter((event) => event.type === "churn");
+  t.deepEqual(
+    churn.map(({ rehearsal, ok }) => [rehearsal, ok]),
+    [
+      [true, true],
+      [false, true],
+    ],
+    output,
+  );
+  const windowFrom = result.phases.window?.fromMs ?? 0;
+  const replacedAt = (churn[1]?.tMs ?? 0) - windowFrom;
+  const impact = result.probes
+    .filter(({ probe, timeToImpactMs }) => probe === "app-write" && timeToImpactMs !== null)
+    .map(({ timeToImpactMs }) => timeToImpactMs ?? 0);
+  t.true(
+    impact.length > 0 && Math.min(...impact) > replacedAt - 500,
+    `not before the pod was replaced: ${impact.join(", ")}`,
+  );
+  t.is(result.severity, "outage", result.severityBecause);
+  t.deepEqual(await snapshot(cluster), before);
+});
+
+test.serial("a flapping kube-dns goes down again and again, and comes back each time", async (t) => {
+  const { cluster, space, before } = await setUp(t);
+  const { row, output } = await runVariant(
+    cluster,
+    space,
+    `target: { component: kube-dns }
+attack: { type: delete-pods, every: 12s }
+phases: { baseline: 6s, window: 36s, recovery: 3m }
+thresholds: { baselineAvailability: 0.9 }
+`,
+  );
+  const { result } = row;
+  t.deepEqual(result.reasons, [], output);
+  t.true((result.suppression?.timesDown ?? 0) >= 2, `went down ${result.suppression?.timesDown ?? 0} times`);
+  t.true((result.suppression?.readySeen ?? 0) >= 2, "and became ready in between");
+  t.deepEqual(await snapshot(cluster), before);
+});
+
+test.serial("kube-dns is kept down against addon-manager for more than two of its rounds", async (t) => {
+  const { cluster, space, before } = await setUp(t);
+  const { row, output } = await runVariant(
+    cluster,
+    space,
+    `target: { component: kube-dns }
+attack: { type: delete-workload }
+phases: { baseline: 6s, window: 130s, recovery: 3m }
+thresholds: { baselineAvailability: 0.9 }
+`,
+  );
+  const { result } = row;
+  t.deepEqual(result.reasons, [], output);
+  t.is(result.severity, "outage");
+  t.is(result.suppression?.readySeen, 0);
+  const fight = result.suppression?.fight ?? [];
+  t.true(fight.length >= 2, `re-created ${fight.length} times`);
+  t.true(
+    fight.every(({ served }) => !served),
+    "never served",
+  );
+  // The witness: who made the Deployment in the window, by the API server's own log.
+  const audit = await auditOf(cluster, "system:serviceaccount:kube-system:kube-addon-manager");
+  const startedAt = Date.parse(result.facts.startedAt);
+  const from = startedAt + (result.phases.window?.fromMs ?? 0);
+  const to = startedAt + (result.releaseMs ?? 0);
+  const made = audit.filter(({ verb, objectRef, responseStatus, requestReceivedTimestamp }) => {
+    const at = Date.parse(requestReceivedTimestamp);
+    const isDns =
+      objectRef?.resource === "deployments" && objectRef.name === result.facts.target?.object.name;
+    return verb === "create" && isDns && responseStatus?.code === 201 && at >= from && at <= to;
+  });
+  t.is(
+    made.length,
+    fight.length,
+    "re-creations in the report and in the audit log under addon-manager's name",
+  );
+  t.deepEqual(await snapshot(cluster), before);
+});
