@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
 import { packageRoot } from "../package-root.js";
-import { ADDON_MANAGER_NAME, SINK_URL } from "./names.js";
+import { SINK_URL } from "./names.js";
 import { type AddonObject, hashOf } from "./objects.js";
 
 /** Under addon-manager's care, one file an add-on. */
@@ -108,9 +108,4 @@ function parse(file: string, text: string): AddonObject[] {
     if (error !== undefined) throw new Error(`${file}: ${error.message}`);
     return document.toJS() as AddonObject;
   });
-}
-
-/** The Deployment of the addon-manager, among its objects. */
-export function isManagerDeployment(object: AddonObject): boolean {
-  return object.kind === "Deployment" && object.metadata.name === ADDON_MANAGER_NAME;
 }

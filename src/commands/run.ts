@@ -4,13 +4,13 @@ import type { ClusterHandle } from "../cluster/provider.js";
 import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
 import { ChaosError, ExitCode, messageOf, RefusedError, UsageError } from "../errors.js";
 import { loadExperiment, resolveReference } from "../experiment/load.js";
-import { type ResolvedExperiment, resolveExperiment } from "../experiment/resolve.js";
+import { resolveExperiment } from "../experiment/resolve.js";
 import { packageRoot } from "../package-root.js";
 import { summaryLines } from "../report/summary.js";
 import { loadLocalConfig } from "../config/local-config.js";
-import { COMPONENTS } from "../experiment/schema.js";
 import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
+import { choose, type Loaded } from "./choose.js";
 import { writeMatrix } from "./matrix.js";
 import { nodeAccessOptions } from "./node-access-options.js";
 import type { RunView } from "../ui/view.js";
@@ -50,11 +50,6 @@ const BY_WEIGHT: readonly ExitCode[] = [
   ExitCode.differs,
   ExitCode.asExpected,
 ];
-
-interface Loaded {
-  readonly file: string;
-  readonly resolved: ResolvedExperiment;
-}
 
 /**
  * `chaos run`: validates every file first (a bad one ends the command before any cluster is touched), chooses
@@ -136,35 +131,6 @@ async function openSession(
       throw new RefusedError(`${error.message}; nothing was touched`, { cause: error });
     throw error;
   }
-}
-
-/** What --only, --skip and --control leave. @throws UsageError when a name is none, or nothing is left. */
-function choose(
-  loaded: readonly Loaded[],
-  { only, skip, control }: Pick<RunCommandOptions, "only" | "skip" | "control">,
-): Loaded[] {
-  const names = loaded.map(({ resolved }) => resolved.experiment.metadata.name);
-  const unknown = [...only, ...skip].filter((name) => !names.includes(name));
-  if (unknown.length > 0)
-    throw new UsageError(`no experiment called ${unknown.join(", ")} among those given: ${names.join(", ")}`);
-  const chosen = loaded.filter(({ resolved }) => {
-    const { name } = resolved.experiment.metadata;
-    return (only.length === 0 || only.includes(name)) && !skip.includes(name);
-  });
-  if (chosen.length === 0) throw new UsageError("--only and --skip leave no experiment to run");
-  return inOrder(control ? chosen.map(asControl) : chosen);
-}
-
-/** Nothing is taken down, and nothing is expected to suffer. */
-function asControl({ file, resolved }: Loaded): Loaded {
-  return { file, resolved: { ...resolved, attack: { type: "none" }, expectedImpact: "none" } };
-}
-
-/** In the order of the study's table; what has no component comes last, as it was given. */
-function inOrder(loaded: readonly Loaded[]): Loaded[] {
-  const rank = ({ resolved }: Loaded): number =>
-    resolved.component === undefined ? COMPONENTS.length : COMPONENTS.indexOf(resolved.component.name);
-  return [...loaded].sort((a, b) => rank(a) - rank(b));
 }
 
 /** Every experiment that is meant, each once. @throws UsageError with the mistakes of all files. */

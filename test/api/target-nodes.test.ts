@@ -390,3 +390,24 @@ test("the runtime's answer: a container that is listed under two sandboxes of it
   t.deepEqual(running, ["etcd-a c0ffee", "etcd-a beef"]);
   t.regex(nodes.asked[0]?.argv.at(-1) ?? "", /pod.namespace"==kube-system,labels."x"==y$/);
 });
+
+test("the API server is judged by its answers: its process lives on for its grace, and refuses", async (t) => {
+  const target = { ...STATIC_POD, name: "kube-apiserver", labels: { component: "kube-apiserver" } };
+  const w = await watching(
+    t,
+    target,
+    (nodes, server) => {
+      nodes.running.set("a", ["kube-apiserver-a c0ffee"]);
+      const { metadata, ...rest } = mirror("kube-apiserver-a", "a") as { metadata: object };
+      server.put(PODS, { ...rest, metadata: { ...metadata, labels: { component: "kube-apiserver" } } });
+    },
+    { attacked: ["a"] },
+  );
+  t.is(w.events.length, 1);
+  t.like(w.events[0], { type: "unit", node: "a", active: true });
+  w.server.fault({ kind: "status", status: 503, method: "GET", path: "version", times: Infinity });
+  await until("it is told", () => w.events.length > 1);
+  t.like(w.events[1], { type: "unit", node: "a", active: false });
+  t.false(w.watch.isTargetReady(), "whatever the runtime runs");
+  t.deepEqual(w.nodes.asked, [], "the runtime is not asked");
+});

@@ -1,6 +1,7 @@
 /** How often it went down, who brought it back, what belongs to the target at all, and what happened meanwhile. */
 import test from "ava";
 import { analyse } from "../../src/analysis/analyse.js";
+import { ofTarget } from "../../src/analysis/companions.js";
 import type { RunEvent } from "../../src/analysis/events.js";
 import type { RunResult, Suppression } from "../../src/analysis/result.js";
 import { storyOf } from "../../src/analysis/story.js";
@@ -157,6 +158,28 @@ test("what is suppressed before the target is not the target: no kill, no instan
     event.type === "kill" ? { ...event, action: "scaled" as const } : event,
   );
   t.deepEqual(analyse(run.facts, scaled, run.samples).companions, []);
+});
+
+test("a companion whose name begins the target's owns nothing of the target's", (t) => {
+  const target = { kind: "Deployment", namespace: "kube-system", name: "dns-extra" };
+  const companion = { kind: "Deployment", namespace: "kube-system", name: "dns" };
+  const scaled = at(900, {
+    type: "kill",
+    object: companion,
+    reason: "initial",
+    action: "scaled",
+    status: 200,
+    tookMs: 1,
+  });
+  const left = ofTarget(
+    [scaled, instance(950, "dns-extra-1-a", { ready: true }), instance(950, "dns-1-a", { ready: true })],
+    target,
+  );
+  t.deepEqual(
+    left.map((event) => event.type === "instance" && event.object.name),
+    ["dns-extra-1-a"],
+  );
+  t.is(ofTarget([scaled], undefined).length, 1, "a target that was not found leaves everything");
 });
 
 test("a workload that a function probe changed and put back is no part of the recovery", (t) => {

@@ -190,7 +190,11 @@ test("the node's own timer was faster: found back, by whom the runner says, when
   // Not seen to come back, only found so: it had been taken down, so somebody did it.
   const blind = [...events.filter(({ type }) => type !== "unit"), found];
   t.is(analyse(run.facts, blind, run.samples).recovery?.restorerMs, 1500);
-  // Never away: nobody's act.
+  // Not taken down after all, or never seen away: nobody's act.
+  const refused = blind.map((event) => (event.type === "kill" ? { ...event, status: 0 } : event));
+  t.is(analyse(run.facts, refused, run.samples).recovery?.restorerMs, null);
+  const ran = events.map((event) => (event.type === "unit" ? { ...event, active: true } : event));
+  t.is(analyse(run.facts, ran, run.samples).recovery?.restorerMs, null);
   const untouched = blind.filter(({ type }) => type !== "kill");
   t.is(analyse(run.facts, untouched, run.samples).recovery?.restorerMs, null);
 });

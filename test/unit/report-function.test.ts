@@ -2,10 +2,11 @@
 import test from "ava";
 import { analyse, seriesOfRun } from "../../src/analysis/analyse.js";
 import type { RunEvent } from "../../src/analysis/events.js";
-import type { RunFacts, RunResult } from "../../src/analysis/result.js";
+import type { InconclusiveReason, RunFacts, RunResult } from "../../src/analysis/result.js";
 import { FUNCTION_PROBES } from "../../src/probes/functions/names.js";
 import { FUNCTION_PHRASES } from "../../src/report/function-phrases.js";
 import { reportMarkdown } from "../../src/report/markdown.js";
+import { functionAloneUnknown } from "../../src/report/pick.js";
 import { matrixRow } from "../../src/report/row.js";
 import { summaryLines } from "../../src/report/summary.js";
 import { timelineSvg } from "../../src/report/timeline-svg.js";
@@ -207,6 +208,13 @@ test("report: the fight, of which a long one is cut at twenty", (t) => {
   t.regex(long ?? "", /… and 7 more in `result\.json`\./);
   const quiet = own.logs();
   t.notRegex(reportMarkdown(of(quiet)), /brought back/);
+});
+
+test("only the function is unknown when that is the one reason, and there is one", (t) => {
+  const reason = (code: InconclusiveReason): RunResult["reasons"][number] => ({ code, message: "" });
+  t.true(functionAloneUnknown({ reasons: [reason("function-not-measured")] }));
+  t.false(functionAloneUnknown({ reasons: [reason("function-not-measured"), reason("no-samples")] }));
+  t.false(functionAloneUnknown({ reasons: [] }));
 });
 
 test("report: where only the function is unknown, the reason and the figures are there", (t) => {
