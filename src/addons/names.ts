@@ -20,7 +20,5 @@ export const METRICS_API_SERVICE = "v1beta1.metrics.k8s.io";
 
 export const SINK_NAMESPACE = "kube-system-chaos-sink";
 export const SINK_NAME = "chaos-sink";
-export const SINK_LABELS = { app: SINK_NAME } as const;
-export const SINK_PORT = 8080;
 /** Where the add-ons send what they forward. */
 export const SINK_URL = `http://${SINK_NAME}.${SINK_NAMESPACE}.svc`;

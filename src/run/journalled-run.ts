@@ -27,8 +27,11 @@ import { namespacesOf, nodeUndos, undoAll, undoTogether } from "./restore.js";
 import { watchStory } from "./story.js";
 import { askRuntimesOnce, type Measuring, showLive, suppress } from "./suppress.js";
 
-/** How long the deployed application may take until every probe is good, ms. */
-const WARM_UP_LIMIT_MS = 60_000;
+/**
+ * How long the deployed application may take until every probe is good, ms. After an outage of the API server
+ * kube-proxy may follow new Services only minutes later: client-go's watches back off up to half a minute, jittered.
+ */
+const WARM_UP_LIMIT_MS = 180_000;
 /** A probe that may be missing (a name outside, a port from outside) is given up after this, ms. */
 const OPTIONAL_LIMIT_MS = 6_000;
 /** Replacing the database's pod before the baseline must be forgotten after this, ms. */

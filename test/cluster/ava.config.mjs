@@ -6,6 +6,6 @@ export default {
   workerThreads: false,
   concurrency: 1,
   serial: true,
-  timeout: "20m",
+  timeout: "45m",
   verbose: true,
 };
