@@ -15,7 +15,9 @@ export const fluentdScaler: ComponentDefinition = {
       knownAs: ["fluentd-gcp-scaler"],
     },
   ],
-  defaultAttack: { type: "delete-workload", gracePeriod: 1000 },
+  // Not by its workload: a re-created one works the moment it starts, and a second of life is enough for it. Nobody
+  // restores its replicas.
+  defaultAttack: { type: "scale-to-zero" },
   functionProbes: [],
   functionProbe: "fluentd-is-scaled",
   expectedImpact: "function lost",

@@ -2,7 +2,7 @@ import { DEPLOYMENTS, get, list, patch, PODS, resourcePath, selectorString } fro
 import type { Deployment, Pod } from "../cluster/objects.js";
 import { LEADER_LABELS } from "../application/guestbook.js";
 import { messageOf } from "../errors.js";
-import { hasEnded } from "./restore.js";
+import { hasEnded } from "../cluster/pod-state.js";
 import { pollUntil } from "./clock.js";
 import type { RunContext } from "./context.js";
 

@@ -19,6 +19,7 @@ import {
   resourcePath,
 } from "../cluster/api.js";
 import type { KubeObject, Pod } from "../cluster/objects.js";
+import { hasEnded } from "../cluster/pod-state.js";
 import type { Transport } from "../cluster/transport.js";
 import { ApiError } from "../cluster/transport.js";
 import { ChaosError, messageOf } from "../errors.js";
@@ -100,19 +101,6 @@ async function sweepNamespace(transport: Transport, namespace: string): Promise<
     );
     await sleep(PODS_GONE_EVERY_MS);
   }
-}
-
-/**
- * Whether no container of a terminating pod runs any more, as its kubelet says: then no more than its object is
- * left of it. (A container that was removed before it was looked at reads as waiting, not as terminated.)
- */
-export function hasEnded(pod: Pod): boolean {
-  const statuses = pod.status?.containerStatuses ?? [];
-  return (
-    isTerminating(pod) &&
-    statuses.length > 0 &&
-    statuses.every((status) => status.state?.running === undefined)
-  );
 }
 
 /**

@@ -1,7 +1,8 @@
 /** Canary pods: nodes that run them, a scheduler that places them, a controller that makes them. */
 import test from "ava";
 import type { Pod } from "../../src/cluster/objects.js";
-import { hasEnded, Leftovers } from "../../src/probes/functions/canary.js";
+import { hasEnded } from "../../src/cluster/pod-state.js";
+import { Leftovers } from "../../src/probes/functions/canary.js";
 import { functionProbes } from "../../src/probes/functions/index.js";
 import { isOurs } from "../../src/application/manifest.js";
 import { lookOnce, NAMESPACE, PODS, World } from "./function-fixtures.js";

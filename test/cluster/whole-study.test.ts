@@ -212,14 +212,17 @@ function measuredBothWays(t: ExecutionContext, name: ComponentName, result: RunR
   const { state, because, baseline, window, recovery } = result.ownFunction;
   const said = `${name}: ${result.verdictBecause}; ${because}; ${result.warnings.join("; ")}`;
   t.deepEqual(result.reasons, [], said);
-  t.is(state, "lost", said);
+  // addon-manager brings the DaemonSet back once a minute, and one of its pods may live for a second before it is
+  // deleted again: long enough for fluentd to forward a line.
+  const leaks = name === "fluentd" ? 1 : 0;
+  t.true(state === "lost" || (leaks > 0 && state === "partly lost"), said);
   t.true((result.suppression?.share ?? 0) >= 0.7, said);
   if (components[name].functionProbe === undefined) return;
   t.true(
     baseline !== null && baseline.looks > 0 && baseline.present === baseline.looks,
     `there before: ${said}`,
   );
-  t.true(window !== null && window.looks > 0 && window.present === 0, `gone in the window: ${said}`);
+  t.true(window !== null && window.looks > 0 && window.present <= leaks, `gone in the window: ${said}`);
   t.true(recovery !== null && recovery.present > 0, `back afterwards: ${said}`);
 }
 

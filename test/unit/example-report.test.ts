@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { packageRoot } from "../../src/package-root.js";
+import type { Matrix } from "../../src/report/matrix.js";
 import { buildReport } from "../../src/run/report-files.js";
+import { readmeMatrix } from "./fixtures/readme-matrix.js";
 
 const EXAMPLE = join(packageRoot(), "reports/example-kube-dns");
 
@@ -30,4 +32,16 @@ test("the README shows the example's row", async (t) => {
   const [row] = cells(await readFile(join(EXAMPLE, "report.md"), "utf8"));
   t.truthy(row);
   t.deepEqual(cells(await readFile(join(packageRoot(), "README.md"), "utf8")), [row]);
+});
+
+test("the README shows the committed matrix in short (mend: the test's message)", async (t) => {
+  const json = await readFile(join(packageRoot(), "reports/impact-matrix.json"), "utf8");
+  const squeeze = (text: string): string[] =>
+    text
+      .split("\n")
+      .filter((line) => line.startsWith("|"))
+      .map((line) => line.replace(/\s+/g, " ").replace(/-+/g, "-"));
+  const readme = await readFile(join(packageRoot(), "README.md"), "utf8");
+  const shown = /<!-- matrix:begin -->(.*)<!-- matrix:end -->/s.exec(readme)?.[1] ?? "";
+  t.deepEqual(squeeze(shown), squeeze(readmeMatrix(JSON.parse(json) as Matrix)));
 });

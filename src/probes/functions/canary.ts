@@ -163,19 +163,6 @@ export function isRunning(pod: Pod): boolean {
   return pod.status?.phase === "Running" && !isTerminating(pod);
 }
 
-/**
- * Whether a deleted pod's containers have ended, as its kubelet says: its object may stay for up to half a minute
- * longer. (A container that was removed before it was looked at reads as waiting, not as terminated.)
- */
-export function hasEnded(pod: Pod): boolean {
-  const statuses = pod.status?.containerStatuses ?? [];
-  return (
-    isTerminating(pod) &&
-    statuses.length > 0 &&
-    statuses.every((status) => status.state?.running === undefined)
-  );
-}
-
 /** Phase, and what keeps a pod from running, in the cluster's own words. */
 export function stateOf(pod: Pod): string {
   const { phase = "no phase", reason, message, conditions = [], containerStatuses = [] } = pod.status ?? {};

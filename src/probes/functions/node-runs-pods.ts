@@ -1,10 +1,10 @@
+import { hasEnded } from "../../cluster/pod-state.js";
 import { getOrUndefined, PODS, resourcePath } from "../../cluster/api.js";
 import type { Pod } from "../../cluster/objects.js";
 import { ChaosError } from "../../errors.js";
 import {
   canaryPod,
   createCanary,
-  hasEnded,
   isRunning,
   Leftovers,
   type Names,
