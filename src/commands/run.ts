@@ -81,7 +81,12 @@ async function runSeveral(
   try {
     for (const [index, each] of loaded.entries()) {
       if (interrupted.aborted) break;
-      if (index > 0) await session?.settle(interrupted);
+      const before = loaded[index - 1]?.resolved;
+      if (before !== undefined)
+        await session?.settle(
+          interrupted,
+          before.experiment.churn !== undefined && before.attack.type !== "none",
+        );
       view.info(`experiment ${index + 1} of ${loaded.length}: ${each.resolved.experiment.metadata.name}`);
       const sharedBy = session === undefined ? {} : { sharedBy: session.id };
       const outcome = await runOne(options, { ...each, ...common, ...sharedBy });

@@ -54,6 +54,7 @@ export class Collector {
     this.#addresses = await findAddresses(transport, resolved.experiment.application.guestbook.namespace);
     for (const prober of this.#probers) {
       await this.#readClock(prober);
+      await this.#skipEarlierRuns(prober);
       await sendPlan(transport, prober, proberPlan(runId, prober.node, resolved.experiment, this.#addresses));
     }
     this.#loop = this.#run();
@@ -95,6 +96,17 @@ export class Collector {
         replanAt = clock.now() + REPLAN_EVERY_MS;
       }
       await clock.sleep(FETCH_EVERY_MS, signal);
+    }
+  }
+
+  /** A prober that several runs share still has the samples of those before: of them only its boots are this run's. */
+  async #skipEarlierRuns(prober: Prober): Promise<void> {
+    for (;;) {
+      const offset = this.#offsets.get(prober.node) ?? 0;
+      const { lines, nextOffset } = await fetchSamples(this.#context.transport, prober, offset);
+      this.#offsets.set(prober.node, nextOffset);
+      this.#context.recorder.addSamples(prober.node, lines.filter(isBoot));
+      if (nextOffset === offset || lines.length === 0) return;
     }
   }
 

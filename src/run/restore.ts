@@ -164,8 +164,11 @@ const SERVER_SET = [
   "deletionTimestamp",
   "deletionGracePeriodSeconds",
 ] as const;
-/** Counted up by the Deployment controller for each new ReplicaSet. */
-const CONTROLLER_ANNOTATIONS = ["deployment.kubernetes.io/revision"];
+/** Counted up by a controller, or the server, for each new template. */
+const CONTROLLER_ANNOTATIONS = [
+  "deployment.kubernetes.io/revision",
+  "deprecated.daemonset.template.generation",
+];
 
 /**
  * What of an object is its owner's word: without server-set fields and status. Pure. The result can be created

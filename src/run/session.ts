@@ -24,6 +24,12 @@ export interface SessionOptions {
 }
 
 /**
+ * Connections to a pod that was replaced while kube-proxy was away stay in the kernel's connection tracking for 120 s
+ * (nf_conntrack_tcp_timeout_syn_sent); a new one that happens to have the same port follows them into nothing.
+ */
+const STALE_CONNECTIONS_MS = 125_000;
+
+/**
  * Several runs, one after the other on one cluster: they share the guestbook and the probers, which are in a
  * journal of the session's own, so that they are removed also when one of the runs is killed.
  */
@@ -88,7 +94,13 @@ export class Session {
   }
 
   /** Waits between two runs until the cluster has come to rest. What has not is said; the next run's own checks decide. */
-  async settle(signal: AbortSignal): Promise<void> {
+  async settle(signal: AbortSignal, replacedPod: boolean): Promise<void> {
+    if (replacedPod) {
+      await this.#view.step(
+        `wait ${STALE_CONNECTIONS_MS / 1000} s for stale connections to the replaced pod to be forgotten`,
+        async () => await this.#clock.sleep(STALE_CONNECTIONS_MS, signal),
+      );
+    }
     const left = await this.#view.step(
       "wait until the cluster has come to rest",
       async (note) =>

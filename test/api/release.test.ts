@@ -56,7 +56,11 @@ async function releasing(
     },
   ];
   damage(server);
-  const whole = await release(context, { target, attack: { type: "delete-workload", gracePeriod: 1000 } }, pending);
+  const whole = await release(
+    context,
+    { target, attack: { type: "delete-workload", gracePeriod: 1000 } },
+    pending,
+  );
   return { whole, events, undone, server, tookMs: now };
 }
 
