@@ -46,7 +46,7 @@ metadata: { name: ${name} }
 target: { component: ${name} }
 phases: { baseline: 6s, window: ${windowOf(name)}s, recovery: ${recovery} }
 # Of the few samples of so short phases one would be more than the defaults tolerate.
-thresholds: { baselineAvailability: 0.9, suppression: 0.7, degradedBelow: 0.9 }
+thresholds: { baselineAvailability: 0.9, suppression: 0.7, degradedBelow: 0.9, slowFrom: 1s }
 `,
   );
 }
