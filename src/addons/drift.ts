@@ -19,7 +19,7 @@ import { ApiError, type Transport } from "../cluster/transport.js";
 import { ChaosError, ExitCode } from "../errors.js";
 import { pollUntil } from "../run/clock.js";
 import type { Clock } from "../run/context.js";
-import { isReady, isTerminating } from "../target/target-watch.js";
+import { isReady, isTerminating } from "../cluster/pod-state.js";
 import { ADDON_MANAGER_LABELS, ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME } from "./names.js";
 import { type Proof, readRecord, recordProof } from "./record.js";
 

@@ -2,7 +2,7 @@
 import { getOrUndefined, list, PODS, resourcePath } from "../cluster/api.js";
 import type { DaemonSet, Deployment, KubeObject, Pod } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
-import { isReady, isTerminating } from "../target/target-watch.js";
+import { isReady, isTerminating } from "../cluster/pod-state.js";
 import { ADDON_MODE_LABEL } from "../target/target.js";
 import type { AddonManifests } from "./manifests.js";
 import { ADDON_NAMESPACE, METRICS_API_SERVICE, SINK_NAMESPACE } from "./names.js";

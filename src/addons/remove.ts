@@ -20,7 +20,7 @@ import { ChaosError, ExitCode, messageOf } from "../errors.js";
 import { pollUntil } from "../run/clock.js";
 import type { Clock } from "../run/context.js";
 import { undo } from "../run/restore.js";
-import { isTerminating } from "../target/target-watch.js";
+import { isTerminating } from "../cluster/pod-state.js";
 import { ADDON_MODE_LABEL } from "../target/target.js";
 import { type AddonsOptions, refuseDuringRun } from "./install.js";
 import {

@@ -1,7 +1,7 @@
 import { PODS, resourcePath } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
 import type { Target } from "../target/target.js";
-import { isTerminating } from "../target/target-watch.js";
+import { isTerminating } from "../cluster/pod-state.js";
 import { ownedByTarget } from "../target/ownership.js";
 import { type Attack, forWorkload } from "./attack.js";
 import { Killer } from "./killer.js";

@@ -1,6 +1,7 @@
 import { PODS, REPLICASETS, resourcePath } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
-import { isTerminating, type WatchedKind } from "../target/target-watch.js";
+import { isTerminating } from "../cluster/pod-state.js";
+import { type WatchedKind } from "../target/target-watch.js";
 import { type Attack, forWorkload } from "./attack.js";
 import { Killer } from "./killer.js";
 import { ownedByTarget } from "../target/ownership.js";

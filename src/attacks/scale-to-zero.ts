@@ -1,7 +1,7 @@
 import type { Deployment, KubeObject } from "../cluster/objects.js";
 import { RefusedError } from "../errors.js";
 import type { AnyTarget } from "../target/target.js";
-import { isTerminating } from "../target/target-watch.js";
+import { isTerminating } from "../cluster/pod-state.js";
 import { type Attack, forWorkload, type RunningAttack, type WorkloadContext } from "./attack.js";
 import { Killer } from "./killer.js";
 

@@ -1,9 +1,8 @@
-import { list, PODS, resourcePath, selectorString } from "../cluster/api.js";
-import type { Pod } from "../cluster/objects.js";
 import { LEADER_LABELS } from "../application/guestbook.js";
 import { ChaosError } from "../errors.js";
 import type { NodeTarget } from "../target/node-target.js";
 import type { RunContext } from "./context.js";
+import { podsOf } from "./deploy.js";
 
 /**
  * On which nodes a component of nodes is taken down. `one`: where the application's database runs, because that is
@@ -23,10 +22,8 @@ export async function attackedNodes(context: RunContext, target: NodeTarget): Pr
     );
   }
   const { namespace } = experiment.application.guestbook;
-  const { items } = await list<Pod>(context.transport, resourcePath(PODS, namespace), {
-    labelSelector: selectorString(LEADER_LABELS),
-  });
-  const database = items.find((pod) => pod.metadata.deletionTimestamp === undefined)?.spec?.nodeName;
+  const [leader] = await podsOf(context.transport, namespace, LEADER_LABELS);
+  const database = leader?.spec?.nodeName;
   const node = target.nodes.find((each) => each === database) ?? target.nodes[0];
   return node === undefined ? [] : [node];
 }

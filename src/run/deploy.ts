@@ -4,13 +4,14 @@ import { deployNodeAccess } from "../cluster/node-access-pod.js";
 import type { Namespace, Pod } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { guestbookManifests } from "../application/guestbook.js";
-import { type Manifest, MANAGED_BY, MANAGED_BY_LABEL } from "../application/manifest.js";
+import type { Manifest } from "../application/manifest.js";
 import { ChaosError } from "../errors.js";
 import { PROBER_NAMESPACE, proberManifests } from "../probes/prober-manifests.js";
-import { isReady } from "../target/target-watch.js";
+import { isReady } from "../cluster/pod-state.js";
 import { pollUntil } from "./clock.js";
 import type { Clock, RunContext } from "./context.js";
 import { ensure } from "./ensure.js";
+import { recordNamespace } from "./own-namespace.js";
 import { schedulableNodes } from "./preflight.js";
 
 /** How long the guestbook and the probers may take to be ready, ms: image pulls included. */
@@ -32,18 +33,13 @@ export async function deploy(
   context: RunContext,
   options: { readonly keepApp: boolean; readonly shared: boolean },
 ): Promise<void> {
-  const { transport, journal, resolved, view, clock } = context;
+  const { transport, resolved, view, clock } = context;
   const guestbook = guestbookManifests(resolved.experiment.application.guestbook);
   const probers = await proberManifests();
   const application = resolved.experiment.application.guestbook.namespace;
-  const labels = { [MANAGED_BY_LABEL]: MANAGED_BY };
   // What several runs share is in the journal of whoever made it.
   const ours = options.shared ? [] : [PROBER_NAMESPACE, ...(options.keepApp ? [] : [application])];
-  for (const name of ours) {
-    const path = resourcePath(NAMESPACES, undefined, name);
-    const undo = { action: "remove", path, object: { kind: "Namespace", name }, labels } as const;
-    context.made.push({ seq: await journal.intent(undo), undo });
-  }
+  for (const name of ours) await recordNamespace(context, name);
   await view.step("deploy the guestbook and the probers", async (note) => {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
     if (context.nodeAccess !== undefined && leadsThroughApi(context.nodeAccess))

@@ -8,7 +8,7 @@ import type { ComponentDefinition } from "../components/component.js";
 import type { ResolvedExperiment } from "../experiment/resolve.js";
 import { PROBER_IMAGE } from "../probes/prober-manifests.js";
 import { functionProbes } from "../probes/functions/index.js";
-import { type AnyTarget, isNodeTarget } from "../target/target.js";
+import { type AnyTarget, isNodeTarget, namespaceOf } from "../target/target.js";
 
 /** Where a cluster that runs stand-ins says so: readable for everybody who can log in. */
 export const STAND_INS_CONFIGMAP = {
@@ -41,11 +41,6 @@ export async function touchedStandIns(
   return declared
     .filter(({ image }) => used.has(image))
     .map(({ image, description }) => ({ image, description, victim: victims.has(image) }));
-}
-
-/** Where the target's neighbours are. A unit has none: kube-system's are meant. */
-function namespaceOf(target: AnyTarget | undefined): string {
-  return target === undefined || target.namespace === "" ? "kube-system" : target.namespace;
 }
 
 export interface FactsInput {

@@ -1,15 +1,15 @@
-import type { ObjectRef } from "../analysis/events.js";
 import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
 import { functionProbes } from "../probes/functions/index.js";
 import type { FunctionProbe, Observation, ReadyFunctionProbe } from "../probes/functions/function-probe.js";
-import { getOrUndefined, NAMESPACES, resourcePath } from "../cluster/api.js";
+import { getOrUndefined } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
-import { MANAGED_BY, MANAGED_BY_LABEL, namespaceManifest } from "../application/manifest.js";
+import { namespaceManifest } from "../application/manifest.js";
 import { ChaosError, messageOf } from "../errors.js";
 import { type AnyTarget, isNodeTarget } from "../target/target.js";
 import type { RunContext } from "./context.js";
 import { ensure } from "./ensure.js";
 import type { PendingUndo } from "./journal.js";
+import { recordNamespace } from "./own-namespace.js";
 import { schedulableNodes } from "./preflight.js";
 
 /** A look that is given up at the end of its phase may take so much longer to say so, ms. */
@@ -189,10 +189,7 @@ export class FunctionLooks {
 /** A namespace for the canaries, of this run alone: removing it takes time that the next run need not wait for. */
 async function canaryNamespace(context: RunContext): Promise<string> {
   const name = canaryNamespaceOf(context.runId);
-  const path = resourcePath(NAMESPACES, undefined, name);
-  const object: ObjectRef = { kind: "Namespace", name };
-  const undo = { action: "remove", path, object, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } } as const;
-  context.made.push({ seq: await context.journal.intent(undo), undo });
+  await recordNamespace(context, name);
   await ensure(context.transport, namespaceManifest(name));
   return name;
 }

@@ -10,7 +10,7 @@ import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
 import { messageOf } from "../errors.js";
 import type { ResolvedExperiment } from "../experiment/resolve.js";
 import { PROBER_IMAGE, PROBER_NAMESPACE } from "../probes/prober-manifests.js";
-import { type AnyTarget, findTarget, isNodeTarget } from "../target/target.js";
+import { type AnyTarget, findTarget, isNodeTarget, namespaceOf } from "../target/target.js";
 import type { UnfinishedRuns } from "./journal.js";
 import { lockHolder } from "./lock.js";
 import { describePermission, missingPermissions, neededPermissions } from "./permissions.js";
@@ -148,11 +148,6 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   check("node access", access.ok, access.detail);
   check("images", true, describeImages(workers));
   return { checks, target };
-}
-
-/** A unit has no namespace: what is looked at instead is in kube-system. */
-function namespaceOf(target: AnyTarget | undefined): string {
-  return target === undefined || target.namespace === "" ? "kube-system" : target.namespace;
 }
 
 /** The access that there is before anything is deployed: privileged pods are not. */

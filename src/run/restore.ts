@@ -19,11 +19,11 @@ import {
   resourcePath,
 } from "../cluster/api.js";
 import type { KubeObject, Pod } from "../cluster/objects.js";
-import { hasEnded } from "../cluster/pod-state.js";
+import { hasEnded, isTerminating } from "../cluster/pod-state.js";
 import type { Transport } from "../cluster/transport.js";
 import { ApiError } from "../cluster/transport.js";
 import { ChaosError, messageOf } from "../errors.js";
-import { creatorOf, isTerminating } from "../target/target-watch.js";
+import { creatorOf } from "../target/target-watch.js";
 import { refOf } from "../target/target.js";
 import { pollUntil } from "./clock.js";
 import type { Clock } from "./context.js";

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { hostname } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { join } from "node:path";
 import { discover, get, list, NAMESPACES, NODES, resourcePath } from "../cluster/api.js";
 import { connect } from "../cluster/connect.js";
 import { podAccess } from "../cluster/node-access-agent.js";
@@ -18,8 +17,9 @@ import { relyOnAddonManager } from "./addon-manager.js";
 import { findCompanions } from "./companions.js";
 import { initialFacts, targetFacts, touchedStandIns } from "./facts.js";
 import { canaryNamespaceOf } from "./function-looks.js";
-import { Journal, journalRoot, unfinishedRuns, type UnfinishedRuns } from "./journal.js";
+import { journalRoot, unfinishedRuns, type UnfinishedRuns } from "./journal.js";
 import { JournalledRun, type RunOutcome } from "./journalled-run.js";
+import { openJournal } from "./open-journal.js";
 import { planLines, refusal } from "./plan-lines.js";
 import { preflight } from "./preflight.js";
 import { Recorder } from "./recorder.js";
@@ -135,18 +135,12 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
       target: targetFacts(target, resolved.component?.name ?? null),
       standIns: await touchedStandIns(transport, target),
     };
-    const journal = await Journal.create(root, {
-      type: "open",
+    const journal = await openJournal(connection, env, {
       runId,
       experiment: resolved.experiment.metadata.name,
       clusterUid,
-      server: connection.server,
-      context: connection.context,
-      ...kubeconfigOf(connection.kubeconfigPath, env),
       toolVersion: options.toolVersion,
-      startedAt: startedAt.toISOString(),
-      host: hostname(),
-      pid: process.pid,
+      startedAt,
     });
     options.onJournal?.(runId);
     const context: RunContext = {
@@ -200,17 +194,6 @@ export function newRunId(startedAt: Date, name: string): string {
     .replace(/[-:]|\.\d+/g, "")
     .toLowerCase();
   return `${stamp}-${name.slice(0, 40)}-${randomBytes(2).toString("hex")}`;
-}
-
-/** The file that a restore has to read, also where it was found by KUBECONFIG: a later shell may not have that set. */
-export function kubeconfigOf(
-  named: string | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-): { kubeconfigPath?: string } {
-  const path = named ?? env["KUBECONFIG"];
-  return path === undefined || path === "" || path.includes(delimiter)
-    ? {}
-    : { kubeconfigPath: resolve(path) };
 }
 
 async function createRecorder(folder: string, now: () => number): Promise<Recorder> {

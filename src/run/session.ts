@@ -1,5 +1,3 @@
-import { hostname } from "node:os";
-import { MANAGED_BY, MANAGED_BY_LABEL } from "../application/manifest.js";
 import { get, NAMESPACES, resourcePath } from "../cluster/api.js";
 import { connect, type Connection } from "../cluster/connect.js";
 import type { Namespace } from "../cluster/objects.js";
@@ -9,9 +7,11 @@ import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
 import type { RunView } from "../ui/view.js";
 import { systemClock } from "./clock.js";
 import { removedNamespaces } from "./deploy.js";
-import { Journal, journalRoot, type PendingUndo } from "./journal.js";
-import { undoTogether } from "./restore.js";
-import { kubeconfigOf, newRunId } from "./run.js";
+import type { Journal, PendingUndo } from "./journal.js";
+import { openJournal } from "./open-journal.js";
+import { recordNamespace } from "./own-namespace.js";
+import { namespacesOf, undoTogether } from "./restore.js";
+import { newRunId } from "./run.js";
 import { look, settle, SETTLE_LIMIT_MS } from "./settle.js";
 
 export interface SessionOptions {
@@ -69,26 +69,12 @@ export class Session {
     });
     const { transport } = connection;
     const { metadata } = await get<Namespace>(transport, resourcePath(NAMESPACES, undefined, "kube-system"));
-    const journal = await Journal.create(journalRoot(env), {
-      type: "open",
-      runId: id,
-      experiment: "session",
-      clusterUid: metadata.uid,
-      server: connection.server,
-      context: connection.context,
-      ...kubeconfigOf(connection.kubeconfigPath, env),
-      toolVersion,
-      startedAt: startedAt.toISOString(),
-      host: hostname(),
-      pid: process.pid,
-    });
-    const labels = { [MANAGED_BY_LABEL]: MANAGED_BY };
+    const clusterUid = metadata.uid;
+    const about = { runId: id, experiment: "session", clusterUid, toolVersion, startedAt };
+    const journal = await openJournal(connection, env, about);
     const made: PendingUndo[] = [];
-    for (const name of new Set([PROBER_NAMESPACE, ...options.applications])) {
-      const path = resourcePath(NAMESPACES, undefined, name);
-      const undo = { action: "remove", path, object: { kind: "Namespace", name }, labels } as const;
-      made.push({ seq: await journal.intent(undo), undo });
-    }
+    for (const name of new Set([PROBER_NAMESPACE, ...options.applications]))
+      await recordNamespace({ journal, made }, name);
     const restless = await look(transport);
     return new Session({ id, connection, journal, restless }, made, options.view);
   }
@@ -125,8 +111,7 @@ export class Session {
           await journal.undone(seq, undone.how, undone.by);
         });
         for (const { error } of failures) this.#view.warn(`not removed: ${error}`);
-        const names = this.#made.flatMap(({ undo }) => (undo.action === "remove" ? [undo.object.name] : []));
-        await removedNamespaces(transport, this.#clock, names);
+        await removedNamespaces(transport, this.#clock, namespacesOf(this.#made));
         if (failures.length === 0) await journal.finish();
         else await journal.close();
         return failures.length === 0;

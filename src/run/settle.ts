@@ -2,7 +2,7 @@ import { DAEMONSETS, DEPLOYMENTS, list, NODES, PODS, resourcePath } from "../clu
 import type { DaemonSet, Deployment, KubeObject, Node, Pod } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { messageOf } from "../errors.js";
-import { isReady } from "../target/target-watch.js";
+import { isReady } from "../cluster/pod-state.js";
 import { pollUntil } from "./clock.js";
 import type { Clock } from "./context.js";
 

@@ -7,7 +7,7 @@ import { messageOf } from "../errors.js";
 import { mirrorPods } from "./find-node-target.js";
 import type { TargetMonitor } from "./monitor.js";
 import type { NodeTarget } from "./node-target.js";
-import { isReady, isTerminating } from "./target-watch.js";
+import { isReady, isTerminating } from "../cluster/pod-state.js";
 
 const EVERY_MS = 1_000;
 /** What does not change is told again after this, ms: evidence that it was asked. */

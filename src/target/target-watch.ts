@@ -2,6 +2,7 @@ import type { ObjectRef, RunEventBody } from "../analysis/events.js";
 import { ENDPOINTS, PODS, REPLICASETS, resourcePath, selectorString } from "../cluster/api.js";
 import type { Discovery } from "../cluster/api.js";
 import type { EndpointSlice, Endpoints, KubeObject, ManagedFields, Pod } from "../cluster/objects.js";
+import { isReady, isTerminating } from "../cluster/pod-state.js";
 import type { Transport } from "../cluster/transport.js";
 import { watch } from "../cluster/watch.js";
 import type { WatchEvent } from "../cluster/watch.js";
@@ -239,18 +240,6 @@ interface Started {
 /** What an endpoint stands for: the pod, or where there is none its addresses. */
 function instanceOf(endpoint: NonNullable<EndpointSlice["endpoints"]>[number]): string {
   return endpoint.targetRef?.uid ?? endpoint.addresses.join(",");
-}
-
-/** The Ready condition of a pod. */
-export function isReady(pod: Pod): boolean {
-  return (pod.status?.conditions ?? []).some(
-    (condition) => condition.type === "Ready" && condition.status === "True",
-  );
-}
-
-/** Whether its deletion has begun. */
-export function isTerminating(object: Pick<KubeObject, "metadata">): boolean {
-  return object.metadata.deletionTimestamp !== undefined;
 }
 
 /**

@@ -186,3 +186,8 @@ export function ownerChain(kind: WorkloadKind, object: KubeObject): string[] {
   if (mode !== undefined) chain.push(`addon-manager (${mode})`);
   return chain;
 }
+
+/** Where a target is looked for and its neighbours are. A unit has no namespace: kube-system is meant. Pure. */
+export function namespaceOf(target: AnyTarget | undefined): string {
+  return target === undefined || target.namespace === "" ? "kube-system" : target.namespace;
+}

@@ -10,7 +10,8 @@ import {
   selectorString,
   type CallOptions,
 } from "../../cluster/api.js";
-import type { KubeObject, Pod } from "../../cluster/objects.js";
+import type { Pod } from "../../cluster/objects.js";
+import { isTerminating } from "../../cluster/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../cluster/transport.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../application/manifest.js";
 import { ChaosError } from "../../errors.js";
@@ -153,10 +154,6 @@ export async function podsOfCanary(
     labelSelector: selectorString({ [CANARY_LABEL]: name }),
   });
   return items;
-}
-
-export function isTerminating(object: Pick<KubeObject, "metadata">): boolean {
-  return object.metadata.deletionTimestamp !== undefined;
 }
 
 export function isRunning(pod: Pod): boolean {

@@ -1,13 +1,13 @@
 /** Asking from every schedulable node: the probers there do it, and are reached through the API server. */
 import { list, PODS, resourcePath, selectorString } from "../../cluster/api.js";
 import type { Pod } from "../../cluster/objects.js";
+import { isTerminating } from "../../cluster/pod-state.js";
 import { podProxyPath } from "../../cluster/pod-proxy.js";
 import type { Transport } from "../../cluster/transport.js";
 import { ChaosError } from "../../errors.js";
 import type { Endpoint } from "../plan.js";
 import { PROBER_LABELS, PROBER_NAMESPACE, PROBER_PORT } from "../prober-manifests.js";
 import type { FailureKind } from "../sample.js";
-import { isTerminating } from "./canary.js";
 import type { FunctionContext } from "./function-probe.js";
 import { attempt, type Look, preparation, seconds, type Seen } from "./look.js";
 

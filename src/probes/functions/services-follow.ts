@@ -1,12 +1,12 @@
 import { DEPLOYMENTS, get, PODS, remove, resourcePath, SERVICES } from "../../cluster/api.js";
 import type { Pod, Service } from "../../cluster/objects.js";
+import { isTerminating } from "../../cluster/pod-state.js";
 import { serviceManifest, workloadManifest, type Manifest } from "../../application/manifest.js";
 import { ChaosError } from "../../errors.js";
 import {
   CANARY_LABEL,
   createCanary,
   isRunning,
-  isTerminating,
   Leftovers,
   made,
   podsAreAdmitted,
