@@ -261,7 +261,7 @@ class Restoring {
         );
         note(`${kind} ${name}`);
         this.#done.add(seq);
-        await journal.undone(seq, undone.how, undone.by);
+        await journal.restored(seq, undone.how, undone.by);
       },
       { clock: this.#clock, limitMs },
       { allowCommands: options.allowCommands ?? false },
@@ -331,6 +331,7 @@ function pendingLines(run: JournalState): string[] {
 
 const VERBS: Readonly<Record<Undo["action"], string>> = {
   remove: "remove",
+  empty: "empty",
   "restore-workload": "put back",
   "start-unit": "start",
   "return-manifest": "move back the manifest of",

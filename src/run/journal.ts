@@ -33,6 +33,13 @@ export type Undo =
       readonly object: ObjectRef;
       readonly labels: Readonly<Record<string, string>>;
     }
+  /** A namespace that was prepared for runs and stays: what runs have made in it (`labels`) is removed. */
+  | {
+      readonly action: "empty";
+      readonly path: string;
+      readonly object: ObjectRef;
+      readonly labels: Readonly<Record<string, string>>;
+    }
   | NodeUndo;
 
 /** How a fault on a node is undone: on that very machine, without the API (but for the access "pod"). */
@@ -68,6 +75,8 @@ export function isNodeUndo(entry: Undo): entry is NodeUndo {
 export interface PendingUndo {
   readonly seq: number;
   readonly undo: Undo;
+  /** The change is known to have been made; without it, it may have been. */
+  readonly acted?: true;
 }
 
 export interface JournalOpen {
@@ -89,7 +98,9 @@ export interface JournalOpen {
 export type JournalRecord =
   | JournalOpen
   | { readonly type: "intent"; readonly seq: number; readonly undo: Undo }
-  | { readonly type: "undone"; readonly seq: number; readonly how: string; readonly by: string }
+  /** The change that an intent announced was made, as far as the run was told. */
+  | { readonly type: "acted"; readonly seq: number }
+  | { readonly type: "restored"; readonly seq: number; readonly how: string; readonly by: string }
   | { readonly type: "closed" };
 
 /** What a journal says, read back. */
@@ -149,6 +160,7 @@ export function parseJournal(folder: string, text: string): JournalState | undef
   let closed = false;
   const damaged: number[] = [];
   const pending = new Map<number, Undo>();
+  const acted = new Set<number>();
   const lines = text.split("\n");
   for (const [index, line] of lines.entries()) {
     if (line === "" && index === lines.length - 1) break;
@@ -161,7 +173,8 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     const record = JSON.parse(json) as JournalRecord;
     if (record.type === "open") opened = record;
     else if (record.type === "intent") pending.set(record.seq, record.undo);
-    else if (record.type === "undone") pending.delete(record.seq);
+    else if (record.type === "acted") acted.add(record.seq);
+    else if (record.type === "restored") pending.delete(record.seq);
     else closed = true;
   }
   if (opened === undefined) {
@@ -172,7 +185,7 @@ export function parseJournal(folder: string, text: string): JournalState | undef
   return {
     folder,
     open: opened,
-    pending: [...pending].map(([seq, undo]) => ({ seq, undo })),
+    pending: [...pending].map(([seq, undo]) => ({ seq, undo, ...(acted.has(seq) ? { acted: true } : {}) })),
     closed,
     ...(damaged.length === 0 ? {} : { damage: `not whole: line ${damaged.join(", ")}` }),
   };
@@ -229,7 +242,7 @@ export class Journal {
   /**
    * Writes down how something is undone, before it is done.
    *
-   * @returns the entry's number, for `undone`.
+   * @returns the entry's number, for `acted` and `restored`.
    */
   async intent(undo: Undo): Promise<number> {
     const seq = ++this.#seq;
@@ -237,8 +250,14 @@ export class Journal {
     return seq;
   }
 
-  async undone(seq: number, how: string, by: string): Promise<void> {
-    await this.#append({ type: "undone", seq, how, by });
+  /** The change that `intent` announced was made. */
+  async acted(seq: number): Promise<void> {
+    await this.#append({ type: "acted", seq });
+  }
+
+  /** It is as it was again. */
+  async restored(seq: number, how: string, by: string): Promise<void> {
+    await this.#append({ type: "restored", seq, how, by });
   }
 
   /** Everything is undone: the run is finished. */

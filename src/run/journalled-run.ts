@@ -123,7 +123,7 @@ export class JournalledRun {
     const left = await undoAll(
       transport,
       error instanceof RefusedError ? [] : this.#lockUndo,
-      async (seq, undone) => await journal.undone(seq, undone.how, undone.by),
+      async (seq, undone) => await journal.restored(seq, undone.how, undone.by),
     );
     if (left.length === 0) await journal.finish();
     else await journal.close();
@@ -471,7 +471,7 @@ export class JournalledRun {
       const failures = await undoTogether(
         transport,
         entries,
-        async (seq, undone) => await journal.undone(seq, undone.how, undone.by),
+        async (seq, undone) => await journal.restored(seq, undone.how, undone.by),
         { clock, limitMs: REMOVE_LIMIT_MS },
       );
       for (const { error } of failures) {
@@ -482,7 +482,7 @@ export class JournalledRun {
     await view.step("remove what the run had made", async () => {
       // What a probe of a function had changed and nobody has put right.
       const changed = await undoAll(transport, this.#context.changed, async (seq, undone) => {
-        await journal.undone(seq, undone.how, undone.by);
+        await journal.restored(seq, undone.how, undone.by);
       });
       for (const { error } of changed) {
         clean = false;

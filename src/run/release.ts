@@ -40,7 +40,7 @@ export async function release(
     const event = restoredEvent(undone);
     if (event !== undefined) recorder.emit(event);
     try {
-      await journal.undone(seq, undone.how, undone.by);
+      await journal.restored(seq, undone.how, undone.by);
     } catch (error) {
       // It is put back all the same; the journal only does not know, and a restore will find it in its place.
       recorder.emit({ type: "warning", text: `the journal could not be written: ${messageOf(error)}` });

@@ -28,6 +28,7 @@ import { refOf } from "../target/target.js";
 import { pollUntil } from "./clock.js";
 import type { Clock } from "./context.js";
 import { isNodeUndo, type PendingUndo, type Undo } from "./journal.js";
+import { emptyNamespace } from "./empty-namespace.js";
 import { undoOnNode, type UndoOptions } from "./node-undo.js";
 
 export { nodeUndos, type UndoOptions } from "./node-undo.js";
@@ -40,7 +41,8 @@ const PODS_GONE_EVERY_MS = 200;
 export interface Undone {
   readonly object: ObjectRef;
   /** `untouched`: it was never gone, and is as it was. `found`: somebody else had brought it back, wholly. */
-  readonly how: "created" | "patched" | "found" | "removed" | "untouched" | "started" | "returned";
+  readonly how:
+    "created" | "patched" | "found" | "removed" | "emptied" | "untouched" | "started" | "returned";
   /** "runner", or whoever had brought it back. */
   readonly by: string;
 }
@@ -54,6 +56,7 @@ export interface Undone {
 export async function undo(transport: Transport, entry: Undo, options: UndoOptions = {}): Promise<Undone> {
   if (isNodeUndo(entry)) return await undoOnNode(entry, { transport, ...options });
   if (entry.action === "remove") return await removeOurs(transport, entry);
+  if (entry.action === "empty") return await emptyNamespace(transport, entry);
   return await restoreWorkload(transport, entry);
 }
 
@@ -260,7 +263,9 @@ async function undoWithRetry(
 /** The event that says what was put back. */
 export function restoredEvent(undone: Undone): RunEventBody | undefined {
   const { object, how, by } = undone;
-  return how === "removed" || how === "untouched" ? undefined : { type: "restored", object, how, by };
+  return how === "removed" || how === "emptied" || how === "untouched"
+    ? undefined
+    : { type: "restored", object, how, by };
 }
 
 /** Undoes entries that do not depend on each other, all at once. */

@@ -108,7 +108,7 @@ export class Session {
     try {
       return await this.#view.step("remove what the runs shared", async () => {
         const failures = await undoTogether(transport, this.#made, async (seq, undone) => {
-          await journal.undone(seq, undone.how, undone.by);
+          await journal.restored(seq, undone.how, undone.by);
         });
         for (const { error } of failures) this.#view.warn(`not removed: ${error}`);
         await removedNamespaces(transport, this.#clock, namespacesOf(this.#made));

@@ -85,13 +85,13 @@ const RECORDS: JournalRecord[] = [
   opening("run-1"),
   { type: "intent", seq: 1, undo: NAMESPACE },
   { type: "intent", seq: 2, undo: WORKLOAD },
-  { type: "undone", seq: 2, how: "found", by: "kubectl-client-side-apply" },
+  { type: "restored", seq: 2, how: "found", by: "kubectl-client-side-apply" },
   { type: "intent", seq: 3, undo: { ...WORKLOAD, path: "/apis/apps/v1/x/連打" } },
   { type: "intent", seq: 4, undo: UNIT },
   { type: "intent", seq: 5, undo: MANIFEST },
-  { type: "undone", seq: 5, how: "returned", by: "runner" },
-  { type: "undone", seq: 1, how: "removed", by: "runner" },
-  { type: "undone", seq: 3, how: "created", by: "runner" },
+  { type: "restored", seq: 5, how: "returned", by: "runner" },
+  { type: "restored", seq: 1, how: "removed", by: "runner" },
+  { type: "restored", seq: 3, how: "created", by: "runner" },
   { type: "closed" },
 ];
 const TEXT = RECORDS.map((record) => `${journalLine(record)}\n`).join("");
@@ -101,7 +101,7 @@ const BYTES = Buffer.from(TEXT);
 function meaning(records: readonly JournalRecord[]): unknown {
   const open = records.find((record) => record.type === "open");
   if (open === undefined) return undefined;
-  const undone = records.flatMap((record) => (record.type === "undone" ? [record.seq] : []));
+  const undone = records.flatMap((record) => (record.type === "restored" ? [record.seq] : []));
   const pending = records.flatMap((record) =>
     record.type === "intent" && !undone.includes(record.seq) ? [{ seq: record.seq, undo: record.undo }] : [],
   );
@@ -120,7 +120,7 @@ test("what is written is read back, in order, without what was undone", async (t
   t.is(await journal.intent(NAMESPACE), 1);
   t.is(await journal.intent(WORKLOAD), 2);
   t.is(await journal.intent({ ...NAMESPACE, path: "/third" }), 3);
-  await journal.undone(2, "created", "runner");
+  await journal.restored(2, "created", "runner");
   t.deepEqual(await readJournal(journal.folder), {
     folder: join(root, "cluster-1", "run-1"),
     open: opening("run-1"),
@@ -187,7 +187,7 @@ test("property: any journal, cut anywhere, says what its whole lines say", (t) =
         undo: fc.string({ unit: "binary" }).map(undoOf),
       }),
       fc.record({
-        type: fc.constant("undone" as const),
+        type: fc.constant("restored" as const),
         seq: fc.integer({ min: 1, max: 9 }),
         how: fc.constant("found"),
         by: fc.string({ unit: "grapheme" }),
@@ -206,7 +206,7 @@ test("property: any journal, cut anywhere, says what its whole lines say", (t) =
       const pending = new Map<number, Undo>();
       for (const record of whole) {
         if (record.type === "intent") pending.set(record.seq, record.undo);
-        if (record.type === "undone") pending.delete(record.seq);
+        if (record.type === "restored") pending.delete(record.seq);
       }
       t.deepEqual(new Map(state?.pending.map(({ seq, undo }) => [seq, undo]) ?? []), pending);
       t.is(state !== undefined, whole.length > 0);
@@ -292,7 +292,7 @@ test("reopened after a torn line at every byte of it: all is read, old and new",
     t.is(state.damage === undefined, length === 0);
     const again = await Journal.reopen(state);
     t.is(await again.intent(WORKLOAD), 2);
-    await again.undone(1, "removed", "runner");
+    await again.restored(1, "removed", "runner");
     await again.close();
     const read = await readJournal(journal.folder);
     t.is(read?.damage, undefined);
