@@ -2,11 +2,19 @@
  * The local configuration: what may be run on this machine is said by its user, never by an experiment file.
  * `$XDG_CONFIG_HOME/kube-system-chaos/config.yaml` (default `~/.config/…`), or the file of --config.
  */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { messageOf, UsageError } from "../errors.js";
+import { explainIssues } from "../experiment/explain.js";
+import { messageOfIssue } from "../experiment/messages.js";
+import { LineIndex, Positions } from "../experiment/positions.js";
+import { formatPath, formatProblem, sortProblems } from "../experiment/problems.js";
+import { readBounded } from "../experiment/read-file.js";
+import { decodeUtf8, MAX_FILE_BYTES, tooLarge, type TextProblem } from "../experiment/text.js";
+import { isEmpty, readYaml } from "../experiment/yaml.js";
+
+/** What the file should be, for the messages. */
+const WHAT = "a configuration";
 
 const schema = z.strictObject({
   nodeAccess: z
@@ -35,41 +43,47 @@ export async function loadLocalConfig(
   const path =
     file ??
     join(env["XDG_CONFIG_HOME"] ?? join(env["HOME"] ?? ".", ".config"), "kube-system-chaos", "config.yaml");
-  let text: string;
+  let bytes: Uint8Array | undefined;
   try {
-    text = await readFile(path, "utf8");
+    bytes = await readBounded(path, MAX_FILE_BYTES);
   } catch (error) {
     if (file === undefined && (error as NodeJS.ErrnoException).code === "ENOENT") return {};
     throw new UsageError(`cannot read the local configuration ${path}: ${messageOf(error)}`, {
       cause: error,
     });
   }
+  if (bytes === undefined) throw refused(path, "", [{ offset: 0, message: tooLarge(WHAT) }]);
+  const { text, problem } = decodeUtf8(bytes);
+  if (problem !== undefined) throw refused(path, text, [problem]);
   return parseLocalConfig(text, path);
 }
 
 /** Pure. @throws UsageError with the place of every mistake. */
 export function parseLocalConfig(text: string, path: string): LocalConfig {
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, prettyErrors: false });
-  const at = (offset: number, message: string): string => {
-    const { line, col } = lineCounter.linePos(offset);
-    return `${path}:${line}:${col}: ${message}`;
-  };
-  if (document.errors.length > 0)
-    throw new UsageError(document.errors.map((error) => at(error.pos[0], error.message)).join("\n"));
-  const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});
+  const read = readYaml(text, WHAT);
+  if ("problems" in read) throw refused(path, text, read.problems);
+  const { document, duplicates } = read;
+  if (duplicates.length > 0) throw refused(path, text, duplicates);
+  const value: unknown = isEmpty(document) ? {} : document.toJS({ maxAliasCount: 0 });
+  const parsed = schema.safeParse(value, { error: messageOfIssue });
   if (parsed.success) return parsed.data;
-  throw new UsageError(
-    parsed.error.issues
-      .map((issue) => {
-        // The key itself, or the nearest thing around it that the file has.
-        const keys = issue.path.map(String);
-        let node: unknown;
-        for (let length = keys.length; length > 0 && node === undefined; length -= 1)
-          node = document.getIn(issue.path.slice(0, length), true);
-        const range = (node as { range?: readonly number[] } | undefined)?.range;
-        return at(range?.[0] ?? 0, `${keys.join(".")}${keys.length === 0 ? "" : ": "}${issue.message}`);
-      })
-      .join("\n"),
-  );
+  const positions = new Positions(document, new LineIndex(text));
+  const problems = explainIssues(parsed.error.issues, value).map(({ path: keys, part, message }) => ({
+    file: path,
+    ...positions.place(keys, part),
+    path: formatPath(keys),
+    message,
+  }));
+  throw new UsageError(sortProblems(problems).map(formatProblem).join("\n"));
+}
+
+function refused(path: string, text: string, found: readonly TextProblem[]): UsageError {
+  const lines = new LineIndex(text);
+  const problems = found.map(({ offset, message }) => ({
+    file: path,
+    ...lines.placeOf(offset),
+    path: "",
+    message,
+  }));
+  return new UsageError(sortProblems(problems).map(formatProblem).join("\n"));
 }

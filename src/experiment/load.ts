@@ -1,11 +1,12 @@
-import { open, stat } from "node:fs/promises";
 import { relative, resolve, sep } from "node:path";
 import { UsageError, messageOf } from "../errors.js";
-import { parseExperiment, toProblems } from "./parse.js";
+import { parseExperiment, toProblems, WHAT } from "./parse.js";
 import { LineIndex } from "./positions.js";
 import { formatProblem, type Problem } from "./problems.js";
+import { escapeInvisible } from "./quote.js";
+import { NotRegularFileError, readBounded } from "./read-file.js";
 import type { Experiment } from "./schema.js";
-import { decodeUtf8, MAX_FILE_BYTES, TOO_LARGE } from "./text.js";
+import { decodeUtf8, MAX_FILE_BYTES, tooLarge } from "./text.js";
 
 export { parseExperiment } from "./parse.js";
 export { formatProblem, type Problem } from "./problems.js";
@@ -39,52 +40,46 @@ export class InvalidExperimentError extends UsageError {
  */
 export async function loadExperiment(path: string, cwd: string = process.cwd()): Promise<LoadedExperiment> {
   const file = displayName(path, cwd);
-  const bytes = await readBounded(resolve(cwd, path), file);
+  const bytes = await readFileOf(resolve(cwd, path), file);
   if (bytes === undefined) {
-    throw new InvalidExperimentError([{ file, line: 1, column: 1, path: "", message: TOO_LARGE }]);
+    throw new InvalidExperimentError([{ file, line: 1, column: 1, path: "", message: tooLarge(WHAT) }]);
   }
-  const { text, problem } = decodeUtf8(bytes);
-  if (problem !== undefined) {
-    throw new InvalidExperimentError(toProblems(file, new LineIndex(text), [problem]));
-  }
-  const parsed = parseExperiment(text, file);
+  const parsed = parseExperimentBytes(bytes, file);
   if ("problems" in parsed) throw new InvalidExperimentError(parsed.problems);
-  return { experiment: parsed.experiment, file, text };
+  return { experiment: parsed.experiment, file, text: parsed.text };
+}
+
+/**
+ * What {@link loadExperiment} makes of a file's bytes. Pure; never throws for anything in them.
+ *
+ * @param file what the problems call the file.
+ */
+export function parseExperimentBytes(
+  bytes: Uint8Array,
+  file: string,
+): { readonly experiment: Experiment; readonly text: string } | { readonly problems: Problem[] } {
+  const { text, problem } = decodeUtf8(bytes);
+  if (problem !== undefined) return { problems: toProblems(file, new LineIndex(text), [problem]) };
+  const parsed = parseExperiment(text, file);
+  return "problems" in parsed ? parsed : { ...parsed, text };
 }
 
 /** A path as the user would write it: relative when it is below the working folder, absolute otherwise. */
 export function displayName(path: string, cwd: string): string {
   const absolute = resolve(cwd, path);
   const below = relative(cwd, absolute);
-  return below === "" || below === ".." || below.startsWith(`..${sep}`) ? absolute : below;
+  const shown = below === "" || below === ".." || below.startsWith(`..${sep}`) ? absolute : below;
+  // A file's name may come from a stranger, too.
+  return escapeInvisible(shown);
 }
 
-/** The bytes of a regular file; undefined when it is too large. Never reads more than the limit. */
-async function readBounded(path: string, file: string): Promise<Uint8Array | undefined> {
+/** The bytes of the file; undefined when it is too large. */
+async function readFileOf(path: string, file: string): Promise<Uint8Array | undefined> {
   try {
-    // A device or a pipe may have no end, and opening a pipe waits for its writer.
-    if (!(await stat(path)).isFile()) throw new UsageError(`${file}: not a regular file`);
-    const bytes = await readAtMost(path, MAX_FILE_BYTES + 1);
-    return bytes.length > MAX_FILE_BYTES ? undefined : bytes;
+    return await readBounded(path, MAX_FILE_BYTES);
   } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(`${file}: cannot be read: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-/** The first bytes of a file. */
-async function readAtMost(path: string, limit: number): Promise<Uint8Array> {
-  const handle = await open(path, "r");
-  try {
-    const buffer = Buffer.alloc(limit);
-    let length = 0;
-    while (length < limit) {
-      const { bytesRead } = await handle.read(buffer, length, limit - length, length);
-      if (bytesRead === 0) break;
-      length += bytesRead;
-    }
-    return buffer.subarray(0, length);
-  } finally {
-    await handle.close();
+    const problem =
+      error instanceof NotRegularFileError ? error.message : `cannot be read: ${messageOf(error)}`;
+    throw new UsageError(`${file}: ${escapeInvisible(problem)}`, { cause: error });
   }
 }

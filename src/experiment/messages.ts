@@ -10,6 +10,7 @@ type RawIssue = z.core.$ZodRawIssue;
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: "a mapping (keys and values)",
+  array: "a list",
   string: "text",
   boolean: "true or false",
   number: "a number",
@@ -84,6 +85,7 @@ function wrongVariant(issue: RawIssue): string | undefined {
 }
 
 function unitOf(origin: string, count: number | bigint): string {
+  if (origin === "array") return Number(count) === 1 ? " entry long" : " entries long";
   if (origin !== "string") return "";
   return Number(count) === 1 ? " character long" : " characters long";
 }

@@ -1,8 +1,9 @@
-import { readdir, stat } from "node:fs/promises";
+import { opendir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { UsageError, messageOf } from "../errors.js";
 import { packageRoot } from "../package-root.js";
 import { nearest } from "./near.js";
+import { escapeInvisible } from "./quote.js";
 
 export interface ReferenceOptions {
   /** The folder that relative paths start from. Default: the process's. */
@@ -12,6 +13,11 @@ export interface ReferenceOptions {
 }
 
 const EXTENSIONS = [".yaml", ".yml"];
+
+/** An experiment takes minutes; a folder with more of them than this was named by mistake. */
+const MAX_FILES = 1000;
+/** So many names are said when one was not found. */
+const MAX_NAMES_SHOWN = 50;
 
 /**
  * The experiment files that an argument of the command line means: a path to a file or a folder (all its
@@ -28,6 +34,7 @@ export async function resolveReference(reference: string, options: ReferenceOpti
   const found = await kindOf(direct);
   if (found === "file") return [direct];
   if (found === "folder") return await filesOf(direct, reference);
+  if (found instanceof Error) throw unreadable(reference, found);
 
   const isBareName = !/[/\\]/.test(reference);
   const own = options.packageExperiments ?? join(packageRoot(), "experiments");
@@ -44,14 +51,17 @@ export async function resolveReference(reference: string, options: ReferenceOpti
 async function notFound(reference: string, direct: string, folders: readonly string[]): Promise<UsageError> {
   const names = new Set<string>();
   for (const folder of folders) {
-    for (const file of await namesOf(folder)) names.add(file.replace(/\.ya?ml$/, ""));
+    for (const file of await namesOf(folder)) names.add(escapeInvisible(file.replace(/\.ya?ml$/, "")));
   }
   const sorted = [...names].sort();
   const near = nearest(reference.replace(/\.ya?ml$/, ""), sorted);
   const where = [direct, ...folders.map((folder) => join(folder, withExtension(reference)))];
-  const known = sorted.length === 0 ? "" : `\nexperiments there: ${sorted.join(", ")}`;
+  const shown = sorted.slice(0, MAX_NAMES_SHOWN).join(", ");
+  const rest = sorted.length - MAX_NAMES_SHOWN;
+  const known =
+    sorted.length === 0 ? "" : `\nexperiments there: ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
   return new UsageError(
-    `no experiment "${reference}"${near === undefined ? "" : `; did you mean ${near}?`}\nlooked for: ${where.join(", ")}${known}`,
+    `no experiment "${escapeInvisible(reference)}"${near === undefined ? "" : `; did you mean ${near}?`}\nlooked for: ${escapeInvisible(where.join(", "))}${known}`,
   );
 }
 
@@ -60,32 +70,59 @@ async function filesOf(folder: string, reference: string): Promise<string[]> {
   try {
     names = await namesOf(folder, { mustExist: true });
   } catch (error) {
-    throw new UsageError(`${reference}: cannot be read: ${messageOf(error)}`, { cause: error });
+    throw unreadable(reference, error);
   }
+  const shown = escapeInvisible(reference);
   if (names.length === 0)
-    throw new UsageError(`${reference}: no experiment files (*.yaml, *.yml) in this folder`);
+    throw new UsageError(`${shown}: no experiment files (*.yaml, *.yml) in this folder`);
+  if (names.length > MAX_FILES)
+    throw new UsageError(
+      `${shown}: more than ${MAX_FILES} experiment files in this folder: name the files, or a smaller folder`,
+    );
   return names.map((name) => join(folder, name));
 }
 
-/** Names of the YAML files of a folder, sorted the same everywhere. A folder that is missing has none. */
+function unreadable(reference: string, error: unknown): UsageError {
+  return new UsageError(escapeInvisible(`${reference}: cannot be read: ${messageOf(error)}`), {
+    cause: error,
+  });
+}
+
+/**
+ * Names of the YAML files of a folder, sorted the same everywhere; of too many (more than {@link MAX_FILES}) no
+ * more than that tells. A folder that is missing has none.
+ */
 async function namesOf(folder: string, { mustExist = false } = {}): Promise<string[]> {
+  const names: string[] = [];
   try {
-    const names = (await readdir(folder)).filter((name) => /^[^.].*\.ya?ml$/.test(name)).sort();
-    const kinds = await Promise.all(names.map((name) => kindOf(join(folder, name))));
-    return names.filter((_, index) => kinds[index] === "file");
+    for await (const { name } of await opendir(folder)) {
+      if (!/^[^.].*\.ya?ml$/s.test(name) || (await kindOf(join(folder, name))) === "folder") continue;
+      names.push(name);
+      if (names.length > MAX_FILES) break;
+    }
   } catch (error) {
     if (mustExist) throw error;
     return [];
   }
+  return names.sort();
 }
 
-/** Follows links. What is neither file nor folder is left to the reader of the file, who says so. */
-async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
+/**
+ * Follows links. What is neither file nor folder (a pipe, or in a folder a link that leads nowhere) is left to the
+ * reader of the file, who says so. Undefined: there is nothing of this name; an error: that can not be told.
+ */
+async function kindOf(path: string): Promise<"file" | "folder" | Error | undefined> {
   try {
     return (await stat(path)).isDirectory() ? "folder" : "file";
-  } catch {
-    return undefined;
+  } catch (error) {
+    return isMissing(error) ? undefined : (error as Error);
   }
+}
+
+/** A name that is too long to be one is no file's. */
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG";
 }
 
 function withExtension(name: string): string {

@@ -17,7 +17,10 @@ const MAX_TOKENS = 10_000;
 /** The gauge counts up to two for a level. What passes it is shallow enough to recurse into. */
 const MAX_GAUGE = 2 * MAX_DEPTH;
 
-export const TOO_DEEP = `nested more than ${MAX_DEPTH} levels deep: not an experiment file`;
+/** `what`: what the file should be, with its article. */
+export function tooDeep(what: string): string {
+  return `nested more than ${MAX_DEPTH} levels deep: not ${what} file`;
+}
 
 const REFUSED: Readonly<Record<string, string>> = {
   anchor: "anchors (&) are not allowed: write the value where it is used",
@@ -29,8 +32,12 @@ const REFUSED: Readonly<Record<string, string>> = {
 /** Markers of the lexer's own that stand for no character of the text. */
 const WIDTHLESS = new Set<string>([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]);
 
-/** Everything that is refused, in order; each kind once, at its first place. */
-export function scanTokens(text: string): TextProblem[] {
+/**
+ * Everything that is refused, in order; each kind once, at its first place.
+ *
+ * @param what the text should be, with its article, for the messages.
+ */
+export function scanTokens(text: string, what: string): TextProblem[] {
   const found = new Map<string, TextProblem>();
   const add = (offset: number, message: string): void => {
     if (!found.has(message)) found.set(message, { offset, message });
@@ -49,11 +56,11 @@ export function scanTokens(text: string): TextProblem[] {
     if (type !== null && type in REFUSED) add(offset, REFUSED[type] ?? "");
     count += 1 + (type === "double-quoted-scalar" ? token.split("\\").length - 1 : 0);
     if (count > MAX_TOKENS) {
-      add(offset, `more than ${MAX_TOKENS} words, signs and lines: not an experiment file`);
+      add(offset, `more than ${MAX_TOKENS} words, signs and lines: not ${what} file`);
       break;
     }
     if (depth.take(type, token, offset) > MAX_GAUGE) {
-      add(offset, TOO_DEEP);
+      add(offset, tooDeep(what));
       break;
     }
     offset += token.length;

@@ -2,7 +2,7 @@
  * From a file's bytes to text that is safe to parse: bounded, UTF-8, without marks and control characters.
  */
 
-/** An experiment file has a few dozen lines; what is larger is something else. */
+/** These files have a few dozen lines; what is larger is something else. */
 export const MAX_FILE_BYTES = 256 * 1024;
 
 /** A complaint and its place: an offset in UTF-16 units from the start of `text`. */
@@ -11,11 +11,21 @@ export interface TextProblem {
   readonly message: string;
 }
 
-export const TOO_LARGE = `the file is larger than ${MAX_FILE_BYTES / 1024} KiB: not an experiment file`;
+/** `what`: what the file should be, with its article. */
+export function tooLarge(what: string): string {
+  return `the file is larger than ${MAX_FILE_BYTES / 1024} KiB: not ${what} file`;
+}
 
 /** YAML's own set: of the control characters only tab, line feed and carriage return; no half characters. */
 // eslint-disable-next-line no-control-regex -- finding them is the point
 const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u0084\u0086-\u009f\ufffe\uffff\p{Cs}]/u;
+
+/**
+ * Characters that YAML allows and that make a line read otherwise than it is: a carriage return that ends no line
+ * (a terminal begins the line anew), line ends that no editor shows as such, and those that turn the direction of
+ * what follows. A stranger's file is judged by eye before it is run.
+ */
+const MISLEADING = /\r(?!\n)|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 
 /**
  * The text of the bytes, or the first byte that is no UTF-8.
@@ -43,19 +53,41 @@ export function decodeUtf8(bytes: Uint8Array): { text: string; problem?: TextPro
   };
 }
 
-/** The first reason not to parse a text at all. */
-export function checkText(text: string): TextProblem | undefined {
+/**
+ * The first reason not to parse a text at all.
+ *
+ * @param what the text should be, with its article, for the message.
+ */
+export function checkText(text: string, what: string): TextProblem | undefined {
   // A text of so many UTF-16 units has at least as many bytes.
-  if (text.length > MAX_FILE_BYTES) return { offset: 0, message: TOO_LARGE };
+  if (text.length > MAX_FILE_BYTES) return { offset: 0, message: tooLarge(what) };
   if (text.startsWith("\ufeff")) {
     return { offset: 0, message: "the file begins with a byte order mark: save it as UTF-8 without BOM" };
   }
-  const match = FORBIDDEN.exec(text);
-  if (match !== null) {
-    const code = match[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
-    return { offset: match.index, message: `character U+${code} is not allowed in a YAML file` };
+  return checkCharacters(text);
+}
+
+/** The first character of a text, or of a value (where an escape may have made it), that is not allowed. */
+export function checkCharacters(text: string): TextProblem | undefined {
+  const forbidden = FORBIDDEN.exec(text);
+  if (forbidden !== null) {
+    return {
+      offset: forbidden.index,
+      message: `character ${codeOf(forbidden[0])} is not allowed in a YAML file`,
+    };
+  }
+  const misleading = MISLEADING.exec(text);
+  if (misleading !== null) {
+    return {
+      offset: misleading.index,
+      message: `character ${codeOf(misleading[0])} is not allowed: the line would read otherwise than it is`,
+    };
   }
   return undefined;
+}
+
+function codeOf(character: string): string {
+  return `U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 function startsWith(buffer: Buffer, prefix: readonly number[]): boolean {

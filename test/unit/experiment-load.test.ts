@@ -96,6 +96,50 @@ test("an attack's durations have their defaults in milliseconds, and what is wri
   });
 });
 
+test("abort conditions: durations in milliseconds, a path and statuses by default, and what is written wins", (t) => {
+  const conditions = (text: string): unknown => {
+    const parsed = parseExperiment(`${MINIMAL}abortWhen: ${text}\n`, "f.yaml");
+    return "experiment" in parsed ? parsed.experiment.abortWhen : parsed.problems;
+  };
+  const asked = { namespace: "shop", service: "web", port: 80, path: "/", status: { from: 200, to: 399 } };
+  t.deepEqual(conditions("[{failsFor: 10s, probe: app-write}]"), [{ failsFor: 10_000, probe: "app-write" }]);
+  t.deepEqual(conditions("[{failsFor: 1s, http: {namespace: shop, service: web, port: 80}}]"), [
+    { failsFor: 1000, http: asked },
+  ]);
+  t.deepEqual(
+    conditions(
+      '[{failsFor: 59s, http: {namespace: shop, service: web, port: http, path: "/é/x?a=/b", status: 204}}]',
+    ),
+    [
+      {
+        failsFor: 59_000,
+        http: { ...asked, port: "http", path: "/é/x?a=/b", status: { from: 204, to: 204 } },
+      },
+    ],
+  );
+  t.deepEqual(conditions("[{failsFor: 1s, http: {namespace: a, service: b, port: 1, status: 200-404}}]"), [
+    {
+      failsFor: 1000,
+      http: { ...asked, namespace: "a", service: "b", port: 1, status: { from: 200, to: 404 } },
+    },
+  ]);
+});
+
+test("a Service cannot be asked while the way to it is down; a control run takes nothing down", (t) => {
+  const lines = (component: string, attack: string): string[] =>
+    linesOf(
+      `${HEAD}target: {component: ${component}}\nattack: {type: ${attack}}\nphases: {window: 30s}\n` +
+        `abortWhen: [{failsFor: 5s, http: {namespace: shop, service: web, port: 80}}]\n`,
+    );
+  for (const component of ["kube-apiserver", "etcd"]) {
+    t.deepEqual(lines(component, "static-pod"), [
+      `f.yaml:8:28: abortWhen.0.http: cannot be asked while ${component} is down: the API server is the way to the Service; use probe`,
+    ]);
+    t.deepEqual(lines(component, "none"), []);
+  }
+  t.deepEqual(lines("kube-scheduler", "static-pod"), []);
+});
+
 test("a document marker, comments and flow style are as good", (t) => {
   const text = `---\n# c\n${HEAD}target: {kind: DaemonSet, name: fluentd}\nprobes: {external: false} # c\n...\n`;
   const parsed = parseExperiment(text, "f.yaml");

@@ -87,7 +87,7 @@ test("validate: a line for each good file, all lines of the bad ones, and it goe
     "experiments/a.yml: ok (kube-dns: delete-pods on kube-dns, window 60s)",
     "experiments/b.yaml: ok (kube-dns: delete-pods on kube-dns, window 60s)",
     "experiments/bad.yaml:6:18: phases.window: must be between 2s and 60m (for example 60s)",
-    "experiments/bad.yaml:7:1: x: unknown key; known here: apiVersion, kind, metadata, target, attack, churn, application, probes, phases, thresholds, expectation",
+    "experiments/bad.yaml:7:1: x: unknown key; known here: apiVersion, kind, metadata, target, attack, churn, application, probes, phases, abortWhen, thresholds, expectation",
     'no experiment "nope/x.yaml"',
     `looked for: ${join(cwd, "nope/x.yaml")}`,
   ]);
