@@ -127,6 +127,16 @@ export type RunEventBody =
       readonly outcome: "late" | "lost";
       readonly evidence: string;
     }
+  /** What the Service of an abort condition answers, each time that this changes (it begins with good). */
+  | {
+      readonly type: "condition";
+      /** "GET shop/web:80/healthz". */
+      readonly asked: string;
+      /** not known: the question did not reach the Service. */
+      readonly state: "good" | "failing" | "not known";
+      /** Why it is not good. */
+      readonly detail: string;
+    }
   /** Something was put back, or was found put back. */
   | {
       readonly type: "restored";

@@ -34,6 +34,15 @@ export interface Evidence {
   readonly suppression: Suppression | null;
 }
 
+/** Codes that cut a window short: that it was short, and what follows from it, is no reason of its own. */
+const CUT_SHORT: readonly InconclusiveReason[] = [
+  "interrupted",
+  "aborted",
+  "application-changed",
+  "target-changed",
+  "lock-lost",
+];
+
 const isKnown = (code: string): code is InconclusiveReason =>
   (INCONCLUSIVE_REASONS as readonly string[]).includes(code);
 
@@ -219,18 +228,18 @@ export function functionReasons(
 }
 
 /**
- * All reasons, the causes first. Where the runner stopped before the window, what follows from that (nothing
- * killed, no samples) is not listed.
+ * All reasons, the causes first. Where the runner stopped before the window, or the window was cut short, what
+ * follows from that (nothing killed, too few samples) is not listed.
  */
 export function reasonsOf(evidence: Evidence): Reason[] {
   const causes = broughtToAnEnd(evidence);
   const named = new Set(causes.map(({ code }) => code));
-  const interrupted = named.has("interrupted");
+  const cutShort = CUT_SHORT.some((code) => named.has(code));
   const found = [
     ...rehearsed(evidence),
     ...baseline(evidence),
-    ...(interrupted ? [] : delivered(evidence)),
-    ...(interrupted ? [] : suppressed(evidence)),
+    ...(cutShort ? [] : delivered(evidence)),
+    ...(cutShort ? [] : suppressed(evidence)),
   ].filter(({ code }) => !named.has(code));
   if (evidence.spans.window === null && causes.length === 0 && found.length === 0) {
     found.push({ code: "stopped", message: "The run ended before the outage window." });

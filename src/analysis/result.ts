@@ -204,6 +204,13 @@ export interface ProbeResult {
  *   attack, or no look at it was finished while the component was down: the severity rests on it.
  * - `churn-not-harmless`: replacing the database's pod before the baseline was not.
  * - `cluster-not-settled`: after the run before, the cluster had not come to rest in time.
+ * - `abort-condition-at-baseline`: a condition of `abortWhen` was not good, or not known, at the end of the baseline;
+ *   nothing was harmed.
+ * - `aborted`: a condition of `abortWhen` was met in the window, which ended early; what was measured up to then is
+ *   there, and is no whole window.
+ * - `application-changed`: somebody else deleted or changed the application under test during the run.
+ * - `target-changed`: somebody else deleted, renamed or scaled the target for good during the run.
+ * - `lock-lost`: another run took the lock, so this one stopped.
  * - `stopped`: the runner stopped with a code that is not in this list.
  */
 export const INCONCLUSIVE_REASONS = [
@@ -221,6 +228,11 @@ export const INCONCLUSIVE_REASONS = [
   "function-not-measured",
   "churn-not-harmless",
   "cluster-not-settled",
+  "abort-condition-at-baseline",
+  "aborted",
+  "application-changed",
+  "target-changed",
+  "lock-lost",
   "stopped",
 ] as const;
 export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];

@@ -38,7 +38,9 @@ function notBack(events: readonly RunEvent[], releaseMs: number | null): string[
     events.some((event) => event.type === type && event.tMs >= since);
   const missing: string[] = [];
   if (!seen("target-ready")) missing.push("the target was not seen ready again");
-  if (!seen("healthy")) missing.push("the probes were not all healthy again");
+  // Who has changed the application has taken away what could be seen to be healthy.
+  const changed = events.some((event) => event.type === "stopped" && event.code === "application-changed");
+  if (!seen("healthy") && !changed) missing.push("the probes were not all healthy again");
   return missing;
 }
 
@@ -102,7 +104,12 @@ export function verdictOf(input: VerdictInput): VerdictFinding {
   const [first] = reasons;
   if (first !== undefined) {
     const more = reasons.length > 1 ? ` (And ${reasons.length - 1} more: see the reasons.)` : "";
-    return { verdict: "inconclusive", because: `Nothing can be concluded: ${first.message}${more}` };
+    const restored =
+      first.code === "aborted" && touched(events) ? " What had been taken down is restored." : "";
+    return {
+      verdict: "inconclusive",
+      because: `Nothing can be concluded: ${first.message}${restored}${more}`,
+    };
   }
   return ofSoundRun(input);
 }

@@ -6,18 +6,32 @@ import type { Find } from "../components/component.js";
 import { components } from "../components/index.js";
 import { functionProbes } from "../probes/functions/index.js";
 import type { Finding } from "./explain.js";
-import { experimentSchema, formatDurationMs as text, type Experiment } from "./schema.js";
+import {
+  experimentSchema,
+  formatDurationMs as text,
+  MAX_ABORT_CONDITIONS,
+  type Experiment,
+} from "./schema.js";
+
+/** Sections that rules look at. */
+const SECTIONS = [
+  "probes",
+  "phases",
+  "thresholds",
+  "application",
+  "attack",
+  "churn",
+  "target",
+  "expectation",
+  "abortWhen",
+] as const satisfies readonly (keyof Experiment)[];
 
 /** Samples of one layer that may be under way at once: beyond it the prober would measure itself. */
 const MAX_IN_FLIGHT = 40;
 
-type Sections = Partial<
-  Pick<
-    Experiment,
-    "probes" | "phases" | "thresholds" | "application" | "attack" | "churn" | "target" | "expectation"
-  >
->;
-type Path = readonly string[];
+type Sections = Partial<Pick<Experiment, (typeof SECTIONS)[number]>>;
+/** Numbers are places in a list. */
+type Path = readonly (string | number)[];
 
 interface Rule {
   /** All values that the rule looks at; it is said of the first that the file itself has. */
@@ -109,9 +123,49 @@ function windowProblem(
 /** What a component may take to be down after the first blow, ms, beside the deadline of one look. */
 const GOING_DOWN_MS = 3_000;
 
+/** The components that the API server itself needs: whoever takes one down cannot ask through it. */
+const WAY_TO_SERVICES: readonly string[] = ["kube-apiserver", "etcd"];
+
+/** Rules of one abort condition, by its place in the list. */
+function abortRules(place: number): Rule[] {
+  const condition = ["abortWhen", place];
+  return [
+    {
+      about: [[...condition, "failsFor"], WINDOW],
+      check: ({ abortWhen, phases }) => {
+        const failsFor = abortWhen?.[place]?.failsFor;
+        return failsFor !== undefined && failsFor >= phases.window
+          ? `abortWhen.${place}.failsFor (${text(failsFor)}) must be shorter than phases.window (${text(phases.window)}), or the condition is never met`
+          : undefined;
+      },
+    },
+    {
+      about: [[...condition, "http"], COMPONENT, ATTACK_TYPE],
+      check: ({ abortWhen, target, attack }) =>
+        abortWhen?.[place]?.http !== undefined &&
+        attack?.type !== "none" &&
+        "component" in target &&
+        WAY_TO_SERVICES.includes(target.component)
+          ? `abortWhen.${place}.http cannot be asked while ${target.component} is down: the API server is the way to the Service; use probe`
+          : undefined,
+    },
+    {
+      about: [
+        [...condition, "probe"],
+        ["probes", "outside"],
+      ],
+      check: ({ abortWhen, probes }) =>
+        abortWhen?.[place]?.probe === "outside" && !probes.outside
+          ? `abortWhen.${place}.probe outside is not measured: probes.outside is false`
+          : undefined,
+    },
+  ];
+}
+
 const RULES: readonly Rule[] = [
   ...phaseRules,
   ...enoughSamples,
+  ...Array.from({ length: MAX_ABORT_CONDITIONS }, (_, place) => abortRules(place)).flat(),
   {
     about: [TIMEOUT, INTERVAL],
     check: ({ probes }) =>
@@ -243,16 +297,7 @@ function withoutSubject(message: string, path: Path): string {
 function readSections(input: unknown, bad: readonly (readonly PropertyKey[])[]): Sections {
   const sections: Record<string, unknown> = {};
   const source = isRecord(input) ? input : {};
-  for (const name of [
-    "probes",
-    "phases",
-    "thresholds",
-    "application",
-    "attack",
-    "churn",
-    "target",
-    "expectation",
-  ] as const) {
+  for (const name of SECTIONS) {
     const paths = bad.filter(([first]) => first === name).map((path) => path.slice(1));
     const parsed = experimentSchema.shape[name].safeParse(without(source[name], paths));
     if (parsed.success) sections[name] = parsed.data;

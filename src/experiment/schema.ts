@@ -3,6 +3,7 @@
  * from. Every key is documented by `.describe()`; every key but the target has a default.
  */
 import { z } from "zod";
+import type { ProbeName } from "../probes/sample.js";
 
 /** "250ms", "30s", "5m", "1h" → milliseconds. */
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
@@ -297,6 +298,114 @@ const churn = z
     "Replaces the application's database pod in the window (a rolling restart: the new one is there before the old one goes). The same is done before the baseline, where it must be harmless. Default: nothing of the application changes.",
   );
 
+/** Probes of the application itself, of which an abort condition may speak; the others show what lies under it. */
+export const APPLICATION_PROBES = [
+  "app-write",
+  "app-read",
+  "app-write-env",
+  "app-read-env",
+  "outside",
+  "http-service",
+] as const satisfies readonly ProbeName[];
+
+/** More conditions than this would be asked about more than the run is worth. */
+export const MAX_ABORT_CONDITIONS = 10;
+
+/**
+ * What is wrong with a path that is asked through the API server's service proxy, or undefined. The path is
+ * percent-encoded when it is asked, so what an encoded character could mean to one of the servers on the way
+ * (a slash, a dot, an end of the path) is refused where it is written.
+ */
+export function servicePathProblem(path: string): string | undefined {
+  if (!path.startsWith("/")) return 'must begin with "/": a path in the Service, no URL and no host';
+  if (/[\p{C}\p{Z}]/u.test(path))
+    return "must have no spaces, control characters or characters that are not seen";
+  if (/[%\\#]/.test(path)) return "must have no %, # or \\: characters are encoded when the path is asked";
+  const [before = "", ...queries] = path.split("?");
+  if (queries.length > 1) return 'must have at most one "?"';
+  if (before.includes("//")) return 'must have no "//": it would name a host';
+  if (before.split("/").some((part) => part === "." || part.includes(".."))) {
+    return 'must have no part "." or with "..": it would lead out of the Service';
+  }
+  const names = (queries[0] ?? "").split("&").map((pair) => pair.split("=")[0]);
+  return new Set(names).size === names.length ? undefined : "must have each name of its query only once";
+}
+
+const servicePath = z
+  .string()
+  .min(1)
+  .max(1000)
+  .superRefine((path, context) => {
+    const problem = servicePathProblem(path);
+    if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+  });
+
+const NOT_A_STATUS = "must be a status such as 200, or a range such as 200-399";
+
+/** "200-399" or 200 → the lowest and the highest good status. */
+const goodStatus = z
+  .union([z.int().min(200).max(599), z.string().regex(/^[2-5]\d\d-[2-5]\d\d$/, NOT_A_STATUS)], NOT_A_STATUS)
+  .transform((status, context) => {
+    const [from = 0, to = from] = String(status).split("-").map(Number);
+    if (from > to) {
+      context.addIssue({ code: "custom", message: `must not begin (${from}) above its end (${to})` });
+      return z.NEVER;
+    }
+    return { from, to };
+  });
+
+const askedService = z
+  .strictObject({
+    namespace: dnsLabel.describe("Namespace of the Service."),
+    service: dnsLabel.describe("Name of the Service."),
+    port: z
+      .union([z.int().min(1).max(65535), dnsLabel], "must be a port's number (1 to 65535) or its name")
+      .describe("Port of the Service (not of its pods): its number or its name. It speaks HTTP, not HTTPS."),
+    path: servicePath
+      .prefault("/")
+      .describe(
+        "Path that is asked, with its query where it has one, as it is read: it is percent-encoded when it is asked.",
+      ),
+    status: goodStatus
+      .prefault("200-399")
+      .describe("Statuses that are good: one, or a range. No redirect is followed."),
+  })
+  .describe(
+    "A Service in the cluster, asked with GET each second through the API server's service proxy, which goes to a pod of the Service itself: neither kube-proxy nor DNS is on that way. Good is a good status within 2 s.",
+  );
+
+const abortCondition = z
+  .strictObject({
+    failsFor: duration(1000, 600_000, { example: "10s" }).describe(
+      "The run is aborted when it has failed for so long, without a good answer in between. While it is not known (the API server does not answer), the time stands still.",
+    ),
+    probe: z
+      .enum(APPLICATION_PROBES)
+      .optional()
+      .describe("A probe of the guestbook: every sample of it from one worker fails."),
+    http: askedService.optional(),
+  })
+  .superRefine(({ probe, http }, context) => {
+    if (probe === undefined && http === undefined) {
+      context.addIssue({ code: "custom", message: "needs probe or http: what must not fail for so long" });
+    }
+    if (probe !== undefined && http !== undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["http"],
+        message: "not beside probe: each condition has one of the two",
+      });
+    }
+  });
+
+const abortWhen = z
+  .array(abortCondition)
+  .max(MAX_ABORT_CONDITIONS, `must have at most ${MAX_ABORT_CONDITIONS} conditions`)
+  .optional()
+  .describe(
+    "Conditions that end the outage early: the attack is switched off, everything is put back, and the run is inconclusive. One that is not good at the end of the baseline stops the run before any harm. Default: none.",
+  );
+
 export const SEVERITIES = ["outage", "degraded", "function lost", "none", "inconclusive"] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
@@ -362,6 +471,7 @@ export const experimentSchema = z
     application,
     probes,
     phases,
+    abortWhen,
     thresholds,
     expectation,
   })
@@ -375,3 +485,6 @@ export type ExperimentFile = z.input<typeof experimentSchema>;
 export type Experiment = z.output<typeof experimentSchema>;
 export type Attack = NonNullable<Experiment["attack"]>;
 export type Thresholds = Experiment["thresholds"];
+export type AbortCondition = NonNullable<Experiment["abortWhen"]>[number];
+/** A Service as an abort condition names it. */
+export type AskedService = NonNullable<AbortCondition["http"]>;

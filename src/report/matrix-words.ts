@@ -42,6 +42,12 @@ export const REASONS_JA: Readonly<Record<InconclusiveReason, string>> = {
     "コンポーネント自体の機能が停止前から働いていなかったか、停止中に一度も確かめられなかった",
   "churn-not-harmless": "停止前の予行で、データベースの Pod の入れ替えだけでアプリケーションに影響が出た",
   "cluster-not-settled": "前の実行のあと、クラスタが制限時間内に落ち着かなかった",
+  "abort-condition-at-baseline":
+    "停止前の時点で中止条件 (abortWhen) の確認先が正常でなかったため、何も停止せずに終えた",
+  aborted: "中止条件 (abortWhen) が成立したため、停止期間の途中で打ち切って元に戻した",
+  "application-changed": "実行中に、測定対象のアプリケーションが第三者に削除または変更された",
+  "target-changed": "実行中に、停止する対象が第三者に削除、改名、または規模変更された",
+  "lock-lost": "実行中にロックを失ったため打ち切った",
   stopped: "実行が途中で打ち切られた",
 };
 

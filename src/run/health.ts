@@ -1,4 +1,4 @@
-import type { ProbeName, SampleLine } from "../probes/sample.js";
+import type { FailedLine, GoodLine, ProbeName, SampleLine } from "../probes/sample.js";
 
 interface Series {
   readonly probe: ProbeName;
@@ -7,6 +7,9 @@ interface Series {
   good: number;
   seenGood: boolean;
 }
+
+/** Told of every good and every failed sample, in the order in which they came; `tMs` in the runner's clock. */
+export type SampleFollower = (source: string, line: GoodLine | FailedLine, tMs: number) => void;
 
 /**
  * Follows the latest samples of every probe from every source: how many succeeded in a row since a moment.
@@ -17,6 +20,7 @@ export class HealthTracker {
   readonly #series = new Map<string, Series>();
   #since = 0;
   #counts = { ok: 0, failing: 0 };
+  readonly #followers = new Set<SampleFollower>();
 
   /** @param needed K: so many good samples in a row count as healthy. */
   constructor(needed: number) {
@@ -38,6 +42,13 @@ export class HealthTracker {
     if (line.ok) series.seenGood = true;
     if (tMs >= this.#since) series.good = line.ok ? series.good + 1 : 0;
     if (line.probe === "app-write") this.#counts[line.ok ? "ok" : "failing"] += 1;
+    for (const follower of this.#followers) follower(source, line, tMs);
+  }
+
+  /** Tells of every sample from now on. @returns what ends it. */
+  follow(follower: SampleFollower): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
   }
 
   /** Probes that have not K good samples in a row since the last reset; `known`: only these series. */

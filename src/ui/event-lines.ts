@@ -36,6 +36,10 @@ const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
       `${object.kind} ${object.name}: its pod ${ok ? "was replaced" : "could not be replaced"}` +
       `${rehearsal ? " (rehearsal)" : ""}${detail === "" ? "" : `: ${detail}`}`,
   }),
+  condition: ({ asked, state, detail }) => ({
+    level: state === "good" ? "info" : "warn",
+    text: `abort condition ${asked}: ${state === "good" ? "good again" : `${state}: ${detail}`}`,
+  }),
   restored: ({ object, how, by }) => ({
     level: "info",
     text: `${object.kind} ${object.name} is back (${how}, by ${by})`,

@@ -150,6 +150,52 @@ test("interrupted and restored: 130, and nothing is concluded from half a window
   t.is(exitCodeOf(result), 130);
 });
 
+test("aborted: restored, inconclusive, and what was measured up to then is there", (t) => {
+  const result = of(runs.abortedRun());
+  t.is(result.verdict, "inconclusive");
+  t.is(
+    result.verdictBecause,
+    "Nothing can be concluded: app-write from kind-worker has failed for 19.2 s. What had been taken down is restored.",
+  );
+  t.deepEqual(codes(result), ["aborted"]);
+  t.is(exitCodeOf(result), 2);
+  t.is(result.severity, "inconclusive");
+  t.regex(result.severityBecause, /^Nothing can be concluded\. What was seen: .*3\.7 %/);
+  // From 36 s to 56 s, each 250 ms.
+  t.is(probe(result, "app-write", "kind-worker").phases.window.samples, 80);
+  t.not(result.recovery?.healthyMs ?? null, null);
+  const notBack = runs.abortedRun().events.filter(({ type }) => type !== "healthy");
+  t.is(exitCodeOf(analyse(runs.defaultFacts, notBack, [])), 5, "not restored wins");
+});
+
+test("what cut a window short is a reason; that it was short is none", (t) => {
+  for (const code of ["aborted", "application-changed", "target-changed", "lock-lost"]) {
+    const { facts, events, samples } = runs.abortedRun(code);
+    t.deepEqual(codes(analyse(facts, events, samples)), [code]);
+    // So early that nothing had been delivered or killed yet.
+    const early = events.filter(({ type }) => type !== "kill");
+    t.deepEqual(codes(analyse(facts, early, [])), [code]);
+    const unstopped = early.filter(({ type }) => type !== "stopped");
+    t.deepEqual(codes(analyse(facts, unstopped, [])), ["no-samples", "no-samples", "nothing-killed"]);
+  }
+});
+
+test("an abort condition that is not good at the baseline: inconclusive, nothing was harmed", (t) => {
+  const run = runs.kubeDnsOutage();
+  const events = [
+    ...run.events.filter(({ tMs }) => tMs <= 35_000),
+    runs.at(35_100, {
+      type: "stopped",
+      code: "abort-condition-at-baseline",
+      message: "GET shop/web:80/ is failing: HTTP 503.",
+    }),
+  ];
+  const result = analyse(run.facts, events, run.samples);
+  t.deepEqual(codes(result), ["abort-condition-at-baseline"]);
+  t.is(result.verdictBecause, "Nothing can be concluded: GET shop/web:80/ is failing: HTTP 503.");
+  t.is(exitCodeOf(result), 2);
+});
+
 test("a signal after the window: interrupted, but what was measured stands", (t) => {
   const run = runs.kubeDnsOutage();
   const signal = runs.at(100_000, { type: "signal", signal: "SIGTERM" });

@@ -30,6 +30,11 @@ test("the JSON Schema compiles strictly, accepts every experiment and refuses mi
   const good = { apiVersion: "kube-system-chaos/v1", kind: "Experiment", metadata: { name: "a" } };
   t.true(accepts({ ...good, target: { component: "kube-dns" } }));
   t.true(accepts({ ...good, target: { kind: "DaemonSet", name: "fluentd" } }));
+  const asked = { namespace: "shop", service: "web", port: "http" };
+  for (const http of [asked, { ...asked, port: 80, path: "/healthz?full=1", status: 200 }])
+    t.true(accepts({ ...good, target: { component: "etcd" }, abortWhen: [{ failsFor: "5s", http }] }));
+  const elsewhere = { failsFor: "5s", http: { url: "http://example.com/" } };
+  t.false(accepts({ ...good, target: { component: "etcd" }, abortWhen: [elsewhere] }));
   t.false(accepts(good));
   t.false(accepts({ ...good, target: { component: "kube-dnz" } }));
   t.false(accepts({ ...good, target: { component: "kube-dns" }, phases: { window: 60 } }));
@@ -40,14 +45,14 @@ test("every key is documented, and every default is in the form in which it is w
   const undocumented: string[] = [];
   const visit = (node: unknown, path: string): void => {
     if (typeof node !== "object" || node === null) return;
-    const { properties, anyOf, oneOf } = node as Record<string, unknown>;
+    const { properties, anyOf, oneOf, items } = node as Record<string, unknown>;
     for (const [key, value] of Object.entries(
       (properties ?? {}) as Record<string, Record<string, unknown>>,
     )) {
       if (value["description"] === undefined) undocumented.push(`${path}.${key}`);
       visit(value, `${path}.${key}`);
     }
-    for (const variant of [anyOf, oneOf].flat()) visit(variant, path);
+    for (const variant of [anyOf, oneOf, items].flat()) visit(variant, path);
   };
   visit(experimentJsonSchema(), "");
   t.deepEqual(undocumented, []);

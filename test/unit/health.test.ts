@@ -87,3 +87,17 @@ test("the counts are those of app → DB writes of this phase", (t) => {
   add(health, 500, "app-write@n1-", "app-write@n1-");
   t.deepEqual(health.counts, { ok: 0, failing: 2 });
 });
+
+test("who follows is told of every good and failed sample, until it has had enough; of nothing else", (t) => {
+  const health = new HealthTracker(3);
+  const told: string[] = [];
+  const end = health.follow((source, { probe, ok }, tMs) =>
+    told.push(`${probe}@${source} ${String(ok)} ${tMs}`),
+  );
+  add(health, 100, "app-write@n1+", "app-read@n2-");
+  health.add("n1", { probe: "app-write", t: 1, missed: "late" }, 300);
+  health.add("n1", { boot: "b", t: 1, wall: 1, node: "n1" }, 300);
+  end();
+  add(health, 400, "app-write@n1+");
+  t.deepEqual(told, ["app-write@n1 true 100", "app-read@n2 false 200"]);
+});

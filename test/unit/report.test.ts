@@ -1,9 +1,10 @@
 import test from "ava";
 import { analyse, seriesOfRun } from "../../src/analysis/analyse.js";
-import type { RunResult } from "../../src/analysis/result.js";
+import { INCONCLUSIVE_REASONS, type RunResult } from "../../src/analysis/result.js";
 import type { Point } from "../../src/analysis/series.js";
 import { cell } from "../../src/report/format.js";
 import { reportMarkdown } from "../../src/report/markdown.js";
+import { REASONS_JA } from "../../src/report/matrix-words.js";
 import { matrixRow } from "../../src/report/row.js";
 import {
   eventsFromNdjson,
@@ -23,6 +24,7 @@ const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
   "target never down": runs.targetNeverDown(),
   "unhealthy baseline": runs.baselineUnhealthy(),
   interrupted: runs.interruptedRun(),
+  aborted: runs.abortedRun(),
   "not restored": runs.notRestored(),
   flapping: runs.flapping(0.4),
   "function lost": runs.functionLostRun(),
@@ -131,6 +133,21 @@ test("API only evidence is called so", (t) => {
   const text = reportMarkdown(analyse(run.facts, events, run.samples));
   t.regex(text, /Evidence: \*\*API only\*\*/);
   t.regex(text, /99\.1 % \(API only\)/);
+});
+
+test("aborted: the report says why, and what was measured up to then", (t) => {
+  const report = reportMarkdown(of(runs.abortedRun()));
+  t.regex(
+    report,
+    /^Verdict: \*\*inconclusive\*\*\. Nothing can be concluded: .*has failed for 19\.2 s\. What had/m,
+  );
+  t.regex(report, /^- `aborted`: app-write from kind-worker has failed for 19\.2 s\.$/m);
+  t.regex(report, /3\.7 % \(worst worker: kind-worker\)/);
+});
+
+test("every reason has its words in Japanese", (t) => {
+  t.deepEqual(Object.keys(REASONS_JA).sort(), [...INCONCLUSIVE_REASONS].sort());
+  for (const [code, words] of Object.entries(REASONS_JA)) t.regex(words, /[ぁ-ん]/, code);
 });
 
 test("cells cannot break a table", (t) => {

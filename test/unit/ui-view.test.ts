@@ -196,6 +196,9 @@ test("terminal: events that matter are lines, the rest is not", (t) => {
     by: "runner",
   });
   view.event({ type: "signal", tMs: 3, signal: "SIGINT" });
+  const asked = "GET shop/web:80/";
+  view.event({ type: "condition", tMs: 3, asked, state: "not known", detail: "no answer" });
+  view.event({ type: "condition", tMs: 3, asked, state: "good", detail: "" });
   view.event({ type: "stopped", tMs: 4, code: "baseline-unhealthy", message: "writes fail" });
   t.is(
     err(),
@@ -203,6 +206,8 @@ test("terminal: events that matter are lines, the rest is not", (t) => {
 ✗ context: not local
 · Deployment coredns is back (created, by runner)
 ! SIGINT: stopping the attack and restoring
+! abort condition GET shop/web:80/: not known: no answer
+· abort condition GET shop/web:80/: good again
 ! stopped: writes fail (baseline-unhealthy)
 `,
   );
