@@ -54,7 +54,7 @@ export function workloadManifest(options: WorkloadOptions): Manifest {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: labels },
       template: {
-        metadata: { labels },
+        metadata: { labels: { ...labels, [MANAGED_BY_LABEL]: MANAGED_BY } },
         spec: { terminationGracePeriodSeconds: 1, automountServiceAccountToken: false, ...podSpec },
       },
     },

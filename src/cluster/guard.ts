@@ -38,3 +38,8 @@ export function locality(server: string, nodes: readonly Node[]): Locality {
     because: `the API server is on ${host}, and the nodes do not say that they are local`,
   };
 }
+
+/** What is said of a cluster that is not local, until it is named. Pure. */
+export function notLocal({ because }: Locality, context: string): string {
+  return `${because}: not a local cluster. To run on it, name it: --context ${context} --yes`;
+}

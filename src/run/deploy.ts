@@ -5,7 +5,7 @@ import type { Namespace, Pod } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { guestbookManifests } from "../application/guestbook.js";
 import type { Manifest } from "../application/manifest.js";
-import { ChaosError } from "../errors.js";
+import { ChaosError, messageOf } from "../errors.js";
 import { PROBER_NAMESPACE, proberManifests } from "../probes/prober-manifests.js";
 import { isReady } from "../cluster/pod-state.js";
 import { pollUntil } from "./clock.js";
@@ -37,9 +37,8 @@ export async function deploy(
   const guestbook = guestbookManifests(resolved.experiment.application.guestbook);
   const probers = await proberManifests();
   const application = resolved.experiment.application.guestbook.namespace;
-  // What several runs share is in the journal of whoever made it.
-  const ours = options.shared ? [] : [PROBER_NAMESPACE, ...(options.keepApp ? [] : [application])];
-  for (const name of ours) await recordNamespace(context, name);
+  // What several runs share is in the journal of whoever made it; the probers' namespace is there with the lock.
+  if (!options.shared && !options.keepApp) await recordNamespace(context, application);
   await view.step("deploy the guestbook and the probers", async (note) => {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
     if (context.nodeAccess !== undefined && leadsThroughApi(context.nodeAccess))
@@ -83,12 +82,17 @@ async function apply(context: RunContext, manifests: readonly Manifest[]): Promi
   const { transport, clock } = context;
   const [namespace, ...rest] = manifests;
   if (namespace === undefined) return;
-  await gone(transport, clock, namespace.metadata.name, { onlyTerminating: true });
-  await ensure(transport, namespace);
+  await makeNamespace(transport, clock, namespace);
   const services = rest.filter((manifest) => manifest.kind === "Service" || manifest.kind === "ConfigMap");
   await Promise.all(services.map(async (manifest) => await ensure(transport, manifest)));
   const workloads = rest.filter((manifest) => !services.includes(manifest));
   await Promise.all(workloads.map(async (manifest) => await ensure(transport, manifest)));
+}
+
+/** Makes a namespace; one of that name that is on its way out is waited for. */
+export async function makeNamespace(transport: Transport, clock: Clock, namespace: Manifest): Promise<void> {
+  await gone(transport, clock, namespace.metadata.name);
+  await ensure(transport, namespace);
 }
 
 /** Pods that the manifests ask for: a DaemonSet's on every one of so many schedulable nodes. Pure. */
@@ -134,22 +138,25 @@ export function reasonOf(pod: Pod): string {
   return blocked?.message ?? pod.status?.phase ?? "no status yet";
 }
 
-/** Waits until a namespace is gone; with `onlyTerminating`, only if it is on its way. */
-async function gone(
-  transport: Transport,
-  clock: Clock,
-  name: string,
-  options: { readonly onlyTerminating: boolean },
-): Promise<void> {
+/** Waits until a namespace that is on its way out is gone; one that is not stays: it is somebody else's by now. */
+async function gone(transport: Transport, clock: Clock, name: string): Promise<void> {
   const path = resourcePath(NAMESPACES, undefined, name);
+  let unanswered = "";
   const left = await pollUntil(clock, { everyMs: 300, limitMs: REMOVE_LIMIT_MS }, async () => {
-    const namespace = await getOrUndefined<Namespace>(transport, path);
-    if (namespace === undefined) return true;
-    return options.onlyTerminating && namespace.metadata.deletionTimestamp === undefined ? true : undefined;
+    let namespace: Namespace | undefined;
+    try {
+      namespace = await getOrUndefined<Namespace>(transport, path);
+      unanswered = "";
+    } catch (error) {
+      // An API server that is away for a moment is asked again: what was removed is not "not removed" for that.
+      unanswered = ` (last asked: ${messageOf(error)})`;
+      return undefined;
+    }
+    return namespace?.metadata.deletionTimestamp === undefined ? true : undefined;
   });
   if (left !== true) {
     throw new ChaosError(
-      `namespace ${name} was not gone ${REMOVE_LIMIT_MS / 1000} s after its deletion: kubectl get namespace ${name} -o yaml shows what holds it`,
+      `namespace ${name} was not gone ${REMOVE_LIMIT_MS / 1000} s after its deletion${unanswered}: kubectl get namespace ${name} -o yaml shows what holds it`,
     );
   }
 }
@@ -160,9 +167,7 @@ export async function removedNamespaces(
   clock: Clock,
   names: readonly string[],
 ): Promise<void> {
-  await Promise.all(
-    names.map(async (name) => await gone(transport, clock, name, { onlyTerminating: false })),
-  );
+  await Promise.all(names.map(async (name) => await gone(transport, clock, name)));
 }
 
 /** Pods of ours by label, with the address that they have. */

@@ -15,6 +15,7 @@ import type { KubeObject } from "../cluster/objects.js";
 import { ApiError, type Transport } from "../cluster/transport.js";
 import { isOurs, type Manifest } from "../application/manifest.js";
 import { RefusedError } from "../errors.js";
+import { namespaceState } from "./own-namespace.js";
 
 const GVRS: Readonly<Record<string, Gvr>> = {
   Namespace: NAMESPACES,
@@ -37,12 +38,15 @@ export function manifestPaths(manifest: Manifest): { readonly path: string; read
 
 /**
  * Makes an object, or leaves one of ours alone that was made from the same manifest; one of ours that differs
- * is made anew.
+ * is made anew. A prepared namespace is used as it is: who prepared it may have put more into it than we would.
  *
  * @throws RefusedError when an object of that name is there and not ours.
  */
 export async function ensure(transport: Transport, manifest: Manifest): Promise<void> {
   const { path, collection } = manifestPaths(manifest);
+  // Not by trying to make it: where it is prepared, that may be forbidden.
+  const isNamespace = manifest.kind === "Namespace";
+  if (isNamespace && (await namespaceState(transport, manifest.metadata.name)) === "prepared") return;
   const hash = createHash("sha256").update(JSON.stringify(manifest)).digest("hex").slice(0, 16);
   const object = {
     ...manifest,

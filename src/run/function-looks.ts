@@ -9,7 +9,7 @@ import { type AnyTarget, isNodeTarget } from "../target/target.js";
 import type { RunContext } from "./context.js";
 import { ensure } from "./ensure.js";
 import type { PendingUndo } from "./journal.js";
-import { recordNamespace } from "./own-namespace.js";
+import { CANARY_NAMESPACE, namespaceState, recordNamespace } from "./own-namespace.js";
 import { schedulableNodes } from "./preflight.js";
 
 /** A look that is given up at the end of its phase may take so much longer to say so, ms. */
@@ -186,11 +186,16 @@ export class FunctionLooks {
   }
 }
 
-/** A namespace for the canaries, of this run alone: removing it takes time that the next run need not wait for. */
+/**
+ * A namespace for the canaries: the prepared one, or else one of this run alone (removing it takes time that the next
+ * run need not wait for).
+ */
 async function canaryNamespace(context: RunContext): Promise<string> {
-  const name = canaryNamespaceOf(context.runId);
+  const { transport } = context;
+  const prepared = (await namespaceState(transport, CANARY_NAMESPACE)) === "prepared";
+  const name = prepared ? CANARY_NAMESPACE : canaryNamespaceOf(context.runId);
   await recordNamespace(context, name);
-  await ensure(context.transport, namespaceManifest(name));
+  await ensure(transport, namespaceManifest(name));
   return name;
 }
 

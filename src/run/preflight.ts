@@ -1,19 +1,23 @@
 import type { RunEventBody } from "../analysis/events.js";
-import { NAMESPACES, getOrUndefined, resourcePath } from "../cluster/api.js";
-import { locality } from "../cluster/guard.js";
-import type { Namespace, Node } from "../cluster/objects.js";
+import { locality, notLocal } from "../cluster/guard.js";
+import type { Node } from "../cluster/objects.js";
 import type { Discovery } from "../cluster/api.js";
 import { leadsThroughApi, type NodeAccess } from "../cluster/node-access.js";
 import { ApiError, type Transport } from "../cluster/transport.js";
-import { isOurs } from "../application/manifest.js";
 import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
-import { messageOf } from "../errors.js";
+import { messageOf, RefusedError } from "../errors.js";
 import type { ResolvedExperiment } from "../experiment/resolve.js";
 import { PROBER_IMAGE, PROBER_NAMESPACE } from "../probes/prober-manifests.js";
-import { type AnyTarget, findTarget, isNodeTarget, namespaceOf } from "../target/target.js";
+import { fits, fittingAttacks } from "../rbac/fitting.js";
+import { type KnownNamespace, scopeOnCluster } from "../rbac/found-scope.js";
+import { type AnyTarget, findTarget, isNodeTarget } from "../target/target.js";
+import { deadManCheck, othersOf } from "../dead-man/preflight.js";
+import { findCompanions } from "./companions.js";
 import type { UnfinishedRuns } from "./journal.js";
 import { lockHolder } from "./lock.js";
-import { describePermission, missingPermissions, neededPermissions } from "./permissions.js";
+import { unfinishedProblem } from "./unfinished.js";
+import { CANARY_NAMESPACE } from "./own-namespace.js";
+import { describePermission, missingPermissions, neededPermissions, type Permission } from "./permissions.js";
 
 export interface Check {
   readonly name: string;
@@ -30,8 +34,12 @@ export interface PreflightInput {
   readonly resolved: ResolvedExperiment;
   readonly nodeAccess: NodeAccess | { readonly none: string };
   readonly unfinished: UnfinishedRuns;
+  /** Who may hold the lock already: the runs that this one is one of. */
+  readonly ownId?: string;
   /** Namespace that the function probe's canaries will have. */
   readonly canaries: string;
+  /** Whether a dead-man's switch is to be set up. */
+  readonly deadMan?: boolean;
   /** Asked where the cluster is not local: whether the user named its context (`--context`) and confirmed. */
   readonly confirm: () => Promise<boolean>;
   readonly emit: (body: RunEventBody) => void;
@@ -71,18 +79,16 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
     confirmed,
     where.local
       ? `a local cluster: ${where.because}`
-      : `${where.because}: not a local cluster. ${
-          confirmed
-            ? "It was named and confirmed."
-            : `To run on it, name it: --context ${input.context} --yes`
-        }`,
+      : confirmed
+        ? `${where.because}: not a local cluster. It was named and confirmed.`
+        : notLocal(where, input.context),
   );
 
-  const unfinished = unfinishedProblem(input.unfinished);
+  const unfinished = unfinishedProblem(input.unfinished, input.context);
   check("journal", unfinished === undefined, unfinished ?? "no unfinished run of this cluster");
 
   await permitted("lock", async () => {
-    const holder = await lockHolder(transport);
+    const holder = await lockHolder(transport, input.ownId);
     check(
       "lock",
       holder === undefined,
@@ -112,27 +118,28 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
     return found;
   });
 
-  const missing = await missingPermissions(
-    transport,
-    neededPermissions(attack.type, {
-      kind: target?.kind ?? ("kind" in experiment.target ? experiment.target.kind : "Deployment"),
-      target: namespaceOf(target),
-      application: experiment.application.guestbook.namespace,
-      probers: PROBER_NAMESPACE,
-      canaries: input.canaries,
-      functionProbe: component?.functionProbe,
-      privilegedPods: !("none" in input.nodeAccess) && leadsThroughApi(input.nodeAccess),
-    }),
-  );
-  check(
-    "permissions",
-    missing.length === 0,
-    missing.length === 0 ? "all there" : `missing: ${missing.map(describePermission).join("; ")}`,
-  );
+  const { scope, namespaces } = await scopeOnCluster(transport, resolved, {
+    target,
+    privilegedPods: !("none" in input.nodeAccess) && leadsThroughApi(input.nodeAccess),
+    canaries: input.canaries,
+  });
+  const missing = await missingPermissions(transport, neededPermissions(attack.type, scope));
+  check("permissions", missing.length === 0, permissionWords(missing));
 
-  for (const name of [experiment.application.guestbook.namespace, PROBER_NAMESPACE]) {
-    const problem = await permitted("namespace", async () => await namespaceProblem(transport, name));
-    if (problem !== undefined) check("namespace", false, problem);
+  if (input.deadMan === true && target !== undefined && attack.type !== "none") {
+    const others = othersOf(await findCompanions(transport, resolved), component?.functionProbe);
+    const own = [
+      scope.application,
+      ...(scope.functionProbe === undefined ? [] : [scope.functionProbe.canaries]),
+    ];
+    const cleared = own.map(({ name, prepared }) => ({ name, stays: prepared }));
+    const { ok, detail } = await deadManCheck(transport, { target, others, namespaces: cleared });
+    check("dead-man", ok, detail);
+  }
+
+  for (const namespace of namespaces) {
+    const found = namespaceCheck(namespace);
+    if (found !== undefined) check("namespace", found.ok, found.detail);
   }
 
   const workers = schedulableNodes(nodes);
@@ -160,20 +167,14 @@ export function attackProblem(
   target: Pick<AnyTarget, "kind" | "name">,
   { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
 ): string | undefined {
-  if (attack.type === "none") return undefined;
-  const fitting: Readonly<Record<AnyTarget["kind"], readonly string[]>> = {
-    Deployment: ["delete-workload", "delete-pods", "scale-to-zero"],
-    DaemonSet: ["delete-workload", "delete-pods"],
-    StaticPod: ["static-pod"],
-    SystemdUnit: ["systemd-unit"],
-  };
-  if (fitting[target.kind].includes(attack.type)) return undefined;
+  if (fits(attack.type, target.kind)) return undefined;
+  const fitting = fittingAttacks(target.kind);
   const others = [component?.defaultAttack, ...(component?.otherAttacks ?? [])]
     .flatMap((each) => each?.type ?? [])
-    .filter((type) => fitting[target.kind].includes(type));
+    .filter((type) => fitting.includes(type));
   return (
     `${target.name} is a ${target.kind} here, which ${attack.type} cannot take down; ` +
-    `attack.type can be ${[...new Set([...others, ...fitting[target.kind]])].join(" or ")}`
+    `attack.type can be ${[...new Set([...others, ...fitting])].join(" or ")}`
   );
 }
 
@@ -206,25 +207,52 @@ export function nodeAccessCheck(
   return { ok: true, detail: `${access.how}${later}: the nodes are asked what really runs` };
 }
 
-/** Which runs may have left damage; undefined: none. */
-function unfinishedProblem({ runs, unreadable }: UnfinishedRuns): string | undefined {
-  const problems = unreadable.map((error) => error.message);
-  if (runs.length > 0) {
-    const ids = runs.map((run) => run.open.runId).join(", ");
-    problems.unshift(`run ${ids} was not finished: put its damage right first with \`chaos restore --all\``);
+/** What is to be said of a namespace that the run works in; undefined: nothing, it is made for the run. Pure. */
+function namespaceCheck({
+  name,
+  state,
+}: KnownNamespace): { readonly ok: boolean; readonly detail: string } | undefined {
+  if (state instanceof ApiError) return { ok: false, detail: messageOf(state) };
+  switch (state) {
+    case "absent":
+    case "ours":
+      return undefined;
+    case "prepared":
+      return { ok: true, detail: `${name} is prepared: it is used as it is, and emptied after the run` };
+    case "foreign": {
+      const remedy =
+        name === PROBER_NAMESPACE || name === CANARY_NAMESPACE
+          ? `the ${name === PROBER_NAMESPACE ? "probers need" : "canaries have"} this name: remove it, if nobody needs it`
+          : "choose another with application.guestbook.namespace";
+      return { ok: false, detail: `namespace ${name} is there and not ours: ${remedy}` };
+    }
   }
-  return problems.length === 0 ? undefined : problems.join("; ");
 }
 
-/** Why a namespace of that name cannot be ours; undefined: it can. */
-async function namespaceProblem(transport: Transport, name: string): Promise<string | undefined> {
-  const namespace = await getOrUndefined<Namespace>(transport, resourcePath(NAMESPACES, undefined, name));
-  if (namespace === undefined || isOurs(namespace)) return undefined;
-  const remedy =
-    name === PROBER_NAMESPACE
-      ? "the probers need this name: remove it, if nobody needs it"
-      : "choose another with application.guestbook.namespace";
-  return `namespace ${name} is there and not ours: ${remedy}`;
+/** All of them at once, or whoever asks for them would have to ask again and again. Pure. */
+function permissionWords(missing: readonly Permission[]): string {
+  return missing.length === 0 ? "all there" : `missing: ${missing.map(describePermission).join("; ")}`;
+}
+
+/**
+ * What a run ends with when the questions that come before preflight (the nodes, the cluster's uid) are forbidden
+ * already: every right that is missing, at once.
+ *
+ * @returns the refusal; undefined when the error is another one.
+ */
+export async function refusalOfForbidden(
+  transport: Transport,
+  resolved: ResolvedExperiment,
+  error: unknown,
+  options: { readonly privilegedPods: boolean; readonly canaries: string },
+): Promise<RefusedError | undefined> {
+  if (!(error instanceof ApiError && error.status === 403)) return undefined;
+  const { scope } = await scopeOnCluster(transport, resolved, { ...options, target: undefined });
+  const missing = await missingPermissions(transport, neededPermissions(resolved.attack.type, scope));
+  return new RefusedError(
+    `permissions: ${permissionWords(missing)}. \`chaos rbac\` prints the least Roles; nothing was touched`,
+    { cause: error },
+  );
 }
 
 /** Nodes that take pods without a toleration: those that are Ready, not cordoned, without a NoSchedule taint. */

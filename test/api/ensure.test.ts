@@ -101,3 +101,24 @@ test("another error than a conflict is passed on", async (t) => {
   await t.throwsAsync(ensure(transport, workload(1)), { message: /403/ });
   t.is(server.requests.length, 1);
 });
+
+test("a prepared namespace is used as it is, and nothing is tried on it", async (t) => {
+  const { server, transport } = await serve(t);
+  const labels = {
+    "app.kubernetes.io/managed-by": "kube-system-chaos",
+    "kube-system-chaos/prepared": "true",
+    team: "sre",
+  };
+  const before = server.put("/api/v1/namespaces", { metadata: { name: "guestbook", labels } });
+  await ensure(transport, namespaceManifest("guestbook"));
+  t.deepEqual(server.object("/api/v1/namespaces/guestbook"), before);
+  t.deepEqual(writes(server), []);
+});
+
+test("a namespace of ours that is not prepared is made anew when it differs, as ever", async (t) => {
+  const { server, transport } = await serve(t);
+  const labels = { "app.kubernetes.io/managed-by": "kube-system-chaos", "kube-system-chaos/prepared": "no" };
+  const before = server.put("/api/v1/namespaces", { metadata: { name: "guestbook", labels } });
+  await ensure(transport, namespaceManifest("guestbook"));
+  t.not(server.object("/api/v1/namespaces/guestbook")?.metadata.uid, before.metadata.uid);
+});

@@ -4,6 +4,7 @@
  * tests' own: a sleep takes none of the real one.
  */
 import type { ExecutionContext } from "ava";
+import type { FunctionProbeName } from "../../src/probes/functions/names.js";
 import { discover } from "../../src/cluster/api.js";
 import type { KubeObject, Pod, Service } from "../../src/cluster/objects.js";
 import {
@@ -326,3 +327,18 @@ export async function lookOnce(
   const seen = await probe.look(signal);
   return { ...seen, tookMs: world.clock.now() - began };
 }
+
+/** What probes need beside the world, whatever is tested of them. */
+export const BESIDE_THE_WORLD: Partial<Record<FunctionProbeName, (world: World) => void>> = {
+  "logs-arrive": (world) => world.startSink(),
+  "events-arrive": (world) => world.startSink(),
+  "metric-points-arrive": (world) => {
+    world.startSink();
+    world.sendPoints(["worker", "worker2"], 7_000);
+  },
+  "unknown-path-is-answered": (world) =>
+    void world.server.put("/api/v1/namespaces/kube-system/services", {
+      metadata: { name: "default-http-backend" },
+      spec: { selector: { "k8s-app": "glbc" }, clusterIP: "10.96.1.1", ports: [{ port: 80 }] },
+    }),
+};

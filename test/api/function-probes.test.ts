@@ -3,21 +3,18 @@ import test from "ava";
 import { functionProbes } from "../../src/probes/functions/index.js";
 import { FUNCTION_PROBES, type FunctionProbeName } from "../../src/probes/functions/names.js";
 import { ChaosError } from "../../src/errors.js";
-import { HPAS, lookOnce, SYSTEM_DAEMONSETS, SYSTEM_DEPLOYMENTS, World } from "./function-fixtures.js";
+import {
+  BESIDE_THE_WORLD,
+  HPAS,
+  lookOnce,
+  SYSTEM_DAEMONSETS,
+  SYSTEM_DEPLOYMENTS,
+  World,
+} from "./function-fixtures.js";
 
 /** What a probe needs beside the world. */
 const NEEDS: Partial<Record<FunctionProbeName, (world: World) => void>> = {
-  "logs-arrive": (world) => world.startSink(),
-  "events-arrive": (world) => world.startSink(),
-  "metric-points-arrive": (world) => {
-    world.startSink();
-    world.sendPoints(["worker", "worker2"], 7_000);
-  },
-  "unknown-path-is-answered": (world) =>
-    void world.server.put("/api/v1/namespaces/kube-system/services", {
-      metadata: { name: "default-http-backend" },
-      spec: { selector: { "k8s-app": "glbc" }, clusterIP: "10.96.1.1", ports: [{ port: 80 }] },
-    }),
+  ...BESIDE_THE_WORLD,
   "dns-is-scaled": putDns,
   "fluentd-is-scaled": putFluentd,
   "metrics-are-served": serveMetrics,

@@ -7,10 +7,15 @@ import { discover, list, NAMESPACES, NODES, resourcePath } from "../../src/clust
 import type { KubeObject } from "../../src/cluster/objects.js";
 import type { Attack } from "../../src/experiment/schema.js";
 import { proberManifests } from "../../src/probes/prober-manifests.js";
+import type { PermissionScope } from "../../src/rbac/needs.js";
+import { ApplicationWatch, deployedObjects } from "../../src/run/application-watch.js";
+import { systemClock } from "../../src/run/clock.js";
+import { ClusterCopy, copiesInCluster, copyPath } from "../../src/run/cluster-copy.js";
 import { ensure, manifestPaths } from "../../src/run/ensure.js";
 import { touchedStandIns } from "../../src/run/facts.js";
 import type { Undo } from "../../src/run/journal.js";
 import { acquireLock, lockHolder, LOCK_PATH } from "../../src/run/lock.js";
+import { kindsMadeIn, namespaceState } from "../../src/run/own-namespace.js";
 import {
   describePermission,
   missingPermissions,
@@ -25,13 +30,13 @@ import { watchStory } from "../../src/run/story.js";
 import { TargetWatch } from "../../src/target/target-watch.js";
 import type { WorkloadKind } from "../../src/target/target.js";
 import type { FakeApiServer } from "../api/fake-api-server.js";
+import { permissionOf } from "../api/rbac-fixtures.js";
 import {
   DAEMONSETS,
   owner,
   pod,
   PODS,
   putKubeDns,
-  rightOf,
   type Served,
   serve,
   targetOf,
@@ -45,17 +50,32 @@ const APPLICATION = {
   nodePort: 30080,
 };
 
-const CANARIES = "kube-system-chaos-canary-3f9a";
+const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
 
-const needed = (attack: Attack["type"], kind: WorkloadKind, target = "kube-system"): string[] =>
-  neededPermissions(attack, {
-    kind,
-    target,
-    application: "guestbook",
-    probers: "kube-system-chaos",
-    canaries: CANARIES,
-    functionProbe: undefined,
-  }).map(describePermission);
+/** A run against a workload that is called `name`, found by its component's labels or by that name. */
+function scopeOf(
+  kind: WorkloadKind,
+  change: Partial<PermissionScope> & { readonly prepared?: boolean; readonly namespace?: string } = {},
+): PermissionScope {
+  const { prepared = false, namespace = "kube-system", ...rest } = change;
+  const name = kind === "Deployment" ? "kube-dns" : "agent";
+  return {
+    targets: [{ kind, namespace, names: [name] }],
+    places: [kind === "Deployment" ? { kind, namespace } : { kind, namespace, name }],
+    companions: [],
+    application: { name: "guestbook", prepared },
+    probers: { name: "kube-system-chaos", prepared },
+    ...rest,
+  };
+}
+
+const needed = (attack: Attack["type"], scope: PermissionScope): string[] =>
+  neededPermissions(attack, scope).map(describePermission);
+
+/** The rights that allow a request: to all objects, and to this one. */
+function allowedBy({ name, ...rest }: Permission): string[] {
+  return [describePermission(rest), ...(name === undefined ? [] : [describePermission({ ...rest, name })])];
+}
 
 /** As if it had been made by an older version: what `ensure` then has to do. */
 function putOld(server: FakeApiServer, manifests: readonly Manifest[]): void {
@@ -92,14 +112,15 @@ async function harm({ server, transport }: Served, spec: Attack, kind: WorkloadK
     target,
     watch,
     emit: () => undefined,
+    runId: "run-1",
     now: () => 0,
     setTimeout: () => undefined,
   });
   await running.stop();
   controller.abort();
   await done;
-  await transport.json({ method: "GET", path: target.path }).catch(() => undefined);
   if (spec.type === "none") return;
+  await transport.json({ method: "GET", path: target.path }).catch(() => undefined);
   const back: Undo = {
     action: "restore-workload",
     path: target.path,
@@ -112,8 +133,38 @@ async function harm({ server, transport }: Served, spec: Attack, kind: WorkloadK
   await undo(transport, back);
 }
 
+/** Looks whether somebody changes the application, until both watches are open. */
+async function watchApplication(t: ExecutionContext, { server, transport }: Served): Promise<void> {
+  const measured = new AbortController();
+  const application = new ApplicationWatch({
+    transport,
+    clock: systemClock(),
+    namespace: "guestbook",
+    objects: deployedObjects(APPLICATION),
+    signal: measured.signal,
+    onChange: t.fail,
+  }).start();
+  await application.synced;
+  const applicationWatched = (): number =>
+    server.requests.filter(({ watch, path }) => watch && /guestbook\/(deployments|services)$/.test(path))
+      .length;
+  while (applicationWatched() < 2) await list(transport, resourcePath(NODES));
+  measured.abort();
+  await application.done;
+}
+
 /** Everything else that a run asks of the API server. */
-async function surround(t: ExecutionContext, { server, transport }: Served): Promise<void> {
+async function surround(
+  t: ExecutionContext,
+  { server, transport }: Served,
+  prepared: boolean,
+): Promise<void> {
+  await namespaceState(transport, "kube-system");
+  const prepare = { ...OURS, ...(prepared ? { "kube-system-chaos/prepared": "true" } : {}) };
+  if (prepared) {
+    for (const name of ["guestbook", "kube-system-chaos"])
+      server.put("/api/v1/namespaces", { metadata: { name, labels: prepare } });
+  }
   await lockHolder(transport);
   const lock = await acquireLock(transport, {
     runId: "r",
@@ -128,7 +179,6 @@ async function surround(t: ExecutionContext, { server, transport }: Served): Pro
       },
     },
     warn: t.log,
-    onLost: t.log,
   });
   while (server.requestsOf("PUT", "leases").length === 0) await list(transport, resourcePath(NODES));
   await lock.stopRenewing();
@@ -143,18 +193,31 @@ async function surround(t: ExecutionContext, { server, transport }: Served): Pro
     over.signal,
   );
   const watched = (): number =>
-    server.requests.map(rightOf).filter((right) => /^watch (nodes|endpoints in guestbook)$/.test(right))
-      .length;
+    server.requests
+      .map((request) => describePermission(permissionOf(request)))
+      .filter((right) => /^watch (nodes|endpoints in guestbook)$/.test(right)).length;
   while (watched() < 2) await list(transport, resourcePath(NODES));
   over.abort();
   await story;
   const manifests = [...guestbookManifests(APPLICATION), ...(await proberManifests())];
-  putOld(server, manifests);
+  putOld(
+    server,
+    manifests.filter(({ kind }) => !prepared || kind !== "Namespace"),
+  );
   for (const manifest of manifests) await ensure(transport, manifest);
+  await watchApplication(t, { server, transport });
+  const copy = new ClusterCopy(transport, "r");
+  await copy.write("first");
+  await copy.write("second");
+  t.is((await copiesInCluster(transport)).length, 1);
   for (const namespace of ["guestbook", "kube-system-chaos"]) {
-    for (const resource of ["deployments", "daemonsets", "replicasets"]) {
-      server.put(`/apis/apps/v1/namespaces/${namespace}/${resource}`, { metadata: { name: "left" } });
-    }
+    const made = ["deployments", "daemonsets", "replicasets"].map((resource) => ({
+      group: "apps",
+      version: "v1",
+      resource,
+    }));
+    for (const gvr of prepared ? kindsMadeIn(namespace) : made)
+      server.put(resourcePath(gvr, namespace), { metadata: { name: "left", labels: OURS } });
   }
   for (const [namespace, labels] of [
     ["guestbook", { app: "guestbook", tier: "frontend" }],
@@ -164,7 +227,7 @@ async function surround(t: ExecutionContext, { server, transport }: Served): Pro
   ] as const) {
     const name = Object.values(labels).join("-");
     server.put(`/api/v1/namespaces/${namespace}/pods`, {
-      ...pod(name, { labels, node: undefined }),
+      ...pod(name, { labels: { ...labels, ...OURS }, node: undefined }),
       status: { podIP: "10.1.1.1" },
     });
   }
@@ -185,9 +248,16 @@ async function surround(t: ExecutionContext, { server, transport }: Served): Pro
     object: { kind: "Lease", name: "l" },
     labels: {},
   });
+  await undo(transport, {
+    action: "remove",
+    path: copyPath("r"),
+    object: { kind: "Secret", name: "s" },
+    labels: {},
+  });
   for (const name of ["guestbook", "kube-system-chaos"]) {
     const path = resourcePath(NAMESPACES, undefined, name);
-    await undo(transport, { action: "remove", path, object: { kind: "Namespace", name }, labels: {} });
+    const action = prepared ? "empty" : "remove";
+    await undo(transport, { action, path, object: { kind: "Namespace", name }, labels: OURS });
   }
 }
 
@@ -195,48 +265,55 @@ const ATTACKS: readonly Attack[] = [
   { type: "none" },
   { type: "delete-pods", gracePeriod: 1000, delay: 0 },
   { type: "delete-workload", gracePeriod: 1000 },
+  { type: "scale-to-zero" },
 ];
 
 for (const spec of ATTACKS) {
   for (const kind of ["Deployment", "DaemonSet"] as const) {
-    test(`${spec.type} of a ${kind}: the rights that are asked for are those that are used, each`, async (t) => {
-      const served = await serve(t);
-      const { server } = served;
-      putKubeDns(server);
-      const labels = { app: "agent" };
-      const template = { metadata: { labels }, spec: { containers: [] } };
-      server.put(DAEMONSETS, {
-        metadata: { name: "agent" },
-        spec: { selector: { matchLabels: labels }, template },
+    if (spec.type === "scale-to-zero" && kind === "DaemonSet") continue;
+    for (const prepared of [false, true]) {
+      const where = prepared ? "prepared namespaces" : "namespaces of its own";
+      test(`${spec.type} of a ${kind} in ${where}: the rights that are asked for are those that are used, each`, async (t) => {
+        const served = await serve(t);
+        const { server } = served;
+        putKubeDns(server);
+        const labels = { app: "agent" };
+        const template = { metadata: { labels }, spec: { containers: [] } };
+        server.put(DAEMONSETS, {
+          metadata: { name: "agent" },
+          spec: { selector: { matchLabels: labels }, template },
+        });
+        server.put(PODS, pod("agent-1", { labels, of: owner("DaemonSet", "agent") }));
+        server.put("/api/v1/namespaces/kube-system/services", {
+          metadata: { name: "agent" },
+          spec: { selector: labels },
+        });
+        await surround(t, served, prepared);
+        await harm(served, spec, kind);
+        const used = server.requests
+          .filter(({ path }) => path !== "/version" && path !== "/apis")
+          .map((request) => allowedBy(permissionOf(request)));
+        const asked = needed(spec.type, scopeOf(kind, { prepared }));
+        t.deepEqual(
+          [...new Set(used.filter((rights) => !rights.some((right) => asked.includes(right))).flat())].sort(),
+          [],
+          "used, not asked for",
+        );
+        t.deepEqual(
+          asked.filter((right) => !used.some((rights) => rights.includes(right))).sort(),
+          [],
+          "asked for, not used",
+        );
       });
-      server.put(PODS, pod("agent-1", { labels, of: owner("DaemonSet", "agent") }));
-      server.put("/api/v1/namespaces/kube-system/services", {
-        metadata: { name: "agent" },
-        spec: { selector: labels },
-      });
-      await surround(t, served);
-      await harm(served, spec, kind);
-      const used = new Set(
-        server.requests.filter(({ path }) => path !== "/version" && path !== "/apis").map(rightOf),
-      );
-      const asked = new Set(needed(spec.type, kind));
-      t.deepEqual([...used].filter((right) => !asked.has(right)).sort(), [], "used, not asked for");
-      // A component's workload is found by its label, one that is named by its name; both are asked for.
-      const found = kind === "Deployment" ? [] : ["list apps/daemonsets in kube-system"];
-      t.deepEqual(
-        [...asked].filter((right) => !used.has(right) && !found.includes(right)).sort(),
-        [],
-        "asked for, not used",
-      );
-    });
+    }
   }
 }
 
 test("rights are asked for where they are used: the lock is not in the target's namespace", (t) => {
-  const rights = needed("delete-workload", "DaemonSet", "monitoring");
-  t.true(rights.includes("delete apps/daemonsets in monitoring"));
+  const rights = needed("delete-workload", scopeOf("DaemonSet", { namespace: "monitoring" }));
+  t.true(rights.includes("delete apps/daemonsets agent in monitoring"));
   t.true(rights.includes("create apps/daemonsets in monitoring"));
-  t.true(rights.includes("update coordination.k8s.io/leases in kube-system"));
+  t.true(rights.includes("update coordination.k8s.io/leases kube-system-chaos in kube-system"));
   t.deepEqual(
     rights.filter((right) => /in kube-system$/.test(right) && !right.includes("leases")),
     [],
@@ -245,7 +322,7 @@ test("rights are asked for where they are used: the lock is not in the target's 
 
 test("the control run needs no right to harm", (t) => {
   for (const kind of ["Deployment", "DaemonSet"] as const) {
-    const rights = needed("none", kind).filter((right) => right.endsWith("in kube-system"));
+    const rights = needed("none", scopeOf(kind)).filter((right) => right.endsWith("in kube-system"));
     const harmful = rights.filter(
       (right) => /^(create|update|patch|delete)/.test(right) && !/leases/.test(right),
     );
@@ -253,9 +330,72 @@ test("the control run needs no right to harm", (t) => {
   }
 });
 
+test("in prepared namespaces no right to make or remove one is needed; where one is not, that one by its name", (t) => {
+  const ofNamespaces = (change: Parameters<typeof scopeOf>[1]): string[] =>
+    needed("delete-workload", scopeOf("Deployment", change)).filter((right) =>
+      /^(create|delete) namespaces/.test(right),
+    );
+  t.deepEqual(ofNamespaces({ prepared: true }), []);
+  t.deepEqual(ofNamespaces({ prepared: true, application: { name: "shop", prepared: false } }), [
+    "create namespaces",
+    "delete namespaces shop",
+  ]);
+});
+
+test("what is written is named: only what has no name yet, or is made by controllers, is allowed for all", (t) => {
+  const scope = scopeOf("Deployment", { prepared: true });
+  const foreign = neededPermissions("delete-workload", scope).filter(
+    ({ namespace, verb }) =>
+      ["create", "update", "patch", "delete"].includes(verb) &&
+      namespace !== "guestbook" &&
+      namespace !== "kube-system-chaos",
+  );
+  t.deepEqual(
+    foreign
+      .filter(({ name }) => name === undefined)
+      .map(describePermission)
+      .sort(),
+    [
+      "create apps/deployments in kube-system",
+      "create coordination.k8s.io/leases in kube-system",
+      "delete apps/replicasets in kube-system",
+      "delete pods in kube-system",
+    ],
+  );
+});
+
+test("what a run may need beside: only where it does", (t) => {
+  const plain = needed("scale-to-zero", scopeOf("Deployment", { prepared: true }));
+  const more = (change: Partial<PermissionScope>): string[] =>
+    needed("scale-to-zero", scopeOf("Deployment", { prepared: true, ...change })).filter(
+      (right) => !plain.includes(right),
+    );
+  t.deepEqual(more({ churn: true }), ["patch apps/deployments redis-leader in guestbook"]);
+  t.deepEqual(more({ several: true }), [
+    "list apps/daemonsets in kube-system",
+    "list apiregistration.k8s.io/apiservices",
+  ]);
+  t.deepEqual(
+    more({ companions: [{ kind: "Deployment", namespace: "kube-system", names: ["kube-dns-autoscaler"] }] }),
+    ["get", "update", "patch"].map((verb) => `${verb} apps/deployments kube-dns-autoscaler in kube-system`),
+  );
+  t.deepEqual(more({ asked: [{ namespace: "shop", service: "web", port: "http" }] }), [
+    "get services/proxy web:http in shop",
+    "get namespaces shop",
+  ]);
+  t.deepEqual(more({ privilegedPods: true }), [], "the probers' namespace holds the journal's copy already");
+  t.deepEqual(more({ addonManager: true }), [
+    "get apps/deployments kube-addon-manager in kube-system",
+    "get configmaps kube-system-chaos-addons in kube-system",
+    "get configmaps kube-system-chaos-drift in kube-system",
+    "patch configmaps kube-system-chaos-addons in kube-system",
+    "patch configmaps kube-system-chaos-drift in kube-system",
+  ]);
+});
+
 test("no right is asked for twice", (t) => {
   for (const { type } of ATTACKS) {
-    const rights = needed(type, "Deployment");
+    const rights = needed(type, scopeOf("Deployment"));
     t.is(new Set(rights).size, rights.length);
   }
 });
@@ -271,18 +411,12 @@ test("how a right is said", (t) => {
     say({ verb: "delete", group: "apps", resource: "deployments", namespace: "kube-system" }),
     "delete apps/deployments in kube-system",
   );
+  t.is(say({ verb: "get", group: "", resource: "namespaces", name: "shop" }), "get namespaces shop");
 });
 
 test("each right is asked for once, as it is; what is not allowed is missing", async (t) => {
   const { server, transport } = await serve(t);
-  const wanted = neededPermissions("delete-workload", {
-    kind: "Deployment",
-    target: "kube-system",
-    application: "guestbook",
-    probers: "kube-system-chaos",
-    canaries: CANARIES,
-    functionProbe: undefined,
-  });
+  const wanted = neededPermissions("delete-workload", scopeOf("Deployment"));
   let open = 0;
   let most = 0;
   server.handle("POST", /selfsubjectaccessreviews$/, async ({ body }) => {
@@ -297,6 +431,7 @@ test("each right is asked for once, as it is; what is not allowed is missing", a
     };
   });
   const missing = await missingPermissions(transport, wanted);
+  t.true(wanted.some(({ name }) => name !== undefined));
   const sorted = (some: readonly Permission[]): string[] => some.map(describePermission).sort();
   t.deepEqual(sorted(missing), sorted(wanted.filter(({ verb }) => verb === "delete" || verb === "create")));
   const asked = server.requests.map(
@@ -304,6 +439,10 @@ test("each right is asked for once, as it is; what is not allowed is missing", a
   );
   t.deepEqual(sorted(asked), sorted(wanted));
   t.true(most <= 8);
+  t.true(
+    asked.every((attributes) => !("why" in attributes)),
+    "the API server knows no such field",
+  );
 });
 
 test("nodes that take pods", (t) => {

@@ -7,13 +7,14 @@ import { type Attack, type ExperimentFile, experimentSchema } from "../../src/ex
 import { resolveExperiment } from "../../src/experiment/resolve.js";
 import { type JournalOpen, type JournalState, UnreadableJournalError } from "../../src/run/journal.js";
 import { LOCK_PATH } from "../../src/run/lock.js";
-import type { Permission } from "../../src/run/permissions.js";
+import { describePermission, type Permission } from "../../src/run/permissions.js";
 import {
   attackProblem,
   nodeAccessCheck,
   preflight,
   type PreflightInput,
   type PreflightOutcome,
+  refusalOfForbidden,
 } from "../../src/run/preflight.js";
 import type { AnyTarget } from "../../src/target/target.js";
 import { putKubeDns, type Served, serve, writes } from "../api/target-fixtures.js";
@@ -33,7 +34,15 @@ const node = (name: string, change: { provider?: string; images?: string[]; spec
   }) as unknown as Node;
 
 const unfinished = (runId: string): JournalState =>
-  ({ folder: "f", open: { runId } as JournalOpen, pending: [], closed: false }) satisfies JournalState;
+  ({
+    folder: "f",
+    open: { runId } as JournalOpen,
+    intents: [],
+    pending: [],
+    copied: false,
+    adopted: false,
+    closed: false,
+  }) satisfies JournalState;
 
 const DAMAGED = new UnreadableJournalError("/state/run-c", "its opening record is damaged");
 
@@ -91,6 +100,15 @@ function forbid(served: Served, match: (permission: Permission) => boolean): voi
     const permission = (body as { spec: { resourceAttributes: Permission } }).spec.resourceAttributes;
     return { status: 201, body: { status: { allowed: !match(permission) } } };
   });
+}
+
+/** What was asked in access reviews so far. */
+function rightsAskedFor(served: Served): string[] {
+  return served.server
+    .requestsOf("POST", "selfsubjectaccessreviews")
+    .map(({ body }) =>
+      describePermission((body as { spec: { resourceAttributes: Permission } }).spec.resourceAttributes),
+    );
 }
 
 async function healthy(t: ExecutionContext): Promise<Served> {
@@ -189,7 +207,7 @@ test("missing permissions: each by its name", async (t) => {
   const asked = await ask(served);
   t.deepEqual(asked.failed, ["permissions"]);
   const said = asked.detail("permissions");
-  t.regex(said, /update coordination\.k8s\.io\/leases in kube-system/);
+  t.regex(said, /update coordination\.k8s\.io\/leases kube-system-chaos in kube-system/);
   t.regex(said, /create apps\/deployments in kube-system/);
   t.is(said.split(";").length, 2);
 });
@@ -249,6 +267,80 @@ test("namespaces that are ours are used again", async (t) => {
     served.server.put(NAMESPACES, { metadata: { name, labels: OURS } });
   }
   t.deepEqual((await ask(served)).failed, []);
+});
+
+const PREPARED = { ...OURS, "kube-system-chaos/prepared": "true" };
+
+test("prepared namespaces: each is named, and no right to make or remove it is asked for", async (t) => {
+  const served = await healthy(t);
+  for (const name of ["guestbook", "kube-system-chaos", "kube-system-chaos-canaries"]) {
+    served.server.put(NAMESPACES, { metadata: { name, labels: PREPARED } });
+  }
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, []);
+  t.deepEqual(asked.detail("namespace").split("\n"), [
+    "guestbook is prepared: it is used as it is, and emptied after the run",
+    "kube-system-chaos is prepared: it is used as it is, and emptied after the run",
+  ]);
+  const rights = rightsAskedFor(served);
+  t.false(rights.some((right) => /^(create|delete) namespaces/.test(right)));
+  t.false(
+    rights.some((right) => right.includes("canaries")),
+    "kube-dns has no canaries",
+  );
+});
+
+test("a prepared namespace for canaries is used instead of one of the run's own", async (t) => {
+  const served = await healthy(t);
+  const resolved = experiment({ target: { component: "kube-scheduler" }, attack: { type: "static-pod" } });
+  await ask(served, { resolved });
+  const own = rightsAskedFor(served);
+  t.true(own.includes("create pods in kube-system-chaos-canary-3f9a"));
+  t.true(own.includes("delete namespaces kube-system-chaos-canary-3f9a"));
+  const name = "kube-system-chaos-canaries";
+  served.server.put(NAMESPACES, { metadata: { name, labels: PREPARED } });
+  served.server.requests.length = 0;
+  const asked = await ask(served, { resolved });
+  const prepared = rightsAskedFor(served);
+  t.true(prepared.includes(`create pods in ${name}`));
+  t.true(prepared.includes("delete namespaces guestbook"), "that one is not prepared");
+  t.false(prepared.some((right) => right.includes("canary-3f9a")));
+  t.regex(asked.detail("namespace"), /kube-system-chaos-canaries is prepared/);
+});
+
+test("a namespace that is prepared for somebody else, or on its way out, is not", async (t) => {
+  const served = await healthy(t);
+  const label = { "kube-system-chaos/prepared": "true" };
+  served.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: label } });
+  served.server.put(NAMESPACES, {
+    metadata: { name: "kube-system-chaos", labels: PREPARED, deletionTimestamp: "2026-08-01T12:00:00Z" },
+  });
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, ["namespace"]);
+  t.regex(asked.detail("namespace"), /^namespace guestbook is there and not ours/);
+  t.true(rightsAskedFor(served).includes("delete namespaces kube-system-chaos"));
+});
+
+test("where the first questions are forbidden, all that is missing is said at once", async (t) => {
+  const served = await healthy(t);
+  forbid(
+    served,
+    ({ resource, verb }) => resource === "nodes" || (resource === "secrets" && verb === "create"),
+  );
+  const options = { privilegedPods: false, canaries: "kube-system-chaos-canary-3f9a" };
+  const forbidden = await t.throwsAsync(async () => {
+    served.server.fault({ kind: "status", status: 403, reason: "Forbidden", path: "/nodes" });
+    await served.transport.json({ method: "GET", path: "/api/v1/nodes" });
+  });
+  const refusal = await refusalOfForbidden(served.transport, experiment(), forbidden, options);
+  t.is(refusal?.exitCode, 4);
+  t.is(
+    refusal?.message,
+    "permissions: missing: list nodes; watch nodes; create secrets in kube-system-chaos. `chaos rbac` prints the least Roles; nothing was touched",
+  );
+  t.is(refusal?.cause, forbidden);
+  const another = new Error("another");
+  t.is(await refusalOfForbidden(served.transport, experiment(), another, options), undefined);
 });
 
 test("the application's namespace is the experiment's", async (t) => {

@@ -1,0 +1,145 @@
+/** What a run works with on the cluster that it is for: which of its namespaces are prepared, what its target is. */
+import { type Gvr, DAEMONSETS, DEPLOYMENTS, list, resourcePath, selectorString } from "../cluster/api.js";
+import { ApiError, type Transport } from "../cluster/transport.js";
+import type { ResolvedExperiment } from "../experiment/resolve.js";
+import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
+import { findCompanions } from "../run/companions.js";
+import { CANARY_NAMESPACE, namespaceState, type NamespaceState } from "../run/own-namespace.js";
+import { ADDON_MODE_LABEL, type AnyTarget, isNodeTarget, namespaceOf } from "../target/target.js";
+import { fits } from "./fitting.js";
+import { correctedBy } from "./function-needs.js";
+import type { PermissionScope, TargetForm } from "./needs.js";
+import { formsOfCompanions, placesOf, preparedScope } from "./scope.js";
+
+/** What is known of a namespace: its state, or that it may not be looked at. */
+export interface KnownNamespace {
+  readonly name: string;
+  readonly state: NamespaceState | ApiError;
+}
+
+export interface FoundScope {
+  readonly scope: PermissionScope;
+  /** The application's, the probers' and, where there are canaries and they have one of their own, theirs. */
+  readonly namespaces: readonly KnownNamespace[];
+}
+
+export interface FoundOptions {
+  /** undefined: not found, or not to be looked for: then every form that it may have counts. */
+  readonly target: AnyTarget | undefined;
+  readonly privilegedPods: boolean;
+  /** Namespace that the run makes for its canaries, where none is prepared. */
+  readonly canaries: string;
+}
+
+/**
+ * What a run works with, as far as the cluster may be asked. What may not be asked is taken to be as the shipped Roles
+ * have it: the right to ask is then missing, and is said; what would follow from it is not said on top of it.
+ *
+ * @throws ApiError (other than 403), ApiUnreachableError.
+ */
+export async function scopeOnCluster(
+  transport: Transport,
+  resolved: ResolvedExperiment,
+  options: FoundOptions,
+): Promise<FoundScope> {
+  const { target, privilegedPods } = options;
+  const scope = preparedScope(resolved, { privilegedPods, several: false });
+  const look = async (name: string): Promise<KnownNamespace> => ({
+    name,
+    state: await unlessForbidden(
+      async () => await namespaceState(transport, name),
+      (error) => error,
+    ),
+  });
+  const application = await look(scope.application.name);
+  const probers = await look(PROBER_NAMESPACE);
+  const canaries = scope.functionProbe === undefined ? undefined : await look(CANARY_NAMESPACE);
+  const own = ({ name, state }: KnownNamespace): { name: string; prepared: boolean } => ({
+    name,
+    prepared: state === "prepared" || state instanceof ApiError,
+  });
+  const companions = await unlessForbidden(
+    async () => (await findCompanions(transport, resolved)).map(formOf),
+    () => formsOfCompanions(resolved),
+  );
+  return {
+    scope: {
+      ...scope,
+      ...(target === undefined ? {} : formsFound(resolved, target)),
+      companions,
+      application: own(application),
+      probers: own(probers),
+      ...(scope.functionProbe === undefined || canaries === undefined
+        ? {}
+        : {
+            functionProbe: {
+              name: scope.functionProbe.name,
+              canaries: own(canaries).prepared ? own(canaries) : { name: options.canaries, prepared: false },
+              corrected: await correctedNames(transport, scope.functionProbe),
+            },
+          }),
+    },
+    namespaces: [
+      application,
+      probers,
+      ...(canaries === undefined || canaries.state === "absent" ? [] : [canaries]),
+    ],
+  };
+}
+
+/** The target in the one form in which it was found, and where it was looked for until then. */
+function formsFound(
+  resolved: ResolvedExperiment,
+  target: AnyTarget,
+): Pick<PermissionScope, "targets" | "places" | "addonManager"> {
+  const places = placesOf(resolved);
+  const at = places.findIndex(({ kind }) => kind === target.kind);
+  const looked = at < 0 ? places : places.slice(0, at + 1);
+  const labelled = !isNodeTarget(target) && target.object.metadata.labels?.[ADDON_MODE_LABEL] !== undefined;
+  return {
+    // One that the attack cannot take is refused: no right would help.
+    targets: fits(resolved.attack.type, target.kind) ? [formOf(target)] : [],
+    places: [...looked, ...formsOfCompanions(resolved)],
+    addonManager: labelled && resolved.attack.type !== "none",
+  };
+}
+
+function formOf(target: AnyTarget): TargetForm {
+  const names = isNodeTarget(target) ? [] : [target.name];
+  return { kind: target.kind, namespace: namespaceOf(target), names };
+}
+
+const GVRS: Readonly<Record<string, Gvr>> = {
+  "apps/deployments": DEPLOYMENTS,
+  "apps/daemonsets": DAEMONSETS,
+};
+
+/** Names of the workload that a probe sets wrong: those that are there. */
+async function correctedNames(
+  transport: Transport,
+  probe: NonNullable<PermissionScope["functionProbe"]>,
+): Promise<readonly string[]> {
+  const corrected = correctedBy(probe.name);
+  const gvr = corrected === undefined ? undefined : GVRS[corrected.resource];
+  if (corrected === undefined || gvr === undefined) return [];
+  return await unlessForbidden(
+    async () => {
+      const labelSelector = selectorString(corrected.labels);
+      const { items } = await list(transport, resourcePath(gvr, "kube-system"), { labelSelector });
+      return items.map(({ metadata }) => metadata.name);
+    },
+    () => corrected.knownAs,
+  );
+}
+
+async function unlessForbidden<T, E>(
+  ask: () => Promise<T>,
+  otherwise: (error: ApiError) => E,
+): Promise<T | E> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 403) return otherwise(error);
+    throw error;
+  }
+}

@@ -1,0 +1,103 @@
+/** What a run works with, as far as its experiment tells: without a cluster, in every form that the target may have. */
+import { components } from "../components/index.js";
+import type { ComponentDefinition, Find } from "../components/component.js";
+import type { ResolvedExperiment } from "../experiment/resolve.js";
+import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
+import { CANARY_NAMESPACE } from "../run/own-namespace.js";
+import { fits } from "./fitting.js";
+import { correctedBy } from "./function-needs.js";
+import type { PermissionScope, Place, TargetForm } from "./needs.js";
+
+/** Where a target is looked for: by its name, or as each form of its component in turn. Pure. */
+export function placesOf({
+  experiment,
+  component,
+}: Pick<ResolvedExperiment, "experiment" | "component">): Place[] {
+  const { target } = experiment;
+  if (!("component" in target)) return [target];
+  return (component?.find ?? []).flatMap((find) =>
+    formsOf(find).map(({ kind, namespace }) => ({ kind, namespace })),
+  );
+}
+
+/** The forms of the target that the attack can take down. Pure. */
+export function formsOfTarget({ experiment, component, attack }: ResolvedExperiment): TargetForm[] {
+  const { target } = experiment;
+  const forms =
+    "component" in target
+      ? (component?.find ?? []).flatMap(formsOf)
+      : [{ kind: target.kind, namespace: target.namespace, names: [target.name] }];
+  return forms.filter(({ kind }) => fits(attack.type, kind));
+}
+
+function formsOf(find: Find): TargetForm[] {
+  switch (find.how) {
+    case "workload":
+      return find.kinds.map((kind) => ({ kind, namespace: find.namespace, names: find.knownAs }));
+    case "static-pod":
+      return [{ kind: "StaticPod", namespace: find.namespace, names: [] }];
+    case "systemd-unit":
+      // A unit has no namespace: its neighbours are in kube-system.
+      return [{ kind: "SystemdUnit", namespace: "kube-system", names: [] }];
+  }
+}
+
+/** What may have to be scaled down before the target. Pure. */
+export function formsOfCompanions({
+  attack,
+  component,
+}: Pick<ResolvedExperiment, "attack" | "component">): TargetForm[] {
+  if (attack.type !== "scale-to-zero") return [];
+  return (component?.suppressFirst ?? [])
+    .map((name): ComponentDefinition => components[name])
+    .flatMap(({ find }) => find.flatMap(formsOf))
+    .filter(({ kind }) => kind === "Deployment");
+}
+
+/** What of a run is the same on every cluster. Pure. */
+export function scopeOfExperiment({
+  experiment,
+}: Pick<ResolvedExperiment, "experiment">): Pick<PermissionScope, "churn" | "asked"> {
+  return {
+    churn: experiment.churn !== undefined,
+    asked: (experiment.abortWhen ?? []).flatMap(({ http }) =>
+      http === undefined
+        ? []
+        : [{ namespace: http.namespace, service: http.service, port: String(http.port) }],
+    ),
+  };
+}
+
+export interface ScopeOptions {
+  /** Nodes are reached by privileged pods. */
+  readonly privilegedPods: boolean;
+  readonly several: boolean;
+}
+
+/** What a run on prepared namespaces works with, in every form that the target may have. Pure. */
+export function preparedScope(resolved: ResolvedExperiment, options: ScopeOptions): PermissionScope {
+  const { experiment, component, attack } = resolved;
+  const probe = component?.functionProbe;
+  const targets = formsOfTarget(resolved);
+  const companions = formsOfCompanions(resolved);
+  return {
+    ...options,
+    ...scopeOfExperiment(resolved),
+    targets,
+    places: [...placesOf(resolved), ...companions.map(({ kind, namespace }) => ({ kind, namespace }))],
+    companions,
+    application: { name: experiment.application.guestbook.namespace, prepared: true },
+    probers: { name: PROBER_NAMESPACE, prepared: true },
+    ...(probe === undefined
+      ? {}
+      : {
+          functionProbe: {
+            name: probe,
+            canaries: { name: CANARY_NAMESPACE, prepared: true },
+            corrected: correctedBy(probe)?.knownAs ?? [],
+          },
+        }),
+    // It may carry addon-manager's label: only the cluster knows.
+    addonManager: attack.type !== "none" && targets.some(({ names }) => names.length > 0),
+  };
+}

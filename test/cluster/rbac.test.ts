@@ -1,0 +1,341 @@
+/** A run as a ServiceAccount that is bound to nothing but a shipped Role, and the same with single verbs taken away. */
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { KubeConfig } from "@kubernetes/client-node";
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { stringify } from "yaml";
+import { isOurs } from "../../src/application/manifest.js";
+import {
+  create,
+  getOrUndefined,
+  type Gvr,
+  get,
+  list,
+  NAMESPACES,
+  remove,
+  replace,
+  resourcePath,
+} from "../../src/cluster/api.js";
+import { connect } from "../../src/cluster/connect.js";
+import type { KubeObject, Namespace } from "../../src/cluster/objects.js";
+import type { Transport } from "../../src/cluster/transport.js";
+import { packageRoot } from "../../src/package-root.js";
+import { pollUntil, systemClock } from "../../src/run/clock.js";
+import { kindsMadeIn } from "../../src/run/own-namespace.js";
+import { type Manifest, manifestsOf, type PolicyRule, rightsOf } from "../api/rbac-fixtures.js";
+import { auditOf } from "./support/audit.js";
+import type { TestCluster } from "./support/cluster.js";
+import { chaos, onlyReport, setUp, type Workspace, writeExperiment } from "./support/run-cli.js";
+import { snapshot } from "./support/snapshot.js";
+
+const ACCOUNT = { namespace: "kube-system-chaos", name: "kube-system-chaos" } as const;
+const ACCOUNTS: Gvr = { group: "", version: "v1", resource: "serviceaccounts" };
+const TOKEN_SECONDS = 3_600;
+/** RBAC's caches follow a changed Role within moments, ms. */
+const FOLLOW_LIMIT_MS = 30_000;
+const GONE_LIMIT_MS = 180_000;
+/** Verbs are taken away one at a time, so many of each Role. */
+const EACH = 2;
+
+const rbac = (resource: string): Gvr => ({ group: "rbac.authorization.k8s.io", version: "v1", resource });
+const GVRS: Readonly<Record<string, Gvr>> = {
+  Namespace: NAMESPACES,
+  ServiceAccount: ACCOUNTS,
+  ClusterRole: rbac("clusterroles"),
+  ClusterRoleBinding: rbac("clusterrolebindings"),
+  Role: rbac("roles"),
+  RoleBinding: rbac("rolebindings"),
+};
+
+function collectionOf({ kind, metadata }: Manifest): string {
+  const gvr = GVRS[kind];
+  if (gvr === undefined) throw new Error(`no ${kind} is expected in the file`);
+  return resourcePath(gvr, metadata.namespace);
+}
+
+const pathOf = (manifest: Manifest): string => `${collectionOf(manifest)}/${manifest.metadata.name}`;
+
+/** Takes the file's objects away again; a namespace is waited for. */
+async function clear(transport: Transport, manifests: readonly Manifest[]): Promise<void> {
+  for (const manifest of [...manifests].reverse()) await remove(transport, pathOf(manifest));
+  const gone = await pollUntil(systemClock(), { everyMs: 500, limitMs: GONE_LIMIT_MS }, async () => {
+    const left = await Promise.all(
+      manifests.map(async (each) => await getOrUndefined(transport, pathOf(each))),
+    );
+    return left.every((each) => each === undefined) ? true : undefined;
+  });
+  if (gone !== true) throw new Error("what the test had made is not gone");
+}
+
+/** What a person makes of the shipped file: a kubeconfig with the ServiceAccount's token, and nothing else in it. */
+async function kubeconfigOf(
+  { handle, connection }: TestCluster,
+  space: Workspace,
+): Promise<{ path: string; token: string }> {
+  const { namespace, name } = ACCOUNT;
+  const { status } = await create<{ status: { token: string } }>(
+    connection.transport,
+    resourcePath(ACCOUNTS, namespace, name, "token"),
+    {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+      spec: { expirationSeconds: TOKEN_SECONDS },
+    },
+  );
+  const admin = new KubeConfig();
+  if (handle.kubeconfigPath === undefined) admin.loadFromDefault();
+  else admin.loadFromFile(handle.kubeconfigPath);
+  admin.setCurrentContext(handle.context);
+  const cluster = admin.getCurrentCluster();
+  const authority =
+    cluster?.caFile === undefined ? cluster?.caData : (await readFile(cluster.caFile)).toString("base64");
+  const path = join(space.folder, "kubeconfig");
+  const text = stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [
+      {
+        name: "chaos",
+        cluster: { server: connection.server, "certificate-authority-data": authority },
+      },
+    ],
+    users: [{ name: "chaos", user: { token: status.token } }],
+    contexts: [{ name: "chaos", context: { cluster: "chaos", user: "chaos" } }],
+    "current-context": "chaos",
+  });
+  await writeFile(path, text, { mode: 0o600 });
+  return { path, token: status.token };
+}
+
+/** Everything that is written below a folder, unpacked where it is packed. */
+async function textsBelow(folder: string): Promise<{ path: string; text: string }[]> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+  return await Promise.all(
+    entries
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => {
+        const path = join(entry.parentPath, entry.name);
+        const bytes = await readFile(path);
+        return { path, text: (path.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString("latin1") };
+      }),
+  );
+}
+
+/** What of ours is in a namespace, and what no prepared namespace has by itself. */
+async function contentOf(transport: Transport, namespace: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const gvr of kindsMadeIn(namespace)) {
+    const { items } = await list<KubeObject>(transport, resourcePath(gvr, namespace));
+    // Every namespace has its root certificates and, up to 1.23, the tokens of its ServiceAccounts.
+    const byItself = ["configmaps", "secrets"].includes(gvr.resource);
+    const here = items.filter((item) => !byItself || isOurs(item));
+    found.push(...here.map(({ metadata }) => `${gvr.resource} ${metadata.name}`));
+  }
+  return found;
+}
+
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+interface Taken {
+  readonly role: Manifest;
+  readonly rule: PolicyRule;
+  readonly verb: string;
+}
+
+/** Some verbs of each Role, whatever the seed picks; what only a cluster with our addon-manager is asked for is left out. */
+function choose(manifests: readonly Manifest[], random: () => number): Taken[] {
+  return manifests.flatMap((role) => {
+    const verbs = (role.rules ?? [])
+      .filter(({ resourceNames = [] }) => !resourceNames.some((name) => /addon|drift/.test(name)))
+      .flatMap((rule) => rule.verbs.map((verb) => ({ role, rule, verb })));
+    return verbs
+      .map((taken) => ({ taken, order: random() }))
+      .sort((a, b) => a.order - b.order)
+      .slice(0, EACH)
+      .map(({ taken }) => taken);
+  });
+}
+
+/** Waits until the API server judges by a changed Role: the ServiceAccount asks it itself. */
+async function judged(transport: Transport, { role, rule, verb }: Taken, allowed: boolean): Promise<void> {
+  const [each = ""] = rule.resources;
+  const [resource, subresource] = each.split("/");
+  const resourceAttributes = {
+    verb,
+    group: rule.apiGroups[0],
+    resource,
+    subresource,
+    namespace: role.metadata.namespace,
+    name: rule.resourceNames?.[0],
+  };
+  const followed = await pollUntil(systemClock(), { everyMs: 200, limitMs: FOLLOW_LIMIT_MS }, async () => {
+    const { status } = await create<{ status: { allowed: boolean } }>(
+      transport,
+      "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SelfSubjectAccessReview",
+        spec: { resourceAttributes },
+      },
+    );
+    return status.allowed === allowed ? true : undefined;
+  });
+  if (followed !== true) throw new Error(`${verb} ${each} is not ${allowed ? "allowed" : "forbidden"} yet`);
+}
+
+/** A Role with other rules, until the work is done. */
+async function withRules(
+  transport: Transport,
+  role: Manifest,
+  rules: readonly PolicyRule[],
+  work: () => Promise<void>,
+): Promise<void> {
+  await replace(transport, pathOf(role), { ...role, rules });
+  try {
+    await work();
+  } finally {
+    await replace(transport, pathOf(role), role);
+  }
+}
+
+const missingIn = (output: string): string[] =>
+  (/permissions: missing: (.*?)(?:\\n|"|\n|$)/.exec(output)?.[1] ?? "")
+    .replace(/\. `chaos rbac`.*$/, "")
+    .split("; ");
+
+test.serial(
+  "the shipped Role is enough for a run, and preflight names each verb that is taken from it",
+  async (t) => {
+    const { cluster, space, before } = await setUp(t);
+    const { transport } = cluster.connection;
+    const text = await readFile(join(packageRoot(), "rbac/delete-workload.yaml"), "utf8");
+    const manifests = manifestsOf(text);
+    t.teardown(async () => await clear(transport, manifests));
+    for (const manifest of manifests) await create(transport, collectionOf(manifest), manifest);
+    const { path: kubeconfig, token } = await kubeconfigOf(cluster, space);
+    const asAccount = await connect({ kubeconfigPath: kubeconfig, userAgent: "kube-system-chaos-tests" });
+    t.teardown(() => asAccount.transport.close());
+    for (const role of manifests) {
+      const [rule] = role.rules ?? [];
+      if (rule !== undefined)
+        await judged(asAccount.transport, { role, rule, verb: rule.verbs[0] ?? "" }, true);
+    }
+    const run = (file: string, ...flags: string[]): ReturnType<typeof chaos> => {
+      const where = [
+        "--kubeconfig",
+        kubeconfig,
+        "--context",
+        "chaos",
+        "--reports",
+        join(space.folder, "reports"),
+      ];
+      return chaos(cluster, space, ["run", file, ...where, ...flags]);
+    };
+    const prepared = await snapshot(cluster);
+
+    await runs(t, { cluster, space, token }, run);
+    t.deepEqual(await snapshot(cluster), prepared, "as it was, with the prepared namespaces");
+    for (const { kind, metadata } of manifests) {
+      if (kind !== "Namespace") continue;
+      const namespace = await get<Namespace>(transport, resourcePath(NAMESPACES, undefined, metadata.name));
+      t.is(namespace.metadata.deletionTimestamp, undefined);
+      t.deepEqual(await contentOf(transport, metadata.name), [], metadata.name);
+    }
+
+    const seed = Number(process.env["CHAOS_TEST_SEED"] ?? Date.now() % 2 ** 31);
+    t.log(`seed ${seed}: CHAOS_TEST_SEED=${seed} takes the same verbs away`);
+    const file = await writeExperiment(space, {
+      name: "one-verb-less",
+      attack: "{ type: delete-workload }",
+      window: "10s",
+    });
+    const taken = choose(manifests, randomOf(seed));
+    const roles = manifests.filter(({ kind }) => kind === "Role" || kind === "ClusterRole");
+    t.deepEqual([...new Set(taken.map(({ role }) => pathOf(role)))].sort(), roles.map(pathOf).sort());
+    for (const each of taken) {
+      const { role, rule, verb } = each;
+      const rules = (role.rules ?? [])
+        .map((other) =>
+          other === rule ? { ...rule, verbs: rule.verbs.filter((one) => one !== verb) } : other,
+        )
+        .filter(({ verbs }) => verbs.length > 0);
+      const rights = rightsOf(rule, verb, role.metadata.namespace);
+      await withRules(transport, role, rules, async () => {
+        await judged(asAccount.transport, each, false);
+        const { exitCode, stdout, stderr } = await run(file, "--dry-run");
+        const missing = missingIn(`${stdout}\n${stderr}`);
+        t.is(exitCode, 4, `without ${rights.join()}: ${stdout} ${stderr}`);
+        t.true(
+          missing.length > 0 && missing.every((right) => rights.includes(right)),
+          `without ${rights.join()}: ${missing.join()}\n${stdout} ${stderr}`,
+        );
+      });
+      await judged(asAccount.transport, each, true);
+    }
+    const { exitCode, stdout, stderr } = await run(file, "--dry-run");
+    t.is(exitCode, 0, `${stdout} ${stderr}`);
+
+    await clear(transport, manifests);
+    t.deepEqual(await snapshot(cluster), before);
+  },
+);
+
+/** The whole run: it measures, restores, and shows its credentials to nobody. */
+async function runs(
+  t: ExecutionContext,
+  {
+    cluster,
+    space,
+    token,
+  }: { readonly cluster: TestCluster; readonly space: Workspace; readonly token: string },
+  run: (file: string, ...flags: string[]) => ReturnType<typeof chaos>,
+): Promise<void> {
+  const file = await writeExperiment(space, {
+    name: "least-rights",
+    attack: "{ type: delete-workload }",
+    window: "20s",
+    impact: "outage",
+  });
+  const { exitCode, stdout, stderr } = await run(file);
+  const { result } = await onlyReport(space);
+  t.is(exitCode, 0, `${stderr}\n${result.verdictBecause}`);
+  t.deepEqual(result.reasons, [], "conclusive");
+
+  const written = [
+    ...(await textsBelow(join(space.folder, "reports"))),
+    ...(await textsBelow(join(space.folder, "state"))),
+    { path: "stdout", text: stdout },
+    { path: "stderr", text: stderr },
+  ];
+  t.true(written.length > 5);
+  // A token's middle part is its claims: it would be in any encoding of the whole.
+  const parts = [token, ...token.split(".").filter((part) => part.length > 40)];
+  for (const { path, text } of written) {
+    t.false(
+      parts.some((part) => text.includes(part)),
+      `the token is in ${path}`,
+    );
+    t.notRegex(text, /HTTP 403|403 Forbidden/, `something was forbidden: ${path}`);
+  }
+
+  // The audit log keeps what changes something; that no reading was forbidden, the report has shown.
+  const entries = await auditOf(cluster, result.facts.runId);
+  t.true(entries.length > 20);
+  const user = `system:serviceaccount:${ACCOUNT.namespace}:${ACCOUNT.name}`;
+  t.deepEqual([...new Set(entries.map((entry) => entry.user?.username))], [user]);
+  t.deepEqual(
+    entries.filter(({ responseStatus }) => responseStatus?.code === 403),
+    [],
+  );
+}
