@@ -16,12 +16,12 @@ export interface Companion {
 /** What a fault on a node needs beside the target. */
 export interface NodeFaults {
   readonly access: NodeAccess;
-  readonly runId: string;
-  /** The timer on the node undoes the fault after this, ms: longer than the runner needs when all goes well. */
+  /** The timer on the node undoes the fault so long after the runner was heard of last, ms. */
   readonly healAfterMs: number;
 }
 
 interface Common {
+  readonly runId: string;
   readonly transport: Transport;
   /** `tMs`: when it was, if not now. */
   readonly emit: (body: RunEventBody, tMs?: number) => void;

@@ -7,11 +7,15 @@ const LOOK_EVERY_MS = 2_000;
 /** A look or a blow that failed is tried again after this, doubling up to the second figure, ms. */
 const RETRY_FROM_MS = 500;
 const RETRY_UP_TO_MS = 5_000;
+/** How often the timer on a node is told that the runner is there, ms. */
+const REARM_EVERY_MS = 15_000;
 
 export interface HeldDownOptions {
   readonly action: "manifest-moved" | "unit-stopped";
   /** Takes the target down on a node if it is up; needs nothing of the API. @returns whether it was up. */
   readonly takeDown: (node: string) => Promise<boolean>;
+  /** Has the timer that would undo it count anew. */
+  readonly rearm: (node: string) => Promise<void>;
 }
 
 /** Keeps something down on nodes: takes it down at once, and looks again and again whether it is so. */
@@ -22,6 +26,8 @@ export class HeldDown implements RunningAttack {
   readonly #failing = new Map<string, Error>();
   /** Nodes on which it was taken down once. */
   readonly #taken = new Set<string>();
+  /** When the timer of each node was set or told last. */
+  readonly #armedAt = new Map<string, number>();
   #stopped = false;
   #kills = 0;
 
@@ -77,6 +83,10 @@ export class HeldDown implements RunningAttack {
       if (wasUp) {
         record(200);
         this.#kills += 1;
+        this.#armedAt.set(node, sentAt);
+      } else if (sentAt - (this.#armedAt.get(node) ?? -Infinity) >= REARM_EVERY_MS) {
+        await this.#options.rearm(node);
+        this.#armedAt.set(node, sentAt);
       }
       this.#taken.add(node);
       return undefined;

@@ -21,6 +21,8 @@ export interface Deletion extends Blow {
 /** How a workload is set to no replicas, in one of its generations: another may need it again. */
 export interface Scaling extends Blow {
   readonly key: string;
+  /** Who did it, and how it was before: on the object, for whoever finds it so. */
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 export type Kill = Deletion | Scaling;
@@ -195,7 +197,10 @@ async function scaleDown(transport: Transport, kill: Scaling): Promise<{ status:
     method: "PATCH",
     path: kill.path,
     contentType: "application/merge-patch+json",
-    body: { metadata: { uid: kill.object.metadata.uid }, spec: { replicas: 0 } },
+    body: {
+      metadata: { uid: kill.object.metadata.uid, annotations: kill.annotations },
+      spec: { replicas: 0 },
+    },
   };
   const response = await transport.request(request);
   const { status } = response;

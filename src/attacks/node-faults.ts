@@ -54,7 +54,10 @@ const STOP_UNIT = `
 set -eu
 timer=$1 seconds=$2 unit=$3
 ${ARM}${DEPENDENTS}
-case $(systemctl is-active "$unit" || true) in inactive | failed) echo down; exit 0 ;; esac
+case $(systemctl is-active "$unit" || true) in
+  # Somebody may have taken the timer away meanwhile.
+  inactive | failed) arm systemctl start "$unit"; echo down; exit 0 ;;
+esac
 arm systemctl start "$unit" $(dependents "$unit")
 systemctl stop "$unit"
 state=$(systemctl is-active "$unit" || true)
@@ -68,7 +71,7 @@ timer=$1 seconds=$2 manifest=$3 held=$4
 ${ARM}
 if [ ! -e "$manifest" ]; then
   [ -e "$held" ] || { echo "there is no $manifest" >&2; exit 1; }
-  echo down; exit 0
+  arm mv -n "$held" "$manifest"; echo down; exit 0
 fi
 arm mv -n "$held" "$manifest"
 folder=$(dirname "$held")
@@ -83,6 +86,12 @@ else mv "$manifest" "$held.again.$(date +%s)"
 fi
 [ ! -e "$manifest" ] || { echo "$manifest is still there" >&2; exit 1; }
 echo acted
+`;
+
+/** A timer that waits counts anew from now; systemd does it in one step. One that has acted is not brought back. */
+const REARM = `
+set -eu
+if systemctl is-active --quiet "$1.timer"; then systemctl restart "$1.timer"; fi
 `;
 
 /** Only on the very node that was harmed: another may have its name by now. */
@@ -205,6 +214,11 @@ export async function holdManifest(
 ): Promise<boolean> {
   const args = [fault.timer, seconds(fault.healAfterMs), fault.manifest, fault.heldAt];
   return (await run(on, HOLD_MANIFEST, args, ASK_TIMEOUT_MS)).trim() === "acted";
+}
+
+/** Has the timer on a node, if it waits, count anew: the runner is there. */
+export async function rearm(on: OnNode, timer: string): Promise<void> {
+  await run(on, REARM, [timer], ASK_TIMEOUT_MS);
 }
 
 /** What a unit or a manifest was before the run, as far as its undo needs it. */

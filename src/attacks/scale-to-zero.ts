@@ -1,9 +1,13 @@
 import type { Deployment, KubeObject } from "../cluster/objects.js";
 import { RefusedError } from "../errors.js";
-import type { AnyTarget } from "../target/target.js";
+import type { AnyTarget, Target } from "../target/target.js";
 import { isTerminating } from "../cluster/pod-state.js";
 import { type Attack, forWorkload, type RunningAttack, type WorkloadContext } from "./attack.js";
 import { Killer } from "./killer.js";
+
+/** The run that has scaled a workload down, and how many replicas it had before. */
+export const RUN_ANNOTATION = "kube-system-chaos/run";
+export const REPLICAS_ANNOTATION = "kube-system-chaos/replicas";
 
 /**
  * Sets the Deployment's replicas to 0, and again each time the watch shows another number: an autoscaler's, a
@@ -18,6 +22,18 @@ export function scaleToZero(): Attack {
     ],
     start: (context) => startScaling(forWorkload(context)).running,
   };
+}
+
+/**
+ * What stands on a workload as long as a run has scaled it down: without any journal it can be put back by hand, or by
+ * `chaos restore --all --context NAME`. Pure.
+ */
+export function runAnnotations(
+  runId: string,
+  { object }: Pick<Target, "object">,
+): Readonly<Record<string, string>> {
+  const replicas = (object as Deployment).spec?.replicas ?? 1;
+  return { [RUN_ANNOTATION]: runId, [REPLICAS_ANNOTATION]: String(replicas) };
 }
 
 /** @throws RefusedError when the target has no replicas to set. */
@@ -45,6 +61,7 @@ export function startScaling(context: WorkloadContext): {
   const { target, watch } = context;
   scalable(target);
   const killer = new Killer(context);
+  const annotations = runAnnotations(context.runId, target);
   /** What was asked for last, by uid. */
   const keys = new Map<string, string>();
   const forget = ({ uid }: KubeObject["metadata"]): void => {
@@ -60,7 +77,7 @@ export function startScaling(context: WorkloadContext): {
     forget(object.metadata);
     keys.set(uid, key);
     if (((object as unknown as Deployment).spec?.replicas ?? 1) === 0) return;
-    killer.kill({ kind: target.kind, path: target.path, object, reason, key });
+    killer.kill({ kind: target.kind, path: target.path, object, reason, key, annotations });
   };
   watch.listener = (kind, event) => {
     if (kind !== "Deployment") return;

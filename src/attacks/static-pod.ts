@@ -1,6 +1,6 @@
 import { type Attack, forNodes } from "./attack.js";
 import { HeldDown } from "./held-down.js";
-import { heldPath, HELD_ROOT, holdManifest, timerName } from "./node-faults.js";
+import { heldPath, HELD_ROOT, holdManifest, rearm, timerName } from "./node-faults.js";
 
 /**
  * Moves a static pod's manifest out of the kubelet's folder on the attacked nodes, behind a timer on each node that
@@ -19,8 +19,8 @@ export function staticPod(): Attack {
     },
     start: (given) => {
       const context = forNodes(given);
-      const { target, node: faults } = context;
-      const { access, runId, healAfterMs } = faults;
+      const { target, runId, node: faults } = context;
+      const { access, healAfterMs } = faults;
       const { manifest } = target;
       if (manifest === undefined) throw new Error(`the manifest of ${target.name} is not known`);
       const fault = {
@@ -32,6 +32,7 @@ export function staticPod(): Attack {
       return new HeldDown(context, {
         action: "manifest-moved",
         takeDown: async (node) => await holdManifest({ access, node }, fault),
+        rearm: async (node) => await rearm({ access, node }, fault.timer),
       });
     },
   };

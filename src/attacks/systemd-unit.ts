@@ -1,6 +1,6 @@
 import { type Attack, forNodes } from "./attack.js";
 import { HeldDown } from "./held-down.js";
-import { stopUnit, timerName } from "./node-faults.js";
+import { rearm, stopUnit, timerName } from "./node-faults.js";
 
 /**
  * Stops a systemd unit on the attacked nodes, behind a timer on each node that starts it again, and stops it again
@@ -19,14 +19,15 @@ export function systemdUnit(): Attack {
     },
     start: (given) => {
       const context = forNodes(given);
-      const { target, node: faults } = context;
-      const { access, runId, healAfterMs } = faults;
+      const { target, runId, node: faults } = context;
+      const { access, healAfterMs } = faults;
       const { unit } = target;
       if (unit === undefined) throw new Error(`the unit of ${target.name} is not known`);
       const timer = timerName(runId, unit);
       return new HeldDown(context, {
         action: "unit-stopped",
         takeDown: async (node) => await stopUnit({ access, node }, { unit, timer, healAfterMs }),
+        rearm: async (node) => await rearm({ access, node }, timer),
       });
     },
   };

@@ -35,6 +35,7 @@ class Bench {
         this.events.push({ body, tMs: tMs ?? this.now });
         if (body.type === "let-up") this.#note(`let-up event of ${body.object.name}`);
       },
+      runId: "run-1",
       now: () => this.now,
       setTimeout: (work, ms) => this.#timers.push({ at: this.now + ms, work }),
       letUp: async () => {

@@ -3,7 +3,7 @@ import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../src/analysis/events.js";
 import type { AttackContext, RunningAttack } from "../../src/attacks/attack.js";
 import { createAttack } from "../../src/attacks/index.js";
-import { heldPath, timerName } from "../../src/attacks/node-faults.js";
+import { heldPath, timerName, rearm } from "../../src/attacks/node-faults.js";
 import { ChaosError } from "../../src/errors.js";
 import type { Attack as AttackSpec } from "../../src/experiment/schema.js";
 import type { NodeUndo } from "../../src/run/journal.js";
@@ -76,9 +76,10 @@ async function attacked(
     target: change.target ?? (spec.type === "static-pod" ? SCHEDULER : KUBELET),
     watch: { attacked: change.on ?? ["a", "b"] } as never,
     emit: (body, tMs) => events.push({ body, tMs }),
+    runId: RUN,
     now: () => now,
     setTimeout: (work, ms) => timers.push({ at: now + ms, work }),
-    node: { access: nodes.access, runId: RUN, healAfterMs: 120_000 },
+    node: { access: nodes.access, healAfterMs: 120_000 },
     ...(letUp === undefined ? {} : { letUp: async () => await letUp(nodes) }),
   };
   const advance = (ms: number): number => {
@@ -125,6 +126,25 @@ test("systemd-unit: stopped on the attacked nodes and no other, behind a timer o
     })),
   );
   t.is(a.running.lastError, undefined);
+});
+
+test("systemd-unit: as long as the runner lives, the timer counts anew every 15 s; one that has acted does not", async (t) => {
+  const a = await attacked(t, UNIT_SPEC, { on: ["a"] });
+  await until("it is stopped", () => a.running.kills === 1);
+  const restarts = (): number =>
+    (a.nodes.text("a", `units/${TIMER}.timer.restarts`) ?? "").split("x").length - 1;
+  for (let seconds = 2; seconds <= 14; seconds += 2) await a.pass(2_000);
+  t.is(restarts(), 0);
+  await a.pass(2_000);
+  t.is(restarts(), 1);
+  for (let seconds = 2; seconds <= 16; seconds += 2) await a.pass(2_000);
+  t.is(restarts(), 2);
+  await a.running.stop();
+  await a.nodes.elapse("a", TIMER);
+  t.is(a.nodes.unit("a", "kubelet.service"), "active");
+  await rearm({ access: a.nodes.access, node: "a" }, TIMER);
+  t.is(restarts(), 2);
+  t.is(a.nodes.timer("a", TIMER), undefined);
 });
 
 test("systemd-unit: found started again, it is stopped again; looked at in vain, it is not", async (t) => {
@@ -310,6 +330,7 @@ test("what does not fit is refused when it is to begin", (t) => {
     transport: NO_API,
     watch: { attacked: ["a"] },
     emit: () => undefined,
+    runId: RUN,
     now: () => 0,
     setTimeout: () => undefined,
   } as unknown as AttackContext;

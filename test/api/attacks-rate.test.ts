@@ -49,6 +49,7 @@ test("a controller that replaces pods without end: so many deletions a second, a
     target: { kind: "Deployment", name: "kube-dns", namespace: "kube-system" } as Target,
     watch,
     emit: () => undefined,
+    runId: "run-1",
     now: () => now,
     setTimeout: (work, ms) => timers.push({ at: now + ms, work }),
   });

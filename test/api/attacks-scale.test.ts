@@ -44,6 +44,7 @@ function context(w: Watched, change: Partial<AttackContext> = {}): AttackContext
     target: w.target,
     watch: w.watch,
     emit: w.emit,
+    runId: "run-1",
     now: () => performance.now(),
     setTimeout: (work, ms) => setTimeout(work, ms),
     ...change,
@@ -72,7 +73,13 @@ test("scale-to-zero: this very Deployment, in one request on the fast lane; noth
     writes(w.server).map(({ method, path }) => `${method} ${path}`),
     [`PATCH ${PATH}`],
   );
-  t.deepEqual(patches(w.server)[0]?.body, { metadata: { uid }, spec: { replicas: 0 } });
+  t.deepEqual(patches(w.server)[0]?.body, {
+    metadata: {
+      uid,
+      annotations: { "kube-system-chaos/run": "run-1", "kube-system-chaos/replicas": "2" },
+    },
+    spec: { replicas: 0 },
+  });
   t.is(patches(w.server)[0]?.headers["content-type"], "application/merge-patch+json");
   t.like(sent[0], { lane: "fast", retry: false });
   t.like(w.of("kill")[0], {

@@ -48,6 +48,7 @@ function start(
     target: w.target,
     watch: w.watch,
     emit: w.emit,
+    runId: "run-1",
     now: () => performance.now(),
     setTimeout: (work, ms) => setTimeout(work, ms),
     ...change,
@@ -390,6 +391,7 @@ test("a kill event carries the time at which its deletion was sent", async (t) =
   w.server.handle("DELETE", /pods/, async () => await held);
   const kills: unknown[] = [];
   const running = start(t, w, podsAttack, {
+    runId: "run-1",
     now: () => now,
     emit: (body, tMs) => void (body.type === "kill" && kills.push({ tMs, tookMs: body.tookMs })),
   });

@@ -57,6 +57,9 @@ stop)
     [ -e "$units/$unit.stubborn" ] || echo inactive > "$units/$unit"
     for dependent in $(cat "$units/$unit.dependents" 2>/dev/null); do echo inactive > "$units/$dependent"; done
   done ;;
+restart)
+  [ -e "$units/$1" ] || { echo "Unit $1 not found." >&2; exit 5; }
+  echo x >> "$units/$1.restarts" ;;
 reset-failed) ;;
 show)
   properties=; value=no
