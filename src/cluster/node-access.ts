@@ -36,6 +36,8 @@ export interface Engine {
 
 /** A command's output may have so many bytes; a question to a node is answered in a few lines. */
 const MAX_OUTPUT = 1024 * 1024;
+/** A command that is told to end is ended by force after this, ms. */
+const KILL_AFTER_MS = 1_000;
 /** How long the first question to a node may take, ms. */
 const PROOF_TIMEOUT_MS = 10_000;
 /** What a kind cluster's engine may be called: a journal's word for it is run without being asked. */
@@ -92,15 +94,24 @@ interface LocalCommand {
 
 async function runLocally({ how, node, command, env, timeoutMs }: LocalCommand): Promise<string> {
   const [file = "", ...args] = command;
-  const result = await execa(file, args, {
+  const running = execa(file, args, {
     env,
     timeout: timeoutMs,
     // A client that ignores the gentle signal must not hold up the run.
-    forceKillAfterDelay: 1_000,
+    forceKillAfterDelay: KILL_AFTER_MS,
     maxBuffer: MAX_OUTPUT,
     stdin: "ignore",
     reject: false,
   });
+  // Nor a child of it (ssh's control master, say) that holds its output open after it has ended.
+  const late = setTimeout(
+    () => {
+      running.stdout.destroy();
+      running.stderr.destroy();
+    },
+    timeoutMs + 2 * KILL_AFTER_MS,
+  );
+  const result = await running.finally(() => clearTimeout(late));
   if (!result.failed) return result.stdout;
   throw new Error(`${how} on ${node}: ${whyFailed(result, timeoutMs)}`);
 }
@@ -190,11 +201,17 @@ async function problemOf(
  */
 export function openNodeAccess(
   spec: NodeAccessSpec,
-  options: { readonly transport?: Transport; readonly allowCommands: boolean },
+  options: {
+    readonly transport?: Transport;
+    readonly allowCommands: boolean;
+    /** The journal came from the cluster: its word for an engine is not enough. */
+    readonly foreign?: boolean;
+  },
 ): NodeAccess {
   switch (spec.type) {
     case "engine":
-      if (!ENGINES.includes(baseName(spec.command))) refuseCommand([spec.command], options.allowCommands);
+      if (options.foreign === true || !ENGINES.includes(baseName(spec.command)))
+        refuseCommand([spec.command], options.allowCommands);
       return engineAccess(spec);
     case "command":
       refuseCommand(spec.argv, options.allowCommands);

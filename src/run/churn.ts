@@ -6,6 +6,8 @@ import { hasEnded } from "../cluster/pod-state.js";
 import { pollUntil } from "./clock.js";
 import type { RunContext } from "./context.js";
 
+/** Annotation on the database's template that replaces its pod: by it the run's own change is known. */
+export const REPLACED_AT = "kube-system-chaos/replaced-at";
 /** Name of the database's Deployment in the guestbook. */
 const LEADER = "redis-leader";
 /** The new pod starts within a second or two; a slow node takes longer, ms. */
@@ -21,10 +23,12 @@ export async function replaceDatabasePod(
     readonly rehearsal: boolean;
     /** Of a rehearsal: asked afterwards what is not healthy; undefined: everything is. */
     readonly harmless?: () => Promise<string | undefined>;
+    /** Ends the waiting: the window is over, and the release must not wait for this. */
+    readonly signal?: AbortSignal;
   },
 ): Promise<boolean> {
   const { transport, clock, recorder, resolved } = context;
-  const { rehearsal } = options;
+  const { rehearsal, signal } = options;
   const { namespace } = resolved.experiment.application.guestbook;
   const startedAt = clock.now();
   const object = { kind: "Deployment", namespace, name: LEADER };
@@ -34,17 +38,19 @@ export async function replaceDatabasePod(
     return ok;
   };
   try {
-    const before = new Set((await podsOf(context, namespace)).map((pod) => pod.metadata.uid));
+    const call = signal === undefined ? {} : { signal };
+    const before = new Set((await podsOf(context, namespace, call)).map((pod) => pod.metadata.uid));
     const path = resourcePath(DEPLOYMENTS, namespace, LEADER);
-    const stamp = { "kube-system-chaos/replaced-at": clock.wall().toISOString() };
-    await patch<Deployment>(transport, path, {
+    const stamp = { [REPLACED_AT]: clock.wall().toISOString() };
+    const change = {
       spec: {
         strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
         template: { metadata: { annotations: stamp } },
       },
-    });
-    const replaced = await pollUntil(clock, { everyMs: 250, limitMs: LIMIT_MS }, async () => {
-      const pods = await podsOf(context, namespace);
+    };
+    await patch<Deployment>(transport, path, change, call);
+    const replaced = await pollUntil(clock, { everyMs: 250, limitMs: LIMIT_MS, ...call }, async () => {
+      const pods = await podsOf(context, namespace, call);
       const old = pods.filter((pod) => before.has(pod.metadata.uid) && !hasEnded(pod));
       const fresh = pods.find((pod) => !before.has(pod.metadata.uid) && pod.status?.phase === "Running");
       return old.length === 0 ? fresh : undefined;
@@ -56,7 +62,8 @@ export async function replaceDatabasePod(
         ? report(true, taken)
         : report(false, `${taken}, and these failed: ${harmed}`);
     }
-    const { status } = await get<Deployment>(transport, path);
+    if (signal?.aborted === true) return report(false, "the window was over before the old pod was replaced");
+    const { status } = await get<Deployment>(transport, path, call);
     return report(
       false,
       `the old pod was not replaced within ${LIMIT_MS / 1000} s (${status?.updatedReplicas ?? 0} updated)`,
@@ -66,8 +73,13 @@ export async function replaceDatabasePod(
   }
 }
 
-async function podsOf(context: RunContext, namespace: string): Promise<Pod[]> {
+async function podsOf(
+  context: RunContext,
+  namespace: string,
+  call: { readonly signal?: AbortSignal },
+): Promise<Pod[]> {
   const { items } = await list<Pod>(context.transport, resourcePath(PODS, namespace), {
+    ...call,
     labelSelector: selectorString(LEADER_LABELS),
   });
   return items;

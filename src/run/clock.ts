@@ -1,4 +1,5 @@
 import { performance } from "node:perf_hooks";
+import { ChaosError } from "../errors.js";
 import type { Clock } from "./context.js";
 
 /** The machine's clock; its zero is the moment of this call. */
@@ -39,5 +40,32 @@ export async function pollUntil<T>(
     if (answer !== undefined) return answer;
     if (options.signal?.aborted === true || clock.now() >= end) return undefined;
     await clock.sleep(Math.min(options.everyMs, Math.max(0, end - clock.now())), options.signal);
+  }
+}
+
+/**
+ * Waits for something that has no limit of its own (a watch's first list, say).
+ *
+ * @returns what it gives; undefined when the signal came first.
+ * @throws ChaosError when it did not come within `limitMs` (`what` says what did not); what `work` rejects with.
+ */
+export async function within<T>(
+  clock: Clock,
+  options: { readonly limitMs: number; readonly what: string; readonly signal?: AbortSignal },
+  work: Promise<T>,
+): Promise<T | undefined> {
+  const { limitMs, what, signal } = options;
+  const over = new AbortController();
+  const ends = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+  const late = clock.sleep(limitMs, ends).then(() => {
+    if (ends.aborted) return undefined;
+    throw new ChaosError(`${what} within ${limitMs / 1000} s`);
+  });
+  // Only the loser of the race is left: its end is of no interest.
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    over.abort();
   }
 }

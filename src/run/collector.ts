@@ -21,6 +21,11 @@ const FETCH_EVERY_MS = 1_000;
 const REPLAN_EVERY_MS = 5_000;
 /** Clock readings at the start and at the end; the quickest of them counts. */
 const CLOCK_READINGS = 10;
+/**
+ * A prober hands over a mebibyte at most: an answer of half of it, or less, was all that there was. (To ask until there
+ * is nothing more would never end where a request takes longer than the prober takes to write the next sample.)
+ */
+const FULL_CHUNK_BYTES = 512 * 1024;
 
 /** Sets the probers going, fetches what they measure while the run goes on, and follows who is healthy. */
 export class Collector {
@@ -32,6 +37,8 @@ export class Collector {
   readonly #clocks = new Map<string, number>();
   readonly #boots = new Map<string, string>();
   readonly #complaints = new Map<string, string>();
+  /** The last fetch from each prober: two at once would both get the same lines. */
+  readonly #turns = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
   #loop: Promise<void> | undefined;
   #outside: { stop(): Promise<void> } | undefined;
@@ -58,6 +65,8 @@ export class Collector {
       await sendPlan(transport, prober, proberPlan(runId, prober.node, resolved.experiment, this.#addresses));
     }
     this.#loop = this.#run();
+    // `stop` hands its error on; until then it must not end the process.
+    this.#loop.catch(() => undefined);
   }
 
   /** Starts the probe from outside. */
@@ -72,7 +81,14 @@ export class Collector {
 
   /** Fetches what is there now. */
   async fetch(): Promise<void> {
-    await Promise.all(this.#probers.map(async (prober) => await this.#fetchFrom(prober)));
+    await Promise.all(
+      this.#probers.map(async (prober) => {
+        const before = this.#turns.get(prober.node) ?? Promise.resolve();
+        const turn = before.then(async () => await this.#fetchFrom(prober));
+        this.#turns.set(prober.node, turn);
+        await turn;
+      }),
+    );
   }
 
   /** Stops measuring, fetches the rest, reads the clocks once more. */
@@ -81,8 +97,13 @@ export class Collector {
     await this.#outside?.stop();
     await this.#loop;
     await this.fetch();
-    for (const prober of this.#probers)
-      await this.#readClock(prober).catch((error: unknown) => this.#complain(prober.node, error));
+    // All at once: those that do not answer cost one time limit, not one each.
+    await Promise.all(
+      this.#probers.map(
+        async (prober) =>
+          await this.#readClock(prober).catch((error: unknown) => this.#complain(prober.node, error)),
+      ),
+    );
   }
 
   async #run(): Promise<void> {
@@ -106,7 +127,7 @@ export class Collector {
       const { lines, nextOffset } = await fetchSamples(this.#context.transport, prober, offset);
       this.#offsets.set(prober.node, nextOffset);
       this.#context.recorder.addSamples(prober.node, lines.filter(isBoot));
-      if (nextOffset === offset || lines.length === 0) return;
+      if (nextOffset - offset < FULL_CHUNK_BYTES) return;
     }
   }
 
@@ -134,12 +155,13 @@ export class Collector {
       for (;;) {
         const offset = this.#offsets.get(prober.node) ?? 0;
         const { lines, nextOffset } = await fetchSamples(this.#context.transport, prober, offset);
-        this.#offsets.set(prober.node, nextOffset);
         const restarted = lines.filter(isBoot).some((line) => line.boot !== this.#boots.get(prober.node));
         if (restarted) await this.#readClock(prober);
+        // Only now: a clock that could not be read must not cost these lines, its boot among them.
+        this.#offsets.set(prober.node, nextOffset);
         this.#add(prober.node, lines, this.#clocks.get(prober.node) ?? 0);
         this.#complaints.delete(prober.node);
-        if (nextOffset === offset || lines.length === 0) return;
+        if (nextOffset - offset < FULL_CHUNK_BYTES) return;
       }
     } catch (error) {
       // The samples wait in the prober: fetching goes on at the next turn.

@@ -1,44 +1,62 @@
-import { appendFile, mkdir } from "node:fs/promises";
-import { createWriteStream, type WriteStream } from "node:fs";
-import { join } from "node:path";
-import { finished } from "node:stream/promises";
+import { appendFile, mkdir, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { RunEvent, RunEventBody } from "../analysis/events.js";
 import type { RawSamples, SampleLine } from "../probes/sample.js";
+import { AppendedFile } from "./appended-file.js";
+
+/** A file of the run that is not whole, and why. */
+export interface WriteFailure {
+  /** Within the run's folder: "events.ndjson". */
+  readonly file: string;
+  readonly error: Error;
+}
 
 /**
  * The files of a run: `events.ndjson`, `samples/SOURCE.ndjson`, written as things happen, so that a run that
- * dies leaves what it saw.
+ * dies leaves what it saw. A disk that takes nothing ends no run: all of it is kept in memory too.
  */
 export class Recorder {
   readonly folder: string;
   readonly events: RunEvent[] = [];
   readonly #now: () => number;
   readonly #listeners = new Set<(event: RunEvent) => void>();
-  readonly #samples = new Map<string, SampleLine[]>();
-  #stream: WriteStream | undefined;
-  #failure: Error | undefined;
-  #writes: Promise<void> = Promise.resolve();
+  readonly #samples = new Map<string, { readonly file: AppendedFile; readonly lines: SampleLine[] }>();
+  readonly #eventsFile: AppendedFile;
+  /** Of the files that are written in one piece. */
+  readonly #failed = new Map<string, Error>();
+  #closed = false;
 
   private constructor(folder: string, now: () => number) {
     this.folder = folder;
     this.#now = now;
+    this.#eventsFile = new AppendedFile(join(folder, "events.ndjson"));
   }
 
   /** Makes the folder. @throws the file system's error when it cannot be written. */
   static async create(folder: string, now: () => number): Promise<Recorder> {
     await mkdir(join(folder, "samples"), { recursive: true });
-    const recorder = new Recorder(folder, now);
     await appendFile(join(folder, "events.ndjson"), "");
-    const stream = createWriteStream(join(folder, "events.ndjson"), { flags: "a" });
-    // A full disk must not end the run in the middle of an outage: it is said at the end.
-    stream.on("error", (error) => (recorder.#failure ??= error));
-    recorder.#stream = stream;
-    return recorder;
+    return new Recorder(folder, now);
+  }
+
+  /** The files that are not whole. What a disk would not take in the middle is tried again by `close`. */
+  get failures(): WriteFailure[] {
+    const appended = [
+      { file: basename(this.#eventsFile.path), error: this.#eventsFile.failure },
+      ...[...this.#samples.values()].map(({ file }) => ({
+        file: join("samples", basename(file.path)),
+        error: file.failure,
+      })),
+    ];
+    return [
+      ...[...this.#failed].map(([file, error]) => ({ file, error })),
+      ...appended.flatMap(({ file, error }) => (error === undefined ? [] : [{ file, error }])),
+    ];
   }
 
   /** The first error of writing, if there was one. */
   get failure(): Error | undefined {
-    return this.#failure;
+    return this.failures[0]?.error;
   }
 
   onEvent(listener: (event: RunEvent) => void): void {
@@ -49,38 +67,43 @@ export class Recorder {
   emit = (body: RunEventBody, tMs: number = this.#now()): void => {
     const event: RunEvent = { ...body, tMs: Math.round(tMs * 1000) / 1000 };
     this.events.push(event);
-    this.#stream?.write(`${JSON.stringify(event)}\n`);
+    if (!this.#closed) this.#eventsFile.append(ndjson([event]));
     for (const listener of this.#listeners) listener(event);
   };
 
   /** Adds sample lines of a source. */
   addSamples(source: string, lines: readonly SampleLine[]): void {
     if (lines.length === 0) return;
-    const known = this.#samples.get(source);
-    if (known === undefined) this.#samples.set(source, [...lines]);
-    else known.push(...lines);
-    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-    this.#writes = this.#writes
-      .then(async () => await appendFile(join(this.folder, "samples", `${source}.ndjson`), text))
-      .catch((error: unknown) => {
-        this.#failure ??= error instanceof Error ? error : new Error(String(error));
-      });
+    const path = join(this.folder, "samples", `${source}.ndjson`);
+    const known = this.#samples.get(source) ?? { file: new AppendedFile(path), lines: [] };
+    this.#samples.set(source, known);
+    // Not by spreading: a first fetch may have more lines than a call may have arguments.
+    for (const line of lines) known.lines.push(line);
+    known.file.append(ndjson(lines));
+  }
+
+  /** Writes a file of the run in one piece; one that cannot be written is among the `failures`. */
+  async write(file: string, text: string): Promise<void> {
+    try {
+      await writeFile(join(this.folder, file), text);
+      this.#failed.delete(file);
+    } catch (error) {
+      this.#failed.set(file, error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   get samples(): RawSamples[] {
-    return [...this.#samples].map(([source, lines]) => ({ source, lines }));
+    return [...this.#samples].map(([source, { lines }]) => ({ source, lines }));
   }
 
-  /** Resolves when everything is written. */
+  /** Resolves when everything is written, or could not be: see `failures`. */
   async close(): Promise<void> {
-    await this.#writes;
-    const stream = this.#stream;
-    this.#stream = undefined;
-    if (stream === undefined) return;
-    stream.end();
-    // Its end may come with the error of a write before.
-    await finished(stream).catch((error: unknown) => {
-      this.#failure ??= error instanceof Error ? error : new Error(String(error));
-    });
+    this.#closed = true;
+    await this.#eventsFile.close(() => ndjson(this.events));
+    for (const { file, lines } of this.#samples.values()) await file.close(() => ndjson(lines));
   }
+}
+
+function ndjson(lines: readonly unknown[]): string {
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
 }

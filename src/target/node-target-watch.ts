@@ -80,7 +80,10 @@ export class NodeTargetWatch implements TargetMonitor {
       await Promise.all(promises);
     };
     const done = all(loops.map((loop) => loop.done));
-    return { synced: Promise.race([all(loops.map((loop) => loop.first)), done]), done };
+    const synced = Promise.race([all(loops.map((loop) => loop.first)), done]);
+    // Whoever follows `done` learns of an error; it may come before anybody waits for `synced`.
+    synced.catch(() => undefined);
+    return { synced, done };
   }
 
   /** Asks at once and then at a fixed rate, until the signal; a slow answer only skips what it has missed. */

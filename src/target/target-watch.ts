@@ -1,14 +1,23 @@
 import type { ObjectRef, RunEventBody } from "../analysis/events.js";
-import { ENDPOINTS, PODS, REPLICASETS, resourcePath, selectorString } from "../cluster/api.js";
+import { ENDPOINTS, list, PODS, REPLICASETS, resourcePath, selectorString } from "../cluster/api.js";
 import type { Discovery } from "../cluster/api.js";
-import type { EndpointSlice, Endpoints, KubeObject, ManagedFields, Pod } from "../cluster/objects.js";
+import type {
+  Deployment,
+  EndpointSlice,
+  Endpoints,
+  KubeObject,
+  ManagedFields,
+  Pod,
+} from "../cluster/objects.js";
 import { isReady, isTerminating } from "../cluster/pod-state.js";
 import type { Transport } from "../cluster/transport.js";
 import { watch } from "../cluster/watch.js";
 import type { WatchEvent } from "../cluster/watch.js";
+import type { Attack } from "../experiment/schema.js";
+import { ForeignChanges, type ForeignChangesOptions, leavesSpecAlone } from "./foreign-changes.js";
 import type { TargetMonitor } from "./monitor.js";
 import { ownedByTarget } from "./ownership.js";
-import { type Target, refOf } from "./target.js";
+import { type Target, refOf, wantedCount } from "./target.js";
 
 export type WatchedKind = "Deployment" | "DaemonSet" | "ReplicaSet" | "Pod";
 
@@ -23,7 +32,18 @@ export interface TargetWatchOptions {
   readonly signal: AbortSignal;
   /** How often everything is listed anew beside the watches, ms: the most that a silent watch can hide. */
   readonly resyncMs: number;
+  /** The attack that is to come, and who is told when somebody else has changed the target under it. */
+  readonly foreign?: {
+    readonly attack: Attack["type"];
+    /** Called once: the measurement would not mean any more what it says; why. */
+    readonly onChanged: (message: string) => void;
+    /** Timers, so that tests are exact. Default: the platform's. */
+    readonly later?: NonNullable<ForeignChangesOptions["later"]>;
+  };
 }
+
+/** How long one question for another workload may take, ms. */
+const NAMESAKE_TIMEOUT_MS = 2_000;
 
 /**
  * Watches the target for the whole run: the workload, its ReplicaSets and pods, the endpoints of its Services.
@@ -35,17 +55,34 @@ export class TargetWatch implements TargetMonitor {
   readonly #slices = new Map<string, { service: string; ready: string[]; servingTerminating: string[] }>();
   readonly #endpoints = new Map<string, { ready: number; servingTerminating: number }>();
   readonly #instanceStates = new Map<string, string>();
+  readonly #foreign: ForeignChanges | undefined;
   #listener: TargetListener | undefined;
   #attackBegan = false;
 
   constructor(options: TargetWatchOptions) {
     this.#options = options;
+    const { target, emit, foreign } = options;
+    this.#foreign =
+      foreign === undefined
+        ? undefined
+        : new ForeignChanges({
+            ...foreign,
+            target,
+            emit,
+            findNamesake: async () => await this.#findNamesake(),
+          });
+    options.signal.addEventListener("abort", () => this.#foreign?.end(), { once: true });
   }
 
   /** The attack's reaction: called first, synchronously, for each event from now on. */
   set listener(listener: TargetListener | undefined) {
     this.#listener = listener;
-    if (listener !== undefined) this.#attackBegan = true;
+    if (listener === undefined) {
+      this.#foreign?.end();
+      return;
+    }
+    this.#attackBegan = true;
+    this.#foreign?.begin(this.#workload);
   }
 
   /** What is there now, of one kind. */
@@ -65,13 +102,21 @@ export class TargetWatch implements TargetMonitor {
     const ready = this.current("Pod").filter(
       (pod) => isReady(pod as unknown as Pod) && !isTerminating(pod),
     ).length;
-    const workload = this.current(target.kind).some(
-      (object) => object.metadata.name === target.name && !isTerminating(object),
-    );
+    const workload = this.#workload;
+    if (workload === undefined || isTerminating(workload)) return false;
+    // An attack that leaves the spec alone does not put it back either: it is as wanted when its owner says so.
+    const attack = this.#options.foreign?.attack;
+    const ownersWord = attack !== undefined && leavesSpecAlone(attack);
+    const count = ownersWord ? wantedCount(target.kind, workload) : target.count;
     const endpoints = target.services.every(
-      (service) => (this.#endpoints.get(service.name)?.ready ?? 0) >= target.count,
+      (service) => (this.#endpoints.get(service.name)?.ready ?? 0) >= count,
     );
-    return workload && ready >= target.count && endpoints;
+    return ready >= count && endpoints;
+  }
+
+  get #workload(): KubeObject | undefined {
+    const { kind, name } = this.#options.target;
+    return this.current(kind).find((object) => object.metadata.name === name);
   }
 
   /**
@@ -116,7 +161,15 @@ export class TargetWatch implements TargetMonitor {
       Promise.all(starts.map(async (start) => await start.synced)).then(() => undefined),
       done,
     ]);
+    // Whoever follows `done` learns of a refusal; it may come before anybody waits for `synced`.
+    synced.then(() => this.#beginControl()).catch(() => undefined);
     return { synced, done };
+  }
+
+  /** A control run has no attack that would begin: from the first look on nobody may change the target. */
+  #beginControl(): void {
+    const { foreign, signal } = this.#options;
+    if (foreign?.attack === "none" && !signal.aborted) this.#foreign?.begin(this.#workload);
   }
 
   #run(kind: WatchedKind, path: string, selector: Selector): Started {
@@ -148,6 +201,11 @@ export class TargetWatch implements TargetMonitor {
     return { synced, done };
   }
 
+  #tellForeign(kind: WatchedKind, event: WatchEvent<KubeObject>, owned: boolean): void {
+    if (owned && kind === this.#options.target.kind) this.#foreign?.see(event);
+    if (!owned && kind === "Pod" && event.type !== "DELETED") this.#foreign?.seeStranger(event.object);
+  }
+
   #onObject(kind: WatchedKind, event: WatchEvent<KubeObject>): void {
     const { emit, target } = this.#options;
     const { object } = event;
@@ -156,6 +214,7 @@ export class TargetWatch implements TargetMonitor {
     // Another workload may carry the same labels; what is not the target's says nothing of it. What was (an
     // orphaned pod) is gone as far as the target is concerned.
     const owned = ownedByTarget(target, kind, object);
+    this.#tellForeign(kind, event, owned);
     if (!owned && !known) return;
     if (!owned || event.type === "DELETED") {
       this.#objects.delete(key);
@@ -169,6 +228,23 @@ export class TargetWatch implements TargetMonitor {
       emit({ type: "recreated", object: refOf(kind, object), ...(by === undefined ? {} : { by }) });
     }
     if (kind === "Pod") this.#onPod(object);
+  }
+
+  /** Another workload of the target's kind with its very selector: what was renamed is one. */
+  async #findNamesake(): Promise<string | undefined> {
+    const { target, transport, signal } = this.#options;
+    const call = { timeoutMs: NAMESAKE_TIMEOUT_MS, retry: false, signal };
+    const selector = (object: KubeObject): string =>
+      JSON.stringify((object as unknown as Deployment).spec?.selector ?? null);
+    try {
+      const { items } = await list<KubeObject>(transport, target.collection, call);
+      const wanted = selector(target.object);
+      const found = items.find((item) => item.metadata.name !== target.name && selector(item) === wanted);
+      return found === undefined ? undefined : `${target.kind} ${found.metadata.name}`;
+    } catch {
+      // Only for the message: that the target is gone is known without it.
+      return undefined;
+    }
   }
 
   #onPod(object: KubeObject): void {

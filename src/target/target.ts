@@ -156,7 +156,7 @@ async function describeTarget(
 }
 
 /** Instances that the workload is to have. */
-function wantedCount(kind: WorkloadKind, object: KubeObject): number {
+export function wantedCount(kind: WorkloadKind, object: KubeObject): number {
   if (kind === "Deployment") return (object as unknown as Deployment).spec?.replicas ?? 1;
   return (object as unknown as DaemonSet).status?.desiredNumberScheduled ?? 0;
 }

@@ -73,6 +73,16 @@ test("the configured command is run without a shell of ours", async (t) => {
   t.is(access.how, "the command reach");
 });
 
+test("a child that holds the output open after its command has ended holds up nothing", async (t) => {
+  // ssh's control master does so.
+  const startedAt = performance.now();
+  const holding = commandAccess([await script(t, "sleep 30 & exit 0")]);
+  await t.throwsAsync(holding.exec("a", ["x"], 100), {
+    message: "the command reach on a: no end within 100 ms",
+  });
+  t.true(performance.now() - startedAt < 20_000);
+});
+
 test("what goes wrong is said in few words, without what was sent", async (t) => {
   const secret = "echo SENT-SCRIPT";
   const failing = commandAccess([await script(t, "echo one >&2; echo two >&2; exit 7")]);
