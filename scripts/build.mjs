@@ -1,7 +1,9 @@
 // Bundles the command line into dist/: an entry chunk with nothing but the argument parser, and everything
-// else (the Kubernetes client above all) in chunks that are loaded when a command needs them.
+// else (the Kubernetes client above all) in chunks that are loaded when a command needs them. The program of the
+// dead-man's switch, which runs in a pod, is a file of its own.
 import { chmod, rm } from "node:fs/promises";
 import { build } from "esbuild";
+import { deadManBundle } from "../src/dead-man/bundle.mjs";
 
 await rm("dist", { recursive: true, force: true });
 await build({
@@ -20,4 +22,5 @@ await build({
   },
   logLevel: "warning",
 });
+await build({ ...deadManBundle, outfile: "dist/dead-man.mjs" });
 await chmod("dist/cli.js", 0o755);

@@ -1,0 +1,93 @@
+/** The dead-man's switch on a real cluster: what a killed run leaves is put right by nobody but the switch. */
+import test from "ava";
+import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/cluster/api.js";
+import type { Namespace } from "../../src/cluster/objects.js";
+import { LOCK_PATH } from "../../src/run/lock.js";
+import { auditOf } from "./support/audit.js";
+import type { TestCluster } from "./support/cluster.js";
+import { chaosRun, onlyReport, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
+import { snapshot } from "./support/snapshot.js";
+
+/** A minute until it acts, kube-dns back, two namespaces one after the other. */
+const LIMIT_MS = 4 * 60_000;
+
+/** Waits until the switch has taken its own namespace away. @returns how long that took, ms. */
+async function untilGone({ connection }: TestCluster): Promise<number> {
+  const startedAt = performance.now();
+  const path = resourcePath(NAMESPACES, undefined, "kube-system-chaos");
+  for (;;) {
+    const tookMs = performance.now() - startedAt;
+    if ((await getOrUndefined<Namespace>(connection.transport, path)) === undefined) return tookMs;
+    if (tookMs > LIMIT_MS) throw new Error(`kube-system-chaos is still there after ${LIMIT_MS / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+
+/** What is left of the switch's Roles. The garbage collector takes them a moment after their owner. */
+async function rolesLeft(cluster: TestCluster): Promise<string[]> {
+  const end = performance.now() + 60_000;
+  for (;;) {
+    const left = Object.keys(await snapshot(cluster)).filter((name) => name.includes("chaos-dead-man"));
+    if (left.length === 0 || performance.now() > end) return left;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+
+test.serial(
+  "SIGKILL in the window, no watchdog: the switch puts all of it back, and itself away",
+  async (t) => {
+    const { cluster, space, before } = await setUp(t);
+    const file = await writeExperiment(space, {
+      name: "dead-man",
+      attack: "{ type: delete-workload }",
+      window: "60s",
+      impact: "outage",
+    });
+    const child = chaosRun(cluster, space, file, ["--dead-man", "--no-watchdog"]);
+    await windowStarted(child);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    child.kill("SIGKILL");
+    await child;
+    t.notDeepEqual(await snapshot(cluster), before, "the killed run left damage");
+
+    const tookMs = await untilGone(cluster);
+    t.log(`put right ${Math.round(tookMs / 1000)} s after the kill`);
+    t.true(tookMs > 45_000, "it waits before it takes a runner for dead");
+    t.deepEqual(await rolesLeft(cluster), []);
+    t.is(await getOrUndefined(cluster.connection.transport, LOCK_PATH), undefined);
+    t.deepEqual(await snapshot(cluster), before);
+  },
+);
+
+test.serial("a run that ends by itself takes the switch away, which has changed nothing", async (t) => {
+  const { cluster, space, before } = await setUp(t);
+  const file = await writeExperiment(space, {
+    name: "dead-man-idle",
+    attack: "{ type: delete-workload }",
+    window: "20s",
+    impact: "outage",
+  });
+  const { exitCode, stderr } = await chaosRun(cluster, space, file, ["--dead-man"]);
+  t.is(exitCode, 0, stderr);
+  t.deepEqual(await rolesLeft(cluster), []);
+  t.deepEqual(await snapshot(cluster), before);
+  const { result } = await onlyReport(space);
+  const name = `chaos-dead-man-${result.facts.runId}`;
+  // The audit log keeps no reads and no Leases (src/cluster/kind/audit-policy.yaml): whatever else it did would be there.
+  const audit = await auditOf(cluster, result.facts.runId);
+  const made = audit.filter(
+    ({ verb, objectRef }) =>
+      verb === "create" && objectRef?.resource === "pods" && objectRef.subresource === undefined,
+  );
+  t.true(
+    made.some(({ objectRef }) => objectRef?.name === name),
+    "there was a switch",
+  );
+  const own = audit.filter(
+    ({ user }) => user?.username === `system:serviceaccount:kube-system-chaos:${name}`,
+  );
+  t.deepEqual(
+    own.map(({ verb, objectRef }) => `${verb} ${objectRef?.resource} ${objectRef?.name}`),
+    [],
+  );
+});
