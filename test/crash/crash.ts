@@ -1,0 +1,208 @@
+/**
+ * The proof that nothing is left broken: the runner is ended at seeded points of all phases and attacks, and after
+ * each of them the cluster must be as before. `npm run test:crash`, on the cluster of the cluster tests.
+ */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/cluster/api.js";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "../../src/application/manifest.js";
+import { packageRoot } from "../../src/package-root.js";
+import { systemClock } from "../../src/run/clock.js";
+import { removedNamespaces } from "../../src/run/deploy.js";
+import { undo } from "../../src/run/restore.js";
+import { testCluster, type TestCluster } from "../cluster/support/cluster.js";
+import { chaos, chaosRun, type Workspace } from "../cluster/support/run-cli.js";
+import { ATTACKS, experimentText } from "./attacks.js";
+import { readOptions, USAGE, type CrashOptions } from "./options.js";
+import { inOrder, missingPhases, neededHits, planPoints, pointAt, type Point } from "./plan.js";
+import { newSpace, runPoint, type Outcome, type Place } from "./point.js";
+import { processesOf } from "./processes.js";
+import { sleep } from "./runner.js";
+import { stateOf } from "./state.js";
+import { failureLines, LEGEND, pointLine, table } from "./words.js";
+
+const GUESTBOOK = "guestbook";
+/** A phase that was missed is drawn again so often; each time nearer to its start. */
+const DRAWN_AGAIN = 4;
+const SHORT = { SIGKILL: 15, SIGINT: 1, SIGINT2: 1 } as const;
+/** How long what runs may take to restore by itself when the proof is ended from outside, ms. */
+const STOP_LIMIT_MS = 3 * 60_000;
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** The proof, its points so far, and the workspace of the present one. */
+class Proof {
+  readonly outcomes: Outcome[] = [];
+  readonly #cluster: TestCluster;
+  readonly #watchdog: boolean;
+  #space: Workspace | undefined;
+  #givenUp = false;
+  #place: { readonly mode: Point["mode"]; readonly place: Place } | undefined;
+
+  constructor(cluster: TestCluster, watchdog: boolean) {
+    this.#cluster = cluster;
+    this.#watchdog = watchdog;
+  }
+
+  async points(points: readonly Point[]): Promise<void> {
+    for (const point of inOrder(points)) {
+      if (this.#givenUp) return;
+      const place = await this.#placeFor(point.mode);
+      const space = await newSpace();
+      this.#space = space;
+      const outcome = await runPoint(point, place, space);
+      // Ended from outside in the middle: that run says nothing.
+      if (this.#givenUp) return;
+      this.#space = undefined;
+      this.outcomes.push(outcome);
+      say(pointLine(outcome));
+      if (outcome.problems.length === 0) continue;
+      for (const line of failureLines(outcome)) say(line);
+      // What this one has left must not be blamed on the next.
+      this.#place = undefined;
+      await this.#restore(space);
+    }
+  }
+
+  /** Draws again for phases that were hit less often than they must be. @returns what is still missing. */
+  async missing(options: CrashOptions, count: number): Promise<string[]> {
+    const needed = neededHits(count);
+    const left = (): ReturnType<typeof missingPhases> =>
+      missingPhases(
+        this.outcomes.filter(({ point }) => point.signal === options.signal).map(({ hit }) => hit),
+        needed,
+      );
+    let number = count;
+    for (let round = 1; round <= DRAWN_AGAIN && left().length > 0 && !this.#givenUp; round++) {
+      const nearer = 0.6 ** round;
+      const again = left().map((phase) =>
+        pointAt(options.seed, ++number, { signal: options.signal, phase, nearer }),
+      );
+      say(`drawn again: ${again.map(({ phase }) => phase).join(", ")}`);
+      await this.points(again);
+    }
+    return left();
+  }
+
+  /** Deploys or removes the guestbook, and notes what the cluster is like then. */
+  async #placeFor(mode: Point["mode"]): Promise<Place> {
+    if (this.#place?.mode === mode) return this.#place.place;
+    if (mode === "keep") await this.#deployGuestbook();
+    else await this.removeGuestbook();
+    const before = await stateOf(this.#cluster);
+    const place = { cluster: this.#cluster, before, watchdog: this.#watchdog };
+    this.#place = { mode, place };
+    return place;
+  }
+
+  /** By a run that harms nothing and lets it stay. */
+  async #deployGuestbook(): Promise<void> {
+    const space = await newSpace();
+    const [first] = ATTACKS;
+    if (first === undefined) throw new Error("there are no attacks");
+    const file = join(space.folder, "deploy.yaml");
+    await writeFile(file, experimentText(first));
+    const run = await chaosRun(this.#cluster, space, file, ["--control", "--keep-app"]);
+    if (run.exitCode !== 0)
+      throw new Error(
+        `the guestbook was not deployed (${run.exitCode}): ${run.stderr} ${run.stdout.slice(-800)}`,
+      );
+    await space.remove();
+  }
+
+  async removeGuestbook(): Promise<void> {
+    const { transport } = this.#cluster.connection;
+    const path = resourcePath(NAMESPACES, undefined, GUESTBOOK);
+    if ((await getOrUndefined(transport, path)) === undefined) return;
+    // As a run does it: a namespace that is deleted around its pods takes a minute.
+    await undo(transport, {
+      action: "remove",
+      path,
+      object: { kind: "Namespace", name: GUESTBOOK },
+      labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
+    });
+    await removedNamespaces(transport, systemClock(), [GUESTBOOK]);
+  }
+
+  async #restore(space: Workspace): Promise<void> {
+    const { exitCode, stderr } = await chaos(this.#cluster, space, ["restore", "--all"]);
+    if (exitCode !== 0) say(`        chaos restore --all ended with ${exitCode}: ${stderr}`);
+  }
+
+  /** Ended from outside: what runs restores by itself, `chaos restore` does the rest, and the guestbook goes. */
+  async giveUp(): Promise<void> {
+    this.#givenUp = true;
+    const space = this.#space;
+    if (space !== undefined) {
+      const stateHome = space.env["XDG_STATE_HOME"] ?? "";
+      for (const { pid, command } of await processesOf(stateHome))
+        if (/cli\.js .*\brun\b/.test(command)) process.kill(pid, "SIGTERM");
+      const end = performance.now() + STOP_LIMIT_MS;
+      while ((await processesOf(stateHome)).length > 0 && performance.now() < end) await sleep(200);
+      await this.#restore(space);
+    }
+    await this.removeGuestbook();
+  }
+}
+
+async function prove(proof: Proof, options: CrashOptions): Promise<string[]> {
+  const { seed, signal, only, phase } = options;
+  if (only.length > 0) {
+    const wanted = { signal, ...(phase === undefined ? {} : { phase }) };
+    await proof.points(only.map((number) => pointAt(seed, number, wanted)));
+    return [];
+  }
+  if (!options.short) {
+    await proof.points(planPoints(seed, options.points, signal));
+    return await proof.missing(options, options.points);
+  }
+  await proof.points([
+    ...planPoints(seed, SHORT.SIGKILL, "SIGKILL"),
+    ...planPoints(seed, SHORT.SIGINT, "SIGINT"),
+    ...planPoints(seed, SHORT.SIGINT2, "SIGINT2"),
+  ]);
+  return await proof.missing({ ...options, signal: "SIGKILL" }, SHORT.SIGKILL);
+}
+
+async function hasWatchdog(): Promise<boolean> {
+  const { stdout } = await execa(process.execPath, [join(packageRoot(), "dist/cli.js"), "run", "--help"]);
+  return stdout.includes("--no-watchdog");
+}
+
+/** @returns the exit code. */
+async function main(): Promise<number> {
+  let options: CrashOptions;
+  try {
+    options = readOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`);
+    return 3;
+  }
+  const watchdog = await hasWatchdog();
+  if (!watchdog) say("this build has no watchdog: its share is restored by `chaos restore`");
+  const cluster = await testCluster();
+  const proof = new Proof(cluster, watchdog);
+  const ended = new Promise<"ended">((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => resolve("ended"));
+  });
+  say(LEGEND);
+  try {
+    const missing = await Promise.race([prove(proof, options), ended]);
+    for (const line of table(proof.outcomes)) say(line);
+    if (missing === "ended") {
+      say("ended from outside: restoring");
+      await proof.giveUp();
+      return 130;
+    }
+    await proof.removeGuestbook();
+    if (missing.length > 0) say(`phases that were hit too rarely: ${missing.join(", ")}`);
+    const failed = proof.outcomes.filter(({ problems }) => problems.length > 0);
+    return failed.length > 0 || missing.length > 0 || proof.outcomes.length === 0 ? 1 : 0;
+  } finally {
+    cluster.connection.transport.close();
+  }
+}
+
+// Whatever is still open (a point that was given up) must not keep the process.
+process.exit(await main());

@@ -1,0 +1,234 @@
+/** One point: a run, its signal, who puts everything back, and whether all is as before. */
+import { access, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pollUntil, systemClock } from "../../src/run/clock.js";
+import { journalRoot, unfinishedRuns } from "../../src/run/journal.js";
+import { look, settle } from "../../src/run/settle.js";
+import type { TestCluster } from "../cluster/support/cluster.js";
+import { chaos, chaosRun, type Workspace } from "../cluster/support/run-cli.js";
+import { experimentText } from "./attacks.js";
+import type { Hit } from "./phases.js";
+import type { Point } from "./plan.js";
+import { processesOf } from "./processes.js";
+import { signalled, sleep, type Ending } from "./runner.js";
+import { changes, stateOf, type State } from "./state.js";
+
+/** What was seen at a point. */
+export interface Outcome {
+  readonly point: Point;
+  readonly hit: Hit;
+  /** Who put everything back, in words. */
+  readonly restoredBy: string;
+  /** From the signal's effect (the run's end) until everything was restored, ms. */
+  readonly restoreMs: number;
+  /** After that, until the first look at which the cluster was at rest, ms. */
+  readonly restMs: number;
+  /** What was waited for in this time. */
+  readonly restless: readonly string[];
+  readonly tookMs: number;
+  /** What is not as before; empty: everything is. */
+  readonly problems: readonly string[];
+  /** Journal and reports of a point that failed. */
+  readonly folder: string;
+}
+
+export interface Place {
+  readonly cluster: TestCluster;
+  /** As it was before the first point of this mode. */
+  readonly before: State;
+  /** Whether `chaos run` has a watchdog. */
+  readonly watchdog: boolean;
+}
+
+const WATCHDOG_LIMIT_MS = 3 * 60_000;
+const SLOW_WATCHDOG_LIMIT_MS = 9 * 60_000;
+const REST_LIMIT_MS = 5 * 60_000;
+/** How long a process of ours may live on once its work is done, ms. */
+const ENDING_LIMIT_MS = 10_000;
+/** The measuring is over: the run is what it would have been without the signal, or interrupted. */
+const LATE: readonly Hit[] = ["recovery", "teardown", "report", "over"];
+
+/** Before the deployment there is nothing to report. */
+const NOTHING_YET: readonly Hit[] = ["start", "preflight", "lock"];
+
+/** A folder of its own for journal and reports. */
+export async function newSpace(): Promise<Workspace> {
+  const folder = await mkdtemp(join(tmpdir(), "chaos-crash-"));
+  return {
+    folder,
+    env: { XDG_STATE_HOME: join(folder, "state") },
+    remove: async () => await rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Runs a point. What is not as it should be is in the outcome; it throws only when the harness itself cannot go on. */
+export async function runPoint(point: Point, place: Place, space: Workspace): Promise<Outcome> {
+  const startedAt = performance.now();
+  const since = (): number => performance.now() - startedAt;
+  const file = join(space.folder, `${point.attack.name}.yaml`);
+  await writeFile(file, experimentText(point.attack));
+  const alone = point.signal !== "SIGKILL" || point.restorer.by === "watchdog";
+  const ending = await signalled(
+    chaosRun(place.cluster, space, file, [
+      ...(point.mode === "keep" ? ["--keep-app"] : []),
+      ...(place.watchdog && !alone ? ["--no-watchdog"] : []),
+    ]),
+    point,
+  );
+  await writeFile(join(space.folder, "stdout.ndjson"), ending.stdout);
+  const endedAt = since();
+  const problems = await endingProblems(point, ending, space);
+  const restored = await putBack(point, ending, place, space);
+  const restoreMs = since() - endedAt;
+  problems.push(...restored.problems);
+  const [rest, left] = await Promise.all([atRest(place), leftOver(place, space)]);
+  problems.push(...rest.problems, ...left);
+  if (problems.length === 0) await space.remove();
+  const { hit } = ending;
+  const { by: restoredBy } = restored;
+  return {
+    point,
+    hit,
+    restoredBy,
+    restoreMs,
+    restMs: rest.ms,
+    restless: rest.restless,
+    tookMs: since(),
+    problems,
+    folder: space.folder,
+  };
+}
+
+/** What is wrong with how the run ended. */
+async function endingProblems(point: Point, ending: Ending, space: Workspace): Promise<string[]> {
+  const { hit, exitCode, stderr, hung } = ending;
+  const said = stderr === "" ? "" : `: ${stderr.slice(-600)}`;
+  if (hung) return [`the run did not end in time and was killed${said}`];
+  const asWithout = exitCode !== undefined && [0, 1, 2].includes(exitCode);
+  if (point.signal === "SIGKILL")
+    return hit !== "over" || asWithout ? [] : [`the run ended with ${exitCode} before the signal${said}`];
+  const fine = exitCode === 130 || (LATE.includes(hit) && asWithout);
+  const problems = fine ? [] : [`the run ended with ${exitCode} after ${point.signal}${said}`];
+  if (!NOTHING_YET.includes(hit) && !(await hasReport(space))) problems.push("no report was written");
+  return problems;
+}
+
+async function hasReport(space: Workspace): Promise<boolean> {
+  const reports = join(space.folder, "reports");
+  const runs = await readdir(reports).catch(() => []);
+  const [run] = runs;
+  if (run === undefined) return false;
+  const wanted = ["result.json", "report.md"].map(async (name) => await access(join(reports, run, name)));
+  return (await Promise.allSettled(wanted)).every(({ status }) => status === "fulfilled");
+}
+
+interface PutBack {
+  readonly by: string;
+  readonly problems: readonly string[];
+}
+
+/** Nobody after a SIGINT: the run itself must have. */
+async function putBack(point: Point, ending: Ending, place: Place, space: Workspace): Promise<PutBack> {
+  if (ending.hung) return await byRestore(place, space);
+  if (point.signal !== "SIGKILL" || ending.hit === "over") return { by: "the run itself", problems: [] };
+  const { restorer } = point;
+  if (restorer.by === "watchdog" && place.watchdog) return await byWatchdog(point, space);
+  if (restorer.by === "restore twice") {
+    const first = chaos(place.cluster, space, ["restore", "--all"]);
+    const faster = await Promise.race([
+      sleep(restorer.killAfterMs).then(() => false),
+      first.then(() => true),
+    ]);
+    first.kill("SIGKILL");
+    await first;
+    const again = await byRestore(place, space);
+    const how = faster ? "was faster than its kill" : `killed after ${restorer.killAfterMs} ms`;
+    return { ...again, by: `restore twice (${how})` };
+  }
+  return await byRestore(place, space);
+}
+
+async function byRestore(place: Place, space: Workspace): Promise<PutBack> {
+  const { exitCode, stdout, stderr } = await chaos(place.cluster, space, ["restore", "--all"]);
+  await writeFile(join(space.folder, "restore.ndjson"), stdout);
+  if (exitCode === 0) return { by: "restore", problems: [] };
+  const said = stdout.split("\n").filter((line) => /"type":"(warning|result)"/.test(line));
+  return {
+    by: "restore",
+    problems: [`chaos restore --all ended with ${exitCode}: ${stderr} ${said.join(" ").slice(-600)}`],
+  };
+}
+
+async function byWatchdog(point: Point, space: Workspace): Promise<PutBack> {
+  const limitMs = point.attack.slow ? SLOW_WATCHDOG_LIMIT_MS : WATCHDOG_LIMIT_MS;
+  const end = performance.now() + limitMs;
+  let open = await unfinished(space);
+  if (open.length === 0) return { by: "nobody (nothing was left)", problems: [] };
+  while (open.length > 0 && performance.now() < end) {
+    await sleep(200);
+    open = await unfinished(space);
+  }
+  const problems = open.map((each) => `not closed by the watchdog after ${limitMs / 1000} s: ${each}`);
+  return { by: "watchdog", problems };
+}
+
+async function unfinished(space: Workspace): Promise<string[]> {
+  const { runs, unreadable } = await unfinishedRuns(journalRoot(space.env));
+  return [
+    ...runs.map(
+      ({ open, pending }) =>
+        `run ${open.runId} (pending: ${pending.map(({ undo }) => undo.action).join(", ") || "nothing"})`,
+    ),
+    ...unreadable.map(({ message }) => message),
+  ];
+}
+
+/** Waits until the cluster is at rest: a restore must have waited for that itself. */
+async function atRest({ cluster }: Place): Promise<{
+  readonly ms: number;
+  readonly restless: readonly string[];
+  readonly problems: readonly string[];
+}> {
+  const { transport } = cluster.connection;
+  const clock = systemClock();
+  const startedAt = clock.now();
+  const restless = new Set<string>();
+  await pollUntil(clock, { everyMs: 200, limitMs: REST_LIMIT_MS }, async () => {
+    const seen = await look(transport);
+    for (const each of seen) restless.add(each);
+    return seen.length === 0 ? true : undefined;
+  });
+  const ms = clock.now() - startedAt;
+  const left = await settle(transport, clock, {
+    limitMs: REST_LIMIT_MS,
+    signal: new AbortController().signal,
+    note: () => undefined,
+  });
+  return {
+    ms,
+    restless: [...restless],
+    problems: left.map((each) => `not at rest after ${REST_LIMIT_MS / 60_000} minutes: ${each}`),
+  };
+}
+
+/** What is not as it was: at once, and not only some time later. */
+async function leftOver({ cluster, before }: Place, space: Workspace): Promise<string[]> {
+  const journals = (await unfinished(space)).map((each) => `not finished: ${each}`);
+  const state = await stateOf(cluster).catch((error: unknown) => error as Error);
+  const differs =
+    state instanceof Error ? [`the cluster cannot be looked at: ${state.message}`] : changes(before, state);
+  return [...journals, ...differs, ...(await living(space))];
+}
+
+/** Processes of the point that live on. */
+async function living(space: Workspace): Promise<string[]> {
+  const stateHome = space.env["XDG_STATE_HOME"] ?? "";
+  const end = performance.now() + ENDING_LIMIT_MS;
+  let found = await processesOf(stateHome);
+  while (found.length > 0 && performance.now() < end) {
+    await sleep(200);
+    found = await processesOf(stateHome);
+  }
+  return found.map(({ pid, command }) => `process ${pid} lives on: ${command.slice(0, 160)}`);
+}

@@ -1,0 +1,77 @@
+/** The proof in words: a line a point, and the closing table. Pure. */
+import { COLUMNS } from "./attacks.js";
+import { PHASES } from "./phases.js";
+import type { Outcome } from "./point.js";
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** A restore that had waited until all is ready leaves less than this, ms: what it left is said. */
+const LONG_REST_MS = 500;
+
+export const LEGEND =
+  "point  seed  mode  attack  wanted phase + delay → phase hit  signal  restored by (time)  at rest after  in all  result";
+
+export function pointLine(outcome: Outcome): string {
+  const { point, hit, restoredBy, restoreMs, restMs, restless, tookMs, problems } = outcome;
+  const second = point.signal === "SIGINT2" ? ` +${point.secondAfterMs} ms` : "";
+  return [
+    String(point.number).padStart(4),
+    `seed ${point.seed}`,
+    point.mode,
+    `${point.attack.column} (${point.attack.name})`.padEnd(31),
+    `${`${point.phase} + ${point.delayMs} ms`.padEnd(20)} → ${hit.padEnd(9)}`,
+    `${point.signal}${second}`,
+    `${restoredBy} (${seconds(restoreMs)})`.padEnd(22),
+    `rest ${seconds(restMs)}${restMs < LONG_REST_MS ? "" : ` (${restless.slice(0, 3).join(", ")})`}`,
+    `${seconds(tookMs)}`,
+    problems.length === 0 ? (hit === "over" ? "as before, but missed" : "as before") : "FAILED",
+  ].join("  ");
+}
+
+/** What is wrong at a point, where its files are, and how to do it again. */
+export function failureLines({ problems, folder, point }: Outcome): string[] {
+  const signal = point.signal === "SIGKILL" ? "" : ` --signal ${point.signal}`;
+  return [
+    ...problems.slice(0, 20).map((each) => `        ${each}`),
+    ...(problems.length > 20 ? [`        and ${problems.length - 20} more`] : []),
+    `        files: ${folder}`,
+    `        again: npm run test:crash -- --seed ${point.seed} --point ${point.number} --phase ${point.phase}${signal}`,
+  ];
+}
+
+/** Phases that were really hit × attacks, and how many of all are as before. */
+export function table(outcomes: readonly Outcome[]): string[] {
+  const hits = outcomes.filter(({ hit }) => hit !== "over");
+  const rows = [...PHASES, ...(hits.some(({ hit }) => hit === "start") ? (["start"] as const) : [])];
+  const count = (phase: string | undefined, column: string | undefined): number =>
+    hits.filter(
+      ({ hit, point }) =>
+        (phase === undefined || hit === phase) && (column === undefined || point.attack.column === column),
+    ).length;
+  const line = (head: string, cells: readonly (string | number)[]): string =>
+    [
+      head.padEnd(10),
+      ...cells.map((cell, index) => String(cell).padStart((COLUMNS[index] ?? "in all").length)),
+    ].join("  ");
+  const row = (phase: string | undefined): string =>
+    line(phase ?? "in all", [...COLUMNS.map((column) => count(phase, column)), count(phase, undefined)]);
+  const good = outcomes.filter(({ problems }) => problems.length === 0);
+  const asBefore = good.filter(({ hit }) => hit !== "over");
+  const worst = Math.max(0, ...good.map(({ restMs }) => restMs));
+  const restorers = new Map<string, number>();
+  for (const { restoredBy } of hits) {
+    const name = restoredBy.replace(/ \(.*/, "");
+    restorers.set(name, (restorers.get(name) ?? 0) + 1);
+  }
+  return [
+    line("phase hit", [...COLUMNS, "in all"]),
+    ...rows.map(row),
+    row(undefined),
+    `restored by: ${[...restorers].map(([name, number]) => `${name} ${number}`).join(", ")}`,
+    `longest until at rest after the restore: ${seconds(worst)}`,
+    ...(outcomes.length > hits.length
+      ? [`signals that came too late: ${outcomes.length - hits.length}`]
+      : []),
+    `${asBefore.length} of ${hits.length} as before`,
+  ];
+}
