@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { Command, CommanderError, Option } from "commander";
 import type { ProviderName } from "./cluster/provider.js";
 import { ExitCode } from "./errors.js";
+import type { Watchdog } from "./run/watchdog.js";
 import type { RunView } from "./ui/view.js";
 
 interface GlobalOptions {
@@ -52,11 +53,19 @@ program
   .option("--allow-commands", "allow the commands of the local configuration", false)
   .option("--config <file>", "local configuration, instead of the user's own")
   .option("--keep-app", "leave the guestbook there afterwards", false)
+  .option("--no-watchdog", "start no second process that restores if this one is killed")
+  .option(
+    "--dead-man",
+    "a pod in the cluster that restores if this machine is lost; as good as cluster-admin while it is there",
+    false,
+  )
   .option("--reports <folder>", "where reports are written", "reports")
   .action(async (references: string[], flags: ClusterFlags & RunFlags) => {
     await withView(async (view, interrupted) => {
       const { run } = await import("./commands/run.js");
+      const watchdog = flags.watchdog && !flags.dryRun ? await startableWatchdog(view, flags) : undefined;
       process.exitCode = await run({
+        ...(watchdog === undefined ? {} : { watchdog }),
         references,
         select: selectOptions(flags),
         reportsFolder: flags.reports,
@@ -67,6 +76,7 @@ program
         allowCommands: flags.allowCommands,
         configFile: flags.config,
         keepApp: flags.keepApp,
+        deadMan: flags.deadMan,
         dryRun: flags.dryRun,
         yes: flags.yes,
         view,
@@ -77,7 +87,39 @@ program
           ? { ask: async (question) => await view.suspended(async () => await askYesNo(question)) }
           : {}),
       });
+      watchdog?.end();
     });
+  });
+
+/** The watchdog of this process's runs; it is started with the first of them. */
+async function startableWatchdog(
+  view: RunView,
+  { allowCommands }: Pick<RunFlags, "allowCommands">,
+): Promise<Watchdog> {
+  const { Watchdog } = await import("./run/watchdog.js");
+  const [, script = ""] = process.argv;
+  return new Watchdog({
+    command: [
+      process.execPath,
+      ...process.execArgv,
+      script,
+      "watchdog",
+      ...(allowCommands ? ["--allow-commands"] : []),
+    ],
+    env: process.env,
+    warn: (text) => view.warn(text),
+  });
+}
+
+program
+  // Started by `run`, for itself.
+  .command("watchdog", { hidden: true })
+  .description("restore what the process at the other end of standard input leaves when it dies")
+  .option("--allow-commands", "reach nodes by the run's command of the local configuration", false)
+  .action(async ({ allowCommands }: { readonly allowCommands: boolean }) => {
+    const { watchdog } = await import("./commands/watchdog.js");
+    const { stdin: input, stdout: output, env } = process;
+    process.exitCode = await watchdog({ input, output, env, allowCommands });
   });
 
 type RestoreFlags = Omit<ClusterFlags, "cluster"> & {
@@ -96,6 +138,8 @@ interface RunFlags {
   readonly yes: boolean;
   readonly dryRun: boolean;
   readonly keepApp: boolean;
+  readonly watchdog: boolean;
+  readonly deadMan: boolean;
   readonly reports: string;
 }
 
@@ -117,6 +161,28 @@ program
     const { schemaText } = await import("./commands/schema.js");
     process.stdout.write(schemaText());
   });
+
+program
+  .command("rbac")
+  .description("print the least rights for runs of these experiments, for kubectl apply; needs no cluster")
+  .argument("<experiments...>", "files, folders, or names")
+  .option("--service-account <namespace/name>", "who runs; default: kube-system-chaos/kube-system-chaos")
+  .addOption(
+    new Option("--node-access <how>", "nodes reached by privileged pods; other ways need no right").choices([
+      "pod",
+    ]),
+  )
+  .option("--several", "runs that follow each other in one command; default: when there are several")
+  .action(async (references: string[], flags: RbacFlags) => {
+    const { rbac } = await import("./commands/rbac.js");
+    process.stdout.write(await rbac({ references, ...flags }));
+  });
+
+interface RbacFlags {
+  readonly serviceAccount?: string;
+  readonly nodeAccess?: "pod";
+  readonly several?: boolean;
+}
 
 program
   .command("restore")

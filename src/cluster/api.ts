@@ -17,6 +17,7 @@ export const PODS = core("pods");
 export const SERVICES = core("services");
 export const ENDPOINTS = core("endpoints");
 export const CONFIGMAPS = core("configmaps");
+export const SECRETS = core("secrets");
 export const NAMESPACES = core("namespaces");
 export const NODES = core("nodes");
 export const DEPLOYMENTS = apps("deployments");

@@ -10,6 +10,8 @@ import { summaryLines } from "../report/summary.js";
 import { loadLocalConfig } from "../config/local-config.js";
 import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
+import { SETTLE_LIMIT_MS } from "../run/settle.js";
+import type { Watchdog } from "../run/watchdog.js";
 import { choose, type Loaded } from "./choose.js";
 import { writeMatrix } from "./matrix.js";
 import { nodeAccessOptions } from "./node-access-options.js";
@@ -31,6 +33,8 @@ export interface RunCommandOptions {
   /** The local configuration; undefined: the user's own, where there is one. */
   readonly configFile: string | undefined;
   readonly keepApp: boolean;
+  /** A dead-man's switch in the cluster restores when this machine is lost. */
+  readonly deadMan: boolean;
   readonly dryRun: boolean;
   readonly yes: boolean;
   readonly view: RunView;
@@ -38,6 +42,8 @@ export interface RunCommandOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly ask?: (question: string) => Promise<boolean>;
   readonly onJournal?: (runId: string) => void;
+  /** Restores when this process is killed; undefined: `chaos restore` has to. */
+  readonly watchdog?: Watchdog;
 }
 
 /** Most serious first: what several runs end with is the first of these that one of them ended with. */
@@ -78,28 +84,34 @@ async function runSeveral(
   const codes: ExitCode[] = [];
   const session = options.dryRun ? undefined : await openSession(options, loaded, common);
   const lines: string[] = [];
+  let whole = true;
   try {
     for (const [index, each] of loaded.entries()) {
       if (interrupted.aborted) break;
       const before = loaded[index - 1]?.resolved;
-      if (before !== undefined)
-        await session?.settle(
-          interrupted,
-          before.experiment.churn !== undefined && before.attack.type !== "none",
-        );
+      if (before !== undefined) await session?.settle(interrupted, replacesPods(before));
       view.info(`experiment ${index + 1} of ${loaded.length}: ${each.resolved.experiment.metadata.name}`);
-      const sharedBy = session === undefined ? {} : { sharedBy: session.id };
-      const outcome = await runOne(options, { ...each, ...common, ...sharedBy });
+      const outcome = await runOne(options, { ...each, ...common, ...sharedBy(session) });
       codes.push(outcome.exitCode);
       lines.push(outcomeLine(each, outcome));
       // What is still down would be measured again in every run that follows.
-      if (outcome.exitCode === ExitCode.notRestored) break;
+      whole = outcome.exitCode !== ExitCode.notRestored;
+      if (!whole || session?.lock.lost.aborted === true) break;
     }
   } finally {
-    if (session !== undefined && !(await session.close())) codes.push(ExitCode.notRestored);
+    if (session !== undefined && !(await session.close({ whole }))) codes.push(ExitCode.notRestored);
   }
   if (!options.dryRun) await summarise(options, lines, codes.length);
   return BY_WEIGHT.find((code) => codes.includes(code)) ?? ExitCode.asExpected;
+}
+
+/** Whether connections to a replaced pod may be left in the kernels. */
+function replacesPods({ experiment, attack }: Loaded["resolved"]): boolean {
+  return experiment.churn !== undefined && attack.type !== "none";
+}
+
+function sharedBy(session: Session | undefined): Pick<RunOneOptions, "sharedBy"> {
+  return session === undefined ? {} : { sharedBy: { id: session.id, lock: session.lock } };
 }
 
 function outcomeLine({ resolved }: Loaded, { result, exitCode }: RunOutcome): string {
@@ -128,7 +140,16 @@ async function openSession(
   // With keepApp the guestbook stays: it is in nobody's journal.
   const applications = keepApp ? [] : [...new Set(namespaces)];
   try {
-    const session = await Session.open({ handle, applications, view, env, toolVersion });
+    const session = await Session.open({
+      handle,
+      applications,
+      view,
+      env,
+      toolVersion,
+      confirm: confirmation(options),
+      durationMs: loaded.reduce((sum, { resolved }) => sum + longestMs(resolved.experiment.phases), 0),
+      ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
+    });
     options.onJournal?.(session.id);
     return session;
   } catch (error) {
@@ -136,6 +157,11 @@ async function openSession(
       throw new RefusedError(`${error.message}; nothing was touched`, { cause: error });
     throw error;
   }
+}
+
+/** The longest that a run and what comes between it and the next may take, ms. */
+function longestMs({ baseline, window, recovery }: Loaded["resolved"]["experiment"]["phases"]): number {
+  return baseline + window + recovery + 2 * SETTLE_LIMIT_MS;
 }
 
 /** Every experiment that is meant, each once. @throws UsageError with the mistakes of all files. */
@@ -178,24 +204,20 @@ type RunOneOptions = Pick<
 >;
 
 async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Promise<RunOutcome> {
-  const { view, select, env, onJournal } = options;
+  const { view, env, onJournal } = options;
   try {
     const outcome = await runExperiment({
       ...experiment,
       view,
       reportsFolder: options.reportsFolder,
       keepApp: options.keepApp,
+      deadMan: options.deadMan,
       dryRun: options.dryRun,
-      confirm: async () => {
-        if (select.context === undefined) return false;
-        return (
-          options.yes ||
-          (await options.ask?.(`Take a kube-system component of context ${select.context} down?`)) === true
-        );
-      },
+      confirm: confirmation(options),
       interrupted: options.interrupted,
       env,
       ...(onJournal === undefined ? {} : { onJournal }),
+      ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
     });
     const { result, folder } = outcome;
     if (result !== undefined && folder !== undefined)
@@ -210,6 +232,15 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
     for (const line of `${experiment.file}: ${text}`.split("\n")) view.warn(line);
     return { exitCode: api ? ExitCode.preflightRefused : error.exitCode };
   }
+}
+
+/** Whether a cluster that is not local may be harmed: only one that was named, and confirmed. */
+function confirmation({ select, yes, ask }: RunCommandOptions): () => Promise<boolean> {
+  const { context } = select;
+  return async () => {
+    if (context === undefined) return false;
+    return yes || (await ask?.(`Take a kube-system component of context ${context} down?`)) === true;
+  };
 }
 
 /** This package's version. */

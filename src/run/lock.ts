@@ -12,18 +12,28 @@ export const LOCK_NAME = "kube-system-chaos";
 
 export const LOCK_PATH = resourcePath(LEASES, LOCK_NAMESPACE, LOCK_NAME);
 
-const RENEW_EVERY_MS = 15_000;
+/** How often the holder says that it is there, ms. */
+export const RENEW_EVERY_MS = 15_000;
 
 /** The lock, held. */
 export interface HeldLock {
+  /** Aborted when somebody else holds it; its reason says who. Whoever harms something stops then. */
+  readonly lost: AbortSignal;
   /** After it the Lease may be removed: nothing writes it again. */
   stopRenewing(): Promise<void>;
 }
 
-/** Who holds the lock, for messages; undefined: nobody. */
-export async function lockHolder(transport: Transport): Promise<string | undefined> {
+/** Who holds the lock, for messages; undefined: nobody, or the run (or the several runs) `ownId`. */
+export async function lockHolder(transport: Transport, ownId?: string): Promise<string | undefined> {
   const lease = await getOrUndefined<Lease>(transport, LOCK_PATH);
-  return lease === undefined ? undefined : describe(lease);
+  if (lease === undefined || (ownId !== undefined && lease.spec?.holderIdentity === identityOf(ownId)))
+    return undefined;
+  return describe(lease);
+}
+
+/** How a runner of this machine calls itself in the Lease. */
+function identityOf(runId: string): string {
+  return `${runId}@${hostname()}`;
 }
 
 function describe(lease: Lease): string {
@@ -46,12 +56,10 @@ export async function acquireLock(
     readonly durationMs: number;
     readonly clock: Clock;
     readonly warn: (text: string) => void;
-    /** Somebody else holds it now: stop harming. */
-    readonly onLost: (holder: string) => void;
   },
 ): Promise<HeldLock> {
   const { runId, clock } = options;
-  const holderIdentity = `${runId}@${hostname()}`;
+  const holderIdentity = identityOf(runId);
   const time = (): string => clock.wall().toISOString().replace("Z", "000Z");
   const manifest = {
     apiVersion: "coordination.k8s.io/v1",
@@ -82,6 +90,7 @@ export async function acquireLock(
   }
   let stopped = false;
   const stop = new AbortController();
+  const lost = new AbortController();
   const renewing = (async () => {
     while (!stopped) {
       await clock.sleep(RENEW_EVERY_MS, stop.signal);
@@ -98,13 +107,14 @@ export async function acquireLock(
         const found = await getOrUndefined<Lease>(transport, LOCK_PATH).catch(() => lease);
         if (found?.spec?.holderIdentity === holderIdentity) lease = found;
         else {
-          options.onLost(found === undefined ? "nobody: it was deleted" : describe(found));
+          lost.abort(found === undefined ? "nobody: it was deleted" : describe(found));
           return;
         }
       }
     }
   })();
   return {
+    lost: lost.signal,
     stopRenewing: async () => {
       stopped = true;
       stop.abort();

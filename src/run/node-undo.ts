@@ -7,10 +7,14 @@ import { nodeRef, type NodeTarget } from "../target/node-target.js";
 import type { NodeUndo } from "./journal.js";
 import type { Undone } from "./restore.js";
 
-/** How nodes may be reached for an undo. */
+/** How nodes may be reached for an undo, and what of the API is left alone. */
 export interface UndoOptions {
+  /** Workloads that are there stay as they are: somebody has put them back, and they may have been changed since. */
+  readonly onlyIfGone?: boolean;
   /** Whether a command that the journal names may be run. Default: not. */
   readonly allowCommands?: boolean;
+  /** Whether the journal came from the cluster. */
+  readonly foreign?: boolean;
   /** Instead of what the journal says: the run's own, which is open. */
   readonly access?: NodeAccess;
 }
@@ -24,10 +28,14 @@ export async function undoOnNode(
   entry: NodeUndo,
   options: UndoOptions & { readonly transport?: Transport },
 ): Promise<Undone> {
-  const { transport, allowCommands = false } = options;
+  const { transport, allowCommands = false, foreign = false } = options;
   const access =
     options.access ??
-    openNodeAccess(entry.access, { allowCommands, ...(transport === undefined ? {} : { transport }) });
+    openNodeAccess(entry.access, {
+      allowCommands,
+      foreign,
+      ...(transport === undefined ? {} : { transport }),
+    });
   const on = { access, node: entry.node };
   if (entry.action === "start-unit") {
     const { how, by } = await startUnit(on, entry);
@@ -78,7 +86,8 @@ async function manifestUndo(target: NodeTarget, on: OnNode, runId: string): Prom
   if (state !== "there") throw refused(`there is no ${manifest} on ${on.node}`);
   const heldAt = heldPath(runId, manifest);
   const timer = timerName(runId, manifest);
-  return { action: "return-manifest", ...common(target, on), manifest, heldAt, timer, machineId };
+  const pods = { namespace: target.namespace, labels: target.labels };
+  return { action: "return-manifest", ...common(target, on), manifest, heldAt, pods, timer, machineId };
 }
 
 function common(target: NodeTarget, { access, node }: OnNode): Pick<NodeUndo, "object" | "node" | "access"> {

@@ -108,7 +108,8 @@ export async function recover(
   measuring: Measuring,
   options: {
     readonly kills: number;
-    readonly series: ReadonlySet<string>;
+    /** The series that have to be good again; none: the application says nothing any more, and is not waited for. */
+    readonly series: () => ReadonlySet<string>;
     /** The component's own function was there at the baseline: it has to be there again. */
     readonly functionWorked: boolean;
   },
@@ -133,10 +134,11 @@ export async function recover(
       ready = true;
       recorder.emit({ type: "target-ready" });
     }
-    const unhealthy = health.unhealthy(options.series);
+    const series = options.series();
+    const unhealthy = health.unhealthy(series);
     if (ready && unhealthy.length === 0 && !healthySeen) {
       healthySeen = true;
-      recorder.emit({ type: "healthy" });
+      if (series.size > 0) recorder.emit({ type: "healthy" });
       // It may disturb the application, whose recovery has been measured by now.
       looks?.begin();
     }

@@ -6,19 +6,21 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { ObjectRef, RunEventBody } from "../analysis/events.js";
 import { MANAGED_BY } from "../application/manifest.js";
+import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../attacks/scale-to-zero.js";
 import {
   create,
   DAEMONSETS,
   DEPLOYMENTS,
   getOrUndefined,
   list,
+  patch,
   PODS,
   remove,
   REPLICASETS,
   replace,
   resourcePath,
 } from "../cluster/api.js";
-import type { KubeObject, Pod } from "../cluster/objects.js";
+import type { Deployment, KubeObject, Pod } from "../cluster/objects.js";
 import { hasEnded, isTerminating } from "../cluster/pod-state.js";
 import type { Transport } from "../cluster/transport.js";
 import { ApiError } from "../cluster/transport.js";
@@ -29,6 +31,7 @@ import { pollUntil } from "./clock.js";
 import type { Clock } from "./context.js";
 import { isNodeUndo, type PendingUndo, type Undo } from "./journal.js";
 import { emptyNamespace } from "./empty-namespace.js";
+import { isPrepared } from "./own-namespace.js";
 import { undoOnNode, type UndoOptions } from "./node-undo.js";
 
 export { nodeUndos, type UndoOptions } from "./node-undo.js";
@@ -57,7 +60,7 @@ export async function undo(transport: Transport, entry: Undo, options: UndoOptio
   if (isNodeUndo(entry)) return await undoOnNode(entry, { transport, ...options });
   if (entry.action === "remove") return await removeOurs(transport, entry);
   if (entry.action === "empty") return await emptyNamespace(transport, entry);
-  return await restoreWorkload(transport, entry);
+  return await restoreWorkload(transport, entry, entry.onlyIfGone ?? options.onlyIfGone ?? false);
 }
 
 /** Removes what a run made, if it is still there and still that run's. */
@@ -67,6 +70,9 @@ async function removeOurs(transport: Transport, entry: Extract<Undo, { action: "
     live !== undefined &&
     Object.entries(entry.labels).every(([key, value]) => live.metadata.labels?.[key] === value);
   if (ours) {
+    // Prepared after the intent was written: it stays.
+    if (entry.object.kind === "Namespace" && isPrepared(live))
+      return await emptyNamespace(transport, { ...entry, action: "empty" });
     // Only for speed: what keeps it from being swept does not keep it from being removed.
     if (entry.object.kind === "Namespace")
       await sweepNamespace(transport, entry.object.name).catch(() => undefined);
@@ -93,7 +99,9 @@ async function sweepNamespace(transport: Transport, namespace: string): Promise<
       }),
     );
   }
-  for (let waitedMs = 0; waitedMs < PODS_GONE_LIMIT_MS; waitedMs += PODS_GONE_EVERY_MS) {
+  // By the clock, and not by counting: a slow API server's answers take their time, too.
+  const end = performance.now() + PODS_GONE_LIMIT_MS;
+  while (performance.now() < end) {
     const { items } = await list<Pod>(transport, resourcePath(PODS, namespace));
     if (items.length === 0) return;
     await Promise.all(
@@ -113,10 +121,11 @@ async function sweepNamespace(transport: Transport, namespace: string): Promise<
 async function restoreWorkload(
   transport: Transport,
   entry: Extract<Undo, { action: "restore-workload" }>,
+  onlyIfGone: boolean,
 ): Promise<Undone> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await restoreOnce(transport, entry);
+      return await restoreOnce(transport, entry, onlyIfGone);
     } catch (error) {
       // Somebody else created, changed (409) or deleted (404) it in between: look again at what is there now.
       const conflict = error instanceof ApiError && (error.status === 409 || error.status === 404);
@@ -128,6 +137,7 @@ async function restoreWorkload(
 async function restoreOnce(
   transport: Transport,
   entry: Extract<Undo, { action: "restore-workload" }>,
+  onlyIfGone: boolean,
 ): Promise<Undone> {
   const wanted = sanitised(entry.object);
   const live = await getOrUndefined<KubeObject>(transport, entry.path);
@@ -145,14 +155,37 @@ async function restoreOnce(
   const creator = creatorOf(live) ?? "unknown";
   // Ours, too: a try before created it, and its answer was lost.
   const by = same || creator === MANAGED_BY ? "runner" : creator;
-  if (differences(wanted, sanitised(live)).length === 0) {
+  if (onlyIfGone || differences(wanted, sanitised(live)).length === 0) {
     return { object: refOf(kind, live), how: same ? "untouched" : "found", by };
+  }
+  if (entry.onlyReplicas === true) {
+    if (hasReplicasOf(entry.object, live))
+      return { object: refOf(kind, live), how: same ? "untouched" : "found", by };
+    await patch(transport, entry.path, replicasPatch(entry.object, live));
+    return { object: refOf(kind, live), how: "patched", by };
   }
   const replaced = await replace<KubeObject>(transport, entry.path, {
     ...wanted,
     metadata: { ...wanted.metadata, uid: live.metadata.uid, resourceVersion: live.metadata.resourceVersion },
   });
   return { object: refOf(kind, replaced), how: "patched", by };
+}
+
+/** Whether nothing of a scaling is left on it. Pure. */
+function hasReplicasOf(before: KubeObject, live: KubeObject): boolean {
+  const annotated = live.metadata.annotations?.[RUN_ANNOTATION] !== undefined;
+  return !annotated && replicasOf(live) === replicasOf(before);
+}
+
+/** Its number of replicas from before, and none of the run's annotations; only this very object. Pure. */
+function replicasPatch(before: KubeObject, live: KubeObject): object {
+  const annotations = { [RUN_ANNOTATION]: null, [REPLICAS_ANNOTATION]: null };
+  const { uid, resourceVersion } = live.metadata;
+  return { metadata: { uid, resourceVersion, annotations }, spec: { replicas: replicasOf(before) } };
+}
+
+function replicasOf(object: KubeObject): number {
+  return (object as Deployment).spec?.replicas ?? 1;
 }
 
 /** Set by the server or by controllers: never part of what a user declared. */

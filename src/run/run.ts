@@ -1,28 +1,33 @@
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { discover, get, list, NAMESPACES, NODES, resourcePath } from "../cluster/api.js";
-import { connect } from "../cluster/connect.js";
+import type { RunFacts } from "../analysis/result.js";
+import { discover, type Discovery, list, NODES, resourcePath } from "../cluster/api.js";
+import { connect, type Connection } from "../cluster/connect.js";
 import { podAccess } from "../cluster/node-access-agent.js";
 import { findNodeAccess, type NodeAccess, type NodeAccessOptions } from "../cluster/node-access.js";
-import type { Namespace, Node } from "../cluster/objects.js";
+import type { Node } from "../cluster/objects.js";
 import type { ClusterHandle } from "../cluster/provider.js";
 import type { Transport } from "../cluster/transport.js";
 import { ExitCode, messageOf, RefusedError } from "../errors.js";
 import type { ResolvedExperiment } from "../experiment/resolve.js";
+import type { AnyTarget } from "../target/target.js";
 import type { RunView } from "../ui/view.js";
 import { systemClock } from "./clock.js";
-import type { RunContext } from "./context.js";
+import type { Clock, RunContext } from "./context.js";
 import { relyOnAddonManager } from "./addon-manager.js";
 import { findCompanions } from "./companions.js";
 import { initialFacts, targetFacts, touchedStandIns } from "./facts.js";
 import { canaryNamespaceOf } from "./function-looks.js";
-import { journalRoot, unfinishedRuns, type UnfinishedRuns } from "./journal.js";
+import { type Journal, journalRoot } from "./journal.js";
 import { JournalledRun, type RunOutcome } from "./journalled-run.js";
+import type { HeldLock } from "./lock.js";
 import { openJournal } from "./open-journal.js";
 import { planLines, refusal } from "./plan-lines.js";
-import { preflight } from "./preflight.js";
+import { preflight, refusalOfForbidden } from "./preflight.js";
 import { Recorder } from "./recorder.js";
+import { clusterUidOf, otherUnfinishedRuns } from "./unfinished.js";
+import type { Watchdog } from "./watchdog.js";
 
 export type { RunOutcome } from "./journalled-run.js";
 
@@ -35,8 +40,10 @@ export interface RunOptions {
   /** Folder that gets one folder a run. */
   readonly reportsFolder: string;
   readonly keepApp: boolean;
-  /** Guestbook and probers are shared by several runs: the id of the journal that removes them. */
-  readonly sharedBy?: string;
+  /** Whether a dead-man's switch is set up before the first harm. Default: not. */
+  readonly deadMan?: boolean;
+  /** Guestbook, probers and lock are shared by several runs: the id of the journal that takes them away. */
+  readonly sharedBy?: { readonly id: string; readonly lock: HeldLock };
   readonly nodeAccess?: NodeAccessOptions;
   readonly dryRun: boolean;
   /** Asked before a cluster is harmed that is not local: whether it was named and confirmed. */
@@ -45,6 +52,8 @@ export interface RunOptions {
   readonly interrupted: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly toolVersion: string;
+  /** Restores when this process dies; undefined: only the journal is there. */
+  readonly watchdog?: Watchdog;
   /** Told the run's id as soon as there is damage that a restore would have to undo. */
   readonly onJournal?: (runId: string) => void;
 }
@@ -56,120 +65,184 @@ export interface RunOptions {
  * @throws ApiUnreachableError, ApiError before anything was touched; afterwards every error ends in a report.
  */
 export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
-  const { resolved, handle, view, env } = options;
   const clock = systemClock();
   const startedAt = clock.wall();
+  const { handle, resolved, toolVersion } = options;
   const runId = newRunId(startedAt, resolved.experiment.metadata.name);
-  const userAgent = `kube-system-chaos/${options.toolVersion} (${runId})`;
   const connection = await connect({
     ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
     context: handle.context,
-    userAgent,
+    userAgent: `kube-system-chaos/${toolVersion} (${runId})`,
   });
-  const { transport } = connection;
   try {
-    view.phase("preflight", undefined);
-    const [discovery, nodeList, system] = await Promise.all([
-      discover(transport),
-      list<Node>(transport, resourcePath(NODES)),
-      get<Namespace>(transport, resourcePath(NAMESPACES, undefined, "kube-system")),
-    ]);
-    const nodes = nodeList.items;
-    const clusterUid = system.metadata.uid;
-    const folder = join(options.reportsFolder, runId);
-    const recorder = await createRecorder(folder, clock.now);
-    recorder.onEvent((event) => view.event(event));
-    const access = await accessOf(transport, nodes, options);
-    const root = journalRoot(env);
-    recorder.emit({ type: "phase", phase: "preflight", state: "start" });
-    const checked = await preflight({
-      transport,
-      server: connection.server,
-      context: connection.context,
-      discovery,
-      nodes,
-      resolved,
-      nodeAccess: access,
-      unfinished: withoutRun(await unfinishedRuns(root, clusterUid), options.sharedBy),
-      canaries: canaryNamespaceOf(runId),
-      confirm: options.confirm,
-      emit: recorder.emit,
-    });
-    recorder.emit({ type: "phase", phase: "preflight", state: "end" });
-    view.phaseEnd("preflight");
-    const { target } = checked;
-    const refused = checked.checks.filter((check) => !check.ok);
-    if (refused.length > 0 || target === undefined || options.dryRun) {
-      await recorder.close();
-      await rm(folder, { recursive: true, force: true });
-      if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
-      const companions = await findCompanions(transport, resolved);
-      view.result(planLines(options, { target, companions }, checked.checks), {
-        dryRun: true,
-        target: targetFacts(target, resolved.component?.name ?? null),
-      });
-      return { exitCode: ExitCode.asExpected };
-    }
-    await relyOnAddonManager({
-      transport,
-      clock,
-      view,
-      emit: recorder.emit,
-      target,
-      attack: resolved.attack,
-    });
-    const companions = await findCompanions(transport, resolved);
-    const facts = {
-      ...initialFacts({
-        runId,
-        startedAt,
-        toolVersion: options.toolVersion,
-        file: options.file,
-        resolved,
-        provider: handle.provider,
-        context: connection.context,
-        clusterUid,
-        version: discovery.serverVersion,
-        nodes,
-      }),
-      target: targetFacts(target, resolved.component?.name ?? null),
-      standIns: await touchedStandIns(transport, target),
-    };
-    const journal = await openJournal(connection, env, {
-      runId,
-      experiment: resolved.experiment.metadata.name,
-      clusterUid,
-      toolVersion: options.toolVersion,
-      startedAt,
-    });
-    options.onJournal?.(runId);
-    const context: RunContext = {
-      runId,
-      resolved,
-      handle,
-      transport,
-      discovery,
-      nodes,
-      clusterUid,
-      nodeAccess: "none" in access ? undefined : access,
-      recorder,
-      view,
-      clock,
-      journal,
-      made: [],
-      changed: [],
-      interrupted: options.interrupted,
-    };
-    const onSignal = (): void =>
-      recorder.emit({ type: "signal", signal: String(options.interrupted.reason) });
-    if (options.interrupted.aborted) onSignal();
-    else options.interrupted.addEventListener("abort", onSignal, { once: true });
-    const { keepApp } = options;
-    const shared = options.sharedBy !== undefined;
-    return await new JournalledRun(context, facts, target, { keepApp, shared, companions }).execute();
+    const begun = { options, clock, startedAt, runId, connection };
+    const checked = await check(begun);
+    return "exitCode" in checked ? checked : await execute(begun, checked);
   } finally {
-    transport.close();
+    connection.transport.close();
   }
+}
+
+interface Begun {
+  readonly options: RunOptions;
+  readonly clock: Clock;
+  readonly startedAt: Date;
+  readonly runId: string;
+  readonly connection: Connection;
+}
+
+/** What preflight has found, and may be harmed. */
+interface Checked {
+  readonly discovery: Discovery;
+  readonly nodes: readonly Node[];
+  readonly clusterUid: string;
+  readonly recorder: Recorder;
+  readonly access: NodeAccess | { readonly none: string };
+  readonly target: AnyTarget;
+}
+
+/** @returns the outcome where the run ends here: a dry run, or a signal that came while only questions were asked. */
+async function check(begun: Begun): Promise<Checked | RunOutcome> {
+  const { options, clock, runId, connection } = begun;
+  const { resolved, view, env, sharedBy } = options;
+  const { transport } = connection;
+  view.phase("preflight", undefined);
+  const [discovery, nodeList, clusterUid] = await Promise.all([
+    discover(transport),
+    list<Node>(transport, resourcePath(NODES)),
+    clusterUidOf(transport),
+  ]).catch(async (error: unknown) => {
+    const privilegedPods = options.nodeAccess?.only === "pod";
+    const where = { privilegedPods, canaries: canaryNamespaceOf(runId) };
+    throw (await refusalOfForbidden(transport, resolved, error, where)) ?? error;
+  });
+  const nodes = nodeList.items;
+  const recorder = await createRecorder(join(options.reportsFolder, runId), clock.now);
+  recorder.onEvent((event) => view.event(event));
+  const access = await accessOf(transport, nodes, options);
+  recorder.emit({ type: "phase", phase: "preflight", state: "start" });
+  const ownId = sharedBy === undefined ? {} : { ownId: sharedBy.id };
+  const { checks, target } = await preflight({
+    transport,
+    server: connection.server,
+    context: connection.context,
+    discovery,
+    nodes,
+    resolved,
+    nodeAccess: access,
+    unfinished: await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid, ...ownId }),
+    ...ownId,
+    canaries: canaryNamespaceOf(runId),
+    deadMan: options.deadMan === true,
+    confirm: options.confirm,
+    emit: recorder.emit,
+  });
+  recorder.emit({ type: "phase", phase: "preflight", state: "end" });
+  view.phaseEnd("preflight");
+  const refused = checks.filter(({ ok }) => !ok);
+  if (refused.length === 0 && target !== undefined && !options.dryRun && !options.interrupted.aborted)
+    return { discovery, nodes, clusterUid, recorder, access, target };
+  await discard(recorder);
+  if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
+  if (!options.dryRun) {
+    view.warn("interrupted before anything was touched");
+    return { exitCode: ExitCode.interrupted };
+  }
+  const companions = await findCompanions(transport, resolved);
+  view.result(planLines(options, { target, companions }, checks), {
+    dryRun: true,
+    target: targetFacts(target, resolved.component?.name ?? null),
+  });
+  return { exitCode: ExitCode.asExpected };
+}
+
+async function execute(begun: Begun, checked: Checked): Promise<RunOutcome> {
+  const { options, clock, runId, connection } = begun;
+  const { resolved, handle, view, interrupted, keepApp, sharedBy: shared, watchdog } = options;
+  const deadMan = options.deadMan === true && resolved.attack.type !== "none";
+  const { discovery, nodes, clusterUid, recorder, access, target } = checked;
+  const { transport } = connection;
+  const { emit } = recorder;
+  await relyOnAddonManager({ transport, clock, view, emit, target, attack: resolved.attack });
+  const companions = await findCompanions(transport, resolved);
+  const facts = await factsOf(begun, checked);
+  const journal = await guardedJournal(begun, checked);
+  options.onJournal?.(runId);
+  const context: RunContext = {
+    runId,
+    resolved,
+    handle,
+    transport,
+    discovery,
+    nodes,
+    clusterUid,
+    nodeAccess: "none" in access ? undefined : access,
+    recorder,
+    view,
+    clock,
+    journal,
+    made: [],
+    changed: [],
+    interrupted,
+  };
+  const onSignal = (): void => emit({ type: "signal", signal: String(interrupted.reason) });
+  if (interrupted.aborted) onSignal();
+  else interrupted.addEventListener("abort", onSignal, { once: true });
+  const outcome = await new JournalledRun(context, facts, target, {
+    keepApp,
+    shared,
+    companions,
+    deadMan,
+  }).execute();
+  // Not in a finally: a run that ends with an error of ours may have left damage, and the watchdog sees to it.
+  watchdog?.release(journal.folder);
+  return outcome;
+}
+
+/** What is known of the run before anything was measured. */
+async function factsOf(
+  { options, runId, startedAt, connection }: Begun,
+  checked: Checked,
+): Promise<RunFacts> {
+  const { resolved, file, handle, toolVersion } = options;
+  const { clusterUid, discovery, nodes, target } = checked;
+  const { context, transport } = connection;
+  return {
+    ...initialFacts({
+      runId,
+      startedAt,
+      toolVersion,
+      file,
+      resolved,
+      provider: handle.provider,
+      context,
+      clusterUid,
+      version: discovery.serverVersion,
+      nodes,
+    }),
+    target: targetFacts(target, resolved.component?.name ?? null),
+    standIns: await touchedStandIns(transport, target),
+  };
+}
+
+/** The run's journal, with the watchdog watching it. Nothing is left where one of them cannot be had. */
+async function guardedJournal(begun: Begun, { clusterUid, recorder }: Checked): Promise<Journal> {
+  const { options, runId, startedAt, connection } = begun;
+  const { env, toolVersion, resolved, watchdog } = options;
+  const experiment = resolved.experiment.metadata.name;
+  try {
+    const about = { runId, experiment, clusterUid, toolVersion, startedAt };
+    return await openJournal(connection, { env, ...(watchdog === undefined ? {} : { watchdog }) }, about);
+  } catch (error) {
+    await discard(recorder);
+    throw error;
+  }
+}
+
+/** A run that ended before it began has no report. */
+async function discard(recorder: Recorder): Promise<void> {
+  await recorder.close();
+  await rm(recorder.folder, { recursive: true, force: true });
 }
 
 /** How nodes are reached. The privileged pods come with the probers: until then they are only announced. */
@@ -180,11 +253,6 @@ async function accessOf(
 ): Promise<NodeAccess | { readonly none: string }> {
   if (nodeAccess?.only === "pod") return podAccess(transport);
   return await findNodeAccess(nodes, handle, nodeAccess);
-}
-
-/** The journal of what several runs share is open as long as they run: it is no damage. */
-function withoutRun({ runs, unreadable }: UnfinishedRuns, runId: string | undefined): UnfinishedRuns {
-  return { runs: runs.filter(({ open }) => open.runId !== runId), unreadable };
 }
 
 /** "20261121T203015Z-kube-dns-3f9a": sorts by time, is a folder's name and a label's value. */

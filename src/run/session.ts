@@ -1,18 +1,22 @@
-import { get, NAMESPACES, resourcePath } from "../cluster/api.js";
+import { list, NODES, resourcePath } from "../cluster/api.js";
 import { connect, type Connection } from "../cluster/connect.js";
-import type { Namespace } from "../cluster/objects.js";
+import { locality, notLocal } from "../cluster/guard.js";
+import type { Node } from "../cluster/objects.js";
 import type { ClusterHandle } from "../cluster/provider.js";
-import { messageOf } from "../errors.js";
-import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
+import { messageOf, RefusedError } from "../errors.js";
 import type { RunView } from "../ui/view.js";
 import { systemClock } from "./clock.js";
 import { removedNamespaces } from "./deploy.js";
-import type { Journal, PendingUndo } from "./journal.js";
+import { holdCluster } from "./hold-cluster.js";
+import { type Journal, journalRoot, type PendingUndo } from "./journal.js";
+import type { HeldLock } from "./lock.js";
 import { openJournal } from "./open-journal.js";
 import { recordNamespace } from "./own-namespace.js";
-import { namespacesOf, undoTogether } from "./restore.js";
+import { namespacesOf, undoAll, type Undone, undoTogether } from "./restore.js";
 import { newRunId } from "./run.js";
 import { look, settle, SETTLE_LIMIT_MS } from "./settle.js";
+import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "./unfinished.js";
+import type { Watchdog } from "./watchdog.js";
 
 export interface SessionOptions {
   readonly handle: ClusterHandle;
@@ -21,6 +25,11 @@ export interface SessionOptions {
   readonly view: RunView;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly toolVersion: string;
+  /** Asked before a cluster is touched that is not local: whether it was named and confirmed. */
+  readonly confirm: () => Promise<boolean>;
+  /** How long all of the runs may take together, ms: so long the lock's holder may be silent. */
+  readonly durationMs: number;
+  readonly watchdog?: Watchdog;
 }
 
 /**
@@ -30,64 +39,86 @@ export interface SessionOptions {
 const STALE_CONNECTIONS_MS = 125_000;
 
 /**
- * Several runs, one after the other on one cluster: they share the guestbook and the probers, which are in a
+ * Several runs, one after the other on one cluster: they share the lock, the guestbook and the probers, which are in a
  * journal of the session's own, so that they are removed also when one of the runs is killed.
  */
 export class Session {
   /** The id of the session's journal. */
   readonly id: string;
+  /** Held from the first run to the last: nobody comes in between two of them. */
+  readonly lock: HeldLock;
   readonly #connection: Connection;
   readonly #journal: Journal;
   readonly #made: PendingUndo[];
-  readonly #view: RunView;
+  readonly #last: readonly PendingUndo[];
+  readonly #options: SessionOptions;
   /** What was not at rest before the first run is not waited for after the others. */
   readonly #restless: readonly string[];
   readonly #clock = systemClock();
 
-  private constructor(
-    parts: { id: string; connection: Connection; journal: Journal; restless: readonly string[] },
-    made: PendingUndo[],
-    view: RunView,
-  ) {
+  private constructor(options: SessionOptions, parts: SessionParts) {
     this.id = parts.id;
+    this.lock = parts.lock;
     this.#connection = parts.connection;
     this.#journal = parts.journal;
+    this.#made = parts.made;
+    this.#last = parts.last;
     this.#restless = parts.restless;
-    this.#made = made;
-    this.#view = view;
+    this.#options = options;
   }
 
-  /** @throws ApiUnreachableError, ApiError, ChaosError (no journal) before anything was touched. */
+  /** @throws ApiUnreachableError, ApiError, ChaosError (no journal, no lock) before anything was harmed. */
   static async open(options: SessionOptions): Promise<Session> {
-    const { handle, env, toolVersion } = options;
-    const startedAt = new Date();
-    const id = newRunId(startedAt, "session");
+    const { handle, toolVersion } = options;
+    const id = newRunId(new Date(), "session");
     const connection = await connect({
       ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
       context: handle.context,
       userAgent: `kube-system-chaos/${toolVersion} (${id})`,
     });
+    try {
+      return await Session.#hold(options, id, connection);
+    } catch (error) {
+      connection.transport.close();
+      throw error;
+    }
+  }
+
+  static async #hold(options: SessionOptions, id: string, connection: Connection): Promise<Session> {
+    const { env, toolVersion, view, watchdog } = options;
     const { transport } = connection;
-    const { metadata } = await get<Namespace>(transport, resourcePath(NAMESPACES, undefined, "kube-system"));
-    const clusterUid = metadata.uid;
-    const about = { runId: id, experiment: "session", clusterUid, toolVersion, startedAt };
-    const journal = await openJournal(connection, env, about);
-    const made: PendingUndo[] = [];
-    for (const name of new Set([PROBER_NAMESPACE, ...options.applications]))
-      await recordNamespace({ journal, made }, name);
+    const clusterUid = await clusterUidOf(transport);
+    await refuseUnlessFit(connection, clusterUid, options);
     const restless = await look(transport);
-    return new Session({ id, connection, journal, restless }, made, options.view);
+    const blind = restless.filter((each) => each.includes("HTTP 403"));
+    if (blind.length > 0) {
+      view.warn(
+        `whether the cluster comes to rest between two runs cannot be seen (${blind.join("; ")}): \`chaos rbac --several\` prints the right`,
+      );
+    }
+    const about = { runId: id, experiment: "session", clusterUid, toolVersion, startedAt: new Date() };
+    const guard = { env, ...(watchdog === undefined ? {} : { watchdog }) };
+    const journal = await openJournal(connection, guard, about);
+    const made: PendingUndo[] = [];
+    const holding = { runId: id, transport, clock: systemClock(), journal, made };
+    const { lock, last } = await holdCluster(holding, {
+      durationMs: options.durationMs,
+      warn: (text) => view.warn(text),
+    });
+    for (const name of new Set(options.applications))
+      await recordNamespace({ transport, journal, made }, name);
+    return new Session(options, { id, connection, journal, restless, made, last, lock });
   }
 
   /** Waits between two runs until the cluster has come to rest. What has not is said; the next run's own checks decide. */
   async settle(signal: AbortSignal, replacedPod: boolean): Promise<void> {
     if (replacedPod) {
-      await this.#view.step(
+      await this.#options.view.step(
         `wait ${STALE_CONNECTIONS_MS / 1000} s for stale connections to the replaced pod to be forgotten`,
         async () => await this.#clock.sleep(STALE_CONNECTIONS_MS, signal),
       );
     }
-    const left = await this.#view.step(
+    const left = await this.#options.view.step(
       "wait until the cluster has come to rest",
       async (note) =>
         await settle(this.#connection.transport, this.#clock, {
@@ -98,30 +129,70 @@ export class Session {
         }),
     );
     if (left.length > 0 && !signal.aborted)
-      this.#view.warn(`not at rest after ${SETTLE_LIMIT_MS / 60_000} minutes: ${left.join(", ")}`);
+      this.#options.view.warn(`not at rest after ${SETTLE_LIMIT_MS / 60_000} minutes: ${left.join(", ")}`);
   }
 
-  /** Removes what the runs shared. @returns whether all of it is gone. */
-  async close(): Promise<boolean> {
+  /**
+   * Removes what the runs shared. Where one of them has left damage, the lock and the journals' copies stay, until
+   * `chaos restore` has put that right.
+   *
+   * @returns whether all of it is gone.
+   */
+  async close({ whole }: { readonly whole: boolean }): Promise<boolean> {
+    if (!whole) {
+      await this.lock.stopRenewing();
+      await this.#journal.close();
+      this.#options.watchdog?.release(this.#journal.folder);
+      this.#connection.transport.close();
+      return false;
+    }
     const { transport } = this.#connection;
     const journal = this.#journal;
     try {
-      return await this.#view.step("remove what the runs shared", async () => {
-        const failures = await undoTogether(transport, this.#made, async (seq, undone) => {
+      return await this.#options.view.step("remove what the runs shared", async () => {
+        const report = async (seq: number, undone: Undone): Promise<void> =>
           await journal.restored(seq, undone.how, undone.by);
-        });
-        for (const { error } of failures) this.#view.warn(`not removed: ${error}`);
+        const failures = await undoTogether(transport, this.#made, report);
         await removedNamespaces(transport, this.#clock, namespacesOf(this.#made));
+        await this.lock.stopRenewing();
+        if (failures.length === 0) failures.push(...(await undoAll(transport, this.#last, report)));
+        for (const { error } of failures) this.#options.view.warn(`not removed: ${error}`);
         if (failures.length === 0) await journal.finish();
         else await journal.close();
         return failures.length === 0;
       });
     } catch (error) {
       await journal.close();
-      this.#view.warn(`${messageOf(error)}; \`chaos restore ${this.id}\` removes the rest`);
+      this.#options.view.warn(`${messageOf(error)}; \`chaos restore ${this.id}\` removes the rest`);
       return false;
     } finally {
+      await this.lock.stopRenewing();
+      this.#options.watchdog?.release(journal.folder);
       transport.close();
     }
   }
+}
+
+/** What every run of it would refuse, too, but only after the lock and a namespace were made. */
+async function refuseUnlessFit(
+  { transport, server, context }: Connection,
+  clusterUid: string,
+  { env, confirm }: SessionOptions,
+): Promise<void> {
+  const { items } = await list<Node>(transport, resourcePath(NODES));
+  const where = locality(server, items);
+  if (!where.local && !(await confirm())) throw new RefusedError(notLocal(where, context));
+  const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
+  const problem = unfinishedProblem(unfinished, context);
+  if (problem !== undefined) throw new RefusedError(`${problem}; nothing was touched`);
+}
+
+interface SessionParts {
+  readonly id: string;
+  readonly connection: Connection;
+  readonly journal: Journal;
+  readonly restless: readonly string[];
+  readonly made: PendingUndo[];
+  readonly last: readonly PendingUndo[];
+  readonly lock: HeldLock;
 }

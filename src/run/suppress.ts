@@ -5,6 +5,7 @@ import { messageOf } from "../errors.js";
 import type { TargetMonitor } from "../target/monitor.js";
 import { type AnyTarget, isNodeTarget, type Target } from "../target/target.js";
 import type { TargetWatch } from "../target/target-watch.js";
+import type { AbortWatch } from "./abort-when.js";
 import { replaceDatabasePod } from "./churn.js";
 import type { Collector } from "./collector.js";
 import type { RunContext } from "./context.js";
@@ -36,16 +37,18 @@ export interface Measuring {
   readonly looks?: FunctionLooks;
   /** Ends the window early, beside the user's signal: the lock was lost, a watch died. */
   readonly abort: AbortSignal;
+  /** The experiment's own conditions that end the window early, where it has any. */
+  readonly abortWhen?: AbortWatch;
 }
 
 /** How long after the first blow the looks at the function begin, ms: by then it has had its effect. */
 const LOOKS_AFTER_MS = 2_000;
-/** The timer on the node acts so long after the window at the earliest, ms: the runner comes first. */
-const HEAL_SLACK_MS = 60_000;
+/** The timer on a node acts when the runner has not been heard of for so long, ms: six of its re-arms missed. */
+const HEAL_AFTER_MS = 90_000;
 
 /**
  * The outage window: starts the attack, keeps it up for the window's time, asks the runtimes meanwhile, stops
- * it. The attack is stopped whatever happens.
+ * it. The attack is stopped whatever happens; it is not even begun when an abort condition is met already.
  *
  * @param pending how the target is put back: a flapping target is, between two blows.
  */
@@ -53,15 +56,18 @@ export async function suppress(
   context: RunContext,
   measuring: Measuring,
   pending: readonly PendingUndo[],
-): Promise<RunningAttack> {
+): Promise<Pick<RunningAttack, "kills">> {
   const { clock, recorder, resolved, transport, view, interrupted } = context;
   const windowMs = resolved.experiment.phases.window;
   const { looks } = measuring;
   const attack = createAttack(resolved.attack, {
     companions: measuring.companions.map(({ target }) => target),
   });
-  const stopped = AbortSignal.any([interrupted, measuring.abort]);
+  const met = measuring.abortWhen?.arm();
+  const stopped = AbortSignal.any([interrupted, measuring.abort, ...(met === undefined ? [] : [met])]);
   await transport.warm(WARM_SOCKETS);
+  // Also when the lock was lost, or the target changed by somebody else, since the baseline: nothing is struck.
+  if (stopped.aborted) return { kills: 0 };
   recorder.emit({ type: "phase", phase: "window", state: "start" });
   view.phase("window", windowMs);
   measuring.collector.health.startCounting();
@@ -75,6 +81,8 @@ export async function suppress(
     looks?.disturbs === false ? lookFromFirstBlow(context, looks, running, ended.signal) : undefined,
     churnLater(context, ended.signal),
   ]);
+  // It is waited for below; until then an error of it must not end the process in the middle of an outage.
+  sideWork.catch(() => undefined);
   let windowIsOpen = true;
   const closeWindow = async (): Promise<void> => {
     if (!windowIsOpen) return;
@@ -99,6 +107,7 @@ export async function suppress(
   } finally {
     // First of all: nothing is done to the target after this line.
     await running.stop();
+    measuring.abortWhen?.disarm();
     await closeWindow();
     await sideWork;
   }
@@ -110,9 +119,9 @@ function attackContext(
   measuring: Measuring,
   pending: readonly PendingUndo[],
 ): AttackContext {
-  const { clock, recorder, transport, nodeAccess, runId, resolved } = context;
-  const { phases } = resolved.experiment;
+  const { clock, recorder, transport, nodeAccess, runId } = context;
   return {
+    runId,
     transport,
     target: measuring.target,
     watch: measuring.watch,
@@ -127,9 +136,7 @@ function attackContext(
       });
       for (const { error } of failures) recorder.emit({ type: "warning", text: `not let up: ${error}` });
     },
-    ...(nodeAccess === undefined
-      ? {}
-      : { node: { access: nodeAccess, runId, healAfterMs: phases.window + HEAL_SLACK_MS } }),
+    ...(nodeAccess === undefined ? {} : { node: { access: nodeAccess, healAfterMs: HEAL_AFTER_MS } }),
   };
 }
 
@@ -166,7 +173,7 @@ async function churnLater(context: RunContext, signal: AbortSignal): Promise<voi
   const { churn } = context.resolved.experiment;
   if (churn === undefined) return;
   await context.clock.sleep(churn.after, signal);
-  if (!signal.aborted) await replaceDatabasePod(context, { rehearsal: false });
+  if (!signal.aborted) await replaceDatabasePod(context, { rehearsal: false, signal });
 }
 
 /** One live line: probes, kills, endpoints. */

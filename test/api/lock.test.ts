@@ -57,8 +57,8 @@ async function locked(t: ExecutionContext): Promise<Locked> {
     durationMs: 90_500,
     clock,
     warn: (text) => warnings.push(text),
-    onLost: (holder) => lost.push(holder),
   });
+  lock.lost.addEventListener("abort", () => lost.push(String(lock.lost.reason)));
   t.teardown(async () => await lock.stopRenewing());
   await until("the lock waits", () => clock.slept.length > 0);
   return { ...served, clock, lock, warnings, lost };
@@ -114,7 +114,6 @@ test("refused: the error names the holder, and the holder's Lease stays as it is
       durationMs: 1,
       clock: new HandClock(),
       warn: () => t.fail(),
-      onLost: () => t.fail(),
     }),
     { instanceOf: RefusedError },
   );
@@ -125,7 +124,7 @@ test("refused: the error names the holder, and the holder's Lease stays as it is
 test("refused by one who lets go in the same moment: says so", async (t) => {
   const { server, transport } = await serve(t);
   server.fault({ kind: "status", status: 409, reason: "AlreadyExists", method: "POST", path: "leases" });
-  const options = { runId: "r", durationMs: 1, clock: new HandClock(), warn: t.fail, onLost: t.fail };
+  const options = { runId: "r", durationMs: 1, clock: new HandClock(), warn: t.fail };
   await t.throwsAsync(acquireLock(transport, options), {
     instanceOf: RefusedError,
     message: /released just now; try again/,
@@ -135,7 +134,7 @@ test("refused by one who lets go in the same moment: says so", async (t) => {
 test("another error than a conflict is no refusal", async (t) => {
   const { server, transport } = await serve(t);
   server.fault({ kind: "status", status: 500, method: "POST", path: "leases" });
-  const options = { runId: "r", durationMs: 1, clock: new HandClock(), warn: t.fail, onLost: t.fail };
+  const options = { runId: "r", durationMs: 1, clock: new HandClock(), warn: t.fail };
   const error = await t.throwsAsync(acquireLock(transport, options), { message: /500/ });
   t.false(error instanceof RefusedError);
 });

@@ -35,7 +35,7 @@ async function releasing(
     transport,
     recorder: { emit: (body: RunEventBody) => void events.push(body), events },
     journal: {
-      undone: async (seq: number, how: string, by: string) => {
+      restored: async (seq: number, how: string, by: string) => {
         if (options.journalFails === true) throw new Error("ENOSPC: no space left on device");
         await Promise.resolve(undone.push(`${seq} ${how} ${by}`));
       },

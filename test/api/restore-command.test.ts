@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { restore, type RestoreOptions } from "../../src/commands/restore.js";
-import { ExitCode, UsageError } from "../../src/errors.js";
+import { type ChaosError, ExitCode, UsageError } from "../../src/errors.js";
 import {
   Journal,
   journalRoot,
@@ -16,10 +16,13 @@ import {
   UnreadableJournalError,
 } from "../../src/run/journal.js";
 import { nodeUndos } from "../../src/run/restore.js";
+import { claimRestore } from "../../src/run/restore-claim.js";
 import { heldPath, holdManifest, stopUnit, timerName } from "../../src/attacks/node-faults.js";
 import type { NodeTarget } from "../../src/target/node-target.js";
 import { createView } from "../../src/ui/view.js";
+import { SleepingClock } from "./dead-man-world.js";
 import type { FakeApiServer } from "./fake-api-server.js";
+import { ourProcess } from "../unit/fixtures/sleeper.js";
 import { fakeNodes, type FakeNodes, MANIFEST, MANIFEST_TEXT } from "../unit/node-fake.js";
 import { DEPLOYMENTS, deployment, putKubeDns, serve, until, writes } from "./target-fixtures.js";
 
@@ -28,13 +31,37 @@ const PATH = `${DEPLOYMENTS}/kube-dns`;
 interface Bench {
   readonly server: FakeApiServer;
   /** A run that took the Deployment away (or did this) and ended there. @returns its journal's folder. */
-  crashed(runId: string, more?: readonly Undo[]): Promise<string>;
+  crashed(runId: string, more?: readonly Undo[], runner?: { host: string; pid: number }): Promise<string>;
   restore(change: Partial<RestoreOptions>): Promise<{ code?: ExitCode; error?: unknown; said: string }>;
+}
+
+/** What the cluster's controllers would do: a Deployment that is looked at has become ready. */
+function controllersWork(server: FakeApiServer): void {
+  server.handle("GET", /deployments\/kube-dns$/, () => {
+    const live = server.object(PATH);
+    const status = { observedGeneration: live?.metadata.generation, readyReplicas: 2, updatedReplicas: 2 };
+    if (live !== undefined) server.put(DEPLOYMENTS, { ...live, status } as never);
+    return undefined;
+  });
 }
 
 async function bench(t: ExecutionContext): Promise<Bench> {
   const { server } = await serve(t);
   putKubeDns(server);
+  controllersWork(server);
+  server.put("/api/v1/nodes", {
+    metadata: { name: "a" },
+    status: { conditions: [{ type: "Ready", status: "True" }] },
+  });
+  server.put("/api/v1/namespaces/kube-system/pods", {
+    metadata: {
+      name: "kube-apiserver-a",
+      labels: STATIC_POD.labels,
+      annotations: { "kubernetes.io/config.mirror": "x" },
+    },
+    spec: { nodeName: "a" },
+    status: { conditions: [{ type: "Ready", status: "True" }] },
+  });
   const clusterUid = server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } }).metadata.uid;
   const folder = await mkdtemp(join(tmpdir(), "chaos-restore-"));
   t.teardown(async () => await rm(folder, { recursive: true, force: true }));
@@ -51,7 +78,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   const env = { XDG_STATE_HOME: join(folder, "state") };
   return {
     server,
-    crashed: async (runId, more = []) => {
+    crashed: async (runId, more = [], runner = { host: `not ${hostname()}`, pid: 1 }) => {
       const object = server.object(PATH) ?? server.put(DEPLOYMENTS, deployment());
       const journal = await Journal.create(journalRoot(env), {
         type: "open",
@@ -63,8 +90,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
         kubeconfigPath,
         toolVersion: "0.0.0",
         startedAt: "2026-08-01T12:00:00.000Z",
-        host: `not ${hostname()}`,
-        pid: 1,
+        ...runner,
       });
       await journal.intent({
         action: "restore-workload",
@@ -179,7 +205,14 @@ const COMMON = {
   ownerChain: [],
 };
 const KUBELET: NodeTarget = { ...COMMON, kind: "SystemdUnit", name: "kubelet", unit: "kubelet.service" };
-const API_SERVER: NodeTarget = { ...COMMON, kind: "StaticPod", name: "kube-apiserver", manifest: MANIFEST };
+const STATIC_POD = { namespace: "kube-system", labels: { component: "kube-apiserver" } };
+const API_SERVER: NodeTarget = {
+  ...COMMON,
+  ...STATIC_POD,
+  kind: "StaticPod",
+  name: "kube-apiserver",
+  manifest: MANIFEST,
+};
 
 /** A node whose kubelet is stopped and whose manifest is moved away, and how that is undone. */
 async function harmedNode(
@@ -216,7 +249,7 @@ test("restore: nodes first, then what is in the API; each is said", async (t) =>
   const dry = await b.restore({ runId: "run-1", dryRun: true });
   t.regex(
     dry.said,
-    /move back the manifest of StaticPod kube-apiserver on a\n *start SystemdUnit kubelet on a\n/,
+    /move back the manifest of StaticPod kube-apiserver on a\n *\+ \/etc.*\n *start SystemdUnit kubelet on a\n *inactive → active\n/,
   );
   t.is(nodes.unit("a", "kubelet.service"), "inactive");
   const { code, said } = await b.restore({ runId: "run-1" });
@@ -297,4 +330,56 @@ test("restore: without the API and without leave to reach the node there is noth
   b.server.fault({ kind: "reset", times: Infinity });
   const { error } = await b.restore({ runId: "run-1" });
   t.regex(String(error), /run-1 is not restored: .*--allow-commands/);
+});
+
+test("restore: a run of this machine that still goes on is left to itself, until its process is gone", async (t) => {
+  const b = await bench(t);
+  const { pid, end } = await ourProcess(t);
+  await b.crashed("run-1", [], { host: hostname(), pid });
+  const folder = await b.crashed("run-2");
+  b.server.remove(PATH);
+  const { error } = await b.restore({ runId: "run-1" });
+  t.regex(
+    String(error),
+    new RegExp(`run-1 still goes on \\(process ${pid}\\): end it with Ctrl-C or SIGTERM`),
+  );
+  t.is((error as ChaosError).exitCode, ExitCode.preflightRefused);
+  t.deepEqual(writes(b.server), []);
+  const all = await b.restore({ all: true });
+  t.is(all.code, ExitCode.notRestored);
+  t.regex(all.said, /run-1 still goes on/);
+  t.true((await readJournal(folder))?.closed, "the other one is restored");
+  await end();
+  t.is((await b.restore({ all: true })).code, ExitCode.asExpected);
+});
+
+test("restore: while another process restores the run it is waited for; then there is nothing left to do", async (t) => {
+  const b = await bench(t);
+  const { pid } = await ourProcess(t);
+  const folder = await b.crashed("run-1");
+  b.server.remove(PATH);
+  const clock = new SleepingClock();
+  const first = await claimRestore(folder, { clock, note: () => undefined, pid });
+  clock.onTime = async (nowMs) => {
+    t.is(b.server.object(PATH), undefined, "nothing is done before");
+    if (nowMs < 1_000) return;
+    const state = await readJournal(folder);
+    if (state !== undefined) await (await Journal.reopen(state)).finish();
+    await first.release();
+  };
+  const { code, said } = await b.restore({ runId: "run-1", clock });
+  t.is(code, ExitCode.asExpected, said);
+  t.deepEqual(writes(b.server), []);
+  t.true(clock.now() >= 1_000);
+});
+
+test("restore: a claim of a restore that was killed does not keep the next one out", async (t) => {
+  const b = await bench(t);
+  const { pid, end } = await ourProcess(t);
+  const folder = await b.crashed("run-1");
+  b.server.remove(PATH);
+  await claimRestore(folder, { clock: new SleepingClock(), note: () => undefined, pid });
+  await end();
+  t.is((await b.restore({ runId: "run-1", clock: new SleepingClock() })).code, ExitCode.asExpected);
+  t.not(b.server.object(PATH), undefined);
 });

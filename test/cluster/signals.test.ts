@@ -1,7 +1,16 @@
 /** A run that is ended from outside puts everything back first. */
 import test from "ava";
 import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/cluster/api.js";
-import { chaos, chaosRun, onlyReport, windowStarted, setUp, writeExperiment } from "./support/run-cli.js";
+import { pollUntil, systemClock } from "../../src/run/clock.js";
+import {
+  chaosRun,
+  chaosRunInTerminal,
+  journalsOf,
+  onlyReport,
+  setUp,
+  windowStarted,
+  writeExperiment,
+} from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";
 
 test.serial("Ctrl-C in the middle of the window restores, reports, and ends with 130", async (t) => {
@@ -35,25 +44,28 @@ test.serial("Ctrl-C in the middle of the window restores, reports, and ends with
   }
 });
 
-test.serial("SIGKILL in the window: the next run refuses, restore finishes", async (t) => {
-  const { cluster, space, before } = await setUp(t);
-  const file = await writeExperiment(space, {
-    name: "killed",
-    attack: "{ type: delete-workload }",
-    window: "60s",
-    impact: "outage",
-  });
-  const child = chaosRun(cluster, space, file);
-  await windowStarted(child);
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
-  child.kill("SIGKILL");
-  await child;
-  t.notDeepEqual(await snapshot(cluster), before, "the killed run left damage");
-
-  const refused = await chaosRun(cluster, space, file);
-  t.is(refused.exitCode, 4);
-  t.regex(`${refused.stdout}${refused.stderr}`, /chaos restore --all/);
-  const restored = await chaos(cluster, space, ["restore", "--all"]);
-  t.is(restored.exitCode, 0, restored.stderr);
-  t.deepEqual(await snapshot(cluster), before);
-});
+test.serial(
+  "the terminal is closed in the window: restored and reported, with nobody to see it",
+  async (t) => {
+    const { cluster, space, before } = await setUp(t);
+    const file = await writeExperiment(space, {
+      name: "hung-up",
+      attack: "{ type: delete-workload }",
+      window: "60s",
+      impact: "outage",
+    });
+    const terminal = chaosRunInTerminal(cluster, space, file);
+    await windowStarted(terminal);
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    terminal.kill("SIGKILL");
+    await terminal;
+    const finished = await pollUntil(systemClock(), { everyMs: 500, limitMs: 180_000 }, async () => {
+      const [journal] = await journalsOf(space);
+      return journal?.closed === true ? true : undefined;
+    });
+    t.true(finished);
+    const { result } = await onlyReport(space);
+    t.is(result.verdict, "interrupted");
+    t.deepEqual(await snapshot(cluster), before);
+  },
+);

@@ -84,7 +84,10 @@ const MANIFEST: Undo = {
 const RECORDS: JournalRecord[] = [
   opening("run-1"),
   { type: "intent", seq: 1, undo: NAMESPACE },
+  { type: "copied" },
   { type: "intent", seq: 2, undo: WORKLOAD },
+  { type: "acted", seq: 1 },
+  { type: "acted", seq: 2 },
   { type: "restored", seq: 2, how: "found", by: "kubectl-client-side-apply" },
   { type: "intent", seq: 3, undo: { ...WORKLOAD, path: "/apis/apps/v1/x/連打" } },
   { type: "intent", seq: 4, undo: UNIT },
@@ -101,11 +104,22 @@ const BYTES = Buffer.from(TEXT);
 function meaning(records: readonly JournalRecord[]): unknown {
   const open = records.find((record) => record.type === "open");
   if (open === undefined) return undefined;
-  const undone = records.flatMap((record) => (record.type === "restored" ? [record.seq] : []));
-  const pending = records.flatMap((record) =>
-    record.type === "intent" && !undone.includes(record.seq) ? [{ seq: record.seq, undo: record.undo }] : [],
+  const numbersOf = (type: "acted" | "restored"): number[] =>
+    records.flatMap((record) => (record.type === type ? [record.seq] : []));
+  const [acted, undone] = [numbersOf("acted"), numbersOf("restored")];
+  const intents = records.flatMap((record) =>
+    record.type === "intent"
+      ? [{ seq: record.seq, undo: record.undo, ...(acted.includes(record.seq) ? { acted: true } : {}) }]
+      : [],
   );
-  return { open, pending, closed: records.some((record) => record.type === "closed") };
+  return {
+    open,
+    intents,
+    pending: intents.filter(({ seq }) => !undone.includes(seq)),
+    copied: records.some((record) => record.type === "copied"),
+    adopted: records.some((record) => record.type === "adopted"),
+    closed: records.some((record) => record.type === "closed"),
+  };
 }
 
 async function folder(t: ExecutionContext): Promise<string> {
@@ -120,14 +134,22 @@ test("what is written is read back, in order, without what was undone", async (t
   t.is(await journal.intent(NAMESPACE), 1);
   t.is(await journal.intent(WORKLOAD), 2);
   t.is(await journal.intent({ ...NAMESPACE, path: "/third" }), 3);
+  await journal.acted(3);
   await journal.restored(2, "created", "runner");
   t.deepEqual(await readJournal(journal.folder), {
     folder: join(root, "cluster-1", "run-1"),
     open: opening("run-1"),
+    intents: [
+      { seq: 1, undo: NAMESPACE },
+      { seq: 2, undo: WORKLOAD },
+      { seq: 3, undo: { ...NAMESPACE, path: "/third" }, acted: true },
+    ],
     pending: [
       { seq: 1, undo: NAMESPACE },
-      { seq: 3, undo: { ...NAMESPACE, path: "/third" } },
+      { seq: 3, undo: { ...NAMESPACE, path: "/third" }, acted: true },
     ],
+    copied: false,
+    adopted: false,
     closed: false,
   });
   await journal.finish();

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import type { RunResult } from "../../../src/analysis/result.js";
 import { packageRoot } from "../../../src/package-root.js";
+import { journalRoot, type JournalState, readJournal } from "../../../src/run/journal.js";
 import type { ExecutionContext } from "ava";
 import { testCluster, type TestCluster } from "./cluster.js";
 import { snapshot } from "./snapshot.js";
@@ -69,14 +70,37 @@ ${text.impact === undefined ? "" : `expectation: { impact: ${text.impact} }\n`}`
 /** A `chaos` that goes on; awaited, how it ended (never rejects). */
 export type ChaosProcess = ReturnType<typeof chaos>;
 
+const CHAOS = [process.execPath, join(packageRoot(), "dist/cli.js"), "--json"] as const;
+
 /** Starts `chaos` with JSON lines on stdout. */
 // eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- execa infers it from the options
 export function chaos(cluster: TestCluster, space: Workspace, args: readonly string[]) {
-  return execa(process.execPath, [join(packageRoot(), "dist/cli.js"), "--json", ...args], {
-    cwd: space.folder,
-    env: { ...cluster.handle.env, ...space.env },
-    reject: false,
-  });
+  return start(cluster, space, [...CHAOS, ...args]);
+}
+
+// eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- execa infers it from the options
+function start(cluster: TestCluster, space: Workspace, [file = "", ...args]: readonly string[]) {
+  const env = { ...cluster.handle.env, ...space.env };
+  return execa(file, args, { cwd: space.folder, env, reject: false });
+}
+
+/** The arguments of `chaos run FILE` on the test cluster. */
+function runArguments(
+  { handle }: TestCluster,
+  space: Workspace,
+  file: string,
+  extra: readonly string[],
+): readonly string[] {
+  return [
+    "run",
+    file,
+    ...(handle.kubeconfigPath === undefined ? [] : ["--kubeconfig", handle.kubeconfigPath]),
+    "--context",
+    handle.context,
+    "--reports",
+    join(space.folder, "reports"),
+    ...extra,
+  ];
 }
 
 /** `chaos run FILE` on the test cluster. */
@@ -86,16 +110,26 @@ export function chaosRun(
   file: string,
   extra: readonly string[] = [],
 ): ChaosProcess {
-  return chaos(cluster, space, [
-    "run",
-    file,
-    ...(cluster.handle.kubeconfigPath === undefined ? [] : ["--kubeconfig", cluster.handle.kubeconfigPath]),
-    "--context",
-    cluster.handle.context,
-    "--reports",
-    join(space.folder, "reports"),
-    ...extra,
-  ]);
+  return chaos(cluster, space, runArguments(cluster, space, file, extra));
+}
+
+/** The same in a terminal of its own, which ends when the process that is returned is killed (util-linux's script). */
+export function chaosRunInTerminal(cluster: TestCluster, space: Workspace, file: string): ChaosProcess {
+  const command = [...CHAOS, ...runArguments(cluster, space, file, [])].map((each) => `'${each}'`).join(" ");
+  return start(cluster, space, ["script", "-qfec", command, "/dev/null"]);
+}
+
+/** The journals of a workspace's runs, closed or not. */
+export async function journalsOf(space: Workspace): Promise<JournalState[]> {
+  const root = journalRoot(space.env);
+  const found: JournalState[] = [];
+  for (const cluster of await readdir(root)) {
+    for (const run of await readdir(join(root, cluster))) {
+      const journal = await readJournal(join(root, cluster, run));
+      if (journal !== undefined) found.push(journal);
+    }
+  }
+  return found;
 }
 
 /** The only report of a workspace. */

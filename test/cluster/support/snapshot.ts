@@ -1,6 +1,6 @@
 /** What must be as before after a run: kube-system's objects, the nodes' units, and that nothing of ours is left. */
-import { list, resourcePath, type Gvr } from "../../../src/cluster/api.js";
-import type { KubeObject } from "../../../src/cluster/objects.js";
+import { list, NODES, resourcePath, type Gvr } from "../../../src/cluster/api.js";
+import type { KubeObject, Node } from "../../../src/cluster/objects.js";
 import { sanitised } from "../../../src/run/restore.js";
 import type { TestCluster } from "./cluster.js";
 
@@ -37,7 +37,9 @@ export async function snapshot(cluster: TestCluster): Promise<Record<string, unk
   }
   const leases = await list<KubeObject>(transport, resourcePath(LEASES, "kube-system"));
   all["leases"] = leases.items.map((lease) => lease.metadata.name).sort();
-  for (const node of cluster.nodes) {
+  // Taints come and go with the nodes' readiness: as they are now.
+  const nodes = (await list<Node>(transport, resourcePath(NODES))).items;
+  for (const node of nodes) {
     const { name } = node.metadata;
     all[`units of ${name}`] = await cluster.access.exec(name, ["systemctl", "is-active", ...UNITS], 10_000);
     all[`manifests of ${name}`] = await cluster.access.exec(

@@ -1,0 +1,68 @@
+import { isOfDeadMan } from "../dead-man/settings.js";
+import { messageOf } from "../errors.js";
+import type { RunContext } from "./context.js";
+import { removedNamespaces } from "./deploy.js";
+import { isHold } from "./hold-cluster.js";
+import type { PendingUndo } from "./journal.js";
+import { namespacesOf, undoAll, undoTogether, type Undone } from "./restore.js";
+import type { RunState } from "./run-state.js";
+
+/** An API server that is away for a moment must not leave what a run has made, ms. */
+const REMOVE_LIMIT_MS = 60_000;
+
+/**
+ * Removes the application and the probers, then the journal's copy and the lock. Where the target is not as before,
+ * the copy and the lock stay: nobody else is to work on this cluster until `chaos restore` has put it right.
+ *
+ * @returns whether all of it is gone.
+ */
+export async function cleanUp(state: RunState): Promise<boolean> {
+  const { transport, clock, recorder, view, made } = state.context;
+  recorder.emit({ type: "phase", phase: "teardown", state: "start" });
+  let clean = true;
+  const remove = async (entries: readonly PendingUndo[]): Promise<void> => {
+    const failures = await undoTogether(
+      transport,
+      entries,
+      async (seq, undone) => await writeRestored(state.context, seq, undone),
+      { clock, limitMs: REMOVE_LIMIT_MS },
+    );
+    for (const { error } of failures) {
+      clean = false;
+      recorder.emit({ type: "warning", text: `not removed: ${error}` });
+    }
+  };
+  await view.step("remove what the run had made", async () => {
+    // What a probe of a function had changed and nobody has put right.
+    const changed = await undoAll(transport, state.context.changed, async (seq, undone) => {
+      await writeRestored(state.context, seq, undone);
+    });
+    for (const { error } of changed) {
+      clean = false;
+      recorder.emit({ type: "warning", text: `not put back: ${error}` });
+    }
+    // What is not as before is the dead-man's switch's to put right, once the lock is not renewed any more.
+    const gone = made.filter(({ undo }) => state.whole || !(isHold(undo) || isOfDeadMan(undo)));
+    await remove(gone);
+    try {
+      await removedNamespaces(transport, clock, namespacesOf(gone));
+    } catch (error) {
+      clean = false;
+      recorder.emit({ type: "warning", text: messageOf(error) });
+    }
+    if (state.options.shared === undefined) await state.lock?.stopRenewing();
+    if (state.whole && clean) await remove(state.last);
+  });
+  recorder.emit({ type: "phase", phase: "teardown", state: "end" });
+  return clean;
+}
+
+/** What is undone is undone, also where the journal cannot say so: a restore will find it in its place. */
+async function writeRestored(context: RunContext, seq: number, { how, by }: Undone): Promise<void> {
+  const { journal, recorder } = context;
+  try {
+    await journal.restored(seq, how, by);
+  } catch (error) {
+    recorder.emit({ type: "warning", text: `the journal could not be written: ${messageOf(error)}` });
+  }
+}
