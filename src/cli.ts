@@ -188,9 +188,12 @@ program
   .command("restore")
   .description("finish what an interrupted run left undone; without arguments: list such runs")
   .argument("[run]", "id of the run")
-  .option("--all", "every unfinished run", false)
-  .option("--dry-run", "show what would be put back", false)
-  .option("--context <name>", "kubeconfig context, instead of the run's own")
+  .option("--all", "every unfinished run; with --context, those of that cluster, whoever began them", false)
+  .option("--dry-run", "show what would change, as a diff; nothing is touched", false)
+  .option(
+    "--context <name>",
+    "kubeconfig context, instead of the run's own: also runs of other machines on it",
+  )
   .option("--kubeconfig <file>", "kubeconfig file, instead of the run's own")
   .option("--allow-commands", "reach nodes by the run's command of the local configuration", false)
   .action(async (runId: string | undefined, flags: RestoreFlags) => {
@@ -277,7 +280,12 @@ for (const [name, description] of [
         signal: interrupted.signal,
       };
       if (name === "up")
-        await commands.clusterUp({ ...options, addons: flags.addons, yes: flags.yes ?? false });
+        await commands.clusterUp({
+          ...options,
+          addons: flags.addons,
+          yes: flags.yes ?? false,
+          env: process.env,
+        });
       else if (name === "down") await commands.clusterDown({ ...options, purge: flags.purge ?? false });
       else await commands.clusterStatus(options);
     });

@@ -13,10 +13,16 @@ import type { ClusterHandle, ClusterProvider, ProviderName } from "../cluster/pr
 import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
 import { ChaosError, messageOf, RefusedError, UsageError } from "../errors.js";
 import { systemClock } from "../run/clock.js";
+import { journalRoot } from "../run/journal.js";
+import { underLock } from "../run/lock.js";
+import { newRunId } from "../run/run.js";
+import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "../run/unfinished.js";
 import type { RunView } from "../ui/view.js";
 import { clusterProviders, selectCluster } from "./select-cluster.js";
 
 const USER_AGENT = "kube-system-chaos";
+/** Installing the add-ons and seeing addon-manager put a change back takes two minutes or three, ms. */
+const ADDONS_LIMIT_MS = 10 * 60_000;
 
 export interface ClusterOptions {
   readonly provider: Exclude<ProviderName, "current"> | undefined;
@@ -32,6 +38,7 @@ export interface ClusterUpOptions extends ClusterOptions {
   readonly addons: boolean | undefined;
   /** --yes: change a cluster that is not local. */
   readonly yes: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 /**
@@ -88,10 +95,21 @@ async function setAddons(handle: ClusterHandle, wanted: boolean, options: Cluste
     async (connection) => {
       const { transport } = connection;
       await guard(connection, options);
-      const work = { transport, clock: systemClock(), progress: options.view, signal: options.signal };
-      if (wanted) await installAddons(work);
-      else await removeAddons(work);
-      return await addonsStatus(transport);
+      await refuseUnfinished(connection, options);
+      const clock = systemClock();
+      const lock = {
+        runId: newRunId(clock.wall(), "addons"),
+        durationMs: ADDONS_LIMIT_MS,
+        clock,
+        warn: (text: string) => options.view.warn(text),
+      };
+      return await underLock(transport, lock, async (lost) => {
+        const signal = AbortSignal.any([options.signal, lost]);
+        const work = { transport, clock, progress: options.view, signal };
+        if (wanted) await installAddons(work);
+        else await removeAddons(work);
+        return await addonsStatus(transport);
+      });
     },
   );
 }
@@ -104,6 +122,17 @@ async function guard({ transport, server, context }: Connection, options: Cluste
   throw new RefusedError(
     `context ${context} is not local (${because}): its kube-system is changed only when it is named with --context ${context} and confirmed with --yes`,
   );
+}
+
+/** A run that was not finished may have left kube-system otherwise than it was: that would be taken for its own state. */
+async function refuseUnfinished(
+  { transport, context }: Connection,
+  { env }: ClusterUpOptions,
+): Promise<void> {
+  const clusterUid = await clusterUidOf(transport);
+  const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
+  const problem = unfinishedProblem(unfinished, context);
+  if (problem !== undefined) throw new RefusedError(`${problem}; nothing was touched`);
 }
 
 /** `chaos cluster down`: removes all that `up` made; with `purge` also what is cached. */

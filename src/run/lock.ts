@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { create, getOrUndefined, LEASES, replace, resourcePath } from "../cluster/api.js";
+import { create, getOrUndefined, LEASES, remove, replace, resourcePath } from "../cluster/api.js";
 import type { Lease } from "../cluster/objects.js";
 import { ApiError, type Transport } from "../cluster/transport.js";
 import { messageOf, RefusedError } from "../errors.js";
@@ -121,4 +121,25 @@ export async function acquireLock(
       await renewing;
     },
   };
+}
+
+/**
+ * Does something to the cluster under its lock, which is given back afterwards, whatever came of the work.
+ *
+ * @throws RefusedError when somebody else holds it; what the work throws.
+ */
+export async function underLock<T>(
+  transport: Transport,
+  options: Parameters<typeof acquireLock>[1],
+  work: (lost: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const lock = await acquireLock(transport, options);
+  try {
+    return await work(lock.lost);
+  } finally {
+    await lock.stopRenewing();
+    const live = await getOrUndefined<Lease>(transport, LOCK_PATH);
+    if (live?.metadata.labels?.[RUN_LABEL] === options.runId)
+      await remove(transport, LOCK_PATH, { uid: live.metadata.uid });
+  }
 }
