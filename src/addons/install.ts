@@ -2,11 +2,10 @@
 import { type Discovery, discover, getOrUndefined, patch } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
-import { ChaosError, ExitCode, RefusedError } from "../errors.js";
+import { ChaosError, ExitCode } from "../errors.js";
 import type { Progress } from "../progress.js";
 import { pollUntil } from "../run/clock.js";
 import type { Clock } from "../run/context.js";
-import { lockHolder } from "../run/lock.js";
 import { sanitised } from "../run/restore.js";
 import { dnsManifest, findDns } from "./dns.js";
 import { addonManagerProof, proveAddonManager } from "./drift.js";
@@ -40,15 +39,14 @@ export interface Installed {
 /**
  * Installs the study add-ons, or finds them as they are: the sink and addon-manager are made here, everything else
  * by addon-manager; then waits until all of it is ready and addon-manager proven. What the cluster's DNS was like
- * is recorded first.
+ * is recorded first. Whoever calls it holds the cluster's lock: a run's measurements would be spoilt.
  *
- * @throws RefusedError when something of somebody else's is in the way, or a run is going on; nothing was changed.
+ * @throws RefusedError when something of somebody else's is in the way; nothing was changed.
  * @throws ChaosError when something is not ready in time, or addon-manager does not do its work. What was made
  *   stays: doing it again goes on from there, `removeAddons` takes it away.
  */
 export async function installAddons(options: AddonsOptions): Promise<Installed> {
   const { transport, progress, clock, signal } = options;
-  await refuseDuringRun(transport);
   const { serverVersion } = options.discovery ?? (await discover(transport));
   const record = await readRecord(transport);
   const original = record?.dns ?? sanitised(await findDns(transport));
@@ -77,15 +75,6 @@ export async function installAddons(options: AddonsOptions): Promise<Installed> 
       await proveAddonManager(transport, clock, { note, ...(signal === undefined ? {} : { signal }) }),
   );
   return { changed, repairedAfterMs };
-}
-
-/** @throws RefusedError when a run holds the cluster's lock: its measurements would be spoilt. */
-export async function refuseDuringRun(transport: Transport): Promise<void> {
-  const holder = await lockHolder(transport);
-  if (holder === undefined) return;
-  throw new RefusedError(
-    `a run is going on, or was never finished, on this cluster: ${holder}. Wait for its end, or finish it with \`chaos restore\``,
-  );
 }
 
 /**

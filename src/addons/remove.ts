@@ -22,7 +22,7 @@ import type { Clock } from "../run/context.js";
 import { undo } from "../run/restore.js";
 import { isTerminating } from "../cluster/pod-state.js";
 import { ADDON_MODE_LABEL } from "../target/target.js";
-import { type AddonsOptions, refuseDuringRun } from "./install.js";
+import type { AddonsOptions } from "./install.js";
 import {
   ADDON_LABEL,
   ADDON_MANAGER_LABELS,
@@ -68,14 +68,13 @@ export interface Removed {
 
 /**
  * Stops addon-manager, removes every object of the add-ons, and puts the cluster's DNS back as it was. Nothing is
- * removed that does not carry the add-ons' label. Goes on past single failures.
+ * removed that does not carry the add-ons' label. Goes on past single failures. Whoever calls it holds the cluster's
+ * lock: a run's measurements would be spoilt.
  *
- * @throws RefusedError when a run is going on.
  * @throws ChaosError (exit code 5) with everything that failed; doing it again goes on from there.
  */
 export async function removeAddons(options: AddonsOptions): Promise<Removed> {
-  const { transport, progress } = options;
-  await refuseDuringRun(transport);
+  const { progress } = options;
   return await progress.step("Removing the study add-ons", async (note) => {
     const removal = new Removal(options, note);
     await removal.run();

@@ -13,6 +13,7 @@ import type { ClusterHandle, ClusterProvider, ProviderName } from "../cluster/pr
 import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
 import { ChaosError, messageOf, RefusedError, UsageError } from "../errors.js";
 import { systemClock } from "../run/clock.js";
+import type { Clock } from "../run/context.js";
 import { journalRoot } from "../run/journal.js";
 import { underLock } from "../run/lock.js";
 import { newRunId } from "../run/run.js";
@@ -39,6 +40,8 @@ export interface ClusterUpOptions extends ClusterOptions {
   /** --yes: change a cluster that is not local. */
   readonly yes: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Default: the system's. */
+  readonly clock?: Clock;
 }
 
 /**
@@ -96,7 +99,7 @@ async function setAddons(handle: ClusterHandle, wanted: boolean, options: Cluste
       const { transport } = connection;
       await guard(connection, options);
       await refuseUnfinished(connection, options);
-      const clock = systemClock();
+      const { clock = systemClock() } = options;
       const lock = {
         runId: newRunId(clock.wall(), "addons"),
         durationMs: ADDONS_LIMIT_MS,

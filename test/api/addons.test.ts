@@ -181,15 +181,6 @@ const inTheWay: readonly {
     put: ({ server }) => void server.update("/api/v1/nodes/cp", { metadata: { labels: null } }),
     message: /no node carries the label node-role\.kubernetes\.io\/control-plane/,
   },
-  {
-    what: "a run that goes on",
-    put: ({ server }) =>
-      server.put("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", {
-        metadata: { name: "kube-system-chaos" },
-        spec: { holderIdentity: "run-1@host" },
-      }),
-    message: /a run is going on, or was never finished.*run-1@host/,
-  },
 ];
 for (const { what, put, message } of inTheWay) {
   test(`in the way: ${what}: refused before anything is changed`, async (t) => {
