@@ -1,0 +1,44 @@
+// Bundles the tests that need no cluster into build/test/, what they share in chunks. Each test file is a process of
+// its own: with the sources compiled and joined beforehand it starts in a fifth of the time.
+import { readdir, readFile, rm } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
+
+const folders = ["test/unit", "test/api"];
+const files = await Promise.all(
+  folders.map(async (folder) => (await readdir(folder)).map((name) => `${folder}/${name}`)),
+);
+
+/**
+ * A bundled source finds what lies beside it where it lay before.
+ *
+ * @satisfies {import("esbuild").Plugin}
+ */
+const ownUrl = {
+  name: "own-url",
+  setup(/** @type {import("esbuild").PluginBuild} */ { onLoad }) {
+    onLoad({ filter: /\/(src|test)\/.*\.(ts|mjs)$/ }, async ({ path }) => {
+      const text = await readFile(path, "utf8");
+      return {
+        contents: text.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href)),
+        loader: path.endsWith(".ts") ? "ts" : "js",
+      };
+    });
+  },
+};
+
+await rm("build/test", { recursive: true, force: true });
+await build({
+  entryPoints: files.flat().filter((file) => file.endsWith(".test.ts")),
+  outdir: "build/test",
+  outbase: "test",
+  bundle: true,
+  splitting: true,
+  packages: "external",
+  sourcemap: "linked",
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  plugins: [ownUrl],
+  logLevel: "warning",
+});
