@@ -26,6 +26,14 @@ export function isOurs(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY;
 }
 
+/** Whether an object carries all of these labels: what a journal's entry says of what it may remove. Pure. */
+export function carries(
+  object: Pick<KubeObject, "metadata">,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(labels).every(([key, value]) => object.metadata.labels?.[key] === value);
+}
+
 export function namespaceManifest(name: string): Manifest {
   return {
     apiVersion: "v1",

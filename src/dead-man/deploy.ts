@@ -23,6 +23,7 @@ import { copiesInCluster } from "../run/cluster-copy.js";
 import type { Clock } from "../run/context.js";
 import { reasonOf } from "../run/deploy.js";
 import { type Journal, parseJournal, type PendingUndo } from "../run/journal.js";
+import { record } from "../run/journal-entries.js";
 import { isPrepared } from "../run/own-namespace.js";
 import { type AnyTarget, isNodeTarget } from "../target/target.js";
 import {
@@ -124,13 +125,12 @@ export async function deployDeadMan(options: DeadManOptions): Promise<DeployedDe
   for (const object of objects) {
     const { kind, metadata } = object.manifest;
     const { name, namespace } = metadata;
-    const undo = {
+    await record(journal, made, {
       action: "remove",
       path: pathsOf(object).path,
       object: { kind, name, ...(namespace === undefined ? {} : { namespace }) },
       labels: labelsOf(runId),
-    } as const;
-    made.push({ seq: await journal.intent(undo), undo });
+    });
   }
   for (const object of objects) {
     if (object.gvr === PODS) await createPod(options, object);

@@ -1,11 +1,10 @@
 /** The lock in the hand of the switch: a runner that comes back sees it lost, and stops; so does whoever restores. */
-import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../application/manifest.js";
-import { create, getOrUndefined, LEASES, remove, replace, resourcePath } from "../cluster/api.js";
+import { getOrUndefined, remove, replace } from "../cluster/api.js";
 import type { Lease } from "../cluster/objects.js";
 import { ApiError, type Transport } from "../cluster/transport.js";
 import type { Clock } from "../run/context.js";
 import { holderOf } from "../run/liveness.js";
-import { LOCK_NAME, LOCK_NAMESPACE, LOCK_PATH, RENEW_EVERY_MS } from "../run/lock.js";
+import { createLease, LOCK_PATH, microTime, RENEW_EVERY_MS } from "../run/lock.js";
 
 interface HoldTools {
   readonly transport: Transport;
@@ -39,23 +38,14 @@ export class Hold {
   static async take(tools: HoldTools, seen: Lease | undefined): Promise<Hold | undefined> {
     const { transport, clock, runId } = tools;
     const holderIdentity = deadManHolder(runId);
-    const time = timeOf(clock);
+    const time = microTime(clock);
     try {
       if (seen !== undefined) {
         const spec = { ...seen.spec, holderIdentity, acquireTime: time, renewTime: time };
         return new Hold(tools, await replace<Lease>(transport, LOCK_PATH, { ...seen, spec }));
       }
-      const made = await create<Lease>(transport, resourcePath(LEASES, LOCK_NAMESPACE), {
-        apiVersion: "coordination.k8s.io/v1",
-        kind: "Lease",
-        metadata: {
-          name: LOCK_NAME,
-          namespace: LOCK_NAMESPACE,
-          labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId },
-        },
-        spec: { holderIdentity, acquireTime: time, renewTime: time },
-      });
-      return new Hold(tools, made);
+      const spec = { holderIdentity, acquireTime: time, renewTime: time };
+      return new Hold(tools, await createLease(transport, runId, spec));
     } catch (error) {
       if (isConflict(error)) return undefined;
       throw error;
@@ -72,7 +62,7 @@ export class Hold {
     const { transport, clock, runId } = this.#tools;
     if (clock.now() - this.#renewedAtMs < RENEW_EVERY_MS) return true;
     try {
-      const spec = { ...this.#lease.spec, renewTime: timeOf(clock) };
+      const spec = { ...this.#lease.spec, renewTime: microTime(clock) };
       this.#lease = await replace<Lease>(transport, LOCK_PATH, { ...this.#lease, spec });
     } catch (error) {
       if (!isConflict(error)) throw error;
@@ -94,9 +84,4 @@ export class Hold {
 /** Changed (409), or gone (404), since it was looked at. */
 function isConflict(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 409 || error.status === 404);
-}
-
-/** MicroTime, as Leases have it. */
-function timeOf(clock: Clock): string {
-  return clock.wall().toISOString().replace("Z", "000Z");
 }

@@ -2,7 +2,7 @@
 import { getOrUndefined, NAMESPACES, remove, resourcePath } from "../cluster/api.js";
 import type { KubeObject, Namespace } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
-import { isOurs } from "../application/manifest.js";
+import { carries, isOurs } from "../application/manifest.js";
 import { messageOf } from "../errors.js";
 import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
 import { copiesInCluster } from "../run/cluster-copy.js";
@@ -168,10 +168,9 @@ async function clear(tools: RestorationTools, entry: Removal): Promise<void> {
 
 async function stillThere(transport: Transport, { path, labels }: Removal): Promise<string | undefined> {
   const live = await getOrUndefined<KubeObject>(transport, path);
-  const ours =
-    live !== undefined &&
-    Object.entries(labels).every(([key, value]) => live.metadata.labels?.[key] === value);
-  return ours ? `it is still there ${GONE_LIMIT_MS / 1000} s after it was deleted` : undefined;
+  return live !== undefined && carries(live, labels)
+    ? `it is still there ${GONE_LIMIT_MS / 1000} s after it was deleted`
+    : undefined;
 }
 
 async function removeOwnNamespace(transport: Transport): Promise<void> {

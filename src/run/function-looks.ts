@@ -9,6 +9,7 @@ import { type AnyTarget, isNodeTarget } from "../target/target.js";
 import type { RunContext } from "./context.js";
 import { ensure } from "./ensure.js";
 import type { PendingUndo } from "./journal.js";
+import { record } from "./journal-entries.js";
 import { CANARY_NAMESPACE, namespaceState, recordNamespace } from "./own-namespace.js";
 import { schedulableNodes } from "./preflight.js";
 
@@ -211,6 +212,5 @@ async function recordObject(context: RunContext, path: string, collection: strin
   if (context.changed.some(known)) return;
   const object = await getOrUndefined<KubeObject>(context.transport, path);
   if (object === undefined) throw new ChaosError(`${path} is not there any more`);
-  const undo = { action: "restore-workload", path, collection, object } as const;
-  context.changed.push({ seq: await context.journal.intent(undo), undo });
+  await record(context.journal, context.changed, { action: "restore-workload", path, collection, object });
 }

@@ -6,6 +6,7 @@ import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
 import { ClusterCopy, copyName, copyPath } from "./cluster-copy.js";
 import type { Clock } from "./context.js";
 import { makeNamespace } from "./deploy.js";
+import { record } from "./journal-entries.js";
 import type { Journal, PendingUndo, Undo } from "./journal.js";
 import { acquireLock, type HeldLock, LOCK_NAME, LOCK_NAMESPACE, LOCK_PATH } from "./lock.js";
 import { recordNamespace } from "./own-namespace.js";
@@ -75,12 +76,6 @@ async function letGo({ transport, journal }: Holding, entries: readonly PendingU
   );
   if (left.length === 0) await journal.finish();
   else await journal.close();
-}
-
-async function record(journal: Journal, entries: PendingUndo[], undo: Undo): Promise<number> {
-  const seq = await journal.intent(undo);
-  entries.push({ seq, undo });
-  return seq;
 }
 
 function lockUndo(runId: string): Undo {

@@ -41,6 +41,29 @@ function describe(lease: Lease): string {
   return `${holderIdentity ?? "somebody"} (last heard of at ${renewTime ?? "an unknown time"})`;
 }
 
+/** The time as Leases have it (MicroTime). */
+export function microTime(clock: Clock): string {
+  return clock.wall().toISOString().replace("Z", "000Z");
+}
+
+/** Makes the lock's Lease. Rejects with ApiError (409: it is there) or ApiUnreachableError. */
+export async function createLease(
+  transport: Transport,
+  runId: string,
+  spec: NonNullable<Lease["spec"]>,
+): Promise<Lease> {
+  return await create<Lease>(transport, resourcePath(LEASES, LOCK_NAMESPACE), {
+    apiVersion: "coordination.k8s.io/v1",
+    kind: "Lease",
+    metadata: {
+      name: LOCK_NAME,
+      namespace: LOCK_NAMESPACE,
+      labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId },
+    },
+    spec,
+  });
+}
+
 /**
  * Takes the cluster's lock, a Lease that is made for the run and deleted after it. A lock that is there is
  * never taken over here: its holder may have left damage, which `chaos restore` undoes, with the lock.
@@ -60,25 +83,14 @@ export async function acquireLock(
 ): Promise<HeldLock> {
   const { runId, clock } = options;
   const holderIdentity = identityOf(runId);
-  const time = (): string => clock.wall().toISOString().replace("Z", "000Z");
-  const manifest = {
-    apiVersion: "coordination.k8s.io/v1",
-    kind: "Lease",
-    metadata: {
-      name: LOCK_NAME,
-      namespace: LOCK_NAMESPACE,
-      labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId },
-    },
-    spec: {
-      holderIdentity,
-      leaseDurationSeconds: Math.ceil(options.durationMs / 1000),
-      acquireTime: time(),
-      renewTime: time(),
-    },
-  };
   let lease: Lease;
   try {
-    lease = await create<Lease>(transport, resourcePath(LEASES, LOCK_NAMESPACE), manifest);
+    lease = await createLease(transport, runId, {
+      holderIdentity,
+      leaseDurationSeconds: Math.ceil(options.durationMs / 1000),
+      acquireTime: microTime(clock),
+      renewTime: microTime(clock),
+    });
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 409)) throw error;
     const holder = await lockHolder(transport);
@@ -98,7 +110,7 @@ export async function acquireLock(
       try {
         lease = await replace<Lease>(transport, LOCK_PATH, {
           ...lease,
-          spec: { ...lease.spec, renewTime: time() },
+          spec: { ...lease.spec, renewTime: microTime(clock) },
         });
       } catch (error) {
         // A server that cannot be reached is not a lost lock.

@@ -16,6 +16,7 @@ import {
 import type { Namespace } from "../cluster/objects.js";
 import type { Transport } from "../cluster/transport.js";
 import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
+import { record } from "./journal-entries.js";
 import type { Journal, PendingUndo } from "./journal.js";
 
 /**
@@ -60,13 +61,12 @@ export async function recordNamespace(
   },
   name: string,
 ): Promise<void> {
-  const undo = {
+  await record(journal, made, {
     action: (await namespaceState(transport, name)) === "prepared" ? "empty" : "remove",
     path: resourcePath(NAMESPACES, undefined, name),
     object: { kind: "Namespace", name },
     labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
-  } as const;
-  made.push({ seq: await journal.intent(undo), undo });
+  });
 }
 
 export const EVENTS: Gvr = { group: "", version: "v1", resource: "events" };

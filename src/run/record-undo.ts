@@ -1,8 +1,9 @@
 import { getOrUndefined } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
-import { ChaosError, messageOf } from "../errors.js";
+import { ChaosError } from "../errors.js";
 import { isNodeTarget, type Target } from "../target/target.js";
 import { objectNameOf } from "./describe-undo.js";
+import { notWritten, record } from "./journal-entries.js";
 import { nodeUndos } from "./restore.js";
 import type { RunState } from "./run-state.js";
 
@@ -17,7 +18,7 @@ export function noteActed(state: RunState): void {
     waiting.delete(event.object.name);
     // The attack does not wait for it: without the record, the change is taken to have been made.
     journal.acted(seq).catch((error: unknown) => {
-      recorder.emit({ type: "warning", text: `the journal could not be written: ${messageOf(error)}` });
+      recorder.emit({ type: "warning", text: notWritten(error) });
     });
   });
 }
@@ -31,7 +32,7 @@ export async function recordUndo(state: RunState, nodes: readonly string[]): Pro
     if (nodeAccess === undefined) throw new ChaosError(`no access to ${nodes.join(", ")}`);
     try {
       for (const undo of await nodeUndos(target, nodes, nodeAccess, runId))
-        state.pending.push({ seq: await journal.intent(undo), undo });
+        await record(journal, state.pending, undo);
       return true;
     } catch (error) {
       state.stopped("attack-failed", error);
@@ -57,8 +58,8 @@ async function recordWorkload(state: RunState, target: Target): Promise<boolean>
   }
   const object = { ...live, apiVersion: "apps/v1", kind: target.kind };
   const { path, collection } = target;
-  const undo = { action: "restore-workload", path, collection, object, ...extentOf(state, target) } as const;
-  state.pending.push({ seq: await journal.intent(undo), undo });
+  const extent = extentOf(state, target);
+  await record(journal, state.pending, { action: "restore-workload", path, collection, object, ...extent });
   return true;
 }
 

@@ -1,13 +1,13 @@
 import type { RunEvent } from "../analysis/events.js";
 import { getOrUndefined } from "../cluster/api.js";
 import type { KubeObject } from "../cluster/objects.js";
-import { messageOf } from "../errors.js";
 import { ADDON_MODE_LABEL, type AnyTarget, isNodeTarget, type Target } from "../target/target.js";
 import type { Attack } from "../experiment/schema.js";
 import { isTerminating } from "../cluster/pod-state.js";
 import { creatorOf } from "../target/target-watch.js";
 import { pollUntil } from "./clock.js";
 import type { RunContext } from "./context.js";
+import { writeRestored } from "./journal-entries.js";
 import type { PendingUndo } from "./journal.js";
 import { restoredEvent, undoAll, type Undone } from "./restore.js";
 import { type Measuring, showLive } from "./suppress.js";
@@ -29,7 +29,7 @@ export async function release(
   { target, attack }: { readonly target: AnyTarget; readonly attack: Attack },
   pending: readonly PendingUndo[],
 ): Promise<boolean> {
-  const { recorder, clock, journal } = context;
+  const { recorder, clock } = context;
   recorder.emit({ type: "phase", phase: "release", state: "start" });
   // Replicas, a moved manifest and a stopped unit are nobody's to restore.
   if (!isNodeTarget(target) && attack.type === "delete-workload" && attack.every === undefined) {
@@ -39,12 +39,7 @@ export async function release(
   const report = async (seq: number, undone: Undone): Promise<void> => {
     const event = restoredEvent(undone);
     if (event !== undefined) recorder.emit(event);
-    try {
-      await journal.restored(seq, undone.how, undone.by);
-    } catch (error) {
-      // It is put back all the same; the journal only does not know, and a restore will find it in its place.
-      recorder.emit({ type: "warning", text: `the journal could not be written: ${messageOf(error)}` });
-    }
+    await writeRestored(context, seq, undone);
   };
   const { nodeAccess } = context;
   const failures = await undoAll(

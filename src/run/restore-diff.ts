@@ -1,4 +1,5 @@
 /** What a restore would change, read from the cluster and its nodes without touching them: `chaos restore --dry-run`. */
+import { carries } from "../application/manifest.js";
 import { inspect } from "../attacks/node-faults.js";
 import { openNodeAccess } from "../cluster/node-access.js";
 import { getOrUndefined } from "../cluster/api.js";
@@ -40,8 +41,11 @@ async function entryDiff(entry: Undo, options: DiffOptions): Promise<string[]> {
     const live = await getOrUndefined<KubeObject>(transport, entry.path);
     if (entry.action === "restore-workload") return workloadDiff(entry, live);
     if (live === undefined) return ["it is gone already"];
-    const ours = Object.entries(entry.labels).every(([key, value]) => live.metadata.labels?.[key] === value);
-    return [ours ? `- ${entry.object.kind} ${entry.object.name}` : "it is not this run's, and stays"];
+    return [
+      carries(live, entry.labels)
+        ? `- ${entry.object.kind} ${entry.object.name}`
+        : "it is not this run's, and stays",
+    ];
   } catch (error) {
     return [`cannot be looked at: ${messageOf(error)}`];
   }

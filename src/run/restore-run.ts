@@ -1,8 +1,8 @@
 /** Finishing one unfinished run from its journal. */
 import { RUN_ANNOTATION } from "../attacks/scale-to-zero.js";
 import { openNodeAccess } from "../cluster/node-access.js";
-import { type CallOptions, get, getOrUndefined, NAMESPACES, resourcePath } from "../cluster/api.js";
-import type { KubeObject, Namespace } from "../cluster/objects.js";
+import { type CallOptions, getOrUndefined } from "../cluster/api.js";
+import type { KubeObject } from "../cluster/objects.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../cluster/transport.js";
 import { ChaosError, ExitCode, messageOf } from "../errors.js";
 import { pollUntil } from "./clock.js";
@@ -12,6 +12,7 @@ import { removedNamespaces } from "./deploy.js";
 import { isHold } from "./hold-cluster.js";
 import { isNodeUndo, type Journal, type JournalState, type PendingUndo } from "./journal.js";
 import { namespacesOf, type NotUndone, undoAll, type Undone } from "./restore.js";
+import { clusterUidOf } from "./unfinished.js";
 import { READY_LIMIT_MS, waitUntilReady } from "./verify-restored.js";
 
 /** How long one entry is tried again: a workload that is still terminating holds its name until then, ms. */
@@ -70,8 +71,7 @@ async function assertSameCluster(
   transport: Transport,
   call: CallOptions,
 ): Promise<void> {
-  const system = resourcePath(NAMESPACES, undefined, "kube-system");
-  const { uid } = (await get<Namespace>(transport, system, call)).metadata;
+  const uid = await clusterUidOf(transport, call);
   if (uid === open.clusterUid) return;
   throw new ChaosError(
     `run ${open.runId} was on another cluster (kube-system has uid ${uid} here, ${open.clusterUid} there). ` +

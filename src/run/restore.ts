@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { ObjectRef, RunEventBody } from "../analysis/events.js";
-import { MANAGED_BY } from "../application/manifest.js";
+import { carries, MANAGED_BY } from "../application/manifest.js";
 import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../attacks/scale-to-zero.js";
 import {
   create,
@@ -66,10 +66,7 @@ export async function undo(transport: Transport, entry: Undo, options: UndoOptio
 /** Removes what a run made, if it is still there and still that run's. */
 async function removeOurs(transport: Transport, entry: Extract<Undo, { action: "remove" }>): Promise<Undone> {
   const live = await getOrUndefined<KubeObject>(transport, entry.path);
-  const ours =
-    live !== undefined &&
-    Object.entries(entry.labels).every(([key, value]) => live.metadata.labels?.[key] === value);
-  if (ours) {
+  if (live !== undefined && carries(live, entry.labels)) {
     // Prepared after the intent was written: it stays.
     if (entry.object.kind === "Namespace" && isPrepared(live))
       return await emptyNamespace(transport, { ...entry, action: "empty" });

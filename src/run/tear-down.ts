@@ -1,10 +1,10 @@
 import { isOfDeadMan } from "../dead-man/settings.js";
 import { messageOf } from "../errors.js";
-import type { RunContext } from "./context.js";
 import { removedNamespaces } from "./deploy.js";
 import { isHold } from "./hold-cluster.js";
+import { writeRestored } from "./journal-entries.js";
 import type { PendingUndo } from "./journal.js";
-import { namespacesOf, undoAll, undoTogether, type Undone } from "./restore.js";
+import { namespacesOf, undoAll, undoTogether } from "./restore.js";
 import type { RunState } from "./run-state.js";
 
 /** An API server that is away for a moment must not leave what a run has made, ms. */
@@ -55,14 +55,4 @@ export async function cleanUp(state: RunState): Promise<boolean> {
   });
   recorder.emit({ type: "phase", phase: "teardown", state: "end" });
   return clean;
-}
-
-/** What is undone is undone, also where the journal cannot say so: a restore will find it in its place. */
-async function writeRestored(context: RunContext, seq: number, { how, by }: Undone): Promise<void> {
-  const { journal, recorder } = context;
-  try {
-    await journal.restored(seq, how, by);
-  } catch (error) {
-    recorder.emit({ type: "warning", text: `the journal could not be written: ${messageOf(error)}` });
-  }
 }

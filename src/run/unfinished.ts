@@ -1,9 +1,14 @@
-import { get, NAMESPACES, resourcePath } from "../cluster/api.js";
+import { type CallOptions, get, NAMESPACES, resourcePath } from "../cluster/api.js";
 import type { Namespace } from "../cluster/objects.js";
 import { ApiError, type Transport } from "../cluster/transport.js";
 import { copiesInCluster, copyPlace, type FoundCopy } from "./cluster-copy.js";
-import { type JournalState, parseJournal, unfinishedRuns, UnreadableJournalError } from "./journal.js";
-import type { UnfinishedRuns } from "./journal.js";
+import {
+  type JournalState,
+  parseJournal,
+  type UnfinishedRuns,
+  unfinishedRuns,
+  UnreadableJournalError,
+} from "./journal.js";
 
 /** The folder of a run whose journal is not on this machine. */
 export const IN_CLUSTER = "the cluster";
@@ -30,9 +35,9 @@ export async function otherUnfinishedRuns(
 }
 
 /** What a cluster is known by: the uid of its namespace kube-system. */
-export async function clusterUidOf(transport: Transport): Promise<string> {
+export async function clusterUidOf(transport: Transport, call: CallOptions = {}): Promise<string> {
   const path = resourcePath(NAMESPACES, undefined, "kube-system");
-  return (await get<Namespace>(transport, path)).metadata.uid;
+  return (await get<Namespace>(transport, path, call)).metadata.uid;
 }
 
 /** Runs whose journal's copy is in the cluster; where we may not look, none: preflight says which right is missing. */

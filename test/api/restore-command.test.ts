@@ -18,12 +18,12 @@ import {
 import { nodeUndos } from "../../src/run/restore.js";
 import { claimRestore } from "../../src/run/restore-claim.js";
 import { heldPath, holdManifest, stopUnit, timerName } from "../../src/attacks/node-faults.js";
-import type { NodeTarget } from "../../src/target/node-target.js";
 import { createView } from "../../src/ui/view.js";
 import { SleepingClock } from "./dead-man-world.js";
 import type { FakeApiServer } from "./fake-api-server.js";
 import { ourProcess } from "../unit/fixtures/sleeper.js";
 import { fakeNodes, type FakeNodes, MANIFEST, MANIFEST_TEXT } from "../unit/node-fake.js";
+import { KUBELET, staticPod } from "../unit/node-targets.js";
 import { DEPLOYMENTS, deployment, putKubeDns, serve, until, writes } from "./target-fixtures.js";
 
 const PATH = `${DEPLOYMENTS}/kube-dns`;
@@ -56,7 +56,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   server.put("/api/v1/namespaces/kube-system/pods", {
     metadata: {
       name: "kube-apiserver-a",
-      labels: STATIC_POD.labels,
+      labels: { component: "kube-apiserver" },
       annotations: { "kubernetes.io/config.mirror": "x" },
     },
     spec: { nodeName: "a" },
@@ -195,24 +195,7 @@ test("restore: a run that can be read does not care for another's journal", asyn
   t.notRegex(said, /cannot be read/);
 });
 
-const COMMON = {
-  namespace: "",
-  labels: {},
-  nodes: ["a"],
-  count: 1,
-  images: [],
-  services: [],
-  ownerChain: [],
-};
-const KUBELET: NodeTarget = { ...COMMON, kind: "SystemdUnit", name: "kubelet", unit: "kubelet.service" };
-const STATIC_POD = { namespace: "kube-system", labels: { component: "kube-apiserver" } };
-const API_SERVER: NodeTarget = {
-  ...COMMON,
-  ...STATIC_POD,
-  kind: "StaticPod",
-  name: "kube-apiserver",
-  manifest: MANIFEST,
-};
+const API_SERVER = staticPod("kube-apiserver", MANIFEST);
 
 /** A node whose kubelet is stopped and whose manifest is moved away, and how that is undone. */
 async function harmedNode(

@@ -25,6 +25,7 @@ import { packageRoot } from "../../src/package-root.js";
 import { pollUntil, systemClock } from "../../src/run/clock.js";
 import { kindsMadeIn } from "../../src/run/own-namespace.js";
 import { type Manifest, manifestsOf, type PolicyRule, rightsOf } from "../api/rbac-fixtures.js";
+import { mulberry32 } from "../random.js";
 import { auditOf } from "./support/audit.js";
 import type { TestCluster } from "./support/cluster.js";
 import { chaos, onlyReport, setUp, type Workspace, writeExperiment } from "./support/run-cli.js";
@@ -134,17 +135,6 @@ async function contentOf(transport: Transport, namespace: string): Promise<strin
     found.push(...here.map(({ metadata }) => `${gvr.resource} ${metadata.name}`));
   }
   return found;
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 interface Taken {
@@ -260,7 +250,7 @@ test.serial(
       attack: "{ type: delete-workload }",
       window: "10s",
     });
-    const taken = choose(manifests, randomOf(seed));
+    const taken = choose(manifests, mulberry32(seed));
     const roles = manifests.filter(({ kind }) => kind === "Role" || kind === "ClusterRole");
     t.deepEqual([...new Set(taken.map(({ role }) => pathOf(role)))].sort(), roles.map(pathOf).sort());
     for (const each of taken) {

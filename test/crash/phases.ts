@@ -1,18 +1,10 @@
 /** The phases of a run as the proof by killing counts them, and which one a signal really hit. Pure. */
 
-export const PHASES = [
-  "preflight",
-  "lock",
-  "deploy",
-  "baseline",
-  "record",
-  "window",
-  "release",
-  "recovery",
-  "teardown",
-  "report",
-] as const;
-export type Phase = (typeof PHASES)[number];
+import { type PhaseName, PHASES as RUN_PHASES } from "../../src/analysis/events.js";
+
+/** The look at the function after the window is a part of it; the report has no marks of its own. */
+export type Phase = Exclude<PhaseName, "function"> | "report";
+export const PHASES: readonly Phase[] = [...RUN_PHASES.filter((phase) => phase !== "function"), "report"];
 
 /** Where a signal came: a phase, before the first, or after the run had ended. */
 export type Hit = Phase | "start" | "over";
@@ -45,7 +37,7 @@ export function triggerOf(phase: Phase): PhaseMark {
 /**
  * The phase that was hit, by the last mark before the signal. What lies between two phases counts to the first of
  * them, but for two: after preflight the journal is opened and the lock is taken, after the tear-down the report is
- * written. Between lock and deploy there is nothing. The look at the function after the window is a part of it.
+ * written. Between lock and deploy there is nothing.
  */
 export function phaseHit(last: PhaseMark | undefined): Hit {
   if (last === undefined) return "start";

@@ -1,15 +1,11 @@
 /** Random numbers that are the same again for the same seed. */
+import { mulberry32 } from "../random.js";
 
-/** Numbers in [0, 1) from a text: mulberry32, seeded with the text's FNV-1a hash. */
+/** Numbers in [0, 1) from a text: seeded with the text's FNV-1a hash. */
 export function randomFrom(seed: string): () => number {
-  let state = 0x811c9dc5;
-  for (const char of seed) state = Math.imul(state ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  let hash = 0x811c9dc5;
+  for (const char of seed) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return mulberry32(hash);
 }
 
 /** In another order (Fisher and Yates). */

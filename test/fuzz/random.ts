@@ -1,3 +1,5 @@
+import { mulberry32 } from "../random.js";
+
 /** Random choices that a seed repeats. */
 export interface Random {
   /** A whole number from 0 to below `end` (at least 1). */
@@ -9,14 +11,8 @@ export interface Random {
 
 /** The choices for one input of one run: each input can be made again without those before it. */
 export function randomOf(seed: number, input: number): Random {
-  let state = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(input + 1, 0x85ebca6b)) >>> 0;
-  /** mulberry32: 32 bits of state are plenty for inputs of which each has its own. */
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let bits = Math.imul(state ^ (state >>> 15), state | 1);
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
-  };
+  // 32 bits of state are plenty for inputs of which each has its own.
+  const next = mulberry32((Math.imul(seed, 0x9e3779b1) ^ Math.imul(input + 1, 0x85ebca6b)) >>> 0);
   const below = (end: number): number => Math.floor(next() * Math.max(1, end));
   return {
     below,

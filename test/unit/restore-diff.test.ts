@@ -1,15 +1,14 @@
 import test from "ava";
-import { workloadDiff } from "../../src/run/restore-diff.js";
-import { restoreDiff } from "../../src/run/restore-diff.js";
+import { restoreDiff, workloadDiff } from "../../src/run/restore-diff.js";
 import type { KubeObject } from "../../src/cluster/objects.js";
 import { nodeUndos } from "../../src/run/restore.js";
 import { timerName, stopUnit } from "../../src/attacks/node-faults.js";
-import type { NodeTarget } from "../../src/target/node-target.js";
 import type { PendingUndo, Undo } from "../../src/run/journal.js";
 import { removal, TARGET } from "../api/dead-man-world.js";
 import { cluster, type Cluster, OURS, putBack } from "../api/restore-bench.js";
 import { DEPLOYMENTS, writes } from "../api/target-fixtures.js";
 import { fakeNodes, MANIFEST } from "./node-fake.js";
+import { KUBELET, staticPod } from "./node-targets.js";
 
 const NAMESPACES = "/api/v1/namespaces";
 const PASSWORD = "correct-horse-battery-staple";
@@ -163,17 +162,7 @@ test("what cannot be looked at is said, and the rest is shown", async (t) => {
   t.deepEqual(lines.slice(2), ["put back Deployment kube-dns", "  it is as before"]);
 });
 
-const COMMON = {
-  namespace: "",
-  labels: {},
-  nodes: ["a"],
-  count: 1,
-  images: [],
-  services: [],
-  ownerChain: [],
-};
-const KUBELET: NodeTarget = { ...COMMON, kind: "SystemdUnit", name: "kubelet", unit: "kubelet.service" };
-const SCHEDULER: NodeTarget = { ...COMMON, kind: "StaticPod", name: "kube-scheduler", manifest: MANIFEST };
+const SCHEDULER = staticPod("kube-scheduler", MANIFEST);
 
 test("a unit and a manifest: as they are, harmed, and on another machine of the node's name", async (t) => {
   const c = await cluster(t);
