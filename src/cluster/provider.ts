@@ -45,10 +45,13 @@ export interface DownOptions {
   readonly purge: boolean;
 }
 
-/** Brings a cluster up, takes it down, says how it is. `up` is idempotent: a running cluster is reused. */
+/** Brings a cluster up, takes it down, says how it is. */
 export interface ClusterProvider {
   readonly name: ProviderName;
+  /** Idempotent: a running cluster is reused; one that is not whole, or not what it would be now, is made anew. */
   up(options: UpOptions): Promise<ClusterHandle>;
   down(options: DownOptions): Promise<void>;
   status(): Promise<ClusterStatus>;
+  /** How to reach its cluster, whole or not; undefined: there is none. Changes nothing, and is quick. */
+  find(): Promise<ClusterHandle | undefined>;
 }

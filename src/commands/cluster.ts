@@ -1,13 +1,9 @@
-import { join } from "node:path";
 import { installAddons } from "../addons/install.js";
 import { removeAddons } from "../addons/remove.js";
 import { addonsStatus } from "../addons/status.js";
 import { list, NODES, resourcePath } from "../cluster/api.js";
 import { connect, type Connection } from "../cluster/connect.js";
 import { locality } from "../cluster/guard.js";
-import { stateFolder } from "../cluster/kind/provider.js";
-import { kubeconfigPath as labKubeconfig } from "../cluster/lab/cluster.js";
-import { labPaths } from "../cluster/lab/paths.js";
 import type { Node } from "../cluster/objects.js";
 import type { ClusterHandle, ClusterProvider, ProviderName } from "../cluster/provider.js";
 import { ApiError, ApiUnreachableError } from "../cluster/transport.js";
@@ -159,7 +155,8 @@ export async function clusterStatus(options: ClusterOptions): Promise<void> {
     options.provider === undefined ? Object.values(clusterProviders()) : [await choose(options)];
   for (const provider of providers) {
     const status = await provider.status();
-    const addons = status.running ? await addonsLine(kubeconfigOf(provider)) : undefined;
+    const handle = status.running ? await provider.find() : undefined;
+    const addons = handle === undefined ? undefined : await addonsLine(handle);
     options.view.result(
       [
         `${status.provider}: ${status.running ? "running" : "not running"}`,
@@ -173,15 +170,6 @@ export async function clusterStatus(options: ClusterOptions): Promise<void> {
       addons === undefined ? status : { ...status, addons },
     );
   }
-}
-
-/** The kubeconfig of a provider's cluster that runs. Not by `up`, which may make the cluster anew. */
-function kubeconfigOf(provider: ClusterProvider): { readonly kubeconfigPath: string } {
-  const path =
-    provider.name === "lab"
-      ? labKubeconfig(labPaths(process.env))
-      : join(stateFolder(process.env), "kubeconfig");
-  return { kubeconfigPath: path };
 }
 
 /** The study add-ons' line; that they cannot be asked for is no reason to say nothing of the cluster. */

@@ -3,8 +3,8 @@ import { connect, type Connection } from "../cluster/connect.js";
 import { createKindProvider } from "../cluster/kind/provider.js";
 import { createLabProvider } from "../cluster/lab/provider.js";
 import type { ClusterHandle, ClusterProvider, ProviderName } from "../cluster/provider.js";
-import { ChaosError, messageOf, RefusedError, UsageError } from "../errors.js";
-import { type Progress, silentProgress } from "../progress.js";
+import { messageOf, RefusedError, UsageError } from "../errors.js";
+import type { Progress } from "../progress.js";
 
 const USER_AGENT = "kube-system-chaos";
 
@@ -107,28 +107,24 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
   };
 }
 
-/** How to reach a provider's cluster that runs; undefined: none does, or it cannot be said (it is not asked for). */
-async function runningHandle(provider: ClusterProvider): Promise<ClusterHandle | undefined> {
+/** The address of a cluster's API server, by its kubeconfig; undefined: that is not there. */
+async function serverOf({ kubeconfigPath, context }: ClusterHandle): Promise<string | undefined> {
   try {
-    return (await provider.status()).running ? await provider.up({ progress: silentProgress }) : undefined;
+    const path = kubeconfigPath === undefined ? {} : { kubeconfigPath };
+    const { server, transport } = await connect({ ...path, context, userAgent: USER_AGENT });
+    transport.close();
+    return server;
   } catch (error) {
-    if (error instanceof ChaosError) return undefined;
-    throw error;
+    if (!(error instanceof UsageError)) throw error;
+    return undefined;
   }
 }
 
 /** The engine of a cluster of ours, when the context leads to one: the lab's is not the one on the PATH. */
 async function engineOf(connection: Connection): Promise<Pick<ClusterHandle, "engineCommand" | "env">> {
   for (const provider of Object.values(clusterProviders())) {
-    const handle = await runningHandle(provider);
-    if (handle === undefined) continue;
-    const ours = await connect({
-      ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
-      context: handle.context,
-      userAgent: USER_AGENT,
-    });
-    ours.transport.close();
-    if (ours.server !== connection.server) continue;
+    const handle = await provider.find();
+    if (handle === undefined || (await serverOf(handle)) !== connection.server) continue;
     return {
       env: handle.env,
       ...(handle.engineCommand === undefined ? {} : { engineCommand: handle.engineCommand }),

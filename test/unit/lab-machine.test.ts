@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -9,6 +9,7 @@ import { chainRules } from "../../src/cluster/lab/firewall.js";
 import { cacheFolder, labPaths } from "../../src/cluster/lab/paths.js";
 import { machineFrom } from "../../src/cluster/lab/preflight.js";
 import { identify, isAlive, startTicksOf } from "../../src/cluster/lab/process.js";
+import { createLabProvider } from "../../src/cluster/lab/provider.js";
 import { standInsFrom } from "../../src/cluster/lab/stand-ins.js";
 
 const DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n';
@@ -25,6 +26,13 @@ test("the lab runs on Debian 12 as root and refuses everything else", (t) => {
   for (const [facts, message] of refused) {
     t.throws(() => machineFrom(facts), { instanceOf: RefusedError, message });
   }
+});
+
+test("looked for where none was made: there is none, and nothing is written", async (t) => {
+  const cache = await mkdtemp(join(tmpdir(), "chaos-no-lab-"));
+  t.teardown(async () => await rm(cache, { recursive: true, force: true }));
+  t.is(await createLabProvider({ env: { KUBE_SYSTEM_CHAOS_CACHE: cache } }).find(), undefined);
+  t.deepEqual(await readdir(cache), []);
 });
 
 test("the cache folder can be named, and is below the user's cache otherwise", (t) => {

@@ -29,7 +29,7 @@ const CREATE_LIMIT_MS = 15 * 60_000;
 type EngineName = "docker" | "podman";
 
 /** Where the kubeconfig is kept: not among the user's own. */
-export function stateFolder(env: NodeJS.ProcessEnv): string {
+function stateFolder(env: NodeJS.ProcessEnv): string {
   const xdg = env["XDG_STATE_HOME"];
   const base = xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), ".local/state");
   return join(base, "kube-system-chaos", "kind");
@@ -106,6 +106,17 @@ class KindProvider implements ClusterProvider {
       return { provider: this.name, running, details, standIns };
     } catch (error) {
       return { provider: this.name, running: false, details: [messageOf(error)], standIns };
+    }
+  }
+
+  async find(): Promise<ClusterHandle | undefined> {
+    try {
+      const engine = await this.#engine();
+      const env = kindEnv(engine);
+      return (await this.#exists(env)) ? this.#handle(engine, env) : undefined;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return undefined;
     }
   }
 

@@ -140,6 +140,20 @@ class LabProvider implements ClusterProvider {
     return { provider: this.name, running, details, standIns };
   }
 
+  async find(): Promise<ClusterHandle | undefined> {
+    let machine: Machine;
+    try {
+      machine = await examineMachine();
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return undefined;
+    }
+    const tools = this.#existingTools(machine);
+    const engine = tools === undefined ? undefined : new Engine(this.#paths, tools);
+    if (engine === undefined || (await readRecord(this.#paths)) === undefined) return undefined;
+    return (await engine.isRunning()) ? this.#handle(engine) : undefined;
+  }
+
   #existingTools(machine: Machine): Tools | undefined {
     const place = placeOf(this.#paths.steps, toolsStep(new Apt(this.#paths), machine));
     return existsSync(place.folder) ? toolsIn(place.folder, machine) : undefined;
