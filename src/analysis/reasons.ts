@@ -168,7 +168,7 @@ function keptDown(suppression: Suppression, needed: number, onNodes: boolean): R
         code: "target-not-down",
         message:
           `The target was without a serving instance for ${percent(suppression.share)} of the window ` +
-          `(needed: ${threshold(needed)}).`,
+          `(needed: ${threshold(needed)}). ${whatServed(suppression)}`.trimEnd(),
       },
     ];
   }
@@ -182,6 +182,11 @@ function keptDown(suppression: Suppression, needed: number, onNodes: boolean): R
         `(tolerated: ${threshold(1 - needed)}).`,
     },
   ];
+}
+
+function whatServed({ servedBy }: Suppression): string {
+  const each = servedBy.map(({ what, ms }) => `${what} (${duration(ms)})`);
+  return each.length === 0 ? "" : `What served: ${each.join(", ")}.`;
 }
 
 /** The target really was taken down. */

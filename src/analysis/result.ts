@@ -244,8 +244,9 @@ export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];
  * Of a workload an instance serves while
  * - an endpoint of the target's Services is ready, or serves while terminating;
  * - a pod of the target is Ready, not terminating and not gone;
- * - a runtime shows a container of it running, unless its pod is known and was never Ready: it has not been in
- *   any endpoint, so nothing was ever routed to it.
+ * - a runtime shows a container of it running, unless its pod is known and was never Ready, or only while it
+ *   terminated (and no endpoint of this cluster serves while it terminates): it has not been in any endpoint, so
+ *   nothing was ever routed to it.
  *   Two sightings in a row cover the time between them; a node's first sighting covers the time before it.
  */
 export interface Suppression {
@@ -265,6 +266,8 @@ export interface Suppression {
   readonly windowMs: number;
   /** Time within `windowMs` in which the target had a serving instance. */
   readonly servingMs: number;
+  /** What served then, in words, and for how long each, ms: the three that did so longest. */
+  readonly servedBy: readonly { readonly what: string; readonly ms: number }[];
   /** 1 − servingMs / windowMs: the moment that the first deletion takes counts against it. 0 for an empty window. */
   readonly share: number;
   /** Whether an instance was serving when the window began. Without it nothing shows that the attack did it. */

@@ -4,13 +4,13 @@
  * Milliseconds since the run began.
  */
 import type { RunEvent } from "./events.js";
-import type { ServingStep } from "./serving.js";
+import type { ServingMoment } from "./serving.js";
 
 /** A node's answer to whether the target runs on it. */
 export interface NodeAnswer {
   readonly tMs: number;
   readonly node: string;
-  /** What was asked after: the runtime's containers, or a unit. */
+  /** What was asked after, in words: the runtime's containers, or a unit. */
   readonly asked: string;
   readonly runs: boolean;
 }
@@ -22,29 +22,28 @@ export function nodeAnswer(event: RunEvent, nodes: readonly string[]): NodeAnswe
   if (!nodes.includes(node)) return undefined;
   return event.type === "unit"
     ? { tMs, node, asked: `unit ${event.unit}`, runs: event.active }
-    : { tMs, node, asked: "runtime", runs: event.running.length > 0 };
+    : { tMs, node, asked: "a container of it", runs: event.running.length > 0 };
 }
 
 /**
- * Steps of serving and not serving. An answer holds until the next one to the same question; a question that was
- * not answered changes nothing. The first answer that it runs also speaks for the time before it: the target is
- * up before the attack.
+ * What ran at each moment. An answer holds until the next one to the same question; a question that was not answered
+ * changes nothing. The first answer that it runs also speaks for the time before it: the target is up before the
+ * attack.
  *
  * @param events in order of time.
  */
-export function nodeServingSteps(events: readonly RunEvent[], nodes: readonly string[]): ServingStep[] {
+export function nodeServingMoments(events: readonly RunEvent[], nodes: readonly string[]): ServingMoment[] {
   const runs = new Map<string, boolean>();
-  const steps: ServingStep[] = [];
+  const moments: ServingMoment[] = [];
   const answers = events.flatMap((event) => nodeAnswer(event, nodes) ?? []);
   answers.forEach((answer, index) => {
-    const key = `${answer.node} ${answer.asked}`;
+    const key = `${answer.asked} on ${answer.node}`;
     const first = !runs.has(key);
     runs.set(key, answer.runs);
-    if (first && answer.runs && steps.length === 0) steps.push({ tMs: -Infinity, serving: true });
+    if (first && answer.runs && moments.length === 0) moments.push({ tMs: -Infinity, by: [key] });
     // Answers of the same moment count together.
     if (answers[index + 1]?.tMs === answer.tMs) return;
-    const serving = [...runs.values()].some(Boolean);
-    if (steps.at(-1)?.serving !== serving) steps.push({ tMs: answer.tMs, serving });
+    moments.push({ tMs: answer.tMs, by: [...runs].filter(([, running]) => running).map(([each]) => each) });
   });
-  return steps;
+  return moments;
 }

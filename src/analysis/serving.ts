@@ -3,12 +3,18 @@
  * written at `Suppression` in result.ts. Milliseconds since the run began.
  */
 import type { ObjectRef, RunEvent } from "./events.js";
-import { nodeServingSteps } from "./serving-nodes.js";
+import { nodeServingMoments } from "./serving-nodes.js";
 
 /** From `tMs` on (until the next step) an instance served, or none did. */
 export interface ServingStep {
   readonly tMs: number;
   readonly serving: boolean;
+}
+
+/** What served from `tMs` on, until the next moment: nothing, or each instance in words. */
+export interface ServingMoment {
+  readonly tMs: number;
+  readonly by: readonly string[];
 }
 
 interface PodState {
@@ -21,11 +27,14 @@ interface PodState {
 /** A container that a node's runtime was seen running: proven from `fromMs` to `toMs`. */
 interface Sighting {
   readonly entry: string;
+  readonly node: string;
   readonly fromMs: number;
   readonly toMs: number;
 }
 
 const keyOf = (object: ObjectRef): string => `${object.namespace ?? ""}/${object.name}`;
+
+const nameOf = (key: string): string => key.slice(key.indexOf("/") + 1);
 
 /** The runner writes a container as "POD ID". */
 const podOf = (entry: string): string => entry.split(/[\s/]/, 1)[0] ?? entry;
@@ -35,16 +44,21 @@ export class TargetState {
   readonly #pods = new Map<string, PodState>();
   readonly #endpoints = new Map<string, number>();
   readonly #running = new Map<string, number>();
-  /** Names of the pods that the API has shown, and of those that were ever ready. */
+  /** The node of each container that was seen. */
+  readonly #nodes = new Map<string, string>();
+  /** Names of the pods that the API has shown, of those that were ever ready, and ready only after their deletion. */
   readonly #known = new Set<string>();
   readonly #everReady = new Set<string>();
+  readonly #readyTerminating = new Set<string>();
+  /** This cluster has endpoints that serve while they terminate (EndpointSlices of Kubernetes 1.22 and newer). */
+  #terminatingServe = false;
 
   /** Takes in what a watch said. */
   apply(event: RunEvent): void {
     if (event.type === "instance") {
       const { uid, name } = event.object;
       this.#known.add(name);
-      if (event.ready) this.#everReady.add(name);
+      if (event.ready) (event.terminating ? this.#readyTerminating : this.#everReady).add(name);
       this.#pods.set(keyOf(event.object), {
         uid,
         name,
@@ -53,6 +67,7 @@ export class TargetState {
       });
     } else if (event.type === "endpoints") {
       this.#endpoints.set(keyOf(event.service), event.ready + event.servingTerminating);
+      this.#terminatingServe ||= event.servingTerminating > 0;
     } else if (event.type === "gone" && event.object.kind === "Pod") {
       this.#forget(event.object);
     }
@@ -65,27 +80,35 @@ export class TargetState {
   }
 
   /** A sighting begins (+1) or ends (−1). */
-  count(entry: string, change: 1 | -1): void {
+  count({ entry, node }: Sighting, change: 1 | -1): void {
+    this.#nodes.set(entry, node);
     const sightings = (this.#running.get(entry) ?? 0) + change;
     if (sightings === 0) this.#running.delete(entry);
     else this.#running.set(entry, sightings);
   }
 
   /**
-   * The container belongs to a pod that was never ready: it has not been in any endpoint, so nothing was ever
-   * routed to it, also when it runs on for a while after its pod was deleted.
+   * The container belongs to a pod that was never ready, or only after its deletion, where such a one gets no
+   * endpoint (the endpoints controller leaves out what terminates): nothing was ever routed to it, also when a busy
+   * kubelet lets it run on for a while.
    */
   neverServed(entry: string): boolean {
     const name = podOf(entry);
-    return this.#known.has(name) && !this.#everReady.has(name);
+    if (!this.#known.has(name) || this.#everReady.has(name)) return false;
+    return !this.#terminatingServe || !this.#readyTerminating.has(name);
   }
 
-  isServing(): boolean {
-    for (const serving of this.#endpoints.values()) if (serving > 0) return true;
-    for (const pod of this.#pods.values()) if (pod.ready && !pod.terminating) return true;
+  /** Everything that shows the target serving; empty: it does not. */
+  servingBy(): string[] {
+    const by: string[] = [];
+    for (const [service, serving] of this.#endpoints)
+      if (serving > 0) by.push(`an endpoint of ${nameOf(service)}`);
+    for (const pod of this.#pods.values())
+      if (pod.ready && !pod.terminating) by.push(`the ready pod ${pod.name}`);
     for (const [entry, sightings] of this.#running)
-      if (sightings > 0 && !this.neverServed(entry)) return true;
-    return false;
+      if (sightings > 0 && !this.neverServed(entry))
+        by.push(`the container of ${podOf(entry)} on ${this.#nodes.get(entry) ?? "its node"}`);
+    return by;
   }
 }
 
@@ -120,45 +143,54 @@ function knownSince(events: readonly RunEvent[], entry: string): number {
  */
 function sightingsOf(events: readonly RunEvent[]): Sighting[] {
   const sightings: Sighting[] = [];
-  const pair = (previous: Answer | undefined, answer: Answer): void => {
+  const pair = (node: string, previous: Answer | undefined, answer: Answer): void => {
+    const toMs = answer.tMs;
     for (const entry of answer.running) {
       if (previous === undefined) {
-        sightings.push({ entry, fromMs: Math.min(knownSince(events, entry), answer.tMs), toMs: answer.tMs });
+        sightings.push({ entry, node, fromMs: Math.min(knownSince(events, entry), toMs), toMs });
       } else if (previous.running.has(entry)) {
-        sightings.push({ entry, fromMs: previous.tMs, toMs: answer.tMs });
+        sightings.push({ entry, node, fromMs: previous.tMs, toMs });
       }
     }
   };
-  for (const answers of answersByNode(events).values()) {
-    answers.forEach((answer, index) => pair(answers[index - 1], answer));
+  for (const [node, answers] of answersByNode(events)) {
+    answers.forEach((answer, index) => pair(node, answers[index - 1], answer));
   }
   return sightings;
 }
 
 /**
- * Steps of serving and not serving over the whole run; before the first step nothing is known.
+ * What served at each moment of the whole run at which something changed; before the first nothing is known.
  *
  * @param nodes those that are attacked, for a target of nodes; undefined: the target is a workload.
  */
-export function servingSteps(events: readonly RunEvent[], nodes?: readonly string[]): ServingStep[] {
-  if (nodes !== undefined) return nodeServingSteps(events, nodes);
+export function servingMoments(events: readonly RunEvent[], nodes?: readonly string[]): ServingMoment[] {
+  if (nodes !== undefined) return nodeServingMoments(events, nodes);
   const state = new TargetState();
   const changes: { tMs: number; apply: () => void }[] = events.map((event) => ({
     tMs: event.tMs,
     apply: () => state.apply(event),
   }));
-  for (const { entry, fromMs, toMs } of sightingsOf(events)) {
-    changes.push({ tMs: fromMs, apply: () => state.count(entry, 1) });
-    changes.push({ tMs: toMs, apply: () => state.count(entry, -1) });
+  for (const sighting of sightingsOf(events)) {
+    changes.push({ tMs: sighting.fromMs, apply: () => state.count(sighting, 1) });
+    changes.push({ tMs: sighting.toMs, apply: () => state.count(sighting, -1) });
   }
   changes.sort((a, b) => (a.tMs < b.tMs ? -1 : a.tMs > b.tMs ? 1 : 0));
-  const steps: ServingStep[] = [];
+  const moments: ServingMoment[] = [];
   changes.forEach(({ tMs, apply }, index) => {
     apply();
     // Changes of the same moment count together.
-    if (changes[index + 1]?.tMs === tMs) return;
-    const serving = state.isServing();
-    if (steps.at(-1)?.serving !== serving) steps.push({ tMs, serving });
+    if (changes[index + 1]?.tMs !== tMs) moments.push({ tMs, by: state.servingBy() });
   });
+  return moments;
+}
+
+/** Steps of serving and not serving, of the moments. Pure. */
+export function servingSteps(moments: readonly ServingMoment[]): ServingStep[] {
+  const steps: ServingStep[] = [];
+  for (const { tMs, by } of moments) {
+    const serving = by.length > 0;
+    if (steps.at(-1)?.serving !== serving) steps.push({ tMs, serving });
+  }
   return steps;
 }

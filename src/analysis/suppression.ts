@@ -4,7 +4,13 @@ import { fightOf } from "./fight.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
 import { nodeAnswer } from "./serving-nodes.js";
-import { servingSteps, TargetState, type ServingStep } from "./serving.js";
+import {
+  servingMoments,
+  type ServingMoment,
+  servingSteps,
+  type ServingStep,
+  TargetState,
+} from "./serving.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
@@ -44,6 +50,23 @@ function servingWithin(steps: readonly ServingStep[], span: ClosedSpan): number 
     total += Math.max(0, to - from);
   });
   return total;
+}
+
+/** So many of what served are named. */
+const NAMED = 3;
+
+/** What served within the span and for how long, the longest first. */
+function servedBy(moments: readonly ServingMoment[], span: ClosedSpan): Suppression["servedBy"] {
+  const times = new Map<string, number>();
+  moments.forEach(({ tMs, by }, index) => {
+    const from = Math.max(tMs, span.fromMs);
+    const to = Math.min(moments[index + 1]?.tMs ?? Infinity, span.toMs);
+    if (to > from) for (const what of by) times.set(what, (times.get(what) ?? 0) + to - from);
+  });
+  return [...times]
+    .map(([what, ms]) => ({ what, ms }))
+    .sort((a, b) => b.ms - a.ms)
+    .slice(0, NAMED);
 }
 
 /** First moment of the span without a serving instance; null: there is none. */
@@ -166,7 +189,8 @@ export function suppressionOf(
   if (fromMs === null) return null;
   const span = { fromMs, toMs: Math.max(fromMs, releaseMs) };
   const windowMs = span.toMs - span.fromMs;
-  const steps = servingSteps(events, nodes);
+  const moments = servingMoments(events, nodes);
+  const steps = servingSteps(moments);
   const servingMs = servingWithin(steps, span);
   const down = downAt(steps, span);
   const afterMs = down ?? Infinity;
@@ -181,6 +205,7 @@ export function suppressionOf(
   return {
     windowMs,
     servingMs,
+    servedBy: servedBy(moments, span),
     share: windowMs === 0 ? 0 : 1 - servingMs / windowMs,
     servingBefore: steps.findLast((step) => step.tMs < Math.min(windowFromMs, fromMs))?.serving ?? false,
     downAfterMs: down === null ? null : down - fromMs,

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { analyse } from "../../src/analysis/analyse.js";
 import type { RunEvent } from "../../src/analysis/events.js";
 import type { RunResult, Suppression } from "../../src/analysis/result.js";
-import { servingSteps } from "../../src/analysis/serving.js";
+import { servingMoments, servingSteps } from "../../src/analysis/serving.js";
 import { suppressionOf } from "../../src/analysis/suppression.js";
 import { exitCodeOf } from "../../src/analysis/verdict.js";
 import { at, endpoints, instance, runtime, type SyntheticRun } from "./fixtures/synthetic-run.js";
@@ -98,7 +98,7 @@ test("never asked: nothing shows that it was up before", (t) => {
 
 test("of a workload the nodes' units say nothing", (t) => {
   const events = [instance(0, "a", { ready: true }), unit(1500, "n1", true), runs.kill(1000, runs.pod("a"))];
-  t.deepEqual(servingSteps(events), [{ tMs: 0, serving: true }]);
+  t.deepEqual(servingSteps(servingMoments(events)), [{ tMs: 0, serving: true }]);
 });
 
 test("property: of nodes too 0 ≤ serving ≤ window, the order of nodes does not matter, nor does the API", (t) => {
@@ -146,6 +146,7 @@ test("a unit that ran on is inconclusive, though the attack says it stopped it",
   const events = run.events.map((event) => (event.type === "unit" ? { ...event, active: true } : event));
   const result = analyse(run.facts, events, run.samples);
   t.deepEqual(codes(result), ["target-not-down"]);
+  t.regex(result.reasons[0]?.message ?? "", /What served: unit kubelet\.service on \S+ \([\d.]+ s\)/);
   t.is(result.severity, "inconclusive");
 });
 

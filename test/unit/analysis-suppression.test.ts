@@ -70,6 +70,11 @@ test("a pod that the API has forgotten serves as long as the runtime is seen run
     runtime(1700, "n1", []),
   );
   t.is(result.servingMs, 400);
+  t.deepEqual(result.servedBy, [
+    { what: "the container of a on n1", ms: 400 },
+    { what: "an endpoint of kube-dns", ms: 10 },
+    { what: "the ready pod a", ms: 10 },
+  ]);
   t.is(result.downAfterMs, 400);
   t.is(result.evidence, "runtime");
   t.is(result.runtimeChecks, 2);
@@ -95,6 +100,27 @@ test("a container of a pod that is starting does not serve; that of a ready one 
   t.is(result.servingMs, 10);
   t.is(result.runtimeRunning, 0);
 });
+
+for (const { cluster, terminating, servingMs } of [
+  { cluster: "endpoints leave out what terminates", terminating: 0, servingMs: 10 },
+  { cluster: "an endpoint serves while it terminates", terminating: 1, servingMs: 10 + 200 },
+]) {
+  test(`a replacement that became ready after its deletion, and ran on: ${cluster}`, (t) => {
+    const result = of(
+      ...up,
+      endpoints(1010, 0),
+      gone(1010, "a"),
+      instance(1100, "b", { ready: false }),
+      instance(1150, "b", { ready: false, terminating: true }),
+      runtime(1250, "n1", ["b 77"]),
+      ...(terminating > 0 ? [endpoints(1300, 0, terminating), endpoints(1350, 0)] : []),
+      instance(1300, "b", { ready: true, terminating: true }),
+      runtime(1500, "n1", ["b 77"]),
+    );
+    t.is(result.servingMs, servingMs);
+    t.is(result.runtimeRunning, terminating > 0 ? 1 : 0);
+  });
+}
 
 test("one pod on one of many nodes is a small share of the checks and still never down", (t) => {
   const nodes = Array.from({ length: 20 }, (_, index) => `n${index}`);

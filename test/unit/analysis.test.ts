@@ -84,6 +84,10 @@ test("target never down: inconclusive, though the application was fine and `none
   const result = of(runs.targetNeverDown());
   t.is(result.verdict, "inconclusive");
   t.deepEqual(codes(result), ["target-not-down"]);
+  t.regex(
+    result.reasons[0]?.message ?? "",
+    /\(needed: 90 %\)\. What served: an endpoint of kube-dns \(59\.9 s\), the ready pod coredns-b /,
+  );
   t.is(result.severity, "inconclusive");
   t.is(result.study.impact, "inconclusive");
   t.is(exitCodeOf(result), 2);

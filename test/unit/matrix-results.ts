@@ -131,6 +131,7 @@ export const OUTAGE: RunResult = {
     fight: [],
     windowMs: 59_900,
     servingMs: 170,
+    servedBy: [],
     share: 0.997,
     servingBefore: true,
     downAfterMs: 170,
