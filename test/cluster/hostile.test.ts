@@ -236,7 +236,7 @@ test.serial(
       mounted = false;
     };
     t.teardown(unmount);
-    const file = await writeExperiment(space, experiment({ name: "disk-full", window: "12s" }));
+    const file = await writeExperiment(space, experiment({ name: "disk-full" }));
     const { exitCode, stdout, stderr } = await chaosRun(cluster, space, file);
     // The evidence could not be kept: 2 in the place of 0, and nothing that is not restored.
     t.is(exitCode, 2, stderr);
