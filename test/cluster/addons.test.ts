@@ -49,7 +49,7 @@ test.serial(
     const dns = await getOrUndefined<KubeObject>(transport, path);
     await remove(transport, path, { propagationPolicy: "Background" });
     const deletedAt = clock.now();
-    const back = await pollUntil(clock, { everyMs: 250, limitMs: 75_000 }, async () => {
+    const back = await pollUntil(clock, { everyMs: 250, limitMs: 150_000 }, async () => {
       const live = await getOrUndefined<KubeObject>(transport, path);
       return live === undefined || live.metadata.uid === dns?.metadata.uid ? undefined : live;
     });
