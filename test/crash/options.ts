@@ -24,7 +24,7 @@ export const USAGE = `npm run test:crash -- [options]
   --points N      so many points (100)
   --seed N        of the generator (1; with --short ${SHORT_SEED})
   --signal NAME   ${SIGNALS.join(", ")} (SIGKILL)
-  --short         15 points of SIGKILL, 2 of SIGINT, 2 of SIGINT2
+  --short         15 points of SIGKILL, 1 of SIGINT, 1 of SIGINT2
   --point LIST    only these numbers: 7, or 1-20,33
   --phase NAME    with --point: in this phase instead of the planned one`;
 
