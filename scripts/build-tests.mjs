@@ -1,13 +1,8 @@
 // Bundles the tests that need no cluster into build/test/, what they share in chunks. Each test file is a process of
 // its own: with the sources compiled and joined beforehand it starts in a fifth of the time.
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
-
-const folders = ["test/unit", "test/api"];
-const files = await Promise.all(
-  folders.map(async (folder) => (await readdir(folder)).map((name) => `${folder}/${name}`)),
-);
 
 /**
  * A bundled source finds what lies beside it where it lay before.
@@ -29,7 +24,7 @@ const ownUrl = {
 
 await rm("build/test", { recursive: true, force: true });
 await build({
-  entryPoints: files.flat().filter((file) => file.endsWith(".test.ts")),
+  entryPoints: ["test/unit/**/*.test.ts", "test/api/**/*.test.ts"],
   outdir: "build/test",
   outbase: "test",
   bundle: true,

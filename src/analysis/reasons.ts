@@ -168,7 +168,7 @@ function keptDown(suppression: Suppression, needed: number, onNodes: boolean): R
         code: "target-not-down",
         message:
           `The target was without a serving instance for ${percent(suppression.share)} of the window ` +
-          `(needed: ${threshold(needed)}). ${whatServed(suppression)}`.trimEnd(),
+          `(needed: ${threshold(needed)}).${whatServed(suppression)}`,
       },
     ];
   }
@@ -184,9 +184,10 @@ function keptDown(suppression: Suppression, needed: number, onNodes: boolean): R
   ];
 }
 
+/** A sentence to follow another; empty: nothing did. */
 function whatServed({ servedBy }: Suppression): string {
   const each = servedBy.map(({ what, ms }) => `${what} (${duration(ms)})`);
-  return each.length === 0 ? "" : `What served: ${each.join(", ")}.`;
+  return each.length === 0 ? "" : ` What served: ${each.join(", ")}.`;
 }
 
 /** The target really was taken down. */

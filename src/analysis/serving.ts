@@ -43,9 +43,8 @@ const podOf = (entry: string): string => entry.split(/[\s/]/, 1)[0] ?? entry;
 export class TargetState {
   readonly #pods = new Map<string, PodState>();
   readonly #endpoints = new Map<string, number>();
-  readonly #running = new Map<string, number>();
-  /** The node of each container that was seen. */
-  readonly #nodes = new Map<string, string>();
+  /** The sightings of each container that hold at the moment: the node, and how many. */
+  readonly #running = new Map<string, { readonly node: string; readonly sightings: number }>();
   /** Names of the pods that the API has shown, of those that were ever ready, and ready only after their deletion. */
   readonly #known = new Set<string>();
   readonly #everReady = new Set<string>();
@@ -81,10 +80,9 @@ export class TargetState {
 
   /** A sighting begins (+1) or ends (−1). */
   count({ entry, node }: Sighting, change: 1 | -1): void {
-    this.#nodes.set(entry, node);
-    const sightings = (this.#running.get(entry) ?? 0) + change;
+    const sightings = (this.#running.get(entry)?.sightings ?? 0) + change;
     if (sightings === 0) this.#running.delete(entry);
-    else this.#running.set(entry, sightings);
+    else this.#running.set(entry, { node, sightings });
   }
 
   /**
@@ -105,9 +103,8 @@ export class TargetState {
       if (serving > 0) by.push(`an endpoint of ${nameOf(service)}`);
     for (const pod of this.#pods.values())
       if (pod.ready && !pod.terminating) by.push(`the ready pod ${pod.name}`);
-    for (const [entry, sightings] of this.#running)
-      if (sightings > 0 && !this.neverServed(entry))
-        by.push(`the container of ${podOf(entry)} on ${this.#nodes.get(entry) ?? "its node"}`);
+    for (const [entry, { node, sightings }] of this.#running)
+      if (sightings > 0 && !this.neverServed(entry)) by.push(`the container of ${podOf(entry)} on ${node}`);
     return by;
   }
 }

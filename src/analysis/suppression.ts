@@ -40,16 +40,21 @@ function countBy<T>(items: readonly T[], key: (item: T) => string): Record<strin
   return result;
 }
 
+/** Each of them with how long it lasted within the span, ms: until the next one. */
+function lastingWithin<T extends { readonly tMs: number }>(
+  each: readonly T[],
+  span: ClosedSpan,
+): (T & { readonly ms: number })[] {
+  return each.map((one, index) => {
+    const from = Math.max(one.tMs, span.fromMs);
+    const to = Math.min(each[index + 1]?.tMs ?? Infinity, span.toMs);
+    return { ...one, ms: Math.max(0, to - from) };
+  });
+}
+
 /** Time within the span in which the target served, ms. */
 function servingWithin(steps: readonly ServingStep[], span: ClosedSpan): number {
-  let total = 0;
-  steps.forEach((step, index) => {
-    if (!step.serving) return;
-    const from = Math.max(step.tMs, span.fromMs);
-    const to = Math.min(steps[index + 1]?.tMs ?? Infinity, span.toMs);
-    total += Math.max(0, to - from);
-  });
-  return total;
+  return lastingWithin(steps, span).reduce((sum, { serving, ms }) => (serving ? sum + ms : sum), 0);
 }
 
 /** So many of what served are named. */
@@ -58,12 +63,11 @@ const NAMED = 3;
 /** What served within the span and for how long, the longest first. */
 function servedBy(moments: readonly ServingMoment[], span: ClosedSpan): Suppression["servedBy"] {
   const times = new Map<string, number>();
-  moments.forEach(({ tMs, by }, index) => {
-    const from = Math.max(tMs, span.fromMs);
-    const to = Math.min(moments[index + 1]?.tMs ?? Infinity, span.toMs);
-    if (to > from) for (const what of by) times.set(what, (times.get(what) ?? 0) + to - from);
-  });
+  for (const { by, ms } of lastingWithin(moments, span)) {
+    for (const what of by) times.set(what, (times.get(what) ?? 0) + ms);
+  }
   return [...times]
+    .filter(([, ms]) => ms > 0)
     .map(([what, ms]) => ({ what, ms }))
     .sort((a, b) => b.ms - a.ms)
     .slice(0, NAMED);

@@ -128,8 +128,9 @@ async function attacked(
   // nobody brings the workload back there is at most the one that was made for each pod before its owner was gone.
   if (experiment.name === "workload")
     t.true(new Set(running).size <= uidsBefore.length, `processes of the DNS server: ${running.join(", ")}`);
-  // A runner that gets next to no CPU can be late for one of the hundreds of replacements, and says so.
-  t.true((result.suppression?.readySeen ?? Infinity) <= 1, "replacements that became ready");
+  // A runner that gets next to no CPU can be late for one of the hundreds of pods of delete-pods, and says so.
+  const late = experiment.name === "pods" ? 1 : 0;
+  t.true((result.suppression?.readySeen ?? Infinity) <= late, "replacements that became ready");
   // And for what the report claims.
   const audit = await auditOf(cluster, result.facts.runId);
   const deletions = acceptedDeletions(audit, "kube-system", ["pods", "replicasets", "deployments"]);
