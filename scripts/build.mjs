@@ -3,7 +3,7 @@
 // dead-man's switch, which runs in a pod, is a file of its own.
 import { chmod, rm } from "node:fs/promises";
 import { build } from "esbuild";
-import { deadManBundle } from "../src/dead-man/bundle.mjs";
+import { deadManBundle } from "../src/safety/dead-man/bundle.mjs";
 
 await rm("dist", { recursive: true, force: true });
 await build({

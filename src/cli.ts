@@ -5,9 +5,9 @@
  */
 import { createRequire } from "node:module";
 import { Command, CommanderError, Option } from "commander";
-import type { ProviderName } from "./cluster/provider.js";
-import { ExitCode } from "./errors.js";
-import type { Watchdog } from "./run/watchdog.js";
+import type { ProviderName } from "./clusters/provider.js";
+import { ExitCode } from "./common/errors.js";
+import type { Watchdog } from "./safety/watchdog.js";
 import type { RunView } from "./ui/view.js";
 
 interface GlobalOptions {
@@ -62,7 +62,7 @@ program
   .option("--reports <folder>", "where reports are written", "reports")
   .action(async (references: string[], flags: ClusterFlags & RunFlags) => {
     await withView(async (view, interrupted) => {
-      const { run } = await import("./commands/run.js");
+      const { run } = await import("./commands/run-command.js");
       const watchdog = flags.watchdog && !flags.dryRun ? await startableWatchdog(view, flags) : undefined;
       process.exitCode = await run({
         ...(watchdog === undefined ? {} : { watchdog }),
@@ -96,7 +96,7 @@ async function startableWatchdog(
   view: RunView,
   { allowCommands }: Pick<RunFlags, "allowCommands">,
 ): Promise<Watchdog> {
-  const { Watchdog } = await import("./run/watchdog.js");
+  const { Watchdog } = await import("./safety/watchdog.js");
   const [, script = ""] = process.argv;
   return new Watchdog({
     command: [
@@ -117,7 +117,7 @@ program
   .description("restore what the process at the other end of standard input leaves when it dies")
   .option("--allow-commands", "reach nodes by the run's command of the local configuration", false)
   .action(async ({ allowCommands }: { readonly allowCommands: boolean }) => {
-    const { watchdog } = await import("./commands/watchdog.js");
+    const { watchdog } = await import("./commands/watchdog-command.js");
     const { stdin: input, stdout: output, env } = process;
     process.exitCode = await watchdog({ input, output, env, allowCommands });
   });
@@ -148,7 +148,7 @@ program
   .description("check experiment files; needs no cluster")
   .argument("<experiments...>", "files, folders, or names")
   .action(async (references: string[]) => {
-    const { validate } = await import("./commands/validate.js");
+    const { validate } = await import("./commands/validate-command.js");
     const { ok, lines } = await validate(references);
     (ok ? process.stdout : process.stderr).write(lines.map((line) => `${line}\n`).join(""));
     process.exitCode = ok ? ExitCode.asExpected : ExitCode.usage;
@@ -158,7 +158,7 @@ program
   .command("schema")
   .description("print the JSON Schema of experiment files")
   .action(async () => {
-    const { schemaText } = await import("./commands/schema.js");
+    const { schemaText } = await import("./commands/schema-command.js");
     process.stdout.write(schemaText());
   });
 
@@ -174,7 +174,7 @@ program
   )
   .option("--several", "runs that follow each other in one command; default: when there are several")
   .action(async (references: string[], flags: RbacFlags) => {
-    const { rbac } = await import("./commands/rbac.js");
+    const { rbac } = await import("./commands/rbac-command.js");
     process.stdout.write(await rbac({ references, ...flags }));
   });
 
@@ -198,7 +198,7 @@ program
   .option("--allow-commands", "reach nodes by the run's command of the local configuration", false)
   .action(async (runId: string | undefined, flags: RestoreFlags) => {
     await withView(async (view) => {
-      const { restore } = await import("./commands/restore.js");
+      const { restore } = await import("./commands/restore-command.js");
       const { all, dryRun, allowCommands } = flags;
       process.exitCode = await restore({
         ...selectOptions(flags),
@@ -218,7 +218,7 @@ program
   .argument("<folder>", "folder of a run")
   .action(async (folder: string) => {
     await withView(async (view) => {
-      const { rebuildReport } = await import("./commands/report.js");
+      const { rebuildReport } = await import("./commands/report-command.js");
       await rebuildReport(folder, view);
     });
   });
@@ -232,7 +232,7 @@ program
   )
   .option("--out <folder>", "where the files are written; default: the first folder")
   .action(async (folders: string[], flags: { readonly lang?: "en" | "ja"; readonly out?: string }) => {
-    const { matrix } = await import("./commands/matrix.js");
+    const { matrix } = await import("./commands/matrix-command.js");
     const { json } = program.opts<GlobalOptions>();
     const { text, warnings } = await matrix({ folders, ...flags, json: json === true });
     process.stderr.write(warnings.map((line) => `warning: ${line}\n`).join(""));
@@ -270,7 +270,7 @@ for (const [name, description] of [
   }
   command.action(async (flags: ClusterCommandFlags) => {
     await withView(async (view, interrupted) => {
-      const commands = await import("./commands/cluster.js");
+      const commands = await import("./commands/cluster-command.js");
       const { context, kubeconfigPath } = selectOptions(flags);
       const options = {
         provider: flags.cluster,
@@ -369,7 +369,7 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : ExitCode.usage;
       return;
     }
-    const { ChaosError, messageOf } = await import("./errors.js");
+    const { ChaosError, messageOf } = await import("./common/errors.js");
     const known = error instanceof ChaosError;
     const text = known
       ? messageOf(error)

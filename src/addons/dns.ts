@@ -1,10 +1,10 @@
 /** The cluster's DNS, which was there before the add-ons, as addon-manager shall care for it. */
-import { DEPLOYMENTS, list, resourcePath, selectorString } from "../cluster/api.js";
-import type { KubeObject } from "../cluster/objects.js";
-import type { Transport } from "../cluster/transport.js";
-import { RefusedError } from "../errors.js";
-import { sanitised } from "../run/restore.js";
-import { ADDON_MODE_LABEL } from "../target/target.js";
+import { DEPLOYMENTS, list, resourcePath, selectorString } from "../kube/api.js";
+import type { KubeObject } from "../kube/objects.js";
+import type { Transport } from "../kube/transport.js";
+import { RefusedError } from "../common/errors.js";
+import { sanitised } from "../safety/restore/undo-entries.js";
+import { ADDON_MODE_LABEL } from "../targets/target.js";
 import { ADDON_NAMESPACE, LAST_APPLIED_ANNOTATION } from "./names.js";
 import type { AddonObject } from "./objects.js";
 

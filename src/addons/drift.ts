@@ -3,7 +3,7 @@
  * something of addon-manager's down rests on it, so it is proven, never assumed.
  */
 import { randomBytes } from "node:crypto";
-import { isOurs, MANAGED_BY } from "../application/manifest.js";
+import { isOurs, MANAGED_BY } from "../own/manifest.js";
 import {
   CONFIGMAPS,
   DEPLOYMENTS,
@@ -13,15 +13,15 @@ import {
   PODS,
   resourcePath,
   selectorString,
-} from "../cluster/api.js";
-import type { ConfigMap, KubeObject, Pod } from "../cluster/objects.js";
-import { ApiError, type Transport } from "../cluster/transport.js";
-import { ChaosError, ExitCode } from "../errors.js";
-import { pollUntil } from "../run/clock.js";
+} from "../kube/api.js";
+import type { ConfigMap, KubeObject, Pod } from "../kube/objects.js";
+import { ApiError, type Transport } from "../kube/transport.js";
+import { ChaosError, ExitCode } from "../common/errors.js";
+import { pollUntil } from "../common/clock.js";
 import type { Clock } from "../run/context.js";
-import { isReady, isTerminating } from "../cluster/pod-state.js";
+import { isReady, isTerminating } from "../kube/pod-state.js";
 import { ADDON_MANAGER_LABELS, ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME } from "./names.js";
-import { type Proof, readRecord, recordProof } from "./record.js";
+import { type Proof, readRecord, recordProof } from "./addon-record.js";
 
 /** addon-manager's interval is 60 s (kube-addons.sh); a pass takes seconds, and on a busy machine more. */
 const PROOF_LIMIT_MS = 90_000;

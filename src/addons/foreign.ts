@@ -11,12 +11,12 @@ import {
   resourcePath,
   selectorString,
   SERVICES,
-} from "../cluster/api.js";
-import type { KubeObject, Node, Pod } from "../cluster/objects.js";
-import type { Transport } from "../cluster/transport.js";
-import { RefusedError } from "../errors.js";
-import { ADDON_MODE_LABEL } from "../target/target.js";
-import type { AddonManifests } from "./manifests.js";
+} from "../kube/api.js";
+import type { KubeObject, Node, Pod } from "../kube/objects.js";
+import type { Transport } from "../kube/transport.js";
+import { RefusedError } from "../common/errors.js";
+import { ADDON_MODE_LABEL } from "../targets/target.js";
+import type { AddonManifests } from "./addon-manifests.js";
 import {
   ADDON_MANAGER_LABELS,
   ADDON_MANAGER_NAME,

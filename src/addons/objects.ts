@@ -1,6 +1,6 @@
 /** The objects of the add-ons: their API paths, and making them. */
 import { createHash } from "node:crypto";
-import { isOurs } from "../application/manifest.js";
+import { isOurs } from "../own/manifest.js";
 import {
   CONFIGMAPS,
   create,
@@ -13,10 +13,10 @@ import {
   replace,
   resourcePath,
   SERVICES,
-} from "../cluster/api.js";
-import type { KubeObject } from "../cluster/objects.js";
-import { ApiError, type Transport } from "../cluster/transport.js";
-import { RefusedError } from "../errors.js";
+} from "../kube/api.js";
+import type { KubeObject } from "../kube/objects.js";
+import { ApiError, type Transport } from "../kube/transport.js";
+import { RefusedError } from "../common/errors.js";
 import { ADDON_LABEL } from "./names.js";
 
 const rbac = (resource: string): Gvr => ({ group: "rbac.authorization.k8s.io", version: "v1", resource });

@@ -1,10 +1,10 @@
 /** What the add-ons still lack. */
-import { getOrUndefined, list, PODS, resourcePath } from "../cluster/api.js";
-import type { DaemonSet, Deployment, KubeObject, Pod } from "../cluster/objects.js";
-import type { Transport } from "../cluster/transport.js";
-import { isReady, isTerminating } from "../cluster/pod-state.js";
-import { ADDON_MODE_LABEL } from "../target/target.js";
-import type { AddonManifests } from "./manifests.js";
+import { getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
+import type { DaemonSet, Deployment, KubeObject, Pod } from "../kube/objects.js";
+import type { Transport } from "../kube/transport.js";
+import { isReady, isTerminating } from "../kube/pod-state.js";
+import { ADDON_MODE_LABEL } from "../targets/target.js";
+import type { AddonManifests } from "./addon-manifests.js";
 import { ADDON_NAMESPACE, METRICS_API_SERVICE, SINK_NAMESPACE } from "./names.js";
 import { type AddonObject, describeObject, pathsOf } from "./objects.js";
 

@@ -1,5 +1,5 @@
 /** `chaos cluster up --no-addons`: the cluster as it was before the study add-ons. */
-import { isOurs } from "../application/manifest.js";
+import { isOurs } from "../own/manifest.js";
 import {
   CONFIGMAPS,
   DAEMONSETS,
@@ -13,15 +13,15 @@ import {
   resourcePath,
   selectorString,
   SERVICES,
-} from "../cluster/api.js";
-import type { KubeObject, Pod } from "../cluster/objects.js";
-import type { Transport } from "../cluster/transport.js";
-import { ChaosError, ExitCode, messageOf } from "../errors.js";
-import { pollUntil } from "../run/clock.js";
+} from "../kube/api.js";
+import type { KubeObject, Pod } from "../kube/objects.js";
+import type { Transport } from "../kube/transport.js";
+import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
+import { pollUntil } from "../common/clock.js";
 import type { Clock } from "../run/context.js";
-import { undo } from "../run/restore.js";
-import { isTerminating } from "../cluster/pod-state.js";
-import { ADDON_MODE_LABEL } from "../target/target.js";
+import { undo } from "../safety/restore/undo-entries.js";
+import { isTerminating } from "../kube/pod-state.js";
+import { ADDON_MODE_LABEL } from "../targets/target.js";
 import type { AddonsOptions } from "./install.js";
 import {
   ADDON_LABEL,
@@ -41,7 +41,7 @@ import {
   ROLES,
   SERVICE_ACCOUNTS,
 } from "./objects.js";
-import { readRecord, RECORD_PATH } from "./record.js";
+import { readRecord, RECORD_PATH } from "./addon-record.js";
 
 /** How long pods may take to go, ms: their grace of 30 s, and a node that is slow about it. */
 const GONE_LIMIT_MS = 90_000;

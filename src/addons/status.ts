@@ -1,7 +1,7 @@
 /** What `chaos cluster status` says of the study add-ons. */
-import type { Transport } from "../cluster/transport.js";
+import type { Transport } from "../kube/transport.js";
 import { addonManagerProof } from "./drift.js";
-import { readRecord } from "./record.js";
+import { readRecord } from "./addon-record.js";
 
 /** One line for people; changes nothing. Rejects when the API server does not answer. */
 export async function addonsStatus(transport: Transport): Promise<string> {

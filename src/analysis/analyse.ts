@@ -1,9 +1,9 @@
 /** Facts, events and raw samples → the result of a run. Pure: the same files always give the same result. */
-import type { RawSamples } from "../probes/sample.js";
+import type { RawSamples } from "../evidence/sample.js";
 import { clocksOf, seriesOf } from "./clocks.js";
-import { companionsOf, ofTarget } from "./companions.js";
-import type { RunEvent } from "./events.js";
-import { plural } from "./figures.js";
+import { companionsOf, ofTarget } from "./companion-events.js";
+import type { RunEvent } from "../evidence/events.js";
+import { plural } from "../common/figures.js";
 import { absentLooks, ownFunctionOf, type OwnFunction } from "./own-function.js";
 import {
   functionSpan,

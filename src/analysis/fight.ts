@@ -1,5 +1,5 @@
 /** How often somebody brought the workload itself back while it was kept down, and how long each one lived. */
-import type { ObjectRef, RunEvent } from "./events.js";
+import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
 

@@ -1,8 +1,8 @@
 /** The component's own function: what the looks at it, or the samples of a layer, say. Milliseconds. */
-import type { ProbeName } from "../probes/sample.js";
-import type { RunEvent } from "./events.js";
-import { duration, threshold } from "./figures.js";
-import { flappingEveryMs } from "./flapping.js";
+import type { ProbeName } from "../evidence/sample.js";
+import type { RunEvent } from "../evidence/events.js";
+import { duration, threshold } from "../common/figures.js";
+import { flappingEveryMs } from "./times-down.js";
 import type { ClosedSpan, MeasuredSpans } from "./phases.js";
 import type {
   FunctionPhase,

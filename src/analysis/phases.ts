@@ -1,5 +1,5 @@
 /** When the phases of a run were, from its events. Milliseconds since the run began. */
-import type { PhaseName, RunEvent } from "./events.js";
+import type { PhaseName, RunEvent } from "../evidence/events.js";
 import type { MeasuredPhase } from "./result.js";
 
 export interface Span {

@@ -1,9 +1,9 @@
 /** Why nothing can be concluded from a run: the fixed list of result.ts, each with its figures. */
 import type { Severity } from "../experiment/schema.js";
-import type { ProbeName } from "../probes/sample.js";
-import type { RunEvent } from "./events.js";
-import { duration, percent, plural, threshold } from "./figures.js";
-import { flappingEveryMs, leastTimesDown } from "./flapping.js";
+import type { ProbeName } from "../evidence/sample.js";
+import type { RunEvent } from "../evidence/events.js";
+import { duration, percent, plural, threshold } from "../common/figures.js";
+import { flappingEveryMs, leastTimesDown } from "./times-down.js";
 import type { MeasuredSpans } from "./phases.js";
 import {
   INCONCLUSIVE_REASONS,

@@ -1,6 +1,6 @@
 /** Recovery in its parts, from events and the application's samples. All times from the release, ms. */
 import { RUNNER_SOURCE } from "./clocks.js";
-import type { ObjectRef, RunEvent } from "./events.js";
+import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Recovery } from "./result.js";
 import type { Series } from "./series.js";

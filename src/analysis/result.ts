@@ -4,8 +4,8 @@
  */
 import type { Severity, Thresholds } from "../experiment/schema.js";
 import type { FunctionProbeName } from "../probes/functions/names.js";
-import type { FailureKind, ProbeName } from "../probes/sample.js";
-import type { ObjectRef, PhaseName } from "./events.js";
+import type { FailureKind, ProbeName } from "../evidence/sample.js";
+import type { ObjectRef, PhaseName } from "../evidence/events.js";
 
 /** 2: `ownFunction`, `story`, `companions`, and of `suppression` `timesDown`, `fight` and `blows` are there. */
 export const RESULT_SCHEMA_VERSION = 2;

@@ -1,5 +1,5 @@
 /** Samples of one probe from one source, placed in the runner's time. */
-import type { FailureKind, ProbeName } from "../probes/sample.js";
+import type { FailureKind, ProbeName } from "../evidence/sample.js";
 
 /** One tick of a probe. */
 export interface Point {

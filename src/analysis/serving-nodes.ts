@@ -3,7 +3,7 @@
  * API says of it is left aside: without a kubelet, or without the API server itself, it is what was.
  * Milliseconds since the run began.
  */
-import type { RunEvent } from "./events.js";
+import type { RunEvent } from "../evidence/events.js";
 import type { ServingMoment } from "./serving.js";
 
 /** A node's answer to whether the target runs on it. */

@@ -2,7 +2,7 @@
  * When the target had a serving instance, from what the watches and the nodes' runtimes said. The rule is
  * written at `Suppression` in result.ts. Milliseconds since the run began.
  */
-import type { ObjectRef, RunEvent } from "./events.js";
+import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import { nodeServingMoments } from "./serving-nodes.js";
 
 /** From `tMs` on (until the next step) an instance served, or none did. */

@@ -1,5 +1,5 @@
 /** What the samples of one series in one phase come to. */
-import type { FailureKind } from "../probes/sample.js";
+import type { FailureKind } from "../evidence/sample.js";
 import type { ClosedSpan } from "./phases.js";
 import type { PhaseStats } from "./result.js";
 import type { Point } from "./series.js";

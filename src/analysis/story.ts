@@ -1,6 +1,6 @@
 /** What the cluster said meanwhile of its nodes and of the application's endpoints, and what was done to it. */
-import type { ObjectRef, RunEvent } from "./events.js";
-import { duration } from "./figures.js";
+import type { ObjectRef, RunEvent } from "../evidence/events.js";
+import { duration } from "../common/figures.js";
 import type { RunResult } from "./result.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;

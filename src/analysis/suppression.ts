@@ -1,5 +1,5 @@
 /** How well the target was kept down, from the run's events. Milliseconds. */
-import type { RunEvent } from "./events.js";
+import type { RunEvent } from "../evidence/events.js";
 import { fightOf } from "./fight.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";

@@ -1,8 +1,8 @@
 /** The verdict of a run, and the exit code that goes with it. */
-import { ExitCode } from "../errors.js";
+import { ExitCode } from "../common/errors.js";
 import type { Severity } from "../experiment/schema.js";
-import type { RunEvent } from "./events.js";
-import { duration, plural } from "./figures.js";
+import type { RunEvent } from "../evidence/events.js";
+import { duration, plural } from "../common/figures.js";
 import type { Reason } from "./reasons.js";
 import type { RunFacts, RunResult, Verdict } from "./result.js";
 

@@ -4,7 +4,7 @@
  * which needs no DNS.
  */
 import type { Experiment } from "../experiment/schema.js";
-import { type Manifest, namespaceManifest, serviceManifest, workloadManifest } from "./manifest.js";
+import { type Manifest, namespaceManifest, serviceManifest, workloadManifest } from "../own/manifest.js";
 
 export type GuestbookOptions = Experiment["application"]["guestbook"];
 

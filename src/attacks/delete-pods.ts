@@ -1,8 +1,8 @@
-import { PODS, resourcePath } from "../cluster/api.js";
-import type { KubeObject } from "../cluster/objects.js";
-import type { Target } from "../target/target.js";
-import { isTerminating } from "../cluster/pod-state.js";
-import { ownedByTarget } from "../target/ownership.js";
+import { PODS, resourcePath } from "../kube/api.js";
+import type { KubeObject } from "../kube/objects.js";
+import type { Target } from "../targets/target.js";
+import { isTerminating } from "../kube/pod-state.js";
+import { ownedByTarget } from "../targets/ownership.js";
 import { type Attack, forWorkload } from "./attack.js";
 import { Killer } from "./killer.js";
 

@@ -1,10 +1,10 @@
-import { PODS, REPLICASETS, resourcePath } from "../cluster/api.js";
-import type { KubeObject } from "../cluster/objects.js";
-import { isTerminating } from "../cluster/pod-state.js";
-import { type WatchedKind } from "../target/target-watch.js";
+import { PODS, REPLICASETS, resourcePath } from "../kube/api.js";
+import type { KubeObject } from "../kube/objects.js";
+import { isTerminating } from "../kube/pod-state.js";
+import { type WatchedKind } from "../targets/target-watch.js";
 import { type Attack, forWorkload } from "./attack.js";
 import { Killer } from "./killer.js";
-import { ownedByTarget } from "../target/ownership.js";
+import { ownedByTarget } from "../targets/ownership.js";
 
 /**
  * Deletes the workload and sweeps the ReplicaSets and pods that it leaves behind; each time anybody brings it

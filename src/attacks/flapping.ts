@@ -1,7 +1,7 @@
-import type { ObjectRef, RunEventBody } from "../analysis/events.js";
-import { messageOf } from "../errors.js";
-import { nodeRef } from "../target/node-target.js";
-import { isNodeTarget, refOf } from "../target/target.js";
+import type { ObjectRef, RunEventBody } from "../evidence/events.js";
+import { messageOf } from "../common/errors.js";
+import { nodeRef } from "../targets/node-target.js";
+import { isNodeTarget, refOf } from "../targets/target.js";
 import { type Attack, type AttackContext, forNodes, type RunningAttack } from "./attack.js";
 
 export interface FlappingOptions {

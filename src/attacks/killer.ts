@@ -1,7 +1,7 @@
-import { remove } from "../cluster/api.js";
-import type { KubeObject } from "../cluster/objects.js";
-import { ApiError, type ApiRequest, ApiUnreachableError, type Transport } from "../cluster/transport.js";
-import { refOf } from "../target/target.js";
+import { remove } from "../kube/api.js";
+import type { KubeObject } from "../kube/objects.js";
+import { ApiError, type ApiRequest, ApiUnreachableError, type Transport } from "../kube/transport.js";
+import { refOf } from "../targets/target.js";
 import type { RunningAttack, WorkloadContext } from "./attack.js";
 
 interface Blow {

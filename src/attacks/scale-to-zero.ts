@@ -1,7 +1,7 @@
-import type { Deployment, KubeObject } from "../cluster/objects.js";
-import { RefusedError } from "../errors.js";
-import type { AnyTarget, Target } from "../target/target.js";
-import { isTerminating } from "../cluster/pod-state.js";
+import type { Deployment, KubeObject } from "../kube/objects.js";
+import { RefusedError } from "../common/errors.js";
+import type { AnyTarget, Target } from "../targets/target.js";
+import { isTerminating } from "../kube/pod-state.js";
 import { type Attack, forWorkload, type RunningAttack, type WorkloadContext } from "./attack.js";
 import { Killer } from "./killer.js";
 

@@ -1,6 +1,6 @@
 import { type Attack, forNodes } from "./attack.js";
-import { HeldDown } from "./held-down.js";
-import { heldPath, HELD_ROOT, holdManifest, rearm, timerName } from "./node-faults.js";
+import { HeldDown } from "./kept-down.js";
+import { heldPath, HELD_ROOT, holdManifest, rearm, timerName } from "../nodes/faults.js";
 
 /**
  * Moves a static pod's manifest out of the kubelet's folder on the attacked nodes, behind a timer on each node that

@@ -1,6 +1,6 @@
 import { type Attack, forNodes } from "./attack.js";
-import { HeldDown } from "./held-down.js";
-import { rearm, stopUnit, timerName } from "./node-faults.js";
+import { HeldDown } from "./kept-down.js";
+import { rearm, stopUnit, timerName } from "../nodes/faults.js";
 
 /**
  * Stops a systemd unit on the attacked nodes, behind a timer on each node that starts it again, and stops it again

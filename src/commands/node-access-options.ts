@@ -1,6 +1,6 @@
-import type { NodeAccessOptions } from "../cluster/node-access.js";
+import type { NodeAccessOptions } from "../nodes/access.js";
 import type { LocalConfig } from "../config/local-config.js";
-import { UsageError } from "../errors.js";
+import { UsageError } from "../common/errors.js";
 
 /**
  * How nodes may be reached. A command is run only when it is in the local configuration and allowed on the command

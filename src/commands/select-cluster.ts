@@ -1,10 +1,10 @@
-import { get } from "../cluster/api.js";
-import { connect, type Connection } from "../cluster/connect.js";
-import { createKindProvider } from "../cluster/kind/provider.js";
-import { createLabProvider } from "../cluster/lab/provider.js";
-import type { ClusterHandle, ClusterProvider, ProviderName } from "../cluster/provider.js";
-import { messageOf, RefusedError, UsageError } from "../errors.js";
-import type { Progress } from "../progress.js";
+import { get } from "../kube/api.js";
+import { connect, type Connection } from "../kube/connect.js";
+import { createKindProvider } from "../clusters/kind-provider.js";
+import { createLabProvider } from "../lab/lab-provider.js";
+import type { ClusterHandle, ClusterProvider, ProviderName } from "../clusters/provider.js";
+import { messageOf, RefusedError, UsageError } from "../common/errors.js";
+import type { Progress } from "../common/progress.js";
 
 const USER_AGENT = "kube-system-chaos";
 

@@ -1,7 +1,7 @@
 import type { StudyClaim } from "../analysis/result.js";
 import type { Attack, ComponentName, ExperimentFile } from "../experiment/schema.js";
 import type { FunctionProbeName } from "../probes/functions/names.js";
-import type { ProbeName } from "../probes/sample.js";
+import type { ProbeName } from "../evidence/sample.js";
 
 /** A Deployment or DaemonSet, found by its labels: its name differs between distributions and versions. */
 export interface FindWorkload {

@@ -4,14 +4,14 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { messageOf, UsageError } from "../errors.js";
-import { explainIssues } from "../experiment/explain.js";
-import { messageOfIssue } from "../experiment/messages.js";
-import { LineIndex, Positions } from "../experiment/positions.js";
-import { formatPath, formatProblem, sortProblems } from "../experiment/problems.js";
-import { readBounded } from "../experiment/read-file.js";
-import { decodeUtf8, MAX_FILE_BYTES, tooLarge, type TextProblem } from "../experiment/text.js";
-import { isEmpty, readYaml } from "../experiment/yaml.js";
+import { messageOf, UsageError } from "../common/errors.js";
+import { explainIssues } from "../strict-yaml/explain.js";
+import { messageOfIssue } from "../strict-yaml/messages.js";
+import { LineIndex, Positions } from "../strict-yaml/positions.js";
+import { formatPath, formatProblem, sortProblems } from "../strict-yaml/problems.js";
+import { readBounded } from "../common/read-file.js";
+import { decodeUtf8, MAX_FILE_BYTES, tooLarge, type TextProblem } from "../strict-yaml/text.js";
+import { isEmpty, readYaml } from "../strict-yaml/yaml.js";
 
 /** What the file should be, for the messages. */
 const WHAT = "a configuration";

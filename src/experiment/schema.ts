@@ -3,7 +3,7 @@
  * from. Every key is documented by `.describe()`; every key but the target has a default.
  */
 import { z } from "zod";
-import type { ProbeName } from "../probes/sample.js";
+import type { ProbeName } from "../evidence/sample.js";
 
 /** "250ms", "30s", "5m", "1h" → milliseconds. */
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;

@@ -6,8 +6,8 @@ import {
   MANAGED_BY_LABEL,
   namespaceManifest,
   workloadManifest,
-} from "../application/manifest.js";
-import { packageRoot } from "../package-root.js";
+} from "../own/manifest.js";
+import { packageRoot } from "../common/package-root.js";
 
 export const PROBER_NAMESPACE = "kube-system-chaos";
 export const PROBER_LABELS = { app: "chaos-prober" } as const;

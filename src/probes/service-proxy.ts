@@ -4,8 +4,8 @@
  * nowhere else.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { ApiStream, Transport } from "../cluster/transport.js";
-import { messageOf } from "../errors.js";
+import type { ApiStream, Transport } from "../kube/transport.js";
+import { messageOf } from "../common/errors.js";
 import { servicePathProblem, type AskedService } from "../experiment/schema.js";
 
 /** The whole exchange, ms. */

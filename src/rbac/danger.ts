@@ -1,5 +1,5 @@
 /** Rights that are as good as far more than they say. */
-import type { RoleRules, Rule } from "./rules.js";
+import type { RoleRules, Rule } from "../kube/rules.js";
 
 const WRITES = ["create", "update", "patch"];
 const WORKLOADS = ["deployments", "daemonsets"];

@@ -1,8 +1,8 @@
 /** What the probes of the components' own functions need, beside what every run does. */
-import { components } from "../components/index.js";
+import { components } from "../components/all-components.js";
 import type { FunctionProbeName } from "../probes/functions/names.js";
 import { SINK_NAMESPACE } from "../probes/functions/sink.js";
-import { type Need, rights } from "./permission.js";
+import { type Need, rights } from "../kube/permission.js";
 
 /** A workload of kube-system that a probe sets wrong, to see it set right again. */
 export interface Corrected {

@@ -2,12 +2,12 @@
 import { ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME, RECORD_NAME } from "../addons/names.js";
 import type { Attack } from "../experiment/schema.js";
 import type { FunctionProbeName } from "../probes/functions/names.js";
-import { STAND_INS_CONFIGMAP } from "../run/facts.js";
-import { LOCK_NAME, LOCK_NAMESPACE } from "../run/lock.js";
-import { CANARY_NAMESPACE, kindsMadeIn } from "../run/own-namespace.js";
-import type { AnyTarget } from "../target/target.js";
+import { STAND_INS_CONFIGMAP } from "../run/initial-facts.js";
+import { LOCK_NAME, LOCK_NAMESPACE } from "../safety/lock/lease.js";
+import { CANARY_NAMESPACE, kindsMadeIn } from "../own/namespaces.js";
+import type { AnyTarget } from "../targets/target.js";
 import { functionNeeds } from "./function-needs.js";
-import { describePermission, type Need, rights } from "./permission.js";
+import { describePermission, type Need, rights } from "../kube/permission.js";
 
 /** A namespace that the run works in. */
 export interface OwnNamespace {

@@ -1,10 +1,10 @@
 /** What a run works with, as far as its experiment tells: without a cluster, in every form that the target may have. */
-import { components } from "../components/index.js";
+import { components } from "../components/all-components.js";
 import type { ComponentDefinition, Find } from "../components/component.js";
-import type { ResolvedExperiment } from "../experiment/resolve.js";
+import type { ResolvedExperiment } from "../components/resolve.js";
 import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
-import { CANARY_NAMESPACE } from "../run/own-namespace.js";
-import { fits } from "./fitting.js";
+import { CANARY_NAMESPACE } from "../own/namespaces.js";
+import { fits } from "../experiment/attacks.js";
 import { correctedBy } from "./function-needs.js";
 import type { PermissionScope, Place, TargetForm } from "./needs.js";
 

@@ -5,7 +5,7 @@
 import type { FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
 import { slowestOf, worstInWindow } from "../analysis/severity.js";
 import { duration, percent, plural } from "./format.js";
-import { FUNCTION_PHRASES, type FunctionPhrases } from "./function-phrases.js";
+import { FUNCTION_PHRASES, type FunctionPhrases } from "../components/functions.js";
 import { firstImpact, functionAloneUnknown, onWorkers, worstWrites } from "./pick.js";
 import type { Bilingual } from "./words.js";
 

@@ -1,5 +1,5 @@
 /** What the text formats share: figures, and cells that do not break a table. */
-export { counts, DASH, duration, percent, plural, threshold } from "../analysis/figures.js";
+export { counts, DASH, duration, percent, plural, threshold } from "../common/figures.js";
 
 /** Text for a cell of a Markdown table: one line, no pipe that would end the cell, no HTML. */
 export function cell(text: string): string {

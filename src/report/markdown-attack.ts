@@ -1,5 +1,5 @@
 /** The report's section on the attack: how the target was kept down, against whom, and how that is known. */
-import { flappingEveryMs, leastTimesDown } from "../analysis/flapping.js";
+import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult, Suppression } from "../analysis/result.js";
 import { counts, duration, list, percent, plural, table } from "./format.js";
 import { objectName } from "./pick.js";

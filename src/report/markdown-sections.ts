@@ -1,5 +1,5 @@
 /** The report's sections on the recovery and the set-up. */
-import { flappingEveryMs, leastTimesDown } from "../analysis/flapping.js";
+import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
 import { cell, DASH, duration, list, table, threshold } from "./format.js";

@@ -2,7 +2,7 @@
 import type { FunctionResult, InconclusiveReason, RunFacts, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
 import type { FunctionProbeName } from "../probes/functions/names.js";
-import type { ProbeName } from "../probes/sample.js";
+import type { ProbeName } from "../evidence/sample.js";
 import type { MatrixEntry } from "./matrix.js";
 import { longestOutage } from "./pick.js";
 import { matrixRow, type MatrixRow } from "./row.js";

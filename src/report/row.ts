@@ -1,5 +1,5 @@
 /** A run as one row of the impact matrix: data, for every format and language. */
-import { flappingEveryMs } from "../analysis/flapping.js";
+import { flappingEveryMs } from "../analysis/times-down.js";
 import type {
   FunctionState,
   InconclusiveReason,

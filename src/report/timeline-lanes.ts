@@ -1,5 +1,5 @@
 /** The lanes above the probes' rows: the attack, the target, the component's own function, the cluster's nodes. */
-import type { RunEvent } from "../analysis/events.js";
+import type { RunEvent } from "../evidence/events.js";
 import type { FunctionPhase } from "../analysis/result.js";
 import { nodeAnswer } from "../analysis/serving-nodes.js";
 import { BOLD_BELOW, COLOUR, LEFT, RIGHT, ROW, round, text, xOf, type Axis } from "./timeline-base.js";

@@ -3,7 +3,7 @@
  * that colour-blind readers can tell apart (Okabe and Ito's), and a difference in shape wherever there is one in
  * colour: good is thin and low, failed is tall, an outage is a bracket below.
  */
-import type { RunEvent } from "../analysis/events.js";
+import type { RunEvent } from "../evidence/events.js";
 import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
 import type { MeasuredPhase, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";

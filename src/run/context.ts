@@ -1,12 +1,12 @@
-import type { ResolvedExperiment } from "../experiment/resolve.js";
-import type { Discovery } from "../cluster/api.js";
-import type { NodeAccess } from "../cluster/node-access.js";
-import type { Node } from "../cluster/objects.js";
-import type { ClusterHandle } from "../cluster/provider.js";
-import type { Transport } from "../cluster/transport.js";
+import type { ResolvedExperiment } from "../components/resolve.js";
+import type { Discovery } from "../kube/api.js";
+import type { NodeAccess } from "../nodes/access.js";
+import type { Node } from "../kube/objects.js";
+import type { ClusterHandle } from "../clusters/provider.js";
+import type { Transport } from "../kube/transport.js";
 import type { RunView } from "../ui/view.js";
-import type { Journal, PendingUndo } from "./journal.js";
-import type { Recorder } from "./recorder.js";
+import type { Journal, PendingUndo } from "../safety/journal/journal.js";
+import type { Recorder } from "../evidence/recorder.js";
 
 /** Time, so that tests are exact. */
 export interface Clock {

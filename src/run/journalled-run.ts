@@ -1,19 +1,19 @@
 import { rm } from "node:fs/promises";
 import type { RunFacts, RunResult } from "../analysis/result.js";
-import { type ExitCode, messageOf, RefusedError } from "../errors.js";
-import { type AnyTarget, isNodeTarget } from "../target/target.js";
-import { baseline } from "./baseline.js";
-import { Collector } from "./collector.js";
+import { type ExitCode, messageOf, RefusedError } from "../common/errors.js";
+import { type AnyTarget, isNodeTarget } from "../targets/target.js";
+import { baseline } from "./phases/baseline.js";
+import { Collector } from "./measuring/collector.js";
 import type { RunContext } from "./context.js";
-import { holdCluster, keepCopy } from "./hold-cluster.js";
-import type { PendingUndo } from "./journal.js";
-import { prepare } from "./preparation.js";
-import { noteActed, recordUndo } from "./record-undo.js";
-import { recover, release } from "./release.js";
-import { exitCodeOfReport, finishReport } from "./report-files.js";
+import { holdCluster, keepCopy } from "./phases/lock.js";
+import type { PendingUndo } from "../safety/journal/journal.js";
+import { prepare } from "./phases/prepare.js";
+import { noteActed, recordUndo } from "./phases/record-undo.js";
+import { recover, release } from "./phases/release.js";
+import { exitCodeOfReport, finishReport } from "../report/files.js";
 import { type JournalledRunOptions, RunState } from "./run-state.js";
-import { askRuntimesOnce, type Measuring, suppress } from "./suppress.js";
-import { cleanUp } from "./tear-down.js";
+import { askRuntimesOnce, type Measuring, suppress } from "./phases/window.js";
+import { cleanUp } from "./phases/tear-down.js";
 
 export type { JournalledRunOptions } from "./run-state.js";
 

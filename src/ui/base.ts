@@ -1,5 +1,5 @@
-import type { PhaseName } from "../analysis/events.js";
-import { wholeSeconds } from "./text.js";
+import type { PhaseName } from "../evidence/events.js";
+import { wholeSeconds } from "./width.js";
 import type { LiveState, Timers, ViewStream } from "./view.js";
 
 /** What every view is made with. */

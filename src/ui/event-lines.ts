@@ -1,4 +1,4 @@
-import type { RunEvent } from "../analysis/events.js";
+import type { RunEvent } from "../evidence/events.js";
 
 /** A line about an event: `ok` and `failed` are checks, `warn` asks for attention. */
 export interface EventLine {

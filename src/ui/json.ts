@@ -1,5 +1,5 @@
-import type { PhaseName, RunEvent } from "../analysis/events.js";
-import { messageOf } from "../errors.js";
+import type { PhaseName, RunEvent } from "../evidence/events.js";
+import { messageOf } from "../common/errors.js";
 import type { ViewBase } from "./base.js";
 import type { LiveState, RunView } from "./view.js";
 

@@ -1,7 +1,7 @@
-import type { PhaseName, RunEvent } from "../analysis/events.js";
+import type { PhaseName, RunEvent } from "../evidence/events.js";
 import { liveParts, phaseStatus, type RunningPhase, type ViewBase } from "./base.js";
 import { eventLine, type EventLine } from "./event-lines.js";
-import { oneLine, oneLineIndented, seconds } from "./text.js";
+import { oneLine, oneLineIndented, seconds } from "./width.js";
 import type { LiveState, RunView } from "./view.js";
 
 /** CI ends jobs that are silent for long; people look whether it still moves. */

@@ -1,8 +1,8 @@
 import { styleText } from "node:util";
-import type { PhaseName, RunEvent } from "../analysis/events.js";
+import type { PhaseName, RunEvent } from "../evidence/events.js";
 import { liveParts, phaseStatus, type RunningPhase, type ViewBase } from "./base.js";
 import { eventLine, type EventLine } from "./event-lines.js";
-import { cut, oneLine, oneLineIndented, seconds } from "./text.js";
+import { cut, oneLine, oneLineIndented, seconds } from "./width.js";
 import type { LiveState, RunView } from "./view.js";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];

@@ -1,5 +1,5 @@
-import type { PhaseName, RunEvent } from "../analysis/events.js";
-import type { Progress } from "../progress.js";
+import type { PhaseName, RunEvent } from "../evidence/events.js";
+import type { Progress } from "../common/progress.js";
 import { JsonView } from "./json.js";
 import { PlainView } from "./plain.js";
 import { TerminalView } from "./terminal.js";

@@ -2,10 +2,10 @@
 import test from "ava";
 import { addonManagerProof } from "../../src/addons/drift.js";
 import { API_SERVICES } from "../../src/addons/objects.js";
-import { DEPLOYMENTS, getOrUndefined, remove, resourcePath } from "../../src/cluster/api.js";
-import type { KubeObject } from "../../src/cluster/objects.js";
-import { pollUntil, systemClock } from "../../src/run/clock.js";
-import { creatorOf } from "../../src/target/target-watch.js";
+import { DEPLOYMENTS, getOrUndefined, remove, resourcePath } from "../../src/kube/api.js";
+import type { KubeObject } from "../../src/kube/objects.js";
+import { pollUntil, systemClock } from "../../src/common/clock.js";
+import { creatorOf } from "../../src/targets/target-watch.js";
 import type { TestCluster } from "./support/cluster.js";
 import { chaos, setUp, type Workspace } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";

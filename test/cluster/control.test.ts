@@ -2,10 +2,10 @@
 import { cp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import { list, PODS, resourcePath } from "../../src/cluster/api.js";
-import type { Pod } from "../../src/cluster/objects.js";
-import type { ProbeName } from "../../src/probes/sample.js";
-import { buildReport } from "../../src/run/report-files.js";
+import { list, PODS, resourcePath } from "../../src/kube/api.js";
+import type { Pod } from "../../src/kube/objects.js";
+import type { ProbeName } from "../../src/evidence/sample.js";
+import { buildReport } from "../../src/report/files.js";
 import type { TestCluster } from "./support/cluster.js";
 import { chaosRun, onlyReport, windowStarted, setUp, writeExperiment } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";

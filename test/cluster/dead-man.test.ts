@@ -1,8 +1,8 @@
 /** The dead-man's switch on a real cluster: what a killed run leaves is put right by nobody but the switch. */
 import test from "ava";
-import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/cluster/api.js";
-import type { Namespace } from "../../src/cluster/objects.js";
-import { LOCK_PATH } from "../../src/run/lock.js";
+import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/kube/api.js";
+import type { Namespace } from "../../src/kube/objects.js";
+import { LOCK_PATH } from "../../src/safety/lock/lease.js";
 import { auditOf } from "./support/audit.js";
 import type { TestCluster } from "./support/cluster.js";
 import { chaosRun, onlyReport, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
@@ -73,7 +73,7 @@ test.serial("a run that ends by itself takes the switch away, which has changed 
   t.deepEqual(await snapshot(cluster), before);
   const { result } = await onlyReport(space);
   const name = `chaos-dead-man-${result.facts.runId}`;
-  // The audit log keeps no reads and no Leases (src/cluster/kind/audit-policy.yaml): whatever else it did would be there.
+  // The audit log keeps no reads and no Leases (src/clusters/audit-policy.yaml): whatever else it did would be there.
   const audit = await auditOf(cluster, result.facts.runId);
   const made = audit.filter(
     ({ verb, objectRef }) =>

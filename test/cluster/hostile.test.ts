@@ -12,8 +12,8 @@ import {
   patch,
   remove,
   resourcePath,
-} from "../../src/cluster/api.js";
-import type { Deployment, KubeObject } from "../../src/cluster/objects.js";
+} from "../../src/kube/api.js";
+import type { Deployment, KubeObject } from "../../src/kube/objects.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
 import type { TestCluster } from "./support/cluster.js";
 import {

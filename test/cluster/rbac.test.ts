@@ -6,7 +6,7 @@ import { KubeConfig } from "@kubernetes/client-node";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { stringify } from "yaml";
-import { isOurs } from "../../src/application/manifest.js";
+import { isOurs } from "../../src/own/manifest.js";
 import {
   create,
   getOrUndefined,
@@ -17,15 +17,15 @@ import {
   remove,
   replace,
   resourcePath,
-} from "../../src/cluster/api.js";
-import { connect } from "../../src/cluster/connect.js";
-import type { KubeObject, Namespace } from "../../src/cluster/objects.js";
-import type { Transport } from "../../src/cluster/transport.js";
-import { packageRoot } from "../../src/package-root.js";
-import { pollUntil, systemClock } from "../../src/run/clock.js";
-import { kindsMadeIn } from "../../src/run/own-namespace.js";
-import { type Manifest, manifestsOf, type PolicyRule, rightsOf } from "../api/rbac-fixtures.js";
-import { mulberry32 } from "../random.js";
+} from "../../src/kube/api.js";
+import { connect } from "../../src/kube/connect.js";
+import type { KubeObject, Namespace } from "../../src/kube/objects.js";
+import type { Transport } from "../../src/kube/transport.js";
+import { packageRoot } from "../../src/common/package-root.js";
+import { pollUntil, systemClock } from "../../src/common/clock.js";
+import { kindsMadeIn } from "../../src/own/namespaces.js";
+import { type Manifest, manifestsOf, type PolicyRule, rightsOf } from "../helpers/rbac-fixtures.js";
+import { mulberry32 } from "../helpers/random.js";
 import { auditOf } from "./support/audit.js";
 import type { TestCluster } from "./support/cluster.js";
 import { chaos, onlyReport, setUp, type Workspace, writeExperiment } from "./support/run-cli.js";

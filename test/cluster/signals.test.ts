@@ -1,7 +1,7 @@
 /** A run that is ended from outside puts everything back first. */
 import test from "ava";
-import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/cluster/api.js";
-import { pollUntil, systemClock } from "../../src/run/clock.js";
+import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/kube/api.js";
+import { pollUntil, systemClock } from "../../src/common/clock.js";
 import {
   chaosRun,
   chaosRunInTerminal,

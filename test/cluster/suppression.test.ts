@@ -1,17 +1,9 @@
 /** kube-dns taken down by each attack, held against what the cluster itself says. */
 import test, { type ExecutionContext } from "ava";
-import {
-  ENDPOINTS,
-  get,
-  getOrUndefined,
-  list,
-  PODS,
-  DEPLOYMENTS,
-  resourcePath,
-} from "../../src/cluster/api.js";
-import type { Deployment, Endpoints, KubeObject, Pod } from "../../src/cluster/objects.js";
-import { pollUntil, systemClock } from "../../src/run/clock.js";
-import { sanitised } from "../../src/run/restore.js";
+import { ENDPOINTS, get, getOrUndefined, list, PODS, DEPLOYMENTS, resourcePath } from "../../src/kube/api.js";
+import type { Deployment, Endpoints, KubeObject, Pod } from "../../src/kube/objects.js";
+import { pollUntil, systemClock } from "../../src/common/clock.js";
+import { sanitised } from "../../src/safety/restore/undo-entries.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
 import { testCluster, type TestCluster } from "./support/cluster.js";
 import {

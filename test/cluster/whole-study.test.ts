@@ -5,12 +5,12 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import type { RunEvent } from "../../src/analysis/events.js";
+import type { RunEvent } from "../../src/evidence/events.js";
 import type { RunResult } from "../../src/analysis/result.js";
-import { components } from "../../src/components/index.js";
+import { components } from "../../src/components/all-components.js";
 import { COMPONENTS, type ComponentName } from "../../src/experiment/schema.js";
-import { functionProbes } from "../../src/probes/functions/index.js";
-import { eventsFromNdjson } from "../../src/report/serialise.js";
+import { functionProbes } from "../../src/probes/functions/all-function-checks.js";
+import { eventsFromNdjson } from "../../src/evidence/serialise.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
 import { testCluster, type TestCluster, withAddons } from "./support/cluster.js";
 import { chaos, setUp, type Workspace } from "./support/run-cli.js";

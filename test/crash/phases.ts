@@ -1,6 +1,6 @@
 /** The phases of a run as the proof by killing counts them, and which one a signal really hit. Pure. */
 
-import { type PhaseName, PHASES as RUN_PHASES } from "../../src/analysis/events.js";
+import { type PhaseName, PHASES as RUN_PHASES } from "../../src/evidence/events.js";
 
 /** The look at the function after the window is a part of it; the report has no marks of its own. */
 export type Phase = Exclude<PhaseName, "function"> | "report";

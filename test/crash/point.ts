@@ -2,9 +2,9 @@
 import { access, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pollUntil, systemClock } from "../../src/run/clock.js";
-import { journalRoot, unfinishedRuns } from "../../src/run/journal.js";
-import { look, settle } from "../../src/run/settle.js";
+import { pollUntil, systemClock } from "../../src/common/clock.js";
+import { journalRoot, unfinishedRuns } from "../../src/safety/journal/journal.js";
+import { look, settle } from "../../src/run/phases/settle.js";
 import type { TestCluster } from "../cluster/support/cluster.js";
 import { chaos, chaosRun, type Workspace } from "../cluster/support/run-cli.js";
 import { experimentText } from "./attacks.js";

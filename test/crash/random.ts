@@ -1,5 +1,5 @@
 /** Random numbers that are the same again for the same seed. */
-import { mulberry32 } from "../random.js";
+import { mulberry32 } from "../helpers/random.js";
 
 /** Numbers in [0, 1) from a text: seeded with the text's FNV-1a hash. */
 export function randomFrom(seed: string): () => number {

@@ -2,7 +2,7 @@
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { parse } from "yaml";
-import { formatProblem, parseExperimentBytes, type Problem } from "../../src/experiment/load.js";
+import { formatProblem, parseExperimentBytes, type Problem } from "../../src/load/read.js";
 import { experimentSchema, type Experiment } from "../../src/experiment/schema.js";
 
 /** What a terminal obeys, or what hides what is written. */

@@ -34,7 +34,7 @@ export function readCorpus(): Buffer[] {
   const folders = [
     "../../experiments/",
     "../../experiments/variants/",
-    "../unit/fixtures/experiments/invalid/",
+    "../helpers/fixtures/experiments/invalid/",
   ];
   const files = folders
     .map((folder) => new URL(folder, import.meta.url))

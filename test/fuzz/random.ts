@@ -1,4 +1,4 @@
-import { mulberry32 } from "../random.js";
+import { mulberry32 } from "../helpers/random.js";
 
 /** Random choices that a seed repeats. */
 export interface Random {

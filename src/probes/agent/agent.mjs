@@ -34,14 +34,14 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 
-/** @typedef {import("../sample.js").ProbeName} ProbeName */
-/** @typedef {import("../sample.js").FailureKind} FailureKind */
-/** @typedef {import("../sample.js").SampleLine} SampleLine */
-/** @typedef {import("../plan.js").ProberPlan} ProberPlan */
-/** @typedef {import("../plan.js").AgentProbe} AgentProbe */
-/** @typedef {import("../plan.js").Endpoint} Endpoint */
-/** @typedef {import("../plan.js").FrontEnd} FrontEnd */
-/** @typedef {import("../plan.js").AppTarget} AppTarget */
+/** @typedef {import("../../evidence/sample.js").ProbeName} ProbeName */
+/** @typedef {import("../../evidence/sample.js").FailureKind} FailureKind */
+/** @typedef {import("../../evidence/sample.js").SampleLine} SampleLine */
+/** @typedef {import("../prober-plan.js").ProberPlan} ProberPlan */
+/** @typedef {import("../prober-plan.js").AgentProbe} AgentProbe */
+/** @typedef {import("../prober-plan.js").Endpoint} Endpoint */
+/** @typedef {import("../prober-plan.js").FrontEnd} FrontEnd */
+/** @typedef {import("../prober-plan.js").AppTarget} AppTarget */
 
 /**
  * What came of one sample.

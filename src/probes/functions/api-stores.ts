@@ -1,9 +1,9 @@
-import { CONFIGMAPS, get, resourcePath } from "../../cluster/api.js";
-import type { ConfigMap } from "../../cluster/objects.js";
-import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../application/manifest.js";
+import { CONFIGMAPS, get, resourcePath } from "../../kube/api.js";
+import type { ConfigMap } from "../../kube/objects.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import { createCanary, Leftovers, runNames } from "./canary.js";
-import type { FunctionProbe } from "./function-probe.js";
-import { attempt, Look } from "./look.js";
+import type { FunctionProbe } from "./function-check.js";
+import { attempt, Look } from "./attempt.js";
 
 const DEADLINE_MS = 5_000;
 

@@ -9,15 +9,15 @@ import {
   resourcePath,
   selectorString,
   type CallOptions,
-} from "../../cluster/api.js";
-import type { Pod } from "../../cluster/objects.js";
-import { isTerminating } from "../../cluster/pod-state.js";
-import { ApiError, ApiUnreachableError, type Transport } from "../../cluster/transport.js";
-import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../application/manifest.js";
-import { ChaosError } from "../../errors.js";
+} from "../../kube/api.js";
+import type { Pod } from "../../kube/objects.js";
+import { isTerminating } from "../../kube/pod-state.js";
+import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
+import { ChaosError } from "../../common/errors.js";
 import { PROBER_IMAGE } from "../prober-manifests.js";
-import type { FunctionContext } from "./function-probe.js";
-import { attempt, codeOf, outageOf, preparation } from "./look.js";
+import type { FunctionContext } from "./function-check.js";
+import { attempt, codeOf, outageOf, preparation } from "./attempt.js";
 
 /** Everything that belongs to one canary carries its name under this label. */
 export const CANARY_LABEL = "kube-system-chaos/canary";

@@ -1,10 +1,10 @@
 /** Probes of components that put something right: it is set wrong, and somebody must set it right again. */
 import { isDeepStrictEqual } from "node:util";
-import type { CallOptions } from "../../cluster/api.js";
-import type { KubeObject, ManagedFields } from "../../cluster/objects.js";
-import { MANAGED_BY } from "../../application/manifest.js";
-import type { Observation } from "./function-probe.js";
-import { attempt, type Look, seconds, type Seen } from "./look.js";
+import type { CallOptions } from "../../kube/api.js";
+import type { KubeObject, ManagedFields } from "../../kube/objects.js";
+import { MANAGED_BY } from "../../own/manifest.js";
+import type { Observation } from "./function-check.js";
+import { attempt, type Look, seconds, type Seen } from "./attempt.js";
 
 const EVERY_MS = 500;
 /** Putting it back ourselves may hold up the end of a look for so long, ms. */

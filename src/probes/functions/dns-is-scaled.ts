@@ -1,11 +1,11 @@
-import { DEPLOYMENTS, get, list, patch, resourcePath, selectorString } from "../../cluster/api.js";
-import type { Deployment } from "../../cluster/objects.js";
-import { MANAGED_BY } from "../../application/manifest.js";
-import { ChaosError } from "../../errors.js";
+import { DEPLOYMENTS, get, list, patch, resourcePath, selectorString } from "../../kube/api.js";
+import type { Deployment } from "../../kube/objects.js";
+import { MANAGED_BY } from "../../own/manifest.js";
+import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
 import { type Correction, lookForCorrection, writerSince } from "./correction.js";
-import type { FunctionContext, FunctionProbe } from "./function-probe.js";
-import { Look, preparation } from "./look.js";
+import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import { Look, preparation } from "./attempt.js";
 
 /** The autoscaler looks every 10 s. */
 const DEADLINE_MS = 25_000;

@@ -1,8 +1,8 @@
-import { resourcePath, type Gvr } from "../../cluster/api.js";
-import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../application/manifest.js";
+import { resourcePath, type Gvr } from "../../kube/api.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import { createCanary, runNames } from "./canary.js";
-import type { FunctionProbe } from "./function-probe.js";
-import { attempt, Look, seconds } from "./look.js";
+import type { FunctionProbe } from "./function-check.js";
+import { attempt, Look, seconds } from "./attempt.js";
 import { onItsWayMs, Sink, type SinkAnswer } from "./sink.js";
 
 const DEADLINE_MS = 10_000;

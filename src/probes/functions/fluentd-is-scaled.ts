@@ -7,15 +7,15 @@ import {
   patch,
   resourcePath,
   selectorString,
-} from "../../cluster/api.js";
-import { ApiError } from "../../cluster/transport.js";
-import type { DaemonSet } from "../../cluster/objects.js";
-import { MANAGED_BY } from "../../application/manifest.js";
-import { ChaosError } from "../../errors.js";
+} from "../../kube/api.js";
+import { ApiError } from "../../kube/transport.js";
+import type { DaemonSet } from "../../kube/objects.js";
+import { MANAGED_BY } from "../../own/manifest.js";
+import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
 import { type Correction, lookForCorrection, writerSince } from "./correction.js";
-import type { FunctionContext, FunctionProbe } from "./function-probe.js";
-import { Look, preparation } from "./look.js";
+import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import { Look, preparation } from "./attempt.js";
 
 const DEADLINE_MS = 25_000;
 const NAMESPACE = "kube-system";

@@ -1,15 +1,15 @@
 /** Asking from every schedulable node: the probers there do it, and are reached through the API server. */
-import { list, PODS, resourcePath, selectorString } from "../../cluster/api.js";
-import type { Pod } from "../../cluster/objects.js";
-import { isTerminating } from "../../cluster/pod-state.js";
-import { podProxyPath } from "../../cluster/pod-proxy.js";
-import type { Transport } from "../../cluster/transport.js";
-import { ChaosError } from "../../errors.js";
-import type { Endpoint } from "../plan.js";
+import { list, PODS, resourcePath, selectorString } from "../../kube/api.js";
+import type { Pod } from "../../kube/objects.js";
+import { isTerminating } from "../../kube/pod-state.js";
+import { podProxyPath } from "../../kube/pod-proxy.js";
+import type { Transport } from "../../kube/transport.js";
+import { ChaosError } from "../../common/errors.js";
+import type { Endpoint } from "../prober-plan.js";
 import { PROBER_LABELS, PROBER_NAMESPACE, PROBER_PORT } from "../prober-manifests.js";
-import type { FailureKind } from "../sample.js";
-import type { FunctionContext } from "./function-probe.js";
-import { attempt, type Look, preparation, seconds, type Seen } from "./look.js";
+import type { FailureKind } from "../../evidence/sample.js";
+import type { FunctionContext } from "./function-check.js";
+import { attempt, type Look, preparation, seconds, type Seen } from "./attempt.js";
 
 /** A connection that a prober makes may take so long, ms: under a second, or the kernel's second SYN hides a loss. */
 const CHECK_MS = 900;

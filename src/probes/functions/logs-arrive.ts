@@ -1,7 +1,7 @@
-import type { FunctionContext, FunctionProbe, Observation } from "./function-probe.js";
+import type { FunctionContext, FunctionProbe, Observation } from "./function-check.js";
 import { runNames } from "./canary.js";
 import { Probers } from "./from-probers.js";
-import { attempt, Look, seconds } from "./look.js";
+import { attempt, Look, seconds } from "./attempt.js";
 import { onItsWayMs, Sink, type SinkAnswer } from "./sink.js";
 
 const DEADLINE_MS = 10_000;

@@ -1,6 +1,6 @@
-import { ChaosError } from "../../errors.js";
-import type { FunctionProbe } from "./function-probe.js";
-import { Look, preparation, seconds } from "./look.js";
+import { ChaosError } from "../../common/errors.js";
+import type { FunctionProbe } from "./function-check.js";
+import { Look, preparation, seconds } from "./attempt.js";
 import { Sink, type SinkMetrics } from "./sink.js";
 
 const DEADLINE_MS = 15_000;

@@ -1,10 +1,10 @@
-import { DEPLOYMENTS, get, resourcePath, type Gvr } from "../../cluster/api.js";
-import { ApiError } from "../../cluster/transport.js";
-import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest, workloadManifest } from "../../application/manifest.js";
-import { ChaosError } from "../../errors.js";
+import { DEPLOYMENTS, get, resourcePath, type Gvr } from "../../kube/api.js";
+import { ApiError } from "../../kube/transport.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest, workloadManifest } from "../../own/manifest.js";
+import { ChaosError } from "../../common/errors.js";
 import { CANARY_LABEL, createCanary, made, IDLE, podsAreAdmitted, podSpec, runNames } from "./canary.js";
-import type { FunctionContext, FunctionProbe, Observation } from "./function-probe.js";
-import { asked, attempt, Look, preparation, seconds, type Seen } from "./look.js";
+import type { FunctionContext, FunctionProbe, Observation } from "./function-check.js";
+import { asked, attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
 
 /** Longer than the HPA's own round of 15 s, so that its condition is seen to turn. */
 const DEADLINE_MS = 20_000;

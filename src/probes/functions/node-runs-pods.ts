@@ -1,7 +1,7 @@
-import { hasEnded } from "../../cluster/pod-state.js";
-import { getOrUndefined, PODS, resourcePath } from "../../cluster/api.js";
-import type { Pod } from "../../cluster/objects.js";
-import { ChaosError } from "../../errors.js";
+import { hasEnded } from "../../kube/pod-state.js";
+import { getOrUndefined, PODS, resourcePath } from "../../kube/api.js";
+import type { Pod } from "../../kube/objects.js";
+import { ChaosError } from "../../common/errors.js";
 import {
   canaryPod,
   createCanary,
@@ -13,8 +13,8 @@ import {
   runNames,
   stateOf,
 } from "./canary.js";
-import type { FunctionContext, FunctionProbe } from "./function-probe.js";
-import { attempt, Look, preparation, seconds, type Seen } from "./look.js";
+import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import { attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
 
 const DEADLINE_MS = 12_000;
 const EVERY_MS = 250;

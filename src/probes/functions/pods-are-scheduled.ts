@@ -1,8 +1,8 @@
-import { get, PODS, resourcePath } from "../../cluster/api.js";
-import type { Pod } from "../../cluster/objects.js";
+import { get, PODS, resourcePath } from "../../kube/api.js";
+import type { Pod } from "../../kube/objects.js";
 import { canaryPod, createCanary, Leftovers, podsAreAdmitted, runNames, stateOf } from "./canary.js";
-import type { FunctionProbe } from "./function-probe.js";
-import { attempt, Look, seconds } from "./look.js";
+import type { FunctionProbe } from "./function-check.js";
+import { attempt, Look, seconds } from "./attempt.js";
 
 const DEADLINE_MS = 5_000;
 const EVERY_MS = 100;

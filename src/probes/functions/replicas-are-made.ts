@@ -1,5 +1,5 @@
-import { PODS, REPLICASETS, resourcePath } from "../../cluster/api.js";
-import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../application/manifest.js";
+import { PODS, REPLICASETS, resourcePath } from "../../kube/api.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import {
   CANARY_LABEL,
   canaryLabels,
@@ -10,8 +10,8 @@ import {
   podsOfCanary,
   runNames,
 } from "./canary.js";
-import type { FunctionProbe } from "./function-probe.js";
-import { attempt, Look, seconds } from "./look.js";
+import type { FunctionProbe } from "./function-check.js";
+import { attempt, Look, seconds } from "./attempt.js";
 
 const DEADLINE_MS = 5_000;
 const EVERY_MS = 100;

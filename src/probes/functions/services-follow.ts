@@ -1,8 +1,8 @@
-import { DEPLOYMENTS, get, PODS, remove, resourcePath, SERVICES } from "../../cluster/api.js";
-import type { Pod, Service } from "../../cluster/objects.js";
-import { isTerminating } from "../../cluster/pod-state.js";
-import { serviceManifest, workloadManifest, type Manifest } from "../../application/manifest.js";
-import { ChaosError } from "../../errors.js";
+import { DEPLOYMENTS, get, PODS, remove, resourcePath, SERVICES } from "../../kube/api.js";
+import type { Pod, Service } from "../../kube/objects.js";
+import { isTerminating } from "../../kube/pod-state.js";
+import { serviceManifest, workloadManifest, type Manifest } from "../../own/manifest.js";
+import { ChaosError } from "../../common/errors.js";
 import {
   CANARY_LABEL,
   createCanary,
@@ -16,8 +16,8 @@ import {
   stateOf,
 } from "./canary.js";
 import { type Check, describe, type FromNode, goodFromAll, Probers, wordsOf } from "./from-probers.js";
-import type { FunctionContext, FunctionProbe } from "./function-probe.js";
-import { attempt, Look, preparation, seconds, type Seen } from "./look.js";
+import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import { attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
 
 const DEADLINE_MS = 15_000;
 const EVERY_MS = 250;

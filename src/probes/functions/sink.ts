@@ -1,13 +1,13 @@
 /** The sink of the study's add-ons: a small service of ours that keeps what is forwarded to it. */
-import { list, PODS, resourcePath, selectorString } from "../../cluster/api.js";
-import type { Pod } from "../../cluster/objects.js";
-import { podProxyPath } from "../../cluster/pod-proxy.js";
-import type { Transport } from "../../cluster/transport.js";
-import { ApiUnreachableError } from "../../cluster/transport.js";
-import { ChaosError } from "../../errors.js";
+import { list, PODS, resourcePath, selectorString } from "../../kube/api.js";
+import type { Pod } from "../../kube/objects.js";
+import { podProxyPath } from "../../kube/pod-proxy.js";
+import type { Transport } from "../../kube/transport.js";
+import { ApiUnreachableError } from "../../kube/transport.js";
+import { ChaosError } from "../../common/errors.js";
 import { isRunning } from "./canary.js";
-import type { FunctionContext } from "./function-probe.js";
-import { type Look, preparation } from "./look.js";
+import type { FunctionContext } from "./function-check.js";
+import { type Look, preparation } from "./attempt.js";
 
 export const SINK_NAMESPACE = "kube-system-chaos-sink";
 export const SINK_LABELS = { app: "chaos-sink" } as const;

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { list, resourcePath, SERVICES } from "../../cluster/api.js";
-import type { Service } from "../../cluster/objects.js";
-import { ChaosError } from "../../errors.js";
-import type { Endpoint } from "../plan.js";
+import { list, resourcePath, SERVICES } from "../../kube/api.js";
+import type { Service } from "../../kube/objects.js";
+import { ChaosError } from "../../common/errors.js";
+import type { Endpoint } from "../prober-plan.js";
 import { describe, goodFromAll, Probers, wordsOf } from "./from-probers.js";
-import type { FunctionContext, FunctionProbe } from "./function-probe.js";
-import { Look, preparation } from "./look.js";
+import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import { Look, preparation } from "./attempt.js";
 
 const DEADLINE_MS = 3_000;
 const EVERY_MS = 250;

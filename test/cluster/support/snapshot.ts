@@ -1,7 +1,7 @@
 /** What must be as before after a run: kube-system's objects, the nodes' units, and that nothing of ours is left. */
-import { list, NODES, resourcePath, type Gvr } from "../../../src/cluster/api.js";
-import type { KubeObject, Node } from "../../../src/cluster/objects.js";
-import { sanitised } from "../../../src/run/restore.js";
+import { list, NODES, resourcePath, type Gvr } from "../../../src/kube/api.js";
+import type { KubeObject, Node } from "../../../src/kube/objects.js";
+import { sanitised } from "../../../src/safety/restore/undo-entries.js";
 import type { TestCluster } from "./cluster.js";
 
 const core = (resource: string): Gvr => ({ group: "", version: "v1", resource });

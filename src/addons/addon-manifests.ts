@@ -1,0 +1,111 @@
+/** The add-ons' manifests: read from the package's YAML files, with what depends on the cluster filled in. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseAllDocuments, stringify } from "yaml";
+import { packageRoot } from "../common/package-root.js";
+import { SINK_URL } from "./names.js";
+import { type AddonObject, hashOf } from "./objects.js";
+
+/** Under addon-manager's care, one file an add-on. */
+const STUDY_FILES = [
+  "kube-dns-autoscaler.yaml",
+  "fluentd-gcp.yaml",
+  "fluentd-gcp-scaler.yaml",
+  "event-exporter.yaml",
+  "metrics-server.yaml",
+  "heapster.yaml",
+  "l7-default-backend.yaml",
+  "drift.yaml",
+] as const;
+
+/** The kinds that addon-manager may prune, as kubectl names them; those of the study's files that it prunes at all. */
+export const PRUNED_KINDS = [
+  "core/v1/ConfigMap",
+  "core/v1/Service",
+  "apps/v1/DaemonSet",
+  "apps/v1/Deployment",
+];
+
+const WRAPPER = "kubectl-without-tokens.sh";
+
+export interface ManifestOptions {
+  /** The cluster's DNS: what kube-dns-autoscaler scales, and what else addon-manager cares for. */
+  readonly dns: AddonObject;
+  /** The server's gitVersion, as `v1.20.2`. */
+  readonly serverVersion: string;
+}
+
+export interface AddonManifests {
+  /** What addon-manager makes and keeps, without the cluster's DNS. */
+  readonly study: readonly AddonObject[];
+  /** The sink, in the order in which it is made. */
+  readonly sink: readonly AddonObject[];
+  /** The addon-manager itself, its files included, in the order in which it is made. */
+  readonly manager: readonly AddonObject[];
+}
+
+/** Everything that is to be installed. Reads files only. */
+export async function addonManifests({ dns, serverVersion }: ManifestOptions): Promise<AddonManifests> {
+  const values = { dnsDeployment: dns.metadata.name, sinkUrl: SINK_URL };
+  const texts = await Promise.all(
+    STUDY_FILES.map(async (file) => [file, fill(await read(`manifests/${file}`), values)] as const),
+  );
+  const files: Record<string, string> = { ...Object.fromEntries(texts), "kube-dns.yaml": stringify(dns) };
+  const study = texts.flatMap(([file, text]) => parse(file, text));
+  const withoutTokens = lacksTokenSecrets(serverVersion);
+  if (withoutTokens) files[WRAPPER] = await read(`manifests/${WRAPPER}`);
+  const manager = await ownObjects("kube-addon-manager.yaml", files, {
+    pruneWhitelist: PRUNED_KINDS.join(" "),
+  });
+  const sink = await ownObjects("sink.yaml", { "sink.mjs": await read("sink/sink.mjs") }, {});
+  return { study, sink, manager: withoutTokens ? manager.map(withWrapper) : manager };
+}
+
+/** From 1.24 on a ServiceAccount has no token Secret. Pure. */
+export function lacksTokenSecrets(serverVersion: string): boolean {
+  const [, major = "1", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(serverVersion) ?? [];
+  return Number(major) > 1 || Number(minor) >= 24;
+}
+
+/** Objects of one of our own files, its ConfigMap filled with `data`. */
+async function ownObjects(
+  file: string,
+  data: Readonly<Record<string, string>>,
+  values: Readonly<Record<string, string>>,
+): Promise<AddonObject[]> {
+  const filesHash = hashOf(JSON.stringify(data));
+  const objects = parse(file, fill(await read(`manifests/${file}`), { ...values, filesHash }));
+  return objects.map((object) => (object.kind === "ConfigMap" ? { ...object, data } : object));
+}
+
+/** The addon-manager with a kubectl that answers for the token Secret which current releases do not make. */
+function withWrapper(object: AddonObject): AddonObject {
+  if (object.kind !== "Deployment") return object;
+  const copy = structuredClone(object) as AddonObject & {
+    spec: { template: { spec: { containers: { env: { name: string; value: string }[] }[] } } };
+  };
+  for (const container of copy.spec.template.spec.containers)
+    container.env.push({ name: "KUBECTL_BIN", value: `/addon-files/${WRAPPER}` });
+  return copy;
+}
+
+async function read(path: string): Promise<string> {
+  return await readFile(join(packageRoot(), "src/addons", path), "utf8");
+}
+
+/** Fills `{{name}}` in. A name without a value is a mistake in the file. Pure. */
+export function fill(text: string, values: Readonly<Record<string, string>>): string {
+  return text.replace(/\{\{(\w+)\}\}/g, (_all, name: string) => {
+    const value = values[name];
+    if (value === undefined) throw new Error(`no value for {{${name}}}`);
+    return value;
+  });
+}
+
+function parse(file: string, text: string): AddonObject[] {
+  return parseAllDocuments(text).map((document) => {
+    const [error] = document.errors;
+    if (error !== undefined) throw new Error(`${file}: ${error.message}`);
+    return document.toJS() as AddonObject;
+  });
+}

@@ -1,0 +1,66 @@
+/** The ConfigMap in which is kept what the cluster was like before the add-ons, and that addon-manager works. */
+import { MANAGED_BY, MANAGED_BY_LABEL } from "../own/manifest.js";
+import { CONFIGMAPS, create, getOrUndefined, patch, resourcePath } from "../kube/api.js";
+import type { ConfigMap, KubeObject } from "../kube/objects.js";
+import type { Transport } from "../kube/transport.js";
+import { ChaosError } from "../common/errors.js";
+import { ADDON_NAMESPACE, RECORD_NAME } from "./names.js";
+
+export const RECORD_PATH = resourcePath(CONFIGMAPS, ADDON_NAMESPACE, RECORD_NAME);
+
+/** Which addon-manager was seen to put a change back. */
+export interface Proof {
+  readonly podUid: string;
+  /** Of its container, then: one that was restarted since is to be proven again. */
+  readonly restartCount: number;
+  /** Wall clock, RFC 3339. */
+  readonly provenAt: string;
+  /** From the change until it was put back, ms. */
+  readonly repairedAfterMs: number;
+}
+
+export interface AddonRecord {
+  /** The cluster's DNS Deployment before anything was changed, as it has to be again. */
+  readonly dns: KubeObject;
+  readonly proof: Proof | undefined;
+}
+
+const DNS_KEY = "kube-dns.json";
+const PROOF_KEY = "proof.json";
+
+/** What is recorded; undefined: the add-ons are not installed. @throws ChaosError when it cannot be read. */
+export async function readRecord(transport: Transport): Promise<AddonRecord | undefined> {
+  const object = await getOrUndefined<ConfigMap>(transport, RECORD_PATH);
+  if (object === undefined) return undefined;
+  try {
+    const { [DNS_KEY]: dns = "", [PROOF_KEY]: proof } = object.data ?? {};
+    return {
+      dns: JSON.parse(dns) as KubeObject,
+      proof: proof === undefined ? undefined : (JSON.parse(proof) as Proof),
+    };
+  } catch (error) {
+    throw new ChaosError(
+      `ConfigMap ${ADDON_NAMESPACE}/${RECORD_NAME} should say what the cluster's DNS was like before the add-ons, and cannot be read; ` +
+        "somebody has changed it. Put it right, or make the cluster anew",
+      { cause: error },
+    );
+  }
+}
+
+/** Writes down what the DNS Deployment is like, before anything is changed. */
+export async function writeRecord(transport: Transport, dns: KubeObject): Promise<void> {
+  await create(transport, resourcePath(CONFIGMAPS, ADDON_NAMESPACE), {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: {
+      name: RECORD_NAME,
+      namespace: ADDON_NAMESPACE,
+      labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
+    },
+    data: { [DNS_KEY]: JSON.stringify(dns) },
+  });
+}
+
+export async function recordProof(transport: Transport, proof: Proof): Promise<void> {
+  await patch(transport, RECORD_PATH, { data: { [PROOF_KEY]: JSON.stringify(proof) } });
+}

@@ -1,0 +1,101 @@
+import type { RunEventBody } from "../evidence/events.js";
+import { nodeRef } from "../targets/node-target.js";
+import type { NodeContext, RunningAttack } from "./attack.js";
+
+/** How often a node is looked at again, ms: its unit was started, its manifest is there again. */
+const LOOK_EVERY_MS = 2_000;
+/** A look or a blow that failed is tried again after this, doubling up to the second figure, ms. */
+const RETRY_FROM_MS = 500;
+const RETRY_UP_TO_MS = 5_000;
+/** How often the timer on a node is told that the runner is there, ms. */
+const REARM_EVERY_MS = 15_000;
+
+export interface HeldDownOptions {
+  readonly action: "manifest-moved" | "unit-stopped";
+  /** Takes the target down on a node if it is up; needs nothing of the API. @returns whether it was up. */
+  readonly takeDown: (node: string) => Promise<boolean>;
+  /** Has the timer that would undo it count anew. */
+  readonly rearm: (node: string) => Promise<void>;
+}
+
+/** Keeps something down on nodes: takes it down at once, and looks again and again whether it is so. */
+export class HeldDown implements RunningAttack {
+  readonly #context: NodeContext;
+  readonly #options: HeldDownOptions;
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #failing = new Map<string, Error>();
+  /** Nodes on which it was taken down once. */
+  readonly #taken = new Set<string>();
+  /** When the timer of each node was set or told last. */
+  readonly #armedAt = new Map<string, number>();
+  #stopped = false;
+  #kills = 0;
+
+  constructor(context: NodeContext, options: HeldDownOptions) {
+    this.#context = context;
+    this.#options = options;
+    for (const node of context.watch.attacked) this.#look(node, RETRY_FROM_MS);
+  }
+
+  get kills(): number {
+    return this.#kills;
+  }
+
+  get lastError(): Error | undefined {
+    return [...this.#failing.values()].at(-1);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#underWay);
+  }
+
+  #look(node: string, retryMs: number): void {
+    if (this.#stopped) return;
+    const looking = this.#takeDown(node)
+      .then((error) => {
+        const nextMs = error === undefined ? LOOK_EVERY_MS : retryMs;
+        const nextRetryMs = error === undefined ? RETRY_FROM_MS : Math.min(retryMs * 2, RETRY_UP_TO_MS);
+        if (!this.#stopped) this.#context.setTimeout(() => this.#look(node, nextRetryMs), nextMs);
+      })
+      .finally(() => this.#underWay.delete(looking));
+    this.#underWay.add(looking);
+  }
+
+  /** @returns why it could not be done; undefined: it is down. */
+  async #takeDown(node: string): Promise<Error | undefined> {
+    const { now, emit, target } = this.#context;
+    const sentAt = now();
+    const record = (status: 0 | 200): void => {
+      const body: RunEventBody = {
+        type: "kill",
+        object: nodeRef(target, node),
+        reason: this.#taken.has(node) ? "recreated" : "initial",
+        action: this.#options.action,
+        status,
+        tookMs: now() - sentAt,
+      };
+      emit(body, sentAt);
+    };
+    try {
+      const wasUp = await this.#options.takeDown(node);
+      this.#failing.delete(node);
+      if (wasUp) {
+        record(200);
+        this.#kills += 1;
+        this.#armedAt.set(node, sentAt);
+      } else if (sentAt - (this.#armedAt.get(node) ?? -Infinity) >= REARM_EVERY_MS) {
+        await this.#options.rearm(node);
+        this.#armedAt.set(node, sentAt);
+      }
+      this.#taken.add(node);
+      return undefined;
+    } catch (error) {
+      const problem = error instanceof Error ? error : new Error(String(error));
+      this.#failing.set(node, problem);
+      // One that was taken down before, and could only not be looked at, was not struck at.
+      if (!this.#taken.has(node)) record(0);
+      return problem;
+    }
+  }
+}

@@ -1,0 +1,217 @@
+import { installAddons } from "../addons/install.js";
+import { removeAddons } from "../addons/remove.js";
+import { addonsStatus } from "../addons/status.js";
+import { list, NODES, resourcePath } from "../kube/api.js";
+import { connect, type Connection } from "../kube/connect.js";
+import { locality } from "../clusters/locality.js";
+import type { Node } from "../kube/objects.js";
+import type { ClusterHandle, ClusterProvider, ProviderName } from "../clusters/provider.js";
+import { ApiError, ApiUnreachableError } from "../kube/transport.js";
+import { ChaosError, messageOf, RefusedError, UsageError } from "../common/errors.js";
+import { systemClock } from "../common/clock.js";
+import type { Clock } from "../run/context.js";
+import { journalRoot } from "../safety/journal/journal.js";
+import { underLock } from "../safety/lock/lease.js";
+import { newRunId } from "../run/run.js";
+import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "../safety/journal/unfinished.js";
+import type { RunView } from "../ui/view.js";
+import { clusterProviders, selectCluster } from "./select-cluster.js";
+
+const USER_AGENT = "kube-system-chaos";
+/** Installing the add-ons and seeing addon-manager put a change back takes two minutes or three, ms. */
+const ADDONS_LIMIT_MS = 10 * 60_000;
+
+export interface ClusterOptions {
+  readonly provider: Exclude<ProviderName, "current"> | undefined;
+  /** --context and --kubeconfig: a cluster that is there already, instead of a provider's. */
+  readonly context?: string;
+  readonly kubeconfigPath?: string;
+  readonly view: RunView;
+  readonly signal: AbortSignal;
+}
+
+export interface ClusterUpOptions extends ClusterOptions {
+  /** Install the study add-ons, or remove them; undefined: they are left as they are. */
+  readonly addons: boolean | undefined;
+  /** --yes: change a cluster that is not local. */
+  readonly yes: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+}
+
+/**
+ * `chaos cluster up`: makes the cluster, or finds it running; installs or removes the study add-ons where that is
+ * asked for; says how to reach it.
+ */
+export async function clusterUp(options: ClusterUpOptions): Promise<void> {
+  const { view, signal, addons } = options;
+  const existing = namesExisting(options);
+  const handle = existing
+    ? await existingCluster(options)
+    : await (await choose(options)).up({ progress: view, signal });
+  const about = addons === undefined ? {} : { addons: await setAddons(handle, addons, options) };
+  const state = existing ? "answers" : `${handle.provider} cluster up`;
+  view.result(
+    [
+      `${state}: context ${handle.context}`,
+      ...(handle.kubeconfigPath === undefined || existing
+        ? []
+        : [`export KUBECONFIG=${handle.kubeconfigPath}`]),
+      ...(about.addons === undefined ? [] : [about.addons]),
+    ],
+    { ...handle, ...about },
+  );
+}
+
+/** Whether a cluster that is there already was named. @throws UsageError when one to be made was named, too. */
+function namesExisting({ provider, context, kubeconfigPath }: ClusterOptions): boolean {
+  const existing = context !== undefined || kubeconfigPath !== undefined;
+  if (existing && provider !== undefined) {
+    throw new UsageError(
+      `--cluster ${provider} brings its own context: leave out --context and --kubeconfig`,
+    );
+  }
+  return existing;
+}
+
+async function existingCluster(options: ClusterOptions): Promise<ClusterHandle> {
+  const { context, kubeconfigPath, view, signal } = options;
+  return await selectCluster({
+    provider: "current",
+    ...(context === undefined ? {} : { context }),
+    ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
+    progress: view,
+    signal,
+  });
+}
+
+/** Installs or removes the study add-ons; how it is now, as a line. */
+async function setAddons(handle: ClusterHandle, wanted: boolean, options: ClusterUpOptions): Promise<string> {
+  const { kubeconfigPath, context } = handle;
+  return await withConnection(
+    { ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }), context },
+    async (connection) => {
+      const { transport } = connection;
+      await guard(connection, options);
+      await refuseUnfinished(connection, options);
+      const { clock = systemClock() } = options;
+      const lock = {
+        runId: newRunId(clock.wall(), "addons"),
+        durationMs: ADDONS_LIMIT_MS,
+        clock,
+        warn: (text: string) => options.view.warn(text),
+      };
+      return await underLock(transport, lock, async (lost) => {
+        const signal = AbortSignal.any([options.signal, lost]);
+        const work = { transport, clock, progress: options.view, signal };
+        if (wanted) await installAddons(work);
+        else await removeAddons(work);
+        return await addonsStatus(transport);
+      });
+    },
+  );
+}
+
+/** @throws RefusedError when the cluster is not local, and was not named and confirmed. */
+async function guard({ transport, server, context }: Connection, options: ClusterUpOptions): Promise<void> {
+  const { items } = await list<Node>(transport, resourcePath(NODES));
+  const { local, because } = locality(server, items);
+  if (local || (options.context !== undefined && options.yes)) return;
+  throw new RefusedError(
+    `context ${context} is not local (${because}): its kube-system is changed only when it is named with --context ${context} and confirmed with --yes`,
+  );
+}
+
+/** A run that was not finished may have left kube-system otherwise than it was: that would be taken for its own state. */
+async function refuseUnfinished(
+  { transport, context }: Connection,
+  { env }: ClusterUpOptions,
+): Promise<void> {
+  const clusterUid = await clusterUidOf(transport);
+  const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
+  const problem = unfinishedProblem(unfinished, context);
+  if (problem !== undefined) throw new RefusedError(`${problem}; nothing was touched`);
+}
+
+/** `chaos cluster down`: removes all that `up` made; with `purge` also what is cached. */
+export async function clusterDown(options: ClusterOptions & { readonly purge: boolean }): Promise<void> {
+  const provider = await choose(options);
+  await provider.down({ progress: options.view, purge: options.purge });
+  options.view.result([`${provider.name} cluster down${options.purge ? ", cache removed" : ""}`], {
+    provider: provider.name,
+  });
+}
+
+/** `chaos cluster status`: what runs, what is a stand-in, whether the study add-ons are installed. */
+export async function clusterStatus(options: ClusterOptions): Promise<void> {
+  if (namesExisting(options)) {
+    const handle = await existingCluster(options);
+    const addons = await addonsLine(handle);
+    options.view.result([`context ${handle.context}: answers`, `  ${addons}`], { ...handle, addons });
+    return;
+  }
+  const providers =
+    options.provider === undefined ? Object.values(clusterProviders()) : [await choose(options)];
+  for (const provider of providers) {
+    const status = await provider.status();
+    const handle = status.running ? await provider.find() : undefined;
+    const addons = handle === undefined ? undefined : await addonsLine(handle);
+    options.view.result(
+      [
+        `${status.provider}: ${status.running ? "running" : "not running"}`,
+        ...status.details.map((line) => `  ${line}`),
+        ...(addons === undefined ? [] : [`  ${addons}`]),
+        ...(status.standIns.length === 0
+          ? []
+          : ["  stand-ins (images that carry a public name and are not the public image):"]),
+        ...status.standIns.map(({ image, description }) => `    ${image}: ${description}`),
+      ],
+      addons === undefined ? status : { ...status, addons },
+    );
+  }
+}
+
+/** The study add-ons' line; that they cannot be asked for is no reason to say nothing of the cluster. */
+async function addonsLine(cluster: {
+  readonly kubeconfigPath?: string;
+  readonly context?: string;
+}): Promise<string> {
+  try {
+    return await withConnection(cluster, async ({ transport }) => await addonsStatus(transport));
+  } catch (error) {
+    const known =
+      error instanceof ChaosError || error instanceof ApiError || error instanceof ApiUnreachableError;
+    if (!known) throw error;
+    return `study add-ons: not known (${messageOf(error)})`;
+  }
+}
+
+async function withConnection<T>(
+  cluster: { readonly kubeconfigPath?: string; readonly context?: string },
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const { kubeconfigPath, context } = cluster;
+  const connection = await connect({
+    ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
+    ...(context === undefined ? {} : { context }),
+    userAgent: USER_AGENT,
+  });
+  try {
+    return await work(connection);
+  } finally {
+    connection.transport.close();
+  }
+}
+
+/** The named provider; without a name the one that runs. */
+async function choose(options: ClusterOptions): Promise<ClusterProvider> {
+  const providers = clusterProviders();
+  if (options.provider !== undefined) return providers[options.provider];
+  for (const provider of Object.values(providers)) {
+    if ((await provider.status()).running) return provider;
+  }
+  throw new UsageError(
+    "which cluster? --cluster kind (an engine and kind are there) or --cluster lab (a bare Debian 12 machine, as root)",
+  );
+}

@@ -1,0 +1,148 @@
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join, relative, resolve, sep } from "node:path";
+import { components } from "../components/all-components.js";
+import { messageOf, UsageError } from "../common/errors.js";
+import { buildMatrix, matrixJson, shownRuns, type Matrix, type MatrixEntry } from "../report/matrix.js";
+import { matrixMarkdown } from "../report/matrix-markdown.js";
+import { resultFromJson } from "../report/matrix-read.js";
+import type { ReportFile } from "../report/matrix-run.js";
+import type { Language } from "../report/words.js";
+
+export interface MatrixCommandOptions {
+  /** Folders of reports, or of single runs. */
+  readonly folders: readonly string[];
+  /** Where the files are written, and what their links start from. Default: the first folder. */
+  readonly out?: string | undefined;
+  /** Print this language's Markdown instead of writing files. */
+  readonly lang?: Language | undefined;
+  /** Print the data instead of writing files. */
+  readonly json?: boolean;
+}
+
+export interface MatrixFiles {
+  /** Runs that are rows of the table. */
+  readonly rows: number;
+  /** What was written. */
+  readonly files: readonly string[];
+  /** Results that were left out, each with its path and why. */
+  readonly warnings: readonly string[];
+}
+
+const RESULT = "result.json";
+const REPORT_FILES: readonly ReportFile[] = ["report.md", "timeline.svg"];
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The folders that may be of a run: the folder itself, and those in it. @throws UsageError when it is none. */
+async function runFolders(folder: string): Promise<string[]> {
+  try {
+    const names = await readdir(folder);
+    return [folder, ...names.sort().map((name) => join(folder, name))];
+  } catch (error) {
+    if (!["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) throw error;
+    throw new UsageError(`${folder}: there is no such folder of reports`, { cause: error });
+  }
+}
+
+type Found = { readonly entry: MatrixEntry } | { readonly warning: string };
+
+/** The result in a folder; undefined: there is none. */
+async function resultIn(folder: string, out: string): Promise<Found | undefined> {
+  const path = join(folder, RESULT);
+  let json: string;
+  try {
+    json = await readFile(path, "utf8");
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) return undefined;
+    return { warning: `${path}: left out: ${messageOf(error)}` };
+  }
+  const read = resultFromJson(json);
+  if ("problem" in read) {
+    const mend = read.ofRun ? ` (\`chaos report ${folder}\` computes it again from the run's raw files)` : "";
+    return { warning: `${path}: left out: ${read.problem}${mend}` };
+  }
+  const lacks: ReportFile[] = [];
+  for (const file of REPORT_FILES) if (!(await exists(join(folder, file)))) lacks.push(file);
+  // With slashes on every system: it becomes a link.
+  const link = relative(resolve(out), resolve(path)).split(sep).join("/");
+  return { entry: { path: link, result: read.result, lacks } };
+}
+
+/** The matrix of all results in some folders. @throws UsageError when one of them is not there. */
+async function readMatrix(
+  folders: readonly string[],
+  out: string,
+): Promise<{ readonly matrix: Matrix; readonly warnings: string[] }> {
+  const entries: MatrixEntry[] = [];
+  const warnings: string[] = [];
+  const seen = new Set<string>();
+  for (const given of folders) {
+    for (const folder of await runFolders(given)) {
+      const key = resolve(folder);
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const found = await resultIn(folder, out);
+      if (found === undefined) continue;
+      if ("entry" in found) entries.push(found.entry);
+      else warnings.push(found.warning);
+    }
+  }
+  if (entries.length === 0) warnings.push(`no result of a run in ${folders.join(", ")}`);
+  return { matrix: buildMatrix(entries, Object.values(components)), warnings };
+}
+
+/** The files of a matrix, by name. */
+function contents(matrix: Matrix): Readonly<Record<string, string>> {
+  return {
+    "impact-matrix.md": matrixMarkdown(matrix, "en"),
+    "impact-matrix.ja.md": matrixMarkdown(matrix, "ja"),
+    "impact-matrix.json": matrixJson(matrix),
+  };
+}
+
+async function writeFiles(folders: readonly string[], out: string): Promise<MatrixFiles> {
+  const { matrix, warnings } = await readMatrix(folders, out);
+  await mkdir(out, { recursive: true });
+  const files: string[] = [];
+  for (const [name, text] of Object.entries(contents(matrix))) {
+    const path = join(out, name);
+    await writeFile(path, text);
+    files.push(path);
+  }
+  return { rows: shownRuns(matrix).length, files, warnings };
+}
+
+/** Writes the matrix of all reports in a folder into it: after runs, so that it is never behind them. */
+export async function writeMatrix(folder: string): Promise<MatrixFiles> {
+  return await writeFiles([folder], folder);
+}
+
+/**
+ * `chaos matrix`: all reports as one table.
+ *
+ * @returns `text` for standard output, and warnings.
+ * @throws UsageError when a folder is not there, or two forms of output are asked for.
+ */
+export async function matrix(
+  options: MatrixCommandOptions,
+): Promise<{ readonly text: string; readonly warnings: readonly string[] }> {
+  const { folders, lang, json = false } = options;
+  const out = options.out ?? folders[0] ?? ".";
+  if (lang !== undefined && json) {
+    throw new UsageError("--lang prints Markdown and --json prints data: give one of them");
+  }
+  if (lang === undefined && !json) {
+    const { rows, files, warnings } = await writeFiles(folders, out);
+    return { text: `${rows} ${rows === 1 ? "row" : "rows"}: ${files.join(", ")}\n`, warnings };
+  }
+  const { matrix: data, warnings } = await readMatrix(folders, out);
+  // One line: what --json promises of every command.
+  return { text: lang === undefined ? `${JSON.stringify(data)}\n` : matrixMarkdown(data, lang), warnings };
+}

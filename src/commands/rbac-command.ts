@@ -1,0 +1,125 @@
+import { ChaosError, UsageError } from "../common/errors.js";
+import { loadExperiment, resolveReference, type ReferenceOptions } from "../load/read.js";
+import { resolveExperiment, type ResolvedExperiment } from "../components/resolve.js";
+import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
+import { rbacText, type ServiceAccountName } from "../rbac/role-manifests.js";
+import { needsOf } from "../rbac/needs.js";
+import { formsOfTarget, preparedScope } from "../rbac/scope.js";
+import { attackProblem } from "../run/phases/preflight.js";
+
+export interface RbacOptions extends ReferenceOptions {
+  /** Files, folders, or names of experiments. */
+  readonly references: readonly string[];
+  /** "NAMESPACE/NAME"; default: `kube-system-chaos/kube-system-chaos`. */
+  readonly serviceAccount?: string;
+  /** Nodes are reached by privileged pods. Any other way needs no right. */
+  readonly nodeAccess?: "pod" | undefined;
+  /** The runs follow each other in one command. Default: when there are several experiments. */
+  readonly several?: boolean;
+}
+
+const NAME = "kube-system-chaos";
+
+/**
+ * `chaos rbac`: the least rights for runs of these experiments, as YAML for `kubectl apply -f`. Asks no cluster: where
+ * the target may have several forms, or names, the rights are for each of them.
+ *
+ * @throws UsageError when a file is bad, or an attack can take its target in none of its forms.
+ */
+export async function rbac(options: RbacOptions): Promise<string> {
+  const loaded = await loadAll(options);
+  const account = accountOf(options.serviceAccount ?? `${PROBER_NAMESPACE}/${NAME}`);
+  const privilegedPods = options.nodeAccess === "pod";
+  const several = options.several ?? loaded.length > 1;
+  const scopes = loaded.map(({ file, resolved }) => {
+    checkFitting(file, resolved);
+    return { attack: resolved.attack.type, scope: preparedScope(resolved, { privilegedPods, several }) };
+  });
+  const namespaces = scopes.flatMap(({ scope: { application, probers, functionProbe } }) =>
+    [application, probers, functionProbe?.canaries].flatMap((each) => each?.name ?? []),
+  );
+  const [only, ...others] = loaded;
+  return rbacText({
+    name:
+      only !== undefined && others.length === 0 ? `${NAME}-${only.resolved.experiment.metadata.name}` : NAME,
+    account,
+    needs: scopes.flatMap(({ attack, scope }) => needsOf(attack, scope)),
+    namespaces: [...new Set(namespaces)],
+    privileged: privilegedPods ? PROBER_NAMESPACE : undefined,
+    head: headOf(loaded, options, several),
+  });
+}
+
+interface Loaded {
+  readonly file: string;
+  readonly resolved: ResolvedExperiment;
+}
+
+/** Each once. @throws UsageError with the mistakes of all files. */
+async function loadAll(options: RbacOptions): Promise<Loaded[]> {
+  const found = await Promise.all(
+    options.references.map(async (reference) => await resolveReference(reference, options)),
+  );
+  const loaded: Loaded[] = [];
+  const problems: string[] = [];
+  for (const path of new Set(found.flat())) {
+    try {
+      const { file, experiment } = await loadExperiment(path, options.cwd);
+      loaded.push({ file, resolved: resolveExperiment(experiment) });
+    } catch (error) {
+      if (!(error instanceof ChaosError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  if (problems.length > 0) throw new UsageError(problems.join("\n"));
+  return loaded;
+}
+
+function checkFitting(file: string, resolved: ResolvedExperiment): void {
+  if (formsOfTarget(resolved).length > 0) return;
+  const { target } = resolved.experiment;
+  const [find] = resolved.component?.find ?? [];
+  const kind =
+    "kind" in target
+      ? target.kind
+      : find?.how === "workload"
+        ? (find.kinds[0] ?? "Deployment")
+        : find?.how === "static-pod"
+          ? "StaticPod"
+          : "SystemdUnit";
+  const name = "component" in target ? target.component : target.name;
+  throw new UsageError(
+    `${file}: ${attackProblem({ kind, name }, resolved) ?? `${name} has no form to take down`}`,
+  );
+}
+
+/** @throws UsageError when it is no "NAMESPACE/NAME". */
+function accountOf(text: string): ServiceAccountName {
+  const match = /^(?<namespace>[a-z0-9][-a-z0-9]*)\/(?<name>[a-z0-9][-a-z0-9.]*)$/.exec(text)?.groups;
+  const { namespace, name } = match ?? {};
+  if (namespace === undefined || name === undefined)
+    throw new UsageError(
+      `a service account is named as NAMESPACE/NAME, for example ${PROBER_NAMESPACE}/${NAME}; found ${JSON.stringify(text)}`,
+    );
+  return { namespace, name };
+}
+
+function headOf(loaded: readonly Loaded[], options: RbacOptions, several: boolean): string[] {
+  const flags = [
+    ...(options.nodeAccess === "pod" ? ["--node-access pod"] : []),
+    ...(several && loaded.length === 1 ? ["--several"] : []),
+    ...(options.serviceAccount === undefined ? [] : [`--service-account ${options.serviceAccount}`]),
+  ];
+  const files = loaded.map(({ file }) => file);
+  return [
+    "The least rights for `chaos run` of:",
+    ...loaded.map(({ file, resolved }) => `- ${file}: ${wordsOf(resolved)}`),
+    `Printed by: ${["chaos rbac", ...files, ...flags].join(" ")}`,
+    "A workload is named as it is known to be called. Where it has another name, preflight says which right is missing: put that name in here.",
+  ];
+}
+
+function wordsOf({ experiment: { target }, attack }: ResolvedExperiment): string {
+  const name = "component" in target ? target.component : `${target.kind} ${target.namespace}/${target.name}`;
+  return `${attack.type} on ${name}`;
+}

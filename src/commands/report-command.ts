@@ -1,0 +1,10 @@
+import { join } from "node:path";
+import { summaryLines } from "../report/summary.js";
+import { buildReport } from "../report/files.js";
+import type { RunView } from "../ui/view.js";
+
+/** `chaos report FOLDER`: the result computed again from the raw files. */
+export async function rebuildReport(folder: string, view: RunView): Promise<void> {
+  const result = await buildReport(folder);
+  view.result(summaryLines(result, join(folder, "report.md")), result);
+}

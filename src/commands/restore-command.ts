@@ -1,0 +1,164 @@
+import { ApiError, ApiUnreachableError, type Transport } from "../kube/transport.js";
+import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
+import { type Annotated, annotatedWorkloads, restoreAnnotated } from "../safety/restore/annotated.js";
+import type { Clock } from "../run/context.js";
+import { planOf } from "../safety/journal/describe.js";
+import type { JournalState } from "../safety/journal/journal.js";
+import { takeAwayOrphanedLock } from "../safety/lock/orphan.js";
+import { restoreDiff } from "../safety/restore/diff.js";
+import { checkCluster } from "../safety/restore/restore-run.js";
+import { IN_CLUSTER } from "../safety/journal/unfinished.js";
+import type { RunView } from "../ui/view.js";
+import { connectionOf, withConnection } from "../safety/restore/connection.js";
+import {
+  find,
+  findUnfinished,
+  foldersOf,
+  type Found,
+  isNamed,
+  listing,
+  refuseBeforeItsRuns,
+  SESSION,
+} from "../safety/restore/find.js";
+import { clockOf, restoreOne } from "../safety/restore/restore-one.js";
+
+export interface RestoreOptions {
+  /** The run's id; undefined: only with `all`. */
+  readonly runId?: string;
+  readonly all: boolean;
+  readonly dryRun: boolean;
+  /** Instead of what the journal says: the file may have moved, or be another machine's. */
+  readonly kubeconfigPath?: string;
+  readonly context?: string;
+  /** Whether a command that the journal names may be run to reach a node. Default: not. */
+  readonly allowCommands?: boolean;
+  readonly view: RunView;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+}
+
+/**
+ * `chaos restore`: finishes unfinished runs, from the journals of this machine, and, of a cluster that was named (or
+ * where RUN is not known here), from their copies in the cluster. Idempotent; goes on past single failures.
+ */
+export async function restore(options: RestoreOptions): Promise<ExitCode> {
+  const { runId, all } = options;
+  const found = await findUnfinished(options);
+  if (runId !== undefined && !all) {
+    const run = find(found, runId);
+    refuseBeforeItsRuns(run, found);
+    return await restoreEach([run], options);
+  }
+  for (const { message } of found.unreadable) options.view.warn(message);
+  if (!all || found.runs.length === 0) {
+    const summary = { unfinished: found.runs.map((run) => run.open), unreadable: foldersOf(found) };
+    options.view.result(listing(found, isNamed(options)), summary);
+  }
+  return all ? await restoreAll(found, options) : ExitCode.asExpected;
+}
+
+async function restoreAll(found: Found, options: RestoreOptions): Promise<ExitCode> {
+  // The newest first: what several runs share was there before them, and holds their journals' copies.
+  const code = await restoreEach([...found.runs].reverse(), options);
+  if (code !== ExitCode.asExpected) return code;
+  if (found.unreadable.length > 0 && !options.dryRun) return ExitCode.notRestored;
+  // In a dry run the lock of a run that is still to be restored is there, and no orphan.
+  const orphans = found.inCluster && !(options.dryRun && found.runs.length > 0);
+  return orphans ? await withoutJournal(options) : code;
+}
+
+async function restoreEach(runs: readonly JournalState[], options: RestoreOptions): Promise<ExitCode> {
+  let code: ExitCode = ExitCode.asExpected;
+  const left = new Set<string>();
+  const silent = new Set<string>();
+  for (const run of runs) {
+    const { clusterUid, experiment, runId } = run.open;
+    if (options.dryRun) {
+      await showPending(run, options);
+    } else if (experiment === SESSION && left.has(clusterUid)) {
+      options.view.warn(`${runId} is what several runs share: it stays until they are restored`);
+    } else if (!(await restoreOneOf(runs, run, { ...options, silent }))) {
+      left.add(clusterUid);
+      code = ExitCode.notRestored;
+    }
+  }
+  return code;
+}
+
+/** One run alone fails with its own words; among several the others are still restored. */
+async function restoreOneOf(
+  runs: readonly JournalState[],
+  run: JournalState,
+  options: RestoreOptions & { readonly silent: Set<string> },
+): Promise<boolean> {
+  try {
+    return await restoreOne(run, options);
+  } catch (error) {
+    if (runs.length === 1 || !(error instanceof ChaosError || error instanceof ApiUnreachableError))
+      throw error;
+    options.view.warn(messageOf(error));
+    return false;
+  }
+}
+
+/**
+ * What no journal tells of any more: a lock whose runner died before it had harmed anything, and workloads that say
+ * themselves which run has scaled them down.
+ */
+async function withoutJournal(options: RestoreOptions): Promise<ExitCode> {
+  const { view, dryRun } = options;
+  return await withConnection(options, "restore", async ({ transport }) => {
+    const clock = clockOf(options);
+    const lock = await takeAwayOrphanedLock(transport, { clock, note: () => undefined, dryRun });
+    if (lock !== undefined) view.info(lock.text);
+    // A runner that is alive restores by itself.
+    if (lock?.alive === true) return ExitCode.preflightRefused;
+    let code: ExitCode = ExitCode.asExpected;
+    for (const workload of await annotatedWorkloads(transport)) {
+      const problem = dryRun ? undefined : await annotatedProblem(transport, workload);
+      if (problem !== undefined) code = ExitCode.notRestored;
+      const { name, replicas, runId } = workload;
+      view.info(
+        problem ??
+          `Deployment ${name}: ${dryRun ? "would get" : "has got"} its ${replicas} replicas back; run ${runId}, by its annotations`,
+      );
+    }
+    return code;
+  });
+}
+
+/** @returns why it has not got its replicas back; undefined: it has. */
+async function annotatedProblem(transport: Transport, workload: Annotated): Promise<string | undefined> {
+  try {
+    await restoreAnnotated(transport, workload);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return `Deployment ${workload.name} has not got its ${workload.replicas} replicas back (run ${workload.runId}, by its annotations): ${messageOf(error)}; run \`chaos restore --all --context NAME\` again`;
+  }
+}
+
+/** A dry run: what differs, where the cluster answers; what there is to do, where it does not. */
+async function showPending(run: JournalState, options: RestoreOptions): Promise<void> {
+  const { open, pending } = run;
+  const { view, allowCommands = false } = options;
+  let lines: readonly string[];
+  try {
+    lines = await withConnection(connectionOf(run, options), "restore", async ({ transport }) => {
+      if (!(await checkCluster(run, transport))) throw new Error("the API server does not answer");
+      const foreign = run.adopted || run.folder === IN_CLUSTER;
+      return await restoreDiff(pending, { transport, allowCommands, foreign });
+    });
+  } catch (error) {
+    lines = [
+      ...[...pending].reverse().map(({ undo }) => planOf(undo)),
+      `what differs is not known: ${messageOf(error)}`,
+    ];
+  }
+  view.result([`run ${open.runId} would have undone:`, ...lines.map((line) => `  ${line}`)], {
+    runId: open.runId,
+    pending,
+    lines,
+  });
+}

@@ -1,0 +1,250 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ClusterHandle } from "../clusters/provider.js";
+import { ApiError, ApiUnreachableError } from "../kube/transport.js";
+import { ChaosError, ExitCode, messageOf, RefusedError, UsageError } from "../common/errors.js";
+import { loadExperiment, resolveReference } from "../load/read.js";
+import { resolveExperiment } from "../components/resolve.js";
+import { packageRoot } from "../common/package-root.js";
+import { summaryLines } from "../report/summary.js";
+import { loadLocalConfig } from "../config/local-config.js";
+import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
+import { Session } from "../run/session.js";
+import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
+import type { Watchdog } from "../safety/watchdog.js";
+import { choose, type Loaded } from "../load/choose.js";
+import { writeMatrix } from "./matrix-command.js";
+import { nodeAccessOptions } from "./node-access-options.js";
+import type { RunView } from "../ui/view.js";
+import { selectCluster, type SelectOptions } from "./select-cluster.js";
+
+export interface RunCommandOptions {
+  /** Files, folders, or names of experiments. */
+  readonly references: readonly string[];
+  readonly select: Omit<SelectOptions, "progress" | "signal" | "ask">;
+  readonly reportsFolder: string;
+  /** Only these experiments, by name; empty: all. */
+  readonly only: readonly string[];
+  readonly skip: readonly string[];
+  /** Measure everything, harm nothing: every experiment with the attack none. */
+  readonly control: boolean;
+  readonly nodeAccess: "engine" | "pod" | "command" | undefined;
+  readonly allowCommands: boolean;
+  /** The local configuration; undefined: the user's own, where there is one. */
+  readonly configFile: string | undefined;
+  readonly keepApp: boolean;
+  /** A dead-man's switch in the cluster restores when this machine is lost. */
+  readonly deadMan: boolean;
+  readonly dryRun: boolean;
+  readonly yes: boolean;
+  readonly view: RunView;
+  readonly interrupted: AbortSignal;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly ask?: (question: string) => Promise<boolean>;
+  readonly onJournal?: (runId: string) => void;
+  /** Restores when this process is killed; undefined: `chaos restore` has to. */
+  readonly watchdog?: Watchdog;
+}
+
+/** Most serious first: what several runs end with is the first of these that one of them ended with. */
+const BY_WEIGHT: readonly ExitCode[] = [
+  ExitCode.notRestored,
+  ExitCode.interrupted,
+  ExitCode.usage,
+  ExitCode.preflightRefused,
+  ExitCode.inconclusive,
+  ExitCode.differs,
+  ExitCode.asExpected,
+];
+
+/**
+ * `chaos run`: validates every file first (a bad one ends the command before any cluster is touched), chooses
+ * or makes the cluster, then runs one experiment after the other. Several share the guestbook, and the cluster is
+ * let come to rest between them. One that fails does not stop the rest; one that leaves the cluster harmed does.
+ */
+export async function run(options: RunCommandOptions): Promise<ExitCode> {
+  const nodeAccess = nodeAccessOptions(options, await loadLocalConfig(options.configFile, options.env));
+  const loaded = choose(await loadAll(options.references), options);
+  const handle = await chooseCluster(options);
+  const common = { handle, nodeAccess, toolVersion: await ownVersion() };
+  const [only, ...others] = loaded;
+  if (only !== undefined && others.length === 0)
+    return (await runOne(options, { ...only, ...common })).exitCode;
+  return await runSeveral(options, loaded, common);
+}
+
+type Common = Pick<RunOneOptions, "handle" | "nodeAccess" | "toolVersion">;
+
+async function runSeveral(
+  options: RunCommandOptions,
+  loaded: readonly Loaded[],
+  common: Common,
+): Promise<ExitCode> {
+  const { interrupted, view } = options;
+  const codes: ExitCode[] = [];
+  const session = options.dryRun ? undefined : await openSession(options, loaded, common);
+  const lines: string[] = [];
+  let whole = true;
+  try {
+    for (const [index, each] of loaded.entries()) {
+      if (interrupted.aborted) break;
+      const before = loaded[index - 1]?.resolved;
+      if (before !== undefined) await session?.settle(interrupted, replacesPods(before));
+      view.info(`experiment ${index + 1} of ${loaded.length}: ${each.resolved.experiment.metadata.name}`);
+      const outcome = await runOne(options, { ...each, ...common, ...sharedBy(session) });
+      codes.push(outcome.exitCode);
+      lines.push(outcomeLine(each, outcome));
+      // What is still down would be measured again in every run that follows.
+      whole = outcome.exitCode !== ExitCode.notRestored;
+      if (!whole || session?.lock.lost.aborted === true) break;
+    }
+  } finally {
+    if (session !== undefined && !(await session.close({ whole }))) codes.push(ExitCode.notRestored);
+  }
+  if (!options.dryRun) await summarise(options, lines, codes.length);
+  return BY_WEIGHT.find((code) => codes.includes(code)) ?? ExitCode.asExpected;
+}
+
+/** Whether connections to a replaced pod may be left in the kernels. */
+function replacesPods({ experiment, attack }: Loaded["resolved"]): boolean {
+  return experiment.churn !== undefined && attack.type !== "none";
+}
+
+function sharedBy(session: Session | undefined): Pick<RunOneOptions, "sharedBy"> {
+  return session === undefined ? {} : { sharedBy: { id: session.id, lock: session.lock } };
+}
+
+function outcomeLine({ resolved }: Loaded, { result, exitCode }: RunOutcome): string {
+  const { name } = resolved.experiment.metadata;
+  if (result === undefined) return `  ${name}: not run (exit ${exitCode})`;
+  const why = result.reasons.length === 0 ? "" : ` (${result.reasons.map(({ code }) => code).join(", ")})`;
+  return `  ${name}: ${result.severity}, ${result.verdict}${why}; function ${result.ownFunction.state}`;
+}
+
+/** One line a run, and the matrix of all that is in the folder. */
+async function summarise(options: RunCommandOptions, lines: readonly string[], runs: number): Promise<void> {
+  const { files } = await writeMatrix(options.reportsFolder);
+  options.view.result([`${runs} experiments:`, ...lines, `matrix: ${files.join(", ")}`], {
+    runs,
+    matrix: files,
+  });
+}
+
+async function openSession(
+  options: RunCommandOptions,
+  loaded: readonly Loaded[],
+  { handle, toolVersion }: Common,
+): Promise<Session> {
+  const { view, env, keepApp } = options;
+  const namespaces = loaded.map(({ resolved }) => resolved.experiment.application.guestbook.namespace);
+  // With keepApp the guestbook stays: it is in nobody's journal.
+  const applications = keepApp ? [] : [...new Set(namespaces)];
+  try {
+    const session = await Session.open({
+      handle,
+      applications,
+      view,
+      env,
+      toolVersion,
+      confirm: confirmation(options),
+      durationMs: loaded.reduce((sum, { resolved }) => sum + longestMs(resolved.experiment.phases), 0),
+      ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
+    });
+    options.onJournal?.(session.id);
+    return session;
+  } catch (error) {
+    if (error instanceof ApiError || error instanceof ApiUnreachableError)
+      throw new RefusedError(`${error.message}; nothing was touched`, { cause: error });
+    throw error;
+  }
+}
+
+/** The longest that a run and what comes between it and the next may take, ms. */
+function longestMs({ baseline, window, recovery }: Loaded["resolved"]["experiment"]["phases"]): number {
+  return baseline + window + recovery + 2 * SETTLE_LIMIT_MS;
+}
+
+/** Every experiment that is meant, each once. @throws UsageError with the mistakes of all files. */
+async function loadAll(references: readonly string[]): Promise<Loaded[]> {
+  const paths = new Set(
+    (await Promise.all(references.map(async (each) => await resolveReference(each)))).flat(),
+  );
+  const loaded = await Promise.allSettled([...paths].map(async (path) => await loadExperiment(path)));
+  const failures = loaded.flatMap((each) => (each.status === "rejected" ? [each.reason as Error] : []));
+  const problems = failures.map((error) => {
+    if (!(error instanceof UsageError)) throw error;
+    return error.message;
+  });
+  if (problems.length > 0) throw new UsageError(problems.join("\n"));
+  return loaded.flatMap((each) =>
+    each.status === "fulfilled"
+      ? [{ file: each.value.file, resolved: resolveExperiment(each.value.experiment) }]
+      : [],
+  );
+}
+
+async function chooseCluster(options: RunCommandOptions): Promise<ClusterHandle> {
+  const { select, view, interrupted, ask } = options;
+  if (options.dryRun && (select.provider === "kind" || select.provider === "lab")) {
+    throw new UsageError(
+      `--dry-run touches nothing, so it makes no cluster either: leave out --cluster ${select.provider}`,
+    );
+  }
+  return await selectCluster({
+    ...select,
+    progress: view,
+    signal: interrupted,
+    ...(ask === undefined ? {} : { ask }),
+  });
+}
+
+type RunOneOptions = Pick<
+  RunOptions,
+  "file" | "resolved" | "toolVersion" | "handle" | "nodeAccess" | "sharedBy"
+>;
+
+async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Promise<RunOutcome> {
+  const { view, env, onJournal } = options;
+  try {
+    const outcome = await runExperiment({
+      ...experiment,
+      view,
+      reportsFolder: options.reportsFolder,
+      keepApp: options.keepApp,
+      deadMan: options.deadMan,
+      dryRun: options.dryRun,
+      confirm: confirmation(options),
+      interrupted: options.interrupted,
+      env,
+      ...(onJournal === undefined ? {} : { onJournal }),
+      ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
+    });
+    const { result, folder } = outcome;
+    if (result !== undefined && folder !== undefined)
+      view.result(summaryLines(result, join(folder, "report.md")), result);
+    return outcome;
+  } catch (error) {
+    // The API server's own words; they reach this place only before anything was touched.
+    const api = error instanceof ApiError || error instanceof ApiUnreachableError;
+    // Only what says itself what to do is told in a line; anything else is a bug, and keeps its stack.
+    if (!(error instanceof ChaosError) && !api) throw error;
+    const text = api ? `${error.message}; nothing was touched` : messageOf(error);
+    for (const line of `${experiment.file}: ${text}`.split("\n")) view.warn(line);
+    return { exitCode: api ? ExitCode.preflightRefused : error.exitCode };
+  }
+}
+
+/** Whether a cluster that is not local may be harmed: only one that was named, and confirmed. */
+function confirmation({ select, yes, ask }: RunCommandOptions): () => Promise<boolean> {
+  const { context } = select;
+  return async () => {
+    if (context === undefined) return false;
+    return yes || (await ask?.(`Take a kube-system component of context ${context} down?`)) === true;
+  };
+}
+
+/** This package's version. */
+export async function ownVersion(): Promise<string> {
+  const text = await readFile(join(packageRoot(), "package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,192 @@
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ChaosError } from "../common/errors.js";
+import { ask, run } from "./command.js";
+import type { LabPaths } from "./paths.js";
+
+/** The Debian releases that parts come from: 12, and for kind alone 13. */
+export type Release = "bookworm" | "trixie";
+
+/** One line of `apt-get indextargets`: where an index comes from. */
+export interface IndexTarget {
+  readonly uri: string;
+  readonly release: string;
+}
+
+/** How long fetched package lists are used without asking again, in milliseconds. */
+const LISTS_FRESH_MS = 60 * 60 * 1000;
+
+const TARGET_FORMAT = "$(CREATED_BY)|$(REPO_URI)|$(RELEASE)|$(ORIGIN)";
+
+/** Debian's own package indexes out of what `apt-get indextargets` printed in TARGET_FORMAT. */
+export function debianTargets(text: string): readonly IndexTarget[] {
+  const targets: IndexTarget[] = [];
+  for (const line of text.split("\n")) {
+    const [createdBy, uri, release, origin] = line.split("|");
+    if (createdBy !== "Packages" || uri === undefined || release === undefined || origin !== "Debian")
+      continue;
+    if (!targets.some((target) => target.uri === uri && target.release === release)) {
+      targets.push({ uri, release });
+    }
+  }
+  return targets;
+}
+
+/**
+ * The source list for one release, from the mirrors that this machine uses itself.
+ *
+ * @throws ChaosError when the machine has no mirror for Debian 12.
+ */
+export function sourceList(targets: readonly IndexTarget[], release: Release): string {
+  const main = targets.find((target) => target.release === "bookworm");
+  if (main === undefined) {
+    throw new ChaosError(
+      "apt knows no mirror for Debian 12 (bookworm): `apt-get indextargets` lists none. " +
+        "Run `apt-get update`, or add Debian's own archive to /etc/apt, and try again.",
+    );
+  }
+  const lines = [`deb ${main.uri} ${release} main`, `deb-src ${main.uri} ${release} main`];
+  if (release === "bookworm") {
+    for (const { uri, release: suite } of targets) {
+      if (suite === "bookworm-updates" || suite === "bookworm-security")
+        lines.push(`deb ${uri} ${suite} main`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/**
+ * apt with lists, cache and sources of the lab's own. The machine's configuration is read (proxies, keys,
+ * mirrors) and never written; its pins and installed packages play no part.
+ */
+export class Apt {
+  readonly #paths: LabPaths;
+  readonly #updated = new Set<Release>();
+
+  constructor(paths: LabPaths) {
+    this.#paths = paths;
+  }
+
+  folder(release: Release): string {
+    return join(this.#paths.apt, release);
+  }
+
+  /** The file with the lines for mmdebstrap: binary packages only. */
+  async binarySources(release: Release): Promise<string> {
+    await this.update(release);
+    return sourceList(await this.#targets(), release)
+      .split("\n")
+      .filter((line) => line.startsWith("deb "))
+      .join("\n");
+  }
+
+  /**
+   * Fetches the release's package lists unless they are fresh.
+   *
+   * @throws ChaosError when the mirror cannot be reached.
+   */
+  async update(release: Release): Promise<void> {
+    if (this.#updated.has(release)) return;
+    const folder = this.folder(release);
+    for (const name of ["lists/partial", "archives/partial"]) {
+      await mkdir(join(folder, name), { recursive: true });
+    }
+    const list = join(folder, "sources.list");
+    const stamp = join(folder, "updated");
+    const age =
+      Date.now() -
+      (await stat(stamp).then(
+        (info) => info.mtimeMs,
+        () => 0,
+      ));
+    if (age > LISTS_FRESH_MS) {
+      await writeFile(list, sourceList(await this.#targets(), release));
+      await run("apt-get", [...this.#options(release), "update", "--error-on=any"], {
+        timeoutMs: 300_000,
+        env: APT_ENV,
+        advice: "The lab is made from Debian's archive: check that this machine reaches its mirror.",
+      });
+      await writeFile(stamp, "");
+    }
+    this.#updated.add(release);
+  }
+
+  /** Downloads exactly these packages, without what they depend on, as .deb files into `folder`. */
+  async download(release: Release, packages: readonly string[], folder: string): Promise<readonly string[]> {
+    await this.update(release);
+    await run("apt-get", [...this.#options(release), "download", ...packages], {
+      timeoutMs: 900_000,
+      cwd: folder,
+      env: APT_ENV,
+    });
+    return await debFiles(folder);
+  }
+
+  /**
+   * Downloads these packages and whatever they need beyond a root file system that has `status` (its dpkg
+   * status file), as .deb files into `folder`.
+   */
+  async downloadWithDependencies(
+    packages: readonly string[],
+    status: string,
+    folder: string,
+  ): Promise<readonly string[]> {
+    await this.update("bookworm");
+    await mkdir(join(folder, "partial"), { recursive: true });
+    const options = this.#options("bookworm", status);
+    options.push("-o", `Dir::Cache::archives=${folder}`, "-o", "APT::Keep-Downloaded-Packages=1");
+    await run(
+      "apt-get",
+      [...options, "install", "--download-only", "--no-install-recommends", "--yes", ...packages],
+      { timeoutMs: 900_000, env: APT_ENV },
+    );
+    return await debFiles(folder);
+  }
+
+  /** Downloads the upstream archive of a source package into `folder` and returns its path. */
+  async downloadSource(release: Release, source: string, folder: string): Promise<string> {
+    await this.update(release);
+    await run("apt-get", [...this.#options(release), "source", "--download-only", "--tar-only", source], {
+      timeoutMs: 900_000,
+      cwd: folder,
+      env: APT_ENV,
+    });
+    const archive = (await readdir(folder)).find((name) => name.includes(".orig.tar."));
+    if (archive === undefined) {
+      throw new ChaosError(`apt-get source ${source} (${release}) left no .orig.tar file in ${folder}`);
+    }
+    return join(folder, archive);
+  }
+
+  async #targets(): Promise<readonly IndexTarget[]> {
+    const printed = await ask("apt-get", ["indextargets", "--format", TARGET_FORMAT], { timeoutMs: 60_000 });
+    return debianTargets(printed.stdout);
+  }
+
+  #options(release: Release, status = "/dev/null"): string[] {
+    const folder = this.folder(release);
+    const settings = {
+      "Dir::State::Lists": join(folder, "lists"),
+      "Dir::State::status": status,
+      "Dir::Cache": folder,
+      "Dir::Etc::SourceList": join(folder, "sources.list"),
+      "Dir::Etc::SourceParts": "/dev/null",
+      "Dir::Etc::Preferences": "/dev/null",
+      "Dir::Etc::PreferencesParts": "/dev/null",
+      // The files land in root's cache, where apt's unprivileged helper cannot write.
+      "APT::Sandbox::User": "root",
+      "Acquire::Languages": "none",
+      "Acquire::Retries": "3",
+    };
+    return ["-q", ...Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`])];
+  }
+}
+
+const APT_ENV = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" } as const;
+
+async function debFiles(folder: string): Promise<readonly string[]> {
+  return (await readdir(folder))
+    .filter((name) => name.endsWith(".deb"))
+    .sort()
+    .map((name) => join(folder, name));
+}

@@ -1,0 +1,289 @@
+import { existsSync } from "node:fs";
+import { chmod, copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ChaosError, RefusedError } from "../common/errors.js";
+import { ask, run, type CommandOptions, type CommandResult } from "./command.js";
+import { BRIDGE, closeFirewall, isFirewallClosed, openFirewall } from "./firewall.js";
+import { unpackFolder, type LabPaths } from "./paths.js";
+import { end, isAlive, processesWithArgument, readIdentity, startDaemon } from "./process.js";
+import { toolPath, type Tools } from "./steps/tools.js";
+
+/** How long the engine's parts may take to answer after their start, in milliseconds. */
+const START_LIMIT_MS = 60_000;
+
+/** kind puts its nodes on the network with this name, and makes it only when it is not there. */
+const NETWORK = "kind";
+
+/** Where the nodes are among the machine's cgroups. */
+const CGROUP = "kube-system-chaos-lab";
+
+/** Bit 24 of a capability set. */
+const CAP_SYS_RESOURCE = 1n << 24n;
+
+/** Whether the capability sets in a /proc/PID/status text lack CAP_SYS_RESOURCE. */
+export function lacksSysResource(status: string): boolean {
+  const bounding = /^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1];
+  return bounding !== undefined && (BigInt(`0x${bounding}`) & CAP_SYS_RESOURCE) === 0n;
+}
+
+/** dockerd's configuration: everything below the lab's own folders, no bridge, no firewall, no name server. */
+export function engineConfig(paths: LabPaths, runtime: string | undefined): object {
+  return {
+    "data-root": paths.engineData,
+    "exec-root": join(paths.run, "docker"),
+    group: "root",
+    pidfile: join(paths.run, "docker.pid"),
+    hosts: [`unix://${join(paths.run, "docker.sock")}`],
+    containerd: join(paths.run, "containerd.sock"),
+    // A place of its own among the cgroups, so that nothing is left of it in one that others use.
+    "exec-opts": ["native.cgroupdriver=cgroupfs"],
+    "cgroup-parent": `/${CGROUP}`,
+    // Only the nodes' own network is wanted, and nothing on it is to leave the machine.
+    bridge: "none",
+    iptables: false,
+    "ip-forward": false,
+    "ip-masq": false,
+    // Nothing answers there, so no question about a foreign name leaves the machine.
+    dns: ["127.0.0.1"],
+    "log-driver": "json-file",
+    "log-opts": { "max-size": "10m", "max-file": "1" },
+    ...(runtime === undefined
+      ? {}
+      : {
+          runtimes: { "without-sys-resource": { path: runtime } },
+          "default-runtime": "without-sys-resource",
+        }),
+  };
+}
+
+/** The containerd below dockerd: without the parts for Kubernetes, which the nodes bring themselves. */
+export function containerdConfig(paths: LabPaths): string {
+  return [
+    "version = 2",
+    `root = ${JSON.stringify(paths.containerdData)}`,
+    `state = ${JSON.stringify(join(paths.run, "containerd"))}`,
+    'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+    "[grpc]",
+    `  address = ${JSON.stringify(join(paths.run, "containerd.sock"))}`,
+    "",
+  ].join("\n");
+}
+
+/** The lab's own container engine: dockerd and its containerd, apart from any other on the machine. */
+export class Engine {
+  readonly #paths: LabPaths;
+  readonly #tools: Tools;
+
+  constructor(paths: LabPaths, tools: Tools) {
+    this.#paths = paths;
+    this.#tools = tools;
+  }
+
+  get client(): string {
+    return toolPath(this.#tools, "docker");
+  }
+
+  /** What docker and kind need in their environment to reach this engine and no other. */
+  get env(): Record<string, string> {
+    return {
+      DOCKER_HOST: `unix://${join(this.#paths.run, "docker.sock")}`,
+      // Not the user's: a context set there would win over what is meant here.
+      DOCKER_CONFIG: join(this.#paths.state, "docker-config"),
+      DOCKER_BUILDKIT: "0",
+      KIND_EXPERIMENTAL_PROVIDER: "docker",
+      KIND_EXPERIMENTAL_DOCKER_NETWORK: NETWORK,
+      PATH: this.#tools.env["PATH"] ?? "",
+    };
+  }
+
+  /** Runs the docker client. */
+  async docker(args: readonly string[], options: CommandOptions): Promise<CommandResult> {
+    return await run(this.client, args, { ...options, env: { ...this.env, ...options.env } });
+  }
+
+  async isRunning(): Promise<boolean> {
+    for (const name of ["containerd", "dockerd"]) {
+      if (!(await isAlive(await readIdentity(this.#identity(name))))) return false;
+    }
+    const answer = await ask(this.client, ["version", "--format", "{{.Server.Version}}"], {
+      timeoutMs: 5_000,
+      env: this.env,
+    });
+    return answer.exitCode === 0;
+  }
+
+  /**
+   * Starts the engine unless it runs.
+   *
+   * @throws RefusedError when a lab with another cache folder runs on this machine.
+   * @throws ChaosError when a part does not answer in time; its log's end is in the message.
+   */
+  async start(): Promise<void> {
+    await this.refuseForeign();
+    if (!(await this.isRunning())) {
+      await this.#endDaemons();
+      await this.#startDaemons();
+    }
+    if (!(await isFirewallClosed(this.#tools))) await closeFirewall(this.#tools);
+    await this.#ensureNetwork();
+    // Without this the machine drops what the nodes send elsewhere before the rule that rejects it: whatever
+    // tried would wait for its time-out. It holds for this one bridge and goes away with it.
+    await writeFile(`/proc/sys/net/ipv4/conf/${BRIDGE}/forwarding`, "1");
+  }
+
+  /** Ends every container, both daemons and what they left on the machine. The images stay. */
+  async stop(): Promise<void> {
+    if (await this.isRunning()) {
+      const all = await ask(this.client, ["ps", "-aq"], { timeoutMs: 30_000, env: this.env });
+      const ids = all.stdout.split("\n").filter((id) => id !== "");
+      const options = { timeoutMs: 120_000, env: this.env };
+      if (ids.length > 0) await ask(this.client, ["rm", "--force", "--volumes", ...ids], options);
+      await ask(this.client, ["network", "rm", NETWORK], options);
+      await ask(this.client, ["volume", "prune", "--force"], options);
+    }
+    await this.#endDaemons();
+    await openFirewall(this.#tools);
+    await ask("ip", ["link", "delete", BRIDGE], { timeoutMs: 10_000 });
+    await this.#unmount();
+    await removeCgroups();
+    await rm(this.#paths.run, { recursive: true, force: true });
+  }
+
+  /** @throws RefusedError when the engine that runs belongs to another cache folder. */
+  async refuseForeign(): Promise<void> {
+    const owner = await readFile(join(this.#paths.run, "cache"), "utf8").catch(() => this.#paths.cache);
+    if (owner === this.#paths.cache) return;
+    if (!(await isAlive(await readIdentity(this.#identity("dockerd"))))) return;
+    throw new RefusedError(
+      `a lab with the cache folder ${owner} runs on this machine; this one's is ${this.#paths.cache}. ` +
+        "There is one lab per machine: take that one down first, with its KUBE_SYSTEM_CHAOS_CACHE.",
+    );
+  }
+
+  async #startDaemons(): Promise<void> {
+    const { run: folder, logs } = this.#paths;
+    for (const each of [
+      folder,
+      logs,
+      this.#paths.engineData,
+      this.#paths.containerdData,
+      this.#paths.state,
+    ]) {
+      await mkdir(each, { recursive: true });
+    }
+    await mkdir(join(this.#paths.state, "docker-config"), { recursive: true });
+    await writeFile(join(folder, "cache"), this.#paths.cache);
+    await writeFile(join(folder, "containerd.toml"), containerdConfig(this.#paths));
+    const runtime = await this.#runtime();
+    await writeFile(join(folder, "docker.json"), JSON.stringify(engineConfig(this.#paths, runtime), null, 2));
+
+    await this.#startDaemon(
+      "containerd",
+      [toolPath(this.#tools, "containerd"), "--config", join(folder, "containerd.toml")],
+      () => Promise.resolve(existsSync(join(folder, "containerd.sock"))),
+    );
+    await this.#startDaemon(
+      "dockerd",
+      [toolPath(this.#tools, "dockerd"), "--config-file", join(folder, "docker.json")],
+      async () => existsSync(join(folder, "docker.sock")) && (await this.isRunning()),
+    );
+  }
+
+  async #startDaemon(
+    name: string,
+    command: readonly [string, ...string[]],
+    isReady: () => Promise<boolean>,
+  ): Promise<void> {
+    const log = join(this.#paths.logs, `${name}.log`);
+    const identity = await startDaemon(command, { file: this.#identity(name), log, env: this.#tools.env });
+    const until = Date.now() + START_LIMIT_MS;
+    while (!(await isReady())) {
+      const alive = await isAlive(identity);
+      if (!alive || Date.now() > until) {
+        const said = (await readFile(log, "utf8").catch(() => ""))
+          .trimEnd()
+          .split("\n")
+          .slice(-8)
+          .join("\n  ");
+        const what = alive ? `did not answer within ${START_LIMIT_MS / 1000} s` : "ended at once";
+        throw new ChaosError(
+          `the lab's ${name} ${what}; the end of ${log}:\n  ${said}\nMend what it names and try again.`,
+        );
+      }
+      await sleep(50);
+    }
+  }
+
+  /** The runtime for containers: runc itself, or where a capability is missing the wrapper around it. */
+  async #runtime(): Promise<string | undefined> {
+    if (!lacksSysResource(await readFile("/proc/self/status", "utf8"))) return undefined;
+    const folder = join(this.#paths.run, "runtime");
+    await mkdir(folder, { recursive: true });
+    const wrapper = join(folder, "runc-wrapper");
+    await copyFile(join(this.#paths.assets, "engine/runc-wrapper"), wrapper);
+    await chmod(wrapper, 0o755);
+    const link = join(folder, "runc");
+    await rm(link, { force: true });
+    await symlink(toolPath(this.#tools, "runc"), link);
+    return wrapper;
+  }
+
+  async #ensureNetwork(): Promise<void> {
+    const there = await ask(this.client, ["network", "inspect", NETWORK], {
+      timeoutMs: 10_000,
+      env: this.env,
+    });
+    if (there.exitCode === 0) return;
+    const options = [
+      `com.docker.network.bridge.name=${BRIDGE}`,
+      "com.docker.network.bridge.enable_ip_masquerade=false",
+    ];
+    await this.docker(
+      ["network", "create", "--driver=bridge", ...options.map((option) => `--opt=${option}`), NETWORK],
+      { timeoutMs: 30_000 },
+    );
+  }
+
+  async #endDaemons(): Promise<void> {
+    const { run: folder } = this.#paths;
+    await end(await readIdentity(this.#identity("dockerd")), 20_000);
+    // What a killed daemon leaves running names the lab's own sockets and folders in its arguments.
+    const socket = join(folder, "containerd.sock");
+    await endAll(join(folder, "docker.json"));
+    await endAll(socket);
+    await end(await readIdentity(this.#identity("containerd")), 10_000);
+    await endAll(join(folder, "containerd.toml"));
+    await endAll(join(unpackFolder(this.#paths), "containerd.toml"));
+  }
+
+  /** Unmounts what is still mounted below the lab's folders, the innermost first. */
+  async #unmount(): Promise<void> {
+    const table = await readFile("/proc/self/mountinfo", "utf8");
+    const ours = [this.#paths.run, this.#paths.engineData, this.#paths.containerdData];
+    const mounts = table
+      .split("\n")
+      .map((line) => line.split(" ")[4] ?? "")
+      .filter((point) => ours.some((folder) => point.startsWith(`${folder}/`)));
+    for (const point of mounts.reverse()) await ask("umount", ["--lazy", point], { timeoutMs: 10_000 });
+  }
+
+  #identity(name: string): string {
+    return join(this.#paths.run, `${name}.json`);
+  }
+}
+
+/** Ends every process that names this file or socket, which only the lab's own do. */
+async function endAll(argument: string): Promise<void> {
+  for (const each of await processesWithArgument(argument)) await end(each, 3_000);
+}
+
+/** Removes the lab's place among the cgroups: of every controller (version 1), or the one there is (version 2). */
+async function removeCgroups(): Promise<void> {
+  const root = "/sys/fs/cgroup";
+  const places = [root, ...(await readdir(root).catch(() => [])).map((name) => join(root, name))];
+  for (const place of places.map((each) => join(each, CGROUP)).filter((each) => existsSync(each))) {
+    // A cgroup that still has processes refuses; there are none of ours left by now.
+    await ask("find", [place, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], { timeoutMs: 10_000 });
+  }
+}

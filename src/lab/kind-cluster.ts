@@ -1,0 +1,154 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { ChaosError } from "../common/errors.js";
+import type { Progress } from "../common/progress.js";
+import { ask, run } from "./command.js";
+import type { Engine } from "./engine.js";
+import { hashOfFiles, keyOf } from "./keys.js";
+import { Kubectl } from "./kubectl.js";
+import type { LabPaths } from "./paths.js";
+import { end, processesWithArgument } from "./process.js";
+import { publishStandIns, readStandIns } from "./substitutes.js";
+import { toolPath, type Tools } from "./steps/tools.js";
+
+/** kind's name for the cluster, as in kind-config.yaml. */
+export const CLUSTER_NAME = "kube-system-chaos";
+export const CLUSTER_CONTEXT = `kind-${CLUSTER_NAME}`;
+const NODES = ["control-plane", "worker", "worker2"].map((role) => `${CLUSTER_NAME}-${role}`);
+
+const clusterRecord = z.object({
+  /** The hash of the node image's name and kind-config.yaml. */
+  key: z.string(),
+  images: z.array(z.string()),
+  /** The folder with kubectl. */
+  kubernetes: z.string(),
+});
+/** What is written down once a cluster is complete; a half-made one has no record. */
+export type ClusterRecord = z.infer<typeof clusterRecord>;
+
+interface ClusterParts {
+  readonly paths: LabPaths;
+  readonly engine: Engine;
+  readonly tools: Tools;
+}
+
+export function kubeconfigPath(paths: LabPaths): string {
+  return join(paths.state, "kubeconfig");
+}
+
+function recordPath(paths: LabPaths): string {
+  return join(paths.state, "cluster.json");
+}
+
+/** The record of the last complete cluster; undefined when there is none or it cannot be read. */
+export async function readRecord(paths: LabPaths): Promise<ClusterRecord | undefined> {
+  const text = await readFile(recordPath(paths), "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    return clusterRecord.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+export async function clusterKey(paths: LabPaths, nodeImage: string): Promise<string> {
+  return keyOf({
+    nodeImage,
+    config: await hashOfFiles(join(paths.root, "kind-config.yaml")),
+    audit: await hashOfFiles(join(paths.root, "src/clusters/audit-policy.yaml")),
+  });
+}
+
+/** Whether every node's container runs and the API server says that all nodes are ready. */
+export async function isHealthy(parts: ClusterParts, record: ClusterRecord): Promise<boolean> {
+  const format = "{{.State.Running}}";
+  const containers = await ask(parts.engine.client, ["inspect", "--format", format, ...NODES], {
+    timeoutMs: 10_000,
+    env: parts.engine.env,
+  });
+  if (containers.exitCode !== 0 || containers.stdout.includes("false")) return false;
+  const kubectl = new Kubectl(record.kubernetes, kubeconfigPath(parts.paths));
+  const ready = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status} {end}';
+  const nodes = await kubectl.ask(
+    ["get", "nodes", "-o", `jsonpath=${ready}`, "--request-timeout=5s"],
+    10_000,
+  );
+  const states = nodes.stdout.trim().split(" ");
+  return nodes.exitCode === 0 && states.length === NODES.length && states.every((state) => state === "True");
+}
+
+/** Removes the cluster's containers and its record, whatever state they are in. */
+export async function removeCluster(parts: ClusterParts): Promise<void> {
+  // A kind that was left running by an interrupted try would go on making what is taken away here.
+  const kind = toolPath(parts.tools, "kind");
+  for (const left of await processesWithArgument(kubeconfigPath(parts.paths), kind)) await end(left, 3_000);
+  await rm(recordPath(parts.paths), { force: true });
+  await rm(kubeconfigPath(parts.paths), { force: true });
+  const filter = `label=io.x-k8s.kind.cluster=${CLUSTER_NAME}`;
+  const options = { timeoutMs: 180_000, env: parts.engine.env };
+  const listed = await ask(parts.engine.client, ["ps", "-aq", "--filter", filter], options);
+  const ids = listed.stdout.split("\n").filter((id) => id !== "");
+  if (ids.length > 0) await parts.engine.docker(["rm", "--force", "--volumes", ...ids], options);
+}
+
+/**
+ * Makes the cluster with kind and waits until every node and the cluster's DNS are ready.
+ *
+ * @throws ChaosError when kind fails, or something is not ready in time; what is half made is taken away by the
+ *   next `up` or by `down`.
+ */
+export async function createCluster(
+  parts: ClusterParts,
+  built: { readonly nodeImage: string; readonly images: readonly string[]; readonly kubernetes: string },
+  progress: Progress,
+): Promise<void> {
+  const { paths, engine, tools } = parts;
+  const kubeconfig = kubeconfigPath(paths);
+  await mkdir(paths.state, { recursive: true });
+  await progress.step(`Creating the cluster ${CLUSTER_NAME} with kind`, async (note) => {
+    await run(
+      toolPath(tools, "kind"),
+      [
+        ...["create", "cluster", "--config", "kind-config.yaml", "--image", built.nodeImage],
+        ...["--kubeconfig", kubeconfig, "--retain"],
+      ],
+      {
+        timeoutMs: 300_000,
+        cwd: paths.root,
+        env: engine.env,
+        onLine: (line) => note(line.replace(/[^\x20-\x7e]/g, "").trim()),
+        advice:
+          "The half-made cluster is kept so that it can be looked at; `chaos cluster down` takes it away, " +
+          "`chaos cluster up` makes it again.",
+      },
+    );
+  });
+  const kubectl = new Kubectl(built.kubernetes, kubeconfig);
+  await progress.step("Waiting for the nodes and the cluster's DNS", async () => {
+    await waitFor(kubectl, ["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s"]);
+    await waitFor(kubectl, [
+      ...["-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s"],
+    ]);
+  });
+  await publishStandIns(kubectl, await readStandIns(engine, built.images));
+  const record: ClusterRecord = {
+    key: await clusterKey(paths, built.nodeImage),
+    images: [...built.images],
+    kubernetes: built.kubernetes,
+  };
+  await writeFile(recordPath(paths), JSON.stringify(record, null, 2));
+}
+
+async function waitFor(kubectl: Kubectl, args: readonly string[]): Promise<void> {
+  try {
+    await kubectl.run(args, { timeoutMs: 150_000 });
+  } catch (error) {
+    const pods = await kubectl.ask(["get", "nodes,pods", "-A", "-o", "wide"], 15_000);
+    throw new ChaosError(
+      `the new cluster did not become ready; this is its state:\n${pods.stdout}\n` +
+        "Run `chaos cluster down` and try again.",
+      { cause: error },
+    );
+  }
+}

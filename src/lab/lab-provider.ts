@@ -1,0 +1,178 @@
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { RefusedError } from "../common/errors.js";
+import type { Progress } from "../common/progress.js";
+import type {
+  ClusterHandle,
+  ClusterProvider,
+  ClusterStatus,
+  DownOptions,
+  StandIn,
+  UpOptions,
+} from "../clusters/provider.js";
+import { buildAll, buildTools } from "./build.js";
+import {
+  CLUSTER_CONTEXT,
+  CLUSTER_NAME,
+  clusterKey,
+  createCluster,
+  isHealthy,
+  kubeconfigPath,
+  readRecord,
+  removeCluster,
+} from "./kind-cluster.js";
+import { ask, interruptible } from "./command.js";
+import { Engine } from "./engine.js";
+import { Kubectl } from "./kubectl.js";
+import { withLock } from "./build-lock.js";
+import { labPaths, type LabPaths } from "./paths.js";
+import { placeOf } from "./build-plan.js";
+import { examineMachine, type Machine } from "./machine-checks.js";
+import { readStandIns } from "./substitutes.js";
+import { toolsIn, toolsStep, type Tools } from "./steps/tools.js";
+import { Apt } from "./apt.js";
+
+export interface LabOptions {
+  /** Where the cache folder is read from; this process's environment by default. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * A kind cluster on a bare Debian 12 machine, from Debian's packages alone: the tools, the container engine,
+ * Kubernetes, the node image and the application images are all made here and kept in the cache.
+ */
+export function createLabProvider(options: LabOptions = {}): ClusterProvider {
+  return new LabProvider(labPaths(options.env ?? process.env));
+}
+
+class LabProvider implements ClusterProvider {
+  readonly name = "lab";
+  readonly #paths: LabPaths;
+
+  constructor(paths: LabPaths) {
+    this.#paths = paths;
+  }
+
+  /**
+   * @throws RefusedError when the machine is not fit for it, before anything is touched.
+   * @throws ChaosError when a step fails; what was finished stays in the cache and is not done again.
+   */
+  async up({ progress, signal }: UpOptions): Promise<ClusterHandle> {
+    const machine = await examineMachine();
+    return await interruptible(
+      signal,
+      async () => await withLock(this.#paths, async () => await this.#up(machine, progress)),
+    );
+  }
+
+  async #up(machine: Machine, progress: Progress): Promise<ClusterHandle> {
+    const paths = this.#paths;
+    const toolbox = await buildTools(paths, machine, progress);
+    const { tools } = toolbox;
+    const engine = new Engine(paths, tools);
+    if (!(await engine.isRunning())) {
+      await progress.step("Starting the lab's own container engine", async () => await engine.start());
+    } else {
+      await engine.start();
+    }
+    const built = await buildAll({ paths, machine, engine, progress }, toolbox);
+    const parts = { paths, engine, tools };
+    const record = await readRecord(paths);
+    const current = record?.key === (await clusterKey(paths, built.nodeImage));
+    if (record === undefined || !current || !(await isHealthy(parts, record))) {
+      await removeCluster(parts);
+      await createCluster(parts, built, progress);
+    }
+    return this.#handle(engine);
+  }
+
+  async down({ progress, purge }: DownOptions): Promise<void> {
+    const machine = await examineMachine();
+    await withLock(this.#paths, async () => {
+      const tools = this.#existingTools(machine);
+      if (tools !== undefined) {
+        const engine = new Engine(this.#paths, tools);
+        await engine.refuseForeign();
+        await progress.step("Taking the lab down", async () => {
+          await engine.stop();
+          await rm(this.#paths.state, { recursive: true, force: true });
+        });
+      }
+      if (purge) {
+        await progress.step(`Removing ${this.#paths.cache}`, async () => {
+          await rm(this.#paths.cache, { recursive: true, force: true, maxRetries: 3 });
+        });
+      }
+    });
+  }
+
+  async status(): Promise<ClusterStatus> {
+    const details: string[] = [];
+    let machine: Machine;
+    try {
+      machine = await examineMachine();
+    } catch (error) {
+      // Where no lab can run, none does: that is an answer, and not an error of whoever asked.
+      if (!(error instanceof RefusedError)) throw error;
+      return { provider: this.name, running: false, details: [error.message], standIns: [] };
+    }
+    const tools = this.#existingTools(machine);
+    const engine = tools === undefined ? undefined : new Engine(this.#paths, tools);
+    const record = await readRecord(this.#paths);
+    let running = false;
+    let standIns: readonly StandIn[] = [];
+    if (tools !== undefined && engine !== undefined && (await engine.isRunning())) {
+      details.push(`container engine: ${engine.env["DOCKER_HOST"] ?? ""}`);
+      if (record === undefined) {
+        details.push("no complete cluster: `chaos cluster up` makes one");
+      } else {
+        running = await isHealthy({ paths: this.#paths, engine, tools }, record);
+        const kubectl = new Kubectl(record.kubernetes, kubeconfigPath(this.#paths));
+        const nodes = await kubectl.ask(["get", "nodes", "-o", "wide", "--request-timeout=5s"], 10_000);
+        details.push(...(nodes.exitCode === 0 ? nodes.stdout : nodes.stderr).trimEnd().split("\n"));
+        details.push(`kubeconfig: ${kubeconfigPath(this.#paths)}`);
+        standIns = await readStandIns(engine, record.images);
+      }
+    } else {
+      details.push("container engine: not running");
+    }
+    details.push(await describeCache(this.#paths));
+    return { provider: this.name, running, details, standIns };
+  }
+
+  async find(): Promise<ClusterHandle | undefined> {
+    let machine: Machine;
+    try {
+      machine = await examineMachine();
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return undefined;
+    }
+    const tools = this.#existingTools(machine);
+    const engine = tools === undefined ? undefined : new Engine(this.#paths, tools);
+    if (engine === undefined || (await readRecord(this.#paths)) === undefined) return undefined;
+    return (await engine.isRunning()) ? this.#handle(engine) : undefined;
+  }
+
+  #existingTools(machine: Machine): Tools | undefined {
+    const place = placeOf(this.#paths.steps, toolsStep(new Apt(this.#paths), machine));
+    return existsSync(place.folder) ? toolsIn(place.folder, machine) : undefined;
+  }
+
+  #handle(engine: Engine): ClusterHandle {
+    return {
+      provider: this.name,
+      kubeconfigPath: kubeconfigPath(this.#paths),
+      context: CLUSTER_CONTEXT,
+      kindName: CLUSTER_NAME,
+      env: engine.env,
+      engineCommand: engine.client,
+    };
+  }
+}
+
+async function describeCache(paths: LabPaths): Promise<string> {
+  const size = await ask("du", ["-s", "-h", "-x", paths.cache], { timeoutMs: 60_000 });
+  const text = size.stdout.split("\t")[0] ?? "";
+  return `cache: ${paths.cache}, ${text === "" ? "empty" : text}`;
+}

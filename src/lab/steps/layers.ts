@@ -1,0 +1,158 @@
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ChaosError } from "../../common/errors.js";
+import { run } from "../command.js";
+import type { Engine } from "../engine.js";
+import type { BuiltImage } from "../images.js";
+import { unpackFolder, type LabPaths } from "../paths.js";
+import type { Step } from "../build-plan.js";
+import { end, processesWithArgument, startDaemon } from "../process.js";
+import { toolPath, type Tools } from "./tools.js";
+
+/** Where a node finds the unpacked layers; outside /var, which every node gets a copy of. */
+export const LAYERS_FOLDER = "kind/layers";
+
+const SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots";
+const BLOBS = "io.containerd.content.v1.content/blobs/sha256";
+
+/**
+ * Unpacks the cluster's images once, with a containerd like the nodes', and splits the result: layers.tar with
+ * the files of all layers, which the nodes share, and images.tar with containerd's records, in which each layer
+ * is a link. A node then starts with every image there: nothing is imported, and its own copy of /var is small.
+ */
+export function layersStep(
+  engine: Engine,
+  paths: LabPaths,
+  tools: Tools,
+  images: readonly BuiltImage[],
+): Step {
+  const preloaded = images.filter((image) => image.preload);
+  return {
+    name: "layers",
+    title: "Unpacking the images for the nodes",
+    inputs: { version: 1, images: preloaded.map(({ tags, key }) => ({ tags, key })) },
+    work: async ({ output, note }) => {
+      const scratch = await mkdtemp(join(output, "scratch-"));
+      const archive = join(scratch, "images.tar");
+      note("saving");
+      const tags = preloaded.flatMap((image) => image.tags);
+      await engine.docker(["save", "--output", archive, ...tags], { timeoutMs: 600_000 });
+      const root = join(scratch, "var/lib/containerd");
+      await mkdir(root, { recursive: true });
+      note("unpacking");
+      await importInto(root, archive, paths, tools);
+      note("packing");
+      await split(root, scratch, output);
+      await rm(scratch, { recursive: true });
+    },
+  };
+}
+
+/** Starts a containerd with its root in `root`, has it import the archive, and ends it. */
+async function importInto(root: string, archive: string, paths: LabPaths, tools: Tools): Promise<void> {
+  const folder = unpackFolder(paths);
+  const socket = join(folder, "containerd.sock");
+  const config = join(folder, "containerd.toml");
+  // One that an interrupted try left running would hold the socket.
+  for (const left of await processesWithArgument(config)) await end(left, 5_000);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder);
+  await writeFile(
+    config,
+    [
+      "version = 2",
+      `root = ${JSON.stringify(root)}`,
+      `state = ${JSON.stringify(join(folder, "state"))}`,
+      'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+      "[grpc]",
+      `  address = ${JSON.stringify(socket)}`,
+      "",
+    ].join("\n"),
+  );
+  const daemon = await startDaemon([toolPath(tools, "containerd"), "--config", config], {
+    file: join(folder, "process.json"),
+    log: join(paths.logs, "unpack.log"),
+    env: tools.env,
+  });
+  try {
+    for (let waited = 0; !existsSync(socket); waited += 50) {
+      if (waited > 30_000) {
+        throw new ChaosError(`containerd did not answer; see ${join(paths.logs, "unpack.log")}`);
+      }
+      await sleep(50);
+    }
+    const ctr = async (...args: string[]): Promise<string> =>
+      (
+        await run(toolPath(tools, "ctr"), ["--address", socket, "--namespace", "k8s.io", ...args], {
+          timeoutMs: 600_000,
+          env: tools.env,
+        })
+      ).stdout;
+    await ctr("images", "import", "--snapshotter", "overlayfs", archive);
+    // The packed form of a layer is not needed once it is unpacked (containerd's own discard_unpacked_layers).
+    const layers = await layerDigests(join(root, BLOBS));
+    if (layers.length > 0) await ctr("content", "rm", ...layers);
+  } finally {
+    await end(daemon, 10_000);
+    for (const left of await processesWithArgument(config)) await end(left, 3_000);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The digests of all layers that the manifests among the blobs name. */
+async function layerDigests(blobs: string): Promise<readonly string[]> {
+  const digests = new Set<string>();
+  for (const name of await readdir(blobs)) {
+    const path = join(blobs, name);
+    if ((await stat(path)).size > 1_000_000) continue;
+    const text = await readFile(path, "utf8");
+    if (!text.startsWith("{")) continue;
+    const manifest = JSON.parse(text) as { layers?: { digest: string }[] };
+    for (const layer of manifest.layers ?? []) digests.add(layer.digest);
+  }
+  return [...digests];
+}
+
+/** Moves the layers' files out of containerd's folder, leaves links, and packs both. */
+async function split(root: string, scratch: string, output: string): Promise<void> {
+  const layers = join(scratch, LAYERS_FOLDER);
+  await mkdir(layers, { recursive: true });
+  for (const id of await readdir(join(root, SNAPSHOTS))) {
+    const files = join(root, SNAPSHOTS, id, "fs");
+    await refuseWhiteouts(files);
+    await rename(files, join(layers, id));
+    await symlink(`/${LAYERS_FOLDER}/${id}`, files);
+  }
+  for (const digest of await readdir(join(root, BLOBS))) {
+    const path = join(root, BLOBS, digest);
+    if ((await stat(path)).size > 1_000_000) await rm(path);
+  }
+  await pack(scratch, ["kind"], join(output, "layers.tar"));
+  await pack(scratch, ["var"], join(output, "images.tar"));
+}
+
+/**
+ * The layers become part of the node's own image, where a file that stands for "deleted" would be taken as said
+ * of the node.
+ *
+ * @throws ChaosError when a layer has one: its Dockerfile must not delete what an earlier layer brought.
+ */
+async function refuseWhiteouts(layer: string): Promise<void> {
+  const devices = ["-type", "c", "-exec", "stat", "--format=%t:%T /%n", "{}", "+"];
+  const found = await run("find", [layer, ...devices], { timeoutMs: 60_000 });
+  const deleted = found.stdout.split("\n").filter((line) => line.startsWith("0:0 "));
+  if (deleted.length > 0) {
+    throw new ChaosError(
+      `an image deletes files of the image it is built from: ${deleted.join(", ")}. ` +
+        "The lab's images may only add; leave these files out where they come in.",
+    );
+  }
+}
+
+async function pack(folder: string, names: readonly string[], archive: string): Promise<void> {
+  await run("tar", ["--xattrs", "--xattrs-include=*", "-C", folder, "-cf", archive, ...names], {
+    timeoutMs: 300_000,
+  });
+}

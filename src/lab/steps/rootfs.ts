@@ -1,0 +1,94 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Apt } from "../apt.js";
+import { run } from "../command.js";
+import type { Step } from "../build-plan.js";
+import type { Machine } from "../machine-checks.js";
+import { toolPath, type Tools } from "./tools.js";
+import { unpackDebs } from "./unpack.js";
+
+/** Documentation is left out; licences stay. */
+const LEFT_OUT = ["man", "locale", "info", "lintian", "doc"].map(
+  (name) => `path-exclude=/usr/share/${name}/*`,
+);
+const DPKG_OPTIONS = [...LEFT_OUT, "path-include=/usr/share/doc/*/copyright"];
+
+/** What a node runs, beyond Kubernetes: kind's list, in Debian's names. */
+const NODE_PACKAGES = [
+  ...["systemd", "dbus", "containerd", "runc", "containernetworking-plugins", "libseccomp2"],
+  ...["conntrack", "iptables", "nftables", "iproute2", "ethtool", "socat"],
+  ...["util-linux", "mount", "kmod", "procps", "psmisc", "jq", "ca-certificates"],
+];
+
+/** A Debian root file system as rootfs.tar, and its list of packages (dpkg's status file) as status. */
+function rootfsStep(
+  name: string,
+  title: string,
+  packages: readonly string[],
+  parts: { readonly apt: Apt; readonly tools: Tools; readonly machine: Machine },
+): Step {
+  return {
+    name,
+    title,
+    inputs: { version: 1, arch: parts.machine.architecture, packages, options: DPKG_OPTIONS },
+    work: async ({ output, note }) => {
+      const sources = await parts.apt.binarySources("bookworm");
+      const rootfs = join(output, "rootfs.tar");
+      const options = [
+        "--mode=root",
+        "--variant=essential",
+        `--architectures=${parts.machine.architecture}`,
+        '--aptopt=APT::Install-Recommends "false"',
+        ...DPKG_OPTIONS.map((option) => `--dpkgopt=${option}`),
+        ...(packages.length === 0 ? [] : [`--include=${packages.join(",")}`]),
+      ];
+      const scratch = await mkdtemp(join(output, "scratch-"));
+      await run("perl", [toolPath(parts.tools, "mmdebstrap"), ...options, "bookworm", rootfs, "-"], {
+        timeoutMs: 1_200_000,
+        input: `${sources}\n`,
+        env: {
+          ...parts.tools.perlEnv,
+          PATH: parts.tools.env["PATH"] ?? "",
+          TMPDIR: scratch,
+        },
+        onLine: (line) => note(line.replace(/^I: /, "").slice(0, 70)),
+      });
+      await rm(scratch, { recursive: true, force: true });
+      await run("tar", ["-xf", rootfs, "-C", output, "--strip-components=4", "./var/lib/dpkg/status"], {
+        timeoutMs: 120_000,
+      });
+    },
+  };
+}
+
+/** The base system under every image that needs one. */
+export function baseRootfsStep(parts: { apt: Apt; tools: Tools; machine: Machine }): Step {
+  return rootfsStep("base-system", "Making the base system of the images", [], parts);
+}
+
+/** The system of the nodes. */
+export function nodeRootfsStep(parts: { apt: Apt; tools: Tools; machine: Machine }): Step {
+  return rootfsStep("node-system", "Making the system of the nodes", NODE_PACKAGES, parts);
+}
+
+/** Some packages with what they need on top of the base system, unpacked into the folder rootfs. */
+export function packagesStep(
+  apt: Apt,
+  name: string,
+  packages: readonly string[],
+  base: { readonly key: string; readonly folder: string },
+): Step {
+  return {
+    name: `packages-${name}`,
+    title: `Fetching Debian's packages for ${name}`,
+    inputs: { version: 1, packages, base: base.key },
+    work: async ({ output, note }) => {
+      const debs = join(output, "debs");
+      await mkdir(debs);
+      note(packages.join(", "));
+      const files = await apt.downloadWithDependencies(packages, join(base.folder, "status"), debs);
+      await unpackDebs(files, join(output, "rootfs"));
+      await rm(debs, { recursive: true });
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import type { Apt } from "../apt.js";
+import type { Step } from "../build-plan.js";
+import type { Machine } from "../machine-checks.js";
+import { unpackDebs } from "./unpack.js";
+
+/**
+ * The programs the lab runs on the machine itself, with the libraries a bare Debian 12 lacks. They are unpacked
+ * into the cache and not installed: the system's package list stays as it is, no service is started, and
+ * `down --purge` takes all of it away.
+ */
+const BOOKWORM_PACKAGES = [
+  // The engine and its parts.
+  ...["docker.io", "containerd", "runc", "tini", "libdevmapper1.02.1", "libseccomp2"],
+  ...["iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0"],
+  ...["libnetfilter-conntrack3", "libnfnetlink0"],
+  // What makes root file systems: a Perl program, and the modules that a minimal Debian lacks.
+  ...["mmdebstrap", "perl-modules-5.36", "libperl5.36"],
+  // What builds Kubernetes.
+  ...["golang-1.19-go", "golang-1.19-src", "golang-github-modern-go-reflect2-dev"],
+];
+
+/** kind came into Debian with release 13; its binary runs on 12. */
+const TRIXIE_PACKAGES = ["kind"];
+
+export function toolsStep(apt: Apt, machine: Machine): Step {
+  return {
+    name: "tools",
+    title: "Unpacking the tools from Debian's packages",
+    inputs: { version: 1, arch: machine.architecture, bookworm: BOOKWORM_PACKAGES, trixie: TRIXIE_PACKAGES },
+    work: async ({ output, note }) => {
+      const downloads = await mkdtemp(join(output, "debs-"));
+      const folders = { bookworm: join(downloads, "bookworm"), trixie: join(downloads, "trixie") };
+      for (const folder of Object.values(folders)) await mkdir(folder);
+      note("downloading");
+      const debs = [
+        ...(await apt.download("bookworm", BOOKWORM_PACKAGES, folders.bookworm)),
+        ...(await apt.download("trixie", TRIXIE_PACKAGES, folders.trixie)),
+      ];
+      note("unpacking");
+      await unpackDebs(debs, output);
+      await rm(downloads, { recursive: true });
+      // Which flavour "iptables" is, is decided at installation; Debian's default is nf_tables.
+      for (const name of ["iptables", "ip6tables"]) {
+        for (const verb of ["", "-save", "-restore"]) {
+          await symlink("xtables-nft-multi", join(output, "usr/sbin", `${name}${verb}`));
+        }
+      }
+    },
+  };
+}
+
+/** Where the unpacked tools are and what they need in their environment. */
+export interface Tools {
+  readonly folder: string;
+  readonly goRoot: string;
+  /** For dockerd, containerd, iptables and the client: their libraries and each other. */
+  readonly env: Readonly<Record<string, string>>;
+  /** For Perl programs: modules that the system may lack. */
+  readonly perlEnv: Readonly<Record<string, string>>;
+}
+
+export function toolsIn(folder: string, machine: Machine): Tools {
+  const libraries = join(folder, "usr/lib", machine.triple);
+  const path = [join(folder, "usr/sbin"), join(folder, "usr/bin")];
+  return {
+    folder,
+    goRoot: join(folder, "usr/lib/go-1.19"),
+    env: {
+      PATH: [...path, process.env["PATH"] ?? "", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].join(":"),
+      LD_LIBRARY_PATH: libraries,
+      XTABLES_LIBDIR: join(libraries, "xtables"),
+    },
+    perlEnv: {
+      PERL5LIB: [join(folder, "usr/share/perl/5.36.0"), join(libraries, "perl/5.36.0")].join(":"),
+    },
+  };
+}
+
+/** The absolute path of one of the unpacked programs. */
+export function toolPath(tools: Tools, name: string): string {
+  const admin = ["dockerd", "runc", "iptables"];
+  return join(tools.folder, admin.includes(name) ? "usr/sbin" : "usr/bin", name);
+}

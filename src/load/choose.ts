@@ -1,0 +1,43 @@
+import { UsageError } from "../common/errors.js";
+import type { ResolvedExperiment } from "../components/resolve.js";
+import { COMPONENTS } from "../experiment/schema.js";
+
+/** An experiment that was loaded. */
+export interface Loaded {
+  readonly file: string;
+  readonly resolved: ResolvedExperiment;
+}
+
+export interface Choice {
+  /** Only these experiments, by name; empty: all. */
+  readonly only: readonly string[];
+  readonly skip: readonly string[];
+  /** Every experiment with the attack none. */
+  readonly control: boolean;
+}
+
+/** What --only, --skip and --control leave, in the order of the study's table. Pure. @throws UsageError when a name is none, or nothing is left. */
+export function choose(loaded: readonly Loaded[], { only, skip, control }: Choice): Loaded[] {
+  const names = loaded.map(({ resolved }) => resolved.experiment.metadata.name);
+  const unknown = [...only, ...skip].filter((name) => !names.includes(name));
+  if (unknown.length > 0)
+    throw new UsageError(`no experiment called ${unknown.join(", ")} among those given: ${names.join(", ")}`);
+  const chosen = loaded.filter(({ resolved }) => {
+    const { name } = resolved.experiment.metadata;
+    return (only.length === 0 || only.includes(name)) && !skip.includes(name);
+  });
+  if (chosen.length === 0) throw new UsageError("--only and --skip leave no experiment to run");
+  return inOrder(control ? chosen.map(asControl) : chosen);
+}
+
+/** Nothing is taken down, and nothing is expected to suffer. */
+function asControl({ file, resolved }: Loaded): Loaded {
+  return { file, resolved: { ...resolved, attack: { type: "none" }, expectedImpact: "none" } };
+}
+
+/** In the order of the study's table; what has no component comes last, as it was given. */
+function inOrder(loaded: readonly Loaded[]): Loaded[] {
+  const rank = ({ resolved }: Loaded): number =>
+    resolved.component === undefined ? COMPONENTS.length : COMPONENTS.indexOf(resolved.component.name);
+  return [...loaded].sort((a, b) => rank(a) - rank(b));
+}

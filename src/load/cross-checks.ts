@@ -1,0 +1,328 @@
+/**
+ * Values that are each allowed and cannot work together. Sections with mistakes of their own are checked with
+ * what is left of them, so that all problems come at once; a rule that would need a bad value is left out.
+ */
+import type { Find } from "../components/component.js";
+import { components } from "../components/all-components.js";
+import { functionProbes } from "../probes/functions/all-function-checks.js";
+import type { Finding } from "../strict-yaml/explain.js";
+import {
+  experimentSchema,
+  formatDurationMs as text,
+  MAX_ABORT_CONDITIONS,
+  type Experiment,
+} from "../experiment/schema.js";
+
+/** Sections that rules look at. */
+const SECTIONS = [
+  "probes",
+  "phases",
+  "thresholds",
+  "application",
+  "attack",
+  "churn",
+  "target",
+  "expectation",
+  "abortWhen",
+] as const satisfies readonly (keyof Experiment)[];
+
+/** Samples of one layer that may be under way at once: beyond it the prober would measure itself. */
+const MAX_IN_FLIGHT = 40;
+
+type Sections = Partial<Pick<Experiment, (typeof SECTIONS)[number]>>;
+/** Numbers are places in a list. */
+type Path = readonly (string | number)[];
+
+interface Rule {
+  /** All values that the rule looks at; it is said of the first that the file itself has. */
+  readonly about: readonly Path[];
+  /** What is wrong, beginning with the name of what must change, or undefined. */
+  readonly check: (experiment: Required<Sections>) => string | undefined;
+}
+
+const INTERVAL = ["probes", "interval"];
+const TIMEOUT = ["probes", "timeout"];
+const SEARCH = ["probes", "searchInterval"];
+const GOOD = ["probes", "goodInARow"];
+const WINDOW = ["phases", "window"];
+const GRACE = ["attack", "gracePeriod"];
+const DELAY = ["attack", "delay"];
+const EVERY = ["attack", "every"];
+const ATTACK_TYPE = ["attack", "type"];
+const CHURN = ["churn", "after"];
+const COMPONENT = ["target", "component"];
+const NAMESPACE = ["application", "guestbook", "namespace"];
+
+const phaseRules = (["baseline", "window"] as const).flatMap((phase): Rule[] => {
+  const path = ["phases", phase];
+  return [
+    {
+      about: [TIMEOUT, path],
+      check: ({ probes, phases }) =>
+        probes.timeout > phases[phase]
+          ? `probes.timeout (${text(probes.timeout)}) must not be longer than phases.${phase} (${text(phases[phase])})`
+          : undefined,
+    },
+    {
+      about: [SEARCH, path],
+      check: ({ probes, phases }) =>
+        probes.searchInterval > phases[phase]
+          ? `probes.searchInterval (${text(probes.searchInterval)}) must not be longer than phases.${phase} (${text(phases[phase])}): no look-up might fall in it`
+          : undefined,
+    },
+  ];
+});
+
+const enoughSamples = (["baseline", "window", "recovery"] as const).map((phase): Rule => ({
+  about: [INTERVAL, GOOD, ["phases", phase]],
+  check: ({ probes, phases }) => {
+    const needed = probes.interval * probes.goodInARow;
+    if (needed <= phases[phase]) return undefined;
+    return `phases.${phase} (${text(phases[phase])}) is too short for probes.goodInARow samples (${probes.goodInARow}), one every ${text(probes.interval)}`;
+  },
+}));
+
+/** Attacks that fit each way in which a component may be found. */
+const ATTACKS_OF: Readonly<Record<Find["how"], readonly string[]>> = {
+  workload: ["delete-pods", "delete-workload", "scale-to-zero"],
+  "static-pod": ["static-pod"],
+  "systemd-unit": ["systemd-unit"],
+};
+
+/** The component cannot be taken by this attack, however it is found. */
+function attackProblem(target: Experiment["target"], attack: Experiment["attack"]): string | undefined {
+  if (attack === undefined || attack.type === "none") return undefined;
+  const ways: readonly Find["how"][] =
+    "component" in target ? components[target.component].find.map(({ how }) => how) : ["workload"];
+  const allowed = new Set(ways.flatMap((how) => ATTACKS_OF[how]));
+  const daemonSet = "kind" in target && target.kind === "DaemonSet";
+  if (daemonSet) allowed.delete("scale-to-zero");
+  if (allowed.has(attack.type)) return undefined;
+  const what = "component" in target ? target.component : `a ${target.kind}`;
+  return `attack.type ${attack.type} cannot take ${what} down; it can be taken by ${[...allowed].join(", ")}`;
+}
+
+/** The window is too long for the component, or too short for one look at its function. */
+function windowProblem(
+  target: Experiment["target"],
+  attack: Experiment["attack"],
+  windowMs: number,
+): string | undefined {
+  if (!("component" in target)) return undefined;
+  const { name, longestWindowMs, functionProbe } = components[target.component];
+  if (attack?.type !== "none" && longestWindowMs !== undefined && windowMs > longestWindowMs) {
+    return `phases.window (${text(windowMs)}) must be at most ${text(longestWindowMs)} for ${name}: the control plane comes back minutes late from a longer one`;
+  }
+  const probe = functionProbe === undefined ? undefined : functionProbes[functionProbe];
+  if (probe === undefined || probe.disturbs || attack?.type === "none") return undefined;
+  const neededMs = probe.deadlineMs + GOING_DOWN_MS;
+  if (windowMs >= neededMs) return undefined;
+  return `phases.window (${text(windowMs)}) must be at least ${text(neededMs)}, or no look at the function of ${name} is finished in it`;
+}
+
+/** What a component may take to be down after the first blow, ms, beside the deadline of one look. */
+const GOING_DOWN_MS = 3_000;
+
+/** The components that the API server itself needs: whoever takes one down cannot ask through it. */
+const WAY_TO_SERVICES: readonly string[] = ["kube-apiserver", "etcd"];
+
+/** Rules of one abort condition, by its place in the list. */
+function abortRules(place: number): Rule[] {
+  const condition = ["abortWhen", place];
+  return [
+    {
+      about: [[...condition, "failsFor"], WINDOW],
+      check: ({ abortWhen, phases }) => {
+        const failsFor = abortWhen?.[place]?.failsFor;
+        return failsFor !== undefined && failsFor >= phases.window
+          ? `abortWhen.${place}.failsFor (${text(failsFor)}) must be shorter than phases.window (${text(phases.window)}), or the condition is never met`
+          : undefined;
+      },
+    },
+    {
+      about: [[...condition, "http"], COMPONENT, ATTACK_TYPE],
+      check: ({ abortWhen, target, attack }) =>
+        abortWhen?.[place]?.http !== undefined &&
+        attack?.type !== "none" &&
+        "component" in target &&
+        WAY_TO_SERVICES.includes(target.component)
+          ? `abortWhen.${place}.http cannot be asked while ${target.component} is down: the API server is the way to the Service; use probe`
+          : undefined,
+    },
+    {
+      about: [
+        [...condition, "probe"],
+        ["probes", "outside"],
+      ],
+      check: ({ abortWhen, probes }) =>
+        abortWhen?.[place]?.probe === "outside" && !probes.outside
+          ? `abortWhen.${place}.probe outside is not measured: probes.outside is false`
+          : undefined,
+    },
+  ];
+}
+
+const RULES: readonly Rule[] = [
+  ...phaseRules,
+  ...enoughSamples,
+  ...Array.from({ length: MAX_ABORT_CONDITIONS }, (_, place) => abortRules(place)).flat(),
+  {
+    about: [TIMEOUT, INTERVAL],
+    check: ({ probes }) =>
+      probes.timeout > MAX_IN_FLIGHT * probes.interval
+        ? `probes.timeout (${text(probes.timeout)}) must be at most ${MAX_IN_FLIGHT} times probes.interval (${text(probes.interval)}), or too many samples wait at once`
+        : undefined,
+  },
+  {
+    about: [GRACE, WINDOW],
+    check: ({ attack, phases }) =>
+      attack !== undefined && "gracePeriod" in attack && attack.gracePeriod >= phases.window
+        ? `attack.gracePeriod (${text(attack.gracePeriod)}) must be shorter than phases.window (${text(phases.window)}), or the target is still stopping when the window ends`
+        : undefined,
+  },
+  {
+    about: [DELAY, WINDOW],
+    check: ({ attack, phases }) =>
+      attack !== undefined && "delay" in attack && attack.delay >= phases.window
+        ? `attack.delay (${text(attack.delay)}) must be shorter than phases.window (${text(phases.window)}), or no new pod is ever deleted`
+        : undefined,
+  },
+  {
+    about: [EVERY, WINDOW],
+    check: ({ attack, phases }) =>
+      attack !== undefined &&
+      "every" in attack &&
+      attack.every !== undefined &&
+      attack.every > phases.window / 2
+        ? `attack.every (${text(attack.every)}) must be at most half of phases.window (${text(phases.window)}), or nothing flaps`
+        : undefined,
+  },
+  {
+    about: [CHURN, WINDOW],
+    check: ({ churn, phases }) =>
+      churn !== undefined && churn.after >= phases.window
+        ? `churn.after (${text(churn.after)}) must be shorter than phases.window (${text(phases.window)}), or nothing is replaced in it`
+        : undefined,
+  },
+  {
+    about: [COMPONENT, ATTACK_TYPE],
+    check: ({ target, attack }) => attackProblem(target, attack),
+  },
+  {
+    about: [WINDOW, COMPONENT],
+    check: ({ target, attack, phases }) => windowProblem(target, attack, phases.window),
+  },
+  {
+    about: [
+      ["thresholds", "outageBelow"],
+      ["thresholds", "degradedBelow"],
+    ],
+    check: ({ thresholds: { outageBelow, degradedBelow } }) =>
+      outageBelow > degradedBelow
+        ? `thresholds.outageBelow (${outageBelow}) must not be above thresholds.degradedBelow (${degradedBelow})`
+        : undefined,
+  },
+  {
+    about: [
+      ["thresholds", "outageBelow"],
+      ["thresholds", "baselineAvailability"],
+    ],
+    check: ({ thresholds: { outageBelow, baselineAvailability } }) =>
+      outageBelow > baselineAvailability
+        ? `thresholds.outageBelow (${outageBelow}) must not be above thresholds.baselineAvailability (${baselineAvailability}), or a healthy baseline is an outage`
+        : undefined,
+  },
+  {
+    about: [
+      ["expectation", "impact"],
+      ["attack", "type"],
+    ],
+    check: ({ attack, expectation }) =>
+      attack?.type === "none" && expectation !== undefined && expectation.impact !== "none"
+        ? `the attack none harms nothing: ${expectation.impact} cannot be expected of it`
+        : undefined,
+  },
+  {
+    about: [NAMESPACE],
+    check: ({ application }) => {
+      const { namespace } = application.guestbook;
+      return namespace === "default" || namespace.startsWith("kube-")
+        ? `must not be a namespace of the cluster's own (default, kube-…): it is removed after the run`
+        : undefined;
+    },
+  },
+  {
+    about: [NAMESPACE, ["target", "namespace"]],
+    check: ({ application, target }) => {
+      const { namespace } = application.guestbook;
+      return "namespace" in target && target.namespace === namespace && !namespace.startsWith("kube-")
+        ? `application.guestbook.namespace must not be the target's namespace (${namespace}): it is removed after the run`
+        : undefined;
+    },
+  },
+];
+
+/**
+ * Findings of the rules across keys.
+ *
+ * @param input the value as written.
+ * @param bad paths that have findings of their own already.
+ * @param isWritten whether the file itself has a path (everything else is a default).
+ */
+export function crossCheck(
+  input: unknown,
+  bad: readonly (readonly PropertyKey[])[],
+  isWritten: (path: Path) => boolean,
+): Finding[] {
+  const sections = readSections(input, bad);
+  return RULES.flatMap((rule): Finding[] => {
+    const names = new Set(rule.about.map(([section]) => section as keyof Sections));
+    const readable = [...names].every((name) => name in sections);
+    if (!readable || rule.about.some((path) => bad.some((other) => startsWith(path, other)))) return [];
+    const message = rule.check(sections as Required<Sections>);
+    if (message === undefined) return [];
+    // The defaults fit each other, so a rule that is broken has a key in the file.
+    const path = rule.about.find(isWritten) ?? rule.about[0] ?? [];
+    return [{ path, part: "key", message: withoutSubject(message, path) }];
+  });
+}
+
+/** A message that begins with the very key (and its value) that it is shown at need not name it again. */
+function withoutSubject(message: string, path: Path): string {
+  const subject = `${path.join(".")} `;
+  return message.startsWith(subject) ? message.slice(subject.length).replace(/^\([^)]*\) /, "") : message;
+}
+
+/** Each section as the runner would have it, the bad keys as if they were not written. */
+function readSections(input: unknown, bad: readonly (readonly PropertyKey[])[]): Sections {
+  const sections: Record<string, unknown> = {};
+  const source = isRecord(input) ? input : {};
+  for (const name of SECTIONS) {
+    const paths = bad.filter(([first]) => first === name).map((path) => path.slice(1));
+    const parsed = experimentSchema.shape[name].safeParse(without(source[name], paths));
+    if (parsed.success) sections[name] = parsed.data;
+  }
+  return sections;
+}
+
+/** A copy without the values at some paths. */
+function without(value: unknown, paths: readonly (readonly PropertyKey[])[]): unknown {
+  if (paths.some((path) => path.length === 0)) return undefined;
+  if (paths.length === 0 || !isRecord(value)) return value;
+  const entries = Object.entries(value).map(([key, inner]): [string, unknown] => [
+    key,
+    without(
+      inner,
+      paths.filter(([first]) => String(first) === key).map((path) => path.slice(1)),
+    ),
+  ]);
+  return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
+}
+
+function startsWith(path: readonly PropertyKey[], prefix: readonly PropertyKey[]): boolean {
+  return prefix.every((segment, index) => path[index] === segment);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,68 @@
+import { crossCheck } from "./cross-checks.js";
+import { explainIssues, type Finding } from "../strict-yaml/explain.js";
+import { messageOfIssue } from "../strict-yaml/messages.js";
+import { LineIndex, Positions } from "../strict-yaml/positions.js";
+import { formatPath, sortProblems, type Problem } from "../strict-yaml/problems.js";
+import { experimentSchema, type Experiment } from "../experiment/schema.js";
+import { checkCharacters, type TextProblem } from "../strict-yaml/text.js";
+import { isEmpty, readYaml } from "../strict-yaml/yaml.js";
+
+export type ParsedExperiment = { readonly experiment: Experiment } | { readonly problems: Problem[] };
+
+/** What a file should be, for the messages of the steps that know nothing of it. */
+export const WHAT = "an experiment";
+
+/**
+ * Reads the text of an experiment file. Pure; takes time and memory in proportion to the text, whatever is in
+ * it; never throws for anything in the text.
+ *
+ * @param fileName what the problems call the file.
+ */
+export function parseExperiment(text: string, fileName: string): ParsedExperiment {
+  const lines = new LineIndex(text);
+  const atOffsets = (found: readonly TextProblem[]): ParsedExperiment => ({
+    problems: toProblems(fileName, lines, found),
+  });
+  const read = readYaml(text, WHAT);
+  if ("problems" in read) return atOffsets(read.problems);
+  const { document, duplicates } = read;
+  if (isEmpty(document)) {
+    return atOffsets([{ offset: 0, message: "the file is empty: it must describe an experiment" }]);
+  }
+
+  const value: unknown = document.toJS({ maxAliasCount: 0 });
+  const parsed = experimentSchema.safeParse(value, { error: messageOfIssue });
+  const positions = new Positions(document, lines);
+  const issues = parsed.success ? [] : explainIssues(parsed.error.issues, value);
+  const own = [...issues, ...escapedCharacters(value)];
+  const across = crossCheck(
+    value,
+    own.map(({ path }) => path),
+    (path) => positions.has(path),
+  );
+  const findings = [...own, ...across].map((finding) => toProblem(fileName, positions, finding));
+  const problems = sortProblems([...toProblems(fileName, lines, duplicates), ...findings]);
+  return parsed.success && problems.length === 0 ? { experiment: parsed.data } : { problems };
+}
+
+/** Characters that a text may not have as such, written in a value as an escape ("\\e[31m"). */
+function escapedCharacters(value: unknown, path: readonly PropertyKey[] = []): Finding[] {
+  if (typeof value === "string") {
+    const problem = checkCharacters(value);
+    return problem === undefined ? [] : [{ path, part: "value", message: problem.message }];
+  }
+  if (typeof value !== "object" || value === null) return [];
+  const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  return entries.flatMap(([key, inner]) => escapedCharacters(inner, [...path, key]));
+}
+
+/** Problems of a text (or of its bytes) at offsets. */
+export function toProblems(file: string, lines: LineIndex, found: readonly TextProblem[]): Problem[] {
+  return sortProblems(
+    found.map(({ offset, message }) => ({ file, ...lines.placeOf(offset), path: "", message })),
+  );
+}
+
+function toProblem(file: string, positions: Positions, { path, part, message }: Finding): Problem {
+  return { file, ...positions.place(path, part), path: formatPath(path), message };
+}

@@ -1,0 +1,130 @@
+import { opendir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { UsageError, messageOf } from "../common/errors.js";
+import { packageRoot } from "../common/package-root.js";
+import { nearest } from "../strict-yaml/near.js";
+import { escapeInvisible } from "../strict-yaml/quote.js";
+
+export interface ReferenceOptions {
+  /** The folder that relative paths start from. Default: the process's. */
+  readonly cwd?: string;
+  /** The package's own experiments. Default: `experiments/` of this package. */
+  readonly packageExperiments?: string;
+}
+
+const EXTENSIONS = [".yaml", ".yml"];
+
+/** An experiment takes minutes; a folder with more of them than this was named by mistake. */
+const MAX_FILES = 1000;
+/** So many names are said when one was not found. */
+const MAX_NAMES_SHOWN = 50;
+
+/**
+ * The experiment files that an argument of the command line means: a path to a file or a folder (all its
+ * *.yaml and *.yml, sorted by name, not its subfolders), or the bare name of an experiment, with or without
+ * extension, in ./experiments, ./experiments/variants, or else among those that come with this package.
+ *
+ * @returns absolute paths, at least one.
+ * @throws UsageError when there is nothing: what was looked for, where, and what has a similar name.
+ */
+export async function resolveReference(reference: string, options: ReferenceOptions = {}): Promise<string[]> {
+  const cwd = options.cwd ?? process.cwd();
+  if (reference === "") throw new UsageError("an experiment's name or path is needed, not an empty text");
+  const direct = resolve(cwd, reference);
+  const found = await kindOf(direct);
+  if (found === "file") return [direct];
+  if (found === "folder") return await filesOf(direct, reference);
+  if (found instanceof Error) throw unreadable(reference, found);
+
+  const isBareName = !/[/\\]/.test(reference);
+  const own = options.packageExperiments ?? join(packageRoot(), "experiments");
+  const roots = isBareName ? [...new Set([join(cwd, "experiments"), own])] : [];
+  const folders = roots.flatMap((root) => [root, join(root, "variants")]);
+  for (const folder of folders) {
+    for (const name of [reference, ...EXTENSIONS.map((extension) => reference + extension)]) {
+      if ((await kindOf(join(folder, name))) === "file") return [join(folder, name)];
+    }
+  }
+  throw await notFound(reference, direct, folders);
+}
+
+async function notFound(reference: string, direct: string, folders: readonly string[]): Promise<UsageError> {
+  const names = new Set<string>();
+  for (const folder of folders) {
+    for (const file of await namesOf(folder)) names.add(escapeInvisible(file.replace(/\.ya?ml$/, "")));
+  }
+  const sorted = [...names].sort();
+  const near = nearest(reference.replace(/\.ya?ml$/, ""), sorted);
+  const where = [direct, ...folders.map((folder) => join(folder, withExtension(reference)))];
+  const shown = sorted.slice(0, MAX_NAMES_SHOWN).join(", ");
+  const rest = sorted.length - MAX_NAMES_SHOWN;
+  const known =
+    sorted.length === 0 ? "" : `\nexperiments there: ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
+  return new UsageError(
+    `no experiment "${escapeInvisible(reference)}"${near === undefined ? "" : `; did you mean ${near}?`}\nlooked for: ${escapeInvisible(where.join(", "))}${known}`,
+  );
+}
+
+async function filesOf(folder: string, reference: string): Promise<string[]> {
+  let names: string[];
+  try {
+    names = await namesOf(folder, { mustExist: true });
+  } catch (error) {
+    throw unreadable(reference, error);
+  }
+  const shown = escapeInvisible(reference);
+  if (names.length === 0)
+    throw new UsageError(`${shown}: no experiment files (*.yaml, *.yml) in this folder`);
+  if (names.length > MAX_FILES)
+    throw new UsageError(
+      `${shown}: more than ${MAX_FILES} experiment files in this folder: name the files, or a smaller folder`,
+    );
+  return names.map((name) => join(folder, name));
+}
+
+function unreadable(reference: string, error: unknown): UsageError {
+  return new UsageError(escapeInvisible(`${reference}: cannot be read: ${messageOf(error)}`), {
+    cause: error,
+  });
+}
+
+/**
+ * Names of the YAML files of a folder, sorted the same everywhere; of too many (more than {@link MAX_FILES}) no
+ * more than that tells. A folder that is missing has none.
+ */
+async function namesOf(folder: string, { mustExist = false } = {}): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of await opendir(folder)) {
+      if (!/^[^.].*\.ya?ml$/s.test(name) || (await kindOf(join(folder, name))) === "folder") continue;
+      names.push(name);
+      if (names.length > MAX_FILES) break;
+    }
+  } catch (error) {
+    if (mustExist) throw error;
+    return [];
+  }
+  return names.sort();
+}
+
+/**
+ * Follows links. What is neither file nor folder (a pipe, or in a folder a link that leads nowhere) is left to the
+ * reader of the file, who says so. Undefined: there is nothing of this name; an error: that can not be told.
+ */
+async function kindOf(path: string): Promise<"file" | "folder" | Error | undefined> {
+  try {
+    return (await stat(path)).isDirectory() ? "folder" : "file";
+  } catch (error) {
+    return isMissing(error) ? undefined : (error as Error);
+  }
+}
+
+/** A name that is too long to be one is no file's. */
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG";
+}
+
+function withExtension(name: string): string {
+  return EXTENSIONS.some((extension) => name.endsWith(extension)) ? name : `${name}.yaml`;
+}

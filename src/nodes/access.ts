@@ -1,0 +1,244 @@
+import { execa } from "execa";
+import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
+import { podAccess } from "./pod-access.js";
+import type { Node } from "../kube/objects.js";
+import type { ClusterHandle } from "../clusters/provider.js";
+import type { Transport } from "../kube/transport.js";
+
+/** How a node is reached, as data: what the journal keeps, so that a restore reaches it the same way. */
+export type NodeAccessSpec =
+  /** kind's nodes are containers: the engine's client runs a command in them. */
+  | { readonly type: "engine"; readonly command: string; readonly env: Readonly<Record<string, string>> }
+  /** A command of the user's own (local configuration): an argument list, see `commandLine`. */
+  | { readonly type: "command"; readonly argv: readonly string[] }
+  /** A privileged pod of ours on each node, asked through the API server's pod proxy. */
+  | { readonly type: "pod" };
+
+/** A way to run commands on a node. None but "pod" leads through the API server. */
+export interface NodeAccess {
+  /** "docker exec", say: for the report. */
+  readonly how: string;
+  readonly spec: NodeAccessSpec;
+  /**
+   * Runs a command on a node.
+   *
+   * @returns its standard output.
+   * @throws Error when the node can not be reached in `timeoutMs`, or the command fails.
+   */
+  exec(node: string, argv: readonly string[], timeoutMs: number): Promise<string>;
+}
+
+/** The engine's client, and what it needs to find its engine. */
+export interface Engine {
+  readonly command: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** A command's output may have so many bytes; a question to a node is answered in a few lines. */
+const MAX_OUTPUT = 1024 * 1024;
+/** A command that is told to end is ended by force after this, ms. */
+const KILL_AFTER_MS = 1_000;
+/** How long the first question to a node may take, ms. */
+const PROOF_TIMEOUT_MS = 10_000;
+/** What a kind cluster's engine may be called: a journal's word for it is run without being asked. */
+const ENGINES = ["docker", "podman", "nerdctl"];
+
+/** kind's nodes are containers: the engine runs a command in them. */
+export function engineAccess(engine: Engine): NodeAccess {
+  const { command, env } = engine;
+  const how = `${baseName(command)} exec`;
+  return {
+    how,
+    spec: { type: "engine", command, env },
+    exec: async (node, argv, timeoutMs) =>
+      await runLocally({ how, node, command: [command, "exec", node, ...argv], env, timeoutMs }),
+  };
+}
+
+/** A command that the user has named, run as it is: no shell of ours. */
+export function commandAccess(template: readonly string[]): NodeAccess {
+  const how = `the command ${baseName(template[0] ?? "")}`;
+  return {
+    how,
+    spec: { type: "command", argv: template },
+    exec: async (node, argv, timeoutMs) =>
+      await runLocally({ how, node, command: commandLine(template, node, argv), env: {}, timeoutMs }),
+  };
+}
+
+/**
+ * The argument list by which a command runs on a node. Pure. `{node}` is replaced by the node's name; `{command}` by
+ * the command, quoted for the shell that reads it (ssh gives its arguments to one); without `{command}` the
+ * command's arguments follow as they are.
+ */
+export function commandLine(template: readonly string[], node: string, argv: readonly string[]): string[] {
+  const quoted = argv.map(shellQuoted).join(" ");
+  // In one pass, and with functions: what is put in is never looked at again.
+  const filled = template.map((part) =>
+    part.replace(/\{(node|command)\}/g, (_all, name: string) => (name === "node" ? node : quoted)),
+  );
+  return template.some((part) => part.includes("{command}")) ? filled : [...filled, ...argv];
+}
+
+function shellQuoted(text: string): string {
+  return /^[A-Za-z0-9_/.:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+interface LocalCommand {
+  readonly how: string;
+  readonly node: string;
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}
+
+async function runLocally({ how, node, command, env, timeoutMs }: LocalCommand): Promise<string> {
+  const [file = "", ...args] = command;
+  const running = execa(file, args, {
+    env,
+    timeout: timeoutMs,
+    // A client that ignores the gentle signal must not hold up the run.
+    forceKillAfterDelay: KILL_AFTER_MS,
+    maxBuffer: MAX_OUTPUT,
+    stdin: "ignore",
+    reject: false,
+  });
+  // Nor a child of it (ssh's control master, say) that holds its output open after it has ended.
+  const late = setTimeout(
+    () => {
+      running.stdout.destroy();
+      running.stderr.destroy();
+    },
+    timeoutMs + 2 * KILL_AFTER_MS,
+  );
+  const result = await running.finally(() => clearTimeout(late));
+  if (!result.failed) return result.stdout;
+  throw new Error(`${how} on ${node}: ${whyFailed(result, timeoutMs)}`);
+}
+
+interface Failure {
+  readonly timedOut: boolean;
+  readonly isMaxBuffer: boolean;
+  readonly exitCode?: number | undefined;
+  readonly stderr: string;
+  readonly shortMessage?: string | undefined;
+}
+
+function whyFailed(result: Failure, timeoutMs: number): string {
+  if (result.timedOut) return `no end within ${timeoutMs} ms`;
+  if (result.isMaxBuffer) return `more than ${MAX_OUTPUT} bytes of output`;
+  const said = result.stderr.trim().split("\n").slice(-3).join(" ").slice(0, 300);
+  // Without an exit code it was never begun: the message then says why (ENOENT, say), and not what was asked.
+  if (result.exitCode === undefined) return (result.shortMessage ?? "it could not be begun").slice(0, 300);
+  return `exit code ${result.exitCode}${said === "" ? "" : `: ${said}`}`;
+}
+
+export interface NodeAccessOptions {
+  /** The local configuration's command. */
+  readonly command?: readonly string[];
+  /** The privileged pod, deployed already. */
+  readonly pod?: { readonly transport: Transport };
+  /** This way and no other. Default: the first that there is, of engine, command and pod. */
+  readonly only?: NodeAccessSpec["type"];
+}
+
+/**
+ * Node access where there is one, proven by running `true` on each node.
+ *
+ * @returns the access, or why there is none.
+ */
+export async function findNodeAccess(
+  nodes: readonly Node[],
+  handle: Pick<ClusterHandle, "engineCommand" | "env">,
+  options: NodeAccessOptions = {},
+): Promise<NodeAccess | { readonly none: string }> {
+  const { command, pod, only } = options;
+  const names = nodes.map((node) => node.metadata.name);
+  const why: string[] = [];
+  const wanted = (type: NodeAccessSpec["type"]): boolean => only === undefined || only === type;
+  if (wanted("engine")) {
+    const notKind = nodes.find((node) => !(node.spec?.providerID ?? "").startsWith("kind://"));
+    const engine = engineAccess({ command: handle.engineCommand ?? "docker", env: handle.env });
+    const problem =
+      notKind === undefined
+        ? await problemOf(engine, names, "the container engine does not reach the nodes")
+        : `node ${notKind.metadata.name} is not a kind node`;
+    if (problem === undefined) return engine;
+    why.push(problem);
+  }
+  if (wanted("command") && command !== undefined) {
+    const access = commandAccess(command);
+    const problem = await problemOf(access, names, "the configured command does not reach the nodes");
+    if (problem === undefined) return access;
+    why.push(problem);
+  } else if (only === "command") why.push("no command is configured");
+  if (wanted("pod") && pod !== undefined) {
+    const access = podAccess(pod.transport);
+    const problem = await problemOf(access, names, "the privileged pods do not reach the nodes");
+    if (problem === undefined) return access;
+    why.push(problem);
+  } else if (only === "pod") why.push("the privileged pods are not deployed");
+  return { none: why.join("; ") };
+}
+
+async function problemOf(
+  access: NodeAccess,
+  nodes: readonly string[],
+  what: string,
+): Promise<string | undefined> {
+  try {
+    await Promise.all(nodes.map(async (node) => await access.exec(node, ["true"], PROOF_TIMEOUT_MS)));
+    return undefined;
+  } catch (error) {
+    return `${what}: ${messageOf(error).split("\n")[0] ?? ""}`;
+  }
+}
+
+/**
+ * The access that a journal names.
+ *
+ * @throws ChaosError when it is a command and commands were not allowed, or needs the API and there is none.
+ */
+export function openNodeAccess(
+  spec: NodeAccessSpec,
+  options: {
+    readonly transport?: Transport;
+    readonly allowCommands: boolean;
+    /** The journal came from the cluster: its word for an engine is not enough. */
+    readonly foreign?: boolean;
+  },
+): NodeAccess {
+  switch (spec.type) {
+    case "engine":
+      if (options.foreign === true || !ENGINES.includes(baseName(spec.command)))
+        refuseCommand([spec.command], options.allowCommands);
+      return engineAccess(spec);
+    case "command":
+      refuseCommand(spec.argv, options.allowCommands);
+      return commandAccess(spec.argv);
+    case "pod":
+      if (options.transport === undefined) {
+        throw new ChaosError("the way to the node leads through the API server, which does not answer", {
+          exitCode: ExitCode.notRestored,
+        });
+      }
+      return podAccess(options.transport);
+  }
+}
+
+function refuseCommand(argv: readonly string[], allowed: boolean): void {
+  if (allowed) return;
+  throw new ChaosError(
+    `the node is reached by a command of this machine (${argv.join(" ")}): allow it with --allow-commands`,
+    { exitCode: ExitCode.notRestored },
+  );
+}
+
+/** Whether a node is reached through the API server: then an attack on that very server could not be undone. */
+export function leadsThroughApi(access: Pick<NodeAccess, "spec">): boolean {
+  return access.spec.type === "pod";
+}
+
+function baseName(path: string): string {
+  return path.split("/").at(-1) ?? path;
+}

@@ -1,0 +1,101 @@
+/**
+ * The way to a node through our privileged pod on it (node-agent/node-agent.mjs), by the API server's pod proxy: no
+ * kubelet on the way, but the API server is.
+ */
+import { getOrUndefined, type Gvr, list, PODS, resourcePath, selectorString } from "../kube/api.js";
+import type { NodeAccess } from "./access.js";
+import type { Pod, Secret } from "../kube/objects.js";
+import { podProxy } from "../kube/pod-proxy.js";
+import type { ApiResponse, Transport } from "../kube/transport.js";
+
+export const NODE_ACCESS_NAMESPACE = "kube-system-chaos";
+export const NODE_ACCESS_NAME = "chaos-node-access";
+export const NODE_ACCESS_LABELS = { app: NODE_ACCESS_NAME } as const;
+export const NODE_ACCESS_PORT = 8081;
+/** Key of the token in its Secret. */
+export const TOKEN_KEY = "token";
+export const SECRETS: Gvr = { group: "", version: "v1", resource: "secrets" };
+
+/** The agent ends a command that takes too long; its answer to that has to arrive, ms. */
+const ANSWER_SLACK_MS = 2_000;
+
+/** What the agent answers. */
+interface Answer {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Why it was ended, if it was: too long, or too much output. */
+  readonly ended?: string;
+}
+
+/** Access through the pods that are deployed; pods and token are looked up when they are needed first. */
+export function podAccess(transport: Transport): NodeAccess {
+  let token: string | undefined;
+  let pods: ReadonlyMap<string, string> | undefined;
+  const ask = async (node: string, argv: readonly string[], timeoutMs: number): Promise<ApiResponse> => {
+    token ??= await readToken(transport);
+    pods ??= await findPods(transport);
+    const pod = pods.get(node);
+    if (pod === undefined) throw new Error(`there is no ${NODE_ACCESS_NAME} pod on ${node}`);
+    return await podProxy(transport, {
+      namespace: NODE_ACCESS_NAMESPACE,
+      pod,
+      port: NODE_ACCESS_PORT,
+      method: "POST",
+      path: "/exec",
+      // In the body: the API server takes an Authorization header away before it passes a request on, and a query
+      // would be in its audit log.
+      body: { token, argv, timeoutMs },
+      timeoutMs: timeoutMs + ANSWER_SLACK_MS,
+    });
+  };
+  return {
+    how: "a privileged pod on the node",
+    spec: { type: "pod" },
+    exec: async (node, argv, timeoutMs) => {
+      let answer = await ask(node, argv, timeoutMs);
+      if (answer.status === 401 || answer.status === 404) {
+        // Made anew since they were looked up. Neither of the two has run the command.
+        token = undefined;
+        pods = undefined;
+        answer = await ask(node, argv, timeoutMs);
+      }
+      return outputOf(node, answer);
+    },
+  };
+}
+
+async function readToken(transport: Transport): Promise<string> {
+  const path = resourcePath(SECRETS, NODE_ACCESS_NAMESPACE, NODE_ACCESS_NAME);
+  const secret = await getOrUndefined<Secret>(transport, path);
+  const data = secret?.data?.[TOKEN_KEY];
+  if (data === undefined)
+    throw new Error(`there is no Secret ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} with a token`);
+  return Buffer.from(data, "base64").toString("utf8");
+}
+
+async function findPods(transport: Transport): Promise<ReadonlyMap<string, string>> {
+  const { items } = await list<Pod>(transport, resourcePath(PODS, NODE_ACCESS_NAMESPACE), {
+    labelSelector: selectorString(NODE_ACCESS_LABELS),
+  });
+  return new Map(
+    items
+      .filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.podIP !== undefined)
+      .map((pod) => [pod.spec?.nodeName ?? "", pod.metadata.name]),
+  );
+}
+
+function outputOf(node: string, answer: ApiResponse): string {
+  const where = `the privileged pod on ${node}`;
+  if (answer.status !== 200) {
+    throw new Error(`${where}: HTTP ${answer.status} ${answer.body.toString("utf8").slice(0, 200)}`);
+  }
+  const { code, stdout, stderr, ended } = JSON.parse(answer.body.toString("utf8")) as Answer;
+  if (ended !== undefined) throw new Error(`${where}: ${ended}`);
+  if (code !== 0) {
+    const said = stderr.trim().split("\n").slice(-3).join(" ").slice(0, 300);
+    throw new Error(`${where}: exit code ${code ?? "unknown"}${said === "" ? "" : `: ${said}`}`);
+  }
+  // As a child process's output elsewhere: without its last line feed.
+  return stdout.replace(/\n$/, "");
+}

@@ -1,0 +1,145 @@
+/** The privileged pods by which nodes are reached where there is no other way: what they are, and making them. */
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  isOurs,
+  type Manifest,
+  MANAGED_BY,
+  MANAGED_BY_LABEL,
+  namespaceManifest,
+  workloadManifest,
+} from "../own/manifest.js";
+import { ChaosError, RefusedError } from "../common/errors.js";
+import { packageRoot } from "../common/package-root.js";
+import { PROBER_IMAGE } from "../probes/prober-manifests.js";
+import { pollUntil } from "../common/clock.js";
+import type { Clock } from "../run/context.js";
+import { ensure } from "../own/ensure.js";
+import { create, DAEMONSETS, get, getOrUndefined, resourcePath } from "../kube/api.js";
+import {
+  NODE_ACCESS_LABELS,
+  NODE_ACCESS_NAME,
+  NODE_ACCESS_NAMESPACE,
+  NODE_ACCESS_PORT,
+  SECRETS,
+  TOKEN_KEY,
+} from "./pod-access.js";
+import type { DaemonSet, KubeObject } from "../kube/objects.js";
+import { ApiError, type Transport } from "../kube/transport.js";
+
+/** How long the pods may take until all of them are ready (the image may have to be pulled), ms. */
+const READY_LIMIT_MS = 120_000;
+
+/** Namespace, agent (as a ConfigMap) and one privileged pod on every node; the token's Secret is made apart. */
+export async function nodeAccessManifests(): Promise<Manifest[]> {
+  const agent = await readFile(join(packageRoot(), "src/nodes/agent/node-agent.mjs"), "utf8");
+  const name = NODE_ACCESS_NAME;
+  const namespace = NODE_ACCESS_NAMESPACE;
+  return [
+    namespaceManifest(namespace),
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
+      data: { "node-agent.mjs": agent },
+    },
+    workloadManifest({
+      kind: "DaemonSet",
+      namespace,
+      name,
+      labels: NODE_ACCESS_LABELS,
+      podSpec: {
+        hostPID: true,
+        // On every node, and for as long as a node that is harmed is NotReady.
+        tolerations: [{ operator: "Exists" }],
+        containers: [
+          {
+            name: "node-agent",
+            image: PROBER_IMAGE,
+            imagePullPolicy: "IfNotPresent",
+            command: ["node", "/agent/node-agent.mjs"],
+            env: [{ name: "PORT", value: String(NODE_ACCESS_PORT) }],
+            ports: [{ containerPort: NODE_ACCESS_PORT }],
+            readinessProbe: { httpGet: { path: "/healthz", port: NODE_ACCESS_PORT }, periodSeconds: 1 },
+            securityContext: { privileged: true },
+            volumeMounts: [
+              { name: "agent", mountPath: "/agent", readOnly: true },
+              { name: "token", mountPath: "/token", readOnly: true },
+            ],
+          },
+        ],
+        volumes: [
+          { name: "agent", configMap: { name } },
+          { name: "token", secret: { secretName: name, defaultMode: 0o400 } },
+        ],
+      },
+    }),
+  ];
+}
+
+/**
+ * Deploys the privileged pods and waits until they are ready on every node. What is there and ours is used as it is.
+ * They go with their namespace.
+ *
+ * @throws RefusedError when something of the same name is not ours, ChaosError when the pods do not become ready.
+ */
+export async function deployNodeAccess(
+  transport: Transport,
+  clock: Clock,
+  signal?: AbortSignal,
+): Promise<void> {
+  const [namespace, ...others] = await nodeAccessManifests();
+  if (namespace !== undefined) await ensure(transport, namespace);
+  // Before the pods, which mount it.
+  await ensureToken(transport);
+  for (const manifest of others) await ensure(transport, manifest);
+  const path = resourcePath(DAEMONSETS, NODE_ACCESS_NAMESPACE, NODE_ACCESS_NAME);
+  let last = "";
+  const ready = await pollUntil(
+    clock,
+    { everyMs: 500, limitMs: READY_LIMIT_MS, ...(signal === undefined ? {} : { signal }) },
+    async () => {
+      const { metadata, status } = await get<DaemonSet>(transport, path);
+      const { numberReady = 0, desiredNumberScheduled = 0, observedGeneration = 0 } = status ?? {};
+      last = `${numberReady} of ${desiredNumberScheduled} are ready`;
+      const all = desiredNumberScheduled > 0 && numberReady >= desiredNumberScheduled;
+      return all && observedGeneration >= (metadata.generation ?? 0) ? true : undefined;
+    },
+  );
+  if (ready !== true && signal?.aborted !== true) {
+    throw new ChaosError(
+      `the privileged pods ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} do not become ready: ${last} after ` +
+        `${READY_LIMIT_MS / 1000} s (see their events; a cluster may forbid privileged pods)`,
+    );
+  }
+}
+
+/** A random token in a Secret, unless there is one of ours. It is never written anywhere else. */
+async function ensureToken(transport: Transport): Promise<void> {
+  const secret = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: {
+      name: NODE_ACCESS_NAME,
+      namespace: NODE_ACCESS_NAMESPACE,
+      labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
+    },
+    type: "Opaque",
+    data: {
+      [TOKEN_KEY]: Buffer.from(randomBytes(32).toString("hex")).toString("base64"),
+    },
+  };
+  try {
+    await create(transport, resourcePath(SECRETS, NODE_ACCESS_NAMESPACE), secret);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 409)) throw error;
+    const path = resourcePath(SECRETS, NODE_ACCESS_NAMESPACE, NODE_ACCESS_NAME);
+    const live = await getOrUndefined<KubeObject>(transport, path);
+    if (live !== undefined && !isOurs(live)) {
+      throw new RefusedError(
+        `Secret ${NODE_ACCESS_NAME} is there and was not made by this tool; it is left alone`,
+      );
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/** Small builders for the objects that this tool makes; all of them carry the label that says so. */
+import type { KubeObject } from "../kube/objects.js";
+
+/** Everything that this tool makes carries this label, and only what carries it is ever replaced or removed. */
+export const MANAGED_BY_LABEL = "app.kubernetes.io/managed-by";
+export const MANAGED_BY = "kube-system-chaos";
+/** The run that made an object: only that run's restore removes it. */
+export const RUN_LABEL = "kube-system-chaos/run";
+
+/** An object to be created: not yet with a uid. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec?: unknown;
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** Whether an object that is there was made by this tool. */
+export function isOurs(object: Pick<KubeObject, "metadata">): boolean {
+  return object.metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY;
+}
+
+/** Whether an object carries all of these labels: what a journal's entry says of what it may remove. Pure. */
+export function carries(
+  object: Pick<KubeObject, "metadata">,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(labels).every(([key, value]) => object.metadata.labels?.[key] === value);
+}
+
+export function namespaceManifest(name: string): Manifest {
+  return {
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
+  };
+}
+
+interface WorkloadOptions {
+  readonly kind: "Deployment" | "DaemonSet";
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly replicas?: number;
+  readonly podSpec: Readonly<Record<string, unknown>>;
+}
+
+/** A Deployment or DaemonSet whose pods end quickly: they hold nothing that is worth a long goodbye. */
+export function workloadManifest(options: WorkloadOptions): Manifest {
+  const { kind, namespace, name, labels, replicas, podSpec } = options;
+  return {
+    apiVersion: "apps/v1",
+    kind,
+    metadata: { name, namespace, labels: { ...labels, [MANAGED_BY_LABEL]: MANAGED_BY } },
+    spec: {
+      ...(replicas === undefined ? {} : { replicas }),
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels: { ...labels, [MANAGED_BY_LABEL]: MANAGED_BY } },
+        spec: { terminationGracePeriodSeconds: 1, automountServiceAccountToken: false, ...podSpec },
+      },
+    },
+  };
+}
+
+interface ServiceOptions {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly port: number;
+  readonly nodePort?: number;
+}
+
+export function serviceManifest(options: ServiceOptions): Manifest {
+  const { namespace, name, labels, port, nodePort } = options;
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace, labels: { ...labels, [MANAGED_BY_LABEL]: MANAGED_BY } },
+    spec: {
+      ...(nodePort === undefined ? {} : { type: "NodePort" }),
+      selector: labels,
+      ports: [{ port, targetPort: port, ...(nodePort === undefined ? {} : { nodePort }) }],
+    },
+  };
+}

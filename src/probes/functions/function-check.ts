@@ -1,0 +1,81 @@
+import type { RunEventBody } from "../../evidence/events.js";
+import type { Discovery } from "../../kube/api.js";
+import type { Transport } from "../../kube/transport.js";
+import type { FunctionProbeName } from "./names.js";
+
+/** Time, as the run's clock gives it. */
+export interface ProbeClock {
+  /** Monotonic, ms. */
+  readonly now: () => number;
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** What one look at a component's function brought. */
+export interface Observation {
+  /** Whether the function was there, all of it, before the deadline. */
+  readonly present: boolean;
+  /** What was seen, with figures: the canary pod's conditions, the log line's id and delay, the HPA's message. */
+  readonly evidence: string;
+  /**
+   * Something that may still arrive after its deadline (a log line, an Event). It is looked for once more after
+   * the recovery: `late` when it came, `lost` when not.
+   */
+  readonly pendingId?: string;
+}
+
+/** What a function probe works with. Everything that it makes is in a namespace of ours, or is journalled. */
+export interface FunctionContext {
+  readonly transport: Transport;
+  readonly discovery: Discovery;
+  readonly clock: ProbeClock;
+  /** Short and unique for the run: for names and ids. */
+  readonly runId: string;
+  /** Namespace of ours for canaries: it is there, holds the probers, and is removed after the run. */
+  readonly namespace: string;
+  /** Nodes that are attacked, where the component is one of nodes (kubelet); else every schedulable node. */
+  readonly nodes: readonly string[];
+  /** The application's labels are not touched; this is the component's own workload, where it is one. */
+  readonly component: { readonly namespace: string; readonly name: string } | undefined;
+  readonly emit: (body: RunEventBody) => void;
+  /**
+   * Must be called before an object outside `namespace` is changed: writes into the journal how it is put back
+   * as it is now, and puts it back at the end of the run.
+   *
+   * @param path URL path of the object in the API. @param collection that of its collection.
+   */
+  readonly record: (path: string, collection: string) => Promise<void>;
+  /** Aborted when the run is interrupted: a preparation that waits then gives up. */
+  readonly interrupted?: AbortSignal;
+}
+
+/** A probe that is set up: its canaries are there. */
+export interface ReadyFunctionProbe {
+  /**
+   * One look. Resolves within `deadlineMs` and a second, also when nothing answers; never rejects for what the
+   * component's absence brings (a refused connection, a 503): that is what it measures.
+   *
+   * @param signal aborted when the phase is over: the look is then given up (its result is not used).
+   */
+  look(signal: AbortSignal): Promise<Observation>;
+  /** After the recovery: what became of what had not arrived. */
+  followUp?(pendingId: string): Promise<{ readonly arrived: boolean; readonly evidence: string }>;
+}
+
+/** A way of asking whether a component does its job. */
+export interface FunctionProbe {
+  readonly name: FunctionProbeName;
+  /** What `present` means, for the report: one sentence. */
+  readonly means: string;
+  /** The longest that one look may take until the function counts as absent, ms. */
+  readonly deadlineMs: number;
+  /** Pause between two looks, ms. */
+  readonly everyMs: number;
+  /**
+   * The look itself may disturb the application (a replica of the cluster's DNS too many, taken away again): it
+   * is not taken in the baseline and in the window, but before the one and after the other, while the component
+   * is still kept down.
+   */
+  readonly disturbs: boolean;
+  /** Makes the canaries and waits until they are there. @throws ChaosError when they cannot be made. */
+  prepare(context: FunctionContext): Promise<ReadyFunctionProbe>;
+}

@@ -1,0 +1,151 @@
+/** The least rights as YAML for `kubectl apply -f`: prepared namespaces, a ServiceAccount, Roles and their bindings. */
+import { Document, isMap, isSeq, type Node, type Pair } from "yaml";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "../own/manifest.js";
+import { PREPARED_LABEL } from "../own/namespaces.js";
+import { dangerOf } from "./danger.js";
+import type { Need } from "../kube/permission.js";
+import { type RoleRules, rolesOf, type Rule } from "../kube/rules.js";
+
+export interface ServiceAccountName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface RbacInput {
+  /** Of the ClusterRole, the Roles and the bindings: of one experiment its own, so that two files do not meet. */
+  readonly name: string;
+  readonly account: ServiceAccountName;
+  readonly needs: readonly Need[];
+  /** Namespaces that are to be prepared. */
+  readonly namespaces: readonly string[];
+  /** The one that gets privileged pods of ours; undefined: none. */
+  readonly privileged: string | undefined;
+  /** First lines of the output. */
+  readonly head: readonly string[];
+}
+
+/** Comments are wrapped at this column. */
+const WIDTH = 100;
+
+const RBAC = "rbac.authorization.k8s.io";
+
+/** The whole text. The same input gives the same text. Pure. */
+export function rbacText(input: RbacInput): string {
+  const documents = [
+    ...[...input.namespaces].sort().map((name) => namespaceDocument(name, input.privileged === name)),
+    accountDocument(input.account, input.namespaces),
+    ...rolesOf(input.needs).flatMap((role) => roleDocuments(role, input)),
+  ];
+  return `${comment(input.head)}---\n${documents.map((each) => each.toString(STYLE)).join("---\n")}`;
+}
+
+// As prettier would have it: no padding in lists, nothing folded.
+const STYLE = { lineWidth: 0, flowCollectionPadding: false } as const;
+
+function namespaceDocument(name: string, privileged: boolean): Document {
+  const document = new Document({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: {
+      name,
+      labels: {
+        [MANAGED_BY_LABEL]: MANAGED_BY,
+        [PREPARED_LABEL]: "true",
+        "pod-security.kubernetes.io/enforce": privileged ? "privileged" : "baseline",
+      },
+    },
+  });
+  head(document, [
+    privileged
+      ? "Prepared: used as it is, emptied after each run, never removed. Privileged pods reach the nodes from here."
+      : "Prepared: used as it is, emptied after each run, never removed. The last label keeps privileged pods out. " +
+        "Where no Pod Security admission heeds it (before Kubernetes 1.23), whoever may make pods here can be root on a node.",
+  ]);
+  return document;
+}
+
+function accountDocument({ namespace, name }: ServiceAccountName, prepared: readonly string[]): Document {
+  const document = new Document({
+    apiVersion: "v1",
+    kind: "ServiceAccount",
+    metadata: { name, namespace },
+  });
+  head(document, [
+    prepared.includes(namespace)
+      ? "What `chaos run` logs in as."
+      : `What \`chaos run\` logs in as. Namespace ${namespace} must be there.`,
+  ]);
+  return document;
+}
+
+function roleDocuments({ namespace, rules }: RoleRules, input: RbacInput): Document[] {
+  const { name, account } = input;
+  const where = namespace === undefined ? {} : { namespace };
+  const kind = namespace === undefined ? "ClusterRole" : "Role";
+  const role = new Document({
+    apiVersion: `${RBAC}/v1`,
+    kind,
+    metadata: { name, ...where },
+    rules: rules.map(({ apiGroup, resources, names, verbs }) => ({
+      apiGroups: [apiGroup],
+      resources,
+      ...(names === undefined ? {} : { resourceNames: names }),
+      verbs,
+    })),
+  });
+  explain(role, rules, (rule) =>
+    dangerOf(rule, namespace, { own: input.namespaces, privileged: input.privileged }),
+  );
+  const binding = new Document({
+    apiVersion: `${RBAC}/v1`,
+    kind: `${kind}Binding`,
+    metadata: { name, ...where },
+    roleRef: { apiGroup: RBAC, kind, name },
+    subjects: [{ kind: "ServiceAccount", name: account.name, namespace: account.namespace }],
+  });
+  return [role, binding];
+}
+
+/** A comment above the document's first line. */
+function head(document: Document, paragraphs: readonly string[]): void {
+  if (document.contents !== null) document.contents.commentBefore = commentText(paragraphs);
+}
+
+/** Above each rule what it is for, and what it is as good as; its lists on one line each. */
+function explain(role: Document, rules: readonly Rule[], danger: (rule: Rule) => string | undefined): void {
+  const nodes = role.get("rules");
+  if (!isSeq(nodes)) return;
+  for (const [index, rule] of rules.entries()) {
+    const node = nodes.items[index];
+    if (!isMap(node)) continue;
+    const warning = danger(rule);
+    node.commentBefore = commentText([...rule.why, ...(warning === undefined ? [] : [warning])]);
+    for (const { value } of node.items as Pair<Node, Node>[]) if (isSeq(value)) value.flow = true;
+  }
+}
+
+/** As the library wants comments: each line after "#", with its space. */
+function commentText(paragraphs: readonly string[]): string {
+  return paragraphs
+    .flatMap(wrapped)
+    .map((line) => ` ${line}`)
+    .join("\n");
+}
+
+function comment(paragraphs: readonly string[]): string {
+  return paragraphs
+    .flatMap(wrapped)
+    .map((line) => `# ${line}\n`)
+    .join("");
+}
+
+function wrapped(text: string): string[] {
+  const lines: string[] = [""];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1) ?? "";
+    if (last === "") lines[lines.length - 1] = word;
+    else if (last.length + 1 + word.length <= WIDTH) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

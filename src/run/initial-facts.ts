@@ -1,0 +1,136 @@
+import { CONFIGMAPS, getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
+import type { ConfigMap, Node, Pod } from "../kube/objects.js";
+import type { StandIn } from "../clusters/provider.js";
+import type { Transport } from "../kube/transport.js";
+import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
+import { RESULT_SCHEMA_VERSION, type RunFacts } from "../analysis/result.js";
+import type { ComponentDefinition } from "../components/component.js";
+import type { ResolvedExperiment } from "../components/resolve.js";
+import { PROBER_IMAGE } from "../probes/prober-manifests.js";
+import { functionProbes } from "../probes/functions/all-function-checks.js";
+import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
+
+/** Where a cluster that runs stand-ins says so: readable for everybody who can log in. */
+export const STAND_INS_CONFIGMAP = {
+  namespace: "kube-public",
+  name: "kube-system-chaos-stand-ins",
+  key: "stand-ins.json",
+} as const;
+
+/** The stand-ins that a cluster declares; none where it declares nothing. */
+export async function declaredStandIns(transport: Transport): Promise<StandIn[]> {
+  const { namespace, name, key } = STAND_INS_CONFIGMAP;
+  const configMap = await getOrUndefined<ConfigMap>(transport, resourcePath(CONFIGMAPS, namespace, name));
+  const text = configMap?.data?.[key];
+  return text === undefined ? [] : (JSON.parse(text) as StandIn[]);
+}
+
+/** Images that a run touches: the application's, the prober's, and those that the target's pods really run. */
+export async function touchedStandIns(
+  transport: Transport,
+  target: AnyTarget | undefined,
+): Promise<RunFacts["standIns"]> {
+  const declared = await declaredStandIns(transport);
+  if (declared.length === 0) return [];
+  const victims = new Set(target?.images ?? []);
+  const used = new Set<string>([...Object.values(GUESTBOOK_IMAGES), PROBER_IMAGE, ...victims]);
+  // Everything else that a stand-in does in the target's namespace has a part in what is measured, too.
+  const { items } = await list<Pod>(transport, resourcePath(PODS, namespaceOf(target)));
+  for (const pod of items)
+    for (const container of pod.spec?.containers ?? []) used.add(container.image ?? "");
+  return declared
+    .filter(({ image }) => used.has(image))
+    .map(({ image, description }) => ({ image, description, victim: victims.has(image) }));
+}
+
+export interface FactsInput {
+  readonly runId: string;
+  readonly startedAt: Date;
+  readonly toolVersion: string;
+  readonly file: string;
+  readonly resolved: ResolvedExperiment;
+  readonly provider: string;
+  readonly context: string;
+  readonly clusterUid: string;
+  readonly version: string;
+  readonly nodes: readonly Node[];
+}
+
+/** What is known of a run before anything was measured. Pure. */
+export function initialFacts(input: FactsInput): RunFacts {
+  const { resolved } = input;
+  const { experiment, component, attack } = resolved;
+  const { metadata, phases, probes, thresholds } = experiment;
+  return {
+    schemaVersion: RESULT_SCHEMA_VERSION,
+    runId: input.runId,
+    startedAt: input.startedAt.toISOString(),
+    toolVersion: input.toolVersion,
+    experiment: {
+      name: metadata.name,
+      title: metadata.title ?? metadata.name,
+      file: input.file,
+      attack,
+      phases,
+      probes: { interval: probes.interval, timeout: probes.timeout, goodInARow: probes.goodInARow },
+      thresholds,
+      expectedImpact: resolved.expectedImpact,
+    },
+    cluster: {
+      provider: input.provider,
+      context: input.context,
+      uid: input.clusterUid,
+      version: input.version,
+      nodes: input.nodes.map((node) => ({
+        name: node.metadata.name,
+        role: roleOf(node),
+        kubelet: node.status?.nodeInfo?.kubeletVersion ?? "",
+        runtime: node.status?.nodeInfo?.containerRuntimeVersion ?? "",
+        os: node.status?.nodeInfo?.osImage ?? "",
+        // The release alone: a local version's suffix names whoever built it.
+        kernel: /^[\d.]*\d/.exec(node.status?.nodeInfo?.kernelVersion ?? "")?.[0] ?? "",
+      })),
+    },
+    functionProbes: component?.functionProbes ?? [],
+    functionProbe: functionProbeFacts(component),
+    study: component?.study ?? null,
+    sources: [],
+    notMeasured:
+      experiment.probes.external === false
+        ? [{ probe: "dns-external", reason: "switched off in the experiment" }]
+        : [],
+    standIns: [],
+  };
+}
+
+function functionProbeFacts(component: ComponentDefinition | undefined): RunFacts["functionProbe"] {
+  if (component?.functionProbe === undefined) return null;
+  const { name, means, deadlineMs, disturbs } = functionProbes[component.functionProbe];
+  return { name, means, deadlineMs, disturbs };
+}
+
+/** What the slide's column "type" calls a target of nodes. */
+const NODE_TYPES = { StaticPod: "static Pod", SystemdUnit: "systemd" } as const;
+
+/** The target as the facts carry it. The nodes that are attacked are known once the application runs. Pure. */
+export function targetFacts(target: AnyTarget, component: string | null): NonNullable<RunFacts["target"]> {
+  const { kind, namespace, name } = target;
+  const where = namespace === "" ? {} : { namespace };
+  return {
+    component,
+    object: isNodeTarget(target) ? { kind, ...where, name } : { kind, ...where, name, uid: target.uid },
+    type: isNodeTarget(target) ? NODE_TYPES[target.kind] : target.kind,
+    count: target.count,
+    images: target.images,
+    ownerChain: target.ownerChain,
+    services: target.services,
+  };
+}
+
+function roleOf(node: Node): string {
+  const labels = Object.keys(node.metadata.labels ?? {});
+  const roles = labels
+    .filter((label) => label.startsWith("node-role.kubernetes.io/"))
+    .map((label) => label.split("/")[1]);
+  return roles.includes("control-plane") || roles.includes("master") ? "control-plane" : "worker";
+}

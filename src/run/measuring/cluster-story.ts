@@ -1,0 +1,51 @@
+import { ENDPOINTS, NODES, resourcePath } from "../../kube/api.js";
+import type { Endpoints, Node } from "../../kube/objects.js";
+import { watch, type WatchEvent } from "../../kube/watch.js";
+import type { RunContext } from "../context.js";
+
+/** The watches list everything anew so often, ms. */
+const RESYNC_MS = 5_000;
+
+/**
+ * Writes down what the cluster does meanwhile: nodes that are no longer Ready, endpoints of the application that
+ * come and go. What a kubelet's absence does to an application is told by these two.
+ *
+ * @returns resolves when the signal has ended both watches.
+ */
+export async function watchStory(context: RunContext, signal: AbortSignal): Promise<void> {
+  const { transport, recorder, resolved } = context;
+  const { namespace } = resolved.experiment.application.guestbook;
+  // These change seldom: that a watch was silent for long, and was begun anew, is no trouble.
+  const onNote = (resource: string) => (what: string) => {
+    if (!signal.aborted && !what.includes("silent")) recorder.emit({ type: "watch", resource, what });
+  };
+  const nodes = new Map<string, string>();
+  const endpoints = new Map<string, number>();
+  const onNode = ({ type, object }: WatchEvent<Node>): void => {
+    const { name } = object.metadata;
+    const condition = (object.status?.conditions ?? []).find((each) => each.type === "Ready");
+    const ready = type === "DELETED" ? "gone" : (condition?.status ?? "Unknown");
+    if (nodes.get(name) === ready) return;
+    nodes.set(name, ready);
+    const reason = condition?.reason;
+    recorder.emit({ type: "node-ready", node: name, ready, ...(reason === undefined ? {} : { reason }) });
+  };
+  const onEndpoints = ({ type, object }: WatchEvent<Endpoints>): void => {
+    const service = object.metadata.name;
+    const subsets = type === "DELETED" ? [] : (object.subsets ?? []);
+    const ready = subsets.reduce((sum, subset) => sum + (subset.addresses ?? []).length, 0);
+    if (endpoints.get(service) === ready) return;
+    endpoints.set(service, ready);
+    recorder.emit({ type: "app-endpoints", service, ready });
+  };
+  const shared = { transport, signal, resyncMs: RESYNC_MS, onSynced: () => undefined };
+  await Promise.all([
+    watch<Node>({ ...shared, path: resourcePath(NODES), onEvent: onNode, onNote: onNote("nodes") }),
+    watch<Endpoints>({
+      ...shared,
+      path: resourcePath(ENDPOINTS, namespace),
+      onEvent: onEndpoints,
+      onNote: onNote("endpoints"),
+    }),
+  ]);
+}

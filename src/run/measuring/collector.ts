@@ -1,0 +1,193 @@
+import {
+  type Addresses,
+  type Prober,
+  fetchSamples,
+  findAddresses,
+  findProbers,
+  isBoot,
+  proberPlan,
+  readClock,
+  sendPlan,
+} from "./probers.js";
+import type { OutsideOptions } from "../../probes/outside-probe.js";
+import type { SampleLine } from "../../evidence/sample.js";
+import { ChaosError, messageOf } from "../../common/errors.js";
+import type { RunContext } from "../context.js";
+import { HealthTracker } from "./health.js";
+
+/** How often samples are fetched, ms. */
+const FETCH_EVERY_MS = 1_000;
+/** How often it is looked whether the application's pods have moved, ms. */
+const REPLAN_EVERY_MS = 5_000;
+/** Clock readings at the start and at the end; the quickest of them counts. */
+const CLOCK_READINGS = 10;
+/**
+ * A prober hands over a mebibyte at most: an answer of half of it, or less, was all that there was. (To ask until there
+ * is nothing more would never end where a request takes longer than the prober takes to write the next sample.)
+ */
+const FULL_CHUNK_BYTES = 512 * 1024;
+
+/** Sets the probers going, fetches what they measure while the run goes on, and follows who is healthy. */
+export class Collector {
+  readonly health: HealthTracker;
+  readonly #context: RunContext;
+  #probers: Prober[] = [];
+  #addresses: Addresses | undefined;
+  readonly #offsets = new Map<string, number>();
+  readonly #clocks = new Map<string, number>();
+  readonly #boots = new Map<string, string>();
+  readonly #complaints = new Map<string, string>();
+  /** The last fetch from each prober: two at once would both get the same lines. */
+  readonly #turns = new Map<string, Promise<void>>();
+  readonly #stop = new AbortController();
+  #loop: Promise<void> | undefined;
+  #outside: { stop(): Promise<void> } | undefined;
+
+  constructor(context: RunContext) {
+    this.#context = context;
+    this.health = new HealthTracker(context.resolved.experiment.probes.goodInARow);
+  }
+
+  /** Nodes with a prober. */
+  get sources(): string[] {
+    return this.#probers.map((prober) => prober.node);
+  }
+
+  /** Finds the probers, reads their clocks, gives them their plans, and begins to fetch. */
+  async start(): Promise<void> {
+    const { transport, resolved, runId } = this.#context;
+    this.#probers = await findProbers(transport);
+    if (this.#probers.length === 0) throw new ChaosError("no prober runs: nothing would be measured");
+    this.#addresses = await findAddresses(transport, resolved.experiment.application.guestbook.namespace);
+    for (const prober of this.#probers) {
+      await this.#readClock(prober);
+      await this.#skipEarlierRuns(prober);
+      await sendPlan(transport, prober, proberPlan(runId, prober.node, resolved.experiment, this.#addresses));
+    }
+    this.#loop = this.#run();
+    // `stop` hands its error on; until then it must not end the process.
+    this.#loop.catch(() => undefined);
+  }
+
+  /** Starts the probe from outside. */
+  async startOutside(options: Omit<OutsideOptions, "now" | "onSample">): Promise<void> {
+    const { startOutsideProbe } = await import("../../probes/outside-probe.js");
+    this.#outside = startOutsideProbe({
+      ...options,
+      now: this.#context.clock.now,
+      onSample: (line) => this.#add("runner", [line], 0),
+    });
+  }
+
+  /** Fetches what is there now. */
+  async fetch(): Promise<void> {
+    await Promise.all(
+      this.#probers.map(async (prober) => {
+        const before = this.#turns.get(prober.node) ?? Promise.resolve();
+        const turn = before.then(async () => await this.#fetchFrom(prober));
+        this.#turns.set(prober.node, turn);
+        await turn;
+      }),
+    );
+  }
+
+  /** Stops measuring, fetches the rest, reads the clocks once more. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#outside?.stop();
+    await this.#loop;
+    await this.fetch();
+    // All at once: those that do not answer cost one time limit, not one each.
+    await Promise.all(
+      this.#probers.map(
+        async (prober) =>
+          await this.#readClock(prober).catch((error: unknown) => this.#complain(prober.node, error)),
+      ),
+    );
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#context;
+    const { signal } = this.#stop;
+    let replanAt = clock.now() + REPLAN_EVERY_MS;
+    while (!signal.aborted) {
+      await this.fetch();
+      if (clock.now() >= replanAt) {
+        await this.#replan();
+        replanAt = clock.now() + REPLAN_EVERY_MS;
+      }
+      await clock.sleep(FETCH_EVERY_MS, signal);
+    }
+  }
+
+  /** A prober that several runs share still has the samples of those before: of them only its boots are this run's. */
+  async #skipEarlierRuns(prober: Prober): Promise<void> {
+    for (;;) {
+      const offset = this.#offsets.get(prober.node) ?? 0;
+      const { lines, nextOffset } = await fetchSamples(this.#context.transport, prober, offset);
+      this.#offsets.set(prober.node, nextOffset);
+      this.#context.recorder.addSamples(prober.node, lines.filter(isBoot));
+      if (nextOffset - offset < FULL_CHUNK_BYTES) return;
+    }
+  }
+
+  /** Follows the application's pods to new addresses: the front end is asked by its pods' IPs. */
+  async #replan(): Promise<void> {
+    const { transport, resolved, runId } = this.#context;
+    try {
+      const addresses = await findAddresses(transport, resolved.experiment.application.guestbook.namespace);
+      if (JSON.stringify(addresses) === JSON.stringify(this.#addresses)) return;
+      for (const prober of this.#probers) {
+        await sendPlan(transport, prober, proberPlan(runId, prober.node, resolved.experiment, addresses));
+      }
+      this.#addresses = addresses;
+      this.#context.recorder.emit({
+        type: "warning",
+        text: "the application's pods have changed: the probers follow them",
+      });
+    } catch (error) {
+      this.#complain("application", error);
+    }
+  }
+
+  async #fetchFrom(prober: Prober): Promise<void> {
+    try {
+      for (;;) {
+        const offset = this.#offsets.get(prober.node) ?? 0;
+        const { lines, nextOffset } = await fetchSamples(this.#context.transport, prober, offset);
+        const restarted = lines.filter(isBoot).some((line) => line.boot !== this.#boots.get(prober.node));
+        if (restarted) await this.#readClock(prober);
+        // Only now: a clock that could not be read must not cost these lines, its boot among them.
+        this.#offsets.set(prober.node, nextOffset);
+        this.#add(prober.node, lines, this.#clocks.get(prober.node) ?? 0);
+        this.#complaints.delete(prober.node);
+        if (nextOffset - offset < FULL_CHUNK_BYTES) return;
+      }
+    } catch (error) {
+      // The samples wait in the prober: fetching goes on at the next turn.
+      this.#complain(prober.node, error);
+    }
+  }
+
+  async #readClock(prober: Prober): Promise<void> {
+    const { transport, clock, recorder } = this.#context;
+    const reading = await readClock(transport, prober, clock.now, CLOCK_READINGS);
+    if (reading === undefined) throw new ChaosError(`the prober on ${prober.node} does not tell its clock`);
+    this.#boots.set(prober.node, reading.boot);
+    this.#clocks.set(prober.node, reading.offsetMs);
+    recorder.emit({ type: "clock", source: prober.node, ...reading });
+  }
+
+  #add(source: string, lines: readonly SampleLine[], offsetMs: number): void {
+    this.#context.recorder.addSamples(source, lines);
+    for (const line of lines) this.health.add(source, line, line.t + offsetMs);
+  }
+
+  /** Says a trouble once, not once a second. */
+  #complain(who: string, error: unknown): void {
+    const text = messageOf(error);
+    if (this.#complaints.get(who) === text) return;
+    this.#complaints.set(who, text);
+    this.#context.recorder.emit({ type: "warning", text: `samples of ${who}: ${text}` });
+  }
+}

@@ -1,0 +1,80 @@
+import type { FailedLine, GoodLine, ProbeName, SampleLine } from "../../evidence/sample.js";
+
+interface Series {
+  readonly probe: ProbeName;
+  readonly source: string;
+  /** Good samples in a row since the last reset. */
+  good: number;
+  seenGood: boolean;
+}
+
+/** Told of every good and every failed sample, in the order in which they came; `tMs` in the runner's clock. */
+export type SampleFollower = (source: string, line: GoodLine | FailedLine, tMs: number) => void;
+
+/**
+ * Follows the latest samples of every probe from every source: how many succeeded in a row since a moment.
+ * Pure; times are the runner's ms.
+ */
+export class HealthTracker {
+  readonly #needed: number;
+  readonly #series = new Map<string, Series>();
+  #since = 0;
+  #counts = { ok: 0, failing: 0 };
+  readonly #followers = new Set<SampleFollower>();
+
+  /** @param needed K: so many good samples in a row count as healthy. */
+  constructor(needed: number) {
+    this.#needed = needed;
+  }
+
+  /** Counts from zero again: only samples that begin at or after `sinceMs` make a probe healthy. */
+  reset(sinceMs: number): void {
+    this.#since = sinceMs;
+    for (const series of this.#series.values()) series.good = 0;
+  }
+
+  /** Adds a sample, `tMs` in the runner's clock. */
+  add(source: string, line: SampleLine, tMs: number): void {
+    if (!("ok" in line)) return;
+    const key = `${line.probe} ${source}`;
+    const series = this.#series.get(key) ?? { probe: line.probe, source, good: 0, seenGood: false };
+    this.#series.set(key, series);
+    if (line.ok) series.seenGood = true;
+    if (tMs >= this.#since) series.good = line.ok ? series.good + 1 : 0;
+    if (line.probe === "app-write") this.#counts[line.ok ? "ok" : "failing"] += 1;
+    for (const follower of this.#followers) follower(source, line, tMs);
+  }
+
+  /** Tells of every sample from now on. @returns what ends it. */
+  follow(follower: SampleFollower): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
+  }
+
+  /** Probes that have not K good samples in a row since the last reset; `known`: only these series. */
+  unhealthy(known?: ReadonlySet<string>): { readonly probe: ProbeName; readonly source: string }[] {
+    return [...this.#series]
+      .filter(([key, series]) => series.good < this.#needed && (known === undefined || known.has(key)))
+      .map(([, { probe, source }]) => ({ probe, source }));
+  }
+
+  /** The series that have ever succeeded: those that recovery waits for. */
+  everGood(): Set<string> {
+    return new Set([...this.#series].filter(([, series]) => series.seenGood).map(([key]) => key));
+  }
+
+  /** The series of which a sample has been seen. */
+  get size(): number {
+    return this.#series.size;
+  }
+
+  /** Good and failed app → DB writes since the last `startCounting`. */
+  get counts(): { readonly ok: number; readonly failing: number } {
+    return { ...this.#counts };
+  }
+
+  /** Counts the writes of a new phase. */
+  startCounting(): void {
+    this.#counts = { ok: 0, failing: 0 };
+  }
+}

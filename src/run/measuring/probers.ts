@@ -1,0 +1,204 @@
+import { list, resourcePath, SERVICES } from "../../kube/api.js";
+import type { Pod, Service } from "../../kube/objects.js";
+import { podProxy } from "../../kube/pod-proxy.js";
+import type { Transport } from "../../kube/transport.js";
+import {
+  CONTROL_LABELS,
+  FRONTEND_LABELS,
+  FRONTEND_PORT,
+  FRONTEND_SERVICE,
+  LEADER_LABELS,
+  LEADER_SERVICE,
+  REDIS_PORT,
+} from "../../application/guestbook.js";
+import { ChaosError, messageOf } from "../../common/errors.js";
+import type { Experiment } from "../../experiment/schema.js";
+import type { FrontEnd, ProberPlan } from "../../probes/prober-plan.js";
+import { PROBER_LABELS, PROBER_NAMESPACE, PROBER_PORT } from "../../probes/prober-manifests.js";
+import type { BootLine, SampleLine } from "../../evidence/sample.js";
+import { podsOf } from "../phases/deploy.js";
+
+/** Path of the guestbook's script in the sample. */
+export const GUESTBOOK_SCRIPT = "/guestbook.php";
+
+/** One prober: a pod on a node. */
+export interface Prober {
+  readonly node: string;
+  readonly pod: string;
+}
+
+/** Addresses of the application that the plans are made of. */
+export interface Addresses {
+  readonly frontends: readonly FrontEnd[];
+  readonly control: readonly FrontEnd[];
+  readonly leaderPodIp: string;
+  readonly leaderServiceIp: string;
+  readonly frontendServiceIp: string;
+}
+
+export async function findProbers(transport: Transport): Promise<Prober[]> {
+  const pods = await podsOf(transport, PROBER_NAMESPACE, PROBER_LABELS);
+  return pods
+    .map((pod) => ({ node: pod.spec?.nodeName ?? "", pod: pod.metadata.name }))
+    .sort((a, b) => a.node.localeCompare(b.node));
+}
+
+/** Where the application is now. @throws ChaosError when a part of it has no address. */
+export async function findAddresses(transport: Transport, namespace: string): Promise<Addresses> {
+  const [frontends, control, leaders, services] = await Promise.all([
+    podsOf(transport, namespace, FRONTEND_LABELS),
+    podsOf(transport, namespace, CONTROL_LABELS),
+    podsOf(transport, namespace, LEADER_LABELS),
+    list<Service>(transport, resourcePath(SERVICES, namespace)),
+  ]);
+  const serviceIp = (name: string): string =>
+    services.items.find((each) => each.metadata.name === name)?.spec?.clusterIP ?? "";
+  const addresses = {
+    frontends: frontends.map(frontEnd),
+    control: control.map(frontEnd),
+    leaderPodIp: leaders[0]?.status?.podIP ?? "",
+    leaderServiceIp: serviceIp(LEADER_SERVICE),
+    frontendServiceIp: serviceIp(FRONTEND_SERVICE),
+  };
+  for (const [part, address] of Object.entries(addresses)) {
+    if (address.length === 0)
+      throw new ChaosError(`the guestbook in ${namespace} has no address for ${part}`);
+  }
+  return addresses;
+}
+
+function frontEnd(pod: Pod): FrontEnd {
+  return { name: pod.metadata.name, ip: pod.status?.podIP ?? "", port: FRONTEND_PORT };
+}
+
+/** What the prober of one node is to measure. Pure. */
+export function proberPlan(
+  runId: string,
+  node: string,
+  experiment: Experiment,
+  addresses: Addresses,
+): ProberPlan {
+  const { probes } = experiment;
+  const { namespace } = experiment.application.guestbook;
+  const app = { frontends: addresses.frontends, path: GUESTBOOK_SCRIPT, key: `chaos:${node}:dns` };
+  const control = { frontends: addresses.control, path: GUESTBOOK_SCRIPT, key: `chaos:${node}:env` };
+  return {
+    runId,
+    interval: probes.interval,
+    timeout: probes.timeout,
+    tcpTimeout: probes.tcpTimeout,
+    searchInterval: probes.searchInterval,
+    probes: {
+      "app-write": app,
+      "app-read": app,
+      "app-write-env": control,
+      "app-read-env": control,
+      "http-service": { ip: addresses.frontendServiceIp, port: FRONTEND_PORT, path: "/" },
+      "dns-internal": { name: `${LEADER_SERVICE}.${namespace}.svc.cluster.local` },
+      ...(probes.external === false ? {} : { "dns-external": { name: probes.external } }),
+      // Completed by the search path of the prober's own pod ("svc.cluster.local"), as an application's would be.
+      "dns-search": { name: `${LEADER_SERVICE}.${namespace}` },
+      "tcp-service": { ip: addresses.leaderServiceIp, port: REDIS_PORT },
+      "tcp-pod": { ip: addresses.leaderPodIp, port: REDIS_PORT },
+      "tcp-long-lived": { ip: addresses.leaderServiceIp, port: REDIS_PORT },
+    },
+  };
+}
+
+/** Hands a plan over. @throws ChaosError with the agent's own reason when it refuses. */
+export async function sendPlan(transport: Transport, prober: Prober, plan: ProberPlan): Promise<void> {
+  const answer = await podProxy(transport, {
+    ...place(prober),
+    method: "POST",
+    path: "/plan",
+    body: plan,
+    timeoutMs: 5_000,
+  });
+  if (answer.status >= 300) {
+    throw new ChaosError(
+      `the prober on ${prober.node} did not take its plan: HTTP ${answer.status} ${answer.body.toString("utf8").slice(0, 300)}`,
+    );
+  }
+}
+
+function place(prober: Prober): { namespace: string; pod: string; port: number } {
+  return { namespace: PROBER_NAMESPACE, pod: prober.pod, port: PROBER_PORT };
+}
+
+/** A measured clock: runnerMs = agentMs + offsetMs, right within ± uncertaintyMs. */
+export interface ClockReading {
+  readonly boot: string;
+  readonly offsetMs: number;
+  readonly uncertaintyMs: number;
+}
+
+/**
+ * Reads a prober's clock several times; the quickest answer bounds the offset best: the agent read its clock
+ * somewhere between the request and the answer, so the middle is right within half the round trip (Cristian).
+ */
+export async function readClock(
+  transport: Transport,
+  prober: Prober,
+  now: () => number,
+  times: number,
+): Promise<ClockReading | undefined> {
+  let best: ClockReading | undefined;
+  for (let index = 0; index < times; index += 1) {
+    const sent = now();
+    const answer = await podProxy(transport, { ...place(prober), path: "/clock", timeoutMs: 2_000 });
+    const received = now();
+    if (answer.status !== 200) continue;
+    const { boot, t } = JSON.parse(answer.body.toString("utf8")) as { boot: string; t: number };
+    const uncertaintyMs = (received - sent) / 2;
+    if (best === undefined || best.boot !== boot || uncertaintyMs < best.uncertaintyMs) {
+      best = { boot, offsetMs: (sent + received) / 2 - t, uncertaintyMs };
+    }
+  }
+  return best;
+}
+
+/** What a prober has written from an offset on. */
+export interface SampleChunk {
+  readonly lines: readonly SampleLine[];
+  readonly nextOffset: number;
+}
+
+/** @throws ChaosError when the prober does not answer with samples. */
+export async function fetchSamples(
+  transport: Transport,
+  prober: Prober,
+  offset: number,
+): Promise<SampleChunk> {
+  const answer = await podProxy(transport, {
+    ...place(prober),
+    path: "/samples",
+    query: { offset },
+    timeoutMs: 5_000,
+  });
+  // Its file is shorter than what was read of it: the pod was replaced, and a new one begins anew.
+  if (answer.status === 416) return { lines: [], nextOffset: 0 };
+  if (answer.status !== 200) {
+    throw new ChaosError(
+      `the prober on ${prober.node} gave no samples: HTTP ${answer.status} ${answer.body.toString("utf8").slice(0, 200)}`,
+    );
+  }
+  const next = Number(answer.headers["x-next-offset"]);
+  if (!Number.isSafeInteger(next))
+    throw new ChaosError(`the prober on ${prober.node} did not say where its samples go on`);
+  const lines: SampleLine[] = [];
+  for (const text of answer.body.toString("utf8").split("\n")) {
+    if (text === "") continue;
+    try {
+      lines.push(JSON.parse(text) as SampleLine);
+    } catch (error) {
+      throw new ChaosError(`the prober on ${prober.node} wrote a line that is no JSON: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+  return { lines, nextOffset: next };
+}
+
+export function isBoot(line: SampleLine): line is BootLine {
+  return "boot" in line;
+}

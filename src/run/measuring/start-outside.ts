@@ -1,0 +1,34 @@
+import type { Collector } from "./collector.js";
+import type { RunContext } from "../context.js";
+import { GUESTBOOK_SCRIPT } from "./probers.js";
+
+/**
+ * Starts the probe from outside, where the front end's NodePort can be reached from here.
+ *
+ * @returns why it is not measured; undefined: it is.
+ */
+export async function startOutside(context: RunContext, collector: Collector): Promise<string | undefined> {
+  const { resolved, nodes, clock } = context;
+  const { probes, application } = resolved.experiment;
+  if (!probes.outside) {
+    return "switched off in the experiment";
+  }
+  const { checkOutside } = await import("../../probes/outside-probe.js");
+  // kind maps the NodePort to the host's loopback; elsewhere a node's own address may be in reach.
+  const onKind = nodes.some((node) => node.spec?.providerID?.startsWith("kind://") === true);
+  const nodeAddress = nodes[0]?.status?.addresses?.find((address) => address.type === "InternalIP")?.address;
+  const hosts = [onKind ? "127.0.0.1" : undefined, nodeAddress].filter((host) => host !== undefined);
+  const target = {
+    port: application.guestbook.nodePort,
+    path: GUESTBOOK_SCRIPT,
+    key: "chaos:outside",
+    timeoutMs: probes.timeout,
+  };
+  for (const host of hosts) {
+    const line = await checkOutside({ ...target, host, now: clock.now });
+    if (!line.ok) continue;
+    await collector.startOutside({ ...target, host, intervalMs: probes.interval });
+    return undefined;
+  }
+  return `NodePort ${target.port} does not answer on ${hosts.join(" or ")} from where the runner is`;
+}

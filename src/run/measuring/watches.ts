@@ -1,0 +1,81 @@
+import { ChaosError } from "../../common/errors.js";
+import type { TargetMonitor } from "../../targets/monitor.js";
+import { NodeTargetWatch } from "../../targets/node-target-watch.js";
+import { TargetWatch } from "../../targets/target-watch.js";
+import { isNodeTarget, type Target } from "../../targets/target.js";
+import { AbortWatch } from "./abort-when.js";
+import { ApplicationWatch, deployedObjects } from "./application-watch.js";
+import type { Collector } from "./collector.js";
+import type { RunContext } from "../context.js";
+import type { RunState } from "../run-state.js";
+
+/** The watches list everything anew so often, ms: what a silent watch can hide at most. */
+const RESYNC_MS = 2_000;
+
+/** Something that is watched, and its start. */
+interface Watched<T> {
+  readonly watch: T;
+  readonly started: { readonly synced: Promise<void>; readonly done: Promise<void> };
+}
+
+/** @throws ChaosError when the target runs on nodes, is to be attacked, and there is no access to them. */
+export function watchTarget(state: RunState, nodes: readonly string[]): Watched<TargetMonitor> {
+  const target = state.target;
+  if (!isNodeTarget(target)) return watchWorkload(state, target);
+  const { transport, recorder, nodeAccess } = state.context;
+  if (nodeAccess === undefined && state.context.resolved.attack.type !== "none")
+    throw new ChaosError(`${target.name} runs on nodes, and there is no access to them`);
+  const watch = new NodeTargetWatch({
+    transport,
+    target,
+    attacked: nodes,
+    access: nodeAccess,
+    emit: recorder.emit,
+    signal: state.abort.signal,
+  });
+  return { watch, started: watch.start() };
+}
+
+/** Follows a workload; a change of it that is not the attack's ends the window. */
+export function watchWorkload(state: RunState, target: Target): Watched<TargetWatch> {
+  const { recorder, discovery, transport, resolved } = state.context;
+  // What would undo the attack is scaled down before it, whatever the attack is.
+  const attack = target === state.target ? resolved.attack.type : "scale-to-zero";
+  const watch = new TargetWatch({
+    transport,
+    discovery,
+    target,
+    emit: recorder.emit,
+    signal: state.abort.signal,
+    resyncMs: RESYNC_MS,
+    foreign: { attack, onChanged: (message) => state.changed("target-changed", message) },
+  });
+  return { watch, started: watch.start() };
+}
+
+/** Follows what the run has deployed; a change by somebody else ends the window. */
+export function watchApplication(state: RunState): {
+  readonly synced: Promise<void>;
+  readonly done: Promise<void>;
+} {
+  const { transport, clock, recorder, resolved } = state.context;
+  const { guestbook } = resolved.experiment.application;
+  return new ApplicationWatch({
+    transport,
+    clock,
+    namespace: guestbook.namespace,
+    objects: deployedObjects(guestbook),
+    signal: state.abort.signal,
+    onChange: (message) => state.changed("application-changed", message),
+    onNote: (resource, what) => recorder.emit({ type: "watch", resource, what }),
+  }).start();
+}
+
+/** The conditions under which the window is ended early, where the experiment has some. */
+export function abortWatch(context: RunContext, { health }: Collector): AbortWatch | undefined {
+  const { resolved, transport, clock, recorder } = context;
+  const { abortWhen: conditions, probes } = resolved.experiment;
+  if (conditions === undefined || conditions.length === 0) return undefined;
+  const { emit } = recorder;
+  return new AbortWatch({ conditions, health, intervalMs: probes.interval, transport, clock, emit });
+}

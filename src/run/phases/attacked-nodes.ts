@@ -1,0 +1,29 @@
+import { LEADER_LABELS } from "../../application/guestbook.js";
+import { ChaosError } from "../../common/errors.js";
+import type { NodeTarget } from "../../targets/node-target.js";
+import type { RunContext } from "../context.js";
+import { podsOf } from "./deploy.js";
+
+/**
+ * On which nodes a component of nodes is taken down. `one`: where the application's database runs, because that is
+ * where it would hurt most; where it does not run there, the first node that has the component.
+ *
+ * @throws ChaosError when a named node has no such component.
+ */
+export async function attackedNodes(context: RunContext, target: NodeTarget): Promise<readonly string[]> {
+  const { attack, experiment } = context.resolved;
+  const wanted = "nodes" in attack ? attack.nodes : "one";
+  if (wanted === "all") return target.nodes;
+  if (wanted !== "one") {
+    const unknown = wanted.filter((node) => !target.nodes.includes(node));
+    if (unknown.length === 0) return wanted;
+    throw new ChaosError(
+      `attack.nodes: ${unknown.join(", ")} has no ${target.name}; it runs on ${target.nodes.join(", ")}`,
+    );
+  }
+  const { namespace } = experiment.application.guestbook;
+  const [leader] = await podsOf(context.transport, namespace, LEADER_LABELS);
+  const database = leader?.spec?.nodeName;
+  const node = target.nodes.find((each) => each === database) ?? target.nodes[0];
+  return node === undefined ? [] : [node];
+}

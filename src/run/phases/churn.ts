@@ -1,0 +1,86 @@
+import { DEPLOYMENTS, get, list, patch, PODS, resourcePath, selectorString } from "../../kube/api.js";
+import type { Deployment, Pod } from "../../kube/objects.js";
+import { LEADER_LABELS } from "../../application/guestbook.js";
+import { messageOf } from "../../common/errors.js";
+import { hasEnded } from "../../kube/pod-state.js";
+import { pollUntil } from "../../common/clock.js";
+import type { RunContext } from "../context.js";
+
+/** Annotation on the database's template that replaces its pod: by it the run's own change is known. */
+export const REPLACED_AT = "kube-system-chaos/replaced-at";
+/** Name of the database's Deployment in the guestbook. */
+const LEADER = "redis-leader";
+/** The new pod starts within a second or two; a slow node takes longer, ms. */
+const LIMIT_MS = 30_000;
+
+/**
+ * Replaces the application's database pod, the gentle way: the new one is there, and in its Service, before the
+ * old one goes (a rolling restart with one more than wanted). Whether anything was harmed by it, the probes say.
+ */
+export async function replaceDatabasePod(
+  context: RunContext,
+  options: {
+    readonly rehearsal: boolean;
+    /** Of a rehearsal: asked afterwards what is not healthy; undefined: everything is. */
+    readonly harmless?: () => Promise<string | undefined>;
+    /** Ends the waiting: the window is over, and the release must not wait for this. */
+    readonly signal?: AbortSignal;
+  },
+): Promise<boolean> {
+  const { transport, clock, recorder, resolved } = context;
+  const { rehearsal, signal } = options;
+  const { namespace } = resolved.experiment.application.guestbook;
+  const startedAt = clock.now();
+  const object = { kind: "Deployment", namespace, name: LEADER };
+  const report = (ok: boolean, detail: string): boolean => {
+    const tookMs = Math.round(clock.now() - startedAt);
+    recorder.emit({ type: "churn", object, rehearsal, ok, tookMs, detail }, startedAt);
+    return ok;
+  };
+  try {
+    const call = signal === undefined ? {} : { signal };
+    const before = new Set((await podsOf(context, namespace, call)).map((pod) => pod.metadata.uid));
+    const path = resourcePath(DEPLOYMENTS, namespace, LEADER);
+    const stamp = { [REPLACED_AT]: clock.wall().toISOString() };
+    const change = {
+      spec: {
+        strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        template: { metadata: { annotations: stamp } },
+      },
+    };
+    await patch<Deployment>(transport, path, change, call);
+    const replaced = await pollUntil(clock, { everyMs: 250, limitMs: LIMIT_MS, ...call }, async () => {
+      const pods = await podsOf(context, namespace, call);
+      const old = pods.filter((pod) => before.has(pod.metadata.uid) && !hasEnded(pod));
+      const fresh = pods.find((pod) => !before.has(pod.metadata.uid) && pod.status?.phase === "Running");
+      return old.length === 0 ? fresh : undefined;
+    });
+    if (replaced !== undefined) {
+      const taken = `pod ${replaced.metadata.name} on ${replaced.spec?.nodeName ?? "?"} took its place`;
+      const harmed = await options.harmless?.();
+      return harmed === undefined
+        ? report(true, taken)
+        : report(false, `${taken}, and these failed: ${harmed}`);
+    }
+    if (signal?.aborted === true) return report(false, "the window was over before the old pod was replaced");
+    const { status } = await get<Deployment>(transport, path, call);
+    return report(
+      false,
+      `the old pod was not replaced within ${LIMIT_MS / 1000} s (${status?.updatedReplicas ?? 0} updated)`,
+    );
+  } catch (error) {
+    return report(false, messageOf(error));
+  }
+}
+
+async function podsOf(
+  context: RunContext,
+  namespace: string,
+  call: { readonly signal?: AbortSignal },
+): Promise<Pod[]> {
+  const { items } = await list<Pod>(context.transport, resourcePath(PODS, namespace), {
+    ...call,
+    labelSelector: selectorString(LEADER_LABELS),
+  });
+  return items;
+}

@@ -1,0 +1,107 @@
+/** What a run, or several that share something, does before anything else is touched: the lock, and the journal's copy. */
+import { MANAGED_BY, MANAGED_BY_LABEL, namespaceManifest, RUN_LABEL } from "../../own/manifest.js";
+import type { Transport } from "../../kube/transport.js";
+import { RefusedError } from "../../common/errors.js";
+import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import { ClusterCopy, copyName, copyPath } from "../../safety/journal/cluster-copy.js";
+import type { Clock } from "../context.js";
+import { makeNamespace } from "./deploy.js";
+import { record } from "../../safety/journal/entries.js";
+import type { Journal, PendingUndo, Undo } from "../../safety/journal/journal.js";
+import { acquireLock, type HeldLock, LOCK_NAME, LOCK_NAMESPACE, LOCK_PATH } from "../../safety/lock/lease.js";
+import { recordNamespace } from "../../own/namespaces.js";
+import { undoAll } from "../../safety/restore/undo-entries.js";
+
+export interface Holding {
+  readonly runId: string;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  /** What was made, as its journal has it. */
+  readonly made: PendingUndo[];
+}
+
+/** The cluster is this runner's. */
+export interface HeldCluster {
+  readonly lock: HeldLock;
+  /** The lock and the journal's copy: taken away last, when everything else is as before. */
+  readonly last: readonly PendingUndo[];
+}
+
+/**
+ * Takes the lock, then puts the journal's copy into the probers' namespace, which is made for it. Nothing is kept when
+ * it fails: the journal is closed, unless something could not be taken away again.
+ *
+ * @param options `durationMs`: how long the holder may be silent.
+ * @throws RefusedError when somebody else holds the lock; ApiError, ApiUnreachableError, ChaosError otherwise.
+ */
+export async function holdCluster(
+  holding: Holding,
+  options: { readonly durationMs: number; readonly warn: (text: string) => void },
+): Promise<HeldCluster> {
+  const { transport, clock, journal, runId, made } = holding;
+  const last: PendingUndo[] = [];
+  let lock: HeldLock | undefined;
+  try {
+    const seq = await record(journal, last, lockUndo(runId));
+    lock = await acquireLock(transport, { runId, clock, ...options });
+    await journal.acted(seq);
+    await recordNamespace({ transport, journal, made }, PROBER_NAMESPACE);
+    await makeNamespace(transport, clock, namespaceManifest(PROBER_NAMESPACE));
+    await keepCopy(holding, last);
+    return { lock, last };
+  } catch (error) {
+    await lock?.stopRenewing();
+    // A refusal before the lock was had: it is somebody else's, and so may be whatever is there.
+    const ours = lock === undefined && error instanceof RefusedError ? [] : [...last, ...made];
+    await letGo(holding, ours);
+    throw error;
+  }
+}
+
+/** Puts a copy of the journal into the probers' namespace, and keeps it up to date. */
+export async function keepCopy(
+  { transport, journal, runId }: Omit<Holding, "made" | "clock">,
+  last: PendingUndo[],
+): Promise<void> {
+  await record(journal, last, copyUndo(runId));
+  await journal.keepCopy(new ClusterCopy(transport, runId));
+}
+
+async function letGo({ transport, journal }: Holding, entries: readonly PendingUndo[]): Promise<void> {
+  const left = await undoAll(
+    transport,
+    entries,
+    async (seq, undone) => await journal.restored(seq, undone.how, undone.by),
+  );
+  if (left.length === 0) await journal.finish();
+  else await journal.close();
+}
+
+function lockUndo(runId: string): Undo {
+  return {
+    action: "remove",
+    path: LOCK_PATH,
+    object: { kind: "Lease", namespace: LOCK_NAMESPACE, name: LOCK_NAME },
+    labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId },
+  };
+}
+
+function copyUndo(runId: string): Undo {
+  return {
+    action: "remove",
+    path: copyPath(runId),
+    object: { kind: "Secret", namespace: PROBER_NAMESPACE, name: copyName(runId) },
+    labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId },
+  };
+}
+
+/**
+ * Whether an entry is what keeps others away while the cluster is not as before: the lock, the journal's copy, and the
+ * namespace that this is in. Undone last, when everything else works.
+ */
+export function isHold(undo: Undo): boolean {
+  if (undo.action !== "remove" && undo.action !== "empty") return false;
+  const { kind, name } = undo.object;
+  return kind === "Lease" || kind === "Secret" || (kind === "Namespace" && name === PROBER_NAMESPACE);
+}

@@ -1,0 +1,65 @@
+import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
+import { createAttack } from "../../attacks/all-attacks.js";
+import type { ResolvedExperiment } from "../../components/resolve.js";
+import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
+import { functionProbes } from "../../probes/functions/all-function-checks.js";
+import type { Check } from "./preflight.js";
+
+/** What a run would do, for --dry-run. Pure. */
+export function planLines(
+  options: { readonly file: string; readonly resolved: ResolvedExperiment; readonly keepApp: boolean },
+  { target, companions }: { readonly target: AnyTarget; readonly companions: readonly Target[] },
+  checks: readonly Check[],
+): string[] {
+  const { resolved, keepApp } = options;
+  const { experiment, attack } = resolved;
+  const { baseline, window, recovery } = experiment.phases;
+  const namespace = experiment.application.guestbook.namespace;
+  return [
+    `dry run of ${options.file}: nothing was touched`,
+    ...checks.map((check) => `  ✓ ${check.name}: ${check.detail}`),
+    isNodeTarget(target)
+      ? `target: ${target.name} on ${nodesOf(resolved, target.nodes)}`
+      : `target: ${target.kind} ${target.namespace}/${target.name} (${target.count} wanted)`,
+    `who restores it: ${target.ownerChain.join(" → ")}`,
+    `would deploy: the guestbook into ${namespace} (${Object.values(GUESTBOOK_IMAGES).join(", ")}), a prober a node into ${PROBER_NAMESPACE}`,
+    `would measure: ${baseline / 1000} s of baseline, ${window / 1000} s of window, up to ${recovery / 1000} s of recovery, every ${experiment.probes.interval} ms`,
+    functionLine(resolved),
+    `attack ${attack.type}:`,
+    ...createAttack(attack, { companions })
+      .plan(target)
+      .map((line) => `  - ${line}`),
+    attack.type === "none"
+      ? "would restore: nothing"
+      : isNodeTarget(target)
+        ? `would restore: ${target.name} on its nodes; a timer on each does so too, if the runner cannot`
+        : `would restore: ${target.kind} ${target.name} from the journal, where the cluster's own restorer does not`,
+    `would remove: ${PROBER_NAMESPACE}${keepApp ? "" : `, ${namespace}`}`,
+    `expected impact: ${resolved.expectedImpact ?? "none stated"}`,
+  ];
+}
+
+/** "the node of the application's database (of a, b, c)". */
+function nodesOf({ attack }: ResolvedExperiment, nodes: readonly string[]): string {
+  const wanted = "nodes" in attack ? attack.nodes : "one";
+  if (wanted === "one") return `the node of the application's database (it runs on ${nodes.join(", ")})`;
+  return (wanted === "all" ? nodes : wanted).join(", ");
+}
+
+function functionLine({ component }: ResolvedExperiment): string {
+  if (component?.functionProbe === undefined) {
+    const samples = component?.functionProbes ?? [];
+    return `its own function: ${samples.length === 0 ? "no probe" : samples.join(", ")}`;
+  }
+  const { means, deadlineMs } = functionProbes[component.functionProbe];
+  return `its own function: ${means} (deadline ${deadlineMs / 1000} s)`;
+}
+
+/** Why preflight refuses: every check that failed. Pure. */
+export function refusal(refused: readonly Check[]): string {
+  return [
+    "preflight refused; nothing was touched:",
+    ...refused.map((check) => `  ${check.name}: ${check.detail}`),
+  ].join("\n");
+}

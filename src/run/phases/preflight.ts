@@ -1,0 +1,281 @@
+import type { RunEventBody } from "../../evidence/events.js";
+import { locality, notLocal } from "../../clusters/locality.js";
+import type { Node } from "../../kube/objects.js";
+import type { Discovery } from "../../kube/api.js";
+import { leadsThroughApi, type NodeAccess } from "../../nodes/access.js";
+import { ApiError, type Transport } from "../../kube/transport.js";
+import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
+import { messageOf, RefusedError } from "../../common/errors.js";
+import type { ResolvedExperiment } from "../../components/resolve.js";
+import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import { fits, fittingAttacks } from "../../experiment/attacks.js";
+import { type KnownNamespace, scopeOnCluster } from "../../rbac/found-scope.js";
+import { type AnyTarget, findTarget, isNodeTarget } from "../../targets/target.js";
+import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight.js";
+import { findCompanions } from "../../targets/find-companions.js";
+import type { UnfinishedRuns } from "../../safety/journal/journal.js";
+import { lockHolder } from "../../safety/lock/lease.js";
+import { unfinishedProblem } from "../../safety/journal/unfinished.js";
+import { CANARY_NAMESPACE } from "../../own/namespaces.js";
+import {
+  describePermission,
+  missingPermissions,
+  neededPermissions,
+  type Permission,
+} from "../../kube/access-review.js";
+
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+export interface PreflightInput {
+  readonly transport: Transport;
+  readonly server: string;
+  readonly context: string;
+  readonly discovery: Discovery;
+  readonly nodes: readonly Node[];
+  readonly resolved: ResolvedExperiment;
+  readonly nodeAccess: NodeAccess | { readonly none: string };
+  readonly unfinished: UnfinishedRuns;
+  /** Who may hold the lock already: the runs that this one is one of. */
+  readonly ownId?: string;
+  /** Namespace that the function probe's canaries will have. */
+  readonly canaries: string;
+  /** Whether a dead-man's switch is to be set up. */
+  readonly deadMan?: boolean;
+  /** Asked where the cluster is not local: whether the user named its context (`--context`) and confirmed. */
+  readonly confirm: () => Promise<boolean>;
+  readonly emit: (body: RunEventBody) => void;
+}
+
+export interface PreflightOutcome {
+  readonly checks: readonly Check[];
+  /** undefined when it was not found: the check "target" says what was looked for. */
+  readonly target: AnyTarget | undefined;
+}
+
+/** Every check, each with its reason; nothing is changed. All of them run, so that all problems are said at once. */
+export async function preflight(input: PreflightInput): Promise<PreflightOutcome> {
+  const { transport, resolved, emit, discovery, nodes } = input;
+  const { experiment, component, attack } = resolved;
+  const checks: Check[] = [];
+  const check = (name: string, ok: boolean, detail: string): void => {
+    checks.push({ name, ok, detail });
+    emit({ type: "check", name, ok, detail });
+  };
+  /** A question that may not be asked is a failed check: the other problems are still to be said. */
+  const permitted = async <T>(name: string, ask: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 403)) throw error;
+      check(name, false, messageOf(error));
+      return undefined;
+    }
+  };
+  check("api", true, `Kubernetes ${discovery.serverVersion}, context ${input.context}`);
+
+  const where = locality(input.server, nodes);
+  const confirmed = where.local || (await input.confirm());
+  check(
+    "context",
+    confirmed,
+    where.local
+      ? `a local cluster: ${where.because}`
+      : confirmed
+        ? `${where.because}: not a local cluster. It was named and confirmed.`
+        : notLocal(where, input.context),
+  );
+
+  const unfinished = unfinishedProblem(input.unfinished, input.context);
+  check("journal", unfinished === undefined, unfinished ?? "no unfinished run of this cluster");
+
+  await permitted("lock", async () => {
+    const holder = await lockHolder(transport, input.ownId);
+    check(
+      "lock",
+      holder === undefined,
+      holder === undefined
+        ? "free"
+        : `held by ${holder}. If that run is gone, \`chaos restore\` undoes what it left and removes its lock`,
+    );
+  });
+
+  const target = await permitted("target", async () => {
+    const access = accessBefore(input.nodeAccess);
+    const found = await findTarget(transport, experiment.target, component, {
+      nodes,
+      ...(access === undefined ? {} : { access }),
+    });
+    if ("problem" in found) {
+      check("target", false, found.problem);
+      return undefined;
+    }
+    check(
+      "target",
+      true,
+      `${found.kind} ${found.namespace === "" ? "" : `${found.namespace}/`}${found.name}, ${found.count} wanted; ${found.ownerChain.join(" → ")}`,
+    );
+    const problem = attackProblem(found, resolved);
+    if (problem !== undefined) check("attack", false, problem);
+    return found;
+  });
+
+  const { scope, namespaces } = await scopeOnCluster(transport, resolved, {
+    target,
+    privilegedPods: !("none" in input.nodeAccess) && leadsThroughApi(input.nodeAccess),
+    canaries: input.canaries,
+  });
+  const missing = await missingPermissions(transport, neededPermissions(attack.type, scope));
+  check("permissions", missing.length === 0, permissionWords(missing));
+
+  if (input.deadMan === true && target !== undefined && attack.type !== "none") {
+    const others = othersOf(await findCompanions(transport, resolved), component?.functionProbe);
+    const own = [
+      scope.application,
+      ...(scope.functionProbe === undefined ? [] : [scope.functionProbe.canaries]),
+    ];
+    const cleared = own.map(({ name, prepared }) => ({ name, stays: prepared }));
+    const { ok, detail } = await deadManCheck(transport, { target, others, namespaces: cleared });
+    check("dead-man", ok, detail);
+  }
+
+  for (const namespace of namespaces) {
+    const found = namespaceCheck(namespace);
+    if (found !== undefined) check("namespace", found.ok, found.detail);
+  }
+
+  const workers = schedulableNodes(nodes);
+  check(
+    "nodes",
+    workers.length > 0,
+    workers.length > 0
+      ? `${workers.length} schedulable: ${workers.map((node) => node.metadata.name).join(", ")}`
+      : "no node takes pods (all are tainted, cordoned or not ready): the probers have nowhere to run",
+  );
+
+  const access = nodeAccessCheck(input.nodeAccess, target, resolved);
+  check("node access", access.ok, access.detail);
+  check("images", true, describeImages(workers));
+  return { checks, target };
+}
+
+/** The access that there is before anything is deployed: privileged pods are not. */
+function accessBefore(access: PreflightInput["nodeAccess"]): NodeAccess | undefined {
+  return "none" in access || leadsThroughApi(access) ? undefined : access;
+}
+
+/** Why this attack cannot take the target as it was found; undefined: it can. Pure. */
+export function attackProblem(
+  target: Pick<AnyTarget, "kind" | "name">,
+  { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
+): string | undefined {
+  if (fits(attack.type, target.kind)) return undefined;
+  const fitting = fittingAttacks(target.kind);
+  const others = [component?.defaultAttack, ...(component?.otherAttacks ?? [])]
+    .flatMap((each) => each?.type ?? [])
+    .filter((type) => fitting.includes(type));
+  return (
+    `${target.name} is a ${target.kind} here, which ${attack.type} cannot take down; ` +
+    `attack.type can be ${[...new Set([...others, ...fitting])].join(" or ")}`
+  );
+}
+
+/**
+ * A component of nodes cannot be taken down, nor put back, without access to them; and where the API server (or
+ * its store) is the victim, that access must not lead through it.
+ */
+export function nodeAccessCheck(
+  access: PreflightInput["nodeAccess"],
+  target: AnyTarget | undefined,
+  { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
+): { readonly ok: boolean; readonly detail: string } {
+  const needed = target !== undefined && isNodeTarget(target) && attack.type !== "none";
+  if ("none" in access) {
+    return needed
+      ? {
+          ok: false,
+          detail: `${target.name} is taken down on its nodes, and there is no access to them (${access.none}). On kind the container engine is used; elsewhere --node-access pod, or a command of the local configuration with --allow-commands`,
+        }
+      : { ok: true, detail: `none (${access.none}): whether the target is down is known from the API only` };
+  }
+  const throughTheApi = leadsThroughApi(access);
+  if (needed && throughTheApi && (component?.name === "kube-apiserver" || component?.name === "etcd")) {
+    return {
+      ok: false,
+      detail: `${access.how} leads through the API server, which is the victim: it could not be put back that way`,
+    };
+  }
+  const later = throughTheApi ? " (deployed with the probers)" : "";
+  return { ok: true, detail: `${access.how}${later}: the nodes are asked what really runs` };
+}
+
+/** What is to be said of a namespace that the run works in; undefined: nothing, it is made for the run. Pure. */
+function namespaceCheck({
+  name,
+  state,
+}: KnownNamespace): { readonly ok: boolean; readonly detail: string } | undefined {
+  if (state instanceof ApiError) return { ok: false, detail: messageOf(state) };
+  switch (state) {
+    case "absent":
+    case "ours":
+      return undefined;
+    case "prepared":
+      return { ok: true, detail: `${name} is prepared: it is used as it is, and emptied after the run` };
+    case "foreign": {
+      const remedy =
+        name === PROBER_NAMESPACE || name === CANARY_NAMESPACE
+          ? `the ${name === PROBER_NAMESPACE ? "probers need" : "canaries have"} this name: remove it, if nobody needs it`
+          : "choose another with application.guestbook.namespace";
+      return { ok: false, detail: `namespace ${name} is there and not ours: ${remedy}` };
+    }
+  }
+}
+
+/** All of them at once, or whoever asks for them would have to ask again and again. Pure. */
+function permissionWords(missing: readonly Permission[]): string {
+  return missing.length === 0 ? "all there" : `missing: ${missing.map(describePermission).join("; ")}`;
+}
+
+/**
+ * What a run ends with when the questions that come before preflight (the nodes, the cluster's uid) are forbidden
+ * already: every right that is missing, at once.
+ *
+ * @returns the refusal; undefined when the error is another one.
+ */
+export async function refusalOfForbidden(
+  transport: Transport,
+  resolved: ResolvedExperiment,
+  error: unknown,
+  options: { readonly privilegedPods: boolean; readonly canaries: string },
+): Promise<RefusedError | undefined> {
+  if (!(error instanceof ApiError && error.status === 403)) return undefined;
+  const { scope } = await scopeOnCluster(transport, resolved, { ...options, target: undefined });
+  const missing = await missingPermissions(transport, neededPermissions(resolved.attack.type, scope));
+  return new RefusedError(
+    `permissions: ${permissionWords(missing)}. \`chaos rbac\` prints the least Roles; nothing was touched`,
+    { cause: error },
+  );
+}
+
+/** Nodes that take pods without a toleration: those that are Ready, not cordoned, without a NoSchedule taint. */
+export function schedulableNodes(nodes: readonly Node[]): Node[] {
+  return nodes.filter((node) => {
+    const tainted = (node.spec?.taints ?? []).some(
+      (taint) => taint.effect === "NoSchedule" || taint.effect === "NoExecute",
+    );
+    const ready = (node.status?.conditions ?? []).some((c) => c.type === "Ready" && c.status === "True");
+    return ready && !tainted && node.spec?.unschedulable !== true;
+  });
+}
+
+/** Whether the images that the run needs are on the nodes already. What is not will be pulled, or the deployment says that it cannot. */
+function describeImages(workers: readonly Node[]): string {
+  const wanted = [...Object.values(GUESTBOOK_IMAGES), PROBER_IMAGE];
+  const absent = wanted.filter((image) =>
+    workers.some((node) => !(node.status?.images ?? []).some((each) => (each.names ?? []).includes(image))),
+  );
+  return absent.length === 0 ? "all on the nodes already" : `to be pulled: ${absent.join(", ")}`;
+}

@@ -1,0 +1,129 @@
+import { deployDeadMan } from "../../safety/dead-man/deploy-dead-man.js";
+import { othersOf } from "../../safety/dead-man/dead-man-preflight.js";
+import { messageOf } from "../../common/errors.js";
+import { isNodeTarget } from "../../targets/target.js";
+import { attackedNodes } from "./attacked-nodes.js";
+import { within } from "../../common/clock.js";
+import type { Collector } from "../measuring/collector.js";
+import { deploy } from "./deploy.js";
+import { FunctionLooks } from "../measuring/function-checks.js";
+import type { RunState } from "../run-state.js";
+import { watchStory } from "../measuring/cluster-story.js";
+import type { Measuring } from "./window.js";
+import { rehearse, warmUp } from "./warm-up.js";
+import { abortWatch, watchApplication, watchTarget, watchWorkload } from "../measuring/watches.js";
+
+/** By the time that every probe is good, each watch has long listed once, ms. */
+const SYNC_LIMIT_MS = 30_000;
+
+/** Everything before the baseline. @returns undefined when the run must not go on; why is an event. */
+export async function prepare(
+  state: RunState,
+  collector: Collector,
+  follow: (done: Promise<void>) => void,
+  abort: AbortSignal,
+): Promise<Measuring | undefined> {
+  const { recorder, view, clock, interrupted } = state.context;
+  recorder.emit({ type: "phase", phase: "deploy", state: "start" });
+  try {
+    await deploy(state.context, {
+      keepApp: state.options.keepApp,
+      shared: state.options.shared !== undefined,
+    });
+    if (interrupted.aborted) return undefined;
+    const nodes = await chooseNodes(state);
+    const watching = watchTarget(state, nodes);
+    follow(watching.started.done);
+    follow(watchStory(state.context, state.abort.signal));
+    const application = watchApplication(state);
+    follow(application.done);
+    const companions = state.options.companions.map((target) => {
+      const watch = watchWorkload(state, target);
+      follow(watch.started.done);
+      return { target, ...watch };
+    });
+    await collector.start();
+    state.facts = { ...state.facts, sources: collector.sources };
+    const looks = await prepareLooks(state, nodes);
+    // By now the journal names every namespace that the switch may have to clear away.
+    if (state.options.deadMan) await setDeadMan(state, nodes);
+    const abortWhen = abortWatch(state.context, collector);
+    const measuring: Measuring = {
+      target: state.target,
+      nodes,
+      watch: watching.watch,
+      companions,
+      collector,
+      abort,
+      ...(looks === undefined ? {} : { looks }),
+      ...(abortWhen === undefined ? {} : { abortWhen }),
+    };
+    await view.step("wait until every probe is good", async (note) => await warmUp(state, measuring, note));
+    const stop = AbortSignal.any([interrupted, abort]);
+    const synced = [application, ...[watching, ...companions].map(({ started }) => started)];
+    await within(
+      clock,
+      { limitMs: SYNC_LIMIT_MS, what: "not every watch has listed once", signal: stop },
+      Promise.all(synced.map(async (each) => await each.synced)),
+    );
+    if (stop.aborted) return undefined;
+    return (await rehearse(state, measuring)) && !stop.aborted ? measuring : undefined;
+  } catch (error) {
+    state.stopped("deploy-failed", error);
+    return undefined;
+  } finally {
+    recorder.emit({ type: "phase", phase: "deploy", state: "end" });
+    await state.writeFacts();
+  }
+}
+
+/** The nodes that are attacked, where the target is one of nodes; they become facts of the run. */
+async function chooseNodes(state: RunState): Promise<readonly string[]> {
+  const target = state.target;
+  if (!isNodeTarget(target)) return [];
+  const nodes = await attackedNodes(state.context, target);
+  if (state.facts.target !== undefined)
+    state.facts = { ...state.facts, target: { ...state.facts.target, nodes } };
+  return nodes;
+}
+
+/** @throws ChaosError when it does not become ready: then nothing may be harmed. */
+async function setDeadMan(state: RunState, attacked: readonly string[]): Promise<void> {
+  const { runId, transport, clock, journal, made, nodes, resolved, recorder, view, interrupted } =
+    state.context;
+  state.deadMan = await view.step(
+    "set the dead-man's switch up",
+    async (note) =>
+      await deployDeadMan({
+        runId,
+        userAgent: `kube-system-chaos/${state.facts.toolVersion} (dead-man ${runId})`,
+        transport,
+        clock,
+        journal,
+        made,
+        nodes,
+        target: state.target,
+        others: othersOf(state.options.companions, resolved.component?.functionProbe),
+        attacked,
+        note,
+        signal: interrupted,
+      }),
+  );
+  const { remark } = state.deadMan ?? {};
+  if (remark !== undefined) recorder.emit({ type: "warning", text: remark });
+}
+
+/** A function that cannot be looked at leaves its cell open; what the application sees is measured all the same. */
+async function prepareLooks(state: RunState, nodes: readonly string[]): Promise<FunctionLooks | undefined> {
+  try {
+    return await state.context.view.step(
+      "set up the probe of the component's own function",
+      async () => await FunctionLooks.prepare(state.context, state.target, nodes),
+    );
+  } catch (error) {
+    const text = `the component's own function is not measured: ${messageOf(error)}`;
+    state.context.recorder.emit({ type: "warning", text });
+    state.context.view.warn(text);
+    return undefined;
+  }
+}

@@ -1,0 +1,74 @@
+import { getOrUndefined } from "../../kube/api.js";
+import type { KubeObject } from "../../kube/objects.js";
+import { ChaosError } from "../../common/errors.js";
+import { isNodeTarget, type Target } from "../../targets/target.js";
+import { objectNameOf } from "../../safety/journal/describe.js";
+import { notWritten, record } from "../../safety/journal/entries.js";
+import { nodeUndos } from "../../safety/restore/undo-entries.js";
+import type { RunState } from "../run-state.js";
+
+/** Writes into the journal which of the announced changes were made, once each. */
+export function noteActed(state: RunState): void {
+  const { recorder, journal } = state.context;
+  const waiting = new Map(state.pending.map(({ seq, undo }) => [objectNameOf(undo), seq]));
+  recorder.onEvent((event) => {
+    if (event.type !== "kill" || event.status === 0 || event.status >= 300) return;
+    const seq = waiting.get(event.object.name);
+    if (seq === undefined) return;
+    waiting.delete(event.object.name);
+    // The attack does not wait for it: without the record, the change is taken to have been made.
+    journal.acted(seq).catch((error: unknown) => {
+      recorder.emit({ type: "warning", text: notWritten(error) });
+    });
+  });
+}
+
+/** Writes into the journal how the target is put back, as it is at this moment. */
+export async function recordUndo(state: RunState, nodes: readonly string[]): Promise<boolean> {
+  const { journal, resolved, nodeAccess, runId } = state.context;
+  const target = state.target;
+  if (resolved.attack.type === "none") return true;
+  if (isNodeTarget(target)) {
+    if (nodeAccess === undefined) throw new ChaosError(`no access to ${nodes.join(", ")}`);
+    try {
+      for (const undo of await nodeUndos(target, nodes, nodeAccess, runId))
+        await record(journal, state.pending, undo);
+      return true;
+    } catch (error) {
+      state.stopped("attack-failed", error);
+      return false;
+    }
+  }
+  // What is suppressed first is put back last.
+  for (const workload of [...state.options.companions, target]) {
+    if (!(await recordWorkload(state, workload))) return false;
+  }
+  return true;
+}
+
+async function recordWorkload(state: RunState, target: Target): Promise<boolean> {
+  const { transport, journal } = state.context;
+  const live = await getOrUndefined<KubeObject>(transport, target.path);
+  if (live?.metadata.uid !== target.uid) {
+    state.stopped(
+      "target-not-ready",
+      `${target.kind} ${target.name} was replaced while the baseline was measured`,
+    );
+    return false;
+  }
+  const object = { ...live, apiVersion: "apps/v1", kind: target.kind };
+  const { path, collection } = target;
+  const extent = extentOf(state, target);
+  await record(journal, state.pending, { action: "restore-workload", path, collection, object, ...extent });
+  return true;
+}
+
+/** How much of a workload the attack changes: what differs beyond it is somebody else's doing, and wish. */
+function extentOf(
+  state: RunState,
+  target: Target,
+): { readonly onlyIfGone?: true; readonly onlyReplicas?: true } {
+  const { type } = state.context.resolved.attack;
+  if (type === "scale-to-zero" || target !== state.target) return { onlyReplicas: true };
+  return type === "delete-pods" ? { onlyIfGone: true } : {};
+}

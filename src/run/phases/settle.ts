@@ -1,0 +1,107 @@
+import { DAEMONSETS, DEPLOYMENTS, list, NODES, PODS, resourcePath } from "../../kube/api.js";
+import type { DaemonSet, Deployment, KubeObject, Node, Pod } from "../../kube/objects.js";
+import type { Transport } from "../../kube/transport.js";
+import { messageOf } from "../../common/errors.js";
+import { isReady } from "../../kube/pod-state.js";
+import { pollUntil } from "../../common/clock.js";
+import type { Clock } from "../context.js";
+
+/** After etcd was away the API server may take minutes (DESIGN section 4: allow 7), ms. */
+export const SETTLE_LIMIT_MS = 7 * 60_000;
+const POLL_MS = 1_000;
+/** So many good looks in a row: a pod that is just about to be found missing must not pass for settled. */
+const GOOD_IN_A_ROW = 3;
+
+interface ApiService extends KubeObject {
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+}
+
+/** What is not at rest; empty: all is. Pure. */
+export function unsettled(state: {
+  readonly nodes: readonly Node[];
+  readonly deployments: readonly Deployment[];
+  readonly daemonSets: readonly DaemonSet[];
+  readonly pods: readonly Pod[];
+  readonly apiServices: readonly ApiService[];
+}): string[] {
+  const isTrue = (
+    conditions: readonly { type: string; status: string }[] | undefined,
+    type: string,
+  ): boolean => (conditions ?? []).some((each) => each.type === type && each.status === "True");
+  return [
+    ...state.nodes
+      .filter((node) => !isTrue(node.status?.conditions, "Ready"))
+      .map((node) => `node ${node.metadata.name} is not Ready`),
+    ...state.deployments
+      .filter(({ spec, status }) => (status?.readyReplicas ?? 0) !== (spec?.replicas ?? 1))
+      .map(
+        ({ metadata, status, spec }) =>
+          `${metadata.name} ${status?.readyReplicas ?? 0}/${spec?.replicas ?? 1}`,
+      ),
+    ...state.daemonSets
+      .filter(({ status }) => (status?.numberReady ?? 0) !== (status?.desiredNumberScheduled ?? -1))
+      .map(
+        ({ metadata, status }) =>
+          `${metadata.name} ${status?.numberReady ?? 0}/${status?.desiredNumberScheduled ?? 0}`,
+      ),
+    ...state.pods
+      .filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.phase !== "Succeeded")
+      .filter((pod) => !isReady(pod))
+      .map((pod) => `pod ${pod.metadata.name} is not ready`),
+    ...state.apiServices
+      .filter(({ status }) => !isTrue(status?.conditions, "Available"))
+      .map(({ metadata }) => `API ${metadata.name} is not available`),
+  ];
+}
+
+/**
+ * Waits until the cluster has come to rest after a run: nodes Ready, every workload and pod of kube-system ready,
+ * every aggregated API available; several looks in a row.
+ *
+ * @returns what is still not at rest when the time was up; empty: it has settled.
+ */
+export async function settle(
+  transport: Transport,
+  clock: Clock,
+  options: {
+    readonly limitMs: number;
+    readonly signal: AbortSignal;
+    readonly note: (text: string) => void;
+    /** What was not at rest before anything was done is not waited for. */
+    readonly ignored?: readonly string[];
+  },
+): Promise<readonly string[]> {
+  let last: readonly string[] = ["not looked at"];
+  let good = 0;
+  const { limitMs, signal } = options;
+  await pollUntil(clock, { everyMs: POLL_MS, limitMs, signal }, async () => {
+    last = (await look(transport)).filter((each) => options.ignored?.includes(each) !== true);
+    good = last.length === 0 ? good + 1 : 0;
+    options.note(last.slice(0, 3).join(", "));
+    return good >= GOOD_IN_A_ROW ? true : undefined;
+  });
+  return good >= GOOD_IN_A_ROW ? [] : last;
+}
+
+/** What is not at rest now; the API server itself, when it does not answer. */
+export async function look(transport: Transport): Promise<readonly string[]> {
+  try {
+    const [nodes, deployments, daemonSets, pods, apiServices] = await Promise.all([
+      list<Node>(transport, resourcePath(NODES)),
+      list<Deployment>(transport, resourcePath(DEPLOYMENTS, "kube-system")),
+      list<DaemonSet>(transport, resourcePath(DAEMONSETS, "kube-system")),
+      list<Pod>(transport, resourcePath(PODS, "kube-system")),
+      list<ApiService>(transport, "/apis/apiregistration.k8s.io/v1/apiservices"),
+    ]);
+    return unsettled({
+      nodes: nodes.items,
+      deployments: deployments.items,
+      daemonSets: daemonSets.items,
+      pods: pods.items,
+      apiServices: apiServices.items,
+    });
+  } catch (error) {
+    // The API server is what may not have settled.
+    return [messageOf(error)];
+  }
+}

@@ -1,0 +1,104 @@
+import type { RunFacts } from "../../analysis/result.js";
+import { ChaosError } from "../../common/errors.js";
+import { LOOK_SLACK_MS } from "./baseline.js";
+import { replaceDatabasePod } from "./churn.js";
+import { pollUntil } from "../../common/clock.js";
+import type { Collector } from "../measuring/collector.js";
+import { startOutside } from "../measuring/start-outside.js";
+import type { RunState } from "../run-state.js";
+import type { Measuring } from "./window.js";
+
+/**
+ * How long the deployed application may take until every probe is good, ms. After etcd or the API server was away a
+ * kube-proxy's watch can hang until client-go ends it, after 5 to 10 minutes (reflector.go, minWatchTimeout): until
+ * then that node does not follow new Services (seen on Kubernetes 1.20 after etcd had been down for 30 s).
+ */
+const WARM_UP_LIMIT_MS = 11 * 60_000;
+/** A probe that may be missing (a name outside, a port from outside) is given up after this, ms. */
+const OPTIONAL_LIMIT_MS = 6_000;
+/** Replacing the database's pod before the baseline must be forgotten after this, ms. */
+const CHURN_LIMIT_MS = 15_000;
+
+/**
+ * What would disturb the baseline is done before it: a look that changes the cluster's DNS, and the replacing of
+ * the database's pod, which must be harmless while all is well.
+ */
+export async function rehearse(state: RunState, { looks, collector }: Measuring): Promise<boolean> {
+  const { view, interrupted, resolved } = state.context;
+  if (looks?.disturbs === true) {
+    await view.step("look at the component's own function", async () => {
+      await looks.another(looks.deadlineMs + LOOK_SLACK_MS, interrupted);
+      await looks.end();
+      await healthyAgain(state, collector, WARM_UP_LIMIT_MS);
+    });
+  }
+  if (resolved.experiment.churn === undefined || interrupted.aborted) return true;
+  return await view.step("replace the database's pod, which must be harmless", async () => {
+    return await replaceDatabasePod(state.context, {
+      rehearsal: true,
+      harmless: async () => await healthyAgain(state, collector, CHURN_LIMIT_MS),
+    });
+  });
+}
+
+/** @returns what is not healthy again when the time is up; undefined: everything is. */
+async function healthyAgain(
+  state: RunState,
+  collector: Collector,
+  limitMs: number,
+): Promise<string | undefined> {
+  const { clock, interrupted } = state.context;
+  const signal = AbortSignal.any([interrupted, state.broken.signal]);
+  const { health } = collector;
+  const series = health.everGood();
+  health.reset(clock.now());
+  const good = await pollUntil(
+    clock,
+    { everyMs: 200, limitMs, signal },
+    async () => await Promise.resolve(health.unhealthy(series).length === 0 ? true : undefined),
+  );
+  if (good === true) return undefined;
+  return health
+    .unhealthy(series)
+    .map(({ probe, source }) => `${probe} from ${source}`)
+    .join(", ");
+}
+
+/** Waits until every probe has been good K times in a row; drops those that a cluster may lack. */
+export async function warmUp(
+  state: RunState,
+  measuring: Measuring,
+  note: (text: string) => void,
+): Promise<void> {
+  const { clock, interrupted } = state.context;
+  const signal = AbortSignal.any([interrupted, measuring.abort]);
+  const { health } = measuring.collector;
+  const unreachable = await startOutside(state.context, measuring.collector);
+  if (unreachable !== undefined) notMeasured(state, "outside", unreachable);
+  const startedAt = clock.now();
+  const good = await pollUntil(clock, { everyMs: 200, limitMs: WARM_UP_LIMIT_MS, signal }, async () => {
+    const unhealthy = health.unhealthy();
+    const external = unhealthy.filter(({ probe }) => probe === "dns-external");
+    const optional = clock.now() - startedAt > OPTIONAL_LIMIT_MS ? external.length : 0;
+    note(
+      unhealthy
+        .slice(0, 3)
+        .map(({ probe, source }) => `${probe} from ${source}`)
+        .join(", "),
+    );
+    return await Promise.resolve(health.size > 0 && unhealthy.length === optional ? true : undefined);
+  });
+  if (good === true && health.unhealthy().length > 0) {
+    notMeasured(state, "dns-external", "no answer before the run: the cluster resolves no outside name");
+  }
+  if (good !== true && !signal.aborted) {
+    const bad = health.unhealthy().map(({ probe, source }) => `${probe} from ${source}`);
+    throw new ChaosError(
+      `not healthy ${WARM_UP_LIMIT_MS / 60_000} minutes after it was deployed: ${bad.join(", ")}`,
+    );
+  }
+}
+
+function notMeasured(state: RunState, probe: RunFacts["notMeasured"][number]["probe"], reason: string): void {
+  state.facts = { ...state.facts, notMeasured: [...state.facts.notMeasured, { probe, reason }] };
+}

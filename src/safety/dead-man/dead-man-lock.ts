@@ -1,0 +1,87 @@
+/** The lock in the hand of the switch: a runner that comes back sees it lost, and stops; so does whoever restores. */
+import { getOrUndefined, remove, replace } from "../../kube/api.js";
+import type { Lease } from "../../kube/objects.js";
+import { ApiError, type Transport } from "../../kube/transport.js";
+import type { Clock } from "../../run/context.js";
+import { holderOf } from "../lock/liveness.js";
+import { createLease, LOCK_PATH, microTime, RENEW_EVERY_MS } from "../lock/lease.js";
+
+interface HoldTools {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly runId: string;
+}
+
+/** How the switch of a run calls itself in the Lease. */
+export function deadManHolder(runId: string): string {
+  return `dead-man@${runId}`;
+}
+
+export class Hold {
+  readonly #tools: HoldTools;
+  #lease: Lease;
+  #renewedAtMs: number;
+
+  private constructor(tools: HoldTools, lease: Lease) {
+    this.#tools = tools;
+    this.#lease = lease;
+    this.#renewedAtMs = tools.clock.now();
+  }
+
+  /**
+   * Takes the lock over, as it was looked at: whoever has written it since is not dead.
+   *
+   * @param seen undefined: there was no Lease.
+   * @returns undefined when somebody else was quicker.
+   * @throws ApiError, ApiUnreachableError otherwise.
+   */
+  static async take(tools: HoldTools, seen: Lease | undefined): Promise<Hold | undefined> {
+    const { transport, clock, runId } = tools;
+    const holderIdentity = deadManHolder(runId);
+    const time = microTime(clock);
+    try {
+      if (seen !== undefined) {
+        const spec = { ...seen.spec, holderIdentity, acquireTime: time, renewTime: time };
+        return new Hold(tools, await replace<Lease>(transport, LOCK_PATH, { ...seen, spec }));
+      }
+      const spec = { holderIdentity, acquireTime: time, renewTime: time };
+      return new Hold(tools, await createLease(transport, runId, spec));
+    } catch (error) {
+      if (isConflict(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Says that we are there, when it is time to.
+   *
+   * @returns false when somebody else has the lock, or has taken it away.
+   * @throws ApiError, ApiUnreachableError when that is not known.
+   */
+  async keep(): Promise<boolean> {
+    const { transport, clock, runId } = this.#tools;
+    if (clock.now() - this.#renewedAtMs < RENEW_EVERY_MS) return true;
+    try {
+      const spec = { ...this.#lease.spec, renewTime: microTime(clock) };
+      this.#lease = await replace<Lease>(transport, LOCK_PATH, { ...this.#lease, spec });
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      // Our own renewal, whose answer was lost, conflicts with itself.
+      const found = await getOrUndefined<Lease>(transport, LOCK_PATH);
+      if (found === undefined || holderOf(found) !== deadManHolder(runId)) return false;
+      this.#lease = found;
+    }
+    this.#renewedAtMs = clock.now();
+    return true;
+  }
+
+  /** Takes the lock away: this very one. */
+  async release(): Promise<void> {
+    await remove(this.#tools.transport, LOCK_PATH, { uid: this.#lease.metadata.uid });
+  }
+}
+
+/** Changed (409), or gone (404), since it was looked at. */
+function isConflict(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 409 || error.status === 404);
+}

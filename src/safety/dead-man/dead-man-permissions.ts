@@ -1,0 +1,35 @@
+/** What a runner must be allowed to before it may set a dead-man's switch up. Pure. */
+import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import { describePermission, type Need, rights } from "../../kube/permission.js";
+import { deadManRights, type DeadManScope } from "./rights.js";
+
+const WHY = "the dead-man's switch";
+const MAKE = ["create", "get", "delete"];
+
+/**
+ * Beside a run's own rights: all that the switch is given, because nobody can give a right that he has not (RBAC's
+ * prevention of privilege escalation), and what it is made of.
+ */
+export function requiredPermissions(scope: DeadManScope): Need[] {
+  const given = deadManRights(scope).map((need) => ({ ...need, why: `${WHY}: ${need.why}` }));
+  const namespaces = [...new Set(given.flatMap(({ namespace }) => namespace ?? []))];
+  const rbac = "rbac.authorization.k8s.io";
+  const all = [
+    ...given,
+    ...rights(WHY, ["get"], { resource: "endpoints", namespace: "default", names: ["kubernetes"] }),
+    ...rights(WHY, ["get"], { resource: "namespaces" }),
+    ...["serviceaccounts", "configmaps", "pods"].flatMap((resource) =>
+      rights(WHY, MAKE, { resource, namespace: PROBER_NAMESPACE }),
+    ),
+    ...rights(WHY, ["get"], { resource: "pods", subresource: "proxy", namespace: PROBER_NAMESPACE }),
+    ...["clusterroles", "clusterrolebindings"].flatMap((resource) =>
+      rights(WHY, MAKE, { resource: `${rbac}/${resource}` }),
+    ),
+    ...namespaces.flatMap((namespace) =>
+      ["roles", "rolebindings"].flatMap((resource) =>
+        rights(WHY, MAKE, { resource: `${rbac}/${resource}`, namespace }),
+      ),
+    ),
+  ];
+  return [...new Map(all.map((need) => [describePermission(need), need])).values()];
+}

@@ -1,0 +1,123 @@
+/**
+ * The journal's copy in the cluster, so that another machine can restore: a Secret, because snapshots of workloads can
+ * hold what is secret, in the probers' namespace, which is there for the whole run and where a least role allows it.
+ */
+import { gunzipSync, gzipSync } from "node:zlib";
+import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
+import {
+  type CallOptions,
+  create,
+  list,
+  replace,
+  resourcePath,
+  SECRETS,
+  selectorString,
+} from "../../kube/api.js";
+import type { Secret } from "../../kube/objects.js";
+import { ApiError, type Transport } from "../../kube/transport.js";
+import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
+import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import { type JournalCopy, UnreadableJournalError } from "./journal.js";
+
+/** The type of the Secrets, and the label that they are found by. */
+export const COPY_TYPE = "kube-system-chaos/journal";
+export const COPY_LABELS = { [MANAGED_BY_LABEL]: MANAGED_BY, app: "chaos-journal" } as const;
+const KEY = "journal.gz";
+/** A Secret may have 1 MiB (Kubernetes' MaxSecretSize), of values as they are before base64. */
+const MAX_BYTES = 1_000_000;
+
+const COLLECTION = resourcePath(SECRETS, PROBER_NAMESPACE);
+
+/** URL path of the copy of one run's journal. */
+export function copyPath(runId: string): string {
+  return resourcePath(SECRETS, PROBER_NAMESPACE, copyName(runId));
+}
+
+/** Its name. */
+export function copyName(runId: string): string {
+  return `journal-${runId}`;
+}
+
+/** "Secret kube-system-chaos/journal-RUN": for people. */
+export function copyPlace(runId: string): string {
+  return `Secret ${PROBER_NAMESPACE}/${copyName(runId)}`;
+}
+
+/** The copy that a run keeps. */
+export class ClusterCopy implements JournalCopy {
+  readonly #transport: Transport;
+  readonly #runId: string;
+  #made = false;
+
+  constructor(transport: Transport, runId: string) {
+    this.#transport = transport;
+    this.#runId = runId;
+  }
+
+  /** @throws ApiError, ApiUnreachableError; ChaosError when the journal is too large for a Secret. */
+  async write(text: string): Promise<void> {
+    const packed = gzipSync(text);
+    if (packed.length > MAX_BYTES) {
+      throw new ChaosError(
+        `the journal's copy would have ${packed.length} bytes, and a Secret may have ${MAX_BYTES}: the objects to be put back are too large`,
+        { exitCode: ExitCode.preflightRefused },
+      );
+    }
+    const secret = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: {
+        name: copyName(this.#runId),
+        namespace: PROBER_NAMESPACE,
+        labels: { ...COPY_LABELS, [RUN_LABEL]: this.#runId },
+      },
+      type: COPY_TYPE,
+      data: { [KEY]: packed.toString("base64") },
+    };
+    if (this.#made) await replace(this.#transport, copyPath(this.#runId), secret);
+    else await create(this.#transport, COLLECTION, secret);
+    this.#made = true;
+  }
+}
+
+/** A run's journal as the cluster has it, or why it cannot be read: one that is damaged hides no other. */
+export type FoundCopy =
+  | { readonly runId: string; readonly text: string; readonly error?: never }
+  | { readonly runId: string; readonly error: UnreadableJournalError; readonly text?: never };
+
+/**
+ * The journals in the cluster: of runs that go on, and of those that were not finished. Rejects with ApiError,
+ * ApiUnreachableError.
+ */
+export async function copiesInCluster(
+  transport: Transport,
+  options: CallOptions = {},
+): Promise<readonly FoundCopy[]> {
+  const labelSelector = selectorString(COPY_LABELS);
+  try {
+    const { items } = await list<Secret>(transport, COLLECTION, { ...options, labelSelector });
+    return items
+      .filter((secret) => secret.type === COPY_TYPE)
+      .map((secret) => ({
+        runId: secret.metadata.labels?.[RUN_LABEL] ?? secret.metadata.name,
+        ...unpacked(secret),
+      }));
+  } catch (error) {
+    // A namespace that is not there has an empty list; an API server of another kind may say so with 404.
+    if (error instanceof ApiError && error.status === 404) return [];
+    throw error;
+  }
+}
+
+/** Its text; an error when it was changed by somebody, which never says what is in it. */
+function unpacked(secret: Secret): { readonly text: string } | { readonly error: UnreadableJournalError } {
+  try {
+    const packed = Buffer.from(secret.data?.[KEY] ?? "", "base64");
+    return { text: gunzipSync(packed, { maxOutputLength: 64 * MAX_BYTES }).toString() };
+  } catch (cause) {
+    const place = `Secret ${PROBER_NAMESPACE}/${secret.metadata.name}`;
+    return {
+      error: new UnreadableJournalError(place, `not as it was packed: ${messageOf(cause)}`, { cause }),
+    };
+  }
+}

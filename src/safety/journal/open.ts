@@ -1,0 +1,50 @@
+import { hostname } from "node:os";
+import { delimiter, resolve } from "node:path";
+import type { Connection } from "../../kube/connect.js";
+import type { Watchdog } from "../watchdog.js";
+import { Journal, journalRoot, type JournalOpen } from "./journal.js";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Opens the journal of a run, or of several that share something: who, where, since when; and has the watchdog, where
+ * there is one, watch it.
+ *
+ * @throws ChaosError (exit 4) when it cannot be written or watched: then nothing may be injected.
+ */
+export async function openJournal(
+  connection: Connection,
+  { env, watchdog }: { readonly env: Env; readonly watchdog?: Watchdog },
+  about: Pick<JournalOpen, "runId" | "experiment" | "clusterUid" | "toolVersion"> & {
+    readonly startedAt: Date;
+  },
+): Promise<Journal> {
+  const journal = await Journal.create(journalRoot(env), {
+    type: "open",
+    runId: about.runId,
+    experiment: about.experiment,
+    clusterUid: about.clusterUid,
+    server: connection.server,
+    context: connection.context,
+    ...kubeconfigOf(connection.kubeconfigPath, env),
+    toolVersion: about.toolVersion,
+    startedAt: about.startedAt.toISOString(),
+    host: hostname(),
+    pid: process.pid,
+  });
+  try {
+    await watchdog?.watch(journal.folder);
+    return journal;
+  } catch (error) {
+    await journal.finish();
+    throw error;
+  }
+}
+
+/** The file that a restore has to read, also where it was found by KUBECONFIG: a later shell may not have that set. */
+function kubeconfigOf(named: string | undefined, env: Env): { kubeconfigPath?: string } {
+  const path = named ?? env["KUBECONFIG"];
+  return path === undefined || path === "" || path.includes(delimiter)
+    ? {}
+    : { kubeconfigPath: resolve(path) };
+}

@@ -1,0 +1,71 @@
+/** How changes are undone, as data: what a journal holds. */
+import type { ObjectRef } from "../../evidence/events.js";
+import type { NodeAccessSpec } from "../../nodes/access.js";
+import type { KubeObject } from "../../kube/objects.js";
+
+/** How one change is undone. */
+export type Undo =
+  /** The workload is put back as it was: created when it is gone, repaired when another restorer's differs. */
+  | {
+      readonly action: "restore-workload";
+      readonly path: string;
+      readonly collection: string;
+      readonly object: KubeObject;
+      /** The run never changes it: what differs is somebody else's wish, and stays. */
+      readonly onlyIfGone?: true;
+      /** The run changes its replicas and nothing else: whatever else differs stays. */
+      readonly onlyReplicas?: true;
+    }
+  /**
+   * Something of ours is removed again: a namespace, the lock. `path` is its URL path in the API; `labels` are
+   * what it must carry, or it is somebody else's under the same name and is left alone.
+   */
+  | {
+      readonly action: "remove";
+      readonly path: string;
+      readonly object: ObjectRef;
+      readonly labels: Readonly<Record<string, string>>;
+    }
+  /** A namespace that was prepared for runs and stays: what runs have made in it (`labels`) is removed. */
+  | {
+      readonly action: "empty";
+      readonly path: string;
+      readonly object: ObjectRef;
+      readonly labels: Readonly<Record<string, string>>;
+    }
+  | NodeUndo;
+
+/** How a fault on a node is undone: on that very machine, without the API (but for the access "pod"). */
+export type NodeUndo =
+  /** A systemd unit is started again, and what systemd stops with it. */
+  | (OnNode & {
+      readonly action: "start-unit";
+      readonly unit: string;
+      readonly also: readonly string[];
+      /** systemd's id of the start that was there before the run. */
+      readonly invocation: string;
+    })
+  /** A static pod's manifest is moved back. */
+  | (OnNode & {
+      readonly action: "return-manifest";
+      readonly manifest: string;
+      readonly heldAt: string;
+      /** How its mirror pods are found. */
+      readonly pods?: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
+    });
+
+interface OnNode {
+  /** The component on the node: "kubelet on worker-1". */
+  readonly object: ObjectRef;
+  readonly node: string;
+  /** The timer on the node that would undo it by itself, without ".timer". */
+  readonly timer: string;
+  readonly access: NodeAccessSpec;
+  /** /etc/machine-id: another machine may have the node's name by the time of a restore. */
+  readonly machineId: string;
+}
+
+/** Whether an entry is undone on a node, and not in the API. */
+export function isNodeUndo(entry: Undo): entry is NodeUndo {
+  return entry.action === "start-unit" || entry.action === "return-manifest";
+}

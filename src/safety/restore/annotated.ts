@@ -1,0 +1,38 @@
+/** Workloads that a run has scaled down and that say so themselves: the last resort, when every journal is lost. */
+import { DEPLOYMENTS, list, patch, resourcePath } from "../../kube/api.js";
+import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../../attacks/scale-to-zero.js";
+import type { Deployment } from "../../kube/objects.js";
+import type { Transport } from "../../kube/transport.js";
+
+/** A workload as a run has left it. */
+export interface Annotated {
+  readonly runId: string;
+  readonly name: string;
+  readonly path: string;
+  /** Before the run. */
+  readonly replicas: number;
+  readonly resourceVersion: string;
+}
+
+/** The workloads of kube-system that carry a run's annotations. Rejects with ApiError, ApiUnreachableError. */
+export async function annotatedWorkloads(transport: Transport): Promise<Annotated[]> {
+  const { items } = await list<Deployment>(transport, resourcePath(DEPLOYMENTS, "kube-system"));
+  return items.flatMap(({ metadata }) => {
+    const runId = metadata.annotations?.[RUN_ANNOTATION];
+    const said = metadata.annotations?.[REPLICAS_ANNOTATION] ?? "";
+    // Anything but digits was written by somebody else.
+    if (runId === undefined || !/^\d+$/.test(said)) return [];
+    const replicas = Number(said);
+    const path = resourcePath(DEPLOYMENTS, "kube-system", metadata.name);
+    return [{ runId, name: metadata.name, path, replicas, resourceVersion: metadata.resourceVersion }];
+  });
+}
+
+/** Gives a workload its replicas back, if nobody has changed it since it was read (409 rejects). */
+export async function restoreAnnotated(transport: Transport, workload: Annotated): Promise<void> {
+  const annotations = { [RUN_ANNOTATION]: null, [REPLICAS_ANNOTATION]: null };
+  await patch(transport, workload.path, {
+    metadata: { annotations, resourceVersion: workload.resourceVersion },
+    spec: { replicas: workload.replicas },
+  });
+}

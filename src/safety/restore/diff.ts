@@ -1,0 +1,110 @@
+/** What a restore would change, read from the cluster and its nodes without touching them: `chaos restore --dry-run`. */
+import { carries } from "../../own/manifest.js";
+import { inspect } from "../../nodes/faults.js";
+import { openNodeAccess } from "../../nodes/access.js";
+import { getOrUndefined } from "../../kube/api.js";
+import type { KubeObject } from "../../kube/objects.js";
+import type { Transport } from "../../kube/transport.js";
+import { messageOf } from "../../common/errors.js";
+import { planOf } from "../journal/describe.js";
+import { isNodeUndo, type NodeUndo, type PendingUndo, type Undo } from "../journal/journal.js";
+import { differences, sanitised } from "./undo-entries.js";
+
+/** A value is shown so far. */
+const LONGEST = 60;
+/** Values under these keys can be secret: that they differ is shown, not what they are. */
+const SECRET = /[./](env|data|stringData|last-applied-configuration)(\.|$)/;
+/** What every annotation of a run's own begins with. */
+const ANNOTATIONS = "kube-system-chaos/";
+
+interface DiffOptions {
+  readonly transport: Transport;
+  readonly allowCommands: boolean;
+  /** The journal came from the cluster, or is there. */
+  readonly foreign: boolean;
+}
+
+/** Lines for one run, the last entry first, as a restore would go. */
+export async function restoreDiff(pending: readonly PendingUndo[], options: DiffOptions): Promise<string[]> {
+  const lines: string[] = [];
+  for (const { undo } of [...pending].reverse()) {
+    lines.push(planOf(undo));
+    for (const line of await entryDiff(undo, options)) lines.push(`  ${line}`);
+  }
+  return lines;
+}
+
+async function entryDiff(entry: Undo, options: DiffOptions): Promise<string[]> {
+  const { transport } = options;
+  try {
+    if (isNodeUndo(entry)) return [await nodeState(entry, options)];
+    const live = await getOrUndefined<KubeObject>(transport, entry.path);
+    if (entry.action === "restore-workload") return workloadDiff(entry, live);
+    if (live === undefined) return ["it is gone already"];
+    return [
+      carries(live, entry.labels)
+        ? `- ${entry.object.kind} ${entry.object.name}`
+        : "it is not this run's, and stays",
+    ];
+  } catch (error) {
+    return [`cannot be looked at: ${messageOf(error)}`];
+  }
+}
+
+/** "- spec.replicas: 0", "+ spec.replicas: 2". Pure. */
+export function workloadDiff(
+  entry: Extract<Undo, { action: "restore-workload" }>,
+  live: KubeObject | undefined,
+): string[] {
+  const { kind = "workload", metadata } = entry.object;
+  if (live === undefined) return [`+ ${kind} ${metadata.name}, as it was before the run`];
+  if (entry.onlyIfGone === true) return ["it is there, and stays as it is"];
+  const declared = entry.onlyReplicas === true ? scaling : sanitised;
+  const [now, before] = [declared(live), declared(entry.object)];
+  const paths = differences(now, before);
+  if (paths.length === 0) return ["it is as before"];
+  return paths.flatMap((path) => [
+    ...changed("-", path, valueAt(now, path)),
+    ...changed("+", path, valueAt(before, path)),
+  ]);
+}
+
+/** What a run that scales a workload changes of it. */
+function scaling({ metadata, spec }: KubeObject): unknown {
+  const ours = Object.entries(metadata.annotations ?? {}).filter(([key]) => key.startsWith(ANNOTATIONS));
+  const { replicas } = (spec ?? {}) as { readonly replicas?: number };
+  return { metadata: { annotations: Object.fromEntries(ours) }, spec: { replicas } };
+}
+
+function changed(sign: "-" | "+", path: string, value: unknown): string[] {
+  return value === undefined ? [] : [`${sign} ${path.slice(1)}: ${shown(path, value)}`];
+}
+
+function shown(path: string, value: unknown): string {
+  if (SECRET.test(path)) return "(not shown)";
+  const text = JSON.stringify(value, (key, each: unknown) => (SECRET.test(`.${key}`) ? "(not shown)" : each));
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}
+
+/** Keys can hold dots (annotations do): at each level the longest key that fits. */
+function valueAt(object: unknown, path: string): unknown {
+  if (path === "" || path === ".") return object;
+  if (typeof object !== "object" || object === null) return undefined;
+  const rest = path.slice(1);
+  const key = Object.keys(object)
+    .filter((each) => rest === each || rest.startsWith(`${each}.`))
+    .sort((a, b) => b.length - a.length)[0];
+  if (key === undefined) return undefined;
+  const value = (object as Record<string, unknown>)[key];
+  return rest === key ? value : valueAt(value, rest.slice(key.length));
+}
+
+async function nodeState(entry: NodeUndo, options: DiffOptions): Promise<string> {
+  const access = openNodeAccess(entry.access, options);
+  const what = entry.action === "start-unit" ? { unit: entry.unit } : { manifest: entry.manifest };
+  const { state, machineId } = await inspect({ access, node: entry.node }, what);
+  if (machineId !== entry.machineId) return `${entry.node} is another machine now: nothing would be done`;
+  if (entry.action === "start-unit")
+    return state === "active" ? "it is active" : `${state || "unknown"} → active`;
+  return state === "there" ? `${entry.manifest} is there` : `+ ${entry.manifest}`;
+}

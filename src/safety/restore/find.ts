@@ -1,0 +1,143 @@
+/** Which runs were not finished: by the journals of this machine, and by their copies in a cluster. */
+import { basename } from "node:path";
+import { ApiError, ApiUnreachableError } from "../../kube/transport.js";
+import { ChaosError, ExitCode, UsageError } from "../../common/errors.js";
+import { copyPlace } from "../journal/cluster-copy.js";
+import {
+  journalRoot,
+  type JournalState,
+  unfinishedRuns,
+  type UnfinishedRuns,
+  type UnreadableJournalError,
+} from "../journal/journal.js";
+import { clusterUidOf, IN_CLUSTER, runsInCluster } from "../journal/unfinished.js";
+import type { RestoreOptions } from "../../commands/restore-command.js";
+import { withConnection } from "./connection.js";
+
+/** What was found. */
+export interface Found extends UnfinishedRuns {
+  /** A cluster was looked into, too. */
+  readonly inCluster: boolean;
+}
+
+/** The runs that a restore could be about. */
+export async function findUnfinished(options: RestoreOptions): Promise<Found> {
+  const { runId, all } = options;
+  const local = await unfinishedRuns(journalRoot(options.env));
+  const named = isNamed(options);
+  const unknown = runId !== undefined && !all && !isKnown(local, runId);
+  const cluster = named || unknown ? await lookIntoCluster(options, { must: named }) : undefined;
+  if (cluster === undefined) return { ...local, inCluster: false };
+  return { ...merged(local, cluster, { onlyThere: named && all }), inCluster: true };
+}
+
+/** A cluster was named: its runs are meant, whoever began them. */
+export function isNamed({ context, kubeconfigPath }: RestoreOptions): boolean {
+  return context !== undefined || kubeconfigPath !== undefined;
+}
+
+function isKnown({ runs, unreadable }: UnfinishedRuns, runId: string): boolean {
+  return runs.some(({ open }) => open.runId === runId) || unreadable.some((each) => isOf(each, runId));
+}
+
+/** Whether it is the journal of this run, on this machine or in the cluster. */
+function isOf({ folder }: UnreadableJournalError, runId: string): boolean {
+  return basename(folder) === runId || folder === copyPlace(runId);
+}
+
+interface InCluster extends UnfinishedRuns {
+  readonly clusterUid: string;
+}
+
+/** @returns undefined when there is no cluster to look into, and none was named. */
+async function lookIntoCluster(
+  options: RestoreOptions,
+  { must }: { readonly must: boolean },
+): Promise<InCluster | undefined> {
+  try {
+    return await withConnection(options, "restore", async ({ transport }) => {
+      return { ...(await runsInCluster(transport)), clusterUid: await clusterUidOf(transport) };
+    });
+  } catch (error) {
+    const none =
+      error instanceof UsageError || error instanceof ApiUnreachableError || error instanceof ApiError;
+    // An API server that is down because of a run of this machine: its journal is here.
+    if (none && (!must || error instanceof ApiUnreachableError)) return undefined;
+    throw error;
+  }
+}
+
+/** The runs of this machine, and those of others that the cluster knows. */
+function merged(
+  local: UnfinishedRuns,
+  cluster: InCluster,
+  { onlyThere }: { readonly onlyThere: boolean },
+): UnfinishedRuns {
+  const here = local.runs.filter(({ open }) => !onlyThere || open.clusterUid === cluster.clusterUid);
+  const known = new Set(local.runs.map(({ open }) => open.runId));
+  return {
+    runs: [...here, ...cluster.runs.filter(({ open }) => !known.has(open.runId))].sort((a, b) =>
+      a.open.startedAt.localeCompare(b.open.startedAt),
+    ),
+    // A damaged copy of a run whose journal is here costs nothing.
+    unreadable: [
+      ...local.unreadable,
+      ...cluster.unreadable.filter((each) => ![...known].some((runId) => isOf(each, runId))),
+    ],
+  };
+}
+
+/** @throws UsageError when there is no such run, UnreadableJournalError when its journal is damaged. */
+export function find(unfinished: UnfinishedRuns, runId: string): JournalState {
+  const run = unfinished.runs.find(({ open }) => open.runId === runId);
+  if (run !== undefined) return run;
+  const damaged = unfinished.unreadable.find((each) => isOf(each, runId));
+  throw damaged ?? new UsageError(`no unfinished run ${runId}. ${listing(unfinished, false).join("\n")}`);
+}
+
+/** What several runs share holds their lock and their journals' copies: it goes after them. */
+export function refuseBeforeItsRuns({ open }: JournalState, { runs }: UnfinishedRuns): void {
+  if (open.experiment !== SESSION) return;
+  const first = runs.find(
+    (each) =>
+      each.open.experiment !== SESSION &&
+      each.open.clusterUid === open.clusterUid &&
+      each.open.startedAt >= open.startedAt,
+  );
+  if (first === undefined) return;
+  throw new ChaosError(
+    `${open.runId} is what several runs share, and ${first.open.runId} was not finished: \`chaos restore --all\` restores them in their order`,
+    { exitCode: ExitCode.preflightRefused },
+  );
+}
+
+/** The experiment's name in the journal of what several runs share. */
+export const SESSION = "session";
+
+/** The folders of the journals that cannot be read. */
+export const foldersOf = ({ unreadable }: UnfinishedRuns): string[] => unreadable.map(({ folder }) => folder);
+
+/** What there is to restore, for people. Pure. */
+export function listing(unfinished: UnfinishedRuns, inCluster: boolean): string[] {
+  const { runs, unreadable } = unfinished;
+  const byHand =
+    unreadable.length > 0 ? [`to be put right by hand: ${foldersOf(unfinished).join(", ")}`] : [];
+  const others = inCluster
+    ? []
+    : ["(runs of other machines are in their cluster: --context NAME shows them)"];
+  if (runs.length === 0) {
+    return unreadable.length === 0
+      ? ["no unfinished run: nothing to restore", ...others]
+      : [...byHand, ...others];
+  }
+  return [
+    "unfinished runs:",
+    ...runs.map(
+      ({ open, folder }) =>
+        `  ${open.runId} (${open.experiment}, context ${open.context}, since ${open.startedAt}${folder === IN_CLUSTER ? `, of ${open.host}` : ""})`,
+    ),
+    "restore one with `chaos restore RUN`, or all with `chaos restore --all`; --dry-run shows what would change",
+    ...byHand,
+    ...others,
+  ];
+}

@@ -1,0 +1,209 @@
+/** Finishing one unfinished run from its journal. */
+import { RUN_ANNOTATION } from "../../attacks/scale-to-zero.js";
+import { openNodeAccess } from "../../nodes/access.js";
+import { type CallOptions, getOrUndefined } from "../../kube/api.js";
+import type { KubeObject } from "../../kube/objects.js";
+import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
+import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
+import { pollUntil } from "../../common/clock.js";
+import { copyPath } from "../journal/cluster-copy.js";
+import type { Clock } from "../../run/context.js";
+import { removedNamespaces } from "../../run/phases/deploy.js";
+import { isHold } from "../../run/phases/lock.js";
+import { isNodeUndo, type Journal, type JournalState, type PendingUndo } from "../journal/journal.js";
+import { namespacesOf, type NotUndone, undoAll, type Undone } from "./undo-entries.js";
+import { clusterUidOf } from "../journal/unfinished.js";
+import { READY_LIMIT_MS, waitUntilReady } from "./verify.js";
+
+/** How long one entry is tried again: a workload that is still terminating holds its name until then, ms. */
+const RETRY_LIMIT_MS = 60_000;
+/** How long one on a node is tried while the API server does not answer: there is more to do that may help, ms. */
+const NODE_RETRY_LIMIT_MS = 10_000;
+/** With etcd away an API server goes into restart back-off, and comes back minutes after etcd, ms. */
+const API_LIMIT_MS = 7 * 60_000;
+const API_EVERY_MS = 1_000;
+/** An API server without its store does not refuse, it hangs. */
+const ASK_ONCE: CallOptions = { retry: false, timeoutMs: 5_000 };
+
+export interface RestoreTools {
+  readonly transport: Transport;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  /** Whether a command that the journal names may be run to reach a node. */
+  readonly allowCommands: boolean;
+  readonly note: (text: string) => void;
+}
+
+/** What came of a restore. */
+export interface Restored {
+  readonly undone: readonly Undone[];
+  readonly failed: readonly NotUndone[];
+  /** Put back, and not working when the time was up. */
+  readonly notReady: readonly string[];
+}
+
+/**
+ * Whether the API server answers; it must be the run's.
+ *
+ * @returns false: it does not, and the run has faults on nodes to undo, which may be why.
+ * @throws ApiUnreachableError when it does not and nothing on a node could be the reason, ChaosError when it is
+ * another cluster's.
+ */
+export async function checkCluster(run: JournalState, transport: Transport): Promise<boolean> {
+  const onNodes = run.pending.some(({ undo }) => isNodeUndo(undo));
+  try {
+    // Where a fault on a node may be the reason, that is put right first, and the API server asked again.
+    await assertSameCluster(run, transport, onNodes ? ASK_ONCE : {});
+    return true;
+  } catch (error) {
+    if (isAway(error) && onNodes) return false;
+    throw error;
+  }
+}
+
+/** No answer, or one of a server that can not answer yet: its store is away, it has only just begun. */
+function isAway(error: unknown): boolean {
+  return error instanceof ApiUnreachableError || (error instanceof ApiError && error.status >= 500);
+}
+
+async function assertSameCluster(
+  { open, folder }: JournalState,
+  transport: Transport,
+  call: CallOptions,
+): Promise<void> {
+  const uid = await clusterUidOf(transport, call);
+  if (uid === open.clusterUid) return;
+  throw new ChaosError(
+    `run ${open.runId} was on another cluster (kube-system has uid ${uid} here, ${open.clusterUid} there). ` +
+      `Name the right one with --context; if that cluster is gone, remove ${folder}`,
+    { exitCode: ExitCode.preflightRefused },
+  );
+}
+
+/**
+ * Undoes what a run has left: the faults on nodes first, because one of them may be why the API server does not answer;
+ * then everything else, from the last to the first; then waits until it works.
+ *
+ * @param apiAnswers what `checkCluster` said.
+ * @throws Error when the API server does not come back in 7 minutes, ChaosError when another cluster's does.
+ */
+export async function restoreRun(
+  run: JournalState,
+  tools: RestoreTools,
+  apiAnswers: boolean,
+): Promise<Restored> {
+  return await new Restoring(run, tools).all(apiAnswers);
+}
+
+class Restoring {
+  readonly #run: JournalState;
+  readonly #tools: RestoreTools;
+  readonly #undone: Undone[] = [];
+  readonly #done = new Set<number>();
+
+  constructor(run: JournalState, tools: RestoreTools) {
+    this.#run = run;
+    this.#tools = tools;
+  }
+
+  async all(apiAnswers: boolean): Promise<Restored> {
+    const { transport, clock, note } = this.#tools;
+    const { pending, intents } = this.#run;
+    const { refused, onNodes } = this.#nodeEntries();
+    if (!apiAnswers && refused[0] !== undefined) throw new Error(refused[0].error);
+    let failed = await this.#undo(onNodes, apiAnswers ? RETRY_LIMIT_MS : NODE_RETRY_LIMIT_MS);
+    if (!apiAnswers) {
+      await this.#waitForApi();
+      // What had to lead through the API server: it is there now.
+      failed = await this.#undo(
+        onNodes.filter(({ seq }) => !this.#done.has(seq)),
+        RETRY_LIMIT_MS,
+      );
+    }
+    const elsewhere = await this.#restoredElsewhere();
+    // The lock and the copy stay until the target works: nobody else is to begin before.
+    const last = pending.filter(({ undo }) => isHold(undo));
+    const others = pending.filter(({ undo }) => !isNodeUndo(undo) && !isHold(undo));
+    failed = [...refused, ...failed, ...(await this.#undo(others, RETRY_LIMIT_MS, elsewhere))];
+    const lost = new Set(failed.map(({ undo }) => undo));
+    const notReady = await waitUntilReady(transport, clock, {
+      entries: intents.map(({ undo }) => undo).filter((undo) => !lost.has(undo)),
+      limitMs: elsewhere ? 0 : READY_LIMIT_MS,
+      note,
+    });
+    const whole = failed.length === 0 && (notReady.length === 0 || elsewhere);
+    if (whole) failed.push(...(await this.#undo(last, RETRY_LIMIT_MS)));
+    // Those, too, whose deletion the run had asked for before it died.
+    await removedNamespaces(transport, clock, namespacesOf(intents));
+    return { undone: this.#undone, failed, notReady: elsewhere ? [] : notReady };
+  }
+
+  /**
+   * The run had a copy of its journal in the cluster, and it is gone: whoever took it away had put everything back.
+   * What differs since then is somebody's wish, and stays. Unless a workload still says that this run has scaled it
+   * down: then the copy went with its namespace, by somebody's hand, and nothing was put back.
+   */
+  async #restoredElsewhere(): Promise<boolean> {
+    const { copied, open, pending } = this.#run;
+    const { transport } = this.#tools;
+    if (!copied || (await getOrUndefined(transport, copyPath(open.runId))) !== undefined) return false;
+    for (const { undo } of pending) {
+      if (undo.action !== "restore-workload") continue;
+      const live = await getOrUndefined<KubeObject>(transport, undo.path);
+      if (live?.metadata.annotations?.[RUN_ANNOTATION] === open.runId) return false;
+    }
+    return true;
+  }
+
+  /** What is to be undone on nodes, and what of it may not be: that does not change by trying again. */
+  #nodeEntries(): { refused: readonly NotUndone[]; onNodes: readonly PendingUndo[] } {
+    const { transport, allowCommands } = this.#tools;
+    const refused: NotUndone[] = [];
+    const onNodes = this.#run.pending.filter(({ undo }) => {
+      if (!isNodeUndo(undo)) return false;
+      try {
+        openNodeAccess(undo.access, { transport, allowCommands, foreign: this.#run.adopted });
+        return true;
+      } catch (error) {
+        refused.push({ undo, error: messageOf(error) });
+        return false;
+      }
+    });
+    return { refused, onNodes };
+  }
+
+  async #undo(entries: readonly PendingUndo[], limitMs: number, onlyIfGone = false): Promise<NotUndone[]> {
+    const { transport, journal, clock, allowCommands, note } = this.#tools;
+    return await undoAll(
+      transport,
+      entries,
+      async (seq, undone) => {
+        this.#undone.push(undone);
+        note(`${undone.object.kind} ${undone.object.name}`);
+        this.#done.add(seq);
+        await journal.restored(seq, undone.how, undone.by);
+      },
+      { clock, limitMs },
+      { allowCommands, onlyIfGone, foreign: this.#run.adopted },
+    );
+  }
+
+  /** @throws Error when the API server does not come back, ChaosError when another cluster's does. */
+  async #waitForApi(): Promise<void> {
+    const { clock, note, transport } = this.#tools;
+    const startedAt = clock.now();
+    let last: unknown;
+    const back = await pollUntil(clock, { everyMs: API_EVERY_MS, limitMs: API_LIMIT_MS }, async () => {
+      note(`wait for the API server (${Math.round((clock.now() - startedAt) / 1000)} s)`);
+      try {
+        await assertSameCluster(this.#run, transport, ASK_ONCE);
+        return true;
+      } catch (error) {
+        if (!isAway(error)) throw error;
+        last = error;
+        return undefined;
+      }
+    });
+    if (back !== true) throw last;
+  }
+}

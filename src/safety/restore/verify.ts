@@ -1,0 +1,103 @@
+/** Whether what was put back also works again: a restored Deployment without a ready pod is no restored component. */
+import { get, getOrUndefined, NODES, resourcePath } from "../../kube/api.js";
+import type { DaemonSet, Deployment, KubeObject, Node } from "../../kube/objects.js";
+import { isReady } from "../../kube/pod-state.js";
+import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
+import { messageOf } from "../../common/errors.js";
+import { mirrorPods } from "../../targets/find-node-target.js";
+import { pollUntil } from "../../common/clock.js";
+import type { Clock } from "../../run/context.js";
+import type { Undo } from "../journal/journal.js";
+
+/**
+ * The mirror pod of a static pod is Ready only 70 to 80 s after its container runs (the kubelet's back-off, seen on
+ * 1.20), and an API server whose store was away takes minutes.
+ */
+export const READY_LIMIT_MS = 7 * 60_000;
+const READY_EVERY_MS = 1_000;
+
+/** A workload is ready when as many of its pods are as before the run, and none of an older template. Pure. */
+export function workloadNotReady(before: KubeObject, live: KubeObject): string | undefined {
+  const kind = before.kind ?? "workload";
+  const { name, generation } = live.metadata;
+  const seen = (live as Deployment).status?.observedGeneration ?? 0;
+  if (seen < (generation ?? 0)) return `${kind} ${name}: its controller has not seen it yet`;
+  const [ready, wanted] =
+    kind === "DaemonSet"
+      ? daemonSetReadiness(before as DaemonSet, live as DaemonSet)
+      : deploymentReadiness(before as Deployment, live as Deployment);
+  return ready >= wanted ? undefined : `${kind} ${name}: ${ready} of ${wanted} ready`;
+}
+
+function deploymentReadiness(before: Deployment, { spec, status }: Deployment): [number, number] {
+  const wanted = Math.min(before.status?.readyReplicas ?? 0, spec?.replicas ?? 1);
+  return [Math.min(status?.readyReplicas ?? 0, status?.updatedReplicas ?? 0), wanted];
+}
+
+function daemonSetReadiness(before: DaemonSet, { status }: DaemonSet): [number, number] {
+  // A node may have come or gone since.
+  const wanted = Math.min(before.status?.numberReady ?? 0, status?.desiredNumberScheduled ?? 0);
+  return [Math.min(status?.numberReady ?? 0, status?.updatedNumberScheduled ?? 0), wanted];
+}
+
+/** What of one entry is put back and does not work yet; undefined: it does, or there is nothing to work. */
+async function notReady(transport: Transport, entry: Undo): Promise<string | undefined> {
+  switch (entry.action) {
+    case "remove":
+    case "empty":
+      return undefined;
+    case "restore-workload": {
+      const live = await getOrUndefined<KubeObject>(transport, entry.path);
+      const { kind = "workload", metadata } = entry.object;
+      return live === undefined
+        ? `${kind} ${metadata.name} is gone again`
+        : workloadNotReady(entry.object, live);
+    }
+    case "start-unit": {
+      const node = await get<Node>(transport, resourcePath(NODES, undefined, entry.node));
+      const ready = (node.status?.conditions ?? []).find(({ type }) => type === "Ready");
+      return ready?.status === "True" ? undefined : `node ${entry.node} is not Ready`;
+    }
+    case "return-manifest": {
+      if (entry.pods === undefined) return undefined;
+      const pods = await mirrorPods(transport, entry.pods);
+      const there = pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod));
+      return there ? undefined : `${entry.object.name}: its pod is not Ready`;
+    }
+  }
+}
+
+/**
+ * Waits until everything that was put back works.
+ *
+ * @returns what does not when the time is up; empty: all of it does.
+ */
+export async function waitUntilReady(
+  transport: Transport,
+  clock: Clock,
+  options: {
+    readonly entries: readonly Undo[];
+    readonly limitMs: number;
+    readonly note: (text: string) => void;
+  },
+): Promise<readonly string[]> {
+  let last: readonly string[] = [];
+  const { entries, limitMs, note } = options;
+  await pollUntil(clock, { everyMs: READY_EVERY_MS, limitMs }, async () => {
+    const problems = await Promise.all(entries.map(async (entry) => await problemOf(transport, entry)));
+    last = problems.filter((each) => each !== undefined);
+    if (last.length > 0) note(`wait until it is ready: ${last.join(", ")}`);
+    return last.length === 0 ? true : undefined;
+  });
+  return last;
+}
+
+/** An API server that was itself the victim may go away once more: that is not ready, and no error. */
+async function problemOf(transport: Transport, entry: Undo): Promise<string | undefined> {
+  try {
+    return await notReady(transport, entry);
+  } catch (error) {
+    if (error instanceof ApiError || error instanceof ApiUnreachableError) return messageOf(error);
+    throw error;
+  }
+}

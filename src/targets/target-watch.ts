@@ -1,0 +1,333 @@
+import type { ObjectRef, RunEventBody } from "../evidence/events.js";
+import { ENDPOINTS, list, PODS, REPLICASETS, resourcePath, selectorString } from "../kube/api.js";
+import type { Discovery } from "../kube/api.js";
+import type {
+  Deployment,
+  EndpointSlice,
+  Endpoints,
+  KubeObject,
+  ManagedFields,
+  Pod,
+} from "../kube/objects.js";
+import { isReady, isTerminating } from "../kube/pod-state.js";
+import type { Transport } from "../kube/transport.js";
+import { watch } from "../kube/watch.js";
+import type { WatchEvent } from "../kube/watch.js";
+import type { Attack } from "../experiment/schema.js";
+import { ForeignChanges, type ForeignChangesOptions, leavesSpecAlone } from "./foreign-changes.js";
+import type { TargetMonitor } from "./monitor.js";
+import { ownedByTarget } from "./ownership.js";
+import { type Target, refOf, wantedCount } from "./target.js";
+
+export type WatchedKind = "Deployment" | "DaemonSet" | "ReplicaSet" | "Pod";
+
+/** Told of every change of the target, in the socket's own event, before anything is written down. */
+export type TargetListener = (kind: WatchedKind, event: WatchEvent<KubeObject>) => void;
+
+export interface TargetWatchOptions {
+  readonly transport: Transport;
+  readonly discovery: Discovery;
+  readonly target: Target;
+  readonly emit: (body: RunEventBody) => void;
+  readonly signal: AbortSignal;
+  /** How often everything is listed anew beside the watches, ms: the most that a silent watch can hide. */
+  readonly resyncMs: number;
+  /** The attack that is to come, and who is told when somebody else has changed the target under it. */
+  readonly foreign?: {
+    readonly attack: Attack["type"];
+    /** Called once: the measurement would not mean any more what it says; why. */
+    readonly onChanged: (message: string) => void;
+    /** Timers, so that tests are exact. Default: the platform's. */
+    readonly later?: NonNullable<ForeignChangesOptions["later"]>;
+  };
+}
+
+/** How long one question for another workload may take, ms. */
+const NAMESAKE_TIMEOUT_MS = 2_000;
+
+/**
+ * Watches the target for the whole run: the workload, its ReplicaSets and pods, the endpoints of its Services.
+ * Keeps what is there now, and writes down what came, changed and went.
+ */
+export class TargetWatch implements TargetMonitor {
+  readonly #options: TargetWatchOptions;
+  readonly #objects = new Map<string, { kind: WatchedKind; object: KubeObject }>();
+  readonly #slices = new Map<string, { service: string; ready: string[]; servingTerminating: string[] }>();
+  readonly #endpoints = new Map<string, { ready: number; servingTerminating: number }>();
+  readonly #instanceStates = new Map<string, string>();
+  readonly #foreign: ForeignChanges | undefined;
+  #listener: TargetListener | undefined;
+  #attackBegan = false;
+
+  constructor(options: TargetWatchOptions) {
+    this.#options = options;
+    const { target, emit, foreign } = options;
+    this.#foreign =
+      foreign === undefined
+        ? undefined
+        : new ForeignChanges({
+            ...foreign,
+            target,
+            emit,
+            findNamesake: async () => await this.#findNamesake(),
+          });
+    options.signal.addEventListener("abort", () => this.#foreign?.end(), { once: true });
+  }
+
+  /** The attack's reaction: called first, synchronously, for each event from now on. */
+  set listener(listener: TargetListener | undefined) {
+    this.#listener = listener;
+    if (listener === undefined) {
+      this.#foreign?.end();
+      return;
+    }
+    this.#attackBegan = true;
+    this.#foreign?.begin(this.#workload);
+  }
+
+  /** What is there now, of one kind. */
+  current(kind: WatchedKind): KubeObject[] {
+    return [...this.#objects.values()].filter((entry) => entry.kind === kind).map((entry) => entry.object);
+  }
+
+  /** Ready addresses over all Services of the target; undefined when it has no Service. */
+  get endpointsReady(): number | undefined {
+    if (this.#options.target.services.length === 0) return undefined;
+    return [...this.#endpoints.values()].reduce((sum, entry) => sum + entry.ready, 0);
+  }
+
+  /** All wanted instances ready, the workload there, and its Services with as many endpoints. */
+  isTargetReady(): boolean {
+    const { target } = this.#options;
+    const ready = this.current("Pod").filter(
+      (pod) => isReady(pod as unknown as Pod) && !isTerminating(pod),
+    ).length;
+    const workload = this.#workload;
+    if (workload === undefined || isTerminating(workload)) return false;
+    // An attack that leaves the spec alone does not put it back either: it is as wanted when its owner says so.
+    const attack = this.#options.foreign?.attack;
+    const ownersWord = attack !== undefined && leavesSpecAlone(attack);
+    const count = ownersWord ? wantedCount(target.kind, workload) : target.count;
+    const endpoints = target.services.every(
+      (service) => (this.#endpoints.get(service.name)?.ready ?? 0) >= count,
+    );
+    return ready >= count && endpoints;
+  }
+
+  get #workload(): KubeObject | undefined {
+    const { kind, name } = this.#options.target;
+    return this.current(kind).find((object) => object.metadata.name === name);
+  }
+
+  /**
+   * Starts every watch.
+   *
+   * @returns `synced`: resolves when all of them have listed once; `done`: when the signal has ended them,
+   * rejects when one of them can not go on (no permission, a handler that threw).
+   */
+  start(): { synced: Promise<void>; done: Promise<void> } {
+    const { target, discovery } = this.#options;
+    const selector = selectorString(target.labels);
+    const starts = [
+      this.#run(target.kind, target.collection, { fieldSelector: `metadata.name=${target.name}` }),
+      this.#run("Pod", resourcePath(PODS, target.namespace), { labelSelector: selector }),
+    ];
+    if (target.kind === "Deployment") {
+      starts.push(
+        this.#run("ReplicaSet", resourcePath(REPLICASETS, target.namespace), { labelSelector: selector }),
+      );
+    }
+    for (const service of target.services) {
+      if (discovery.endpointSlices !== undefined) {
+        starts.push(
+          this.#watch<EndpointSlice>(
+            resourcePath(discovery.endpointSlices, target.namespace),
+            { labelSelector: `kubernetes.io/service-name=${service.name}` },
+            (event) => this.#onSlice(service, event),
+          ),
+        );
+      } else {
+        starts.push(
+          this.#watch<Endpoints>(
+            resourcePath(ENDPOINTS, target.namespace),
+            { fieldSelector: `metadata.name=${service.name}` },
+            (event) => this.#onEndpoints(service, event),
+          ),
+        );
+      }
+    }
+    const done = Promise.all(starts.map(async (start) => await start.done)).then(() => undefined);
+    const synced = Promise.race([
+      Promise.all(starts.map(async (start) => await start.synced)).then(() => undefined),
+      done,
+    ]);
+    // Whoever follows `done` learns of a refusal; it may come before anybody waits for `synced`.
+    synced.then(() => this.#beginControl()).catch(() => undefined);
+    return { synced, done };
+  }
+
+  /** A control run has no attack that would begin: from the first look on nobody may change the target. */
+  #beginControl(): void {
+    const { foreign, signal } = this.#options;
+    if (foreign?.attack === "none" && !signal.aborted) this.#foreign?.begin(this.#workload);
+  }
+
+  #run(kind: WatchedKind, path: string, selector: Selector): Started {
+    return this.#watch<KubeObject>(path, selector, (event) => {
+      this.#listener?.(kind, event);
+      this.#onObject(kind, event);
+    });
+  }
+
+  #watch<T extends { metadata?: unknown }>(
+    path: string,
+    selector: Selector,
+    onEvent: (event: WatchEvent<T>) => void,
+  ): Started {
+    let markSynced = (): void => undefined;
+    const synced = new Promise<void>((resolve) => (markSynced = resolve));
+    const { transport, signal, resyncMs, emit } = this.#options;
+    const resource = path.split("/").at(-1) ?? path;
+    const done = watch<KubeObject>({
+      transport,
+      path,
+      ...selector,
+      signal,
+      resyncMs,
+      onEvent: (event) => onEvent(event as unknown as WatchEvent<T>),
+      onSynced: () => markSynced(),
+      onNote: (what) => emit({ type: "watch", resource, what }),
+    });
+    return { synced, done };
+  }
+
+  #tellForeign(kind: WatchedKind, event: WatchEvent<KubeObject>, owned: boolean): void {
+    if (owned && kind === this.#options.target.kind) this.#foreign?.see(event);
+    if (!owned && kind === "Pod" && event.type !== "DELETED") this.#foreign?.seeStranger(event.object);
+  }
+
+  #onObject(kind: WatchedKind, event: WatchEvent<KubeObject>): void {
+    const { emit, target } = this.#options;
+    const { object } = event;
+    const key = object.metadata.uid;
+    const known = this.#objects.has(key);
+    // Another workload may carry the same labels; what is not the target's says nothing of it. What was (an
+    // orphaned pod) is gone as far as the target is concerned.
+    const owned = ownedByTarget(target, kind, object);
+    this.#tellForeign(kind, event, owned);
+    if (!owned && !known) return;
+    if (!owned || event.type === "DELETED") {
+      this.#objects.delete(key);
+      this.#instanceStates.delete(key);
+      emit({ type: "gone", object: refOf(kind, object) });
+      return;
+    }
+    this.#objects.set(key, { kind, object });
+    if (!known && this.#attackBegan) {
+      const by = creatorOf(object);
+      emit({ type: "recreated", object: refOf(kind, object), ...(by === undefined ? {} : { by }) });
+    }
+    if (kind === "Pod") this.#onPod(object);
+  }
+
+  /** Another workload of the target's kind with its very selector: what was renamed is one. */
+  async #findNamesake(): Promise<string | undefined> {
+    const { target, transport, signal } = this.#options;
+    const call = { timeoutMs: NAMESAKE_TIMEOUT_MS, retry: false, signal };
+    const selector = (object: KubeObject): string =>
+      JSON.stringify((object as unknown as Deployment).spec?.selector ?? null);
+    try {
+      const { items } = await list<KubeObject>(transport, target.collection, call);
+      const wanted = selector(target.object);
+      const found = items.find((item) => item.metadata.name !== target.name && selector(item) === wanted);
+      return found === undefined ? undefined : `${target.kind} ${found.metadata.name}`;
+    } catch {
+      // Only for the message: that the target is gone is known without it.
+      return undefined;
+    }
+  }
+
+  #onPod(object: KubeObject): void {
+    const pod = object as unknown as Pod;
+    const node = pod.spec?.nodeName;
+    const state = {
+      podPhase: pod.status?.phase ?? "Unknown",
+      ready: isReady(pod),
+      terminating: isTerminating(object),
+      ...(node === undefined ? {} : { node }),
+    };
+    const text = JSON.stringify(state);
+    if (this.#instanceStates.get(object.metadata.uid) === text) return;
+    this.#instanceStates.set(object.metadata.uid, text);
+    this.#options.emit({ type: "instance", object: refOf("Pod", object), ...state });
+  }
+
+  #onSlice(service: ObjectRef, event: WatchEvent<EndpointSlice>): void {
+    const slice = event.object;
+    const key = slice.metadata?.name ?? "";
+    if (event.type === "DELETED") this.#slices.delete(key);
+    else {
+      const endpoints = slice.endpoints ?? [];
+      this.#slices.set(key, {
+        service: service.name,
+        // A missing condition reads as true (discovery.k8s.io: "interpret nil as true").
+        ready: endpoints.filter((endpoint) => endpoint.conditions?.ready ?? true).map(instanceOf),
+        servingTerminating: endpoints
+          .filter(
+            (endpoint) => endpoint.conditions?.serving === true && endpoint.conditions.terminating === true,
+          )
+          .map(instanceOf),
+      });
+    }
+    const mine = [...this.#slices.values()].filter((entry) => entry.service === service.name);
+    // Each instance once: on dual stack it is in a slice of each address family.
+    this.#setEndpoints(service, {
+      ready: new Set(mine.flatMap((entry) => entry.ready)).size,
+      servingTerminating: new Set(mine.flatMap((entry) => entry.servingTerminating)).size,
+    });
+  }
+
+  #onEndpoints(service: ObjectRef, event: WatchEvent<Endpoints>): void {
+    const subsets = event.type === "DELETED" ? [] : (event.object.subsets ?? []);
+    const addresses = new Set(
+      subsets.flatMap((subset) => (subset.addresses ?? []).map((address) => address.ip)),
+    );
+    this.#setEndpoints(service, { ready: addresses.size, servingTerminating: 0 });
+  }
+
+  #setEndpoints(service: ObjectRef, state: { ready: number; servingTerminating: number }): void {
+    const before = this.#endpoints.get(service.name);
+    this.#endpoints.set(service.name, state);
+    if (before?.ready === state.ready && before.servingTerminating === state.servingTerminating) return;
+    this.#options.emit({ type: "endpoints", service, ...state });
+  }
+}
+
+interface Selector {
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+interface Started {
+  readonly synced: Promise<void>;
+  readonly done: Promise<void>;
+}
+
+/** What an endpoint stands for: the pod, or where there is none its addresses. */
+function instanceOf(endpoint: NonNullable<EndpointSlice["endpoints"]>[number]): string {
+  return endpoint.targetRef?.uid ?? endpoint.addresses.join(",");
+}
+
+/**
+ * Who made an object, by the earliest entry of its managed fields ("kubectl-client-side-apply", say). Their times are
+ * whole seconds: of those of the same second, whoever wrote the spec made it; a controller that was quick wrote the
+ * status.
+ */
+export function creatorOf(object: KubeObject): string | undefined {
+  const fields = object.metadata.managedFields ?? [];
+  const wroteSpec = ({ fieldsV1 }: ManagedFields): number =>
+    fieldsV1 !== undefined && "f:spec" in fieldsV1 ? 0 : 1;
+  return [...fields].sort(
+    (a, b) => (a.time ?? "").localeCompare(b.time ?? "") || wroteSpec(a) - wroteSpec(b),
+  )[0]?.manager;
+}

@@ -1,0 +1,319 @@
+import test from "ava";
+import { addonManagerProof } from "../../../src/addons/drift.js";
+import { installAddons } from "../../../src/addons/install.js";
+import { removeAddons } from "../../../src/addons/remove.js";
+import { addonsStatus } from "../../../src/addons/status.js";
+import { ChaosError, RefusedError } from "../../../src/common/errors.js";
+import { API_SERVICES, CONFIGMAPS, LAST_APPLIED, type World, world } from "../../helpers/addons-world.js";
+import { DAEMONSETS, DEPLOYMENTS, PODS } from "../../helpers/target-fixtures.js";
+
+const COREDNS = `${DEPLOYMENTS}/coredns`;
+const MODE = "addonmanager.kubernetes.io/mode";
+
+/** Nothing but reads since `requests` requests. */
+function onlyRead(at: World, requests: number): boolean {
+  return at.server.requests.slice(requests).every(({ method }) => method === "GET");
+}
+
+test("installed: everything there, the DNS under addon-manager's care, addon-manager proven", async (t) => {
+  const at = await world(t);
+  const { changed, repairedAfterMs } = await installAddons(at.options);
+  t.true(changed);
+  t.true((repairedAfterMs ?? 0) > 0);
+  const names = at.server.objects(DEPLOYMENTS).map(({ metadata }) => metadata.name);
+  t.deepEqual(names, [
+    "coredns",
+    "event-exporter",
+    "fluentd-gcp-scaler",
+    "heapster",
+    "kube-addon-manager",
+    "kube-dns-autoscaler",
+    "l7-default-backend",
+    "metrics-server-v0.3.6",
+  ]);
+  t.deepEqual(
+    at.server.objects(DAEMONSETS).map(({ metadata }) => metadata.name),
+    ["fluentd-gcp-v3.2.0"],
+  );
+  const dns = at.server.object(COREDNS);
+  t.is(dns?.metadata.labels?.[MODE], "Reconcile");
+  t.like(dns, { spec: { replicas: 2 } }, "addon-manager's manifest has none, so they stay");
+  t.like(await addonManagerProof(at.transport), { state: "proven" });
+  t.regex(await addonsStatus(at.transport), /^study add-ons: installed; addon-manager put a change back/);
+});
+
+test("installed again: found as it is, nothing written, not proven again", async (t) => {
+  const at = await world(t);
+  await installAddons(at.options);
+  const before = at.declared();
+  const requests = at.server.requests.length;
+  const startedAt = at.clock.now();
+  t.deepEqual(await installAddons(at.options), { changed: false, repairedAfterMs: undefined });
+  t.true(onlyRead(at, requests));
+  t.is(at.clock.now(), startedAt, "not waited for anything");
+  t.deepEqual(at.declared(), before);
+});
+
+test("removed: the cluster is as before, and again there is nothing to do", async (t) => {
+  const at = await world(t);
+  const before = at.declared();
+  await installAddons(at.options);
+  const { count } = await removeAddons(at.options);
+  t.true(count > 20);
+  t.deepEqual(at.declared(), before);
+  t.is(await addonsStatus(at.transport), "study add-ons: not installed");
+  const requests = at.server.requests.length;
+  t.deepEqual(await removeAddons(at.options), { count: 0 });
+  t.true(onlyRead(at, requests));
+});
+
+test("removed after the DNS was made anew with one replica: it is as before all the same", async (t) => {
+  const at = await world(t);
+  const before = at.declared();
+  await installAddons(at.options);
+  at.server.remove(COREDNS);
+  const end = at.clock.now() + 61_000;
+  while (at.clock.now() < end) await at.clock.sleep(1_000);
+  t.like(at.server.object(COREDNS), { spec: { replicas: undefined } });
+  await removeAddons(at.options);
+  t.deepEqual(at.declared(), before);
+});
+
+test("removed while the DNS is gone: it is made again", async (t) => {
+  const at = await world(t);
+  const before = at.declared();
+  await installAddons(at.options);
+  at.server.remove(COREDNS);
+  await removeAddons(at.options);
+  t.deepEqual(at.declared(), before);
+});
+
+test("the owner's own apply of the DNS is forgotten for as long as addon-manager has it", async (t) => {
+  const at = await world(t);
+  at.server.update(COREDNS, { metadata: { annotations: { [LAST_APPLIED]: '{"spec":{"replicas":2}}' } } });
+  const before = at.declared();
+  let seen: unknown = "nothing";
+  at.meanwhile = () => {
+    if (seen === "nothing") seen = at.server.object(COREDNS)?.metadata.annotations?.[LAST_APPLIED];
+  };
+  await installAddons(at.options);
+  t.is(seen, undefined, "at addon-manager's first pass it was not there");
+  await removeAddons(at.options);
+  t.deepEqual(at.declared(), before);
+});
+
+test("never installed: removing does nothing, whatever else is there", async (t) => {
+  const at = await world(t);
+  at.server.put(CONFIGMAPS, { metadata: { name: "kube-dns-autoscaler" }, data: { linear: "theirs" } });
+  at.server.put(DEPLOYMENTS, { metadata: { name: "kube-addon-manager" }, spec: {} });
+  at.server.put(API_SERVICES, { metadata: { name: "v1beta1.metrics.k8s.io" } });
+  at.server.update(COREDNS, { metadata: { labels: { [MODE]: "Reconcile" } } });
+  const before = at.declared();
+  t.deepEqual(await removeAddons(at.options), { count: 0 });
+  t.deepEqual(at.declared(), before);
+});
+
+const inTheWay: readonly {
+  readonly what: string;
+  readonly put: (at: World) => void;
+  readonly message: RegExp;
+}[] = [
+  {
+    what: "somebody's metrics-server: its APIService",
+    put: ({ server }) => server.put(API_SERVICES, { metadata: { name: "v1beta1.metrics.k8s.io" } }),
+    message: /APIService v1beta1\.metrics\.k8s\.io is there and was not made by this tool/,
+  },
+  {
+    what: "somebody's metrics-server under another name",
+    put: ({ server }) =>
+      server.put(DEPLOYMENTS, {
+        metadata: { name: "metrics-server", labels: { "k8s-app": "metrics-server" } },
+      }),
+    message: /Deployment kube-system\/metrics-server does the same/,
+  },
+  {
+    what: "a Deployment of one of the names",
+    put: ({ server }) => server.put(DEPLOYMENTS, { metadata: { name: "heapster" }, spec: {} }),
+    message: /Deployment kube-system\/heapster is there and was not made by this tool/,
+  },
+  {
+    what: "the autoscaler's parameters",
+    put: ({ server }) => server.put(CONFIGMAPS, { metadata: { name: "kube-dns-autoscaler" } }),
+    message: /ConfigMap kube-system\/kube-dns-autoscaler is there/,
+  },
+  {
+    what: "a namespace of the sink's name",
+    put: ({ server }) => server.put("/api/v1/namespaces", { metadata: { name: "kube-system-chaos-sink" } }),
+    message: /Namespace kube-system-chaos-sink is there/,
+  },
+  {
+    what: "what addon-manager would prune",
+    put: ({ server }) =>
+      server.put(CONFIGMAPS, {
+        metadata: {
+          name: "ours",
+          labels: { "kubernetes.io/cluster-service": "true" },
+          annotations: { [LAST_APPLIED]: "{}" },
+        },
+      }),
+    message: /ConfigMap kube-system\/ours looks like an add-on, so addon-manager would delete it/,
+  },
+  {
+    what: "an addon-manager of the cluster's own",
+    put: ({ server }) =>
+      server.put(PODS, {
+        metadata: { name: "kube-addon-manager-cp", labels: { component: "kube-addon-manager" } },
+      }),
+    message: /an addon-manager of its own \(Pod kube-system\/kube-addon-manager-cp\)/,
+  },
+  {
+    what: "a DNS that an addon-manager has",
+    put: ({ server }) => server.update(COREDNS, { metadata: { labels: { [MODE]: "EnsureExists" } } }),
+    message: /Deployment kube-system\/coredns already carries the label/,
+  },
+  {
+    what: "no DNS",
+    put: ({ server }) => void server.remove(COREDNS),
+    message: /the label k8s-app=kube-dns that is the cluster's DNS; found: none/,
+  },
+  {
+    what: "no control plane among the nodes",
+    put: ({ server }) => void server.update("/api/v1/nodes/cp", { metadata: { labels: null } }),
+    message: /no node carries the label node-role\.kubernetes\.io\/control-plane/,
+  },
+];
+for (const { what, put, message } of inTheWay) {
+  test(`in the way: ${what}: refused before anything is changed`, async (t) => {
+    const at = await world(t);
+    put(at);
+    const before = at.declared();
+    await t.throwsAsync(installAddons(at.options), { instanceOf: RefusedError, message });
+    t.deepEqual(at.declared(), before);
+    t.is(at.writes(), 0);
+  });
+}
+
+test("everything that is in the way is said at once", async (t) => {
+  const at = await world(t);
+  for (const name of ["heapster", "event-exporter"])
+    at.server.put(DEPLOYMENTS, { metadata: { name }, spec: {} });
+  await t.throwsAsync(installAddons(at.options), { message: /event-exporter[^]*heapster/ });
+});
+
+test("an image that cannot be pulled ends the wait, and says which", async (t) => {
+  const at = await world(t);
+  at.managerWorks = false;
+  at.meanwhile = () =>
+    void at.server.put(PODS, {
+      metadata: { name: "heapster-5c-x" },
+      status: {
+        containerStatuses: [
+          {
+            name: "h",
+            image: "k8s.gcr.io/heapster-amd64:v1.6.1",
+            state: { waiting: { reason: "ImagePullBackOff" } },
+          },
+        ],
+      },
+    });
+  await t.throwsAsync(installAddons(at.options), {
+    instanceOf: ChaosError,
+    message: /Pod heapster-5c-x: ImagePullBackOff k8s\.gcr\.io\/heapster-amd64:v1\.6\.1/,
+  });
+});
+
+test("not ready in time: what is missing is said; a second go goes on, and remove takes it away", async (t) => {
+  const at = await world(t);
+  const before = at.declared();
+  at.managerWorks = false;
+  await t.throwsAsync(installAddons(at.options), {
+    instanceOf: ChaosError,
+    message: /not ready within 300 s:[^]*Deployment kube-system\/heapster: not there yet/,
+  });
+  at.managerWorks = true;
+  t.true((await installAddons(at.options)).repairedAfterMs !== undefined);
+  await removeAddons(at.options);
+  t.deepEqual(at.declared(), before);
+});
+
+test("interrupted: exit code 130, and what is there can be removed", async (t) => {
+  const at = await world(t);
+  const before = at.declared();
+  at.managerWorks = false;
+  const controller = new AbortController();
+  at.meanwhile = () => controller.abort();
+  await t.throwsAsync(installAddons({ ...at.options, signal: controller.signal }), {
+    instanceOf: ChaosError,
+    message: /interrupted/,
+  });
+  at.meanwhile = () => undefined;
+  await removeAddons(at.options);
+  t.deepEqual(at.declared(), before);
+});
+
+test("an addon-manager that does nothing is not proven, and the change is taken back", async (t) => {
+  const at = await world(t);
+  let drifted = false;
+  at.meanwhile = () => {
+    const drift = at.server.object(`${CONFIGMAPS}/kube-system-chaos-drift`) as
+      { readonly data?: { readonly state?: string } } | undefined;
+    drifted ||= drift?.data?.state?.startsWith("drifted-") ?? false;
+    if (drifted) at.managerWorks = false;
+  };
+  await t.throwsAsync(installAddons(at.options), {
+    instanceOf: ChaosError,
+    message: /addon-manager is not at work: .*kube-system-chaos-drift .* within 90 s/,
+  });
+  t.true(drifted);
+  t.like(at.server.object(`${CONFIGMAPS}/kube-system-chaos-drift`), { data: { state: "reconciled" } });
+  t.like(await addonManagerProof(at.transport), { state: "unproven" });
+});
+
+test("one failure does not stop the rest; the record stays, and a second go finishes", async (t) => {
+  const at = await world(t);
+  const before = at.declared();
+  await installAddons(at.options);
+  const heal = at.server.fault({ kind: "status", status: 500, method: "DELETE", path: "heapster", times: 9 });
+  const error = await t.throwsAsync(removeAddons(at.options), { instanceOf: ChaosError });
+  t.is(error.exitCode, 5);
+  t.regex(error?.message ?? "", /deployments: .*heapster.*500/);
+  t.is(at.warnings.length > 0, true);
+  t.not(at.server.object(`${CONFIGMAPS}/kube-system-chaos-addons`), undefined);
+  t.is(at.server.object(`${DAEMONSETS}/fluentd-gcp-v3.2.0`), undefined, "the rest went");
+  heal();
+  await removeAddons(at.options);
+  t.deepEqual(at.declared(), before);
+});
+
+test("an addon-manager that cannot be stopped ends it: it would bring everything back", async (t) => {
+  const at = await world(t);
+  await installAddons(at.options);
+  const before = at.declared();
+  at.server.fault({ kind: "status", status: 403, method: "DELETE", path: "kube-addon-manager" });
+  await t.throwsAsync(removeAddons(at.options), { message: /addon-manager: .*403/ });
+  t.deepEqual(at.declared(), before);
+});
+
+test("the record is gone: the DNS is left alone, and it is said how to clean it by hand", async (t) => {
+  const at = await world(t);
+  await installAddons(at.options);
+  at.server.remove(`${CONFIGMAPS}/kube-system-chaos-addons`);
+  await t.throwsAsync(removeAddons(at.options), {
+    message: /kube-system-chaos-addons is gone, so Deployment coredns was left alone/,
+  });
+  t.is(at.server.object(COREDNS)?.metadata.labels?.[MODE], "Reconcile");
+  t.is(at.server.object(`${DEPLOYMENTS}/heapster`), undefined);
+});
+
+test("what came under one of the names after the installation is somebody else's and stays", async (t) => {
+  const at = await world(t);
+  await installAddons(at.options);
+  at.server.remove(`${DEPLOYMENTS}/heapster`);
+  const theirs = at.server.put(DEPLOYMENTS, {
+    metadata: { name: "heapster", labels: { team: "x" } },
+    spec: {},
+  });
+  at.managerWorks = false;
+  await removeAddons(at.options);
+  t.is(at.server.object(`${DEPLOYMENTS}/heapster`)?.metadata.uid, theirs.metadata.uid);
+});

@@ -1,0 +1,211 @@
+import test from "ava";
+import type { RunEventBody } from "../../../src/evidence/events.js";
+import type { Attack, AttackContext, RunningAttack } from "../../../src/attacks/attack.js";
+import { flapping } from "../../../src/attacks/flapping.js";
+import { createAttack } from "../../../src/attacks/all-attacks.js";
+import type { Target } from "../../../src/targets/target.js";
+import type { NodeTarget } from "../../../src/targets/node-target.js";
+
+const OBJECT = { metadata: { name: "kube-dns", namespace: "kube-system", uid: "u", resourceVersion: "1" } };
+const TARGET = {
+  kind: "Deployment",
+  name: "kube-dns",
+  namespace: "kube-system",
+  object: OBJECT,
+} as unknown as Target;
+const UNIT = { kind: "SystemdUnit", name: "kubelet" } as unknown as NodeTarget;
+
+/** A clock that is moved by hand, an attack that only counts, and what they did, in order. */
+class Bench {
+  now = 0;
+  readonly story: string[] = [];
+  readonly events: { body: RunEventBody; tMs: number }[] = [];
+  /** Resolved by hand, if set: the end of a blow, or a let-up, that takes its time. */
+  stopping: Promise<void> = Promise.resolve();
+  lettingUp: Promise<void> = Promise.resolve();
+  readonly context: AttackContext;
+  #timers: { at: number; work: () => void }[] = [];
+
+  constructor(change: Partial<AttackContext> = {}) {
+    this.context = {
+      transport: undefined as never,
+      target: TARGET,
+      watch: { attacked: ["a", "b"] } as never,
+      emit: (body, tMs) => {
+        this.events.push({ body, tMs: tMs ?? this.now });
+        if (body.type === "let-up") this.#note(`let-up event of ${body.object.name}`);
+      },
+      runId: "run-1",
+      now: () => this.now,
+      setTimeout: (work, ms) => this.#timers.push({ at: this.now + ms, work }),
+      letUp: async () => {
+        this.#note("let up");
+        await this.lettingUp;
+      },
+      ...change,
+    };
+  }
+
+  readonly attack: Attack = {
+    type: "counted",
+    plan: () => ["take it down", "again when it comes back"],
+    start: (context): RunningAttack => {
+      this.#note("down");
+      const object = { kind: "Deployment", name: "kube-dns" };
+      context.emit({ type: "kill", object, reason: "initial", status: 200, tookMs: 1 }, this.now);
+      return {
+        kills: 2,
+        lastError: undefined,
+        stop: async () => {
+          this.#note("stop");
+          await this.stopping;
+        },
+      };
+    },
+  };
+
+  #note(what: string): void {
+    this.story.push(`${this.now} ${what}`);
+  }
+
+  /** Moves the clock, and lets everything happen that is due. */
+  async until(ms: number): Promise<void> {
+    for (; this.now <= ms; this.now += 100) {
+      const due = this.#timers.filter(({ at }) => at <= this.now);
+      this.#timers = this.#timers.filter(({ at }) => at > this.now);
+      for (const { work } of due) work();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+test("down for half of the time, put back for the other half, at a fixed rate", async (t) => {
+  const b = new Bench();
+  const running = flapping(b.attack, { every: 10_000, comesBack: false }).start(b.context);
+  await b.until(22_000);
+  t.deepEqual(b.story, [
+    "0 down",
+    "5000 stop",
+    "5000 let up",
+    "5000 let-up event of kube-dns",
+    "10000 down",
+    "15000 stop",
+    "15000 let up",
+    "15000 let-up event of kube-dns",
+    "20000 down",
+  ]);
+  t.is(running.kills, 6);
+  t.deepEqual(
+    b.events.flatMap(({ body }) => (body.type === "kill" ? [body.reason] : [])),
+    ["initial", "recreated", "recreated"],
+  );
+  t.like(b.events.find(({ body }) => body.type === "let-up")?.body, {
+    object: { kind: "Deployment", namespace: "kube-system", name: "kube-dns", uid: "u" },
+  });
+  await running.stop();
+  await b.until(60_000);
+  t.is(b.story.at(-1), "22100 stop");
+});
+
+test("what its controller brings back is struck once a blow, and not put back by the runner", async (t) => {
+  const b = new Bench({ letUp: undefined as never });
+  const running = flapping(b.attack, { every: 4_000, comesBack: true }).start(b.context);
+  await b.until(9_000);
+  t.deepEqual(b.story, ["0 down", "0 stop", "4000 down", "4000 stop", "8000 down", "8000 stop"]);
+  t.is(running.kills, 6);
+  await running.stop();
+});
+
+test("a let-up that takes longer puts the next blow off, and not two on top of each other", async (t) => {
+  const b = new Bench();
+  let end = (): void => undefined;
+  b.lettingUp = new Promise((resolve) => (end = resolve));
+  const running = flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context);
+  await b.until(6_900);
+  end();
+  await b.until(7_500);
+  t.deepEqual(b.story, ["0 down", "2000 stop", "2000 let up", "7000 let-up event of kube-dns", "7100 down"]);
+  await running.stop();
+});
+
+test("a let-up that fails is a warning, and the next blow comes all the same", async (t) => {
+  const b = new Bench({ letUp: async () => await Promise.reject(new Error("not to be reached")) });
+  const running = flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context);
+  await b.until(5_000);
+  t.deepEqual(b.story, ["0 down", "2000 stop", "4000 down"]);
+  t.deepEqual(
+    b.events.flatMap(({ body }) => (body.type === "warning" ? [body.text] : [])),
+    ["not put back between two blows: not to be reached"],
+  );
+  await running.stop();
+});
+
+test("stopped while it is down, while it ends and while it is put back: nothing more is done", async (t) => {
+  const down = new Bench();
+  const first = flapping(down.attack, { every: 10_000, comesBack: false }).start(down.context);
+  await down.until(1_000);
+  await first.stop();
+  await down.until(40_000);
+  t.deepEqual(down.story, ["0 down", "1100 stop"], "putting it back is the release's");
+
+  const ending = new Bench();
+  let end = (): void => undefined;
+  ending.stopping = new Promise((resolve) => (end = resolve));
+  const second = flapping(ending.attack, { every: 10_000, comesBack: false }).start(ending.context);
+  await ending.until(6_000);
+  const stopping = second.stop();
+  end();
+  await stopping;
+  await ending.until(40_000);
+  t.false(ending.story.some((line) => line.includes("let up")));
+
+  const up = new Bench();
+  let finish = (): void => undefined;
+  up.lettingUp = new Promise((resolve) => (finish = resolve));
+  const third = flapping(up.attack, { every: 10_000, comesBack: false }).start(up.context);
+  await up.until(6_000);
+  let stopped = false;
+  const waiting = third.stop().then(() => (stopped = true));
+  await up.until(7_000);
+  t.false(stopped, "what is under way is waited for: the release must not meet it");
+  finish();
+  await waiting;
+  await up.until(40_000);
+  t.is(up.story.filter((line) => line.endsWith(" down")).length, 1);
+});
+
+test("on nodes each of them is told to be back", async (t) => {
+  const b = new Bench({ target: UNIT, node: {} as never });
+  const running = flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context);
+  await b.until(2_000);
+  t.deepEqual(
+    b.events.flatMap(({ body }) => (body.type === "let-up" ? [body.object.name] : [])),
+    ["kubelet on a", "kubelet on b"],
+  );
+  await running.stop();
+});
+
+test("without a way to put it back nothing is begun", (t) => {
+  const b = new Bench({ letUp: undefined as never });
+  t.throws(() => flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context), {
+    message: /can not be put back between two blows/,
+  });
+  t.deepEqual(b.story, []);
+});
+
+test("the plan says how often, and how it comes back", (t) => {
+  const b = new Bench();
+  t.deepEqual(flapping(b.attack, { every: 10_000, comesBack: false }).plan(TARGET), [
+    "every 10 s:",
+    "take it down",
+    "again when it comes back",
+    "put it back 5 s after each blow",
+  ]);
+  t.deepEqual(flapping(b.attack, { every: 2_500, comesBack: true }).plan(TARGET), [
+    "every 2.5 s:",
+    "take it down",
+    "its controller brings it back",
+  ]);
+  t.is(createAttack({ type: "scale-to-zero", every: 10_000 }).plan(TARGET)[0], "every 10 s:");
+  t.not(createAttack({ type: "scale-to-zero" }).plan(TARGET)[0], "every 10 s:");
+});

@@ -1,0 +1,155 @@
+/** What all function probes have in common: present when all is well; an outage is an answer, and in time. */
+import test from "ava";
+import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
+import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/probes/functions/names.js";
+import { ChaosError } from "../../../src/common/errors.js";
+import {
+  BESIDE_THE_WORLD,
+  HPAS,
+  lookOnce,
+  SYSTEM_DAEMONSETS,
+  SYSTEM_DEPLOYMENTS,
+  World,
+} from "../../helpers/function-fixtures.js";
+
+/** What a probe needs beside the world. */
+const NEEDS: Partial<Record<FunctionProbeName, (world: World) => void>> = {
+  ...BESIDE_THE_WORLD,
+  "dns-is-scaled": putDns,
+  "fluentd-is-scaled": putFluentd,
+  "metrics-are-served": serveMetrics,
+};
+
+function putDns(world: World): void {
+  const path = `${SYSTEM_DEPLOYMENTS}/coredns`;
+  world.server.put(SYSTEM_DEPLOYMENTS, {
+    metadata: { name: "coredns", labels: { "k8s-app": "kube-dns" } },
+    spec: { replicas: 2 },
+  });
+  const autoscaler = (): void => {
+    world.server.update(path, { spec: { replicas: 2 } });
+    world.clock.after(10_000, autoscaler);
+  };
+  world.clock.after(10_000, autoscaler);
+}
+
+function putFluentd(world: World): void {
+  const path = `${SYSTEM_DAEMONSETS}/fluentd-gcp-v3.2.0`;
+  const spec = {
+    template: {
+      spec: {
+        containers: [
+          { name: "fluentd-gcp", image: "x", resources: { requests: { memory: "20Mi", cpu: "10m" } } },
+          { name: "exporter", image: "y" },
+        ],
+      },
+    },
+  };
+  const metadata = { name: "fluentd-gcp-v3.2.0", labels: { "k8s-app": "fluentd-gcp" } };
+  world.server.put(SYSTEM_DAEMONSETS, { metadata, spec });
+  const scaler = (): void => {
+    world.server.update(path, { spec });
+    world.clock.after(10_000, scaler);
+  };
+  world.clock.after(10_000, scaler);
+}
+
+function serveMetrics(world: World): void {
+  world.server.handle("GET", /metrics\.k8s\.io\/v1beta1\/nodes$/, () => ({
+    headers: { date: new Date(1_000_000_000_000).toUTCString() },
+    body: {
+      items: ["worker", "worker2"].map((name) => ({
+        metadata: { name },
+        timestamp: new Date(1_000_000_000_000 - 30_000).toISOString(),
+      })),
+    },
+  }));
+  world.server.store.onEvent(({ object, type }) => {
+    if (object.kind !== "HorizontalPodAutoscaler" || type !== "ADDED") return;
+    const condition = { type: "ScalingActive", status: "True", reason: "ValidMetricFound" };
+    const status = { conditions: [{ ...condition, lastTransitionTime: "2026-01-01T00:00:00Z" }] };
+    world.clock.after(15_000, () => world.server.update(`${HPAS}/${object.metadata.name}`, { status }));
+  });
+}
+
+test("each name has its probe", (t) => {
+  t.deepEqual(Object.keys(functionProbes).sort(), [...FUNCTION_PROBES].sort());
+  for (const name of FUNCTION_PROBES) t.is(functionProbes[name].name, name);
+});
+
+for (const name of FUNCTION_PROBES) {
+  const probe = functionProbes[name];
+
+  test(`${name}: present when all is well, again and again`, async (t) => {
+    const world = await World.start(t);
+    NEEDS[name]?.(world);
+    const ready = await probe.prepare(world.context);
+    for (let index = 0; index < 3; index += 1) {
+      const seen = await lookOnce(world, ready);
+      t.true(seen.present, seen.evidence);
+      t.true(seen.tookMs <= probe.deadlineMs);
+      t.not(seen.evidence, "");
+      t.log(seen.evidence);
+      await world.clock.sleep(probe.everyMs);
+    }
+  });
+
+  for (const api of ["hangs", "refuses"] as const) {
+    test(`${name}: an API that ${api} is an absence, in time, and no error`, async (t) => {
+      const world = await World.start(t);
+      NEEDS[name]?.(world);
+      const ready = await probe.prepare(world.context);
+      world.api = api;
+      for (let index = 0; index < 2; index += 1) {
+        world.sent.length = 0;
+        const began = world.clock.now();
+        const seen = await lookOnce(world, ready);
+        t.false(seen.present, seen.evidence);
+        t.true(seen.tookMs <= probe.deadlineMs + 1_000, `${seen.tookMs} ms`);
+        t.regex(seen.evidence, api === "hangs" ? /timed out/ : /refused/);
+        t.log(seen.evidence);
+        for (const { at, timeoutMs, retry, path } of world.sent) {
+          t.is(retry, false, path);
+          t.true(at + (timeoutMs ?? Infinity) <= began + probe.deadlineMs + 1_000, path);
+        }
+      }
+      // It comes back, and nothing of the outage is in the way.
+      world.api = "answers";
+      await world.clock.sleep(30_000);
+      await lookOnce(world, ready);
+      const again = await lookOnce(world, ready);
+      t.true(again.present, again.evidence);
+    });
+  }
+
+  test(`${name}: a look that is given up ends at once`, async (t) => {
+    const world = await World.start(t);
+    NEEDS[name]?.(world);
+    const ready = await probe.prepare(world.context);
+    const controller = new AbortController();
+    world.clock.after(50, () => controller.abort());
+    const { tookMs } = await lookOnce(world, ready, controller.signal);
+    t.true(tookMs <= 1_000, `${tookMs} ms`);
+    world.clock.pass(world.clock.now() + 20_000);
+    const next = await lookOnce(world, ready);
+    t.true(next.present, next.evidence);
+  });
+
+  test(`${name}: it cannot be set up while nothing answers, and says so`, async (t) => {
+    const world = await World.start(t);
+    world.api = "hangs";
+    // One that has nothing to make has nothing to fail at.
+    if (name === "api-stores") return t.pass();
+    await t.throwsAsync(probe.prepare(world.context), { instanceOf: ChaosError });
+  });
+}
+
+test("a preparation gives up when the run is interrupted", async (t) => {
+  const world = await World.start(t);
+  const controller = new AbortController();
+  const context = { ...world.context, interrupted: controller.signal };
+  world.clock.after(1_000, () => controller.abort());
+  const began = world.clock.now();
+  await t.throwsAsync(functionProbes["metrics-are-served"].prepare(context), { instanceOf: ChaosError });
+  t.true(world.clock.now() - began < 3_000);
+});

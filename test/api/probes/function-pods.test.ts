@@ -1,0 +1,206 @@
+/** Canary pods: nodes that run them, a scheduler that places them, a controller that makes them. */
+import test from "ava";
+import type { Pod } from "../../../src/kube/objects.js";
+import { hasEnded } from "../../../src/kube/pod-state.js";
+import { Leftovers } from "../../../src/probes/functions/canary.js";
+import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
+import { isOurs } from "../../../src/own/manifest.js";
+import { lookOnce, NAMESPACE, PODS, World } from "../../helpers/function-fixtures.js";
+
+const nodeRunsPods = functionProbes["node-runs-pods"];
+
+const pods = (world: World): Pod[] => world.server.objects(PODS) as unknown as Pod[];
+const alive = (world: World): string[] =>
+  pods(world)
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map(({ metadata }) => metadata.name);
+
+test("a kubelet that is away: neither starts nor ends a pod; it is back: both", async (t) => {
+  const world = await World.start(t);
+  const ready = await nodeRunsPods.prepare(world.context);
+  world.dead.add("worker");
+  const first = await lookOnce(world, ready);
+  t.false(first.present);
+  t.regex(first.evidence, /worker: pod \S+-0003 did not run after 12\.\d s \(no phase/);
+  t.regex(
+    first.evidence,
+    /-0001, deleted, has not ended after 12\.\d s \(Terminating, its container counts as running/,
+  );
+  t.regex(first.evidence, /worker2: pod \S+-0004 ran after \S+ s, pod \S+-0002, deleted, ended after/);
+  t.true(first.tookMs <= nodeRunsPods.deadlineMs + 1_000);
+  // The one that did not run is not left behind; the other node's is kept for the next look.
+  t.deepEqual(
+    alive(world).map((name) => name.slice(-4)),
+    ["0004"],
+  );
+
+  const second = await lookOnce(world, ready);
+  t.false(second.present);
+  t.regex(second.evidence, /-0001, deleted before, has not ended/);
+
+  world.dead.clear();
+  for (const { metadata } of pods(world))
+    if (metadata.deletionTimestamp !== undefined) world.server.remove(`${PODS}/${metadata.name}`);
+  const third = await lookOnce(world, ready);
+  t.true(third.present, third.evidence);
+  t.regex(third.evidence, /-0001, deleted before, ended/);
+  const fourth = await lookOnce(world, ready);
+  t.true(fourth.present);
+  t.notRegex(fourth.evidence, /before|no running pod/);
+});
+
+test("without a running pod to delete, the start alone decides, and that is said", async (t) => {
+  const world = await World.start(t, ["worker"]);
+  const ready = await nodeRunsPods.prepare(world.context);
+  world.dead.add("worker");
+  await lookOnce(world, ready);
+  // The deleted one's container ended all the same (containerd is there, say), and nothing new has started.
+  world.server.remove(`${PODS}/${pods(world)[0]?.metadata.name}`);
+  await lookOnce(world, ready);
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.regex(seen.evidence, /did not run .* no running pod was left to be deleted/);
+});
+
+test("a look that is given up leaves the next one a pod that runs", async (t) => {
+  const world = await World.start(t, ["worker"]);
+  const ready = await nodeRunsPods.prepare(world.context);
+  const controller = new AbortController();
+  world.clock.after(300, () => controller.abort());
+  await lookOnce(world, ready, controller.signal);
+  world.clock.pass(world.clock.now() + 5_000);
+  world.dead.add("worker");
+  const seen = await lookOnce(world, ready);
+  t.regex(seen.evidence, /-0003 did not run .* pod \S+-0002, deleted, has not ended/);
+});
+
+test("a pod whose object lingers after its container has ended has ended", (t) => {
+  const pod = (deleted: boolean, state: object | undefined): Pod =>
+    ({
+      metadata: { name: "p", uid: "u", resourceVersion: "1", ...(deleted ? { deletionTimestamp: "x" } : {}) },
+      status: { containerStatuses: state === undefined ? [] : [{ name: "canary", state }] },
+    }) as unknown as Pod;
+  t.true(hasEnded(pod(true, { terminated: {} })));
+  t.true(hasEnded(pod(true, { waiting: {} })));
+  t.false(hasEnded(pod(true, { running: {} })));
+  t.false(hasEnded(pod(true, undefined)), "its node has not said anything");
+  t.false(hasEnded(pod(false, { terminated: {} })));
+});
+
+test("every canary is ours, ends quickly, and is on the node's own image", async (t) => {
+  const world = await World.start(t, ["worker"]);
+  await nodeRunsPods.prepare(world.context);
+  const [pod] = pods(world);
+  t.true(pod !== undefined && isOurs(pod));
+  t.like(pod?.spec, {
+    nodeName: "worker",
+    terminationGracePeriodSeconds: 1,
+    tolerations: [{ operator: "Exists" }],
+    automountServiceAccountToken: false,
+  });
+  t.is(pod?.spec?.containers[0]?.imagePullPolicy, "IfNotPresent");
+});
+
+test("a fresh namespace that has no service account yet is waited for", async (t) => {
+  const world = await World.start(t, ["worker"]);
+  world.server.fault({
+    kind: "status",
+    status: 403,
+    method: "POST",
+    path: "/pods",
+    message: 'error looking up service account x/default: serviceaccount "default" not found',
+    times: 3,
+  });
+  const ready = await nodeRunsPods.prepare(world.context);
+  t.true((await lookOnce(world, ready)).present);
+});
+
+test("a scheduler that is away: the pod has no node, and is not left behind", async (t) => {
+  const world = await World.start(t);
+  const ready = await functionProbes["pods-are-scheduled"].prepare(world.context);
+  world.works.scheduler = false;
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.regex(seen.evidence, /^pod chaos-pod-\S+-0001 had no node after 5\.0 s: /);
+  t.true(seen.tookMs <= 6_000);
+  t.deepEqual(pods(world), []);
+  world.works.scheduler = true;
+  t.true((await lookOnce(world, ready)).present);
+  t.deepEqual(alive(world), []);
+});
+
+test("a controller-manager that is away: the ReplicaSet has no pod, and is not left behind", async (t) => {
+  const world = await World.start(t);
+  const ready = await functionProbes["replicas-are-made"].prepare(world.context);
+  const sets = `/apis/apps/v1/namespaces/${NAMESPACE}/replicasets`;
+  world.works.controllers = false;
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.regex(seen.evidence, /^ReplicaSet chaos-set-\S+-0001 after 5\.0 s: it has no pod$/);
+  t.deepEqual(world.server.objects(sets), []);
+  world.works.controllers = true;
+  t.true((await lookOnce(world, ready)).present);
+  t.deepEqual([...world.server.objects(sets), ...alive(world)], []);
+  // Nobody runs the pod: no scheduler takes it.
+  t.true(
+    world.server
+      .requestsOf("POST", "/replicasets")
+      .every(({ body }) => JSON.stringify(body).includes("chaos-none")),
+  );
+});
+
+test("what the API would not take away is taken away later", async (t) => {
+  const world = await World.start(t);
+  const leftovers = new Leftovers(world.context.transport);
+  world.server.put(PODS, { metadata: { name: "left" } });
+  leftovers.add(`${PODS}/left`);
+  leftovers.add(`${PODS}/never-made`);
+  world.api = "refuses";
+  await leftovers.sweep();
+  t.is(leftovers.size, 2);
+  world.api = "answers";
+  await leftovers.sweep();
+  t.is(leftovers.size, 0);
+  t.deepEqual(pods(world), []);
+});
+
+const apiStores = functionProbes["api-stores"];
+const CONFIGMAPS = `/api/v1/namespaces/${NAMESPACE}/configmaps`;
+
+test("a store that refuses: absent at once, with how it failed; a dead connection is none", async (t) => {
+  const world = await World.start(t);
+  const ready = await apiStores.prepare(world.context);
+  const heal = world.server.fault({
+    kind: "status",
+    status: 500,
+    message: "etcdserver: request timed out",
+    times: Infinity,
+  });
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.is(seen.evidence, "the write failed: HTTP 500 etcdserver: request timed out");
+  heal();
+  world.server.fault({ kind: "status", status: 504, method: "GET", path: "/configmaps/" });
+  t.regex((await lookOnce(world, ready)).evidence, /^the read failed: HTTP 504/);
+  // The server closed the kept-alive connection just as it was used; the second one takes it.
+  world.server.fault({ kind: "reset", method: "POST", path: "/configmaps" });
+  t.true((await lookOnce(world, ready)).present);
+  t.deepEqual(world.server.objects(CONFIGMAPS), []);
+});
+
+test("a write whose answer got lost is not written twice, and is cleared up", async (t) => {
+  const world = await World.start(t);
+  const ready = await apiStores.prepare(world.context);
+  world.server.fault({ kind: "reset", method: "POST", path: "/configmaps" });
+  world.server.store.onEvent(() => undefined);
+  // What the lost one has made is found under its name.
+  world.server.handle("POST", /\/configmaps$/, ({ body }) => {
+    const draft = body as { metadata: { name: string } };
+    if (world.server.object(`${CONFIGMAPS}/${draft.metadata.name}`) === undefined)
+      world.server.put(CONFIGMAPS, draft);
+    return undefined;
+  });
+  const seen = await lookOnce(world, ready);
+  t.true(seen.present, seen.evidence);
+  t.deepEqual(world.server.objects(CONFIGMAPS), []);
+});

@@ -1,0 +1,282 @@
+/** Components that put something right, and the metrics that an HPA lives on. */
+import test from "ava";
+import type { KubeObject } from "../../../src/kube/objects.js";
+import { ChaosError } from "../../../src/common/errors.js";
+import { writerSince } from "../../../src/probes/functions/correction.js";
+import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
+import {
+  HPAS,
+  lookOnce,
+  SYSTEM_DAEMONSETS,
+  SYSTEM_DEPLOYMENTS,
+  World,
+} from "../../helpers/function-fixtures.js";
+
+const DNS = `${SYSTEM_DEPLOYMENTS}/coredns`;
+
+async function withDns(t: Parameters<typeof World.start>[0]): Promise<World> {
+  const world = await World.start(t);
+  world.server.put(SYSTEM_DEPLOYMENTS, {
+    metadata: { name: "coredns", labels: { "k8s-app": "kube-dns" } },
+    spec: { replicas: 2, paused: false },
+  });
+  return world;
+}
+
+const replicas = (world: World): number =>
+  (world.server.object(DNS)?.spec as { replicas: number } | undefined)?.replicas ?? -1;
+
+test("an autoscaler that is away: the count stays wrong, and the look puts it back", async (t) => {
+  const world = await withDns(t);
+  const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
+  t.deepEqual(world.records, [DNS], "in the journal before it is changed");
+  t.deepEqual(world.changes(), []);
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.is(
+    seen.evidence,
+    "replicas of Deployment coredns set from 2 to 3: still 3 after 25.0 s; the look put it back",
+  );
+  t.true(seen.tookMs <= 26_000);
+  t.is(replicas(world), 2);
+  t.deepEqual(world.changes(), [`PATCH ${DNS}/scale`, `PATCH ${DNS}/scale`]);
+});
+
+test("a look that is given up puts the count back, too", async (t) => {
+  const world = await withDns(t);
+  const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
+  const controller = new AbortController();
+  world.clock.after(3_000, () => controller.abort());
+  const seen = await lookOnce(world, ready, controller.signal);
+  t.false(seen.present);
+  t.is(replicas(world), 2);
+});
+
+test("a count that could not be put back is put back by the next look", async (t) => {
+  const world = await withDns(t);
+  const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
+  world.clock.after(24_000, () => (world.api = "refuses"));
+  const seen = await lookOnce(world, ready);
+  t.regex(seen.evidence, /could not put it back \(refused: .*\); the run does at its end$/);
+  t.is(replicas(world), 3);
+  world.api = "answers";
+  world.clock.after(4_000, () => world.server.update(DNS, { spec: { replicas: 2 } }));
+  t.true((await lookOnce(world, ready)).present);
+  t.is(replicas(world), 2);
+});
+
+test("who wrote: an entry that is new since, about those fields, and not ours", (t) => {
+  const object = (...managedFields: object[]): KubeObject => ({
+    metadata: { name: "x", uid: "u", resourceVersion: "1", managedFields },
+  });
+  const entry = (manager: string, time: string, field = "f:replicas"): object => ({
+    manager,
+    time,
+    fieldsV1: { "f:spec": { [field]: {} } },
+  });
+  const concerns = (fields: object): boolean => JSON.stringify(fields).includes("f:replicas");
+  const before = object(entry("kubeadm", "1"));
+  const now = object(
+    entry("kubeadm", "1"),
+    entry("cluster-proportional-autoscaler", "3"),
+    entry("kube-controller-manager", "4", "f:status"),
+    entry("kube-system-chaos", "2"),
+  );
+  t.is(writerSince(before, now, concerns), "cluster-proportional-autoscaler");
+  t.is(writerSince(now, now, concerns), "somebody whom the API server does not name");
+});
+
+test("no DNS, no fluentd: said while setting up", async (t) => {
+  const world = await World.start(t);
+  for (const name of ["dns-is-scaled", "fluentd-is-scaled"] as const)
+    await t.throwsAsync(functionProbes[name].prepare(world.context), {
+      instanceOf: ChaosError,
+      message: /looked for a .* in kube-system$/,
+    });
+  t.deepEqual(world.records, []);
+});
+
+const FLUENTD = `${SYSTEM_DAEMONSETS}/fluentd-gcp-v3.2.0`;
+
+async function withFluentd(
+  t: Parameters<typeof World.start>[0],
+  resources?: object,
+): Promise<{ world: World; containers: () => { name: string; resources?: object }[] }> {
+  const world = await World.start(t);
+  const containers = [
+    { name: "fluentd-gcp", image: "x", ...(resources === undefined ? {} : { resources }) },
+    { name: "exporter", image: "y", resources: { limits: { cpu: "1" } } },
+  ];
+  world.server.put(SYSTEM_DAEMONSETS, {
+    metadata: { name: "fluentd-gcp-v3.2.0", labels: { "k8s-app": "fluentd-gcp" } },
+    spec: { template: { spec: { containers } } },
+  });
+  const read = (): { name: string; resources?: object }[] => {
+    type Spec = { template: { spec: { containers: { name: string; resources?: object }[] } } };
+    return (world.server.object(FLUENTD)?.spec as Spec).template.spec.containers;
+  };
+  return { world, containers: read };
+}
+
+test("a scaler that is away: the resources stay odd, and the look puts them back, only them", async (t) => {
+  const resources = { requests: { cpu: "10m", memory: "19Mi" }, limits: { memory: "200Mi" } };
+  const { world, containers } = await withFluentd(t, resources);
+  const before = containers();
+  const ready = await functionProbes["fluentd-is-scaled"].prepare(world.context);
+  t.deepEqual(world.records, [FLUENTD]);
+  let odd: object | undefined;
+  world.clock.after(5_000, () => {
+    odd = containers()[0]?.resources;
+    // Somebody writes something else in the meantime.
+    world.server.update(FLUENTD, { metadata: { annotations: { other: "kept" } } });
+  });
+  world.server.fault({ kind: "status", status: 409, method: "PATCH", path: "fluentd", times: 2 });
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.regex(
+    seen.evidence,
+    /: still \{"requests":\{"cpu":"10m","memory":"18Mi"\}.* after 25\.0 s; the look put it back$/,
+  );
+  t.deepEqual(odd, { requests: { cpu: "10m", memory: "18Mi" }, limits: { memory: "200Mi" } });
+  t.deepEqual(containers(), before);
+  t.is(world.server.object(FLUENTD)?.metadata.annotations?.other, "kept");
+});
+
+test("a fluentd without resources has nothing to be corrected, and is left alone", async (t) => {
+  const { world } = await withFluentd(t);
+  const ready = await functionProbes["fluentd-is-scaled"].prepare(world.context);
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.regex(seen.evidence, /had no resources/);
+  t.deepEqual([...world.changes(), ...world.records], []);
+});
+
+// --- metrics -------------------------------------------------------------------------------------------------
+
+const NOW = 1_700_000_000_000;
+
+/** metrics.k8s.io, and an HPA controller that looks every 15 s. */
+interface Metrics {
+  readonly world: World;
+  readonly state: { serves: boolean; ageMs: number; nodes: string[]; controller: boolean };
+}
+
+async function withMetrics(t: Parameters<typeof World.start>[0]): Promise<Metrics> {
+  const world = await World.start(t);
+  const state = { serves: true, ageMs: 20_000, nodes: ["worker", "worker2"], controller: true };
+  world.server.handle("GET", /metrics\.k8s\.io\/v1beta1\/nodes$/, () =>
+    state.serves
+      ? {
+          headers: { date: new Date(NOW).toUTCString() },
+          body: {
+            items: state.nodes.map((name) => ({
+              metadata: { name },
+              timestamp: new Date(NOW - state.ageMs).toISOString(),
+            })),
+          },
+        }
+      : {
+          status: 503,
+          body: { kind: "Status", reason: "ServiceUnavailable", message: "unable to handle the request" },
+        },
+  );
+  const round = (): void => {
+    world.clock.after(15_000, round);
+    if (!state.controller) return;
+    for (const { metadata } of world.server.objects(HPAS)) {
+      const reason = state.serves ? "ValidMetricFound" : "FailedGetResourceMetric";
+      const status = state.serves ? "True" : "False";
+      const condition = {
+        type: "ScalingActive",
+        status,
+        reason,
+        message: "why",
+        lastTransitionTime: `t${world.clock.now()}`,
+      };
+      world.server.update(`${HPAS}/${metadata.name}`, { status: { conditions: [condition] } });
+    }
+  };
+  world.clock.after(15_000, round);
+  return { world, state };
+}
+
+const metrics = functionProbes["metrics-are-served"];
+
+test("metrics that are not served: absent, and the HPA is waited for as evidence", async (t) => {
+  const { world, state } = await withMetrics(t);
+  const ready = await metrics.prepare(world.context);
+  await lookOnce(world, ready);
+  state.serves = false;
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.regex(
+    seen.evidence,
+    /^metrics\.k8s\.io: HTTP 503 ServiceUnavailable: unable to handle the request; HPA ScalingActive=False since t\d+ \(FailedGetResourceMetric: why\)$/,
+  );
+  t.true(seen.tookMs > 5_000 && seen.tookMs <= 16_000, `${seen.tookMs} ms`);
+  // The next one need not wait: both are known.
+  t.true((await lookOnce(world, ready)).tookMs < 1_000);
+  state.serves = true;
+  const back = await lookOnce(world, ready);
+  t.true(back.present, back.evidence);
+  t.true(back.tookMs <= 16_000);
+});
+
+test("metrics that came back in the middle of a look do not undo its absence", async (t) => {
+  const { world, state } = await withMetrics(t);
+  const ready = await metrics.prepare(world.context);
+  state.serves = false;
+  world.clock.after(2_000, () => (state.serves = true));
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.regex(seen.evidence, /HTTP 503/);
+});
+
+test("samples that are old, or of some nodes only, are no metrics", async (t) => {
+  const { world, state } = await withMetrics(t);
+  const ready = await metrics.prepare(world.context);
+  state.ageMs = 91_000;
+  const old = await lookOnce(world, ready);
+  t.false(old.present);
+  t.regex(old.evidence, /the oldest 91\.0 s; too old: worker, worker2; HPA ScalingActive=True/);
+  t.true(old.tookMs <= metrics.deadlineMs + 1_000);
+  state.ageMs = 90_000;
+  t.true((await lookOnce(world, ready)).present);
+  state.nodes = ["worker"];
+  t.regex((await lookOnce(world, ready)).evidence, /no sample of worker2/);
+});
+
+test("an HPA that is not active is an absence, too", async (t) => {
+  const { world, state } = await withMetrics(t);
+  const ready = await metrics.prepare(world.context);
+  state.controller = false;
+  const [hpa] = world.server.objects(HPAS);
+  const condition = {
+    type: "ScalingActive",
+    status: "False",
+    reason: "FailedGetResourceMetric",
+    message: "m",
+  };
+  world.server.update(`${HPAS}/${hpa?.metadata.name}`, { status: { conditions: [condition] } });
+  const seen = await lookOnce(world, ready);
+  t.false(seen.present);
+  t.regex(seen.evidence, /HPA ScalingActive=False since \? \(FailedGetResourceMetric: m\)$/);
+});
+
+test("metrics that never work are said while setting up, with where to get them", async (t) => {
+  const { world, state } = await withMetrics(t);
+  state.serves = false;
+  await t.throwsAsync(metrics.prepare(world.context), {
+    instanceOf: ChaosError,
+    message: /HTTP 503.*after 120\.\d s; is metrics-server installed\? chaos cluster up --addons$/,
+  });
+});
+
+test("an API server that knows no HPA by resource metrics is refused", async (t) => {
+  const { world } = await withMetrics(t);
+  const discovery = { ...world.context.discovery, choose: () => undefined };
+  await t.throwsAsync(metrics.prepare({ ...world.context, discovery }), {
+    instanceOf: ChaosError,
+    message: /v2beta2/,
+  });
+});

@@ -1,0 +1,100 @@
+/** The rights of each function probe: what it asks of the API server is allowed, and what is allowed it asks. */
+import test from "ava";
+import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
+import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/probes/functions/names.js";
+import { functionNeeds } from "../../../src/rbac/function-needs.js";
+import { describePermission } from "../../../src/kube/permission.js";
+import {
+  HPAS,
+  lookOnce,
+  BESIDE_THE_WORLD,
+  NAMESPACE,
+  SYSTEM_DAEMONSETS,
+  SYSTEM_DEPLOYMENTS,
+  World,
+} from "../../helpers/function-fixtures.js";
+import { permissionOf } from "../../helpers/rbac-fixtures.js";
+
+/** What a probe needs beside the world; nobody corrects anything, so that the looks have to. */
+const BESIDE: Partial<Record<FunctionProbeName, (world: World) => void>> = {
+  ...BESIDE_THE_WORLD,
+  "dns-is-scaled": (world) =>
+    void world.server.put(SYSTEM_DEPLOYMENTS, {
+      metadata: { name: "coredns", labels: { "k8s-app": "kube-dns" } },
+      spec: { replicas: 2 },
+    }),
+  "fluentd-is-scaled": (world) => {
+    const containers = [{ name: "fluentd-gcp", resources: { requests: { memory: "20Mi" } } }];
+    world.server.put(SYSTEM_DAEMONSETS, {
+      metadata: { name: "fluentd-gcp", labels: { "k8s-app": "fluentd-gcp" } },
+      spec: { template: { spec: { containers } } },
+    });
+  },
+  "metrics-are-served": (world) => {
+    const now = 1_000_000_000_000;
+    world.server.handle("GET", /metrics\.k8s\.io\/v1beta1\/nodes$/, () => ({
+      headers: { date: new Date(now).toUTCString() },
+      body: {
+        items: ["worker", "worker2"].map((name) => ({
+          metadata: { name },
+          timestamp: new Date(now).toISOString(),
+        })),
+      },
+    }));
+    world.server.store.onEvent(({ object, type }) => {
+      if (object.kind !== "HorizontalPodAutoscaler" || type !== "ADDED") return;
+      const status = { conditions: [{ type: "ScalingActive", status: "True" }] };
+      world.clock.after(1_000, () => world.server.update(`${HPAS}/${object.metadata.name}`, { status }));
+    });
+  },
+};
+
+/** What every run has for its own ends. */
+const OF_EVERY_RUN = ["list pods in kube-system-chaos", "create pods/proxy in kube-system-chaos"];
+
+/** Used only when something goes wrong: an answer is lost, or somebody has deleted what is to be put back. */
+const WHEN_THINGS_GO_WRONG: Partial<Record<FunctionProbeName, readonly string[]>> = {
+  "services-follow": [`get apps/deployments in ${NAMESPACE}`],
+  "replicas-are-made": [`get apps/replicasets in ${NAMESPACE}`],
+  "events-arrive": [`get events in ${NAMESPACE}`],
+  "metrics-are-served": [`get apps/deployments in ${NAMESPACE}`],
+  "dns-is-scaled": [
+    "update apps/deployments coredns in kube-system",
+    "create apps/deployments in kube-system",
+  ],
+  "fluentd-is-scaled": [
+    "update apps/daemonsets fluentd-gcp in kube-system",
+    "create apps/daemonsets in kube-system",
+  ],
+};
+
+for (const name of FUNCTION_PROBES) {
+  test(`${name}: the rights that it has are those that it uses`, async (t) => {
+    const world = await World.start(t);
+    BESIDE[name]?.(world);
+    const ready = await functionProbes[name].prepare(world.context);
+    await lookOnce(world, ready);
+    await lookOnce(world, ready);
+    const corrected =
+      name === "dns-is-scaled" ? ["coredns"] : name === "fluentd-is-scaled" ? ["fluentd-gcp"] : [];
+    const asked = functionNeeds(name, NAMESPACE, corrected).map(describePermission);
+    const used = world.server.requests
+      .filter(({ path }) => path !== "/version" && path !== "/apis")
+      .map(permissionOf)
+      .map(({ name: object, ...rest }) => [
+        describePermission(rest),
+        ...(object === undefined ? [] : [describePermission({ ...rest, name: object })]),
+      ]);
+    const allowed = [...asked, ...OF_EVERY_RUN];
+    t.deepEqual(
+      [...new Set(used.filter((rights) => !rights.some((right) => allowed.includes(right))).flat())],
+      [],
+      "used, not asked for",
+    );
+    t.deepEqual(
+      asked.filter((right) => !used.some((rights) => rights.includes(right))).sort(),
+      [...(WHEN_THINGS_GO_WRONG[name] ?? [])].sort(),
+      "asked for, not used",
+    );
+  });
+}

@@ -1,0 +1,291 @@
+/** Namespaces that an administrator has prepared: recorded, used, emptied, and there afterwards. */
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { guestbookManifests } from "../../../src/application/guestbook.js";
+import type { KubeObject } from "../../../src/kube/objects.js";
+import { components } from "../../../src/components/all-components.js";
+import { discover, type Gvr, resourcePath } from "../../../src/kube/api.js";
+import { canaryPod } from "../../../src/probes/functions/canary.js";
+import { proberManifests } from "../../../src/probes/prober-manifests.js";
+import type { Clock, RunContext } from "../../../src/run/context.js";
+import { ClusterCopy } from "../../../src/safety/journal/cluster-copy.js";
+import { emptyNamespace } from "../../../src/safety/restore/empty-namespace.js";
+import { ensure } from "../../../src/own/ensure.js";
+import { FunctionLooks } from "../../../src/run/measuring/function-checks.js";
+import type { PendingUndo, Undo } from "../../../src/safety/journal/journal.js";
+import { AUTOSCALERS, CANARY_NAMESPACE, EVENTS, recordNamespace } from "../../../src/own/namespaces.js";
+import { removedNamespaces } from "../../../src/run/phases/deploy.js";
+import { namespacesOf, undo } from "../../../src/safety/restore/undo-entries.js";
+import type { AnyTarget } from "../../../src/targets/target.js";
+import type { FakeApiServer } from "../../helpers/fake-api-server.js";
+import { type Served, serve } from "../../helpers/target-fixtures.js";
+
+const NAMESPACES = "/api/v1/namespaces";
+const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
+const PREPARED = { ...OURS, "kube-system-chaos/prepared": "true" };
+
+type Empty = Extract<Undo, { action: "empty" }>;
+
+const emptying = (name: string): Empty => ({
+  action: "empty",
+  path: `${NAMESPACES}/${name}`,
+  object: { kind: "Namespace", name },
+  labels: OURS,
+});
+
+/** Each wait is over at once, and so is the time limit in the end. */
+function quick(): Clock {
+  let now = 0;
+  return {
+    now: () => now,
+    wall: () => new Date(0),
+    sleep: async (ms) => {
+      now += ms;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+async function prepared(t: ExecutionContext, ...names: string[]): Promise<Served> {
+  const served = await serve(t);
+  for (const name of names) served.server.put(NAMESPACES, { metadata: { name, labels: PREPARED } });
+  return served;
+}
+
+const names = (server: FakeApiServer, namespace: string, gvrs: readonly Gvr[]): string[] =>
+  gvrs.flatMap((gvr) =>
+    server
+      .objects(resourcePath(gvr, namespace))
+      .map(({ metadata }) => `${gvr.resource} ${metadata.name}`)
+      .sort(),
+  );
+
+const core = (resource: string): Gvr => ({ group: "", version: "v1", resource });
+const apps = (resource: string): Gvr => ({ group: "apps", version: "v1", resource });
+const ALL = [
+  ...["deployments", "daemonsets", "replicasets"].map(apps),
+  ...["pods", "services", "configmaps", "secrets"].map(core),
+  AUTOSCALERS,
+  EVENTS,
+];
+
+test("what a namespace is decides how it is cleared away, and that is in the journal first", async (t) => {
+  const { server, transport } = await prepared(t, "prepared");
+  server.put(NAMESPACES, { metadata: { name: "ours", labels: OURS } });
+  server.put(NAMESPACES, { metadata: { name: "claims", labels: { "kube-system-chaos/prepared": "true" } } });
+  const intents: Undo[] = [];
+  const journal = { intent: async (entry: Undo) => await Promise.resolve(intents.push(entry)) };
+  const made: PendingUndo[] = [];
+  for (const name of ["prepared", "ours", "claims", "absent"])
+    await recordNamespace({ transport, journal, made }, name);
+  t.deepEqual(
+    intents.map(({ action }) => action),
+    ["empty", "remove", "remove", "remove"],
+  );
+  t.deepEqual(intents[0], emptying("prepared"));
+  t.deepEqual(
+    made.map((each) => each.undo),
+    intents,
+  );
+  t.deepEqual(namespacesOf(made), ["ours", "claims", "absent"], "nobody waits for the end of one that stays");
+});
+
+test("the guestbook and the probers: made in prepared namespaces, gone after emptying; the namespaces stay", async (t) => {
+  const { server, transport } = await prepared(t, "guestbook", "kube-system-chaos");
+  const options = { frontendReplicas: 1, followerReplicas: 1, controlReplicas: 1, nodePort: 30080 };
+  const manifests = [
+    ...guestbookManifests({ namespace: "guestbook", ...options }),
+    ...(await proberManifests()),
+  ];
+  for (const manifest of manifests) await ensure(transport, manifest);
+  const before = server.objects(NAMESPACES);
+  t.true(names(server, "guestbook", ALL).length >= 7);
+  for (const name of ["guestbook", "kube-system-chaos"]) {
+    t.deepEqual(await undo(transport, emptying(name)), {
+      object: { kind: "Namespace", name },
+      how: "emptied",
+      by: "runner",
+    });
+    t.deepEqual(names(server, name, ALL), []);
+  }
+  t.deepEqual(server.objects(NAMESPACES), before);
+  t.deepEqual(
+    server.requestsOf("DELETE").filter(({ path }) => /namespaces\/[^/]+$/.test(path)),
+    [],
+  );
+});
+
+test("what is not ours stays, and so does the copy of a journal", async (t) => {
+  const { server, transport } = await prepared(t, CANARY_NAMESPACE, "kube-system-chaos");
+  const theirs = { metadata: { name: "theirs", labels: { app: "chaos-canary" } } };
+  const ours = { metadata: { name: "ours", labels: { ...OURS, app: "chaos-canary" } } };
+  for (const namespace of [CANARY_NAMESPACE, "kube-system-chaos"]) {
+    for (const gvr of ALL) {
+      server.put(resourcePath(gvr, namespace), theirs);
+      server.put(resourcePath(gvr, namespace), ours);
+    }
+  }
+  await new ClusterCopy(transport, "run-1").write("text");
+  const kept = (namespace: string): string[] =>
+    names(server, namespace, ALL).filter((name) => !name.endsWith(" theirs"));
+  await emptyNamespace(transport, emptying(CANARY_NAMESPACE));
+  await emptyNamespace(transport, emptying("kube-system-chaos"));
+  for (const namespace of [CANARY_NAMESPACE, "kube-system-chaos"])
+    t.is(names(server, namespace, ALL).filter((name) => name.endsWith(" theirs")).length, ALL.length);
+  // What no run makes there is not even looked at.
+  t.deepEqual(kept(CANARY_NAMESPACE), ["daemonsets ours", "secrets ours"]);
+  t.deepEqual(kept("kube-system-chaos"), [
+    "deployments ours",
+    "replicasets ours",
+    "services ours",
+    "secrets journal-run-1",
+    "horizontalpodautoscalers ours",
+    "events ours",
+  ]);
+});
+
+const ownedBy = ({ metadata: { uid, name }, kind = "" }: KubeObject): object => ({
+  ownerReferences: [{ apiVersion: "apps/v1", kind, name, uid, controller: true }],
+});
+
+test("what ours own is theirs too, by the uid: ReplicaSets and pods carry the labels of a template", async (t) => {
+  const { server, transport } = await prepared(t, "guestbook");
+  const put = (resource: string, group: "" | "apps", name: string, metadata: object): KubeObject =>
+    server.put(resourcePath({ group, version: "v1", resource }, "guestbook"), {
+      metadata: { name, ...metadata },
+    });
+  const ours = put("deployments", "apps", "frontend", { labels: OURS });
+  const set = put("replicasets", "apps", "frontend-1", ownedBy(ours));
+  const ourPod = put("pods", "", "frontend-1-a", ownedBy(set));
+  const theirs = put("deployments", "apps", "shop", {});
+  const theirSet = put("replicasets", "apps", "shop-1", ownedBy(theirs));
+  put("pods", "", "shop-1-a", ownedBy(theirSet));
+  // Of one that had our uid's name, but is another.
+  put("pods", "", "frontend-1-b", ownedBy({ ...set, metadata: { ...set.metadata, uid: "another" } }));
+  await emptyNamespace(transport, emptying("guestbook"));
+  t.deepEqual(names(server, "guestbook", ALL), [
+    "deployments shop",
+    "replicasets shop-1",
+    "pods frontend-1-b",
+    "pods shop-1-a",
+  ]);
+  t.deepEqual(
+    server
+      .requestsOf("DELETE")
+      .map(({ path, body }) => [
+        path.split("/").at(-1),
+        (body as { preconditions: { uid: string } }).preconditions.uid,
+      ]),
+    [ours, set, ourPod].map(({ metadata }) => [metadata.name, metadata.uid]),
+    "from the top down, each by its uid",
+  );
+});
+
+test("a pod that an owner on its way out has made in between goes, too", async (t) => {
+  const { server, transport } = await prepared(t, "guestbook");
+  const deployment = server.put("/apis/apps/v1/namespaces/guestbook/deployments", {
+    metadata: { name: "frontend", labels: OURS },
+  });
+  const pods = "/api/v1/namespaces/guestbook/pods";
+  let late = 1;
+  server.onDelete = (object) => {
+    if (object.metadata.name === deployment.metadata.name && late-- > 0)
+      queueMicrotask(() =>
+        server.handle("GET", /services$/, () => {
+          if (late-- === 0) server.put(pods, { metadata: { name: "late", ...ownedBy(deployment) } });
+          return undefined;
+        }),
+      );
+  };
+  server.put(pods, { metadata: { name: "early", ...ownedBy(deployment) } });
+  await emptyNamespace(transport, emptying("guestbook"), { clock: quick() });
+  t.deepEqual(names(server, "guestbook", ALL), []);
+  t.true(server.requestsOf("DELETE", "pods/late").length === 1);
+});
+
+test("waits for pods to end; one whose containers have ended is let go at once", async (t) => {
+  const { server, transport } = await prepared(t, CANARY_NAMESPACE);
+  const pods = `${NAMESPACES}/${CANARY_NAMESPACE}/pods`;
+  const { metadata, spec } = canaryPod({ namespace: CANARY_NAMESPACE, name: "canary", node: "worker-1" });
+  server.put(pods, { metadata: { ...metadata }, spec });
+  let looks = 0;
+  server.handle("GET", /\/pods$/, () => {
+    looks += 1;
+    // Its kubelet ends the container, and keeps the object for a while.
+    if (looks === 4)
+      server.update(`${pods}/canary`, { status: { containerStatuses: [{ state: { terminated: {} } }] } });
+    return undefined;
+  });
+  await emptyNamespace(transport, emptying(CANARY_NAMESPACE), { clock: quick() });
+  t.deepEqual(server.objects(pods), []);
+  t.deepEqual(
+    server
+      .requestsOf("DELETE")
+      .map(({ body }) => (body as { gracePeriodSeconds?: number }).gracePeriodSeconds),
+    [undefined, 0],
+    "asked once, and then without any grace",
+  );
+});
+
+test("what does not go is named when the time is up, and the entry is not done", async (t) => {
+  const { server, transport } = await prepared(t, "guestbook");
+  const pods = "/api/v1/namespaces/guestbook/pods";
+  for (const name of ["a", "b", "c", "d", "e", "f"])
+    server.put(pods, { metadata: { name, labels: OURS }, spec: { nodeName: "worker-1" } });
+  await t.throwsAsync(emptyNamespace(transport, emptying("guestbook"), { clock: quick(), limitMs: 3_000 }), {
+    message:
+      "namespace guestbook is not empty 3 s after what runs had made in it was deleted: " +
+      `${["a", "b", "c", "d", "e"].map((name) => `Pod ${name}, which ends on worker-1`).join(", ")} and 1 more`,
+  });
+});
+
+test("a namespace that somebody has removed has nothing to empty; one that may not be looked at is an error", async (t) => {
+  const { server, transport } = await prepared(t);
+  const { how } = await emptyNamespace(transport, emptying("guestbook"));
+  t.is(how, "emptied");
+  t.is(server.requests.length, 1);
+  server.put(NAMESPACES, { metadata: { name: "guestbook", labels: PREPARED } });
+  server.fault({ kind: "status", status: 403, reason: "Forbidden", path: "/services" });
+  await t.throwsAsync(emptyNamespace(transport, emptying("guestbook")), { message: /403/ });
+});
+
+test("nobody waits for the end of a namespace that was prepared meanwhile", async (t) => {
+  const { transport } = await prepared(t, "guestbook");
+  await t.notThrowsAsync(removedNamespaces(transport, quick(), ["guestbook"]));
+});
+
+test("canaries are made in the prepared namespace, which is recorded to be emptied", async (t) => {
+  const { server, transport } = await prepared(t, CANARY_NAMESPACE);
+  const intents: Undo[] = [];
+  const clock = quick();
+  const looks = await FunctionLooks.prepare(
+    {
+      runId: "20260101t000000z-x-3f9a",
+      resolved: { component: components["kube-apiserver"] },
+      transport,
+      discovery: await discover(transport),
+      nodes: [],
+      recorder: { emit: () => undefined },
+      clock,
+      journal: { intent: async (entry: Undo) => await Promise.resolve(intents.push(entry)) },
+      made: [],
+      changed: [],
+      interrupted: new AbortController().signal,
+    } as unknown as RunContext,
+    {
+      kind: "StaticPod",
+      name: "kube-apiserver",
+      namespace: "kube-system",
+      nodes: ["a"],
+    } as unknown as AnyTarget,
+    ["a"],
+  );
+  t.deepEqual(intents, [emptying(CANARY_NAMESPACE)]);
+  await looks?.another(100_000, new AbortController().signal);
+  await looks?.end();
+  t.true(server.requestsOf("POST", `/namespaces/${CANARY_NAMESPACE}/configmaps`).length > 0);
+  t.deepEqual(
+    server.requestsOf("POST").filter(({ path }) => path === NAMESPACES),
+    [],
+  );
+});

@@ -1,0 +1,126 @@
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import type { RunEventBody } from "../../../src/evidence/events.js";
+import type { RunContext } from "../../../src/run/context.js";
+import type { PendingUndo } from "../../../src/safety/journal/journal.js";
+import { release } from "../../../src/run/phases/release.js";
+import type { FakeApiServer } from "../../helpers/fake-api-server.js";
+import { DEPLOYMENTS, putKubeDns, serve, targetOf, writes } from "../../helpers/target-fixtures.js";
+
+const PATH = `${DEPLOYMENTS}/kube-dns`;
+
+interface Released {
+  readonly whole: boolean;
+  readonly events: readonly RunEventBody[];
+  /** What the journal was told. */
+  readonly undone: readonly string[];
+  readonly server: FakeApiServer;
+  /** The clock's, in which only sleeping takes time, ms. */
+  readonly tookMs: number;
+}
+
+/** A release on the fake API server, after `damage`. */
+async function releasing(
+  t: ExecutionContext,
+  damage: (server: FakeApiServer) => void,
+  options: { readonly journalFails?: boolean; readonly onSleep?: (server: FakeApiServer) => void } = {},
+): Promise<Released> {
+  const { server, transport } = await serve(t);
+  putKubeDns(server);
+  const target = await targetOf(transport);
+  const events: RunEventBody[] = [];
+  const undone: string[] = [];
+  let now = 0;
+  const context = {
+    transport,
+    recorder: { emit: (body: RunEventBody) => void events.push(body), events },
+    journal: {
+      restored: async (seq: number, how: string, by: string) => {
+        if (options.journalFails === true) throw new Error("ENOSPC: no space left on device");
+        await Promise.resolve(undone.push(`${seq} ${how} ${by}`));
+      },
+    },
+    clock: {
+      now: () => now,
+      wall: () => new Date(now),
+      sleep: async (ms: number) => {
+        now += ms;
+        await Promise.resolve(options.onSleep?.(server));
+      },
+    },
+  } as unknown as RunContext;
+  const pending: PendingUndo[] = [
+    {
+      seq: 7,
+      undo: { action: "restore-workload", path: PATH, collection: DEPLOYMENTS, object: target.object },
+    },
+  ];
+  damage(server);
+  const whole = await release(
+    context,
+    { target, attack: { type: "delete-workload", gracePeriod: 1000 } },
+    pending,
+  );
+  return { whole, events, undone, server, tookMs: now };
+}
+
+const START: RunEventBody = { type: "phase", phase: "release", state: "start" };
+const END: RunEventBody = { type: "phase", phase: "release", state: "end" };
+
+const inner = ({ events }: Released): readonly RunEventBody[] => events.slice(1, -1);
+
+test("release: what is gone is created; an event, and the journal, say so", async (t) => {
+  const released = await releasing(t, (server) => void server.remove(PATH));
+  t.true(released.whole);
+  t.deepEqual([released.events[0], released.events.at(-1)], [START, END]);
+  t.is(inner(released).length, 1);
+  t.like(inner(released)[0], { type: "restored", how: "created", by: "runner" });
+  t.deepEqual(released.undone, ["7 created runner"]);
+  t.is(released.tookMs, 0);
+});
+
+test("release: what was never gone is no event, and done with in the journal", async (t) => {
+  const released = await releasing(t, () => undefined);
+  t.true(released.whole);
+  t.deepEqual(released.events, [START, END]);
+  t.deepEqual(released.undone, ["7 untouched runner"]);
+  t.deepEqual(writes(released.server), []);
+});
+
+test("release: an API server that fails for a while is asked again", async (t) => {
+  const released = await releasing(t, (server) => {
+    server.remove(PATH);
+    server.fault({ kind: "status", status: 500, method: "POST", path: "deployments", times: 3 });
+  });
+  t.true(released.whole);
+  t.like(inner(released)[0], { type: "restored", how: "created", by: "runner" });
+  t.deepEqual(released.undone, ["7 created runner"]);
+  t.is(released.tookMs, 3_000);
+});
+
+test("release: one that fails for good is given up after two minutes, and it is said", async (t) => {
+  const released = await releasing(t, (server) => {
+    server.remove(PATH);
+    server.fault({ kind: "status", status: 500, method: "POST", path: "deployments", times: Infinity });
+  });
+  t.false(released.whole);
+  t.is(released.tookMs, 120_000);
+  t.is(inner(released).length, 1);
+  t.like(inner(released)[0], { type: "warning" });
+  t.regex(JSON.stringify(inner(released)[0]), /not put back: .*500/);
+  t.deepEqual(released.undone, []);
+  t.deepEqual(released.events.at(-1), END);
+});
+
+test("release: a journal that cannot be written is a warning; it is put back all the same", async (t) => {
+  const released = await releasing(t, (server) => void server.remove(PATH), { journalFails: true });
+  t.true(released.whole);
+  t.not(released.server.object(PATH), undefined);
+  t.is(inner(released).length, 2);
+  t.like(inner(released)[0], { type: "restored", how: "created", by: "runner" });
+  t.deepEqual(inner(released)[1], {
+    type: "warning",
+    text: "the journal could not be written: ENOSPC: no space left on device",
+  });
+  t.is(writes(released.server).length, 1, "and not again");
+});

@@ -1,0 +1,226 @@
+/** What no journal tells of any more: a lock that nobody renews, workloads that say themselves what they were. */
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { ApiError } from "../../../src/kube/transport.js";
+import { ExitCode } from "../../../src/common/errors.js";
+import type { Deployment } from "../../../src/kube/objects.js";
+import { annotatedWorkloads, restoreAnnotated } from "../../../src/safety/restore/annotated.js";
+import { renewsTheLock } from "../../../src/safety/lock/liveness.js";
+import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
+import { takeAwayOrphanedLock } from "../../../src/safety/lock/orphan.js";
+import { LEASES, SleepingClock, TARGET } from "../../helpers/dead-man-world.js";
+import { cluster, type Cluster, ELSEWHERE, lease, machine } from "../../helpers/restore-bench.js";
+import { DEPLOYMENTS, deployment, writes } from "../../helpers/target-fixtures.js";
+
+interface Taken {
+  readonly taken: Awaited<ReturnType<typeof takeAwayOrphanedLock>>;
+  readonly tookMs: number;
+  readonly notes: string[];
+}
+
+async function takeAway(
+  { transport }: Cluster,
+  onTime: (nowMs: number) => void = () => undefined,
+  dryRun = false,
+): Promise<Taken> {
+  const clock = new SleepingClock();
+  clock.onTime = onTime;
+  const notes: string[] = [];
+  const taken = await takeAwayOrphanedLock(transport, { clock, note: (text) => notes.push(text), dryRun });
+  return { taken, tookMs: clock.now(), notes };
+}
+
+test("silent for 50 s of our own clock: removed, and nothing else", async (t) => {
+  const c = await cluster(t);
+  // A clock in the Lease that is far ahead says nothing.
+  lease(c.server, "run-1", "2099-01-01T00:00:00.000000Z");
+  const { taken, tookMs, notes } = await takeAway(c);
+  t.is(taken?.alive, false);
+  t.is(taken?.text, `the lock of run-1@${ELSEWHERE}, which is gone and had harmed nothing yet, was removed`);
+  t.is(c.server.object(LOCK_PATH), undefined);
+  t.is(tookMs, 50_000);
+  t.regex(notes[0] ?? "", /see whether run-1@.* is still there \(up to 50 s\)/);
+  t.deepEqual(
+    writes(c.server).map(({ method, path }) => `${method} ${path}`),
+    [`DELETE ${LOCK_PATH}`],
+  );
+});
+
+for (const atMs of [1_000, 15_000, 49_000]) {
+  test(`renewed after ${atMs} ms: it stays, whatever its time says`, async (t) => {
+    const c = await cluster(t);
+    lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
+    const { taken, tookMs } = await takeAway(c, (nowMs) => {
+      if (nowMs === atMs) lease(c.server, "run-1", "2001-01-01T00:00:00.000000Z");
+    });
+    t.deepEqual(taken, { text: `the lock is held by run-1@${ELSEWHERE}, which goes on`, alive: true });
+    t.is(tookMs, atMs);
+    t.deepEqual(writes(c.server), []);
+  });
+}
+
+test("given back while it is watched, and another run's in this moment: that one's stays", async (t) => {
+  const c = await cluster(t);
+  lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
+  const { taken } = await takeAway(c, (nowMs) => {
+    if (nowMs !== 20_000) return;
+    c.server.remove(LOCK_PATH);
+    lease(c.server, "run-2", "2026-08-01T12:00:20.000000Z");
+  });
+  t.is(taken?.alive, true);
+  t.regex(taken?.text ?? "", /run-2@/);
+  t.not(c.server.object(LOCK_PATH), undefined);
+});
+
+test("another's Lease comes under its name right before it is removed: that one stays", async (t) => {
+  const c = await cluster(t);
+  lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
+  c.server.handle("DELETE", /leases/, () => {
+    c.server.remove(LOCK_PATH);
+    lease(c.server, "run-2", "2026-08-01T12:00:20.000000Z");
+    return undefined;
+  });
+  await takeAway(c);
+  t.is(c.server.object(LOCK_PATH)?.metadata.labels?.["kube-system-chaos/run"], "run-2");
+});
+
+test("not ours: left alone, at once", async (t) => {
+  const c = await cluster(t);
+  c.server.put(LEASES, { metadata: { name: "kube-system-chaos" }, spec: { holderIdentity: "x" } });
+  t.deepEqual(await takeAway(c), { taken: undefined, tookMs: 0, notes: [] });
+  t.not(c.server.object(LOCK_PATH), undefined);
+});
+
+test("there is none: nothing to do", async (t) => {
+  const c = await cluster(t);
+  t.is((await takeAway(c)).taken, undefined);
+  t.deepEqual(writes(c.server), []);
+});
+
+test("a dry run only says what would be done", async (t) => {
+  const c = await cluster(t);
+  lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
+  const { taken } = await takeAway(c, () => undefined, true);
+  t.regex(taken?.text ?? "", /which is gone, would be removed$/);
+  t.deepEqual(writes(c.server), []);
+});
+
+test("whoever takes the lock away while we look is no renewer", async (t) => {
+  const c = await cluster(t);
+  lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
+  const clock = new SleepingClock();
+  clock.onTime = () => void c.server.remove(LOCK_PATH);
+  t.is(await renewsTheLock(c.transport, clock, { note: () => undefined }), undefined);
+});
+
+/** A Deployment as a run has left it that scaled it down. */
+function scaledDown({ server }: Cluster, name = "kube-dns", replicas = "2"): void {
+  const { metadata, spec } = deployment(name) as { metadata: { annotations: object }; spec: object };
+  const annotations = {
+    ...metadata.annotations,
+    "kube-system-chaos/run": "run-1",
+    "kube-system-chaos/replicas": replicas,
+  };
+  server.put(DEPLOYMENTS, {
+    metadata: { ...metadata, annotations },
+    spec: { ...spec, replicas: 0 },
+    status: { observedGeneration: 9 },
+  });
+}
+
+const specOf = ({ server }: Cluster, name = "kube-dns"): Deployment["spec"] =>
+  (server.object(`${DEPLOYMENTS}/${name}`) as Deployment | undefined)?.spec;
+
+async function bench(t: ExecutionContext): Promise<{ c: Cluster; m: Awaited<ReturnType<typeof machine>> }> {
+  const c = await cluster(t);
+  return { c, m: await machine(t, c.server) };
+}
+
+test("annotated workloads get their replicas back, and lose our annotations and no other", async (t) => {
+  const { c, m } = await bench(t);
+  scaledDown(c);
+  c.server.put(DEPLOYMENTS, deployment("bystander"));
+  const bystander = c.server.object(`${DEPLOYMENTS}/bystander`);
+  const { code, said } = await m.restore({ all: true, kubeconfigPath: m.kubeconfigPath, context: "fake" });
+  t.is(code, ExitCode.asExpected, said);
+  t.regex(said, /Deployment kube-dns: has got its 2 replicas back; run run-1, by its annotations/);
+  t.is(specOf(c)?.replicas, 2);
+  t.deepEqual(Object.keys(c.server.object(TARGET)?.metadata.annotations ?? {}), [
+    "note",
+    "deployment.kubernetes.io/revision",
+  ]);
+  t.deepEqual(c.server.object(`${DEPLOYMENTS}/bystander`), bystander);
+  t.deepEqual(
+    writes(c.server).map(({ method, path }) => `${method} ${path}`),
+    [`PATCH ${TARGET}`],
+  );
+});
+
+test("only where a cluster was named; a dry run only says it", async (t) => {
+  const { c, m } = await bench(t);
+  scaledDown(c);
+  t.is((await m.restore({ all: true })).code, ExitCode.asExpected);
+  const dry = await m.restore({ all: true, dryRun: true, kubeconfigPath: m.kubeconfigPath });
+  t.regex(dry.said, /Deployment kube-dns: would get its 2 replicas back/);
+  t.is(specOf(c)?.replicas, 0);
+  t.deepEqual(writes(c.server), []);
+});
+
+for (const replicas of ["", "x", "-1", "1.5"]) {
+  test(`an annotation that is no number of replicas is not ours to act on: "${replicas}"`, async (t) => {
+    const c = await cluster(t);
+    scaledDown(c, "kube-dns", replicas);
+    t.deepEqual(await annotatedWorkloads(c.transport), []);
+  });
+}
+
+test("changed by somebody since it was read: 409, nothing is overwritten", async (t) => {
+  const c = await cluster(t);
+  scaledDown(c);
+  const [workload] = await annotatedWorkloads(c.transport);
+  if (workload === undefined) return t.fail();
+  c.server.update(TARGET, { spec: { replicas: 7 } });
+  await t.throwsAsync(restoreAnnotated(c.transport, workload), { instanceOf: ApiError, message: /409/ });
+  t.is(specOf(c)?.replicas, 7);
+});
+
+test("one that is not taken is said and counted; the others are put right", async (t) => {
+  const { c, m } = await bench(t);
+  scaledDown(c);
+  scaledDown(c, "metrics-server", "1");
+  c.server.handle("PATCH", /kube-dns$/, () => {
+    c.server.update(TARGET, { metadata: { labels: { theirs: "1" } } });
+    return undefined;
+  });
+  const { code, said } = await m.restore({ all: true, kubeconfigPath: m.kubeconfigPath });
+  t.is(code, ExitCode.notRestored);
+  t.regex(
+    said,
+    /Deployment kube-dns has not got its 2 replicas back \(run run-1.*409.*`chaos restore --all --context/,
+  );
+  t.regex(said, /Deployment metrics-server: has got its 1 replicas? back/);
+  t.is(specOf(c)?.replicas, 0);
+  t.is(specOf(c, "metrics-server")?.replicas, 1);
+});
+
+test("restore --all takes a lock away that no journal tells of", async (t) => {
+  const { c, m } = await bench(t);
+  lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
+  const { code, said } = await m.restore({ all: true, kubeconfigPath: m.kubeconfigPath });
+  t.is(code, ExitCode.asExpected, said);
+  t.regex(said, /no unfinished run: nothing to restore/);
+  t.regex(said, /the lock of run-1@.*was removed/);
+  t.is(c.server.object(LOCK_PATH), undefined);
+});
+
+test("while its runner is alive nothing is touched, annotated workloads neither", async (t) => {
+  const { c, m } = await bench(t);
+  scaledDown(c);
+  lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
+  m.clock.onTime = (nowMs) => lease(c.server, "run-1", `at ${nowMs}`);
+  const { code, said } = await m.restore({ all: true, kubeconfigPath: m.kubeconfigPath });
+  t.is(code, ExitCode.preflightRefused);
+  t.regex(said, /the lock is held by run-1@.*, which goes on/);
+  t.is(specOf(c)?.replicas, 0);
+  t.deepEqual(writes(c.server), []);
+});

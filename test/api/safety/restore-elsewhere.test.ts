@@ -1,0 +1,430 @@
+/** A run that another machine began is finished from here, by the copy of its journal in the cluster. */
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import type { Deployment } from "../../../src/kube/objects.js";
+import { ChaosError, ExitCode, UsageError } from "../../../src/common/errors.js";
+import { copyPath } from "../../../src/safety/journal/cluster-copy.js";
+import {
+  journalRoot,
+  readJournal,
+  type Undo,
+  UnreadableJournalError,
+} from "../../../src/safety/journal/journal.js";
+import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
+import { sanitised } from "../../../src/safety/restore/undo-entries.js";
+import { NAMESPACES, OWN, removal, TARGET } from "../../helpers/dead-man-world.js";
+import {
+  cluster,
+  type Cluster,
+  crashed,
+  ELSEWHERE,
+  holdOf,
+  lease,
+  type Machine,
+  machine,
+  OURS,
+  putBack,
+} from "../../helpers/restore-bench.js";
+import type { ExecutionContext } from "ava";
+import { writes } from "../../helpers/target-fixtures.js";
+
+const GUESTBOOK = `${NAMESPACES}/guestbook`;
+
+interface World {
+  readonly c: Cluster;
+  readonly a: Machine;
+  readonly b: Machine;
+  readonly folderOnA: string;
+}
+
+/** A run of machine A that took kube-dns away and died there; B has nothing but a kubeconfig. */
+async function twoMachines(t: ExecutionContext): Promise<World> {
+  const c = await cluster(t);
+  const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
+  c.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: OURS } });
+  const folderOnA = await crashed(c, a, { runId: "run-1", undos: [removal(GUESTBOOK), putBack(c)] });
+  c.server.remove(TARGET);
+  c.server.requests.length = 0;
+  return { c, a, b, folderOnA };
+}
+
+const folderOn = ({ env }: Machine, { clusterUid }: Cluster, runId = "run-1"): string =>
+  join(journalRoot(env), clusterUid, runId);
+const there = ({ kubeconfigPath }: Machine): { kubeconfigPath: string; context: string } => ({
+  kubeconfigPath,
+  context: "fake",
+});
+
+test("listed with --context, of which machine; without it, where to look is said", async (t) => {
+  const { c, b } = await twoMachines(t);
+  const blind = await b.restore({});
+  t.is(blind.code, ExitCode.asExpected);
+  t.regex(blind.said, /no unfinished run: nothing to restore\n.*--context NAME shows them/);
+  const { code, said } = await b.restore(there(b));
+  t.is(code, ExitCode.asExpected);
+  t.regex(
+    said,
+    new RegExp(`run-1 \\(kube-dns, context fake, since 2026-08-01T12:00:00.000Z, of ${ELSEWHERE}\\)`),
+  );
+  t.deepEqual(writes(c.server), []);
+  t.deepEqual(await b.unfinished(), []);
+});
+
+test("a dry run shows what would change, adopts nothing and writes nothing", async (t) => {
+  const { c, b } = await twoMachines(t);
+  const { code, said } = await b.restore({ ...there(b), runId: "run-1", dryRun: true });
+  t.is(code, ExitCode.asExpected);
+  t.regex(said, /put back Deployment kube-dns\n *\+ Deployment kube-dns, as it was before the run/);
+  t.regex(said, /remove Namespace guestbook\n *- Namespace guestbook/);
+  t.deepEqual(writes(c.server), []);
+  t.deepEqual(await b.unfinished(), []);
+});
+
+for (const change of [{ runId: "run-1" }, { all: true }]) {
+  test(`restored from another machine: ${JSON.stringify(change)}`, async (t) => {
+    const { c, b } = await twoMachines(t);
+    const { code, said } = await b.restore({ ...there(b), ...change });
+    t.is(code, ExitCode.asExpected, said);
+    t.regex(said, /Deployment kube-dns: created/);
+    const live = c.server.object(TARGET);
+    t.deepEqual(live && sanitised(live), sanitised(c.before));
+    t.deepEqual(holdOf(c.server, "run-1"), []);
+    t.is(c.server.object(GUESTBOOK), undefined);
+    const folder = folderOn(b, c);
+    t.like(await readJournal(folder), { closed: true, pending: [], copied: true });
+    t.is((await stat(join(folder, "journal"))).mode & 0o777, 0o600);
+    t.is((await stat(folder)).mode & 0o777, 0o700);
+    // The target first, then what keeps others away, from the copy to the lock.
+    t.deepEqual(
+      writes(c.server)
+        .map(({ method, path }) => `${method} ${path}`)
+        .filter((each) => /deployments|Lease|leases|secrets|chaos$/.test(each)),
+      [
+        `POST ${TARGET.replace(/\/[^/]+$/, "")}`,
+        `DELETE ${copyPath("run-1")}`,
+        `DELETE ${OWN}`,
+        `DELETE ${LOCK_PATH}`,
+      ],
+    );
+  });
+}
+
+test("the run's lock is still renewed: refused, nothing is touched, and nothing is adopted", async (t) => {
+  const { c, b } = await twoMachines(t);
+  const work = b.clock.onTime;
+  b.clock.onTime = async (nowMs) => {
+    await work(nowMs);
+    if (nowMs === 14_000) lease(c.server, "run-1", "2026-08-01T12:00:16.000000Z");
+  };
+  const { error } = await b.restore({ ...there(b), runId: "run-1" });
+  t.true(error instanceof ChaosError);
+  t.is((error as ChaosError).exitCode, ExitCode.preflightRefused);
+  t.regex(
+    String(error),
+    new RegExp(`run-1@${ELSEWHERE} still renews the lock .* end that run where it goes on`),
+  );
+  t.deepEqual(writes(c.server), []);
+  t.deepEqual(await b.unfinished(), []);
+  // Among several it is the same: said, and not restored.
+  b.clock.onTime = (nowMs) =>
+    lease(c.server, "run-1", `2026-08-01T13:00:00.${String(nowMs).padStart(9, "0")}Z`);
+  const all = await b.restore({ ...there(b), all: true });
+  t.regex(String(all.error), /still renews the lock/);
+  t.is(c.server.object(TARGET), undefined);
+  t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
+});
+
+test("the dead-man's switch holds the lock: who puts it right is said", async (t) => {
+  const { c, b } = await twoMachines(t);
+  b.clock.onTime = (nowMs) => {
+    lease(c.server, "run-1", `at ${nowMs}`);
+    c.server.update(LOCK_PATH, { spec: { holderIdentity: "dead-man@run-1" } });
+  };
+  const { error } = await b.restore({ ...there(b), runId: "run-1" });
+  t.regex(String(error), /dead-man's switch of the run is putting it right.*dead-man@run-1/);
+  t.deepEqual(writes(c.server), []);
+});
+
+test("the silence that means death is 50 s of our own clock", async (t) => {
+  const { b } = await twoMachines(t);
+  t.is((await b.restore({ ...there(b), runId: "run-1" })).code, ExitCode.asExpected);
+  t.true(b.clock.now() >= 50_000, `${b.clock.now()} ms`);
+});
+
+test("afterwards the first machine finds that its copy is gone: what was changed since stays, and it closes", async (t) => {
+  const { c, a, b, folderOnA } = await twoMachines(t);
+  t.is((await b.restore({ ...there(b), runId: "run-1" })).code, ExitCode.asExpected);
+  c.server.update(TARGET, { spec: { replicas: 5 } });
+  c.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: { theirs: "1" } } });
+  c.server.requests.length = 0;
+  const { code, said } = await a.restore({ all: true });
+  t.is(code, ExitCode.asExpected, said);
+  t.is((c.server.object(TARGET) as Deployment | undefined)?.spec?.replicas, 5);
+  t.not(c.server.object(GUESTBOOK), undefined);
+  t.deepEqual(writes(c.server), []);
+  t.true((await readJournal(folderOnA))?.closed);
+  t.regex((await a.restore({ all: true })).said, /nothing to restore/);
+});
+
+test("afterwards, not even ready: the first machine closes all the same; it is not its damage", async (t) => {
+  const { c, a, b, folderOnA } = await twoMachines(t);
+  t.is((await b.restore({ ...there(b), runId: "run-1" })).code, ExitCode.asExpected);
+  c.server.update(TARGET, { spec: { replicas: 5 }, status: { readyReplicas: 0 } });
+  a.clock.onTime = () => undefined;
+  t.is((await a.restore({ all: true })).code, ExitCode.asExpected);
+  t.true((await readJournal(folderOnA))?.closed);
+});
+
+test("restored elsewhere and gone again since: it is put back", async (t) => {
+  const { c, a, b, folderOnA } = await twoMachines(t);
+  t.is((await b.restore({ ...there(b), runId: "run-1" })).code, ExitCode.asExpected);
+  c.server.remove(TARGET);
+  t.is((await a.restore({ all: true })).code, ExitCode.asExpected);
+  t.not(c.server.object(TARGET), undefined);
+  t.true((await readJournal(folderOnA))?.closed);
+});
+
+test("a restore that ends half-way goes on from its own journal, without --context", async (t) => {
+  const { c, b } = await twoMachines(t);
+  const heal = c.server.fault({
+    kind: "status",
+    status: 403,
+    method: "DELETE",
+    path: "guestbook",
+    times: Infinity,
+  });
+  const first = await b.restore({ ...there(b), runId: "run-1" });
+  t.is(first.code, ExitCode.notRestored, first.said);
+  t.regex(first.said, /Namespace guestbook not restored: .*403/);
+  t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"], "nobody else is to begin");
+  t.false((await readJournal(folderOn(b, c)))?.closed);
+  heal();
+  c.server.remove(LOCK_PATH);
+  const { code, said } = await b.restore({ all: true, kubeconfigPath: b.kubeconfigPath });
+  t.is(code, ExitCode.asExpected, said);
+  t.true((await readJournal(folderOn(b, c)))?.closed);
+  t.deepEqual(holdOf(c.server, "run-1"), []);
+});
+
+test("the cluster that was named is another one: its copy is left alone", async (t) => {
+  const { c, b } = await twoMachines(t);
+  c.server.put(NAMESPACES, { metadata: { name: "kube-system", uid: randomUUID() } });
+  const { error } = await b.restore({ ...there(b), runId: "run-1" });
+  t.regex(String(error), /was on another cluster/);
+  t.deepEqual(writes(c.server), []);
+});
+
+test("RUN is not known anywhere: a usage error that says what there is", async (t) => {
+  const { b } = await twoMachines(t);
+  const { error } = await b.restore({ ...there(b), runId: "run-9" });
+  t.true(error instanceof UsageError);
+  t.regex(String(error), /no unfinished run run-9\. unfinished runs:\n *run-1/);
+});
+
+test("somebody else has restored it in this moment: said, and nothing is adopted", async (t) => {
+  const { c, b } = await twoMachines(t);
+  c.server.remove(LOCK_PATH);
+  let lists = 0;
+  c.server.handle("GET", /secrets$/, () => {
+    lists += 1;
+    if (lists === 2) c.server.remove(copyPath("run-1"));
+    return undefined;
+  });
+  const { error } = await b.restore({ ...there(b), runId: "run-1" });
+  t.regex(String(error), /not in the cluster any more: somebody else has restored it/);
+  t.deepEqual(await b.unfinished(), []);
+});
+
+test("a damaged copy is said by its name; the others are restored; by its id it is refused", async (t) => {
+  const { c, a, b } = await twoMachines(t);
+  await crashed(c, a, { runId: "run-2", startedAt: "2026-08-01T13:00:00.000Z", holds: false });
+  c.server.update(copyPath("run-2"), { data: { "journal.gz": "bm90IHBhY2tlZA==" } });
+  const named = await b.restore({ ...there(b), runId: "run-2" });
+  t.true(named.error instanceof UnreadableJournalError, String(named.error));
+  const { code, said } = await b.restore({ ...there(b), all: true });
+  t.is(code, ExitCode.notRestored);
+  t.regex(said, /Secret kube-system-chaos\/journal-run-2 cannot be read/);
+  t.not(c.server.object(TARGET), undefined);
+  t.true((await readJournal(folderOn(b, c)))?.closed);
+});
+
+test("a damaged copy of a run whose journal is here costs nothing", async (t) => {
+  const { c, a, folderOnA } = await twoMachines(t);
+  c.server.update(copyPath("run-1"), { data: { "journal.gz": "bm90IHBhY2tlZA==" } });
+  const { code, said } = await a.restore({ ...there(a), all: true });
+  t.is(code, ExitCode.asExpected, said);
+  t.notRegex(said, /cannot be read/);
+  t.true((await readJournal(folderOnA))?.closed);
+  t.deepEqual(holdOf(c.server, "run-1"), []);
+});
+
+test("several runs and what they shared: the newest first, the session last", async (t) => {
+  const c = await cluster(t);
+  const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
+  const shared = { experiment: "session", startedAt: "2026-08-01T12:00:00.000Z" };
+  await crashed(c, a, { runId: "session-1", ...shared });
+  for (const [runId, startedAt] of [
+    ["run-1", "2026-08-01T12:10:00.000Z"],
+    ["run-2", "2026-08-01T12:20:00.000Z"],
+  ] as const)
+    await crashed(c, a, { runId, startedAt, holds: false, undos: [putBack(c)] });
+  c.server.remove(TARGET);
+  const early = await b.restore({ ...there(b), runId: "session-1" });
+  t.regex(String(early.error), /session-1 is what several runs share, and run-1 was not finished.*--all/);
+  t.is((early.error as ChaosError).exitCode, ExitCode.preflightRefused);
+  const { code, said } = await b.restore({ ...there(b), all: true });
+  t.is(code, ExitCode.asExpected, said);
+  t.deepEqual(
+    [...said.matchAll(/^run (\S+):$/gm)].map(([, runId]) => runId),
+    ["run-2", "run-1", "session-1"],
+  );
+  for (const runId of ["run-1", "run-2", "session-1"]) t.deepEqual(holdOf(c.server, runId), []);
+  for (const runId of ["run-1", "run-2", "session-1"])
+    t.true((await readJournal(folderOn(b, c, runId)))?.closed);
+});
+
+test("what several runs shared stays while one of them is not restored", async (t) => {
+  const c = await cluster(t);
+  const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
+  await crashed(c, a, { runId: "session-1", experiment: "session", startedAt: "2026-08-01T12:00:00.000Z" });
+  await crashed(c, a, {
+    runId: "run-1",
+    startedAt: "2026-08-01T12:10:00.000Z",
+    holds: false,
+    undos: [putBack(c)],
+  });
+  c.server.remove(TARGET);
+  c.server.fault({ kind: "status", status: 403, method: "POST", path: "deployments", times: Infinity });
+  const { code, said } = await b.restore({ ...there(b), all: true });
+  t.is(code, ExitCode.notRestored);
+  t.regex(said, /Deployment kube-dns not restored: .*403/);
+  t.regex(said, /session-1 is what several runs share: it stays until they are restored/);
+  t.deepEqual(holdOf(c.server, "session-1"), ["Lease", "Namespace", "Secret"]);
+  t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
+});
+
+test("nothing that a workload carries is said by a restore, listed, shown dry or done", async (t) => {
+  const c = await cluster(t);
+  const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
+  const word = "hunter2-hunter2";
+  const undo = structuredClone(putBack(c)) as { object: { spec: unknown } };
+  undo.object.spec = {
+    replicas: 2,
+    template: { spec: { containers: [{ name: "dns", env: [{ name: "PASSWORD", value: word }] }] } },
+  };
+  await crashed(c, a, { runId: "run-1", undos: [undo as never] });
+  const said = [
+    await b.restore(there(b)),
+    await b.restore({ ...there(b), all: true, dryRun: true }),
+    await b.restore({ ...there(b), all: true }),
+  ].map((each) => `${each.said}${String(each.error)}`);
+  t.false(said.join("").includes(word));
+  t.true((await readFile(join(folderOn(b, c), "journal"), "utf8")).includes(word), "it was there to be said");
+});
+
+test("a cluster that was named: the runs of another one are not touched, though their journals are here", async (t) => {
+  const [c, other] = [await cluster(t), await cluster(t)];
+  const a = await machine(t, c.server);
+  await crashed(c, a, { runId: "run-1", undos: [putBack(c)] });
+  await crashed(other, a, { runId: "run-2", undos: [putBack(other)] });
+  for (const { server } of [c, other]) {
+    server.remove(TARGET);
+    server.requests.length = 0;
+  }
+  const { code, said } = await a.restore({ ...there(a), all: true });
+  t.is(code, ExitCode.asExpected, said);
+  t.not(c.server.object(TARGET), undefined);
+  t.deepEqual(other.server.requests, []);
+  t.deepEqual(
+    (await a.unfinished()).map(({ open }) => open.runId),
+    ["run-2"],
+  );
+});
+
+test("the cluster that was named does not answer: what is known here is listed all the same", async (t) => {
+  const { c, a } = await twoMachines(t);
+  await c.server.close();
+  const { code, said } = await a.restore({ ...there(a) });
+  t.is(code, ExitCode.asExpected);
+  t.regex(said, /run-1 \(kube-dns/);
+});
+
+test("another machine of the same name: its lock is looked at, not a process of ours", async (t) => {
+  const c = await cluster(t);
+  const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
+  await crashed(c, a, { runId: "run-1", host: hostname(), pid: 4_194_304, undos: [putBack(c)] });
+  c.server.remove(TARGET);
+  c.server.requests.length = 0;
+  b.clock.onTime = (nowMs) => lease(c.server, "run-1", `at ${nowMs}`);
+  const { error } = await b.restore({ ...there(b), runId: "run-1" });
+  t.regex(String(error), /still renews the lock/);
+  t.deepEqual(writes(c.server), []);
+});
+
+test("the copy went with its namespace, by hand: a workload that says that the run has scaled it is put back", async (t) => {
+  const c = await cluster(t);
+  const a = await machine(t, c.server);
+  const undo = { ...putBack(c), onlyReplicas: true } as const;
+  const folder = await crashed(c, a, { runId: "run-1", undos: [undo] });
+  const annotations = { "kube-system-chaos/run": "run-1", "kube-system-chaos/replicas": "2" };
+  c.server.update(TARGET, { metadata: { annotations }, spec: { replicas: 0 } });
+  c.server.remove(OWN);
+  t.is(c.server.object(copyPath("run-1")), undefined);
+  const { code, said } = await a.restore({ all: true });
+  t.is(code, ExitCode.asExpected, said);
+  t.is((c.server.object(TARGET) as Deployment | undefined)?.spec?.replicas, 2);
+  t.true((await readJournal(folder))?.closed);
+});
+
+test("a journal from the cluster has no command of this machine run, not even an engine's, unless it is allowed", async (t) => {
+  const c = await cluster(t);
+  const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
+  const proof = join(b.folder, "was-run");
+  const docker = join(b.folder, "docker");
+  await writeFile(docker, `#!/bin/sh\ntouch ${proof}\n`, { mode: 0o755 });
+  const unit: Undo = {
+    action: "start-unit",
+    object: { kind: "SystemdUnit", name: "kubelet on worker-1" },
+    node: "worker-1",
+    unit: "kubelet.service",
+    also: [],
+    invocation: "i",
+    timer: "t",
+    machineId: "0".repeat(32),
+    access: { type: "engine", command: docker, env: {} },
+  };
+  await crashed(c, a, { runId: "run-1", undos: [unit, putBack(c)] });
+  c.server.remove(TARGET);
+  const dry = await b.restore({ ...there(b), runId: "run-1", dryRun: true });
+  t.regex(dry.said, /--allow-commands/);
+  for (const again of ["adopted now", "adopted before"]) {
+    const { code, said } = await b.restore({ ...there(b), runId: "run-1" });
+    t.is(code, ExitCode.notRestored, again);
+    t.regex(said, /kubelet on worker-1 not restored: .*--allow-commands/);
+    t.false(existsSync(proof), again);
+  }
+  t.not(c.server.object(TARGET), undefined, "the rest is restored");
+});
+
+test("a journal from the cluster that asks for what no run does is refused, and nothing is done", async (t) => {
+  const c = await cluster(t);
+  const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
+  c.server.put(NAMESPACES, { metadata: { name: "production" } });
+  const victim = `${NAMESPACES}/production`;
+  await crashed(c, a, {
+    runId: "run-1",
+    undos: [
+      { action: "remove", path: victim, object: { kind: "Namespace", name: "production" }, labels: {} },
+    ],
+  });
+  c.server.requests.length = 0;
+  const { error } = await b.restore({ ...there(b), runId: "run-1" });
+  t.true(error instanceof UnreadableJournalError);
+  t.regex(String(error), /it would remove "\/api\/v1\/namespaces\/production", which is not a run's/);
+  t.deepEqual(writes(c.server), []);
+  t.deepEqual(await b.unfinished(), []);
+});

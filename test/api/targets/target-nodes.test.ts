@@ -1,0 +1,421 @@
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import type { RunEventBody } from "../../../src/evidence/events.js";
+import type { NodeAccess } from "../../../src/nodes/access.js";
+import { runningContainers } from "../../../src/nodes/runtime.js";
+import { components } from "../../../src/components/all-components.js";
+import type { ComponentName } from "../../../src/experiment/schema.js";
+import { nodeRef, type NodeTarget } from "../../../src/targets/node-target.js";
+import { NodeTargetWatch } from "../../../src/targets/node-target-watch.js";
+import { type AnyTarget, findTarget, isNodeTarget, type NoTarget } from "../../../src/targets/target.js";
+import type { Draft, FakeApiServer } from "../../helpers/fake-api-server.js";
+import {
+  DAEMONSETS,
+  deployment,
+  PODS,
+  putKubeDns,
+  serve,
+  type Served,
+  until,
+} from "../../helpers/target-fixtures.js";
+
+const NODES = ["a", "b", "c"].map((name) => ({ metadata: { name, uid: name, resourceVersion: "1" } }));
+const MANIFESTS = "/etc/kubernetes/manifests";
+
+/** Nodes that are asked in JavaScript. */
+class AskedNodes {
+  /** Units by node; what is absent is not found. */
+  readonly units = new Map<string, Record<string, string>>();
+  /** Manifests by node. */
+  readonly manifests = new Map<string, string[]>();
+  /** Running containers by node, as the runtime says them; an Error: it can not be asked. */
+  readonly running = new Map<string, string[] | Error>();
+  readonly asked: { node: string; argv: readonly string[] }[] = [];
+  readonly access: NodeAccess = {
+    how: "asked",
+    spec: { type: "engine", command: "docker", env: {} },
+    exec: async (node, argv) => {
+      this.asked.push({ node, argv });
+      return await Promise.resolve(this.#answer(node, argv));
+    },
+  };
+
+  #answer(node: string, argv: readonly string[]): string {
+    if (argv[0] === "systemctl") {
+      const state = this.units.get(node)?.[argv.at(-1) ?? ""];
+      if (state === "broken") throw new Error("the node does not answer");
+      if (argv.includes("--value")) return state ?? "inactive";
+      const loaded = state === undefined ? "not-found" : "loaded";
+      return `Restart=always\nLoadState=${loaded}\nActiveState=${state ?? "inactive"}`;
+    }
+    if (argv[3] === "find-manifest") {
+      const there = this.manifests.get(node) ?? [];
+      return argv
+        .slice(4)
+        .filter((path) => there.includes(path))
+        .join("\n");
+    }
+    const running = this.running.get(node) ?? [];
+    if (running instanceof Error) throw running;
+    return running.join("\n");
+  }
+}
+
+function mirror(name: string, node: string, options: { ready?: boolean; component?: string } = {}): Draft {
+  const { ready = true, component = "kube-scheduler" } = options;
+  return {
+    metadata: {
+      name,
+      labels: { component, tier: "control-plane" },
+      annotations: { "kubernetes.io/config.mirror": "x", "kubernetes.io/config.source": "file" },
+    },
+    spec: {
+      nodeName: node,
+      containers: [{ name: component, image: `registry.k8s.io/${component}:v1.34.0` }],
+    },
+    status: { phase: "Running", conditions: [{ type: "Ready", status: ready ? "True" : "False" }] },
+  };
+}
+
+const find = async (
+  { transport }: Served,
+  component: ComponentName,
+  access?: NodeAccess,
+): Promise<AnyTarget | NoTarget> =>
+  await findTarget(transport, { component }, components[component], {
+    nodes: NODES,
+    ...(access === undefined ? {} : { access }),
+  });
+
+test("a unit: on the nodes where it is active, and who restarts it", async (t) => {
+  const served = await serve(t);
+  const nodes = new AskedNodes();
+  for (const name of ["c", "a"]) nodes.units.set(name, { "kubelet.service": "active" });
+  nodes.units.set("b", { "kubelet.service": "inactive" });
+  t.deepEqual(await find(served, "kubelet", nodes.access), {
+    kind: "SystemdUnit",
+    name: "kubelet",
+    namespace: "",
+    unit: "kubelet.service",
+    labels: {},
+    nodes: ["a", "c"],
+    count: 2,
+    images: [],
+    services: [],
+    ownerChain: ["kubelet.service", "systemd (Restart=always)"],
+  });
+});
+
+test("a unit: the first of its names that any node has", async (t) => {
+  const served = await serve(t);
+  const nodes = new AskedNodes();
+  for (const { metadata } of NODES) nodes.units.set(metadata.name, { "crio.service": "active" });
+  const found = await find(served, "container-runtime", nodes.access);
+  t.like(found, { kind: "SystemdUnit", name: "container-runtime", unit: "crio.service", count: 3 });
+});
+
+test("a unit: on no node: said, with all that was looked for", async (t) => {
+  const served = await serve(t);
+  const nodes = new AskedNodes();
+  nodes.units.set("a", { "containerd.service": "failed" });
+  const found = await find(served, "container-runtime", nodes.access);
+  t.deepEqual(found, {
+    problem:
+      "looked for a systemd unit containerd.service or crio.service or docker.service on a, b, c; found none",
+  });
+});
+
+test("a unit: without access every node is taken to have the best known one", async (t) => {
+  const found = await find(await serve(t), "container-runtime");
+  t.like(found, {
+    unit: "containerd.service",
+    nodes: ["a", "b", "c"],
+    ownerChain: ["containerd.service", "systemd"],
+  });
+});
+
+test("static pods: by their mirrors, and the manifest that each of their nodes has", async (t) => {
+  const served = await serve(t);
+  const { server } = served;
+  server.put(PODS, mirror("kube-scheduler-b", "b"));
+  server.put(PODS, mirror("kube-scheduler-a", "a"));
+  server.put(PODS, mirror("etcd-a", "a", { component: "etcd" }));
+  // Somebody's pod with the same label is no static pod.
+  server.put(PODS, {
+    metadata: { name: "stranger", labels: { component: "kube-scheduler" } },
+    spec: { nodeName: "c" },
+  });
+  const manifest = `${MANIFESTS}/kube-scheduler.yaml`;
+  const nodes = new AskedNodes();
+  for (const name of ["a", "b"]) nodes.manifests.set(name, [manifest]);
+  t.deepEqual(await find(served, "kube-scheduler", nodes.access), {
+    kind: "StaticPod",
+    name: "kube-scheduler",
+    namespace: "kube-system",
+    manifest,
+    labels: { component: "kube-scheduler" },
+    nodes: ["a", "b"],
+    count: 2,
+    images: ["registry.k8s.io/kube-scheduler:v1.34.0"],
+    services: [],
+    ownerChain: ["Pod", `kubelet of each node (manifest ${manifest})`],
+  });
+  t.deepEqual(new Set(nodes.asked.map(({ node }) => node)), new Set(["a", "b"]));
+  nodes.manifests.set("b", []);
+  const partly = await find(served, "kube-scheduler", nodes.access);
+  t.false("manifest" in partly, "not on every node");
+  const unasked = await find(served, "kube-scheduler");
+  t.like(unasked, { kind: "StaticPod", nodes: ["a", "b"], manifest });
+});
+
+test("kube-proxy: a DaemonSet where there is one, else a static pod; neither: both are said", async (t) => {
+  const served = await serve(t);
+  const neither = await find(served, "kube-proxy");
+  const message = "problem" in neither ? neither.problem : "";
+  t.regex(
+    message,
+    /looked for a DaemonSet with k8s-app=kube-proxy in kube-system \(kube-proxy\); for static pods/,
+  );
+  t.regex(message, /component=kube-proxy in kube-system \(kube-proxy-NODE\); found none$/);
+  served.server.put(PODS, mirror("kube-proxy-a", "a", { component: "kube-proxy" }));
+  t.like(await find(served, "kube-proxy"), { kind: "StaticPod", nodes: ["a"] });
+  const labels = { "k8s-app": "kube-proxy" };
+  const draft = deployment("kube-proxy") as { metadata: object; spec: { template: object } };
+  served.server.put(DAEMONSETS, {
+    metadata: { ...draft.metadata, labels },
+    spec: { selector: { matchLabels: labels }, template: { ...draft.spec.template, metadata: { labels } } },
+    status: { desiredNumberScheduled: 3 },
+  });
+  const found = await find(served, "kube-proxy");
+  t.like(found, { kind: "DaemonSet", count: 3 });
+  t.false("problem" in found || isNodeTarget(found));
+});
+
+test("several workloads with the label are an error, whatever else the component could be", async (t) => {
+  const served = await serve(t);
+  putKubeDns(served.server);
+  served.server.put("/apis/apps/v1/namespaces/kube-system/deployments", deployment("coredns"));
+  const found = await find(served, "kube-dns");
+  t.regex("problem" in found ? found.problem : "", /looked for one .*; found .*: name one with target.kind/);
+});
+
+test("a node target by its node", (t) => {
+  t.deepEqual(nodeRef({ kind: "SystemdUnit", name: "kubelet" }, "a"), {
+    kind: "SystemdUnit",
+    name: "kubelet on a",
+  });
+});
+
+const UNIT: NodeTarget = {
+  kind: "SystemdUnit",
+  name: "kubelet",
+  namespace: "",
+  unit: "kubelet.service",
+  labels: {},
+  nodes: ["a", "b"],
+  count: 2,
+  images: [],
+  services: [],
+  ownerChain: [],
+};
+const STATIC_POD: NodeTarget = {
+  ...UNIT,
+  kind: "StaticPod",
+  name: "kube-scheduler",
+  namespace: "kube-system",
+  manifest: `${MANIFESTS}/kube-scheduler.yaml`,
+  labels: { component: "kube-scheduler" },
+};
+
+interface Watching {
+  readonly watch: NodeTargetWatch;
+  readonly nodes: AskedNodes;
+  readonly events: RunEventBody[];
+  readonly server: FakeApiServer;
+  end(): Promise<void>;
+}
+
+async function watching(
+  t: ExecutionContext,
+  target: NodeTarget,
+  prepare: (nodes: AskedNodes, server: FakeApiServer) => void,
+  change: { attacked?: readonly string[]; access?: undefined } = {},
+): Promise<Watching> {
+  const { server, transport } = await serve(t);
+  const nodes = new AskedNodes();
+  prepare(nodes, server);
+  const controller = new AbortController();
+  const events: RunEventBody[] = [];
+  const watch = new NodeTargetWatch({
+    transport,
+    target,
+    attacked: change.attacked ?? ["a", "b"],
+    access: "access" in change ? undefined : nodes.access,
+    emit: (body) => events.push(body),
+    signal: controller.signal,
+    everyMs: 10,
+  });
+  const { synced, done } = watch.start();
+  const end = async (): Promise<void> => {
+    controller.abort();
+    await done;
+  };
+  t.teardown(end);
+  await synced;
+  return { watch, nodes, events, server, end };
+}
+
+test("a unit is watched on the attacked nodes; what changes is told, once", async (t) => {
+  const w = await watching(
+    t,
+    UNIT,
+    (nodes) => {
+      for (const name of ["a", "b"]) nodes.units.set(name, { "kubelet.service": "active" });
+    },
+    { attacked: ["a"] },
+  );
+  t.deepEqual(w.watch.attacked, ["a"]);
+  t.is(w.watch.endpointsReady, undefined);
+  t.true(w.watch.isTargetReady());
+  t.deepEqual(w.events, [{ type: "unit", node: "a", unit: "kubelet.service", active: true }]);
+  await until("it was asked often", () => w.nodes.asked.length > 5);
+  t.is(w.events.length, 1);
+  const expected: [string, object][] = [
+    ["inactive", { active: false }],
+    ["broken", { active: false, error: "the node does not answer" }],
+    ["active", { active: true }],
+    // It still has its processes, and is about not to have them: neither down nor ready.
+    ["deactivating", { active: true }],
+    ["activating", { active: false }],
+    ["reloading", { active: true }],
+    ["failed", { active: false }],
+  ];
+  for (const [state, told] of expected) {
+    const before = w.events.length;
+    w.nodes.units.set("a", { "kubelet.service": state });
+    await until(`${state} is told`, () => w.events.length > before);
+    t.like(w.events.at(-1), told, state);
+    t.is(w.watch.isTargetReady(), state === "active", state);
+  }
+  t.deepEqual(new Set(w.nodes.asked.map(({ node }) => node)), new Set(["a"]));
+});
+
+test("a unit is ready when it is on every attacked node", async (t) => {
+  const w = await watching(t, UNIT, (nodes) => nodes.units.set("a", { "kubelet.service": "active" }));
+  t.false(w.watch.isTargetReady());
+  w.nodes.units.set("b", { "kubelet.service": "active" });
+  await until("it is ready", () => w.watch.isTargetReady());
+  t.is(w.server.requestsOf("GET").length, 0, "a unit is no business of the API's");
+});
+
+test("static pods: what the runtimes run, and what the API says of their mirrors", async (t) => {
+  const w = await watching(t, STATIC_POD, (nodes, server) => {
+    for (const name of ["a", "b"]) {
+      nodes.running.set(name, [`kube-scheduler-${name} c0ffee`]);
+      server.put(PODS, mirror(`kube-scheduler-${name}`, name));
+    }
+    server.put(PODS, mirror("kube-scheduler-c", "c", { ready: false }));
+  });
+  t.true(w.watch.isTargetReady());
+  t.deepEqual(
+    [...w.events].sort((x, y) => JSON.stringify(x).localeCompare(JSON.stringify(y))),
+    [
+      { type: "runtime", node: "a", running: ["kube-scheduler-a c0ffee"] },
+      { type: "runtime", node: "b", running: ["kube-scheduler-b c0ffee"] },
+    ],
+  );
+  w.nodes.running.set("a", []);
+  await until("it is seen not to run", () => !w.watch.isTargetReady());
+  t.deepEqual(w.events.at(-1), { type: "runtime", node: "a", running: [] });
+  w.nodes.running.set("a", new Error("no runtime"));
+  await until("that it can not be asked is told", () => w.events.length === 4);
+  t.deepEqual(w.events.at(-1), { type: "runtime", node: "a", running: [], error: "no runtime" });
+  w.nodes.running.set("a", ["kube-scheduler-a beef"]);
+  await until("it runs again", () => w.watch.isTargetReady());
+  const unready = { status: { conditions: [{ type: "Ready", status: "False" }] } };
+  w.server.update(`${PODS}/kube-scheduler-b`, unready);
+  await until("its mirror is not ready", () => !w.watch.isTargetReady());
+  w.server.put(PODS, mirror("kube-scheduler-b", "b"));
+  await until("and ready again", () => w.watch.isTargetReady());
+  w.server.remove(`${PODS}/kube-scheduler-b`);
+  await until("its mirror is gone", () => !w.watch.isTargetReady());
+});
+
+test("static pods: an API server that does not answer calls nothing ready; the nodes are asked all the same", async (t) => {
+  const w = await watching(
+    t,
+    STATIC_POD,
+    (nodes, server) => {
+      nodes.running.set("a", ["kube-scheduler-a c0ffee"]);
+      server.put(PODS, mirror("kube-scheduler-a", "a"));
+    },
+    { attacked: ["a"] },
+  );
+  t.true(w.watch.isTargetReady());
+  const disarm = w.server.fault({ kind: "reset", times: Infinity });
+  await until("it is not known to be ready", () => !w.watch.isTargetReady());
+  const before = w.nodes.asked.length;
+  await until("the node is asked", () => w.nodes.asked.length > before + 3);
+  disarm();
+  await until("it is ready again", () => w.watch.isTargetReady());
+});
+
+test("a control run without access believes the API, and a unit", async (t) => {
+  const unit = await watching(t, UNIT, () => undefined, { access: undefined });
+  t.true(unit.watch.isTargetReady());
+  const pods = await watching(
+    t,
+    STATIC_POD,
+    (_nodes, server) => server.put(PODS, mirror("kube-scheduler-a", "a", { ready: false })),
+    { access: undefined, attacked: ["a"] },
+  );
+  t.false(pods.watch.isTargetReady());
+  pods.server.put(PODS, mirror("kube-scheduler-a", "a"));
+  await until("it is ready", () => pods.watch.isTargetReady());
+  t.deepEqual([...unit.events, ...pods.events], []);
+});
+
+test("the signal ends it: no question and no event after that", async (t) => {
+  const w = await watching(t, UNIT, (nodes) => nodes.units.set("a", { "kubelet.service": "active" }));
+  await w.end();
+  const asked = w.nodes.asked.length;
+  const told = w.events.length;
+  w.nodes.units.set("a", { "kubelet.service": "inactive" });
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  t.is(w.nodes.asked.length, asked);
+  t.is(w.events.length, told);
+});
+
+test("the runtime's answer: a container that is listed under two sandboxes of its pod counts once", async (t) => {
+  const nodes = new AskedNodes();
+  nodes.running.set("a", ["etcd-a c0ffee", "etcd-a c0ffee", "", "etcd-a beef"]);
+  const running = await runningContainers(
+    nodes.access,
+    "a",
+    { namespace: "kube-system", labels: { x: "y" } },
+    1_000,
+  );
+  t.deepEqual(running, ["etcd-a c0ffee", "etcd-a beef"]);
+  t.regex(nodes.asked[0]?.argv.at(-1) ?? "", /pod.namespace"==kube-system,labels."x"==y$/);
+});
+
+test("the API server is judged by its answers: its process lives on for its grace, and refuses", async (t) => {
+  const target = { ...STATIC_POD, name: "kube-apiserver", labels: { component: "kube-apiserver" } };
+  const w = await watching(
+    t,
+    target,
+    (nodes, server) => {
+      nodes.running.set("a", ["kube-apiserver-a c0ffee"]);
+      const { metadata, ...rest } = mirror("kube-apiserver-a", "a") as { metadata: object };
+      server.put(PODS, { ...rest, metadata: { ...metadata, labels: { component: "kube-apiserver" } } });
+    },
+    { attacked: ["a"] },
+  );
+  t.is(w.events.length, 1);
+  t.like(w.events[0], { type: "unit", node: "a", active: true });
+  w.server.fault({ kind: "status", status: 503, method: "GET", path: "version", times: Infinity });
+  await until("it is told", () => w.events.length > 1);
+  t.like(w.events[1], { type: "unit", node: "a", active: false });
+  t.false(w.watch.isTargetReady(), "whatever the runtime runs");
+  t.deepEqual(w.nodes.asked, [], "the runtime is not asked");
+});

@@ -1,0 +1,258 @@
+/** Local servers and a clock for the tests of the probes: all on 127.0.0.1, all on free ports. */
+import { spawn } from "node:child_process";
+import dgram from "node:dgram";
+import { once } from "node:events";
+import http from "node:http";
+import net, { type AddressInfo } from "node:net";
+import type { Clock } from "../../src/probes/agent/agent.mjs";
+import type { Endpoint } from "../../src/probes/prober-plan.js";
+
+/** Something that is closed at the test's end. */
+export interface Closing {
+  close(): void;
+}
+
+/** A clock that stands still until a test moves it; timers fire in order, at their exact time. */
+export class FakeClock implements Clock {
+  #now: number;
+  #timers: Array<{ at: number; run: () => void }> = [];
+
+  constructor(startMs = 1000) {
+    this.#now = startMs;
+  }
+  now = (): number => this.#now;
+  setTimeout = (run: () => void, ms: number): unknown => {
+    const timer = { at: this.#now + ms, run };
+    this.#timers.push(timer);
+    return timer;
+  };
+  clearTimeout = (timer: unknown): void => {
+    this.#timers = this.#timers.filter((other) => other !== timer);
+  };
+
+  /** Time passes, and each timer fires when it is due. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    for (;;) {
+      const next = this.#timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.#now = Math.max(this.#now, next.at);
+      this.clearTimeout(next);
+      next.run();
+      await settled();
+    }
+    this.#now = end;
+  }
+
+  /** Time passes while nothing can run, then everything that is due fires. */
+  async stall(ms: number): Promise<void> {
+    this.#now += ms;
+    await this.advance(0);
+  }
+}
+
+/** Until promises that need no I/O have run. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Waits until `condition` holds, at most 20 s. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  everyMs = 10,
+): Promise<void> {
+  const end = performance.now() + 20_000;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+}
+
+export class LocalHttp implements Closing {
+  readonly requests: URL[] = [];
+  /** Distinct client ports that were seen: one for each connection. */
+  readonly connections = new Set<number>();
+  readonly #server;
+  constructor(
+    readonly endpoint: Endpoint,
+    server: http.Server,
+  ) {
+    this.#server = server;
+  }
+  /** Connections that are open now. */
+  open(): Promise<number> {
+    return new Promise((resolve) => this.#server.getConnections((_error, count) => resolve(count)));
+  }
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+
+  static async start(answer: (url: URL, response: http.ServerResponse) => void): Promise<LocalHttp> {
+    const server = http.createServer((request, response) => {
+      const url = new URL(request.url ?? "/", "http://server");
+      local.requests.push(url);
+      local.connections.add(request.socket.remotePort ?? 0);
+      answer(url, response);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const local = new LocalHttp(endpointOf(server), server);
+    return local;
+  }
+}
+
+/** A guestbook with its Redis in a Map. A `fault` answers instead of it. */
+export class Guestbook implements Closing {
+  readonly data = new Map<string, string>();
+  fault: ((url: URL, response: http.ServerResponse) => void) | undefined;
+  #http!: LocalHttp;
+
+  static async start(): Promise<Guestbook> {
+    const guestbook = new Guestbook();
+    guestbook.#http = await LocalHttp.start((url, response) => {
+      if (guestbook.fault !== undefined) guestbook.fault(url, response);
+      else guestbook.#answer(url, response);
+    });
+    return guestbook;
+  }
+  get endpoint(): Endpoint {
+    return this.#http.endpoint;
+  }
+  get http(): LocalHttp {
+    return this.#http;
+  }
+  close(): void {
+    this.#http.close();
+  }
+  #answer(url: URL, response: http.ServerResponse): void {
+    const key = url.searchParams.get("key") ?? "";
+    if (url.searchParams.get("cmd") === "set") {
+      this.data.set(key, url.searchParams.get("value") ?? "");
+      response.end('{"message": "Updated"}');
+    } else response.end(`{"data": "${this.data.get(key) ?? ""}"}`);
+  }
+}
+
+/** What the guestbook's PHP prints, with status 200, when it cannot reach Redis. */
+export const PHP_ERROR =
+  "<br />\n<b>Fatal error</b>:  Uncaught Predis\\Connection\\ConnectionException: " +
+  "php_network_getaddresses: getaddrinfo failed <b>/var/www/html/guestbook.php</b> on line <b>1</b><br />";
+
+export const DNS_CODES = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 };
+
+/** A DNS server that answers each query with what it is told: an address, an empty answer, a code, or nothing. */
+export class LocalDns implements Closing {
+  readonly questions: string[] = [];
+  answer: "address" | "empty" | "silence" | keyof typeof DNS_CODES = "address";
+  readonly #socket = dgram.createSocket("udp4");
+
+  static async start(): Promise<LocalDns> {
+    const local = new LocalDns();
+    local.#socket.on("message", (query, from) => {
+      local.questions.push(nameOf(query));
+      const reply = local.#reply(query);
+      if (reply !== undefined) local.#socket.send(reply, from.port, from.address);
+    });
+    local.#socket.bind(0, "127.0.0.1");
+    await once(local.#socket, "listening");
+    return local;
+  }
+  get address(): string {
+    return `127.0.0.1:${this.#socket.address().port}`;
+  }
+  close(): void {
+    this.#socket.close();
+  }
+
+  #reply(query: Buffer): Buffer | undefined {
+    if (this.answer === "silence") return undefined;
+    const reply = Buffer.from(query);
+    const code =
+      this.answer === "address" || this.answer === "empty" ? DNS_CODES.NOERROR : DNS_CODES[this.answer];
+    reply[2] = 0x81;
+    reply[3] = 0x80 | code;
+    if (this.answer !== "address") return reply;
+    reply.writeUInt16BE(1, 6);
+    // The name by pointer, type A, class IN, 30 s, four bytes: 10.0.0.1.
+    return Buffer.concat([reply, Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4, 10, 0, 0, 1])]);
+  }
+}
+
+function nameOf(query: Buffer): string {
+  const labels: string[] = [];
+  for (let at = 12; query[at];) {
+    const length = query[at] ?? 0;
+    labels.push(query.toString("latin1", at + 1, at + 1 + length));
+    at += 1 + length;
+  }
+  return labels.join(".");
+}
+
+/** A Redis that knows PING. */
+export class LocalRedis implements Closing {
+  readonly sockets: net.Socket[] = [];
+  /** What is done with each PING. */
+  onPing: (socket: net.Socket) => void = (socket) => socket.write("+PONG\r\n");
+  #server!: net.Server;
+
+  static async start(): Promise<LocalRedis> {
+    const redis = new LocalRedis();
+    redis.#server = net.createServer((socket) => {
+      redis.sockets.push(socket);
+      socket.on("error", () => undefined);
+      socket.on("data", (data) => {
+        for (const line of data.toString().split("\r\n")) if (line === "PING") redis.onPing(socket);
+      });
+    });
+    redis.#server.listen(0, "127.0.0.1");
+    await once(redis.#server, "listening");
+    return redis;
+  }
+  get endpoint(): Endpoint {
+    return endpointOf(this.#server);
+  }
+  close(): void {
+    for (const socket of this.sockets) socket.destroy();
+    this.#server.close();
+  }
+}
+
+/** An address where nothing listens: connections are refused. */
+export async function closedPort(): Promise<Endpoint> {
+  const server = net.createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const endpoint = endpointOf(server);
+  server.close();
+  await once(server, "close");
+  return endpoint;
+}
+
+/**
+ * An address whose SYNs the kernel drops: the process that listens is stopped, and its short queue is full.
+ * Nothing else on the loopback looks like a firewall that swallows packets.
+ */
+export async function silentPort(): Promise<{ endpoint: Endpoint } & Closing> {
+  const program = `const s = require("net").createServer().listen({ host: "127.0.0.1", port: 0, backlog: 1 },
+    () => console.log(s.address().port));`;
+  const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+  const [chunk] = (await once(child.stdout, "data")) as [Buffer];
+  const endpoint = { ip: "127.0.0.1", port: Number(chunk.toString()) };
+  child.kill("SIGSTOP");
+  const fill = Array.from({ length: 4 }, () => net.connect(endpoint.port, endpoint.ip));
+  for (const socket of fill) socket.on("error", () => undefined);
+  await until("a full queue", () => fill.filter((socket) => !socket.connecting).length >= 2);
+  return {
+    endpoint,
+    close() {
+      for (const socket of fill) socket.destroy();
+      child.kill("SIGKILL");
+    },
+  };
+}
+
+function endpointOf(server: net.Server): Endpoint {
+  return { ip: "127.0.0.1", port: (server.address() as AddressInfo).port };
+}

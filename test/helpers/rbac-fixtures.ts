@@ -1,0 +1,114 @@
+/** RBAC as the API server's authorizer reads it, from the YAML that `chaos rbac` prints; on the fake server, too. */
+import { parseAllDocuments } from "yaml";
+import { describePermission, type Permission } from "../../src/kube/permission.js";
+import { type FakeApiServer, type LoggedRequest, status } from "./fake-api-server.js";
+
+export interface Manifest {
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  readonly rules?: PolicyRule[];
+  readonly roleRef?: { readonly kind: string; readonly name: string };
+  readonly subjects?: readonly { readonly kind: string; readonly name: string; readonly namespace: string }[];
+}
+
+export interface PolicyRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  verbs: string[];
+}
+
+export function manifestsOf(text: string): Manifest[] {
+  return parseAllDocuments(text).map((document) => {
+    if (document.errors.length > 0) throw document.errors[0] ?? new Error("no YAML");
+    return document.toJS() as Manifest;
+  });
+}
+
+/** What one verb of a rule allows, right by right, in preflight's words. */
+export function rightsOf(rule: PolicyRule, verb: string, namespace: string | undefined): string[] {
+  const [group = ""] = rule.apiGroups;
+  return rule.resources.flatMap((each) => {
+    const [resource = "", subresource] = each.split("/");
+    const what = {
+      verb,
+      group,
+      resource,
+      ...(subresource === undefined ? {} : { subresource }),
+      ...(namespace === undefined ? {} : { namespace }),
+    };
+    return rule.resourceNames === undefined
+      ? [describePermission(what)]
+      : rule.resourceNames.map((name) => describePermission({ ...what, name }));
+  });
+}
+
+/** Rules that apply in a namespace (undefined: to the cluster's own objects) to the only ServiceAccount. */
+function rulesIn(manifests: readonly Manifest[], namespace: string | undefined): PolicyRule[] {
+  const account = manifests.find(({ kind }) => kind === "ServiceAccount")?.metadata;
+  const bound = manifests.filter(
+    ({ kind, metadata, subjects }) =>
+      (kind === "ClusterRoleBinding" || (kind === "RoleBinding" && metadata.namespace === namespace)) &&
+      subjects?.some((each) => each.name === account?.name && each.namespace === account.namespace) === true,
+  );
+  return bound.flatMap(
+    ({ roleRef, metadata }) =>
+      manifests.find(
+        (role) =>
+          role.kind === roleRef?.kind &&
+          role.metadata.name === roleRef.name &&
+          role.metadata.namespace === metadata.namespace,
+      )?.rules ?? [],
+  );
+}
+
+/** As RuleAllows of k8s.io/component-helpers: a rule with resourceNames allows nothing without a name. */
+export function allows(manifests: readonly Manifest[], permission: Permission): boolean {
+  const { verb, group, resource, subresource, namespace, name } = permission;
+  const what = subresource === undefined ? resource : `${resource}/${subresource}`;
+  return rulesIn(manifests, namespace).some(
+    (rule) =>
+      rule.verbs.includes(verb) &&
+      rule.apiGroups.includes(group) &&
+      rule.resources.includes(what) &&
+      (rule.resourceNames === undefined || (name !== undefined && rule.resourceNames.includes(name))),
+  );
+}
+
+/** What a request asks for. */
+export function permissionOf({ method, path, watch }: LoggedRequest): Permission {
+  const match =
+    /^\/(?:api|apis\/(?<group>[^/]+))\/[^/]+(?:\/namespaces\/(?<namespace>[^/]+)(?=\/))?\/(?<resource>[^/]+)(?:\/(?<name>[^/]+))?(?:\/(?<subresource>[^/]+))?/.exec(
+      path,
+    )?.groups;
+  const { group = "", resource = "", namespace, name, subresource } = match ?? {};
+  const verbs: Record<string, string> = { POST: "create", PUT: "update", PATCH: "patch", DELETE: "delete" };
+  const verb = verbs[method] ?? (watch ? "watch" : name === undefined ? "list" : "get");
+  return {
+    verb,
+    group,
+    resource,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(name === undefined ? {} : { name }),
+    ...(subresource === undefined ? {} : { subresource }),
+  };
+}
+
+/** From now on the server answers as if whoever asks were the ServiceAccount, and had these Roles alone. */
+export function enforce(server: FakeApiServer, manifests: readonly Manifest[]): void {
+  for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"]) {
+    server.handle(method, /^\/(api|apis)\/./, (request) => {
+      if (request.path.endsWith("/selfsubjectaccessreviews")) {
+        const { spec } = request.body as { spec: { resourceAttributes: Permission } };
+        return { status: 201, body: { status: { allowed: allows(manifests, spec.resourceAttributes) } } };
+      }
+      const { verb, resource, ...rest } = permissionOf(request);
+      if (allows(manifests, { verb, resource, ...rest })) return undefined;
+      return status(403, "Forbidden", `cannot ${verb} ${resource}`);
+    });
+  }
+}

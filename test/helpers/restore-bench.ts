@@ -1,0 +1,184 @@
+/** Machines with journals of their own, and one cluster (the fake API server) on which a run of one of them ended. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import type { ExecutionContext } from "ava";
+import { RUN_LABEL } from "../../src/own/manifest.js";
+import type { KubeObject } from "../../src/kube/objects.js";
+import { restore, type RestoreOptions } from "../../src/commands/restore-command.js";
+import type { ExitCode } from "../../src/common/errors.js";
+import { ClusterCopy, copyPath } from "../../src/safety/journal/cluster-copy.js";
+import {
+  Journal,
+  journalRoot,
+  type JournalState,
+  type Undo,
+  unfinishedRuns,
+} from "../../src/safety/journal/journal.js";
+import { LOCK_PATH } from "../../src/safety/lock/lease.js";
+import { createView } from "../../src/ui/view.js";
+import { controllers, LEASES, NAMESPACES, OWN, removal, SleepingClock, TARGET } from "./dead-man-world.js";
+import type { FakeApiServer } from "./fake-api-server.js";
+import { DEPLOYMENTS, deployment, serve, type Served } from "./target-fixtures.js";
+
+export const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
+/** Of a runner that is not on this machine. */
+export const ELSEWHERE = `not-${hostname()}`;
+
+export interface Cluster extends Served {
+  readonly clusterUid: string;
+  /** The Deployment kube-dns as it was before any run. */
+  readonly before: KubeObject;
+}
+
+/** A kube-dns with two ready pods; a namespace that is deleted takes its content with it. */
+export async function cluster(t: ExecutionContext): Promise<Cluster> {
+  const served = await serve(t);
+  const { server } = served;
+  const { uid } = server.put(NAMESPACES, { metadata: { name: "kube-system" } }).metadata;
+  server.put("/api/v1/nodes", {
+    metadata: { name: "worker-1" },
+    status: { conditions: [{ type: "Ready", status: "True" }] },
+  });
+  const status = { replicas: 2, readyReplicas: 2, updatedReplicas: 2, observedGeneration: 9 };
+  const before = server.put(DEPLOYMENTS, deployment("kube-dns", { status }));
+  server.onDelete = (object) => {
+    if (object.kind !== "Namespace") return;
+    for (const { metadata } of server.objects(`${NAMESPACES}/${object.metadata.name}/secrets`))
+      server.remove(`${NAMESPACES}/${object.metadata.name}/secrets/${metadata.name}`);
+  };
+  return { ...served, clusterUid: uid, before };
+}
+
+/** How the Deployment kube-dns is put back. */
+export function putBack({ before }: Cluster): Undo {
+  const object = { ...before, apiVersion: "apps/v1", kind: "Deployment" };
+  return { action: "restore-workload", path: TARGET, collection: DEPLOYMENTS, object };
+}
+
+export interface Machine {
+  readonly env: { readonly XDG_STATE_HOME: string };
+  readonly folder: string;
+  readonly kubeconfigPath: string;
+  /** Where only sleeping takes time; by default controllers work meanwhile. */
+  readonly clock: SleepingClock;
+  /** `chaos restore` on it. */
+  restore(
+    change: Partial<RestoreOptions>,
+  ): Promise<{ readonly code?: ExitCode; readonly error?: unknown; readonly said: string }>;
+  /** Its journals that are not finished, oldest first. */
+  unfinished(): Promise<readonly JournalState[]>;
+}
+
+/** A machine whose kubeconfig has the cluster as "fake". */
+export async function machine(t: ExecutionContext, server: FakeApiServer): Promise<Machine> {
+  const folder = await mkdtemp(join(tmpdir(), "chaos-machine-"));
+  t.teardown(async () => await rm(folder, { recursive: true, force: true }));
+  const kubeconfigPath = await kubeconfigOf(folder, server.url);
+  const env = { XDG_STATE_HOME: join(folder, "state") };
+  const clock = new SleepingClock();
+  clock.onTime = () => controllers(server);
+  return {
+    env,
+    folder,
+    kubeconfigPath,
+    clock,
+    unfinished: async () => (await unfinishedRuns(journalRoot(env))).runs,
+    restore: async (change) => {
+      const stream = new PassThrough();
+      const view = createView({ stream, out: stream, mode: "plain" });
+      const outcome = await restore({ all: false, dryRun: false, view, env, clock, ...change }).then(
+        (code) => ({ code }),
+        (error: unknown) => ({ error }),
+      );
+      view.close();
+      stream.end();
+      return { ...outcome, said: await text(stream) };
+    },
+  };
+}
+
+async function kubeconfigOf(folder: string, server: string): Promise<string> {
+  const path = join(folder, "kubeconfig");
+  const kubeconfig = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "fake", cluster: { server } }],
+    users: [{ name: "fake", user: {} }],
+    contexts: [{ name: "fake", context: { cluster: "fake", user: "fake" } }],
+    "current-context": "fake",
+  };
+  await writeFile(path, JSON.stringify(kubeconfig));
+  return path;
+}
+
+export interface Crash {
+  readonly runId: string;
+  readonly experiment?: string;
+  readonly startedAt?: string;
+  readonly host?: string;
+  readonly pid?: number;
+  /** What it had announced beside the hold on the cluster. */
+  readonly undos?: readonly Undo[];
+  /** It held lock and namespace, not a session: default. */
+  readonly holds?: boolean;
+}
+
+/** A run that ended in the middle: its journal on the machine, its copy and its hold in the cluster. */
+export async function crashed(
+  { server, transport, clusterUid }: Cluster,
+  { env, kubeconfigPath }: Machine,
+  crash: Crash,
+): Promise<string> {
+  const { runId, experiment = "kube-dns", host = ELSEWHERE, pid = 1, undos = [], holds = true } = crash;
+  const journal = await Journal.create(journalRoot(env), {
+    type: "open",
+    runId,
+    experiment,
+    clusterUid,
+    server: server.url,
+    context: "fake",
+    kubeconfigPath,
+    toolVersion: "0.0.0",
+    startedAt: crash.startedAt ?? "2026-08-01T12:00:00.000Z",
+    host,
+    pid,
+  });
+  const ofRun = { ...OURS, [RUN_LABEL]: runId };
+  if (holds) {
+    await journal.intent(removal(LOCK_PATH, ofRun, "Lease"));
+    lease(server, runId, "2026-08-01T12:00:01.000000Z");
+    await journal.intent(removal(OWN));
+    server.put(NAMESPACES, { metadata: { name: "kube-system-chaos", labels: OURS } });
+  }
+  await journal.intent(copyRemoval(runId));
+  await journal.keepCopy(new ClusterCopy(transport, runId));
+  for (const undo of undos) await journal.intent(undo);
+  await journal.close();
+  return journal.folder;
+}
+
+/** The Lease as the run's runner has renewed it last. */
+export function lease(server: FakeApiServer, runId: string, renewTime: string): void {
+  server.put(LEASES, {
+    metadata: { name: "kube-system-chaos", labels: { ...OURS, [RUN_LABEL]: runId } },
+    spec: { holderIdentity: `${runId}@${ELSEWHERE}`, renewTime },
+  });
+}
+
+function copyRemoval(runId: string): Undo {
+  return {
+    action: "remove",
+    path: copyPath(runId),
+    object: { kind: "Secret", namespace: "kube-system-chaos", name: `journal-${runId}` },
+    labels: { ...OURS, [RUN_LABEL]: runId },
+  };
+}
+
+/** What of a run's hold is there: "Lease", "Namespace", "Secret". */
+export function holdOf(server: FakeApiServer, runId: string): string[] {
+  const paths = { Lease: LOCK_PATH, Namespace: OWN, Secret: copyPath(runId) };
+  return Object.entries(paths).flatMap(([kind, path]) => (server.object(path) === undefined ? [] : [kind]));
+}

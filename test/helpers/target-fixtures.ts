@@ -1,0 +1,208 @@
+/** A kube-dns on the fake API server, what restores it there, and a TargetWatch that looks on. */
+import type { ExecutionContext } from "ava";
+import type { RunEventBody } from "../../src/evidence/events.js";
+import { type Discovery, discover } from "../../src/kube/api.js";
+import type { KubeObject } from "../../src/kube/objects.js";
+import { type ApiRequest, createTransport, type Transport } from "../../src/kube/transport.js";
+import { components } from "../../src/components/all-components.js";
+import { TargetWatch } from "../../src/targets/target-watch.js";
+import { findTarget, isNodeTarget, type Target } from "../../src/targets/target.js";
+import { type Draft, FakeApiServer, type FakeOptions, type LoggedRequest } from "./fake-api-server.js";
+
+export const PODS = "/api/v1/namespaces/kube-system/pods";
+export const SERVICES = "/api/v1/namespaces/kube-system/services";
+export const ENDPOINTS = "/api/v1/namespaces/kube-system/endpoints";
+export const DEPLOYMENTS = "/apis/apps/v1/namespaces/kube-system/deployments";
+export const DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets";
+export const REPLICASETS = "/apis/apps/v1/namespaces/kube-system/replicasets";
+export const SLICES = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
+export const LABELS = { "k8s-app": "kube-dns" } as const;
+export const REPLICASET = "kube-dns-7f9c6b7d5";
+
+/** Waits until something holds; looks again each few ms. */
+export async function until(what: string, condition: () => boolean): Promise<void> {
+  const end = performance.now() + 15_000;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+export interface Served {
+  readonly server: FakeApiServer;
+  readonly transport: Transport;
+}
+
+export async function serve(t: ExecutionContext, options: FakeOptions = {}): Promise<Served> {
+  const server = await FakeApiServer.start(options);
+  const transport = createTransport({ server: server.url, userAgent: "chaos-test/1" });
+  t.teardown(async () => {
+    transport.close();
+    await server.close();
+  });
+  return { server, transport };
+}
+
+export const owner = (kind: string, name: string): Draft => ({
+  ownerReferences: [{ apiVersion: "apps/v1", kind, name, uid: `uid-of-${name}`, controller: true }],
+});
+
+export function deployment(name = "kube-dns", change: Draft = {}): Draft {
+  return {
+    metadata: {
+      name,
+      labels: { ...LABELS, "kubernetes.io/cluster-service": "true" },
+      annotations: { note: "kept", "deployment.kubernetes.io/revision": "3" },
+      generation: 3,
+      managedFields: [{ manager: "kubeadm", operation: "Update", time: "2026-01-01T00:00:00Z" }],
+    },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: LABELS },
+      template: {
+        metadata: { labels: LABELS },
+        spec: { containers: [{ name: "dns", image: "registry.k8s.io/coredns/coredns:v1.12.1" }] },
+      },
+    },
+    status: { replicas: 2, readyReplicas: 2 },
+    ...change,
+  };
+}
+
+export const replicaSet = (name: string, of = "kube-dns"): Draft => ({
+  metadata: { name, labels: { ...LABELS, "pod-template-hash": "x" }, ...owner("Deployment", of) },
+});
+
+/** A running pod; one that is on no node yet with `node: undefined`. */
+export function pod(
+  name: string,
+  options: { of?: Draft; node?: string | undefined; ready?: boolean; labels?: Record<string, string> } = {},
+): Draft {
+  const { of = owner("ReplicaSet", REPLICASET), ready = true, labels = LABELS } = options;
+  const node = "node" in options ? options.node : "worker-1";
+  return {
+    metadata: { name, labels, ...of },
+    spec: { terminationGracePeriodSeconds: 30, ...(node === undefined ? {} : { nodeName: node }) },
+    status: {
+      phase: node === undefined ? "Pending" : "Running",
+      conditions: [{ type: "Ready", status: ready && node !== undefined ? "True" : "False" }],
+    },
+  };
+}
+
+export const slice = (name: string, ready: number, service = "kube-dns"): Draft => ({
+  metadata: { name, labels: { "kubernetes.io/service-name": service } },
+  addressType: "IPv4",
+  endpoints: Array.from({ length: ready }, (_, index) => ({
+    addresses: [`10.244.0.${index + 1}`],
+    conditions: { ready: true, serving: true, terminating: false },
+  })),
+});
+
+/** Deployment, ReplicaSet, two ready pods, Service and its endpoints. */
+export function putKubeDns(server: FakeApiServer): void {
+  server.put(DEPLOYMENTS, deployment());
+  server.put(REPLICASETS, replicaSet(REPLICASET));
+  for (const name of ["a", "b"]) server.put(PODS, pod(`${REPLICASET}-${name}`));
+  server.put(SERVICES, {
+    metadata: { name: "kube-dns" },
+    spec: { selector: LABELS, clusterIP: "10.96.0.10" },
+  });
+  server.put(SLICES, slice("kube-dns-1", 2));
+}
+
+export async function targetOf(
+  transport: Transport,
+  spec: Parameters<typeof findTarget>[1] = { component: "kube-dns" },
+): Promise<Target> {
+  const found = await findTarget(transport, spec, components["kube-dns"]);
+  if ("problem" in found) throw new Error(found.problem);
+  if (isNodeTarget(found)) throw new Error(`${found.name} is no workload`);
+  return found;
+}
+
+export interface Watched extends Served {
+  readonly target: Target;
+  readonly watch: TargetWatch;
+  readonly events: RunEventBody[];
+  readonly emit: (body: RunEventBody, tMs?: number) => void;
+  /** Events of one type. */
+  of<T extends RunEventBody["type"]>(type: T): Extract<RunEventBody, { type: T }>[];
+}
+
+/** The target with a TargetWatch that has listed once. */
+export async function watching(
+  t: ExecutionContext,
+  served: Served,
+  options: { target?: Target; resyncMs?: number; discovery?: Discovery } = {},
+): Promise<Watched> {
+  const { transport } = served;
+  const target = options.target ?? (await targetOf(transport));
+  const controller = new AbortController();
+  const events: RunEventBody[] = [];
+  const emit = (body: RunEventBody): void => void events.push(body);
+  const watch = new TargetWatch({
+    transport,
+    discovery: options.discovery ?? (await discover(transport)),
+    target,
+    emit,
+    signal: controller.signal,
+    resyncMs: options.resyncMs ?? 0,
+  });
+  const { synced, done } = watch.start();
+  t.teardown(async () => {
+    controller.abort();
+    await done;
+  });
+  await synced;
+  return {
+    ...served,
+    target,
+    watch,
+    events,
+    emit,
+    of: (type) => events.filter((event) => event.type === type) as never,
+  };
+}
+
+/** The transport, and every request in the order in which it is handed over (sockets may swap it later). */
+export function recording(transport: Transport): { transport: Transport; sent: ApiRequest[] } {
+  const sent: ApiRequest[] = [];
+  const wrapped: Transport = {
+    request: async (request) => {
+      sent.push(request);
+      return await transport.request(request);
+    },
+    json: async (request) => {
+      sent.push(request);
+      return await transport.json(request);
+    },
+    stream: async (request) => await transport.stream(request),
+    warm: async (sockets) => await transport.warm(sockets),
+    requestCounts: transport.requestCounts,
+    close: () => transport.close(),
+  };
+  return { transport: wrapped, sent };
+}
+
+export const isDying = (object: KubeObject): boolean => object.metadata.deletionTimestamp !== undefined;
+
+/** Requests that change something. */
+export function writes(server: FakeApiServer): LoggedRequest[] {
+  return server.requests.filter(
+    ({ method, path }) => method !== "GET" && !path.endsWith("/selfsubjectaccessreviews"),
+  );
+}
+
+/** "delete apps/deployments in kube-system", as a permission of the request would be described. */
+export function rightOf({ method, path, watch }: LoggedRequest): string {
+  const match =
+    /^\/(?:api|apis\/(?<group>[^/]+))\/[^/]+(?:\/namespaces\/(?<ns>[^/]+)(?=\/))?\/(?<resource>[^/]+)(?:\/(?<name>[^/]+))?(?:\/(?<sub>[^/]+))?/.exec(
+      path,
+    )?.groups;
+  const { group, ns, resource = "", name, sub } = match ?? {};
+  const verbs: Record<string, string> = { POST: "create", PUT: "update", PATCH: "patch", DELETE: "delete" };
+  const verb = verbs[method] ?? (watch ? "watch" : name === undefined ? "list" : "get");
+  const what = `${group === undefined ? "" : `${group}/`}${resource}${sub === undefined ? "" : `/${sub}`}`;
+  return `${verb} ${what}${ns === undefined ? "" : ` in ${ns}`}`;
+}

@@ -1,0 +1,171 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, symlink } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { createSinkServer, parseLines, Ring, Sink } from "../../../src/addons/sink/sink.mjs";
+import { packageRoot } from "../../../src/common/package-root.js";
+
+interface Answer {
+  readonly status: number;
+  readonly body: {
+    readonly error?: string;
+    readonly taken?: number;
+    readonly now?: number;
+    readonly count?: number;
+    readonly entries?: readonly Record<string, unknown>[];
+    readonly entry?: Record<string, unknown> | null;
+    readonly byNode?: Record<string, unknown>;
+  };
+}
+
+type Ask = (method: string, path: string, body?: string) => Promise<Answer>;
+
+async function serve(t: ExecutionContext, sink: Sink): Promise<Ask> {
+  const server = createSinkServer(sink).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return async (method, path, body) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      ...(body === undefined ? {} : { body }),
+    });
+    return { status: response.status, body: (await response.json()) as Answer["body"] };
+  };
+}
+
+const line = (entry: object): string => JSON.stringify(entry);
+
+test("logs: kept with the time of their arrival and a number, found by a text, newest last", async (t) => {
+  let now = 1_000;
+  const ask = await serve(t, new Sink({ now: () => now }));
+  t.deepEqual(await ask("POST", "/logs", `${line({ text: "a canary-1" })}\n\n${line({ text: "b" })}\n`), {
+    status: 200,
+    body: { taken: 2 },
+  });
+  now = 2_000;
+  await ask("POST", "/logs", line({ text: "c canary-1", seq: "theirs" }));
+  const { body } = await ask("GET", "/logs?contains=canary-1");
+  t.deepEqual(body, {
+    now: 2_000,
+    entries: [
+      { text: "a canary-1", receivedAt: 1_000, seq: 1 },
+      { text: "c canary-1", receivedAt: 2_000, seq: 3 },
+    ],
+  });
+  t.is((await ask("GET", "/logs")).body.entries?.length, 3);
+  t.deepEqual((await ask("GET", "/logs?contains=nothing")).body.entries, []);
+  t.deepEqual((await ask("GET", "/events")).body.entries, []);
+});
+
+test("a text with quotation marks and what else JSON escapes is found", async (t) => {
+  const ask = await serve(t, new Sink());
+  const text = 'said "yes"\tand \\ no';
+  await ask("POST", "/events", line({ message: text }));
+  t.is((await ask("GET", `/events?contains=${encodeURIComponent(text)}`)).body.entries?.length, 1);
+});
+
+test("at most 200 entries in an answer: the newest", async (t) => {
+  const ask = await serve(t, new Sink());
+  await ask("POST", "/events", Array.from({ length: 250 }, (_, n) => line({ n })).join("\n"));
+  const { entries = [] } = (await ask("GET", "/events")).body;
+  t.is(entries.length, 200);
+  t.is(entries[0]?.["n"], 50);
+  t.is(entries.at(-1)?.["n"], 249);
+});
+
+test("metrics: the newest, how many ever came, and the newest of each node", async (t) => {
+  let now = 10;
+  const ask = await serve(t, new Sink({ now: () => now }));
+  t.deepEqual((await ask("GET", "/metrics/latest")).body, { now: 10, count: 0, entry: null, byNode: {} });
+  await ask(
+    "POST",
+    "/metrics",
+    `${line({ node: "a", time: "t1", v: 1 })}\n${line({ node: "b", time: "t1" })}`,
+  );
+  now = 20;
+  await ask("POST", "/metrics", `${line({ node: "a", time: "t2", v: 2 })}\n${line({ cluster: true })}`);
+  t.deepEqual((await ask("GET", "/metrics/latest")).body, {
+    now: 20,
+    count: 4,
+    entry: { cluster: true, receivedAt: 20, seq: 4 },
+    byNode: { a: { receivedAt: 20, time: "t2" }, b: { receivedAt: 10, time: "t1" } },
+  });
+});
+
+for (const [what, bad, message] of [
+  ["no JSON", "{oops", /line 3 is not JSON/],
+  ["no object", "[1]", /line 3 is not a JSON object/],
+  ["null", "null", /line 3 is not a JSON object/],
+] as const) {
+  test(`malformed (${what}): 400 with the line, and nothing of the body is taken`, async (t) => {
+    const ask = await serve(t, new Sink());
+    const { status, body } = await ask("POST", "/logs", `${line({ a: 1 })}\n\n${bad}\n${line({ b: 2 })}`);
+    t.is(status, 400);
+    t.regex(body.error ?? "", message);
+    t.deepEqual((await ask("GET", "/logs")).body.entries, []);
+  });
+}
+
+test("what is not there, what is not allowed, and what is too long", async (t) => {
+  const ask = await serve(t, new Sink());
+  t.is((await ask("GET", "/")).status, 404);
+  t.is((await ask("POST", "/metrics/latest", "{}")).status, 404);
+  t.is((await ask("DELETE", "/logs")).status, 405);
+  t.is((await ask("POST", "/logs", "x".repeat(9 * 1024 * 1024))).status, 413);
+  t.deepEqual((await ask("GET", "/healthz")).body, { ok: true });
+});
+
+test("empty bodies are taken as nothing", (t) => {
+  t.deepEqual(parseLines(""), []);
+  t.deepEqual(parseLines("\r\n \n"), []);
+});
+
+/** The lines that a ring keeps of those that came. */
+function keptOf(limits: { entries: number; characters: number }, lines: readonly string[]): string[] {
+  const ring = new Ring(limits);
+  for (const [seq, each] of lines.entries()) ring.add({ receivedAt: 0, seq, line: each });
+  return ring.newest("", 1_000).map((kept) => kept.line);
+}
+
+test("a ring keeps the newest entries, however many come", (t) => {
+  const lines = Array.from({ length: 1_000 }, (_, n) => String(n));
+  t.deepEqual(keptOf({ entries: 3, characters: 1_000 }, lines), ["997", "998", "999"]);
+  t.deepEqual(keptOf({ entries: 3, characters: 1_000 }, ["a", "b"]), ["a", "b"]);
+});
+
+test("a ring keeps no more characters than it may, and always the newest entry", (t) => {
+  t.deepEqual(keptOf({ entries: 100, characters: 10 }, ["aaaa", "bbbb", "cccc"]), ["bbbb", "cccc"]);
+  t.deepEqual(keptOf({ entries: 100, characters: 10 }, ["a", "b".repeat(50)]), ["b".repeat(50)]);
+});
+
+test("20,000 entries by default", (t) => {
+  const made = new Ring();
+  for (let seq = 0; seq < 20_005; seq += 1) made.add({ receivedAt: 0, seq, line: `${seq}` });
+  t.is(made.size, 20_000);
+  t.is(made.newest("", 20_000)[0]?.seq, 5);
+});
+
+test("as a program behind a ConfigMap's link: listens, and ends at SIGTERM", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "sink-"));
+  t.teardown(async () => await rm(folder, { recursive: true }));
+  const program = join(folder, "sink.mjs");
+  await symlink(join(packageRoot(), "src/addons/sink/sink.mjs"), program);
+  const child = spawn(process.execPath, [program], {
+    env: { PORT: "0" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.teardown(() => child.kill("SIGKILL"));
+  const [said] = (await once(child.stdout, "data")) as [Buffer];
+  const port = /port (\d+)/.exec(said.toString())?.[1];
+  t.deepEqual(await (await fetch(`http://127.0.0.1:${port ?? ""}/healthz`)).json(), { ok: true });
+  child.kill("SIGTERM");
+  const [code] = (await once(child, "exit")) as [number];
+  t.is(code, 0);
+});

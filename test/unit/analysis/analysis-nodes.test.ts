@@ -1,0 +1,230 @@
+/** Targets of nodes: what a node says of a unit or a static pod is all that counts. */
+import test from "ava";
+import fc from "fast-check";
+import { analyse } from "../../../src/analysis/analyse.js";
+import type { RunEvent } from "../../../src/evidence/events.js";
+import type { RunResult, Suppression } from "../../../src/analysis/result.js";
+import { servingMoments, servingSteps } from "../../../src/analysis/serving.js";
+import { suppressionOf } from "../../../src/analysis/suppression.js";
+import { exitCodeOf } from "../../../src/analysis/verdict.js";
+import { at, endpoints, instance, runtime, type SyntheticRun } from "../../helpers/synthetic-run.js";
+import * as own from "../../helpers/function-runs.js";
+import * as runs from "../../helpers/synthetic-run.js";
+
+const { unit } = own;
+const analysed = ({ facts, events, samples }: SyntheticRun): RunResult => analyse(facts, events, samples);
+const codes = (result: RunResult): string[] => result.reasons.map(({ code }) => code);
+
+/** Attacked are n1 and n2; the window is 1000–2000 ms, the first kill at 1000. */
+function of(...events: RunEvent[]): Suppression {
+  const all = [...events, own.stopped(1000)].sort((a, b) => a.tMs - b.tMs);
+  const result = suppressionOf(all, 990, 2000, ["n1", "n2"]);
+  if (result === null) throw new Error("nothing was killed");
+  return result;
+}
+const failed = (tMs: number, node: string): RunEvent =>
+  at(tMs, { type: "unit", node, unit: "kubelet.service", active: false, error: "no answer" });
+
+test("a node whose unit is active serves; an answer holds until the next one", (t) => {
+  const result = of(unit(0, "n1", true), unit(1300, "n1", false), unit(1900, "n1", true));
+  t.is(result.servingMs, 300 + 100);
+  t.is(result.downAfterMs, 300);
+  t.is(result.timesDown, 1);
+  t.is(result.readySeen, 1);
+  t.true(result.servingBefore);
+  t.is(result.evidence, "node");
+  t.is(result.runtimeChecks, 2);
+  t.is(result.runtimeRunning, 1);
+});
+
+test("one node that still runs it is enough to serve; a node that is not attacked says nothing", (t) => {
+  const both = [unit(0, "n1", true), unit(0, "n2", true), unit(1200, "n1", false)];
+  t.is(of(...both).downAfterMs, null);
+  t.is(of(...both, unit(1500, "n2", false)).downAfterMs, 500);
+  t.is(of(...both, unit(1500, "n2", false), unit(1600, "n3", true)).servingMs, 500);
+});
+
+test("answers of the same moment count together: from one node to the other is not down in between", (t) => {
+  const moved = of(
+    unit(0, "n1", true),
+    unit(0, "n2", false),
+    unit(1500, "n1", false),
+    unit(1500, "n2", true),
+  );
+  t.is(moved.timesDown, 0);
+  t.is(moved.servingMs, 1000);
+});
+
+test("a question without an answer changes nothing, and is counted as an error", (t) => {
+  const up = of(unit(0, "n1", true), failed(1100, "n1"));
+  t.is(up.servingMs, 1000);
+  t.is(up.downAfterMs, null);
+  t.is(up.runtimeErrors, 1);
+  t.is(up.runtimeChecks, 0);
+  t.is(up.evidence, "API only");
+  const down = of(unit(0, "n1", true), unit(1100, "n1", false), failed(1200, "n1"));
+  t.is(down.servingMs, 100);
+  t.is(down.evidence, "API only", "what was asked before, or at, the moment it was down is no later check");
+  t.is(of(unit(0, "n1", true), unit(1100, "n1", false), unit(1200, "n1", false)).evidence, "node");
+});
+
+test("a static pod is judged by the runtimes of the attacked nodes, each container counting", (t) => {
+  const result = of(
+    runtime(0, "n1", ["kube-scheduler-n1 1"]),
+    instance(0, "kube-scheduler-n1", { ready: false }),
+    runtime(1400, "n1", []),
+    runtime(1800, "n1", []),
+    runtime(1500, "n9", ["kube-scheduler-n9 1"]),
+  );
+  t.is(result.servingMs, 400);
+  t.is(result.evidence, "runtime");
+  t.deepEqual(result.runtimeNodes, ["n1"]);
+});
+
+test("what the API says counts for nothing: not a ready pod, not an endpoint, not that one is gone", (t) => {
+  const blind = [instance(0, "mirror", { ready: true }), endpoints(0, 3), endpoints(1500, 4)];
+  t.is(of(unit(0, "n1", true), unit(1200, "n1", false), ...blind).servingMs, 200);
+  const gone = at(1010, { type: "gone", object: runs.pod("mirror") });
+  t.is(of(runtime(0, "n1", ["mirror 1"]), ...blind, gone).downAfterMs, null);
+  t.is(of(unit(0, "n1", true), unit(1200, "n1", false), ...blind).readySeen, 0);
+});
+
+test("never asked: nothing shows that it was up before", (t) => {
+  t.false(of().servingBefore);
+  t.is(of().evidence, "API only");
+  // The first answer that it runs also speaks for the time before it.
+  t.true(of(unit(1100, "n1", true), unit(1200, "n1", false)).servingBefore);
+});
+
+test("of a workload the nodes' units say nothing", (t) => {
+  const events = [instance(0, "a", { ready: true }), unit(1500, "n1", true), runs.kill(1000, runs.pod("a"))];
+  t.deepEqual(servingSteps(servingMoments(events)), [{ tMs: 0, serving: true }]);
+});
+
+test("property: of nodes too 0 ≤ serving ≤ window, the order of nodes does not matter, nor does the API", (t) => {
+  const answers = fc.array(
+    fc.record({
+      tMs: fc.integer({ min: 0, max: 2500 }),
+      node: fc.constantFrom("n1", "n2"),
+      active: fc.boolean(),
+    }),
+    { maxLength: 20 },
+  );
+  fc.assert(
+    fc.property(answers, (all) => {
+      const distinct = [...new Map(all.map((each) => [`${each.tMs} ${each.node}`, each])).values()];
+      const events = distinct.map(({ tMs, node, active }) => unit(tMs, node, active));
+      const result = of(...events);
+      t.deepEqual(of(...[...events].reverse()), result);
+      t.deepEqual(of(...events, instance(1400, "p", { ready: true }), endpoints(1400, 2)), {
+        ...result,
+      });
+      const { servingMs, share, timesDown, downAfterMs } = result;
+      t.true(servingMs >= 0 && servingMs <= 1000 && share >= 0 && share <= 1);
+      t.true(timesDown <= events.length);
+      t.is(downAfterMs === null, servingMs === 1000);
+    }),
+  );
+  t.pass();
+});
+
+test("kubelet: down as its node says, started again by the runner, restored", (t) => {
+  const result = analysed(own.kubelet());
+  t.is(result.suppression?.evidence, "node");
+  t.is(result.suppression?.downAfterMs, 900);
+  t.is(result.suppression?.kills, 1);
+  t.deepEqual(result.suppression?.killsByKind, { SystemdUnit: 1 });
+  t.deepEqual(result.suppression?.blows, [{ action: "unit-stopped", object: own.KUBELET, times: 1 }]);
+  t.deepEqual(result.suppression?.fight, []);
+  t.is(result.recovery?.restorerMs, 300);
+  t.is(result.recovery?.restoredBy, "runner");
+  t.is(exitCodeOf(result), 0);
+});
+
+test("a unit that ran on is inconclusive, though the attack says it stopped it", (t) => {
+  const run = own.kubelet();
+  const events = run.events.map((event) => (event.type === "unit" ? { ...event, active: true } : event));
+  const result = analyse(run.facts, events, run.samples);
+  t.deepEqual(codes(result), ["target-not-down"]);
+  t.regex(result.reasons[0]?.message ?? "", /What served: unit kubelet\.service on \S+ \([\d.]+ s\)/);
+  t.is(result.severity, "inconclusive");
+});
+
+test("a moment in which it ran is a moment: the number of answers about it is no share", (t) => {
+  const run = own.kubelet();
+  // An answer is written down when it changes, else now and then: 3 of 9 say that it ran, for 2 of 60 s.
+  const again = [50_000, 55_000, 58_000].flatMap((tMs) => [
+    own.unit(tMs, "kind-worker", true),
+    own.unit(tMs + 600, "kind-worker", false),
+  ]);
+  t.deepEqual(codes(analyse(run.facts, [...run.events, ...again], run.samples)), []);
+});
+
+test("a node that was harmed must be seen to be back, like a workload", (t) => {
+  const run = own.kubelet();
+  const without = (type: RunEvent["type"]): RunResult =>
+    analyse(
+      run.facts,
+      run.events.filter((event) => event.type !== type),
+      run.samples,
+    );
+  t.is(without("target-ready").verdict, "not restored");
+  t.is(without("healthy").verdict, "not restored");
+  t.is(exitCodeOf(without("healthy")), 5);
+  // 0: no clear answer. It may have been stopped.
+  const unclear = run.events
+    .filter(({ type }) => type !== "target-ready")
+    .map((event) => (event.type === "kill" ? { ...event, status: 0 } : event));
+  t.is(analyse(run.facts, unclear, run.samples).verdict, "not restored");
+});
+
+test("the node's own timer was faster: found back, by whom the runner says, when it was seen", (t) => {
+  const run = own.kubelet();
+  const events = run.events.filter(({ type }) => type !== "restored");
+  const seen = analyse(run.facts, events, run.samples).recovery;
+  t.is(seen?.restorerMs, 900);
+  t.is(seen?.restoredBy, null);
+  const found = at(97_500, { type: "restored", object: own.KUBELET, how: "found", by: "the node's timer" });
+  const named = analyse(run.facts, [...events, found], run.samples).recovery;
+  t.is(named?.restorerMs, 900);
+  t.is(named?.restoredBy, "the node's timer");
+  // Not seen to come back, only found so: it had been taken down, so somebody did it.
+  const blind = [...events.filter(({ type }) => type !== "unit"), found];
+  t.is(analyse(run.facts, blind, run.samples).recovery?.restorerMs, 1500);
+  // Not taken down after all, or never seen away: nobody's act.
+  const refused = blind.map((event) => (event.type === "kill" ? { ...event, status: 0 } : event));
+  t.is(analyse(run.facts, refused, run.samples).recovery?.restorerMs, null);
+  const ran = events.map((event) => (event.type === "unit" ? { ...event, active: true } : event));
+  t.is(analyse(run.facts, ran, run.samples).recovery?.restorerMs, null);
+  const untouched = blind.filter(({ type }) => type !== "kill");
+  t.is(analyse(run.facts, untouched, run.samples).recovery?.restorerMs, null);
+});
+
+test("flapping: what counts is how often it went down, not for how long", (t) => {
+  const result = analysed(own.flappingUnit());
+  t.deepEqual(result.reasons, []);
+  t.is(result.suppression?.timesDown, 6);
+  t.true((result.suppression?.share ?? 1) < 0.9);
+  t.is(result.suppression?.kills, 6);
+  t.deepEqual(result.suppression?.blows, [{ action: "unit-stopped", object: own.KUBELET, times: 6 }]);
+  // Six blows fit into 60 s: three are enough, two are not.
+  t.deepEqual(codes(analysed(own.flappingUnit(3))), []);
+  const seldom = analysed(own.flappingUnit(2));
+  t.deepEqual(codes(seldom), ["target-not-down"]);
+  t.regex(
+    seldom.reasons[0]?.message ?? "",
+    /went down 2 times \(taken down every 10\.0 s for 1 min|60\.0 s; needed: 3 times\)/,
+  );
+});
+
+test("flapping: with a window for a single blow it must still have gone down once", (t) => {
+  const run = own.flappingUnit(1);
+  const { experiment } = run.facts;
+  const facts = {
+    ...run.facts,
+    experiment: { ...experiment, attack: { ...experiment.attack, every: 90_000 } },
+  };
+  t.deepEqual(codes(analyse(facts, run.events, run.samples)), []);
+  const up = run.events.filter((event) => event.type !== "unit" || event.active);
+  t.deepEqual(codes(analyse(facts, up, run.samples)), ["target-not-down"]);
+});

@@ -1,0 +1,172 @@
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { matrix, writeMatrix } from "../../../src/commands/matrix-command.js";
+import { UsageError } from "../../../src/common/errors.js";
+import { packageRoot } from "../../../src/common/package-root.js";
+import type { Matrix } from "../../../src/report/matrix.js";
+import { anchorsOf, functionLost, linksOf, OUTAGE, writeReport } from "../../helpers/matrix-results.js";
+
+const FILES = ["impact-matrix.ja.md", "impact-matrix.json", "impact-matrix.md"];
+
+async function temporary(t: ExecutionContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "chaos-matrix-"));
+  t.teardown(async () => await rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A folder with two reports, as runs leave them. */
+async function reports(t: ExecutionContext): Promise<string> {
+  const folder = join(await temporary(t), "reports");
+  await writeReport(folder, OUTAGE);
+  await writeReport(folder, functionLost("kubelet"));
+  return folder;
+}
+
+/** The matrix of a folder, as its files would be now. */
+async function rebuiltMatrix(folder: string): Promise<Readonly<Record<string, string>>> {
+  const json = (await matrix({ folders: [folder], json: true })).text;
+  return {
+    "impact-matrix.md": (await matrix({ folders: [folder], lang: "en" })).text,
+    "impact-matrix.ja.md": (await matrix({ folders: [folder], lang: "ja" })).text,
+    "impact-matrix.json": `${JSON.stringify(JSON.parse(json), null, 2)}\n`,
+  };
+}
+
+/** Links of a Markdown file that lead nowhere: no such file, or no such heading in it. */
+async function deadLinks(folder: string, markdown: string): Promise<string[]> {
+  const dead: string[] = [];
+  for (const link of new Set(linksOf(markdown))) {
+    const [path = "", anchor] = link.split("#");
+    const file = join(folder, decodeURIComponent(path));
+    if (!existsSync(file)) dead.push(link);
+    else if (anchor !== undefined && !anchorsOf(await readFile(file, "utf8")).includes(`#${anchor}`)) {
+      dead.push(link);
+    }
+  }
+  return dead;
+}
+
+test("writes the three files, and again the same bytes", async (t) => {
+  const folder = await reports(t);
+  const first = await writeMatrix(folder);
+  t.is(first.rows, 2);
+  t.deepEqual(first.warnings, []);
+  t.deepEqual(
+    [...first.files].sort(),
+    FILES.map((name) => join(folder, name)),
+  );
+  const read = async (): Promise<string[]> =>
+    await Promise.all(FILES.map(async (name) => await readFile(join(folder, name), "utf8")));
+  const before = await read();
+  await writeMatrix(folder);
+  t.deepEqual(await read(), before);
+  for (const text of before) t.false(text.includes(folder), "no path of this machine");
+  t.deepEqual(
+    Object.entries(await rebuiltMatrix(folder)).sort(),
+    FILES.map((name, index) => [name, before[index]]),
+  );
+});
+
+test("links lead to files and headings that are there", async (t) => {
+  const folder = await reports(t);
+  const rebuilt = await rebuiltMatrix(folder);
+  for (const name of ["impact-matrix.md", "impact-matrix.ja.md"]) {
+    t.true(linksOf(rebuilt[name] ?? "").length >= 20, "each figure of both runs has one");
+    t.deepEqual(await deadLinks(folder, rebuilt[name] ?? ""), []);
+  }
+  await rm(join(folder, OUTAGE.facts.runId, "timeline.svg"));
+  t.not((await deadLinks(folder, rebuilt["impact-matrix.md"] ?? "")).length, 0, "the check can fail");
+  t.deepEqual(await deadLinks(folder, (await rebuiltMatrix(folder))["impact-matrix.md"] ?? ""), []);
+});
+
+test("--out: links start from there", async (t) => {
+  const folder = await reports(t);
+  const out = join(folder, "..", "public", "here");
+  await matrix({ folders: [folder], out });
+  t.deepEqual((await readdir(out)).sort(), FILES);
+  t.false((await readdir(folder)).includes("impact-matrix.md"));
+  const text = await readFile(join(out, "impact-matrix.md"), "utf8");
+  t.true(linksOf(text).every((link) => link.startsWith("../../../reports/")));
+  t.deepEqual(await deadLinks(out, text), []);
+});
+
+test("--lang and --json print, and write nothing", async (t) => {
+  const folder = await reports(t);
+  const before = await readdir(folder);
+  const english = await matrix({ folders: [folder], lang: "en" });
+  t.regex(english.text, /^# Impact matrix/);
+  t.regex((await matrix({ folders: [folder], lang: "ja" })).text, /^# 影響一覧/);
+  const { text } = await matrix({ folders: [folder], json: true });
+  t.is(text.trimEnd().split("\n").length, 1);
+  t.is((JSON.parse(text) as Matrix).summary.impact.confirmed.count, 2);
+  t.deepEqual(await readdir(folder), before);
+  await t.throwsAsync(matrix({ folders: [folder], lang: "en", json: true }), { instanceOf: UsageError });
+});
+
+test("folders of single runs, and the same one twice", async (t) => {
+  const folder = await reports(t);
+  const one = join(folder, OUTAGE.facts.runId);
+  const rows = async (...folders: string[]): Promise<number> =>
+    (JSON.parse((await matrix({ folders, json: true })).text) as Matrix).groups.filter(
+      ({ main }) => main !== null,
+    ).length;
+  t.is(await rows(one), 1);
+  t.is(await rows(folder), 2);
+  t.is(await rows(folder, one, `${folder}/`), 2);
+  const { groups } = JSON.parse((await matrix({ folders: [folder, one], json: true })).text) as Matrix;
+  t.deepEqual(new Set(groups.map(({ olderRuns }) => olderRuns)), new Set([0]));
+});
+
+test("a damaged or foreign result is named and left out; the rest is shown", async (t) => {
+  const folder = await reports(t);
+  for (const [name, content] of [
+    ["cut-off", '{"schemaVersion": 2, "facts": {'],
+    ["foreign", '{"passed": true}'],
+    ["old", '{"schemaVersion": 1, "facts": {}}'],
+  ] as const) {
+    await mkdir(join(folder, name));
+    await writeFile(join(folder, name, "result.json"), content);
+  }
+  await mkdir(join(folder, "is-a-folder", "result.json"), { recursive: true });
+  await mkdir(join(folder, "empty"));
+  await writeFile(join(folder, "a-file"), "");
+  const { rows, warnings } = await writeMatrix(folder);
+  t.is(rows, 2);
+  t.deepEqual(
+    warnings.map((line) => line.split(": left out: ")[0]),
+    ["cut-off", "foreign", "is-a-folder", "old"].map((name) => join(folder, name, "result.json")),
+  );
+  t.regex(warnings[0] ?? "", /cut off \(`chaos report .*cut-off` computes it again/);
+  t.regex(warnings[3] ?? "", /schemaVersion is 1/);
+});
+
+test("no folder is a mistake; a folder without results gives a table of what was not run, and says so", async (t) => {
+  const folder = await temporary(t);
+  const missing = join(folder, "missing");
+  const error = await t.throwsAsync(matrix({ folders: [missing] }), { instanceOf: UsageError });
+  t.true(error?.message.includes(missing));
+  t.false(existsSync(missing));
+  const { rows, warnings } = await writeMatrix(folder);
+  t.is(rows, 0);
+  t.deepEqual(warnings, [`no result of a run in ${folder}`]);
+  t.regex(await readFile(join(folder, "impact-matrix.md"), "utf8"), /\| kubelet \| .* \| not run \|/);
+});
+
+test("the reports that are committed: the matrix is what they come to (mend: chaos matrix reports)", async (t) => {
+  const folder = join(packageRoot(), "reports");
+  const { warnings } = await matrix({ folders: [folder], lang: "en" });
+  t.deepEqual(warnings, [], "every committed result can be read");
+  const rebuilt = await rebuiltMatrix(folder);
+  for (const name of ["impact-matrix.md", "impact-matrix.ja.md"]) {
+    t.deepEqual(await deadLinks(folder, rebuilt[name] ?? ""), [], name);
+  }
+  t.regex(rebuilt["impact-matrix.md"] ?? "", /^\| kube-dns \(Deployment kube-system\/coredns\) \|/m);
+  // From the first commit of the matrix on, all three are there and up to date.
+  if (!existsSync(join(folder, "impact-matrix.md"))) return;
+  for (const [name, text] of Object.entries(rebuilt)) {
+    t.is(await readFile(join(folder, name), "utf8"), text, name);
+  }
+});

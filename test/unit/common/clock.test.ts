@@ -1,0 +1,60 @@
+import test from "ava";
+import { ChaosError } from "../../../src/common/errors.js";
+import { pollUntil, systemClock, within } from "../../../src/common/clock.js";
+import type { Clock } from "../../../src/run/context.js";
+
+/** A clock in which only sleeping takes time, and whose wall clock jumps by an hour each time it is read. */
+function steppedClock(): Clock & { readonly slept: number[] } {
+  let now = 0;
+  let asked = 0;
+  const slept: number[] = [];
+  return {
+    slept,
+    now: () => now,
+    wall: () => new Date(Date.UTC(2026, 0, 1) + now + (asked++ % 2 === 0 ? 1 : -1) * 3_600_000),
+    sleep: async (ms, signal) => {
+      if (signal?.aborted === true) return;
+      slept.push(ms);
+      now += ms;
+      await Promise.resolve();
+    },
+  };
+}
+
+const never = new Promise<never>(() => undefined);
+
+test("within: what comes in time is handed on, a rejection too", async (t) => {
+  const clock = systemClock();
+  const options = { limitMs: 60_000, what: "nothing came" };
+  t.is(await within(clock, options, Promise.resolve(7)), 7);
+  await t.throwsAsync(within(clock, options, Promise.reject(new Error("refused"))), { message: "refused" });
+});
+
+test("within: what never comes ends with its limit, and says what did not come", async (t) => {
+  const clock = steppedClock();
+  await t.throwsAsync(within(clock, { limitMs: 30_000, what: "the watches had not listed once" }, never), {
+    instanceOf: ChaosError,
+    message: "the watches had not listed once within 30 s",
+  });
+  t.deepEqual(clock.slept, [30_000]);
+});
+
+test("within: the signal ends it without an error", async (t) => {
+  const abort = new AbortController();
+  const waiting = within(systemClock(), { limitMs: 60_000, what: "x", signal: abort.signal }, never);
+  abort.abort();
+  t.is(await waiting, undefined);
+});
+
+test("pollUntil: its limit is one of the monotonic clock: a wall clock that steps does not matter", async (t) => {
+  const clock = steppedClock();
+  let asked = 0;
+  const answer = await pollUntil(clock, { everyMs: 1_000, limitMs: 10_000 }, async () => {
+    asked += 1;
+    clock.wall();
+    return await Promise.resolve(undefined);
+  });
+  t.is(answer, undefined);
+  t.is(asked, 11);
+  t.is(clock.now(), 10_000);
+});

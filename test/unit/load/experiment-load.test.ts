@@ -1,0 +1,305 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import {
+  formatProblem,
+  InvalidExperimentError,
+  loadExperiment,
+  parseExperiment,
+} from "../../../src/load/read.js";
+import { MAX_FILE_BYTES } from "../../../src/strict-yaml/text.js";
+
+const invalid = new URL("../../helpers/fixtures/experiments/invalid/", import.meta.url);
+
+const HEAD = `apiVersion: kube-system-chaos/v1
+kind: Experiment
+metadata:
+  name: a
+`;
+const MINIMAL = `${HEAD}target:
+  component: kube-dns
+`;
+
+function linesOf(text: string): string[] {
+  const parsed = parseExperiment(text, "f.yaml");
+  return "problems" in parsed ? parsed.problems.map(formatProblem) : [];
+}
+
+// expected.txt holds, file by file, every line that each fixture must give, and nothing else.
+test("each invalid fixture gives exactly its problems, each at its place", async (t) => {
+  const expected = (await readFile(new URL("expected.txt", invalid), "utf8")).trimEnd().split("\n");
+  const names = (await readdir(invalid)).filter((name) => name.endsWith(".yaml"));
+  t.deepEqual([...new Set(expected.map((line) => line.split(":")[0]))].sort(), names.sort());
+  for (const name of names) {
+    const parsed = parseExperiment(await readFile(new URL(name, invalid), "utf8"), name);
+    const lines = "problems" in parsed ? parsed.problems.map(formatProblem) : [];
+    t.deepEqual(
+      lines,
+      expected.filter((line) => line.startsWith(`${name}:`)),
+    );
+  }
+});
+
+test("a minimal file gets every default, durations in milliseconds", (t) => {
+  t.deepEqual(parseExperiment(MINIMAL, "f.yaml"), {
+    experiment: {
+      apiVersion: "kube-system-chaos/v1",
+      kind: "Experiment",
+      metadata: { name: "a" },
+      target: { component: "kube-dns" },
+      application: {
+        guestbook: {
+          namespace: "guestbook",
+          frontendReplicas: 3,
+          followerReplicas: 2,
+          controlReplicas: 1,
+          nodePort: 30080,
+        },
+      },
+      probes: {
+        interval: 250,
+        timeout: 2000,
+        tcpTimeout: 900,
+        searchInterval: 2000,
+        external: "example.com",
+        outside: true,
+        goodInARow: 3,
+      },
+      phases: { baseline: 15_000, window: 60_000, recovery: 180_000 },
+      thresholds: {
+        baselineAvailability: 0.99,
+        outageBelow: 0.5,
+        degradedBelow: 0.99,
+        slowFactor: 3,
+        slowFrom: 100,
+        suppression: 0.9,
+      },
+    },
+  });
+});
+
+test("an attack's durations have their defaults in milliseconds, and what is written wins", (t) => {
+  const attackOf = (attack: string): unknown => {
+    const parsed = parseExperiment(`${MINIMAL}attack: ${attack}\n`, "f.yaml");
+    return "experiment" in parsed ? parsed.experiment.attack : parsed.problems;
+  };
+  t.deepEqual(attackOf("{type: delete-pods}"), { type: "delete-pods", gracePeriod: 1000, delay: 0 });
+  t.deepEqual(attackOf("{type: delete-workload, gracePeriod: 0s}"), {
+    type: "delete-workload",
+    gracePeriod: 0,
+  });
+  t.deepEqual(attackOf("{type: delete-pods, gracePeriod: 0.5m, delay: 1.5s}"), {
+    type: "delete-pods",
+    gracePeriod: 30_000,
+    delay: 1500,
+  });
+});
+
+test("abort conditions: durations in milliseconds, a path and statuses by default, and what is written wins", (t) => {
+  const conditions = (text: string): unknown => {
+    const parsed = parseExperiment(`${MINIMAL}abortWhen: ${text}\n`, "f.yaml");
+    return "experiment" in parsed ? parsed.experiment.abortWhen : parsed.problems;
+  };
+  const asked = { namespace: "shop", service: "web", port: 80, path: "/", status: { from: 200, to: 399 } };
+  t.deepEqual(conditions("[{failsFor: 10s, probe: app-write}]"), [{ failsFor: 10_000, probe: "app-write" }]);
+  t.deepEqual(conditions("[{failsFor: 1s, http: {namespace: shop, service: web, port: 80}}]"), [
+    { failsFor: 1000, http: asked },
+  ]);
+  t.deepEqual(
+    conditions(
+      '[{failsFor: 59s, http: {namespace: shop, service: web, port: http, path: "/é/x?a=/b", status: 204}}]',
+    ),
+    [
+      {
+        failsFor: 59_000,
+        http: { ...asked, port: "http", path: "/é/x?a=/b", status: { from: 204, to: 204 } },
+      },
+    ],
+  );
+  t.deepEqual(conditions("[{failsFor: 1s, http: {namespace: a, service: b, port: 1, status: 200-404}}]"), [
+    {
+      failsFor: 1000,
+      http: { ...asked, namespace: "a", service: "b", port: 1, status: { from: 200, to: 404 } },
+    },
+  ]);
+});
+
+test("a Service cannot be asked while the way to it is down; a control run takes nothing down", (t) => {
+  const lines = (component: string, attack: string): string[] =>
+    linesOf(
+      `${HEAD}target: {component: ${component}}\nattack: {type: ${attack}}\nphases: {window: 30s}\n` +
+        `abortWhen: [{failsFor: 5s, http: {namespace: shop, service: web, port: 80}}]\n`,
+    );
+  for (const component of ["kube-apiserver", "etcd"]) {
+    t.deepEqual(lines(component, "static-pod"), [
+      `f.yaml:8:28: abortWhen.0.http: cannot be asked while ${component} is down: the API server is the way to the Service; use probe`,
+    ]);
+    t.deepEqual(lines(component, "none"), []);
+  }
+  t.deepEqual(lines("kube-scheduler", "static-pod"), []);
+});
+
+test("a document marker, comments and flow style are as good", (t) => {
+  const text = `---\n# c\n${HEAD}target: {kind: DaemonSet, name: fluentd}\nprobes: {external: false} # c\n...\n`;
+  const parsed = parseExperiment(text, "f.yaml");
+  t.like(parsed, {
+    experiment: {
+      target: { namespace: "kube-system", kind: "DaemonSet", name: "fluentd" },
+      probes: { external: false },
+    },
+  });
+});
+
+test("values that look like YAML's indirections are text where they are quoted", (t) => {
+  for (const title of ['"*a"', "'&a'", '"!x"', "a & b ! c * d", "|\n    *a\n    &b", "x%y"]) {
+    t.deepEqual(linesOf(`${HEAD}  title: ${title}\ntarget: {component: kube-dns}\n`), [], title);
+  }
+});
+
+test("depth is refused at 51 levels and not before", (t) => {
+  const flow = (depth: number): string => `${MINIMAL}x: ${"[".repeat(depth)}${"]".repeat(depth)}\n`;
+  const block = (depth: number): string =>
+    MINIMAL + Array.from({ length: depth }, (_, level) => `${"  ".repeat(level)}a:`).join("\n");
+  const tooDeep = "nested more than 50 levels deep: not an experiment file";
+  // The document's own mapping is the first level.
+  t.notRegex(linesOf(flow(49)).join("\n"), /nested/);
+  t.deepEqual(linesOf(flow(50)), [`f.yaml:7:53: ${tooDeep}`]);
+  t.notRegex(linesOf(block(50)).join("\n"), /nested/);
+  t.deepEqual(linesOf(block(51)), [`f.yaml:57:101: ${tooDeep}`]);
+  // Far beyond it the tokens alone decide, before anything recurses.
+  t.deepEqual(linesOf("[".repeat(4000)), [`f.yaml:1:100: ${tooDeep}`]);
+  t.deepEqual(linesOf(`${"- ".repeat(3000)}\na`), [`f.yaml:1:201: ${tooDeep}`]);
+});
+
+test("hostile texts are refused in bounded time, without an exception", (t) => {
+  const fill = (unit: string, before = "", after = ""): string =>
+    before + unit.repeat(Math.floor((MAX_FILE_BYTES - before.length - after.length) / unit.length)) + after;
+  const texts = {
+    "open brackets": fill("["),
+    "open mappings": fill("{a: "),
+    "closing brackets": fill("]"),
+    "compact sequences": fill("- ", "", "\na"),
+    "explicit keys": fill("? "),
+    "empty keys": fill(": "),
+    "compact mappings": fill("a: "),
+    "flow keys": fill("? ", "["),
+    commas: fill(",", "["),
+    items: fill("-\n"),
+    pairs: fill(":\n"),
+    "same key": fill("a: b\n"),
+    anchors: fill("&a "),
+    aliases: fill("*a "),
+    tags: fill("! "),
+    documents: fill("---\n"),
+    "bad escapes": fill("\\x", 'a: "', '"'),
+    "open quote": fill("a\n", '"'),
+    lines: fill("\n"),
+    comments: fill("# a\n"),
+    spaces: fill(" "),
+    tabs: fill("\t"),
+    colons: fill(":"),
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    const begun = performance.now();
+    const lines = linesOf(text);
+    t.true(performance.now() - begun < 10_000, `${name}: slow`);
+    t.true(lines.length > 0 && lines.length <= 51, name);
+    t.true(
+      lines.every((line) => line.length < 600),
+      name,
+    );
+  }
+});
+
+test("more tokens than any experiment has are refused where the last was counted", (t) => {
+  const message = "more than 10000 words, signs and lines: not an experiment file";
+  t.deepEqual(linesOf("\n".repeat(20_000)), [`f.yaml:10001:1: ${message}`]);
+  t.deepEqual(linesOf(`a: "${"\\x".repeat(20_000)}"`), [`f.yaml:1:4: ${message}`]);
+});
+
+test("a text over the limit is refused unread", (t) => {
+  t.deepEqual(linesOf(`${MINIMAL}#${"x".repeat(MAX_FILE_BYTES)}`), [
+    "f.yaml:1:1: the file is larger than 256 KiB: not an experiment file",
+  ]);
+});
+
+test("many problems are cut to fifty and counted", (t) => {
+  const lines = linesOf(MINIMAL + Array.from({ length: 70 }, (_, index) => `x${index}x: 1\n`).join(""));
+  t.is(lines.length, 51);
+  t.is(lines.at(-1), "f.yaml:57:1: and 20 more from here on");
+});
+
+async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "experiment-"));
+  try {
+    await use(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("bytes that are no UTF-8, or have a mark, are refused at their place", async (t) => {
+  await withFolder(async (folder) => {
+    const messageFor = async (bytes: Uint8Array): Promise<string | undefined> => {
+      await writeFile(join(folder, "b.yaml"), bytes);
+      return (await t.throwsAsync(loadExperiment("b.yaml", folder), { instanceOf: InvalidExperimentError }))
+        ?.message;
+    };
+    const title = Buffer.from(`${HEAD}  title: 落 caf`, "utf8");
+    t.is(
+      await messageFor(Buffer.concat([title, Buffer.from([0xe9, 0x20, 0x78])])),
+      "b.yaml:5:15: byte 0xe9 is not UTF-8: save the file as UTF-8",
+    );
+    // The first byte of U+FFFD itself, cut short.
+    t.is(
+      await messageFor(Buffer.concat([title, Buffer.from([0xef, 0xbf, 0x41])])),
+      "b.yaml:5:15: byte 0xef is not UTF-8: save the file as UTF-8",
+    );
+    t.is(
+      await messageFor(Buffer.from(`\ufeff${MINIMAL}`, "utf8")),
+      "b.yaml:1:1: the file begins with a byte order mark: save it as UTF-8 without BOM",
+    );
+    t.is(
+      await messageFor(Buffer.from(`\ufeff${MINIMAL}`, "utf16le")),
+      "b.yaml:1:1: the file is UTF-16: save it as UTF-8",
+    );
+    t.is(
+      await messageFor(Buffer.from(`${HEAD}  title: a\0b\n`)),
+      "b.yaml:5:11: character U+0000 is not allowed in a YAML file",
+    );
+    t.is(
+      await messageFor(Buffer.alloc(MAX_FILE_BYTES + 1, "#")),
+      "b.yaml:1:1: the file is larger than 256 KiB: not an experiment file",
+    );
+  });
+});
+
+test("a good file gives its experiment, its text and its name as the user would write it", async (t) => {
+  await withFolder(async (folder) => {
+    // A real replacement character is good UTF-8.
+    const text = `${HEAD}  title: "\ufffd"\ntarget: {component: kube-dns}\n`;
+    await writeFile(join(folder, "a.yaml"), text);
+    const loaded = await loadExperiment(join(folder, "a.yaml"), folder);
+    t.is(loaded.file, "a.yaml");
+    t.is(loaded.text, text);
+    t.is(loaded.experiment.metadata.title, "\ufffd");
+    t.is((await loadExperiment("a.yaml", folder)).file, "a.yaml");
+    t.is((await loadExperiment(join(folder, "a.yaml"), "/")).file, join(folder, "a.yaml").slice(1));
+    t.is(
+      (await loadExperiment(join(folder, "a.yaml"), tmpdir() + "/elsewhere")).file,
+      join(folder, "a.yaml"),
+    );
+  });
+});
+
+test("what cannot be read is said to be so", async (t) => {
+  await withFolder(async (folder) => {
+    await t.throwsAsync(loadExperiment("none.yaml", folder), {
+      message: /^none\.yaml: cannot be read: ENOENT/,
+      name: "UsageError",
+    });
+    await t.throwsAsync(loadExperiment("/dev/zero", folder), { message: "/dev/zero: not a regular file" });
+    await t.throwsAsync(loadExperiment(folder, "/x"), { message: `${folder}: not a regular file` });
+  });
+});

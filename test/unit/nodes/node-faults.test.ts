@@ -1,0 +1,224 @@
+import { stat } from "node:fs/promises";
+import test from "ava";
+import {
+  heldPath,
+  holdManifest,
+  inspect,
+  returnManifest,
+  startUnit,
+  stopUnit,
+  timerName,
+} from "../../../src/nodes/faults.js";
+import { fakeNodes, type FakeNodes, MANIFEST, MANIFEST_TEXT } from "../../helpers/fake-node.js";
+
+const RUN = "20260801t120000z-kubelet-ab12";
+const UNIT = "kubelet.service";
+const TIMER = timerName(RUN, UNIT);
+const HELD = heldPath(RUN, MANIFEST);
+const HELD_FOLDER = HELD.replace(/\/[^/]+$/, "");
+const MANIFEST_TIMER = timerName(RUN, MANIFEST);
+const MACHINE = "0".repeat(32);
+
+const unitFault = { unit: UNIT, timer: TIMER, healAfterMs: 90_000 };
+const manifestFault = { manifest: MANIFEST, heldAt: HELD, timer: MANIFEST_TIMER, healAfterMs: 90_500 };
+const unitUndo = { unit: UNIT, also: [], invocation: "start-1", timer: TIMER, machineId: MACHINE };
+const manifestUndo = { manifest: MANIFEST, heldAt: HELD, timer: MANIFEST_TIMER, machineId: MACHINE };
+
+const on = (nodes: FakeNodes, node = "a"): { access: FakeNodes["access"]; node: string } => ({
+  access: nodes.access,
+  node,
+});
+
+test("timers: one for each run and fault, in letters that systemd takes", (t) => {
+  t.regex(TIMER, /^kube-system-chaos-[0-9a-f]{8}-kubelet$/);
+  t.regex(MANIFEST_TIMER, /^kube-system-chaos-[0-9a-f]{8}-kube-scheduler$/);
+  t.not(timerName("another-run", UNIT), TIMER);
+  t.regex(timerName(RUN, "/x/odd name@1.yaml"), /^[A-Za-z0-9-]+$/);
+  t.is(HELD, `/etc/kubernetes/kube-system-chaos/${RUN}/kube-scheduler.yaml`);
+});
+
+test("a unit: stopped behind a timer, once; started again, and the timer goes", async (t) => {
+  const nodes = await fakeNodes(t, ["a", "b"]);
+  t.true(await stopUnit(on(nodes), unitFault));
+  t.is(nodes.unit("a", UNIT), "inactive");
+  t.deepEqual(nodes.timer("a", TIMER), { afterS: 90, command: ["systemctl", "start", UNIT] });
+  t.is(nodes.unit("b", UNIT), "active");
+  t.false(await stopUnit(on(nodes), unitFault), "there was nothing to stop");
+  t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "put-back", by: "runner" });
+  t.is(nodes.unit("a", UNIT), "active");
+  t.is(nodes.timer("a", TIMER), undefined);
+  // What is on the node now is another start than the one from before the run, and not the runner's in this call.
+  t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "found", by: "the timer on the node" });
+});
+
+test("a unit: without its timer nothing is stopped", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await nodes.put("a", "no-timers", "");
+  await t.throwsAsync(stopUnit(on(nodes), unitFault), { message: /Failed to start transient timer unit/ });
+  t.is(nodes.unit("a", UNIT), "active");
+});
+
+test("a unit: its timer heals it by itself, and the undo finds it so", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await stopUnit(on(nodes), unitFault);
+  await nodes.elapse("a", TIMER);
+  t.is(nodes.unit("a", UNIT), "active");
+  t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "found", by: "the timer on the node" });
+});
+
+test("a unit: somebody's start is told from the timer's, and from none at all", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "untouched", by: "runner" });
+  await stopUnit(on(nodes), unitFault);
+  await nodes.access.exec("a", ["systemctl", "start", UNIT], 5_000);
+  t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "found", by: "somebody on the node" });
+  t.is(nodes.timer("a", TIMER), undefined);
+});
+
+test("a unit: stopped again when somebody has started it; the timer's time is not put off by that", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await stopUnit(on(nodes), unitFault);
+  await nodes.access.exec("a", ["systemctl", "start", UNIT], 5_000);
+  t.true(await stopUnit(on(nodes), { ...unitFault, healAfterMs: 1_000 }));
+  t.is(nodes.timer("a", TIMER)?.afterS, 90);
+  await nodes.elapse("a", TIMER);
+  t.true(await stopUnit(on(nodes), { ...unitFault, healAfterMs: 1_000 }), "after its timer, with a new one");
+  t.is(nodes.timer("a", TIMER)?.afterS, 1);
+});
+
+test("a unit: what systemd stops with it is started with it, by the timer and by the undo", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await nodes.put("a", "units/kubelet.service.dependents", "docker.service\nidle.service\n");
+  await nodes.put("a", "units/docker.service", "active\n");
+  await nodes.put("a", "units/idle.service", "inactive\n");
+  const { also } = await inspect(on(nodes), { unit: UNIT });
+  t.deepEqual(also, ["docker.service"], "what did not run is no business of ours");
+  await stopUnit(on(nodes), unitFault);
+  t.is(nodes.unit("a", "docker.service"), "inactive");
+  t.deepEqual(nodes.timer("a", TIMER)?.command, ["systemctl", "start", UNIT, "docker.service"]);
+  await startUnit(on(nodes), { ...unitUndo, also });
+  t.is(nodes.unit("a", "docker.service"), "active");
+  t.is(nodes.unit("a", "idle.service"), "inactive");
+});
+
+test("a unit that does not stop, or does not start, is said; its timer stays", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await nodes.put("a", "units/kubelet.service.stubborn", "");
+  await t.throwsAsync(stopUnit(on(nodes), unitFault), {
+    message: /kubelet.service is active after it was stopped/,
+  });
+  await nodes.drop("a", "units/kubelet.service.stubborn");
+  await stopUnit(on(nodes), unitFault);
+  await nodes.put("a", "units/kubelet.service.fails", "");
+  await t.throwsAsync(startUnit(on(nodes), unitUndo), { message: /is failed after it was started/ });
+  t.not(nodes.timer("a", TIMER), undefined, "the second chance");
+});
+
+test("another machine of the same name is left alone", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await stopUnit(on(nodes), unitFault);
+  await holdManifest(on(nodes), manifestFault);
+  const machineId = "f".repeat(32);
+  await t.throwsAsync(startUnit(on(nodes), { ...unitUndo, machineId }), { message: /another machine/ });
+  await t.throwsAsync(returnManifest(on(nodes), { ...manifestUndo, machineId }), {
+    message: /another machine/,
+  });
+  t.is(nodes.unit("a", UNIT), "inactive");
+  t.is(nodes.text("a", MANIFEST), undefined);
+  t.not(nodes.timer("a", TIMER), undefined);
+});
+
+test("inspected: machine, state and this very start", async (t) => {
+  const nodes = await fakeNodes(t, ["a", "b"]);
+  t.deepEqual(await inspect(on(nodes, "b"), { unit: UNIT }), {
+    machineId: "1".repeat(32),
+    state: "active",
+    invocation: "start-1",
+    also: [],
+  });
+  t.like(await inspect(on(nodes), { manifest: MANIFEST }), { machineId: MACHINE, state: "there" });
+  await nodes.drop("a", MANIFEST);
+  t.is((await inspect(on(nodes), { manifest: MANIFEST })).state, "");
+  t.is((await inspect(on(nodes), { unit: "none.service" })).state, "inactive");
+  await nodes.put("a", "etc/machine-id", "uninitialized\n");
+  await t.throwsAsync(inspect(on(nodes), { unit: UNIT }), { message: /a has no machine id/ });
+});
+
+test("a manifest: moved out behind a timer, as it is, and moved back", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  t.true(await holdManifest(on(nodes), manifestFault));
+  t.is(nodes.text("a", MANIFEST), undefined);
+  t.is(nodes.text("a", HELD), MANIFEST_TEXT);
+  t.is((await stat(nodes.path("a", HELD))).mode & 0o777, 0o600);
+  t.is((await stat(nodes.path("a", HELD_FOLDER))).mode & 0o777, 0o700);
+  t.deepEqual(nodes.timer("a", MANIFEST_TIMER), {
+    afterS: 91,
+    command: ["mv", "-n", nodes.path("a", HELD), nodes.path("a", MANIFEST)],
+  });
+  t.false(await holdManifest(on(nodes), manifestFault));
+  t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "put-back", by: "runner" });
+  t.is(nodes.text("a", MANIFEST), MANIFEST_TEXT);
+  t.is((await stat(nodes.path("a", MANIFEST))).mode & 0o777, 0o600);
+  t.is(nodes.timer("a", MANIFEST_TIMER), undefined);
+  await t.throwsAsync(stat(nodes.path("a", "etc/kubernetes/kube-system-chaos")), { code: "ENOENT" });
+  t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "untouched", by: "runner" });
+});
+
+test("a manifest: without its timer nothing is moved", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await nodes.put("a", "no-timers", "");
+  await t.throwsAsync(holdManifest(on(nodes), manifestFault), { message: /Failed to start transient/ });
+  t.is(nodes.text("a", MANIFEST), MANIFEST_TEXT);
+  t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "untouched", by: "runner" });
+});
+
+test("a manifest: its timer returns it by itself, and the undo finds it so", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await holdManifest(on(nodes), manifestFault);
+  await nodes.elapse("a", MANIFEST_TIMER);
+  t.is(nodes.text("a", MANIFEST), MANIFEST_TEXT);
+  t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "found", by: "the timer on the node" });
+  await t.throwsAsync(stat(nodes.path("a", HELD_FOLDER)), { code: "ENOENT" });
+});
+
+test("a manifest that re-appears is taken again; the first one comes back, and nothing is lost", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await holdManifest(on(nodes), manifestFault);
+  await nodes.put("a", MANIFEST, MANIFEST_TEXT);
+  t.true(await holdManifest(on(nodes), manifestFault), "the same one");
+  await nodes.put("a", MANIFEST, "kind: Other\n");
+  t.true(await holdManifest(on(nodes), manifestFault), "another one");
+  t.is(nodes.text("a", MANIFEST), undefined);
+  t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "put-back", by: "runner" });
+  t.is(nodes.text("a", MANIFEST), MANIFEST_TEXT);
+  const left = await nodes.access.exec("a", ["sh", "-c", `cat ${HELD_FOLDER}/*`], 5_000);
+  t.is(left, "kind: Other");
+});
+
+test("a manifest that somebody has put back: found; another content is left, and the first is kept", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await holdManifest(on(nodes), manifestFault);
+  await nodes.put("a", MANIFEST, MANIFEST_TEXT);
+  t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "found", by: "somebody on the node" });
+  t.is(nodes.text("a", HELD), undefined);
+  await holdManifest(on(nodes), manifestFault);
+  await nodes.put("a", MANIFEST, "kind: Other\n");
+  const { how, by } = await returnManifest(on(nodes), manifestUndo);
+  t.is(how, "found");
+  t.regex(
+    by,
+    /somebody on the node \(with another content: the one from before is kept in .*kube-scheduler.yaml\)/,
+  );
+  t.is(nodes.text("a", MANIFEST), "kind: Other\n");
+  t.is(nodes.text("a", HELD), MANIFEST_TEXT);
+});
+
+test("a manifest that is nowhere is said", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await nodes.drop("a", MANIFEST);
+  await t.throwsAsync(holdManifest(on(nodes), manifestFault), {
+    message: /there is no .*kube-scheduler.yaml/,
+  });
+  await t.throwsAsync(returnManifest(on(nodes), manifestUndo), { message: /neither .* nor .* is there/ });
+  t.is(nodes.timer("a", MANIFEST_TIMER), undefined);
+});

@@ -1,0 +1,238 @@
+import test from "ava";
+import { analyse, seriesOfRun } from "../../../src/analysis/analyse.js";
+import { INCONCLUSIVE_REASONS, type RunResult } from "../../../src/analysis/result.js";
+import type { Point } from "../../../src/analysis/series.js";
+import { cell } from "../../../src/report/format.js";
+import { reportMarkdown } from "../../../src/report/markdown.js";
+import { REASONS_JA } from "../../../src/report/matrix-words.js";
+import { matrixRow } from "../../../src/report/row.js";
+import {
+  eventsFromNdjson,
+  eventsToNdjson,
+  resultJson,
+  samplesFromNdjson,
+  samplesToNdjson,
+} from "../../../src/evidence/serialise.js";
+import { classify, runs as stretches } from "../../../src/report/timeline-bins.js";
+import { timelineSvg } from "../../../src/report/timeline-svg.js";
+import * as own from "../../helpers/function-runs.js";
+import * as runs from "../../helpers/synthetic-run.js";
+
+const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
+  "kube-dns outage": runs.kubeDnsOutage(),
+  control: runs.controlRun(),
+  "target never down": runs.targetNeverDown(),
+  "unhealthy baseline": runs.baselineUnhealthy(),
+  interrupted: runs.interruptedRun(),
+  aborted: runs.abortedRun(),
+  "not restored": runs.notRestored(),
+  flapping: runs.flapping(0.4),
+  "function lost": runs.functionLostRun(),
+  kubelet: own.kubelet(),
+  "logs late and lost": own.logs(),
+  "looks that disturb": own.disturbing(),
+  "flapping unit": own.flappingUnit(),
+  "function not measured": {
+    ...own.kubelet(),
+    facts: { ...own.kubelet().facts, functionProbe: own.functionProbe("api-stores") },
+  },
+  empty: { facts: runs.defaultFacts, events: [], samples: [] },
+};
+const of = ({ facts, events, samples }: runs.SyntheticRun): RunResult => analyse(facts, events, samples);
+const svgOf = (run: runs.SyntheticRun): string =>
+  timelineSvg(of(run), run.events, seriesOfRun(run.events, run.samples));
+
+test("picture: sources that differ at the end of their names can be told apart", (t) => {
+  const run = runs.kubeDnsOutage();
+  const zone = "ip-10-0-123-45.eu-central-1.compute.internal";
+  const renamed = (source: string): string => source.replace("kind-", `${zone}-`);
+  const samples = run.samples.map((each) => ({ ...each, source: renamed(each.source) }));
+  const events = run.events.map((event) =>
+    event.type === "clock" ? { ...event, source: renamed(event.source) } : event,
+  );
+  const facts = { ...run.facts, sources: run.facts.sources.map(renamed) };
+  const svg = svgOf({ facts, events, samples });
+  const sources = new Set([...svg.matchAll(/>(…[^<]*)</g)].map((match) => match[1] ?? ""));
+  t.is(sources.size, runs.WORKERS.length);
+  for (const worker of runs.WORKERS) {
+    const shown = [...sources].filter((source) => source.endsWith(worker.replace("kind-", "-")));
+    t.is(shown.length, 1, worker);
+    t.true(renamed(worker).endsWith((shown[0] ?? "").slice(1)));
+    t.true((shown[0] ?? "").length <= Math.floor(96 / 5.8));
+  }
+  t.regex(svgOf(run), />kind-worker</, "what fits is not cut");
+});
+
+/** Cells of a table's line; an escaped pipe ends none. */
+const cells = (line: string): string[] => line.split(/(?<!\\)\|/).slice(1, -1);
+
+for (const [name, run] of Object.entries(ALL)) {
+  test(`report of: ${name}: no holes, every table whole`, (t) => {
+    const text = reportMarkdown(of(run));
+    t.notRegex(text, /undefined|NaN|null|Infinity|\[object/);
+    const lines = text.split("\n");
+    lines.forEach((line, index) => {
+      if (!line.startsWith("|") || !lines[index - 1]?.startsWith("|")) return;
+      t.is(cells(line).length, cells(lines[index - 1] ?? "").length, line);
+    });
+    t.regex(text, /!\[[^\]]+\]\(timeline\.svg\)/);
+  });
+
+  test(`picture of: ${name}: small, well-formed, no holes`, (t) => {
+    const svg = svgOf(run);
+    t.notRegex(svg, /undefined|NaN|null|Infinity/);
+    t.true(svg.length < 150_000, `${svg.length} characters`);
+    const opened = svg.match(/<[a-z]+(\s[^>]*[^/])?>/g)?.length;
+    t.truthy(opened);
+    t.is(opened, svg.match(/<\/[a-z]+>/g)?.length);
+    t.notRegex(svg, /&(?!amp;|lt;|gt;|quot;)/);
+    t.notRegex(svg, /(href|url\(|@import|<script)/);
+  });
+}
+
+test("the row: what was measured, the worst worker", (t) => {
+  const row = matrixRow(of(runs.kubeDnsOutage()));
+  t.is(row.name, "kube-dns");
+  t.is(row.object, "Deployment kube-system/coredns");
+  t.is(row.count, 2);
+  t.is(row.severity, "outage");
+  t.is(row.writeAvailability, 3 / 240);
+  t.is(row.timeToImpactMs, 650);
+  t.is(row.longestOutageMs, 64_750);
+  t.is(row.recoveryMs, 7500);
+  t.is(row.evidence, "runtime");
+  t.is(
+    row.behaviour.en,
+    "App → DB writes fail (1.2 % succeed from kind-worker) from 650 ms after the first kill; " +
+      "its own function is lost (dns-internal: 1.2 %).",
+  );
+  t.regex(row.behaviour.ja, /書き込みが失敗.*1\.2 %.*650 ms/);
+});
+
+test("the behaviour comes from measurements: another measurement gives another sentence", (t) => {
+  const run = runs.kubeDnsOutage();
+  const fine = matrixRow(analyse(run.facts, run.events, runs.samplesOf({})));
+  t.is(
+    fine.behaviour.en,
+    "App → DB writes go on (100 % succeed); its own function stays (dns-internal: 100 %).",
+  );
+  t.is(fine.verdict, "differs");
+  t.is(matrixRow(of(runs.targetNeverDown())).behaviour.en, "No statement: inconclusive (target-not-down).");
+});
+
+test("a stand-in is named in the verdict and in the row", (t) => {
+  const text = reportMarkdown(of(runs.functionLostRun()));
+  t.regex(text, /Verdict: \*\*as expected \(on a stand-in\)\*\*/);
+  t.regex(text, /function lost \(on a stand-in\)/);
+  t.notRegex(reportMarkdown(of(runs.kubeDnsOutage())), /on a stand-in/);
+});
+
+test("API only evidence is called so", (t) => {
+  const run = runs.kubeDnsOutage();
+  const events = run.events.filter(({ type }) => type !== "runtime");
+  const text = reportMarkdown(analyse(run.facts, events, run.samples));
+  t.regex(text, /Evidence: \*\*API only\*\*/);
+  t.regex(text, /99\.1 % \(API only\)/);
+});
+
+test("aborted: the report says why, and what was measured up to then", (t) => {
+  const report = reportMarkdown(of(runs.abortedRun()));
+  t.regex(
+    report,
+    /^Verdict: \*\*inconclusive\*\*\. Nothing can be concluded: .*has failed for 19\.2 s\. What had/m,
+  );
+  t.regex(report, /^- `aborted`: app-write from kind-worker has failed for 19\.2 s\.$/m);
+  t.regex(report, /3\.7 % \(worst worker: kind-worker\)/);
+});
+
+test("every reason has its words in Japanese", (t) => {
+  t.deepEqual(Object.keys(REASONS_JA).sort(), [...INCONCLUSIVE_REASONS].sort());
+  for (const [code, words] of Object.entries(REASONS_JA)) t.regex(words, /[ぁ-ん]/, code);
+});
+
+test("cells cannot break a table", (t) => {
+  t.is(cell("a | b\n c\\ <d>"), "a \\| b c\\\\ &lt;d>");
+});
+
+test("ndjson: written and read again is the same", (t) => {
+  const run = runs.kubeDnsOutage();
+  const events = eventsFromNdjson(eventsToNdjson(run.events));
+  t.deepEqual(events, { value: [...run.events], notes: [] });
+  const samples = run.samples.map((raw) => {
+    const read = samplesFromNdjson(samplesToNdjson(raw), raw.source);
+    t.deepEqual(read.notes, []);
+    return read.value;
+  });
+  t.is(resultJson(analyse(run.facts, events.value, samples)), resultJson(of(run)));
+});
+
+test("ndjson: a torn last line is left out and said", (t) => {
+  const whole = eventsToNdjson(runs.kubeDnsOutage().events.slice(0, 3));
+  const { value, notes } = eventsFromNdjson(whole.slice(0, -5));
+  t.is(value.length, 2);
+  t.deepEqual(notes, ["events.ndjson: its last line is torn and was left out."]);
+});
+
+test("ndjson: what cannot be read is said with its line, and the rest is read", (t) => {
+  const text = [
+    '{"boot":"b","t":1,"wall":1,"node":"n"}',
+    '{"probe":"app-write","t":2,"d":1,"o{"boot":"c","t":0,"wall":2,"node":"n"}',
+    '{"probe":"made-up","t":3,"d":1,"ok":true}',
+    '{"probe":"app-write","t":"4","d":1,"ok":true}',
+    '{"probe":"app-write","t":5,"missed":"late"}',
+    "",
+  ].join("\n");
+  const { value, notes } = samplesFromNdjson(text, "n");
+  t.is(value.lines.length, 2);
+  t.is(notes.length, 1);
+  t.regex(notes[0] ?? "", /samples\/n\.ndjson\.gz: 3 of 5 lines .* \(line 2, 3, 4\)/);
+});
+
+test("notes of reading become warnings of the result", (t) => {
+  const run = runs.kubeDnsOutage();
+  t.deepEqual(analyse(run.facts, run.events, run.samples, ["torn"]).warnings, ["torn"]);
+});
+
+test("result.json is stable and reads back as the result", (t) => {
+  const result = of(runs.kubeDnsOutage());
+  const text = resultJson(result);
+  t.true(text.endsWith("}\n"));
+  t.is(resultJson(JSON.parse(text) as RunResult), text);
+});
+
+test("columns: a failed sample is never hidden, gaps stay empty", (t) => {
+  const point = (tMs: number, outcome: Point["outcome"]): Point => ({ tMs, durationMs: 1, outcome });
+  const points = [
+    ...Array.from({ length: 100 }, (_, index) => point(index * 10, index === 57 ? "failed" : "good")),
+    point(2000, "good"),
+  ];
+  const classes = classify(points, { fromMs: 0, toMs: 4000 }, 40);
+  t.deepEqual(stretches(classes, "failed"), [{ from: 5, length: 1 }]);
+  t.deepEqual(stretches(classes, "good"), [
+    { from: 0, length: 5 },
+    { from: 6, length: 5 },
+    { from: 20, length: 1 },
+  ]);
+});
+
+test("the picture stays small with many samples that flap as fast as they can", (t) => {
+  const run = runs.kubeDnsOutage();
+  const source = "kind-worker";
+  const names = ["app-write", "app-read", "dns-internal", "tcp-service", "tcp-pod", "http-service"] as const;
+  const lines = names.flatMap((probe) =>
+    Array.from({ length: 1600 }, (_, index) => {
+      const t = 20_000 + index * 50 - (runs.OFFSETS[source] ?? 0);
+      return Math.floor(index / 5) % 2 === 0
+        ? ({ probe, t, d: 1, ok: true } as const)
+        : ({ probe, t, d: 1, ok: false, kind: "refused" } as const);
+    }),
+  );
+  const boot = { boot: "boot-1", t: 0, wall: 0, node: source };
+  const samples = [{ source, lines: [boot, ...lines] }];
+  const events = [
+    ...run.events,
+    ...Array.from({ length: 6000 }, (_, index) => runs.kill(37_000 + index * 9, runs.pod(`p${index}`))),
+  ];
+  const svg = timelineSvg(analyse(run.facts, events, samples), events, seriesOfRun(events, samples));
+  t.true(svg.length < 150_000, `${svg.length} characters`);
+});

@@ -1,0 +1,103 @@
+import test from "ava";
+import type { ProbeName, SampleLine } from "../../../src/evidence/sample.js";
+import { HealthTracker } from "../../../src/run/measuring/health.js";
+
+const line = (probe: ProbeName, ok: boolean): SampleLine =>
+  ok ? { probe, t: 0, d: 1, ok } : { probe, t: 0, d: 1, ok, kind: "timeout" };
+
+/** A tracker that has seen samples, written as "probe@source+" (good) or "…-" (failed), one a 100 ms. */
+function tracker(needed: number, ...samples: string[]): HealthTracker {
+  const health = new HealthTracker(needed);
+  add(health, 0, ...samples);
+  return health;
+}
+
+function add(health: HealthTracker, fromMs: number, ...samples: string[]): void {
+  for (const [index, sample] of samples.entries()) {
+    const [, probe = "", source = "", mark] = /^([^@]+)@(.+)([+-])$/.exec(sample) ?? [];
+    health.add(source, line(probe as ProbeName, mark === "+"), fromMs + index * 100);
+  }
+}
+
+const unhealthy = (health: HealthTracker, known?: ReadonlySet<string>): string[] =>
+  health.unhealthy(known).map(({ probe, source }) => `${probe}@${source}`);
+
+test("healthy after K good samples in a row, not before", (t) => {
+  const health = tracker(3, "app-write@n1+", "app-write@n1+");
+  t.deepEqual(unhealthy(health), ["app-write@n1"]);
+  add(health, 200, "app-write@n1+");
+  t.deepEqual(unhealthy(health), []);
+});
+
+test("one failure begins it anew", (t) => {
+  const health = tracker(3, "app-write@n1+", "app-write@n1+", "app-write@n1+", "app-write@n1-");
+  t.deepEqual(unhealthy(health), ["app-write@n1"]);
+  add(health, 400, "app-write@n1+", "app-write@n1+");
+  t.deepEqual(unhealthy(health), ["app-write@n1"]);
+  add(health, 600, "app-write@n1+");
+  t.deepEqual(unhealthy(health), []);
+});
+
+test("each probe from each source counts for itself", (t) => {
+  const health = tracker(1, "app-write@n1+", "app-write@n2-", "app-read@n1-", "app-read@n2+");
+  t.deepEqual(unhealthy(health), ["app-write@n2", "app-read@n1"]);
+  t.is(health.size, 4);
+});
+
+test("after a reset only samples from its moment on count, good or bad", (t) => {
+  const health = tracker(2, "app-write@n1+", "app-write@n1+");
+  health.reset(1_000);
+  t.deepEqual(unhealthy(health), ["app-write@n1"], "what was good has to prove it again");
+  add(health, 800, "app-write@n1+", "app-write@n1+");
+  t.deepEqual(unhealthy(health), ["app-write@n1"], "fetched late, sampled before");
+  add(health, 1_000, "app-write@n1+", "app-write@n1+");
+  t.deepEqual(unhealthy(health), []);
+  add(health, 900, "app-write@n1-");
+  t.deepEqual(unhealthy(health), [], "an old failure that comes late is old");
+  health.reset(2_000);
+  t.deepEqual(unhealthy(health), ["app-write@n1"]);
+});
+
+test("only the series that are asked for; of which no sample came, none", (t) => {
+  const health = tracker(1, "app-write@n1+", "dns-external@n1-", "app-read@n1-");
+  const good = health.everGood();
+  t.deepEqual([...good], ["app-write n1"]);
+  t.deepEqual(unhealthy(health, good), []);
+  t.deepEqual(unhealthy(health, new Set(["app-read n1", "app-read n9"])), ["app-read@n1"]);
+  t.deepEqual(unhealthy(new HealthTracker(1)), []);
+});
+
+test("what was ever good stays known, through failures and resets", (t) => {
+  const health = tracker(2, "app-write@n1+", "app-write@n1-", "app-read@n1-");
+  health.reset(5_000);
+  t.deepEqual([...health.everGood()], ["app-write n1"]);
+});
+
+test("a boot line is no sample", (t) => {
+  const health = new HealthTracker(1);
+  health.add("n1", { boot: "b", t: 0, wall: 0, node: "n1" }, 0);
+  t.is(health.size, 0);
+});
+
+test("the counts are those of app → DB writes of this phase", (t) => {
+  const health = tracker(1, "app-write@n1+", "app-write@n2-", "app-read@n1+", "app-write-env@n1-");
+  t.deepEqual(health.counts, { ok: 1, failing: 1 });
+  health.startCounting();
+  t.deepEqual(health.counts, { ok: 0, failing: 0 });
+  add(health, 500, "app-write@n1-", "app-write@n1-");
+  t.deepEqual(health.counts, { ok: 0, failing: 2 });
+});
+
+test("who follows is told of every good and failed sample, until it has had enough; of nothing else", (t) => {
+  const health = new HealthTracker(3);
+  const told: string[] = [];
+  const end = health.follow((source, { probe, ok }, tMs) =>
+    told.push(`${probe}@${source} ${String(ok)} ${tMs}`),
+  );
+  add(health, 100, "app-write@n1+", "app-read@n2-");
+  health.add("n1", { probe: "app-write", t: 1, missed: "late" }, 300);
+  health.add("n1", { boot: "b", t: 1, wall: 1, node: "n1" }, 300);
+  end();
+  add(health, 400, "app-write@n1+");
+  t.deepEqual(told, ["app-write@n1 true 100", "app-read@n2 false 200"]);
+});

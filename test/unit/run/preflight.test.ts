@@ -1,0 +1,433 @@
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import type { RunEventBody } from "../../../src/evidence/events.js";
+import { discover } from "../../../src/kube/api.js";
+import type { Node } from "../../../src/kube/objects.js";
+import { type Attack, type ExperimentFile, experimentSchema } from "../../../src/experiment/schema.js";
+import { resolveExperiment } from "../../../src/components/resolve.js";
+import {
+  type JournalOpen,
+  type JournalState,
+  UnreadableJournalError,
+} from "../../../src/safety/journal/journal.js";
+import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
+import { describePermission, type Permission } from "../../../src/kube/access-review.js";
+import {
+  attackProblem,
+  nodeAccessCheck,
+  preflight,
+  type PreflightInput,
+  type PreflightOutcome,
+  refusalOfForbidden,
+} from "../../../src/run/phases/preflight.js";
+import type { AnyTarget } from "../../../src/targets/target.js";
+import { putKubeDns, type Served, serve, writes } from "../../helpers/target-fixtures.js";
+
+const NAMESPACES = "/api/v1/namespaces";
+const LEASES = LOCK_PATH.replace(/\/[^/]+$/, "");
+const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
+
+const node = (name: string, change: { provider?: string; images?: string[]; spec?: object } = {}): Node =>
+  ({
+    metadata: { name },
+    spec: { providerID: `${change.provider ?? "kind"}://x/${name}`, ...change.spec },
+    status: {
+      conditions: [{ type: "Ready", status: "True" }],
+      images: (change.images ?? []).map((image) => ({ names: [image] })),
+    },
+  }) as unknown as Node;
+
+const unfinished = (runId: string): JournalState =>
+  ({
+    folder: "f",
+    open: { runId } as JournalOpen,
+    intents: [],
+    pending: [],
+    copied: false,
+    adopted: false,
+    closed: false,
+  }) satisfies JournalState;
+
+const DAMAGED = new UnreadableJournalError("/state/run-c", "its opening record is damaged");
+
+const experiment = (change: Partial<ExperimentFile> = {}): PreflightInput["resolved"] =>
+  resolveExperiment(
+    experimentSchema.parse({
+      apiVersion: "kube-system-chaos/v1",
+      kind: "Experiment",
+      metadata: { name: "x" },
+      target: { component: "kube-dns" },
+      ...change,
+    }),
+  );
+
+interface Asked extends PreflightOutcome {
+  readonly events: readonly RunEventBody[];
+  /** Names of the checks that failed, in order. */
+  readonly failed: readonly string[];
+  /** Details of the check (or checks) of a name. */
+  detail(name: string): string;
+}
+
+async function ask(served: Served, change: Partial<PreflightInput> = {}): Promise<Asked> {
+  const events: RunEventBody[] = [];
+  const outcome = await preflight({
+    transport: served.transport,
+    server: "https://127.0.0.1:6443",
+    context: "kind-chaos",
+    discovery: await discover(served.transport),
+    nodes: [node("worker-1")],
+    canaries: "kube-system-chaos-canary-3f9a",
+    resolved: experiment(),
+    nodeAccess: { none: "not on this machine" },
+    unfinished: { runs: [], unreadable: [] },
+    confirm: async () => await Promise.reject(new Error("nobody is to be asked")),
+    emit: (body) => events.push(body),
+    ...change,
+  });
+  const { checks } = outcome;
+  return {
+    ...outcome,
+    events,
+    failed: checks.filter(({ ok }) => !ok).map(({ name }) => name),
+    detail: (name) =>
+      checks
+        .filter((check) => check.name === name)
+        .map(({ detail }) => detail)
+        .join("\n"),
+  };
+}
+
+/** What is asked in access reviews, by verb and resource: not allowed. */
+function forbid(served: Served, match: (permission: Permission) => boolean): void {
+  served.server.handle("POST", /selfsubjectaccessreviews$/, ({ body }) => {
+    const permission = (body as { spec: { resourceAttributes: Permission } }).spec.resourceAttributes;
+    return { status: 201, body: { status: { allowed: !match(permission) } } };
+  });
+}
+
+/** What was asked in access reviews so far. */
+function rightsAskedFor(served: Served): string[] {
+  return served.server
+    .requestsOf("POST", "selfsubjectaccessreviews")
+    .map(({ body }) =>
+      describePermission((body as { spec: { resourceAttributes: Permission } }).spec.resourceAttributes),
+    );
+}
+
+async function healthy(t: ExecutionContext): Promise<Served> {
+  const served = await serve(t);
+  putKubeDns(served.server);
+  return served;
+}
+
+test("all is well: every check says why, the target is there, nothing was changed", async (t) => {
+  const served = await healthy(t);
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, []);
+  t.deepEqual(
+    asked.checks.map(({ name }) => name),
+    ["api", "context", "journal", "lock", "target", "permissions", "nodes", "node access", "images"],
+  );
+  t.true(asked.checks.every(({ detail }) => detail !== ""));
+  t.like(asked.target, { kind: "Deployment", name: "kube-dns", count: 2 });
+  t.regex(
+    asked.detail("target"),
+    /Deployment kube-system\/kube-dns, 2 wanted; Pod → ReplicaSet → Deployment/,
+  );
+  t.regex(asked.detail("node access"), /not on this machine.*API only/);
+  t.regex(asked.detail("images"), /to be pulled: .*redis:6\.0\.5/);
+  t.deepEqual(writes(served.server), []);
+  t.deepEqual(
+    asked.events,
+    asked.checks.map((check) => ({ type: "check", ...check })),
+    "each is an event, too",
+  );
+});
+
+test("an unreadable journal is enough to refuse", async (t) => {
+  const unreadable = { runs: [], unreadable: [DAMAGED] };
+  const asked = await ask(await healthy(t), { unfinished: unreadable });
+  t.deepEqual(asked.failed, ["journal"]);
+  t.is(asked.detail("journal"), DAMAGED.message);
+});
+
+test("everything is wrong: all of it is said at once", async (t) => {
+  const served = await serve(t);
+  served.server.put(LEASES, {
+    metadata: { name: "kube-system-chaos" },
+    spec: { holderIdentity: "run-0@elsewhere", renewTime: "2026-08-01T12:00:00Z" },
+  });
+  served.server.put(NAMESPACES, { metadata: { name: "guestbook" } });
+  served.server.put(NAMESPACES, { metadata: { name: "kube-system-chaos", labels: { a: "b" } } });
+  forbid(served, ({ verb, resource }) => verb === "delete" && resource === "pods");
+  const asked = await ask(served, {
+    server: "https://10.0.0.5:6443",
+    context: "prod",
+    nodes: [node("n1", { provider: "gce", spec: { unschedulable: true } })],
+    unfinished: { runs: [unfinished("run-a"), unfinished("run-b")], unreadable: [DAMAGED] },
+    confirm: async () => await Promise.resolve(false),
+  });
+  t.deepEqual(asked.failed, [
+    "context",
+    "journal",
+    "lock",
+    "target",
+    "permissions",
+    "namespace",
+    "namespace",
+    "nodes",
+  ]);
+  t.is(asked.target, undefined);
+  t.regex(asked.detail("context"), /belong to gce.*--context prod --yes/);
+  t.regex(asked.detail("journal"), /run-a, run-b.*chaos restore --all/);
+  t.regex(asked.detail("journal"), /\/state\/run-c cannot be read.*remove \/state\/run-c/);
+  t.regex(asked.detail("lock"), /run-0@elsewhere.*chaos restore/);
+  t.regex(asked.detail("target"), /looked for a Deployment with k8s-app=kube-dns in kube-system.*found none/);
+  t.regex(asked.detail("permissions"), /missing: delete pods in /);
+  t.regex(asked.detail("namespace"), /guestbook is there and not ours: choose another/);
+  t.regex(asked.detail("namespace"), /kube-system-chaos is there and not ours: (?!choose another)/);
+  t.deepEqual(writes(served.server), []);
+});
+
+test("not local: named and confirmed it may be harmed, else not; a local one asks nobody", async (t) => {
+  const served = await healthy(t);
+  const remote = { server: "https://10.0.0.5", nodes: [node("n1", { provider: "aws" })] };
+  const yes = await ask(served, { ...remote, confirm: async () => await Promise.resolve(true) });
+  t.deepEqual(yes.failed, []);
+  t.regex(yes.detail("context"), /belong to aws.*named and confirmed/);
+  const no = await ask(served, { ...remote, confirm: async () => await Promise.resolve(false) });
+  t.deepEqual(no.failed, ["context"]);
+});
+
+test("missing permissions: each by its name", async (t) => {
+  const served = await healthy(t);
+  forbid(
+    served,
+    ({ resource, verb, namespace }) =>
+      (resource === "leases" && verb === "update") ||
+      (resource === "deployments" && verb === "create" && namespace === "kube-system"),
+  );
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, ["permissions"]);
+  const said = asked.detail("permissions");
+  t.regex(said, /update coordination\.k8s\.io\/leases kube-system-chaos in kube-system/);
+  t.regex(said, /create apps\/deployments in kube-system/);
+  t.is(said.split(";").length, 2);
+});
+
+test("what may not even be read: the check says so, and the missing rights are listed all the same", async (t) => {
+  const served = await healthy(t);
+  served.server.fault({ kind: "status", status: 403, reason: "Forbidden", path: "leases", times: Infinity });
+  served.server.fault({
+    kind: "status",
+    status: 403,
+    reason: "Forbidden",
+    path: "deployments",
+    times: Infinity,
+  });
+  served.server.fault({
+    kind: "status",
+    status: 403,
+    reason: "Forbidden",
+    path: "/namespaces/guestbook",
+    times: Infinity,
+  });
+  forbid(served, ({ resource }) => ["leases", "deployments", "namespaces"].includes(resource));
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, ["lock", "target", "permissions", "namespace"]);
+  for (const name of ["lock", "target", "namespace"]) t.regex(asked.detail(name), /403 Forbidden/);
+  t.regex(asked.detail("permissions"), /get coordination\.k8s\.io\/leases.*list apps\/deployments/);
+  t.is(asked.target, undefined);
+});
+
+test("an API server that fails is an error, no refusal", async (t) => {
+  const served = await healthy(t);
+  served.server.fault({ kind: "status", status: 500, path: "leases", times: Infinity });
+  await t.throwsAsync(ask(served), { message: /500/ });
+});
+
+test("rights are asked for by the target's kind and attack, also when it is not found", async (t) => {
+  const served = await healthy(t);
+  const asked = await ask(served, {
+    resolved: experiment({
+      target: { kind: "DaemonSet", namespace: "kube-system", name: "kube-proxy" },
+      attack: { type: "delete-workload" },
+    }),
+  });
+  t.deepEqual(asked.failed, ["target"]);
+  t.regex(asked.detail("target"), /no DaemonSet kube-system\/kube-proxy/);
+  const rights = served.server.requestsOf("POST", "selfsubjectaccessreviews").map(({ body }) => {
+    const { spec } = body as { spec: { resourceAttributes: Permission } };
+    return `${spec.resourceAttributes.verb} ${spec.resourceAttributes.resource} ${spec.resourceAttributes.namespace}`;
+  });
+  t.true(rights.includes("delete daemonsets kube-system"));
+  t.false(rights.includes("delete deployments kube-system"));
+});
+
+test("namespaces that are ours are used again", async (t) => {
+  const served = await healthy(t);
+  for (const name of ["guestbook", "kube-system-chaos"]) {
+    served.server.put(NAMESPACES, { metadata: { name, labels: OURS } });
+  }
+  t.deepEqual((await ask(served)).failed, []);
+});
+
+const PREPARED = { ...OURS, "kube-system-chaos/prepared": "true" };
+
+test("prepared namespaces: each is named, and no right to make or remove it is asked for", async (t) => {
+  const served = await healthy(t);
+  for (const name of ["guestbook", "kube-system-chaos", "kube-system-chaos-canaries"]) {
+    served.server.put(NAMESPACES, { metadata: { name, labels: PREPARED } });
+  }
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, []);
+  t.deepEqual(asked.detail("namespace").split("\n"), [
+    "guestbook is prepared: it is used as it is, and emptied after the run",
+    "kube-system-chaos is prepared: it is used as it is, and emptied after the run",
+  ]);
+  const rights = rightsAskedFor(served);
+  t.false(rights.some((right) => /^(create|delete) namespaces/.test(right)));
+  t.false(
+    rights.some((right) => right.includes("canaries")),
+    "kube-dns has no canaries",
+  );
+});
+
+test("a prepared namespace for canaries is used instead of one of the run's own", async (t) => {
+  const served = await healthy(t);
+  const resolved = experiment({ target: { component: "kube-scheduler" }, attack: { type: "static-pod" } });
+  await ask(served, { resolved });
+  const own = rightsAskedFor(served);
+  t.true(own.includes("create pods in kube-system-chaos-canary-3f9a"));
+  t.true(own.includes("delete namespaces kube-system-chaos-canary-3f9a"));
+  const name = "kube-system-chaos-canaries";
+  served.server.put(NAMESPACES, { metadata: { name, labels: PREPARED } });
+  served.server.requests.length = 0;
+  const asked = await ask(served, { resolved });
+  const prepared = rightsAskedFor(served);
+  t.true(prepared.includes(`create pods in ${name}`));
+  t.true(prepared.includes("delete namespaces guestbook"), "that one is not prepared");
+  t.false(prepared.some((right) => right.includes("canary-3f9a")));
+  t.regex(asked.detail("namespace"), /kube-system-chaos-canaries is prepared/);
+});
+
+test("a namespace that is prepared for somebody else, or on its way out, is not", async (t) => {
+  const served = await healthy(t);
+  const label = { "kube-system-chaos/prepared": "true" };
+  served.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: label } });
+  served.server.put(NAMESPACES, {
+    metadata: { name: "kube-system-chaos", labels: PREPARED, deletionTimestamp: "2026-08-01T12:00:00Z" },
+  });
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, ["namespace"]);
+  t.regex(asked.detail("namespace"), /^namespace guestbook is there and not ours/);
+  t.true(rightsAskedFor(served).includes("delete namespaces kube-system-chaos"));
+});
+
+test("where the first questions are forbidden, all that is missing is said at once", async (t) => {
+  const served = await healthy(t);
+  forbid(
+    served,
+    ({ resource, verb }) => resource === "nodes" || (resource === "secrets" && verb === "create"),
+  );
+  const options = { privilegedPods: false, canaries: "kube-system-chaos-canary-3f9a" };
+  const forbidden = await t.throwsAsync(async () => {
+    served.server.fault({ kind: "status", status: 403, reason: "Forbidden", path: "/nodes" });
+    await served.transport.json({ method: "GET", path: "/api/v1/nodes" });
+  });
+  const refusal = await refusalOfForbidden(served.transport, experiment(), forbidden, options);
+  t.is(refusal?.exitCode, 4);
+  t.is(
+    refusal?.message,
+    "permissions: missing: list nodes; watch nodes; create secrets in kube-system-chaos. `chaos rbac` prints the least Roles; nothing was touched",
+  );
+  t.is(refusal?.cause, forbidden);
+  const another = new Error("another");
+  t.is(await refusalOfForbidden(served.transport, experiment(), another, options), undefined);
+});
+
+test("the application's namespace is the experiment's", async (t) => {
+  const served = await healthy(t);
+  served.server.put(NAMESPACES, { metadata: { name: "guestbook" } });
+  served.server.put(NAMESPACES, { metadata: { name: "shop" } });
+  const resolved = experiment({ application: { guestbook: { namespace: "shop" } } });
+  const asked = await ask(served, { resolved });
+  t.deepEqual(asked.failed, ["namespace"]);
+  t.regex(asked.detail("namespace"), /^namespace shop is there/);
+});
+
+test("nodes and images: only nodes that take pods count", async (t) => {
+  const served = await healthy(t);
+  const images = [
+    "us-docker.pkg.dev/google-samples/containers/gke/gb-frontend:v5",
+    "docker.io/library/redis:6.0.5",
+    "us-docker.pkg.dev/google-samples/containers/gke/gb-redis-follower:v2",
+    "docker.io/library/node:18-bookworm-slim",
+  ];
+  const tainted = node("control-plane", { spec: { taints: [{ key: "k", effect: "NoSchedule" }] } });
+  const whole = await ask(served, { nodes: [tainted, node("w1", { images }), node("w2", { images })] });
+  t.is(whole.detail("nodes"), "2 schedulable: w1, w2");
+  t.is(whole.detail("images"), "all on the nodes already");
+  const half = await ask(served, {
+    nodes: [node("w1", { images }), node("w2", { images: images.slice(1) })],
+  });
+  t.is(half.detail("images"), `to be pulled: ${images[0]}`);
+  const none = await ask(served, { nodes: [tainted] });
+  t.deepEqual(none.failed, ["nodes"]);
+});
+
+test("two workloads with the component's label: refused, with their names", async (t) => {
+  const served = await healthy(t);
+  served.server.put("/apis/apps/v1/namespaces/kube-system/deployments", {
+    metadata: { name: "node-local-dns", labels: { "k8s-app": "kube-dns" } },
+  });
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, ["target"]);
+  t.regex(asked.detail("target"), /Deployment kube-dns, Deployment node-local-dns/);
+});
+
+const nodeTarget = { kind: "SystemdUnit", name: "kubelet", nodes: ["worker-1"] } as unknown as AnyTarget;
+
+for (const [kind, attack, fits] of [
+  ["Deployment", "delete-workload", true],
+  ["Deployment", "scale-to-zero", true],
+  ["Deployment", "static-pod", false],
+  ["DaemonSet", "delete-pods", true],
+  ["DaemonSet", "scale-to-zero", false],
+  ["StaticPod", "static-pod", true],
+  ["StaticPod", "delete-workload", false],
+  ["SystemdUnit", "systemd-unit", true],
+  ["SystemdUnit", "delete-pods", false],
+  ["SystemdUnit", "none", true],
+] as const) {
+  test(`${attack} ${fits ? "fits" : "does not fit"} a ${kind}`, (t) => {
+    const resolved = { component: undefined, attack: { type: attack } as Attack };
+    const problem = attackProblem({ kind, name: "x" }, resolved);
+    t.is(problem === undefined, fits, problem);
+  });
+}
+
+test("a kube-proxy that is a static pod (GKE) is told what takes it", (t) => {
+  const { component } = experiment({ target: { component: "kube-proxy" } });
+  const problem = attackProblem(
+    { kind: "StaticPod", name: "kube-proxy" },
+    { component, attack: { type: "delete-workload", gracePeriod: 1000 } },
+  );
+  t.regex(problem ?? "", /kube-proxy is a StaticPod here.*attack\.type can be static-pod$/);
+});
+
+test("a component of nodes needs access to them, and the API server's must not lead through it", (t) => {
+  const kubelet = experiment({ target: { component: "kubelet" } });
+  const etcd = experiment({ target: { component: "etcd" } });
+  const none = { none: "the engine does not answer" };
+  const access = (type: string): PreflightInput["nodeAccess"] =>
+    ({ how: type, spec: { type } }) as unknown as PreflightInput["nodeAccess"];
+  t.false(nodeAccessCheck(none, nodeTarget, kubelet).ok);
+  t.regex(nodeAccessCheck(none, nodeTarget, kubelet).detail, /the engine does not answer.*--node-access pod/);
+  t.true(nodeAccessCheck(none, undefined, kubelet).ok);
+  t.true(nodeAccessCheck(none, nodeTarget, { ...kubelet, attack: { type: "none" } }).ok);
+  t.true(nodeAccessCheck(access("pod"), nodeTarget, kubelet).ok);
+  t.false(nodeAccessCheck(access("pod"), nodeTarget, etcd).ok);
+  t.true(nodeAccessCheck(access("engine"), nodeTarget, etcd).ok);
+});

@@ -1,0 +1,54 @@
+import test from "ava";
+import { unsettled } from "../../../src/run/phases/settle.js";
+
+type State = Parameters<typeof unsettled>[0];
+
+const ready = { conditions: [{ type: "Ready", status: "True" }] };
+const named = (name: string): { name: string } => ({ name });
+const CALM = {
+  nodes: [{ metadata: named("node"), status: ready }],
+  deployments: [{ metadata: named("coredns"), spec: { replicas: 2 }, status: { readyReplicas: 2 } }],
+  daemonSets: [{ metadata: named("kube-proxy"), status: { numberReady: 3, desiredNumberScheduled: 3 } }],
+  pods: [{ metadata: named("coredns-1"), status: { phase: "Running", ...ready } }],
+  apiServices: [{ metadata: named("v1."), status: { conditions: [{ type: "Available", status: "True" }] } }],
+};
+const state = (change: Partial<Record<keyof State, unknown>> = {}): State =>
+  ({ ...CALM, ...change }) as unknown as State;
+
+test("a cluster at rest has nothing to wait for", (t) => {
+  t.deepEqual(unsettled(state()), []);
+});
+
+for (const [what, change, expected] of [
+  ["a node", { nodes: [{ metadata: named("node"), status: {} }] }, "node node is not Ready"],
+  [
+    "a Deployment",
+    { deployments: [{ metadata: named("coredns"), spec: { replicas: 2 }, status: { readyReplicas: 1 } }] },
+    "coredns 1/2",
+  ],
+  [
+    "a DaemonSet that was never counted",
+    { daemonSets: [{ metadata: named("kube-proxy"), status: {} }] },
+    "kube-proxy 0/0",
+  ],
+  ["a pod", { pods: [{ metadata: named("etcd"), status: { phase: "Running" } }] }, "pod etcd is not ready"],
+  [
+    "an aggregated API",
+    { apiServices: [{ metadata: named("v1beta1.metrics.k8s.io"), status: {} }] },
+    "API v1beta1.metrics.k8s.io is not available",
+  ],
+] as const) {
+  test(`what is not at rest is named: ${what}`, (t) => {
+    t.deepEqual(unsettled(state(change)), [expected]);
+  });
+}
+
+test("a Deployment scaled to zero, a pod that has ended and one that goes are at rest", (t) => {
+  const ended = { metadata: named("job"), status: { phase: "Succeeded" } };
+  const going = {
+    metadata: { name: "old", deletionTimestamp: "2026-01-01T00:00:00Z" },
+    status: { phase: "Running" },
+  };
+  const deployments = [{ metadata: named("zero"), spec: { replicas: 0 }, status: {} }];
+  t.deepEqual(unsettled(state({ pods: [ended, going], deployments })), []);
+});

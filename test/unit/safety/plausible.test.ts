@@ -1,0 +1,54 @@
+import test from "ava";
+import type { Undo } from "../../../src/safety/journal/journal.js";
+import { implausible, isRunId } from "../../../src/safety/journal/plausible.js";
+import { newRunId } from "../../../src/run/run.js";
+
+const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
+const DEPLOYMENTS = "/apis/apps/v1/namespaces/kube-system/deployments";
+const metadata = { name: "kube-dns", uid: "u", resourceVersion: "1" };
+
+const workload = (change: object = {}): Undo => ({
+  action: "restore-workload",
+  collection: DEPLOYMENTS,
+  path: `${DEPLOYMENTS}/kube-dns`,
+  object: { kind: "Deployment", metadata },
+  ...change,
+});
+const removal = (change: object = {}): Undo => ({
+  action: "remove",
+  path: "/api/v1/namespaces/guestbook",
+  object: { kind: "Namespace", name: "guestbook" },
+  labels: OURS,
+  ...change,
+});
+
+test("what runs write is plausible", (t) => {
+  t.is(implausible(workload()), undefined);
+  t.is(implausible(removal()), undefined);
+  t.is(implausible({ ...removal(), action: "empty" } as Undo), undefined);
+  t.true(isRunId(newRunId(new Date("2026-01-02T03:04:05Z"), "kube-dns")));
+});
+
+for (const [what, entry] of Object.entries({
+  "another kind than a workload": workload({
+    collection: "/api/v1/namespaces/kube-system/secrets",
+    path: "/api/v1/namespaces/kube-system/secrets/kube-dns",
+  }),
+  "another object than its own": workload({ path: `${DEPLOYMENTS}/other` }),
+  "a way up": workload({ collection: `${DEPLOYMENTS}/../../default/deployments` }),
+  "a namespace without our label": removal({ labels: {} }),
+  "a namespace with somebody else's label": removal({ labels: { "app.kubernetes.io/managed-by": "Helm" } }),
+  "another host": removal({ path: "//elsewhere/api/v1/namespaces/x" }),
+  "a query": removal({ path: "/api/v1/namespaces/x?dryRun=All" }),
+  "a way up from the API": removal({ path: "/api/../healthz" }),
+  "an action of its own": { ...removal(), action: "run" } as never,
+})) {
+  test(`not plausible: ${what}`, (t) => {
+    t.is(typeof implausible(entry), "string");
+  });
+}
+
+test("a run's id is a folder's name and nothing else", (t) => {
+  for (const id of ["", "..", "../x", "a/b", ".hidden", "a..b", "a\n", "x".repeat(100)])
+    t.false(isRunId(id), id);
+});

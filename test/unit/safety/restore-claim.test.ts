@@ -1,0 +1,103 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { ChaosError, ExitCode } from "../../../src/common/errors.js";
+import { type Claim, claimRestore } from "../../../src/safety/restore/claim.js";
+import { ourProcess } from "../../helpers/sleeper.js";
+import { SleepingClock } from "../../helpers/dead-man-world.js";
+
+interface Bench {
+  readonly folder: string;
+  readonly clock: SleepingClock;
+  readonly notes: string[];
+  claim(pid?: number): Promise<Claim>;
+}
+
+async function bench(t: ExecutionContext): Promise<Bench> {
+  const folder = await mkdtemp(join(tmpdir(), "chaos-claim-"));
+  t.teardown(async () => await rm(folder, { recursive: true, force: true }));
+  const clock = new SleepingClock();
+  const notes: string[] = [];
+  const note = (text: string): void => void notes.push(text);
+  return {
+    folder,
+    clock,
+    notes,
+    claim: async (pid) => await claimRestore(folder, { clock, note, ...(pid === undefined ? {} : { pid }) }),
+  };
+}
+
+test("free: had at once, says whose it is, and leaves nothing when it is given back", async (t) => {
+  const b = await bench(t);
+  const claim = await b.claim();
+  t.deepEqual(await readdir(b.folder), ["restoring"]);
+  t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${process.pid}\n`);
+  t.is((await stat(join(b.folder, "restoring"))).mode & 0o777, 0o600);
+  await claim.release();
+  t.deepEqual(await readdir(b.folder), []);
+  t.is(b.clock.now(), 0);
+  await claim.release();
+});
+
+test("two at once: the second waits, says for whom, and comes when the first has given it back", async (t) => {
+  const b = await bench(t);
+  const { pid } = await ourProcess(t);
+  const first = await b.claim(pid);
+  let waited = 0;
+  b.clock.onTime = async () => {
+    waited += 1;
+    t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${pid}\n`);
+    if (waited === 3) await first.release();
+  };
+  const second = await b.claim();
+  t.is(waited, 3);
+  t.regex(b.notes[0] ?? "", new RegExp(`^process ${pid} is restoring it already: wait for it$`));
+  t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${process.pid}\n`);
+  await second.release();
+});
+
+test("its holder dies over it: taken over, soon", async (t) => {
+  const b = await bench(t);
+  const { pid, end } = await ourProcess(t);
+  await b.claim(pid);
+  b.clock.onTime = async (nowMs) => {
+    if (nowMs === 500) await end();
+  };
+  const claim = await b.claim();
+  t.true(b.clock.now() <= 1_500, `${b.clock.now()} ms`);
+  t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${process.pid}\n`);
+  await claim.release();
+});
+
+for (const [what, content] of [
+  ["of a process that is long gone", "4194304\n"],
+  ["that says nothing", ""],
+  ["that names nobody", "hello\n"],
+] as const) {
+  test(`a stale claim ${what} is taken over`, async (t) => {
+    const b = await bench(t);
+    await writeFile(join(b.folder, "restoring"), content);
+    const claim = await b.claim();
+    t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${process.pid}\n`);
+    await claim.release();
+  });
+}
+
+test("not given back in 16 minutes: exit 5, and the holder's claim stays", async (t) => {
+  const b = await bench(t);
+  const { pid } = await ourProcess(t);
+  await b.claim(pid);
+  const error = await t.throwsAsync(b.claim(), { instanceOf: ChaosError });
+  t.is(error?.exitCode, ExitCode.notRestored);
+  t.regex(error?.message ?? "", /another process is still restoring the run in /);
+  t.true(b.clock.now() >= 16 * 60_000 && b.clock.now() < 17 * 60_000);
+  t.deepEqual(await readdir(b.folder), ["restoring"]);
+  t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${pid}\n`);
+});
+
+test("a folder that is not there: an error, and no endless waiting", async (t) => {
+  const clock = new SleepingClock();
+  await t.throwsAsync(claimRestore("/nonexistent/run", { clock, note: () => undefined }), { code: "ENOENT" });
+});
