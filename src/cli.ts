@@ -3,12 +3,12 @@
  * Arguments → commands. The only file that reads argv, prints, and sets the exit code. What a command needs is
  * loaded when it is called, so that --help and --version start fast.
  */
-import { createRequire } from "node:module";
 import { Command, CommanderError, Option } from "commander";
+import { createRequire } from "node:module";
 import type { ProviderName } from "./clusters/provider.js";
 import { ExitCode } from "./common/errors.js";
 import type { Watchdog } from "./safety/watchdog.js";
-import type { RunView } from "./ui/view.js";
+import type { RunView } from "./ui/base.js";
 
 interface GlobalOptions {
   readonly json?: boolean;

@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
 import { packageRoot } from "../common/package-root.js";
-import { SINK_URL } from "./names.js";
-import { type AddonObject, hashOf } from "./objects.js";
+import { SINK_URL } from "../own/own-names.js";
+import { type AddonObject, hashOf } from "./addon-objects.js";
 
 /** Under addon-manager's care, one file an add-on. */
 const STUDY_FILES = [

@@ -1,10 +1,10 @@
 /** The ConfigMap in which is kept what the cluster was like before the add-ons, and that addon-manager works. */
-import { MANAGED_BY, MANAGED_BY_LABEL } from "../own/manifest.js";
+import { ChaosError } from "../common/errors.js";
 import { CONFIGMAPS, create, getOrUndefined, patch, resourcePath } from "../kube/api.js";
 import type { ConfigMap, KubeObject } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { ChaosError } from "../common/errors.js";
-import { ADDON_NAMESPACE, RECORD_NAME } from "./names.js";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "../own/manifest.js";
+import { ADDON_NAMESPACE, RECORD_NAME } from "../own/own-names.js";
 
 export const RECORD_PATH = resourcePath(CONFIGMAPS, ADDON_NAMESPACE, RECORD_NAME);
 

@@ -1,12 +1,11 @@
 /** The cluster's DNS, which was there before the add-ons, as addon-manager shall care for it. */
+import { RefusedError } from "../common/errors.js";
 import { DEPLOYMENTS, list, resourcePath, selectorString } from "../kube/api.js";
+import { sanitised } from "../kube/declared.js";
 import type { KubeObject } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { RefusedError } from "../common/errors.js";
-import { sanitised } from "../safety/restore/undo-entries.js";
-import { ADDON_MODE_LABEL } from "../targets/target.js";
-import { ADDON_NAMESPACE, LAST_APPLIED_ANNOTATION } from "./names.js";
-import type { AddonObject } from "./objects.js";
+import { ADDON_MODE_LABEL, ADDON_NAMESPACE, LAST_APPLIED_ANNOTATION } from "../own/own-names.js";
+import type { AddonObject } from "./addon-objects.js";
 
 const DNS_LABELS = { "k8s-app": "kube-dns" } as const;
 

@@ -3,7 +3,9 @@
  * something of addon-manager's down rests on it, so it is proven, never assumed.
  */
 import { randomBytes } from "node:crypto";
-import { isOurs, MANAGED_BY } from "../own/manifest.js";
+import type { Clock } from "../common/clock.js";
+import { pollUntil } from "../common/clock.js";
+import { ChaosError, ExitCode } from "../common/errors.js";
 import {
   CONFIGMAPS,
   DEPLOYMENTS,
@@ -15,17 +17,16 @@ import {
   selectorString,
 } from "../kube/api.js";
 import type { ConfigMap, KubeObject, Pod } from "../kube/objects.js";
-import { ApiError, type Transport } from "../kube/transport.js";
-import { ChaosError, ExitCode } from "../common/errors.js";
-import { pollUntil } from "../common/clock.js";
-import type { Clock } from "../run/context.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
-import { ADDON_MANAGER_LABELS, ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME } from "./names.js";
+import { ApiError, type Transport } from "../kube/transport.js";
+import { isOurs, MANAGED_BY } from "../own/manifest.js";
+import { ADDON_MANAGER_LABELS, ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME } from "../own/own-names.js";
 import { type Proof, readRecord, recordProof } from "./addon-record.js";
 
 /** addon-manager's interval is 60 s (kube-addons.sh); a pass takes seconds, and on a busy machine more. */
 const PROOF_LIMIT_MS = 90_000;
 const LOOK_EVERY_MS = 500;
+
 /** data.state of the drift ConfigMap, as addon-manager's manifest has it. */
 const RECONCILED = "reconciled";
 

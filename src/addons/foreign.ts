@@ -1,4 +1,5 @@
 /** What is in the way of the add-ons. Asked before anything is changed: nothing of anybody else's may be touched. */
+import { RefusedError } from "../common/errors.js";
 import {
   CONFIGMAPS,
   DAEMONSETS,
@@ -14,17 +15,16 @@ import {
 } from "../kube/api.js";
 import type { KubeObject, Node, Pod } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { RefusedError } from "../common/errors.js";
-import { ADDON_MODE_LABEL } from "../targets/target.js";
-import type { AddonManifests } from "./addon-manifests.js";
 import {
   ADDON_MANAGER_LABELS,
   ADDON_MANAGER_NAME,
+  ADDON_MODE_LABEL,
   ADDON_NAMESPACE,
   AUTOSCALER_CONFIG_NAME,
   LAST_APPLIED_ANNOTATION,
-} from "./names.js";
-import { type AddonObject, describeObject, isAddonObject, pathsOf } from "./objects.js";
+} from "../own/own-names.js";
+import type { AddonManifests } from "./addon-manifests.js";
+import { type AddonObject, describeObject, isAddonObject, pathsOf } from "./addon-objects.js";
 
 const CLUSTER_SERVICE_LABEL = "kubernetes.io/cluster-service";
 const CONTROL_PLANE_LABELS = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];

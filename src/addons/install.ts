@@ -1,20 +1,20 @@
 /** `chaos cluster up --addons`: the study's add-ons, with an addon-manager that is seen to be at work. */
-import { type Discovery, discover, getOrUndefined, patch } from "../kube/api.js";
-import type { KubeObject } from "../kube/objects.js";
-import type { Transport } from "../kube/transport.js";
+import type { Clock } from "../common/clock.js";
+import { pollUntil } from "../common/clock.js";
 import { ChaosError, ExitCode } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
-import { pollUntil } from "../common/clock.js";
-import type { Clock } from "../run/context.js";
-import { sanitised } from "../safety/restore/undo-entries.js";
+import { type Discovery, discover, getOrUndefined, patch } from "../kube/api.js";
+import { sanitised } from "../kube/declared.js";
+import type { KubeObject } from "../kube/objects.js";
+import type { Transport } from "../kube/transport.js";
+import { LAST_APPLIED_ANNOTATION } from "../own/own-names.js";
+import { type AddonManifests, addonManifests } from "./addon-manifests.js";
+import { type AddonObject, pathsOf, put } from "./addon-objects.js";
+import { readRecord, writeRecord } from "./addon-record.js";
 import { dnsManifest, findDns } from "./dns.js";
 import { addonManagerProof, proveAddonManager } from "./drift.js";
 import { refuseForeign } from "./foreign.js";
-import { type AddonManifests, addonManifests } from "./addon-manifests.js";
-import { LAST_APPLIED_ANNOTATION } from "./names.js";
-import { type AddonObject, pathsOf, put } from "./objects.js";
 import { readiness } from "./ready.js";
-import { readRecord, writeRecord } from "./addon-record.js";
 
 /** Image pulls included, ms. */
 const READY_LIMIT_MS = 5 * 60_000;

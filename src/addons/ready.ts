@@ -1,12 +1,11 @@
 /** What the add-ons still lack. */
 import { getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Pod } from "../kube/objects.js";
-import type { Transport } from "../kube/transport.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
-import { ADDON_MODE_LABEL } from "../targets/target.js";
+import type { Transport } from "../kube/transport.js";
+import { ADDON_MODE_LABEL, ADDON_NAMESPACE, METRICS_API_SERVICE, SINK_NAMESPACE } from "../own/own-names.js";
 import type { AddonManifests } from "./addon-manifests.js";
-import { ADDON_NAMESPACE, METRICS_API_SERVICE, SINK_NAMESPACE } from "./names.js";
-import { type AddonObject, describeObject, pathsOf } from "./objects.js";
+import { type AddonObject, describeObject, pathsOf } from "./addon-objects.js";
 
 /** Waiting reasons of a container that waiting does not heal. */
 const FATAL_REASONS = ["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];

@@ -1,5 +1,7 @@
 /** `chaos cluster up --no-addons`: the cluster as it was before the study add-ons. */
-import { isOurs } from "../own/manifest.js";
+import type { Clock } from "../common/clock.js";
+import { pollUntil } from "../common/clock.js";
+import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
 import {
   CONFIGMAPS,
   DAEMONSETS,
@@ -15,24 +17,21 @@ import {
   SERVICES,
 } from "../kube/api.js";
 import type { KubeObject, Pod } from "../kube/objects.js";
-import type { Transport } from "../kube/transport.js";
-import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
-import { pollUntil } from "../common/clock.js";
-import type { Clock } from "../run/context.js";
-import { undo } from "../safety/restore/undo-entries.js";
 import { isTerminating } from "../kube/pod-state.js";
-import { ADDON_MODE_LABEL } from "../targets/target.js";
-import type { AddonsOptions } from "./install.js";
+import type { Transport } from "../kube/transport.js";
+import { isOurs } from "../own/manifest.js";
 import {
   ADDON_LABEL,
   ADDON_MANAGER_LABELS,
   ADDON_MANAGER_NAME,
+  ADDON_MODE_LABEL,
   ADDON_NAMESPACE,
   AUTOSCALER_CONFIG_NAME,
   LAST_APPLIED_ANNOTATION,
   RECORD_NAME,
   SINK_NAMESPACE,
-} from "./names.js";
+} from "../own/own-names.js";
+import { undo } from "../safety/restore/undo-entries.js";
 import {
   API_SERVICES,
   CLUSTER_ROLE_BINDINGS,
@@ -40,8 +39,9 @@ import {
   ROLE_BINDINGS,
   ROLES,
   SERVICE_ACCOUNTS,
-} from "./objects.js";
+} from "./addon-objects.js";
 import { readRecord, RECORD_PATH } from "./addon-record.js";
+import type { AddonsOptions } from "./install.js";
 
 /** How long pods may take to go, ms: their grace of 30 s, and a node that is slow about it. */
 const GONE_LIMIT_MS = 90_000;

@@ -1,9 +1,10 @@
 /** Facts, events and raw samples → the result of a run. Pure: the same files always give the same result. */
+import { plural } from "../common/figures.js";
+import type { RunEvent } from "../evidence/events.js";
+import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
 import type { RawSamples } from "../evidence/sample.js";
 import { clocksOf, seriesOf } from "./clocks.js";
 import { companionsOf, ofTarget } from "./companion-events.js";
-import type { RunEvent } from "../evidence/events.js";
-import { plural } from "../common/figures.js";
 import { absentLooks, ownFunctionOf, type OwnFunction } from "./own-function.js";
 import {
   functionSpan,
@@ -17,13 +18,7 @@ import {
 import { probeResult } from "./probe-results.js";
 import { functionReasons, reasonsOf, type Reason } from "./reasons.js";
 import { recoveryOf } from "./recovery.js";
-import {
-  RESULT_SCHEMA_VERSION,
-  type Recovery,
-  type RunFacts,
-  type RunResult,
-  type Suppression,
-} from "./result.js";
+import { type Recovery, type RunResult, type Suppression } from "./result.js";
 import type { Series } from "./series.js";
 import { severityOf, type SeverityFinding } from "./severity.js";
 import { storyOf } from "./story.js";

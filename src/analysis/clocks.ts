@@ -3,9 +3,10 @@
  * every boot has an offset of its own; a sample whose boot has none cannot be placed in time and is left out,
  * with a warning.
  */
-import { PROBES, type ProbeName, type RawSamples, type SampleLine } from "../evidence/sample.js";
-import type { RunEvent } from "../evidence/events.js";
 import { plural } from "../common/figures.js";
+import type { RunEvent } from "../evidence/events.js";
+import { type RawSamples, type SampleLine } from "../evidence/sample.js";
+import { PROBES, type ProbeName } from "../experiment/names.js";
 import { inOrder, type Point, type Series } from "./series.js";
 
 /** The source whose samples are in the runner's time already. */

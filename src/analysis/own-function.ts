@@ -1,18 +1,12 @@
 /** The component's own function: what the looks at it, or the samples of a layer, say. Milliseconds. */
-import type { ProbeName } from "../evidence/sample.js";
-import type { RunEvent } from "../evidence/events.js";
 import { duration, threshold } from "../common/figures.js";
-import { flappingEveryMs } from "./times-down.js";
+import type { RunEvent } from "../evidence/events.js";
+import type { RunFacts } from "../evidence/facts.js";
+import type { ProbeName } from "../experiment/names.js";
 import type { ClosedSpan, MeasuredSpans } from "./phases.js";
-import type {
-  FunctionPhase,
-  FunctionResult,
-  FunctionState,
-  ProbeResult,
-  RunFacts,
-  Suppression,
-} from "./result.js";
+import type { FunctionPhase, FunctionResult, FunctionState, ProbeResult, Suppression } from "./result.js";
 import { FUNCTION_LOST_BELOW, functionOf, worstInWindow } from "./severity.js";
+import { flappingEveryMs } from "./times-down.js";
 
 type Look = Extract<RunEvent, { type: "function" }>;
 

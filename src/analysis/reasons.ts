@@ -1,18 +1,17 @@
 /** Why nothing can be concluded from a run: the fixed list of result.ts, each with its figures. */
-import type { Severity } from "../experiment/schema.js";
-import type { ProbeName } from "../evidence/sample.js";
-import type { RunEvent } from "../evidence/events.js";
 import { duration, percent, plural, threshold } from "../common/figures.js";
-import { flappingEveryMs, leastTimesDown } from "./times-down.js";
+import type { RunEvent } from "../evidence/events.js";
+import { type RunFacts } from "../evidence/facts.js";
+import type { ProbeName, Severity } from "../experiment/names.js";
 import type { MeasuredSpans } from "./phases.js";
 import {
   INCONCLUSIVE_REASONS,
   type FunctionResult,
   type InconclusiveReason,
   type ProbeResult,
-  type RunFacts,
   type Suppression,
 } from "./result.js";
+import { flappingEveryMs, leastTimesDown } from "./times-down.js";
 
 export interface Reason {
   readonly code: InconclusiveReason;

@@ -2,106 +2,13 @@
  * What a run comes to. `result.json` is exactly this, and is computed by pure functions from the run's facts,
  * its events and the raw samples. Times are milliseconds since the run began unless a name says otherwise.
  */
-import type { Severity, Thresholds } from "../experiment/schema.js";
-import type { FunctionProbeName } from "../probes/functions/names.js";
-import type { FailureKind, ProbeName } from "../evidence/sample.js";
 import type { ObjectRef, PhaseName } from "../evidence/events.js";
-
-/** 2: `ownFunction`, `story`, `companions`, and of `suppression` `timesDown`, `fight` and `blows` are there. */
-export const RESULT_SCHEMA_VERSION = 2;
-
-/** The study's word on a component: what the slide says, and whether it was seen there or only supposed (はず). */
-export interface StudyClaim {
-  /** The row's name in the study's table. */
-  readonly name: string;
-  readonly type: string;
-  /** The study's 数: how many there were. */
-  readonly count: number;
-  readonly behaviour: { readonly en: string; readonly ja: string };
-  /** The impact on the application that the behaviour amounts to. */
-  readonly impact: "outage" | "none";
-  readonly impactVerified: boolean;
-  /** What the study said of the component's own function. */
-  readonly functionLost: boolean;
-  readonly functionVerified: boolean;
-}
+import type { RESULT_SCHEMA_VERSION, RunFacts } from "../evidence/facts.js";
+import type { FailureKind } from "../evidence/sample.js";
+import type { ProbeName, Severity } from "../experiment/names.js";
 
 export type StudyComparison =
   "confirmed" | "newly verified" | "differs" | "inconclusive" | "not in the study";
-
-/** Facts of a run that were not measured over time: `run.json`. Written by the runner as it learns them. */
-export interface RunFacts {
-  /** 1: written before there were function probes; has no `functionProbe`. */
-  readonly schemaVersion: 1 | typeof RESULT_SCHEMA_VERSION;
-  readonly runId: string;
-  /** ISO 8601, wall clock of the runner at time 0. */
-  readonly startedAt: string;
-  /** Version of this tool. */
-  readonly toolVersion: string;
-  readonly experiment: {
-    readonly name: string;
-    readonly title: string;
-    readonly file: string;
-    /** As resolved: every default filled in, ms for durations. */
-    readonly attack: { readonly type: string } & Readonly<Record<string, unknown>>;
-    readonly phases: { readonly baseline: number; readonly window: number; readonly recovery: number };
-    readonly probes: { readonly interval: number; readonly timeout: number; readonly goodInARow: number };
-    readonly thresholds: Thresholds;
-    readonly expectedImpact: Exclude<Severity, "inconclusive"> | null;
-  };
-  readonly cluster: {
-    readonly provider: string;
-    readonly context: string;
-    /** uid of the namespace kube-system: what identifies a cluster. */
-    readonly uid: string;
-    readonly version: string;
-    readonly nodes: readonly {
-      readonly name: string;
-      readonly role: string;
-      readonly kubelet: string;
-      readonly runtime: string;
-      readonly os: string;
-      readonly kernel: string;
-    }[];
-  };
-  /** undefined until preflight has found it. */
-  readonly target?: {
-    readonly component: string | null;
-    /** Nodes that are attacked; absent: the target is a workload. */
-    readonly nodes?: readonly string[];
-    readonly object: ObjectRef;
-    /** Deployment, DaemonSet, … */
-    readonly type: string;
-    /** Wanted replicas before the run: the measured 数. */
-    readonly count: number;
-    readonly images: readonly string[];
-    /** "Pod → ReplicaSet → Deployment → addon-manager". */
-    readonly ownerChain: readonly string[];
-    readonly services: readonly ObjectRef[];
-  };
-  /** Samples of layers that show the component's own function; empty where a function probe does. */
-  readonly functionProbes: readonly ProbeName[];
-  /** The probe of its own function; null: the samples show it, or nothing does. */
-  readonly functionProbe: {
-    readonly name: FunctionProbeName;
-    /** What "present" means, in a sentence. */
-    readonly means: string;
-    readonly deadlineMs: number;
-    /** Looked at before the baseline and after the window, because the look may disturb the application. */
-    readonly disturbs: boolean;
-  } | null;
-  readonly study: StudyClaim | null;
-  /** Worker nodes with a prober. */
-  readonly sources: readonly string[];
-  /** Probes that were not measured, with the reason. */
-  readonly notMeasured: readonly { readonly probe: ProbeName; readonly reason: string }[];
-  /** Stand-ins among the images that this run touched. `victim`: the target itself is one. */
-  readonly standIns: readonly {
-    readonly image: string;
-    readonly description: string;
-    readonly victim: boolean;
-  }[];
-}
 
 /** Looks at the component's own function in one phase. */
 export interface FunctionPhase {
@@ -235,6 +142,7 @@ export const INCONCLUSIVE_REASONS = [
   "lock-lost",
   "stopped",
 ] as const;
+
 export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];
 
 /**

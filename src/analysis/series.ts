@@ -1,5 +1,6 @@
 /** Samples of one probe from one source, placed in the runner's time. */
-import type { FailureKind, ProbeName } from "../evidence/sample.js";
+import type { FailureKind } from "../evidence/sample.js";
+import type { ProbeName } from "../experiment/names.js";
 
 /** One tick of a probe. */
 export interface Point {

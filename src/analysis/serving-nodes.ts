@@ -4,7 +4,6 @@
  * Milliseconds since the run began.
  */
 import type { RunEvent } from "../evidence/events.js";
-import type { ServingMoment } from "./serving.js";
 
 /** A node's answer to whether the target runs on it. */
 export interface NodeAnswer {
@@ -46,4 +45,10 @@ export function nodeServingMoments(events: readonly RunEvent[], nodes: readonly 
     moments.push({ tMs: answer.tMs, by: [...runs].filter(([, running]) => running).map(([each]) => each) });
   });
   return moments;
+}
+
+/** What served from `tMs` on, until the next moment: nothing, or each instance in words. */
+export interface ServingMoment {
+  readonly tMs: number;
+  readonly by: readonly string[];
 }

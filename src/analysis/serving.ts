@@ -3,18 +3,12 @@
  * written at `Suppression` in result.ts. Milliseconds since the run began.
  */
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
-import { nodeServingMoments } from "./serving-nodes.js";
+import { nodeServingMoments, type ServingMoment } from "./serving-nodes.js";
 
 /** From `tMs` on (until the next step) an instance served, or none did. */
 export interface ServingStep {
   readonly tMs: number;
   readonly serving: boolean;
-}
-
-/** What served from `tMs` on, until the next moment: nothing, or each instance in words. */
-export interface ServingMoment {
-  readonly tMs: number;
-  readonly by: readonly string[];
 }
 
 interface PodState {

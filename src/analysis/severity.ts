@@ -1,8 +1,8 @@
 /** How bad it was, from measurements only (DESIGN section 3). */
-import type { Severity, Thresholds } from "../experiment/schema.js";
-import type { ProbeName } from "../evidence/sample.js";
-import { RUNNER_SOURCE } from "./clocks.js";
 import { duration, percent, threshold } from "../common/figures.js";
+import type { ProbeName, Severity } from "../experiment/names.js";
+import type { Thresholds } from "../experiment/schema.js";
+import { RUNNER_SOURCE } from "./clocks.js";
 import type { ProbeResult } from "./result.js";
 
 /** A component's own function counts as gone when fewer than half of its probe's samples succeed. */

@@ -1,6 +1,7 @@
 /** The measured word beside the study's, for the impact and for the component's own function. */
-import type { Severity } from "../experiment/schema.js";
-import type { FunctionState, StudyClaim, StudyComparison } from "./result.js";
+import type { StudyClaim } from "../components/component.js";
+import type { Severity } from "../experiment/names.js";
+import type { FunctionState, StudyComparison } from "./result.js";
 
 export interface StudyVerdict {
   readonly impact: StudyComparison;

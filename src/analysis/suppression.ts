@@ -3,14 +3,8 @@ import type { RunEvent } from "../evidence/events.js";
 import { fightOf } from "./fight.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
-import { nodeAnswer } from "./serving-nodes.js";
-import {
-  servingMoments,
-  type ServingMoment,
-  servingSteps,
-  type ServingStep,
-  TargetState,
-} from "./serving.js";
+import { nodeAnswer, type ServingMoment } from "./serving-nodes.js";
+import { servingMoments, servingSteps, TargetState, type ServingStep } from "./serving.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 

@@ -1,4 +1,4 @@
-import type { RunFacts } from "./result.js";
+import type { RunFacts } from "../evidence/facts.js";
 
 /** How often a flapping target is taken down, ms; null: it is kept down. */
 export function flappingEveryMs({ experiment }: Pick<RunFacts, "experiment">): number | null {

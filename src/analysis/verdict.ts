@@ -1,10 +1,11 @@
 /** The verdict of a run, and the exit code that goes with it. */
 import { ExitCode } from "../common/errors.js";
-import type { Severity } from "../experiment/schema.js";
-import type { RunEvent } from "../evidence/events.js";
 import { duration, plural } from "../common/figures.js";
+import type { RunEvent } from "../evidence/events.js";
+import type { RunFacts } from "../evidence/facts.js";
+import type { Severity } from "../experiment/names.js";
 import type { Reason } from "./reasons.js";
-import type { RunFacts, RunResult, Verdict } from "./result.js";
+import type { RunResult, Verdict } from "./result.js";
 
 export interface VerdictInput {
   readonly facts: RunFacts;

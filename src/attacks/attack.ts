@@ -1,11 +1,11 @@
 import type { RunEventBody } from "../evidence/events.js";
-import type { NodeAccess } from "../nodes/access.js";
 import type { Transport } from "../kube/transport.js";
+import type { NodeAccess } from "../nodes/spec.js";
 import type { TargetMonitor } from "../targets/monitor.js";
-import type { NodeTarget } from "../targets/node-target.js";
 import type { NodeTargetWatch } from "../targets/node-target-watch.js";
-import { type AnyTarget, isNodeTarget, type Target } from "../targets/target.js";
+import type { NodeTarget } from "../targets/node-target.js";
 import type { TargetWatch } from "../targets/target-watch.js";
+import { type AnyTarget, isNodeTarget, type Target } from "../targets/target.js";
 
 /** What scales or repairs the target and is suppressed before it, with a watch of its own. */
 export interface Companion {

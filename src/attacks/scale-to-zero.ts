@@ -1,13 +1,10 @@
-import type { Deployment, KubeObject } from "../kube/objects.js";
 import { RefusedError } from "../common/errors.js";
-import type { AnyTarget, Target } from "../targets/target.js";
+import type { Deployment, KubeObject } from "../kube/objects.js";
 import { isTerminating } from "../kube/pod-state.js";
+import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../own/own-names.js";
+import type { AnyTarget, Target } from "../targets/target.js";
 import { type Attack, forWorkload, type RunningAttack, type WorkloadContext } from "./attack.js";
 import { Killer } from "./killer.js";
-
-/** The run that has scaled a workload down, and how many replicas it had before. */
-export const RUN_ANNOTATION = "kube-system-chaos/run";
-export const REPLICAS_ANNOTATION = "kube-system-chaos/replicas";
 
 /**
  * Sets the Deployment's replicas to 0, and again each time the watch shows another number: an autoscaler's, a

@@ -1,23 +1,24 @@
 import { installAddons } from "../addons/install.js";
 import { removeAddons } from "../addons/remove.js";
 import { addonsStatus } from "../addons/status.js";
+import { locality } from "../clusters/locality.js";
+import type { ClusterHandle, ClusterProvider, ProviderName } from "../clusters/provider.js";
+import type { Clock } from "../common/clock.js";
+import { systemClock } from "../common/clock.js";
+import { ChaosError, messageOf, RefusedError, UsageError } from "../common/errors.js";
+import { newRunId } from "../common/run-id.js";
 import { list, NODES, resourcePath } from "../kube/api.js";
 import { connect, type Connection } from "../kube/connect.js";
-import { locality } from "../clusters/locality.js";
 import type { Node } from "../kube/objects.js";
-import type { ClusterHandle, ClusterProvider, ProviderName } from "../clusters/provider.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
-import { ChaosError, messageOf, RefusedError, UsageError } from "../common/errors.js";
-import { systemClock } from "../common/clock.js";
-import type { Clock } from "../run/context.js";
 import { journalRoot } from "../safety/journal/journal.js";
-import { underLock } from "../safety/lock/lease.js";
-import { newRunId } from "../run/run.js";
 import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "../safety/journal/unfinished.js";
-import type { RunView } from "../ui/view.js";
+import { underLock } from "../safety/lock/lease.js";
+import type { RunView } from "../ui/base.js";
 import { clusterProviders, selectCluster } from "./select-cluster.js";
 
 const USER_AGENT = "kube-system-chaos";
+
 /** Installing the add-ons and seeing addon-manager put a change back takes two minutes or three, ms. */
 const ADDONS_LIMIT_MS = 10 * 60_000;
 

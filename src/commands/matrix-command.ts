@@ -1,12 +1,13 @@
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
-import { components } from "../components/all-components.js";
 import { messageOf, UsageError } from "../common/errors.js";
-import { buildMatrix, matrixJson, shownRuns, type Matrix, type MatrixEntry } from "../report/matrix.js";
+import type { Language } from "../common/language.js";
+import { components } from "../components/all-components.js";
 import { matrixMarkdown } from "../report/matrix-markdown.js";
 import { resultFromJson } from "../report/matrix-read.js";
 import type { ReportFile } from "../report/matrix-run.js";
-import type { Language } from "../report/words.js";
+import { type MatrixEntry } from "../report/matrix-run.js";
+import { buildMatrix, matrixJson, shownRuns, type Matrix } from "../report/matrix.js";
 
 export interface MatrixCommandOptions {
   /** Folders of reports, or of single runs. */

@@ -1,9 +1,9 @@
 import { ChaosError, UsageError } from "../common/errors.js";
-import { loadExperiment, resolveReference, type ReferenceOptions } from "../load/read.js";
 import { resolveExperiment, type ResolvedExperiment } from "../components/resolve.js";
-import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
-import { rbacText, type ServiceAccountName } from "../rbac/role-manifests.js";
+import { loadExperiment, resolveReference, type ReferenceOptions } from "../load/read.js";
+import { PROBER_NAMESPACE } from "../own/own-names.js";
 import { needsOf } from "../rbac/needs.js";
+import { rbacText, type ServiceAccountName } from "../rbac/role-manifests.js";
 import { formsOfTarget, preparedScope } from "../rbac/scope.js";
 import { attackProblem } from "../run/phases/preflight.js";
 

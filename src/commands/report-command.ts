@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { summaryLines } from "../report/summary.js";
 import { buildReport } from "../report/files.js";
-import type { RunView } from "../ui/view.js";
+import { summaryLines } from "../report/summary.js";
+import type { RunView } from "../ui/base.js";
 
 /** `chaos report FOLDER`: the result computed again from the raw files. */
 export async function rebuildReport(folder: string, view: RunView): Promise<void> {

@@ -1,15 +1,12 @@
-import { ApiError, ApiUnreachableError, type Transport } from "../kube/transport.js";
 import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
-import { type Annotated, annotatedWorkloads, restoreAnnotated } from "../safety/restore/annotated.js";
-import type { Clock } from "../run/context.js";
+import { ApiError, ApiUnreachableError, type Transport } from "../kube/transport.js";
 import { planOf } from "../safety/journal/describe.js";
 import type { JournalState } from "../safety/journal/journal.js";
-import { takeAwayOrphanedLock } from "../safety/lock/orphan.js";
-import { restoreDiff } from "../safety/restore/diff.js";
-import { checkCluster } from "../safety/restore/restore-run.js";
 import { IN_CLUSTER } from "../safety/journal/unfinished.js";
-import type { RunView } from "../ui/view.js";
+import { takeAwayOrphanedLock } from "../safety/lock/orphan.js";
+import { type Annotated, annotatedWorkloads, restoreAnnotated } from "../safety/restore/annotated.js";
 import { connectionOf, withConnection } from "../safety/restore/connection.js";
+import { restoreDiff } from "../safety/restore/diff.js";
 import {
   find,
   findUnfinished,
@@ -20,23 +17,9 @@ import {
   refuseBeforeItsRuns,
   SESSION,
 } from "../safety/restore/find.js";
+import type { RestoreOptions } from "../safety/restore/options.js";
 import { clockOf, restoreOne } from "../safety/restore/restore-one.js";
-
-export interface RestoreOptions {
-  /** The run's id; undefined: only with `all`. */
-  readonly runId?: string;
-  readonly all: boolean;
-  readonly dryRun: boolean;
-  /** Instead of what the journal says: the file may have moved, or be another machine's. */
-  readonly kubeconfigPath?: string;
-  readonly context?: string;
-  /** Whether a command that the journal names may be run to reach a node. Default: not. */
-  readonly allowCommands?: boolean;
-  readonly view: RunView;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Default: the machine's. */
-  readonly clock?: Clock;
-}
+import { checkCluster } from "../safety/restore/restore-run.js";
 
 /**
  * `chaos restore`: finishes unfinished runs, from the journals of this machine, and, of a cluster that was named (or

@@ -1,21 +1,21 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterHandle } from "../clusters/provider.js";
-import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 import { ChaosError, ExitCode, messageOf, RefusedError, UsageError } from "../common/errors.js";
-import { loadExperiment, resolveReference } from "../load/read.js";
-import { resolveExperiment } from "../components/resolve.js";
 import { packageRoot } from "../common/package-root.js";
-import { summaryLines } from "../report/summary.js";
+import { resolveExperiment } from "../components/resolve.js";
 import { loadLocalConfig } from "../config/local-config.js";
+import { ApiError, ApiUnreachableError } from "../kube/transport.js";
+import { choose, type Loaded } from "../load/choose.js";
+import { loadExperiment, resolveReference } from "../load/read.js";
+import { summaryLines } from "../report/summary.js";
+import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
-import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 import type { Watchdog } from "../safety/watchdog.js";
-import { choose, type Loaded } from "../load/choose.js";
+import type { RunView } from "../ui/base.js";
 import { writeMatrix } from "./matrix-command.js";
 import { nodeAccessOptions } from "./node-access-options.js";
-import type { RunView } from "../ui/view.js";
 import { selectCluster, type SelectOptions } from "./select-cluster.js";
 
 export interface RunCommandOptions {

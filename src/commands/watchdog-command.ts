@@ -1,16 +1,18 @@
 import { createWriteStream } from "node:fs";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
-import { ExitCode, messageOf, UsageError } from "../common/errors.js";
+import type { Clock } from "../common/clock.js";
 import { systemClock } from "../common/clock.js";
-import type { Clock } from "../run/context.js";
+import { ExitCode, messageOf, UsageError } from "../common/errors.js";
 import { readJournal } from "../safety/journal/journal.js";
+import { type RestoreOptions } from "../safety/restore/options.js";
 import { RELEASE, WATCH, WATCHING } from "../safety/watchdog.js";
 import { createView } from "../ui/view.js";
-import { restore, type RestoreOptions } from "./restore-command.js";
+import { restore } from "./restore-command.js";
 
 /** A restore that did not succeed is begun anew after this, ms. */
 const AGAIN_AFTER_MS = 10_000;
+
 /** And given up after this, ms: then the journal, and who reads it, have to do. */
 const GIVE_UP_MS = 30 * 60_000;
 

@@ -1,6 +1,5 @@
 import { performance } from "node:perf_hooks";
 import { ChaosError } from "./errors.js";
-import type { Clock } from "../run/context.js";
 
 /** The machine's clock; its zero is the moment of this call. */
 export function systemClock(): Clock {
@@ -68,4 +67,14 @@ export async function within<T>(
   } finally {
     over.abort();
   }
+}
+
+/** Time, so that tests are exact. */
+export interface Clock {
+  /** Monotonic, ms since the run began. */
+  readonly now: () => number;
+  /** Wall clock, for people and for the lock. */
+  wall(): Date;
+  /** Resolves after `ms`, or at once when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }

@@ -1,15 +1,15 @@
-import type { ComponentName } from "../experiment/schema.js";
+import type { ComponentName } from "../experiment/names.js";
 import type { ComponentDefinition } from "./component.js";
 import { containerRuntime } from "./container-runtime.js";
 import { etcd } from "./etcd.js";
 import { eventExporter } from "./event-exporter.js";
-import { fluentd } from "./fluentd.js";
 import { fluentdScaler } from "./fluentd-scaler.js";
+import { fluentd } from "./fluentd.js";
 import { heapster } from "./heapster.js";
 import { kubeApiserver } from "./kube-apiserver.js";
 import { kubeControllerManager } from "./kube-controller-manager.js";
-import { kubeDns } from "./kube-dns.js";
 import { kubeDnsAutoscaler } from "./kube-dns-autoscaler.js";
+import { kubeDns } from "./kube-dns.js";
 import { kubeProxy } from "./kube-proxy.js";
 import { kubeScheduler } from "./kube-scheduler.js";
 import { kubelet } from "./kubelet.js";

@@ -1,7 +1,6 @@
-import type { StudyClaim } from "../analysis/result.js";
-import type { Attack, ComponentName, ExperimentFile } from "../experiment/schema.js";
-import type { FunctionProbeName } from "../probes/functions/names.js";
-import type { ProbeName } from "../evidence/sample.js";
+import type { ComponentName, ProbeName } from "../experiment/names.js";
+import type { Attack, ExperimentFile } from "../experiment/schema.js";
+import type { FunctionProbeName } from "./functions.js";
 
 /** A Deployment or DaemonSet, found by its labels: its name differs between distributions and versions. */
 export interface FindWorkload {
@@ -55,4 +54,20 @@ export interface ComponentDefinition {
   readonly expectedImpact: NonNullable<ExperimentFile["expectation"]>["impact"] | null;
   /** null: not in the study's table. */
   readonly study: StudyClaim | null;
+}
+
+/** The study's word on a component: what the slide says, and whether it was seen there or only supposed (はず). */
+export interface StudyClaim {
+  /** The row's name in the study's table. */
+  readonly name: string;
+  readonly type: string;
+  /** The study's 数: how many there were. */
+  readonly count: number;
+  readonly behaviour: { readonly en: string; readonly ja: string };
+  /** The impact on the application that the behaviour amounts to. */
+  readonly impact: "outage" | "none";
+  readonly impactVerified: boolean;
+  /** What the study said of the component's own function. */
+  readonly functionLost: boolean;
+  readonly functionVerified: boolean;
 }

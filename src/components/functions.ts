@@ -1,6 +1,24 @@
 /** What each component's own function is in words: when it is gone, and when it goes on. */
-import type { FunctionProbeName } from "../probes/functions/names.js";
-import type { Bilingual } from "../report/words.js";
+
+import type { Bilingual } from "../common/language.js";
+
+/** Probes of a component's own function (DESIGN section 5): one a component, each on a deadline. */
+export const FUNCTION_PROBES = [
+  "node-runs-pods",
+  "services-follow",
+  "dns-is-scaled",
+  "logs-arrive",
+  "fluentd-is-scaled",
+  "events-arrive",
+  "metrics-are-served",
+  "metric-points-arrive",
+  "unknown-path-is-answered",
+  "pods-are-scheduled",
+  "replicas-are-made",
+  "api-stores",
+] as const;
+
+export type FunctionProbeName = (typeof FUNCTION_PROBES)[number];
 
 export interface FunctionPhrases {
   readonly lost: Bilingual;

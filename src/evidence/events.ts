@@ -4,7 +4,7 @@
  * samples it is all that the analysis needs, so that `result.json` can be computed again from files alone.
  */
 
-import type { FunctionProbeName } from "../probes/functions/names.js";
+import type { FunctionProbeName } from "../components/functions.js";
 
 export const PHASES = [
   "preflight",
@@ -18,6 +18,7 @@ export const PHASES = [
   "recovery",
   "teardown",
 ] as const;
+
 export type PhaseName = (typeof PHASES)[number];
 
 /**

@@ -3,22 +3,7 @@
  * writes the same lines for the probe from outside; the analysis reads them all.
  */
 
-/** The layers that are probed, from the application down (DESIGN section 5). */
-export const PROBES = [
-  "app-write",
-  "app-read",
-  "app-write-env",
-  "app-read-env",
-  "outside",
-  "http-service",
-  "dns-internal",
-  "dns-external",
-  "dns-search",
-  "tcp-service",
-  "tcp-pod",
-  "tcp-long-lived",
-] as const;
-export type ProbeName = (typeof PROBES)[number];
+import type { ProbeName } from "../experiment/names.js";
 
 /**
  * Why a sample failed. Which one appears depends on the kernel's moment (a rejected packet here, a dropped one
@@ -37,6 +22,7 @@ export const FAILURE_KINDS = [
   "no-target",
   "other",
 ] as const;
+
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 
 /** First line of a prober's file, and again whenever the agent restarted: the monotonic clock begins anew. */

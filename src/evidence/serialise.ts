@@ -2,9 +2,9 @@
  * Events and samples as lines of JSON, and the result as JSON. Reading is forgiving where a run may have been
  * cut off (a torn line at the end, or in the middle where an agent was killed and started again), and says so.
  */
+import { PROBES } from "../experiment/names.js";
 import type { RunEvent } from "./events.js";
-import type { RunResult } from "../analysis/result.js";
-import { PROBES, type RawSamples, type SampleLine } from "./sample.js";
+import { type RawSamples, type SampleLine } from "./sample.js";
 
 /** What was read, and a note for each thing that could not be. */
 export interface Read<T> {
@@ -82,14 +82,4 @@ export function samplesFromNdjson(
 ): Read<RawSamples> {
   const { value, notes } = readLines(text, name, isSample);
   return { value: { source, lines: value }, notes };
-}
-
-/** Nanoseconds are noise: a figure with six decimals is the same on every machine that computes it. */
-function rounded(_key: string, value: unknown): unknown {
-  return typeof value === "number" && !Number.isInteger(value) ? Number(value.toFixed(6)) : value;
-}
-
-/** `result.json`: pretty, stable (the same result gives the same bytes), with a newline at its end. */
-export function resultJson(result: RunResult): string {
-  return `${JSON.stringify(result, rounded, 2)}\n`;
 }

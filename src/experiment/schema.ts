@@ -3,7 +3,8 @@
  * from. Every key is documented by `.describe()`; every key but the target has a default.
  */
 import { z } from "zod";
-import type { ProbeName } from "../evidence/sample.js";
+import type { ProbeName } from "./names.js";
+import { COMPONENTS } from "./names.js";
 
 /** "250ms", "30s", "5m", "1h" → milliseconds. */
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
@@ -73,6 +74,7 @@ const dnsLabel = z
     /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
     "must be lower-case letters, digits and '-', not at its ends (RFC 1123 label)",
   );
+
 /** RFC 1123 subdomain. */
 const dnsSubdomain = z
   .string()
@@ -81,26 +83,6 @@ const dnsSubdomain = z
     /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
     "must be lower-case letters, digits, '-' and '.' (RFC 1123 subdomain)",
   );
-
-/** The study's table from top to bottom, then what kind shows and GKE hides. */
-export const COMPONENTS = [
-  "kubelet",
-  "kube-proxy",
-  "kube-dns",
-  "kube-dns-autoscaler",
-  "fluentd",
-  "fluentd-scaler",
-  "event-exporter",
-  "metrics-server",
-  "heapster",
-  "l7-default-backend",
-  "kube-scheduler",
-  "kube-controller-manager",
-  "kube-apiserver",
-  "etcd",
-  "container-runtime",
-] as const;
-export type ComponentName = (typeof COMPONENTS)[number];
 
 const metadata = z
   .strictObject({
@@ -406,9 +388,6 @@ const abortWhen = z
     "Conditions that end the outage early: the attack is switched off, everything is put back, and the run is inconclusive. One that is not good at the end of the baseline stops the run before any harm. Default: none.",
   );
 
-export const SEVERITIES = ["outage", "degraded", "function lost", "none", "inconclusive"] as const;
-export type Severity = (typeof SEVERITIES)[number];
-
 const thresholds = z
   .strictObject({
     baselineAvailability: z
@@ -481,10 +460,15 @@ export const experimentSchema = z
 
 /** As written in the file: durations are text, defaults are absent. */
 export type ExperimentFile = z.input<typeof experimentSchema>;
+
 /** As the runner uses it: durations in milliseconds, every default filled in. */
 export type Experiment = z.output<typeof experimentSchema>;
+
 export type Attack = NonNullable<Experiment["attack"]>;
+
 export type Thresholds = Experiment["thresholds"];
+
 export type AbortCondition = NonNullable<Experiment["abortWhen"]>[number];
+
 /** A Service as an abort condition names it. */
 export type AskedService = NonNullable<AbortCondition["http"]>;

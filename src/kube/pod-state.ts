@@ -1,4 +1,4 @@
-import type { KubeObject, Pod } from "./objects.js";
+import type { KubeObject, Node, Pod } from "./objects.js";
 
 /** The Ready condition of a pod. */
 export function isReady(pod: Pod): boolean {
@@ -24,4 +24,27 @@ export function hasEnded(pod: Pod): boolean {
     statuses.length > 0 &&
     statuses.every((status) => status.state?.running === undefined)
   );
+}
+
+/** Nodes that take pods without a toleration: those that are Ready, not cordoned, without a NoSchedule taint. */
+export function schedulableNodes(nodes: readonly Node[]): Node[] {
+  return nodes.filter((node) => {
+    const tainted = (node.spec?.taints ?? []).some(
+      (taint) => taint.effect === "NoSchedule" || taint.effect === "NoExecute",
+    );
+    const ready = (node.status?.conditions ?? []).some((c) => c.type === "Ready" && c.status === "True");
+    return ready && !tainted && node.spec?.unschedulable !== true;
+  });
+}
+
+/** Why a pod is not ready, as the cluster says. Pure. */
+export function reasonOf(pod: Pod): string {
+  for (const status of pod.status?.containerStatuses ?? []) {
+    const waiting = status.state?.waiting;
+    if (waiting?.reason !== undefined) return `${waiting.reason} ${waiting.message ?? ""}`.trim();
+  }
+  const blocked = (pod.status?.conditions ?? []).find(
+    (condition) => condition.status === "False" && condition.message !== undefined,
+  );
+  return blocked?.message ?? pod.status?.phase ?? "no status yet";
 }

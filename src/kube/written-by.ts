@@ -1,4 +1,4 @@
-import type { KubeObject } from "./objects.js";
+import type { KubeObject, ManagedFields } from "./objects.js";
 
 /**
  * Who wrote an object's spec last ("kubectl-edit", say), by its managed fields; undefined: they do not tell. Their
@@ -14,4 +14,18 @@ export function lastWriterOf(object: KubeObject, unless?: string): string | unde
         (b.time ?? "").localeCompare(a.time ?? "") ||
         Number(a.manager === unless) - Number(b.manager === unless),
     )[0]?.manager;
+}
+
+/**
+ * Who made an object, by the earliest entry of its managed fields ("kubectl-client-side-apply", say). Their times are
+ * whole seconds: of those of the same second, whoever wrote the spec made it; a controller that was quick wrote the
+ * status.
+ */
+export function creatorOf(object: KubeObject): string | undefined {
+  const fields = object.metadata.managedFields ?? [];
+  const wroteSpec = ({ fieldsV1 }: ManagedFields): number =>
+    fieldsV1 !== undefined && "f:spec" in fieldsV1 ? 0 : 1;
+  return [...fields].sort(
+    (a, b) => (a.time ?? "").localeCompare(b.time ?? "") || wroteSpec(a) - wroteSpec(b),
+  )[0]?.manager;
 }

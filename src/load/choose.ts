@@ -1,6 +1,6 @@
 import { UsageError } from "../common/errors.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
-import { COMPONENTS } from "../experiment/schema.js";
+import { COMPONENTS } from "../experiment/names.js";
 
 /** An experiment that was loaded. */
 export interface Loaded {

@@ -2,16 +2,17 @@
  * Values that are each allowed and cannot work together. Sections with mistakes of their own are checked with
  * what is left of them, so that all problems come at once; a rule that would need a bad value is left out.
  */
-import type { Find } from "../components/component.js";
 import { components } from "../components/all-components.js";
-import { functionProbes } from "../probes/functions/all-function-checks.js";
-import type { Finding } from "../strict-yaml/explain.js";
+import type { Find } from "../components/component.js";
+import { ATTACKS_OF } from "../experiment/attacks.js";
 import {
   experimentSchema,
-  formatDurationMs as text,
   MAX_ABORT_CONDITIONS,
+  formatDurationMs as text,
   type Experiment,
 } from "../experiment/schema.js";
+import { functionProbes } from "../probes/functions/all-function-checks.js";
+import type { Finding } from "../strict-yaml/explain.js";
 
 /** Sections that rules look at. */
 const SECTIONS = [
@@ -30,6 +31,7 @@ const SECTIONS = [
 const MAX_IN_FLIGHT = 40;
 
 type Sections = Partial<Pick<Experiment, (typeof SECTIONS)[number]>>;
+
 /** Numbers are places in a list. */
 type Path = readonly (string | number)[];
 
@@ -81,13 +83,6 @@ const enoughSamples = (["baseline", "window", "recovery"] as const).map((phase):
     return `phases.${phase} (${text(phases[phase])}) is too short for probes.goodInARow samples (${probes.goodInARow}), one every ${text(probes.interval)}`;
   },
 }));
-
-/** Attacks that fit each way in which a component may be found. */
-const ATTACKS_OF: Readonly<Record<Find["how"], readonly string[]>> = {
-  workload: ["delete-pods", "delete-workload", "scale-to-zero"],
-  "static-pod": ["static-pod"],
-  "systemd-unit": ["systemd-unit"],
-};
 
 /** The component cannot be taken by this attack, however it is found. */
 function attackProblem(target: Experiment["target"], attack: Experiment["attack"]): string | undefined {

@@ -1,32 +1,10 @@
 import { execa } from "execa";
-import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
-import { podAccess } from "./pod-access.js";
-import type { Node } from "../kube/objects.js";
 import type { ClusterHandle } from "../clusters/provider.js";
+import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
+import type { Node } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-
-/** How a node is reached, as data: what the journal keeps, so that a restore reaches it the same way. */
-export type NodeAccessSpec =
-  /** kind's nodes are containers: the engine's client runs a command in them. */
-  | { readonly type: "engine"; readonly command: string; readonly env: Readonly<Record<string, string>> }
-  /** A command of the user's own (local configuration): an argument list, see `commandLine`. */
-  | { readonly type: "command"; readonly argv: readonly string[] }
-  /** A privileged pod of ours on each node, asked through the API server's pod proxy. */
-  | { readonly type: "pod" };
-
-/** A way to run commands on a node. None but "pod" leads through the API server. */
-export interface NodeAccess {
-  /** "docker exec", say: for the report. */
-  readonly how: string;
-  readonly spec: NodeAccessSpec;
-  /**
-   * Runs a command on a node.
-   *
-   * @returns its standard output.
-   * @throws Error when the node can not be reached in `timeoutMs`, or the command fails.
-   */
-  exec(node: string, argv: readonly string[], timeoutMs: number): Promise<string>;
-}
+import { podAccess } from "./pod-access.js";
+import type { NodeAccess, NodeAccessSpec } from "./spec.js";
 
 /** The engine's client, and what it needs to find its engine. */
 export interface Engine {
@@ -36,10 +14,13 @@ export interface Engine {
 
 /** A command's output may have so many bytes; a question to a node is answered in a few lines. */
 const MAX_OUTPUT = 1024 * 1024;
+
 /** A command that is told to end is ended by force after this, ms. */
 const KILL_AFTER_MS = 1_000;
+
 /** How long the first question to a node may take, ms. */
 const PROOF_TIMEOUT_MS = 10_000;
+
 /** What a kind cluster's engine may be called: a journal's word for it is run without being asked. */
 const ENGINES = ["docker", "podman", "nerdctl"];
 

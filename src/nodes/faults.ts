@@ -3,14 +3,15 @@
  * is made only behind a timer of systemd on that node, which undoes it when nobody else has.
  */
 import { createHash } from "node:crypto";
-import type { NodeAccess } from "./access.js";
 import { ChaosError, ExitCode } from "../common/errors.js";
+import type { NodeAccess } from "./spec.js";
 
 /** Where manifests are held: beside the kubelet's folder, so on its file system and out of its sight. */
 export const HELD_ROOT = "/etc/kubernetes/kube-system-chaos";
 
 /** How long a question to a node may take, ms. */
 const ASK_TIMEOUT_MS = 15_000;
+
 /** How long a unit may take to stop or to start, ms. */
 const UNIT_TIMEOUT_MS = 60_000;
 

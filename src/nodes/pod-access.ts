@@ -3,17 +3,22 @@
  * kubelet on the way, but the API server is.
  */
 import { getOrUndefined, type Gvr, list, PODS, resourcePath, selectorString } from "../kube/api.js";
-import type { NodeAccess } from "./access.js";
 import type { Pod, Secret } from "../kube/objects.js";
 import { podProxy } from "../kube/pod-proxy.js";
 import type { ApiResponse, Transport } from "../kube/transport.js";
+import type { NodeAccess } from "./spec.js";
 
 export const NODE_ACCESS_NAMESPACE = "kube-system-chaos";
+
 export const NODE_ACCESS_NAME = "chaos-node-access";
+
 export const NODE_ACCESS_LABELS = { app: NODE_ACCESS_NAME } as const;
+
 export const NODE_ACCESS_PORT = 8081;
+
 /** Key of the token in its Secret. */
 export const TOKEN_KEY = "token";
+
 export const SECRETS: Gvr = { group: "", version: "v1", resource: "secrets" };
 
 /** The agent ends a command that takes too long; its answer to that has to arrive, ms. */

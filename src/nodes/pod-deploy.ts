@@ -2,21 +2,23 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "../common/clock.js";
+import { pollUntil } from "../common/clock.js";
+import { ChaosError, RefusedError } from "../common/errors.js";
+import { packageRoot } from "../common/package-root.js";
+import { create, DAEMONSETS, get, getOrUndefined, resourcePath } from "../kube/api.js";
+import type { DaemonSet, KubeObject } from "../kube/objects.js";
+import { ApiError, type Transport } from "../kube/transport.js";
+import { ensure } from "../own/ensure.js";
 import {
   isOurs,
-  type Manifest,
   MANAGED_BY,
   MANAGED_BY_LABEL,
   namespaceManifest,
   workloadManifest,
+  type Manifest,
 } from "../own/manifest.js";
-import { ChaosError, RefusedError } from "../common/errors.js";
-import { packageRoot } from "../common/package-root.js";
-import { PROBER_IMAGE } from "../probes/prober-manifests.js";
-import { pollUntil } from "../common/clock.js";
-import type { Clock } from "../run/context.js";
-import { ensure } from "../own/ensure.js";
-import { create, DAEMONSETS, get, getOrUndefined, resourcePath } from "../kube/api.js";
+import { PROBER_IMAGE } from "../own/own-names.js";
 import {
   NODE_ACCESS_LABELS,
   NODE_ACCESS_NAME,
@@ -25,8 +27,6 @@ import {
   SECRETS,
   TOKEN_KEY,
 } from "./pod-access.js";
-import type { DaemonSet, KubeObject } from "../kube/objects.js";
-import { ApiError, type Transport } from "../kube/transport.js";
 
 /** How long the pods may take until all of them are ready (the image may have to be pulled), ms. */
 const READY_LIMIT_MS = 120_000;

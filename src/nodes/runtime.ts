@@ -1,4 +1,4 @@
-import type { NodeAccess } from "./access.js";
+import type { NodeAccess } from "./spec.js";
 
 /**
  * Prints "POD CONTAINER-ID" for each running container of the pods with the given labels, asked of containerd

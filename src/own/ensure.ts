@@ -1,21 +1,22 @@
 import { createHash } from "node:crypto";
+import type { Clock } from "../common/clock.js";
+import { RefusedError } from "../common/errors.js";
 import {
-  create,
-  getOrUndefined,
-  remove,
-  resourcePath,
-  type Gvr,
   CONFIGMAPS,
+  create,
   DAEMONSETS,
   DEPLOYMENTS,
+  getOrUndefined,
   NAMESPACES,
+  remove,
+  resourcePath,
   SERVICES,
+  type Gvr,
 } from "../kube/api.js";
 import type { KubeObject } from "../kube/objects.js";
 import { ApiError, type Transport } from "../kube/transport.js";
 import { isOurs, type Manifest } from "./manifest.js";
-import { RefusedError } from "../common/errors.js";
-import { namespaceState } from "./namespaces.js";
+import { gone, namespaceState } from "./namespaces.js";
 
 const GVRS: Readonly<Record<string, Gvr>> = {
   Namespace: NAMESPACES,
@@ -74,4 +75,10 @@ export async function ensure(transport: Transport, manifest: Manifest): Promise<
   if (live !== undefined)
     await remove(transport, path, { uid: live.metadata.uid, propagationPolicy: "Background" });
   await create(transport, collection, object);
+}
+
+/** Makes a namespace; one of that name that is on its way out is waited for. */
+export async function makeNamespace(transport: Transport, clock: Clock, namespace: Manifest): Promise<void> {
+  await gone(transport, clock, namespace.metadata.name);
+  await ensure(transport, namespace);
 }

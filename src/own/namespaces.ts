@@ -1,5 +1,6 @@
 /** The namespaces that runs work in: made for them and removed again, or prepared by an administrator, and emptied. */
-import { isOurs, MANAGED_BY, MANAGED_BY_LABEL } from "./manifest.js";
+import { type Clock, pollUntil } from "../common/clock.js";
+import { ChaosError, messageOf } from "../common/errors.js";
 import {
   CONFIGMAPS,
   DAEMONSETS,
@@ -15,9 +16,8 @@ import {
 } from "../kube/api.js";
 import type { Namespace } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
-import { record } from "../safety/journal/entries.js";
-import type { Journal, PendingUndo } from "../safety/journal/journal.js";
+import { isOurs } from "./manifest.js";
+import { PROBER_NAMESPACE } from "./own-names.js";
 
 /**
  * On a namespace of ours that an administrator has made beforehand, with Roles in it ("true"): it is used as it is
@@ -45,31 +45,8 @@ export async function namespaceState(transport: Transport, name: string): Promis
   return isOurs(namespace) ? "ours" : "foreign";
 }
 
-/**
- * Writes into the journal how a namespace of ours is cleared away again, before anything is made in it: a prepared one
- * is emptied, any other is removed.
- */
-export async function recordNamespace(
-  {
-    transport,
-    journal,
-    made,
-  }: {
-    readonly transport: Transport;
-    readonly journal: Pick<Journal, "intent">;
-    readonly made: PendingUndo[];
-  },
-  name: string,
-): Promise<void> {
-  await record(journal, made, {
-    action: (await namespaceState(transport, name)) === "prepared" ? "empty" : "remove",
-    path: resourcePath(NAMESPACES, undefined, name),
-    object: { kind: "Namespace", name },
-    labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
-  });
-}
-
 export const EVENTS: Gvr = { group: "", version: "v1", resource: "events" };
+
 /** v1 is served by every release from 1.20 on, and enough to list and to delete. */
 export const AUTOSCALERS: Gvr = {
   group: "autoscaling",
@@ -95,3 +72,38 @@ export function kindsMadeIn(namespace: string): readonly Gvr[] {
   if (namespace === PROBER_NAMESPACE) return OF_PROBERS;
   return namespace === CANARY_NAMESPACE ? OF_CANARIES : OF_APPLICATION;
 }
+
+/** Waits until a namespace that is on its way out is gone; one that is not stays: it is somebody else's by now. */
+export async function gone(transport: Transport, clock: Clock, name: string): Promise<void> {
+  const path = resourcePath(NAMESPACES, undefined, name);
+  let unanswered = "";
+  const left = await pollUntil(clock, { everyMs: 300, limitMs: REMOVE_LIMIT_MS }, async () => {
+    let namespace: Namespace | undefined;
+    try {
+      namespace = await getOrUndefined<Namespace>(transport, path);
+      unanswered = "";
+    } catch (error) {
+      // An API server that is away for a moment is asked again: what was removed is not "not removed" for that.
+      unanswered = ` (last asked: ${messageOf(error)})`;
+      return undefined;
+    }
+    return namespace?.metadata.deletionTimestamp === undefined ? true : undefined;
+  });
+  if (left !== true) {
+    throw new ChaosError(
+      `namespace ${name} was not gone ${REMOVE_LIMIT_MS / 1000} s after its deletion${unanswered}: kubectl get namespace ${name} -o yaml shows what holds it`,
+    );
+  }
+}
+
+/** Waits until namespaces whose deletion was asked for are gone. */
+export async function removedNamespaces(
+  transport: Transport,
+  clock: Clock,
+  names: readonly string[],
+): Promise<void> {
+  await Promise.all(names.map(async (name) => await gone(transport, clock, name)));
+}
+
+/** How long a namespace may take to go, ms. */
+export const REMOVE_LIMIT_MS = 3 * 60000;

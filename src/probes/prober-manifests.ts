@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { packageRoot } from "../common/package-root.js";
 import {
   type Manifest,
   MANAGED_BY,
@@ -7,13 +8,11 @@ import {
   namespaceManifest,
   workloadManifest,
 } from "../own/manifest.js";
-import { packageRoot } from "../common/package-root.js";
+import { PROBER_IMAGE, PROBER_NAMESPACE } from "../own/own-names.js";
 
-export const PROBER_NAMESPACE = "kube-system-chaos";
 export const PROBER_LABELS = { app: "chaos-prober" } as const;
+
 export const PROBER_PORT = 8080;
-/** Any Node from 18 on runs the agent. */
-export const PROBER_IMAGE = "docker.io/library/node:18-bookworm-slim";
 
 /** Namespace, agent (as a ConfigMap) and one prober on every schedulable node. */
 export async function proberManifests(): Promise<Manifest[]> {

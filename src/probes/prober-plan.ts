@@ -3,7 +3,7 @@
  * that is left out is not measured. Every address is an IP: a prober that needed DNS or a Service to reach its
  * target would measure those instead of it.
  */
-import type { ProbeName } from "../evidence/sample.js";
+import type { ProbeName } from "../experiment/names.js";
 
 /** An address inside the cluster: a pod's or a Service's. */
 export interface Endpoint {

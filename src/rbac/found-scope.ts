@@ -1,13 +1,13 @@
 /** What a run works with on the cluster that it is for: which of its namespaces are prepared, what its target is. */
-import { type Gvr, DAEMONSETS, DEPLOYMENTS, list, resourcePath, selectorString } from "../kube/api.js";
-import { ApiError, type Transport } from "../kube/transport.js";
+import { correctedBy } from "../components/corrected.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
-import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
-import { findCompanions } from "../targets/find-companions.js";
-import { CANARY_NAMESPACE, namespaceState, type NamespaceState } from "../own/namespaces.js";
-import { ADDON_MODE_LABEL, type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
 import { fits } from "../experiment/attacks.js";
-import { correctedBy } from "./function-needs.js";
+import { DAEMONSETS, DEPLOYMENTS, type Gvr, list, resourcePath, selectorString } from "../kube/api.js";
+import { ApiError, type Transport } from "../kube/transport.js";
+import { CANARY_NAMESPACE, namespaceState, type NamespaceState } from "../own/namespaces.js";
+import { ADDON_MODE_LABEL, PROBER_NAMESPACE } from "../own/own-names.js";
+import { findCompanions } from "../targets/find-companions.js";
+import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
 import type { PermissionScope, TargetForm } from "./needs.js";
 import { formsOfCompanions, placesOf, preparedScope } from "./scope.js";
 

@@ -1,40 +1,11 @@
 /** What the probes of the components' own functions need, beside what every run does. */
-import { components } from "../components/all-components.js";
-import type { FunctionProbeName } from "../probes/functions/names.js";
-import { SINK_NAMESPACE } from "../probes/functions/sink.js";
+import { CORRECTED } from "../components/corrected.js";
+import type { FunctionProbeName } from "../components/functions.js";
 import { type Need, rights } from "../kube/permission.js";
-
-/** A workload of kube-system that a probe sets wrong, to see it set right again. */
-export interface Corrected {
-  readonly resource: "apps/deployments" | "apps/daemonsets";
-  readonly labels: Readonly<Record<string, string>>;
-  /** Names that it is known by. */
-  readonly knownAs: readonly string[];
-}
-
-/** Of the probes that set something wrong. */
-const CORRECTED: Partial<Readonly<Record<FunctionProbeName, Corrected>>> = {
-  "dns-is-scaled": corrected("kube-dns", "apps/deployments", { "k8s-app": "kube-dns" }),
-  "fluentd-is-scaled": corrected("fluentd", "apps/daemonsets", { "k8s-app": "fluentd-gcp" }),
-};
-
-function corrected(
-  component: "kube-dns" | "fluentd",
-  resource: Corrected["resource"],
-  labels: Readonly<Record<string, string>>,
-): Corrected {
-  const knownAs = components[component].find
-    .filter((find) => find.how === "workload" && find.labels["k8s-app"] === labels["k8s-app"])
-    .flatMap((find) => find.knownAs);
-  return { resource, labels, knownAs };
-}
-
-/** What a probe sets wrong; undefined: nothing. */
-export function correctedBy(probe: FunctionProbeName | undefined): Corrected | undefined {
-  return probe === undefined ? undefined : CORRECTED[probe];
-}
+import { SINK_NAMESPACE } from "../own/own-names.js";
 
 const LOOK = "the look at the component's own function: ";
+
 /** What is made is looked up again when the answer to its creation was lost. */
 const MAKE = ["get", "create"];
 

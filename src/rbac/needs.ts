@@ -1,13 +1,19 @@
 /** Every right that a run needs: what preflight asks for, and what the shipped Roles hold. Pure. */
-import { ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME, RECORD_NAME } from "../addons/names.js";
+import type { FunctionProbeName } from "../components/functions.js";
 import type { Attack } from "../experiment/schema.js";
-import type { FunctionProbeName } from "../probes/functions/names.js";
-import { STAND_INS_CONFIGMAP } from "../run/initial-facts.js";
-import { LOCK_NAME, LOCK_NAMESPACE } from "../safety/lock/lease.js";
+import { describePermission, type Need, rights } from "../kube/permission.js";
 import { CANARY_NAMESPACE, kindsMadeIn } from "../own/namespaces.js";
+import {
+  ADDON_MANAGER_NAME,
+  ADDON_NAMESPACE,
+  DRIFT_NAME,
+  LOCK_NAME,
+  LOCK_NAMESPACE,
+  RECORD_NAME,
+  STAND_INS_CONFIGMAP,
+} from "../own/own-names.js";
 import type { AnyTarget } from "../targets/target.js";
 import { functionNeeds } from "./function-needs.js";
-import { describePermission, type Need, rights } from "../kube/permission.js";
 
 /** A namespace that the run works in. */
 export interface OwnNamespace {

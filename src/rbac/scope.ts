@@ -1,11 +1,11 @@
 /** What a run works with, as far as its experiment tells: without a cluster, in every form that the target may have. */
 import { components } from "../components/all-components.js";
 import type { ComponentDefinition, Find } from "../components/component.js";
+import { correctedBy } from "../components/corrected.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
-import { PROBER_NAMESPACE } from "../probes/prober-manifests.js";
-import { CANARY_NAMESPACE } from "../own/namespaces.js";
 import { fits } from "../experiment/attacks.js";
-import { correctedBy } from "./function-needs.js";
+import { CANARY_NAMESPACE } from "../own/namespaces.js";
+import { PROBER_NAMESPACE } from "../own/own-names.js";
 import type { PermissionScope, Place, TargetForm } from "./needs.js";
 
 /** Where a target is looked for: by its name, or as each form of its component in turn. Pure. */

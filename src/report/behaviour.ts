@@ -4,10 +4,10 @@
  */
 import type { FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
 import { slowestOf, worstInWindow } from "../analysis/severity.js";
-import { duration, percent, plural } from "./format.js";
+import type { Bilingual } from "../common/language.js";
 import { FUNCTION_PHRASES, type FunctionPhrases } from "../components/functions.js";
+import { duration, percent, plural } from "./format.js";
 import { firstImpact, functionAloneUnknown, onWorkers, worstWrites } from "./pick.js";
-import type { Bilingual } from "./words.js";
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 

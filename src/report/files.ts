@@ -4,15 +4,17 @@ import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip, gunzipSync } from "node:zlib";
 import { analyse, seriesOfRun } from "../analysis/analyse.js";
-import type { RunEvent } from "../evidence/events.js";
-import type { RunFacts, RunResult } from "../analysis/result.js";
-import type { RawSamples } from "../evidence/sample.js";
-import { reportMarkdown } from "./markdown.js";
-import { eventsFromNdjson, resultJson, samplesFromNdjson } from "../evidence/serialise.js";
-import { timelineSvg } from "./timeline-svg.js";
+import type { RunResult } from "../analysis/result.js";
 import { exitCodeOf } from "../analysis/verdict.js";
 import { ExitCode, messageOf, UsageError } from "../common/errors.js";
+import type { RunEvent } from "../evidence/events.js";
+import type { RunFacts } from "../evidence/facts.js";
 import type { Recorder } from "../evidence/recorder.js";
+import type { RawSamples } from "../evidence/sample.js";
+import { eventsFromNdjson, samplesFromNdjson } from "../evidence/serialise.js";
+import { reportMarkdown } from "./markdown.js";
+import { resultJson } from "./result-json.js";
+import { timelineSvg } from "./timeline-svg.js";
 
 /**
  * Packs the samples of a finished run: `SOURCE.ndjson` → `SOURCE.ndjson.gz`. What cannot be packed stays as it is.

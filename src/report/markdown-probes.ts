@@ -1,7 +1,7 @@
 /** The report's sections on what was measured of the application: one line for each probe and source. */
-import { worstInWindow } from "../analysis/severity.js";
 import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
-import { PROBES } from "../evidence/sample.js";
+import { worstInWindow } from "../analysis/severity.js";
+import { PROBES } from "../experiment/names.js";
 import { counts, DASH, duration, percent, plural, table } from "./format.js";
 
 /** "100 % of 60": the share with what it is a share of. */

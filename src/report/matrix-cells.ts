@@ -1,10 +1,11 @@
 /** The cells of a row of the impact matrix. They come out escaped: the table takes them as they are. */
 import type { StudyComparison } from "../analysis/result.js";
+import { type Language } from "../common/language.js";
 import { cell, DASH, duration, percent, plural } from "./format.js";
 import { joined } from "./markdown-probes.js";
-import type { MatrixGroup } from "./matrix.js";
 import { isMain, isOpen } from "./matrix-notes.js";
 import type { MatrixRun } from "./matrix-run.js";
+import type { MatrixGroup } from "./matrix-summary.js";
 import { CELL, NOT_RUN } from "./matrix-words.js";
 import { functionAloneUnknown } from "./pick.js";
 import {
@@ -14,7 +15,6 @@ import {
   SEVERITY_WORDS,
   STUDY_WORDS,
   VERDICT_WORDS,
-  type Language,
 } from "./words.js";
 
 /** Sections of a report that cells link to, by the anchors that GitHub makes of their headings. */

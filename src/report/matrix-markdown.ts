@@ -1,12 +1,13 @@
 /** `impact-matrix.md` and `impact-matrix.ja.md`: the matrix as a table, and below it what its words rest on. */
+import { type Language } from "../common/language.js";
 import { cell, DASH, duration, list, table, threshold } from "./format.js";
-import { shownRuns, type Matrix, type MatrixGroup } from "./matrix.js";
 import { notRunCells, plain, runCells } from "./matrix-cells.js";
 import { isMain, noteOf } from "./matrix-notes.js";
 import type { MatrixRun } from "./matrix-run.js";
-import { TALLY_WORDS, type Tally } from "./matrix-summary.js";
+import { TALLY_WORDS, type MatrixGroup, type Tally } from "./matrix-summary.js";
 import { CITATION, HEADER, LEGEND, NOT_RUN, TEXT } from "./matrix-words.js";
-import { ON_STAND_IN, STUDY_WORDS, type Language } from "./words.js";
+import { shownRuns, type Matrix } from "./matrix.js";
+import { ON_STAND_IN, STUDY_WORDS } from "./words.js";
 
 /** Rows whose cells are escaped already; `format.table` would escape their links' bars once more. */
 function rawTable(header: readonly string[], rows: readonly (readonly string[])[]): string {

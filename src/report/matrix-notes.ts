@@ -1,12 +1,13 @@
 /** Notes below the table: why something differs from the study, and why nothing can be concluded. */
-import type { StudyClaim } from "../analysis/result.js";
-import type { Severity } from "../experiment/schema.js";
+import { type Language } from "../common/language.js";
+import type { StudyClaim } from "../components/component.js";
+import type { Severity } from "../experiment/names.js";
 import { cell } from "./format.js";
-import type { MatrixGroup } from "./matrix.js";
 import type { MatrixFunction, MatrixRun } from "./matrix-run.js";
+import type { MatrixGroup } from "./matrix-summary.js";
 import { REASONS_JA } from "./matrix-words.js";
 import { functionAloneUnknown } from "./pick.js";
-import { FUNCTION_WORDS, SEVERITY_WORDS, STUDY_WORDS, type Language } from "./words.js";
+import { FUNCTION_WORDS, SEVERITY_WORDS, STUDY_WORDS } from "./words.js";
 
 /** Whether the run is the one of its group that is compared with the study. */
 export const isMain = (group: MatrixGroup, run: MatrixRun): boolean => group.main === run;

@@ -3,8 +3,9 @@
  * nothing of it is believed before what the matrix needs of it has been checked.
  */
 import { z } from "zod";
-import { RESULT_SCHEMA_VERSION, type RunResult } from "../analysis/result.js";
-import { SEVERITIES } from "../experiment/schema.js";
+import { type RunResult } from "../analysis/result.js";
+import { RESULT_SCHEMA_VERSION } from "../evidence/facts.js";
+import { SEVERITIES } from "../experiment/names.js";
 import { matrixRun } from "./matrix-run.js";
 import { EVIDENCE_WORDS, FUNCTION_WORDS, STUDY_WORDS, VERDICT_WORDS } from "./words.js";
 

@@ -1,9 +1,9 @@
 /** A run as the matrix shows it: its row, what more the cells say, and where the evidence is. */
-import type { FunctionResult, InconclusiveReason, RunFacts, RunResult } from "../analysis/result.js";
+import type { FunctionResult, InconclusiveReason, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
-import type { FunctionProbeName } from "../probes/functions/names.js";
-import type { ProbeName } from "../evidence/sample.js";
-import type { MatrixEntry } from "./matrix.js";
+import type { FunctionProbeName } from "../components/functions.js";
+import type { RunFacts } from "../evidence/facts.js";
+import type { ProbeName } from "../experiment/names.js";
 import { longestOutage } from "./pick.js";
 import { matrixRow, type MatrixRow } from "./row.js";
 
@@ -95,4 +95,13 @@ export function matrixRun(entry: MatrixEntry): MatrixRun {
     toolVersion,
     standIns: standIns.map(({ image, description, victim }) => ({ image, description, victim })),
   };
+}
+
+/** A run's result and where it is. */
+export interface MatrixEntry {
+  /** Of its result.json, relative to the folder of the matrix, with slashes: links are made from it. */
+  readonly path: string;
+  readonly result: RunResult;
+  /** Files of the report that are not beside it: nothing links to them. */
+  readonly lacks?: readonly ReportFile[];
 }

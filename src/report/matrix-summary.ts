@@ -1,8 +1,10 @@
 /** How many of the study's cells were confirmed, newly verified, and so on. Computed, never written down. */
 import type { StudyComparison } from "../analysis/result.js";
-import type { MatrixGroup } from "./matrix.js";
+import type { StudyClaim } from "../components/component.js";
+import type { MatrixRun } from "./matrix-run.js";
 
 export const TALLY_WORDS = ["confirmed", "newly verified", "differs", "inconclusive", "not run"] as const;
+
 export type TallyWord = (typeof TALLY_WORDS)[number];
 
 /** `onStandIn`: so many of the count were measured on a stand-in. */
@@ -48,4 +50,18 @@ export function summaryOf(groups: readonly MatrixGroup[]): MatrixSummary {
     function: tally(inStudy, "function"),
     beyond: { measured: ran.length - inconclusive, inconclusive, notRun: beyond.length - ran.length },
   };
+}
+
+/** A component, or a workload that is none, with its runs. */
+export interface MatrixGroup {
+  /** null: a workload of the user's. */
+  readonly component: string | null;
+  readonly name: string;
+  readonly study: StudyClaim | null;
+  /** The run that is compared with the study: the experiment that is called as the component. null: not run. */
+  readonly main: MatrixRun | null;
+  /** Its other experiments, by name. */
+  readonly variants: readonly MatrixRun[];
+  /** Runs of the same experiments that are older, and not shown. */
+  readonly olderRuns: number;
 }

@@ -1,6 +1,6 @@
 /** The words of the impact matrix in English and Japanese. */
 import type { InconclusiveReason } from "../analysis/result.js";
-import type { Bilingual } from "./words.js";
+import type { Bilingual } from "../common/language.js";
 
 export const NOT_RUN: Bilingual = { en: "not run", ja: "未実施" };
 

@@ -2,37 +2,14 @@
  * The impact matrix as data: every component, in the study's order, with what the newest run of each of its
  * experiments measured. Pure: the same results give the same matrix. The Markdown is written from it alone.
  */
+import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
-import type { RunResult, StudyClaim } from "../analysis/result.js";
 import type { ComponentDefinition } from "../components/component.js";
-import { matrixRun, type MatrixRun, type ReportFile } from "./matrix-run.js";
-import { summaryOf, type MatrixSummary } from "./matrix-summary.js";
+import { type MatrixEntry, matrixRun, type MatrixRun } from "./matrix-run.js";
+import { type MatrixGroup, type MatrixSummary, summaryOf } from "./matrix-summary.js";
 import { objectName, rowName } from "./pick.js";
 
 export const MATRIX_SCHEMA_VERSION = 1;
-
-/** A run's result and where it is. */
-export interface MatrixEntry {
-  /** Of its result.json, relative to the folder of the matrix, with slashes: links are made from it. */
-  readonly path: string;
-  readonly result: RunResult;
-  /** Files of the report that are not beside it: nothing links to them. */
-  readonly lacks?: readonly ReportFile[];
-}
-
-/** A component, or a workload that is none, with its runs. */
-export interface MatrixGroup {
-  /** null: a workload of the user's. */
-  readonly component: string | null;
-  readonly name: string;
-  readonly study: StudyClaim | null;
-  /** The run that is compared with the study: the experiment that is called as the component. null: not run. */
-  readonly main: MatrixRun | null;
-  /** Its other experiments, by name. */
-  readonly variants: readonly MatrixRun[];
-  /** Runs of the same experiments that are older, and not shown. */
-  readonly olderRuns: number;
-}
 
 export interface Matrix {
   readonly schemaVersion: typeof MATRIX_SCHEMA_VERSION;

@@ -1,9 +1,9 @@
 /** Which of several measurements a summary shows, and how objects and runs are called. */
 import { RUNNER_SOURCE } from "../analysis/clocks.js";
-import type { ObjectRef } from "../evidence/events.js";
 import type { ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
-import type { ProbeName } from "../evidence/sample.js";
+import type { ObjectRef } from "../evidence/events.js";
+import type { ProbeName } from "../experiment/names.js";
 
 /** The workers' results of some probes. */
 export function onWorkers(result: RunResult, ...probes: readonly ProbeName[]): ProbeResult[] {

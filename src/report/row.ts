@@ -1,5 +1,4 @@
 /** A run as one row of the impact matrix: data, for every format and language. */
-import { flappingEveryMs } from "../analysis/times-down.js";
 import type {
   FunctionState,
   InconclusiveReason,
@@ -8,10 +7,11 @@ import type {
   Suppression,
   Verdict,
 } from "../analysis/result.js";
-import type { Severity } from "../experiment/schema.js";
+import { flappingEveryMs } from "../analysis/times-down.js";
+import type { Bilingual } from "../common/language.js";
+import type { Severity } from "../experiment/names.js";
 import { behaviourOf } from "./behaviour.js";
 import { firstImpact, longestOutage, objectName, rowName, worstWrites } from "./pick.js";
-import type { Bilingual } from "./words.js";
 
 export interface MatrixRow {
   readonly runId: string;

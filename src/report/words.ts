@@ -1,11 +1,7 @@
 /** The words of the results in English and Japanese. */
 import type { FunctionState, StudyComparison, Suppression, Verdict } from "../analysis/result.js";
-import type { Severity } from "../experiment/schema.js";
-
-export type Language = "en" | "ja";
-
-/** One text in both languages. */
-export type Bilingual = Readonly<Record<Language, string>>;
+import type { Bilingual } from "../common/language.js";
+import type { Severity } from "../experiment/names.js";
 
 export const SEVERITY_WORDS: Readonly<Record<Severity, Bilingual>> = {
   outage: { en: "outage", ja: "サービス障害" },

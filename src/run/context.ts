@@ -1,22 +1,13 @@
-import type { ResolvedExperiment } from "../components/resolve.js";
-import type { Discovery } from "../kube/api.js";
-import type { NodeAccess } from "../nodes/access.js";
-import type { Node } from "../kube/objects.js";
 import type { ClusterHandle } from "../clusters/provider.js";
-import type { Transport } from "../kube/transport.js";
-import type { RunView } from "../ui/view.js";
-import type { Journal, PendingUndo } from "../safety/journal/journal.js";
+import type { Clock } from "../common/clock.js";
+import type { ResolvedExperiment } from "../components/resolve.js";
 import type { Recorder } from "../evidence/recorder.js";
-
-/** Time, so that tests are exact. */
-export interface Clock {
-  /** Monotonic, ms since the run began. */
-  readonly now: () => number;
-  /** Wall clock, for people and for the lock. */
-  wall(): Date;
-  /** Resolves after `ms`, or at once when the signal aborts. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
-}
+import type { Discovery } from "../kube/api.js";
+import type { Node } from "../kube/objects.js";
+import type { Transport } from "../kube/transport.js";
+import type { NodeAccess } from "../nodes/spec.js";
+import type { Journal, PendingUndo } from "../safety/journal/journal.js";
+import type { RunView } from "../ui/base.js";
 
 /** What every phase of a run shares. */
 export interface RunContext {

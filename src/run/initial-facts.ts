@@ -1,21 +1,14 @@
-import { CONFIGMAPS, getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
-import type { ConfigMap, Node, Pod } from "../kube/objects.js";
-import type { StandIn } from "../clusters/provider.js";
-import type { Transport } from "../kube/transport.js";
 import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
-import { RESULT_SCHEMA_VERSION, type RunFacts } from "../analysis/result.js";
+import type { StandIn } from "../clusters/provider.js";
 import type { ComponentDefinition } from "../components/component.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
-import { PROBER_IMAGE } from "../probes/prober-manifests.js";
+import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
+import { CONFIGMAPS, getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
+import type { ConfigMap, Node, Pod } from "../kube/objects.js";
+import type { Transport } from "../kube/transport.js";
+import { PROBER_IMAGE, STAND_INS_CONFIGMAP } from "../own/own-names.js";
 import { functionProbes } from "../probes/functions/all-function-checks.js";
 import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
-
-/** Where a cluster that runs stand-ins says so: readable for everybody who can log in. */
-export const STAND_INS_CONFIGMAP = {
-  namespace: "kube-public",
-  name: "kube-system-chaos-stand-ins",
-  key: "stand-ins.json",
-} as const;
 
 /** The stand-ins that a cluster declares; none where it declares nothing. */
 export async function declaredStandIns(transport: Transport): Promise<StandIn[]> {

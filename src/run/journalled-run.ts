@@ -1,19 +1,22 @@
 import { rm } from "node:fs/promises";
-import type { RunFacts, RunResult } from "../analysis/result.js";
+import type { RunResult } from "../analysis/result.js";
 import { type ExitCode, messageOf, RefusedError } from "../common/errors.js";
-import { type AnyTarget, isNodeTarget } from "../targets/target.js";
-import { baseline } from "./phases/baseline.js";
-import { Collector } from "./measuring/collector.js";
-import type { RunContext } from "./context.js";
-import { holdCluster, keepCopy } from "./phases/lock.js";
+import type { RunFacts } from "../evidence/facts.js";
+import { exitCodeOfReport, finishReport } from "../report/files.js";
 import type { PendingUndo } from "../safety/journal/journal.js";
+import { type AnyTarget, isNodeTarget } from "../targets/target.js";
+import type { RunContext } from "./context.js";
+import { Collector } from "./measuring/collector.js";
+import { askRuntimesOnce, type Measuring } from "./measuring/measuring.js";
+import { baseline } from "./phases/baseline.js";
+import { holdCluster, keepCopy } from "./phases/lock.js";
 import { prepare } from "./phases/prepare.js";
 import { noteActed, recordUndo } from "./phases/record-undo.js";
-import { recover, release } from "./phases/release.js";
-import { exitCodeOfReport, finishReport } from "../report/files.js";
-import { type JournalledRunOptions, RunState } from "./run-state.js";
-import { askRuntimesOnce, type Measuring, suppress } from "./phases/window.js";
+import { recover } from "./phases/recovery.js";
+import { release } from "./phases/release.js";
 import { cleanUp } from "./phases/tear-down.js";
+import { suppress } from "./phases/window.js";
+import { type JournalledRunOptions, RunState } from "./run-state.js";
 
 export type { JournalledRunOptions } from "./run-state.js";
 

@@ -1,11 +1,11 @@
-import type { RunFacts } from "../analysis/result.js";
-import type { DeployedDeadMan } from "../safety/dead-man/deploy-dead-man.js";
 import { messageOf } from "../common/errors.js";
-import type { AnyTarget, Target } from "../targets/target.js";
-import type { RunContext } from "./context.js";
+import type { RunFacts } from "../evidence/facts.js";
+import { factsJson } from "../report/files.js";
+import type { DeployedDeadMan } from "../safety/dead-man/deploy-dead-man.js";
 import type { PendingUndo } from "../safety/journal/journal.js";
 import type { HeldLock } from "../safety/lock/lease.js";
-import { factsJson } from "../report/files.js";
+import type { AnyTarget, Target } from "../targets/target.js";
+import type { RunContext } from "./context.js";
 
 export interface JournalledRunOptions {
   /** The guestbook stays, the probers go. */

@@ -1,33 +1,35 @@
-import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { RunFacts } from "../analysis/result.js";
+import type { ClusterHandle } from "../clusters/provider.js";
+import type { Clock } from "../common/clock.js";
+import { systemClock } from "../common/clock.js";
+import { ExitCode, messageOf, RefusedError } from "../common/errors.js";
+import { newRunId } from "../common/run-id.js";
+import type { ResolvedExperiment } from "../components/resolve.js";
+import type { RunFacts } from "../evidence/facts.js";
+import { Recorder } from "../evidence/recorder.js";
 import { discover, type Discovery, list, NODES, resourcePath } from "../kube/api.js";
 import { connect, type Connection } from "../kube/connect.js";
-import { podAccess } from "../nodes/pod-access.js";
-import { findNodeAccess, type NodeAccess, type NodeAccessOptions } from "../nodes/access.js";
 import type { Node } from "../kube/objects.js";
-import type { ClusterHandle } from "../clusters/provider.js";
 import type { Transport } from "../kube/transport.js";
-import { ExitCode, messageOf, RefusedError } from "../common/errors.js";
-import type { ResolvedExperiment } from "../components/resolve.js";
-import type { AnyTarget } from "../targets/target.js";
-import type { RunView } from "../ui/view.js";
-import { systemClock } from "../common/clock.js";
-import type { Clock, RunContext } from "./context.js";
-import { relyOnAddonManager } from "./phases/addon-manager.js";
-import { findCompanions } from "../targets/find-companions.js";
-import { initialFacts, targetFacts, touchedStandIns } from "./initial-facts.js";
-import { canaryNamespaceOf } from "./measuring/function-checks.js";
+import { findNodeAccess, type NodeAccessOptions } from "../nodes/access.js";
+import { podAccess } from "../nodes/pod-access.js";
+import { type NodeAccess } from "../nodes/spec.js";
 import { type Journal, journalRoot } from "../safety/journal/journal.js";
-import { JournalledRun, type RunOutcome } from "./journalled-run.js";
-import type { HeldLock } from "../safety/lock/lease.js";
 import { openJournal } from "../safety/journal/open.js";
+import { clusterUidOf, otherUnfinishedRuns } from "../safety/journal/unfinished.js";
+import type { HeldLock } from "../safety/lock/lease.js";
+import type { Watchdog } from "../safety/watchdog.js";
+import { findCompanions } from "../targets/find-companions.js";
+import type { AnyTarget } from "../targets/target.js";
+import type { RunView } from "../ui/base.js";
+import type { RunContext } from "./context.js";
+import { initialFacts, targetFacts, touchedStandIns } from "./initial-facts.js";
+import { JournalledRun, type RunOutcome } from "./journalled-run.js";
+import { canaryNamespaceOf } from "./measuring/function-checks.js";
+import { relyOnAddonManager } from "./phases/addon-manager.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
 import { preflight, refusalOfForbidden } from "./phases/preflight.js";
-import { Recorder } from "../evidence/recorder.js";
-import { clusterUidOf, otherUnfinishedRuns } from "../safety/journal/unfinished.js";
-import type { Watchdog } from "../safety/watchdog.js";
 
 export type { RunOutcome } from "./journalled-run.js";
 
@@ -253,15 +255,6 @@ async function accessOf(
 ): Promise<NodeAccess | { readonly none: string }> {
   if (nodeAccess?.only === "pod") return podAccess(transport);
   return await findNodeAccess(nodes, handle, nodeAccess);
-}
-
-/** "20261121T203015Z-kube-dns-3f9a": sorts by time, is a folder's name and a label's value. */
-export function newRunId(startedAt: Date, name: string): string {
-  const stamp = startedAt
-    .toISOString()
-    .replace(/[-:]|\.\d+/g, "")
-    .toLowerCase();
-  return `${stamp}-${name.slice(0, 40)}-${randomBytes(2).toString("hex")}`;
 }
 
 async function createRecorder(folder: string, now: () => number): Promise<Recorder> {

@@ -1,22 +1,24 @@
+import { locality, notLocal } from "../clusters/locality.js";
+import type { ClusterHandle } from "../clusters/provider.js";
+import { systemClock } from "../common/clock.js";
+import { messageOf, RefusedError } from "../common/errors.js";
+import { newRunId } from "../common/run-id.js";
 import { list, NODES, resourcePath } from "../kube/api.js";
 import { connect, type Connection } from "../kube/connect.js";
-import { locality, notLocal } from "../clusters/locality.js";
 import type { Node } from "../kube/objects.js";
-import type { ClusterHandle } from "../clusters/provider.js";
-import { messageOf, RefusedError } from "../common/errors.js";
-import type { RunView } from "../ui/view.js";
-import { systemClock } from "../common/clock.js";
-import { removedNamespaces } from "./phases/deploy.js";
-import { holdCluster } from "./phases/lock.js";
+import { removedNamespaces } from "../own/namespaces.js";
+import { recordNamespace } from "../safety/journal/entries.js";
 import { type Journal, journalRoot, type PendingUndo } from "../safety/journal/journal.js";
-import type { HeldLock } from "../safety/lock/lease.js";
 import { openJournal } from "../safety/journal/open.js";
-import { recordNamespace } from "../own/namespaces.js";
-import { namespacesOf, undoAll, type Undone, undoTogether } from "../safety/restore/undo-entries.js";
-import { newRunId } from "./run.js";
-import { look, settle, SETTLE_LIMIT_MS } from "./phases/settle.js";
+import { type Undone } from "../safety/journal/undo.js";
 import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "../safety/journal/unfinished.js";
+import type { HeldLock } from "../safety/lock/lease.js";
+import { namespacesOf } from "../safety/restore/order.js";
+import { undoAll, undoTogether } from "../safety/restore/undo-entries.js";
 import type { Watchdog } from "../safety/watchdog.js";
+import type { RunView } from "../ui/base.js";
+import { holdCluster } from "./phases/lock.js";
+import { look, settle, SETTLE_LIMIT_MS } from "./phases/settle.js";
 
 export interface SessionOptions {
   readonly handle: ClusterHandle;

@@ -1,13 +1,14 @@
 /** Finding what runs on nodes: by the API as far as it tells, and by the nodes themselves where they can be asked. */
+import type { ComponentDefinition, FindStaticPod, FindUnit } from "../components/component.js";
 import { list, PODS, resourcePath, selectorString } from "../kube/api.js";
-import type { NodeAccess } from "../nodes/access.js";
 import type { Node, Pod } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import type { ComponentDefinition, FindStaticPod, FindUnit } from "../components/component.js";
+import type { NodeAccess } from "../nodes/spec.js";
 import type { NodeTarget } from "./node-target.js";
 
 /** The kubelet's annotation on a mirror pod (kubelet/types.ConfigMirrorAnnotationKey of Kubernetes). */
 const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
+
 /** How long one question to a node may take, ms. */
 const ASK_TIMEOUT_MS = 10_000;
 

@@ -4,21 +4,16 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { RunEventBody } from "../evidence/events.js";
-import { MANAGED_BY } from "../own/manifest.js";
+import type { Attack } from "../experiment/schema.js";
 import type { Deployment, KubeObject, Pod } from "../kube/objects.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
 import type { WatchEvent } from "../kube/watch.js";
-import type { Attack } from "../experiment/schema.js";
-import type { Target } from "./target.js";
 import { lastWriterOf } from "../kube/written-by.js";
+import { MANAGED_BY } from "../own/manifest.js";
+import type { Target } from "./target.js";
 
 /** A workload that is replaced (`kubectl replace --force`) is gone for a second or two; after this it is gone, ms. */
 export const GONE_FOR_GOOD_MS = 10_000;
-
-/** Whether an attack leaves the workload itself alone: then what its spec says is its owner's word all the while. */
-export function leavesSpecAlone(attack: Attack["type"]): boolean {
-  return attack !== "delete-workload" && attack !== "scale-to-zero";
-}
 
 /** The parts of a workload's spec by which one is told from another. */
 interface Shape {

@@ -1,20 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../common/errors.js";
 import type { RunEventBody } from "../evidence/events.js";
-import type { NodeAccess } from "../nodes/access.js";
+import { isReady, isTerminating } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { runningContainers } from "../nodes/runtime.js";
-import { messageOf } from "../common/errors.js";
+import type { NodeAccess } from "../nodes/spec.js";
 import { mirrorPods } from "./find-node-target.js";
 import type { TargetMonitor } from "./monitor.js";
 import type { NodeTarget } from "./node-target.js";
-import { isReady, isTerminating } from "../kube/pod-state.js";
 
 const EVERY_MS = 1_000;
+
 /** What does not change is told again after this, ms: evidence that it was asked. */
 const TELL_EVERY_MS = 5_000;
+
 /** How long one question to a node, or to the API server, may take, ms. */
 const NODE_TIMEOUT_MS = 5_000;
 const API_TIMEOUT_MS = 2_000;
+
 /** States of a unit in which it has processes (systemd's ActiveState); "deactivating": they are about to end. */
 const RUNS: readonly string[] = ["active", "reloading", "deactivating"];
 

@@ -1,20 +1,15 @@
 import type { ObjectRef, RunEventBody } from "../evidence/events.js";
-import { ENDPOINTS, list, PODS, REPLICASETS, resourcePath, selectorString } from "../kube/api.js";
+import { leavesSpecAlone } from "../experiment/attacks.js";
+import type { Attack } from "../experiment/schema.js";
 import type { Discovery } from "../kube/api.js";
-import type {
-  Deployment,
-  EndpointSlice,
-  Endpoints,
-  KubeObject,
-  ManagedFields,
-  Pod,
-} from "../kube/objects.js";
+import { ENDPOINTS, PODS, REPLICASETS, list, resourcePath, selectorString } from "../kube/api.js";
+import type { Deployment, EndpointSlice, Endpoints, KubeObject, Pod } from "../kube/objects.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
-import { watch } from "../kube/watch.js";
 import type { WatchEvent } from "../kube/watch.js";
-import type { Attack } from "../experiment/schema.js";
-import { ForeignChanges, type ForeignChangesOptions, leavesSpecAlone } from "./foreign-changes.js";
+import { watch } from "../kube/watch.js";
+import { creatorOf } from "../kube/written-by.js";
+import { ForeignChanges, type ForeignChangesOptions } from "./foreign-changes.js";
 import type { TargetMonitor } from "./monitor.js";
 import { ownedByTarget } from "./ownership.js";
 import { type Target, refOf, wantedCount } from "./target.js";
@@ -316,18 +311,4 @@ interface Started {
 /** What an endpoint stands for: the pod, or where there is none its addresses. */
 function instanceOf(endpoint: NonNullable<EndpointSlice["endpoints"]>[number]): string {
   return endpoint.targetRef?.uid ?? endpoint.addresses.join(",");
-}
-
-/**
- * Who made an object, by the earliest entry of its managed fields ("kubectl-client-side-apply", say). Their times are
- * whole seconds: of those of the same second, whoever wrote the spec made it; a controller that was quick wrote the
- * status.
- */
-export function creatorOf(object: KubeObject): string | undefined {
-  const fields = object.metadata.managedFields ?? [];
-  const wroteSpec = ({ fieldsV1 }: ManagedFields): number =>
-    fieldsV1 !== undefined && "f:spec" in fieldsV1 ? 0 : 1;
-  return [...fields].sort(
-    (a, b) => (a.time ?? "").localeCompare(b.time ?? "") || wroteSpec(a) - wroteSpec(b),
-  )[0]?.manager;
 }

@@ -1,4 +1,6 @@
+import type { ComponentDefinition, Find, FindWorkload } from "../components/component.js";
 import type { ObjectRef } from "../evidence/events.js";
+import type { Experiment } from "../experiment/schema.js";
 import {
   DAEMONSETS,
   DEPLOYMENTS,
@@ -10,8 +12,7 @@ import {
 } from "../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Service } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import type { ComponentDefinition, Find, FindWorkload } from "../components/component.js";
-import type { Experiment } from "../experiment/schema.js";
+import { ADDON_MODE_LABEL } from "../own/own-names.js";
 import { findStaticPod, findUnit, type NodesToLookAt } from "./find-node-target.js";
 import type { NodeTarget } from "./node-target.js";
 
@@ -171,9 +172,6 @@ export function refOf(kind: string, object: Pick<KubeObject, "metadata">): Objec
   const { namespace, name, uid } = object.metadata;
   return { kind, ...(namespace === undefined ? {} : { namespace }), name, uid };
 }
-
-/** Label by which addon-manager knows its objects (cluster/addons/addon-manager/README of Kubernetes). */
-export const ADDON_MODE_LABEL = "addonmanager.kubernetes.io/mode";
 
 /** Who would bring it back, from the pod upwards: controllers at once, addon-manager within a minute. */
 export function ownerChain(kind: WorkloadKind, object: KubeObject): string[] {

@@ -1,6 +1,6 @@
-import type { PhaseName } from "../evidence/events.js";
+import type { Progress } from "../common/progress.js";
+import type { PhaseName, RunEvent } from "../evidence/events.js";
 import { wholeSeconds } from "./width.js";
-import type { LiveState, Timers, ViewStream } from "./view.js";
 
 /** What every view is made with. */
 export interface ViewBase {
@@ -34,4 +34,44 @@ export function liveParts(live: LiveState | undefined): string[] {
   if (live.endpointsReady !== undefined) parts.push(`endpoints ${live.endpointsReady}`);
   if (live.note !== undefined && live.note !== "") parts.push(live.note);
   return parts;
+}
+
+/** Where a view writes. */
+export type ViewStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** What the live line of a phase shows; counts since the phase began. */
+export interface LiveState {
+  /** App → DB samples that were good, and that were not. */
+  readonly ok: number;
+  readonly failing: number;
+  readonly kills: number;
+  /** Ready endpoints of the target's Services; undefined: not known (yet). */
+  readonly endpointsReady: number | undefined;
+  readonly note?: string;
+}
+
+/** How a run is shown while it goes on. */
+export interface RunView extends Progress {
+  /** A phase begins. `totalMs`: how long it will take (of recovery: at most); undefined: not known. */
+  phase(name: PhaseName, totalMs: number | undefined): void;
+  /** The newest counts of the phase; cheap, may be called for every sample. */
+  live(state: LiveState): void;
+  event(event: RunEvent): void;
+  /** The phase that was begun last is over. */
+  phaseEnd(name: PhaseName): void;
+  /** Leaves the terminal to `work` (a question to the user): nothing is redrawn over it until it is done. */
+  suspended<T>(work: () => Promise<T>): Promise<T>;
+  /** What the run came to: lines for people, an object for programs. Once, at the end. */
+  result(lines: readonly string[], summary: unknown): void;
+  /**
+   * Leaves the stream as it was found: no line half drawn, no timer running. What is said afterwards (how to
+   * finish an interrupted restore, say) still appears, as plain lines. May be called again.
+   */
+  close(): void;
+}
+
+/** The timers that a view needs. */
+export interface Timers {
+  setInterval(callback: () => void, ms: number): unknown;
+  clearInterval(handle: unknown): void;
 }

@@ -1,7 +1,6 @@
-import type { PhaseName, RunEvent } from "../evidence/events.js";
 import { messageOf } from "../common/errors.js";
-import type { ViewBase } from "./base.js";
-import type { LiveState, RunView } from "./view.js";
+import type { PhaseName, RunEvent } from "../evidence/events.js";
+import type { LiveState, RunView, ViewBase } from "./base.js";
 
 /** Counts change with every sample; a program that follows them needs no more than this. */
 const LIVE_EVERY_MS = 1000;

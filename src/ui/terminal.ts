@@ -1,13 +1,14 @@
 import { styleText } from "node:util";
 import type { PhaseName, RunEvent } from "../evidence/events.js";
+import type { LiveState, RunView } from "./base.js";
 import { liveParts, phaseStatus, type RunningPhase, type ViewBase } from "./base.js";
 import { eventLine, type EventLine } from "./event-lines.js";
 import { cut, oneLine, oneLineIndented, seconds } from "./width.js";
-import type { LiveState, RunView } from "./view.js";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const FRAME_MS = 100;
 const DEFAULT_COLUMNS = 80;
+
 /** To the line's beginning, and erase to its end. */
 const CLEAR_LINE = "\r\u001b[K";
 

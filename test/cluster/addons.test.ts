@@ -1,11 +1,11 @@
 /** The study add-ons on a real cluster: installed, at work, and gone without a trace. */
 import test from "ava";
+import { API_SERVICES } from "../../src/addons/addon-objects.js";
 import { addonManagerProof } from "../../src/addons/drift.js";
-import { API_SERVICES } from "../../src/addons/objects.js";
+import { pollUntil, systemClock } from "../../src/common/clock.js";
 import { DEPLOYMENTS, getOrUndefined, remove, resourcePath } from "../../src/kube/api.js";
 import type { KubeObject } from "../../src/kube/objects.js";
-import { pollUntil, systemClock } from "../../src/common/clock.js";
-import { creatorOf } from "../../src/targets/target-watch.js";
+import { creatorOf } from "../../src/kube/written-by.js";
 import type { TestCluster } from "./support/cluster.js";
 import { chaos, setUp, type Workspace } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";

@@ -1,13 +1,13 @@
 /** Runs that take nothing down: the control, a network fault that the runner does not know of, and the raw files. */
+import test from "ava";
 import { cp, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import test from "ava";
+import type { ProbeName } from "../../src/experiment/names.js";
 import { list, PODS, resourcePath } from "../../src/kube/api.js";
 import type { Pod } from "../../src/kube/objects.js";
-import type { ProbeName } from "../../src/evidence/sample.js";
 import { buildReport } from "../../src/report/files.js";
 import type { TestCluster } from "./support/cluster.js";
-import { chaosRun, onlyReport, windowStarted, setUp, writeExperiment } from "./support/run-cli.js";
+import { chaosRun, onlyReport, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";
 
 test.serial("the control run measures nothing amiss, and its result can be computed again", async (t) => {

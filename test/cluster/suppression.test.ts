@@ -1,21 +1,21 @@
 /** kube-dns taken down by each attack, held against what the cluster itself says. */
 import test, { type ExecutionContext } from "ava";
-import { ENDPOINTS, get, getOrUndefined, list, PODS, DEPLOYMENTS, resourcePath } from "../../src/kube/api.js";
-import type { Deployment, Endpoints, KubeObject, Pod } from "../../src/kube/objects.js";
+import type { RunResult } from "../../src/analysis/result.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
-import { sanitised } from "../../src/safety/restore/undo-entries.js";
+import { DEPLOYMENTS, ENDPOINTS, get, getOrUndefined, list, PODS, resourcePath } from "../../src/kube/api.js";
+import { sanitised } from "../../src/kube/declared.js";
+import type { Deployment, Endpoints, KubeObject, Pod } from "../../src/kube/objects.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
 import { testCluster, type TestCluster } from "./support/cluster.js";
 import {
   chaosRun,
   onlyReport,
-  windowStarted,
   setUp,
+  windowStarted,
   writeExperiment,
   type ExperimentText,
 } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";
-import type { RunResult } from "../../src/analysis/result.js";
 
 const SELECTOR = { labelSelector: "k8s-app=kube-dns" };
 const DEPLOYMENT = resourcePath(DEPLOYMENTS, "kube-system", "coredns");

@@ -2,15 +2,15 @@
  * Every row of the study on the real cluster, in one go with short phases: each attack, and each function probe
  * both ways (there at the baseline, gone in the window, back afterwards), held against what the cluster itself says.
  */
+import test, { type ExecutionContext } from "ava";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import test, { type ExecutionContext } from "ava";
-import type { RunEvent } from "../../src/evidence/events.js";
 import type { RunResult } from "../../src/analysis/result.js";
 import { components } from "../../src/components/all-components.js";
-import { COMPONENTS, type ComponentName } from "../../src/experiment/schema.js";
-import { functionProbes } from "../../src/probes/functions/all-function-checks.js";
+import type { RunEvent } from "../../src/evidence/events.js";
 import { eventsFromNdjson } from "../../src/evidence/serialise.js";
+import { type ComponentName, COMPONENTS } from "../../src/experiment/names.js";
+import { functionProbes } from "../../src/probes/functions/all-function-checks.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
 import { testCluster, type TestCluster, withAddons } from "./support/cluster.js";
 import { chaos, setUp, type Workspace } from "./support/run-cli.js";

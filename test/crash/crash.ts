@@ -2,15 +2,15 @@
  * The proof that nothing is left broken: the runner is ended at seeded points of all phases and attacks, and after
  * each of them the cluster must be as before. `npm run test:crash`, on the cluster of the cluster tests.
  */
+import { execa } from "execa";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
-import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/kube/api.js";
-import { MANAGED_BY, MANAGED_BY_LABEL } from "../../src/own/manifest.js";
+import { systemClock } from "../../src/common/clock.js";
 import { ExitCode } from "../../src/common/errors.js";
 import { packageRoot } from "../../src/common/package-root.js";
-import { systemClock } from "../../src/common/clock.js";
-import { removedNamespaces } from "../../src/run/phases/deploy.js";
+import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/kube/api.js";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "../../src/own/manifest.js";
+import { removedNamespaces } from "../../src/own/namespaces.js";
 import { undo } from "../../src/safety/restore/undo-entries.js";
 import { testCluster, type TestCluster } from "../cluster/support/cluster.js";
 import { chaos, chaosRun, type Workspace } from "../cluster/support/run-cli.js";
@@ -24,10 +24,12 @@ import { stateOf } from "./state.js";
 import { failureLines, LEGEND, pointLine, table } from "./words.js";
 
 const GUESTBOOK = "guestbook";
+
 /** A phase that was missed is drawn again so often; each time nearer to its start. */
 const DRAWN_AGAIN = 4;
 const DEPLOY_TRIES = 3;
 const SHORT = { SIGKILL: 15, SIGINT: 1, SIGINT2: 1 } as const;
+
 /** How long what runs may take to restore by itself when the proof is ended from outside, ms. */
 const STOP_LIMIT_MS = 3 * 60_000;
 

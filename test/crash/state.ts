@@ -1,9 +1,9 @@
 /** What must be as before: the snapshot of the cluster tests, and what only a killed run could leave. */
 import { isDeepStrictEqual } from "node:util";
-import { HELD_ROOT } from "../../src/nodes/faults.js";
 import { list, NODES, resourcePath } from "../../src/kube/api.js";
+import { differences } from "../../src/kube/declared.js";
 import type { Node } from "../../src/kube/objects.js";
-import { differences } from "../../src/safety/restore/undo-entries.js";
+import { HELD_ROOT } from "../../src/nodes/faults.js";
 import { lockHolder } from "../../src/safety/lock/lease.js";
 import type { TestCluster } from "../cluster/support/cluster.js";
 import { snapshot } from "../cluster/support/snapshot.js";

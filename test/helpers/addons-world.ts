@@ -1,16 +1,17 @@
 /** A cluster on the fake API server with what the study add-ons need to come up: controllers and addon-manager. */
 import type { ExecutionContext } from "ava";
 import { parseAllDocuments } from "yaml";
-import { type AddonObject, pathsOf } from "../../src/addons/objects.js";
+import { type AddonObject, pathsOf } from "../../src/addons/addon-objects.js";
+import type { Clock } from "../../src/common/clock.js";
+import { type Progress, silentProgress } from "../../src/common/progress.js";
+import { sanitised } from "../../src/kube/declared.js";
 import type { KubeObject } from "../../src/kube/objects.js";
 import type { Transport } from "../../src/kube/transport.js";
-import { type Progress, silentProgress } from "../../src/common/progress.js";
-import type { Clock } from "../../src/run/context.js";
-import { sanitised } from "../../src/safety/restore/undo-entries.js";
 import { type Draft, FakeApiServer } from "./fake-api-server.js";
-import { DAEMONSETS, DEPLOYMENTS, deployment, PODS, serve } from "./target-fixtures.js";
+import { DAEMONSETS, deployment, DEPLOYMENTS, PODS, serve } from "./target-fixtures.js";
 
 export const CONFIGMAPS = "/api/v1/namespaces/kube-system/configmaps";
+
 export const API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices";
 const RBAC = "/apis/rbac.authorization.k8s.io/v1";
 
@@ -29,6 +30,7 @@ const COLLECTIONS = [
 ];
 
 export const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
+
 /** addon-manager's interval, ms of the world's clock. */
 const PASS_EVERY_MS = 60_000;
 

@@ -1,19 +1,23 @@
 /** A run that was killed in its window, on the fake API server, and a switch that watches it in a time of its own. */
 import type { ExecutionContext } from "ava";
-import { RUN_LABEL } from "../../src/own/manifest.js";
+import type { Clock } from "../../src/common/clock.js";
 import type { KubeObject } from "../../src/kube/objects.js";
+import { RUN_LABEL } from "../../src/own/manifest.js";
 import { DeadMan } from "../../src/safety/dead-man/dead-man.js";
 import { ClusterCopy, copyPath } from "../../src/safety/journal/cluster-copy.js";
-import type { Clock } from "../../src/run/context.js";
 import { journalLine, type JournalOpen, type Undo } from "../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../src/safety/lock/lease.js";
 import type { FakeApiServer } from "./fake-api-server.js";
-import { DEPLOYMENTS, deployment, serve, type Served, writes } from "./target-fixtures.js";
+import { DEPLOYMENTS, deployment, serve, writes, type Served } from "./target-fixtures.js";
 
 export const RUN = "run-1";
+
 export const NAMESPACES = "/api/v1/namespaces";
+
 export const LEASES = LOCK_PATH.replace(/\/[^/]+$/, "");
+
 export const TARGET = `${DEPLOYMENTS}/kube-dns`;
+
 export const OWN = `${NAMESPACES}/kube-system-chaos`;
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
 

@@ -3,13 +3,14 @@
  * with the node's own systemctl and systemd-run (scripts, too) and its own /etc. What is sent to a node is so really
  * run by a shell.
  */
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { existsSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { ExecutionContext } from "ava";
 import { execa } from "execa";
-import { engineAccess, type NodeAccess } from "../../src/nodes/access.js";
+import { existsSync, readFileSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { engineAccess } from "../../src/nodes/access.js";
+import { type NodeAccess } from "../../src/nodes/spec.js";
 
 /** The engine: every path below /etc is one in the node's folder. */
 const DOCKER = `#!${process.execPath}
@@ -172,6 +173,7 @@ export class FakeNodes {
 }
 
 export const MANIFEST = "/etc/kubernetes/manifests/kube-scheduler.yaml";
+
 export const MANIFEST_TEXT = "kind: Pod\n";
 
 /** Nodes with a kubelet that runs and a scheduler's manifest. */

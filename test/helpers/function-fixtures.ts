@@ -4,7 +4,7 @@
  * tests' own: a sleep takes none of the real one.
  */
 import type { ExecutionContext } from "ava";
-import type { FunctionProbeName } from "../../src/probes/functions/names.js";
+import type { FunctionProbeName } from "../../src/components/functions.js";
 import { discover } from "../../src/kube/api.js";
 import type { KubeObject, Pod, Service } from "../../src/kube/objects.js";
 import {
@@ -13,15 +13,20 @@ import {
   createTransport,
   type Transport,
 } from "../../src/kube/transport.js";
-import type { FunctionContext, ProbeClock } from "../../src/probes/functions/function-check.js";
 import type { Check, Checked } from "../../src/probes/functions/from-probers.js";
+import type { FunctionContext, ProbeClock } from "../../src/probes/functions/function-check.js";
 import { type Draft, FakeApiServer, type LoggedRequest } from "./fake-api-server.js";
 
 export const NAMESPACE = "kube-system-chaos-canary-ab12";
+
 export const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`;
+
 export const SERVICES = `/api/v1/namespaces/${NAMESPACE}/services`;
+
 export const SYSTEM_DEPLOYMENTS = "/apis/apps/v1/namespaces/kube-system/deployments";
+
 export const SYSTEM_DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets";
+
 export const HPAS = `/apis/autoscaling/v2/namespaces/${NAMESPACE}/horizontalpodautoscalers`;
 const PROBER_PODS = "/api/v1/namespaces/kube-system-chaos/pods";
 const SINK_PODS = "/api/v1/namespaces/kube-system-chaos-sink/pods";

@@ -2,9 +2,9 @@
  * Synthetic runs of components with a probe of their own function: of a node, of a workload, with looks that
  * disturb. The clock is that of synthetic-run.ts: baseline 20–35 s, window 36–96 s, first kill 36.1 s.
  */
+import type { FunctionProbeName } from "../../src/components/functions.js";
 import type { RunEvent } from "../../src/evidence/events.js";
-import type { RunFacts } from "../../src/analysis/result.js";
-import type { FunctionProbeName } from "../../src/probes/functions/names.js";
+import type { RunFacts } from "../../src/evidence/facts.js";
 import * as runs from "./synthetic-run.js";
 
 const { at, phase } = runs;

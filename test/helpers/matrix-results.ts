@@ -4,10 +4,11 @@ import { join } from "node:path";
 import type { MeasuredPhase, PhaseStats, ProbeResult, RunResult } from "../../src/analysis/result.js";
 import { compareWithStudy } from "../../src/analysis/study.js";
 import { components } from "../../src/components/all-components.js";
-import type { ComponentName } from "../../src/experiment/schema.js";
-import { buildMatrix, type Matrix, type MatrixEntry } from "../../src/report/matrix.js";
+import type { ComponentName } from "../../src/experiment/names.js";
 import { reportMarkdown } from "../../src/report/markdown.js";
-import { resultJson } from "../../src/evidence/serialise.js";
+import { type MatrixEntry } from "../../src/report/matrix-run.js";
+import { buildMatrix, type Matrix } from "../../src/report/matrix.js";
+import { resultJson } from "../../src/report/result-json.js";
 
 const stats = (availability: number, p95Ms = 8): PhaseStats => ({
   samples: 240,

@@ -1,6 +1,7 @@
 import { cell, duration, percent, table } from "../../src/report/format.js";
-import type { Matrix, MatrixGroup } from "../../src/report/matrix.js";
 import type { MatrixRun } from "../../src/report/matrix-run.js";
+import type { MatrixGroup } from "../../src/report/matrix-summary.js";
+import type { Matrix } from "../../src/report/matrix.js";
 import { FUNCTION_WORDS, ON_STAND_IN, SEVERITY_WORDS, STUDY_WORDS } from "../../src/report/words.js";
 
 /** The README's short form of the committed matrix; links start from the README's folder. */

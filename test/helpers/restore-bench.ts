@@ -1,14 +1,14 @@
 /** Machines with journals of their own, and one cluster (the fake API server) on which a run of one of them ended. */
+import type { ExecutionContext } from "ava";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
-import type { ExecutionContext } from "ava";
-import { RUN_LABEL } from "../../src/own/manifest.js";
-import type { KubeObject } from "../../src/kube/objects.js";
-import { restore, type RestoreOptions } from "../../src/commands/restore-command.js";
+import { restore } from "../../src/commands/restore-command.js";
 import type { ExitCode } from "../../src/common/errors.js";
+import type { KubeObject } from "../../src/kube/objects.js";
+import { RUN_LABEL } from "../../src/own/manifest.js";
 import { ClusterCopy, copyPath } from "../../src/safety/journal/cluster-copy.js";
 import {
   Journal,
@@ -18,12 +18,14 @@ import {
   unfinishedRuns,
 } from "../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../src/safety/lock/lease.js";
+import { type RestoreOptions } from "../../src/safety/restore/options.js";
 import { createView } from "../../src/ui/view.js";
 import { controllers, LEASES, NAMESPACES, OWN, removal, SleepingClock, TARGET } from "./dead-man-world.js";
 import type { FakeApiServer } from "./fake-api-server.js";
-import { DEPLOYMENTS, deployment, serve, type Served } from "./target-fixtures.js";
+import { deployment, DEPLOYMENTS, serve, type Served } from "./target-fixtures.js";
 
 export const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
+
 /** Of a runner that is not on this machine. */
 export const ELSEWHERE = `not-${hostname()}`;
 

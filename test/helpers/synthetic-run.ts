@@ -3,15 +3,22 @@
  * data: nothing sleeps. The runner's clock: baseline 20–35 s, window 36–96 s (first kill at 36.1 s), release 96 s.
  */
 import type { ObjectRef, PhaseName, RunEvent, RunEventBody } from "../../src/evidence/events.js";
-import type { RunFacts } from "../../src/analysis/result.js";
-import type { FailureKind, ProbeName, RawSamples, SampleLine } from "../../src/evidence/sample.js";
+import type { RunFacts } from "../../src/evidence/facts.js";
+import type { FailureKind, RawSamples, SampleLine } from "../../src/evidence/sample.js";
+import type { ProbeName } from "../../src/experiment/names.js";
 
 export const BASELINE_MS = 20_000;
+
 export const WINDOW_MS = 36_000;
+
 export const FIRST_KILL_MS = 36_100;
+
 export const RELEASE_MS = 96_000;
+
 export const RECOVERED_MS = 104_000;
+
 export const WORKERS = ["kind-worker", "kind-worker2"] as const;
+
 /** agentMs = runnerMs − offset. */
 export const OFFSETS: Readonly<Record<string, number>> = { "kind-worker": 5000.25, "kind-worker2": -1234.5 };
 
@@ -44,7 +51,9 @@ export const DEPLOYMENT: ObjectRef = {
   name: "coredns",
   uid: "d-1",
 };
+
 export const SERVICE: ObjectRef = { kind: "Service", namespace: "kube-system", name: "kube-dns" };
+
 export const pod = (name: string): ObjectRef => ({
   kind: "Pod",
   namespace: "kube-system",

@@ -34,7 +34,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 
-/** @typedef {import("../../evidence/sample.js").ProbeName} ProbeName */
+/** @typedef {import("../../experiment/names.js").ProbeName} ProbeName */
 /** @typedef {import("../../evidence/sample.js").FailureKind} FailureKind */
 /** @typedef {import("../../evidence/sample.js").SampleLine} SampleLine */
 /** @typedef {import("../prober-plan.js").ProberPlan} ProberPlan */

@@ -1,3 +1,4 @@
+import type { FunctionProbeName } from "../../components/functions.js";
 import { apiStores } from "./api-stores.js";
 import { dnsIsScaled } from "./dns-is-scaled.js";
 import { eventsArrive } from "./events-arrive.js";
@@ -6,7 +7,6 @@ import type { FunctionProbe } from "./function-check.js";
 import { logsArrive } from "./logs-arrive.js";
 import { metricPointsArrive } from "./metric-points-arrive.js";
 import { metricsAreServed } from "./metrics-are-served.js";
-import type { FunctionProbeName } from "./names.js";
 import { nodeRunsPods } from "./node-runs-pods.js";
 import { podsAreScheduled } from "./pods-are-scheduled.js";
 import { replicasAreMade } from "./replicas-are-made.js";

@@ -1,5 +1,6 @@
 /** Canaries: small objects of ours, made to see whether something happens to them. */
 import { createHash } from "node:crypto";
+import { ChaosError } from "../../common/errors.js";
 import {
   create,
   get,
@@ -14,17 +15,19 @@ import type { Pod } from "../../kube/objects.js";
 import { isTerminating } from "../../kube/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
-import { ChaosError } from "../../common/errors.js";
-import { PROBER_IMAGE } from "../prober-manifests.js";
-import type { FunctionContext } from "./function-check.js";
+import { PROBER_IMAGE } from "../../own/own-names.js";
 import { attempt, codeOf, outageOf, preparation } from "./attempt.js";
+import type { FunctionContext } from "./function-check.js";
 
 /** Everything that belongs to one canary carries its name under this label. */
 export const CANARY_LABEL = "kube-system-chaos/canary";
+
 /** A pod's goodbye, seconds: with none at all its containers would run on unseen. */
 const GRACE_SECONDS = 1;
+
 /** How long clearing up may hold up the end of a look, ms. */
 const SWEEP_MS = 700;
+
 /** A fresh namespace takes pods only once it has its service account, ms. */
 const NAMESPACE_LIMIT_MS = 30_000;
 

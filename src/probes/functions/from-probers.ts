@@ -1,20 +1,23 @@
 /** Asking from every schedulable node: the probers there do it, and are reached through the API server. */
+import { ChaosError } from "../../common/errors.js";
+import type { FailureKind } from "../../evidence/sample.js";
 import { list, PODS, resourcePath, selectorString } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
-import { isTerminating } from "../../kube/pod-state.js";
 import { podProxyPath } from "../../kube/pod-proxy.js";
+import { isTerminating } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
-import { ChaosError } from "../../common/errors.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { PROBER_LABELS, PROBER_PORT } from "../prober-manifests.js";
 import type { Endpoint } from "../prober-plan.js";
-import { PROBER_LABELS, PROBER_NAMESPACE, PROBER_PORT } from "../prober-manifests.js";
-import type { FailureKind } from "../../evidence/sample.js";
-import type { FunctionContext } from "./function-check.js";
 import { attempt, type Look, preparation, seconds, type Seen } from "./attempt.js";
+import type { FunctionContext } from "./function-check.js";
 
 /** A connection that a prober makes may take so long, ms: under a second, or the kernel's second SYN hides a loss. */
 const CHECK_MS = 900;
+
 /** The way to a prober and back, beside what it is asked to do, ms. */
 const WAY_MS = 600;
+
 /** How long the list of the probers may take, ms. */
 const LIST_MS = 1_000;
 const FIND_LIMIT_MS = 10_000;

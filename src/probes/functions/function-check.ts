@@ -1,7 +1,7 @@
+import type { FunctionProbeName } from "../../components/functions.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import type { Discovery } from "../../kube/api.js";
 import type { Transport } from "../../kube/transport.js";
-import type { FunctionProbeName } from "./names.js";
 
 /** Time, as the run's clock gives it. */
 export interface ProbeClock {

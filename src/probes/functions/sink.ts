@@ -1,16 +1,17 @@
 /** The sink of the study's add-ons: a small service of ours that keeps what is forwarded to it. */
+import { ChaosError } from "../../common/errors.js";
 import { list, PODS, resourcePath, selectorString } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
 import { podProxyPath } from "../../kube/pod-proxy.js";
 import type { Transport } from "../../kube/transport.js";
 import { ApiUnreachableError } from "../../kube/transport.js";
-import { ChaosError } from "../../common/errors.js";
+import { SINK_NAMESPACE } from "../../own/own-names.js";
+import { type Look, preparation } from "./attempt.js";
 import { isRunning } from "./canary.js";
 import type { FunctionContext } from "./function-check.js";
-import { type Look, preparation } from "./attempt.js";
 
-export const SINK_NAMESPACE = "kube-system-chaos-sink";
 export const SINK_LABELS = { app: "chaos-sink" } as const;
+
 export const SINK_PORT = 8080;
 const FIND_LIMIT_MS = 10_000;
 

@@ -2,23 +2,24 @@
  * The abort conditions of an experiment (`abortWhen`): asked from the baseline on, and decisive in the window. What
  * is asked is a probe of the guestbook, whose samples come in anyway, or a Service of the cluster.
  */
-import type { RunEventBody } from "../../evidence/events.js";
-import { duration } from "../../common/figures.js";
-import type { Transport } from "../../kube/transport.js";
+import type { Clock } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
+import { duration } from "../../common/figures.js";
+import type { RunEventBody } from "../../evidence/events.js";
 import type { AbortCondition, AskedService } from "../../experiment/schema.js";
+import type { Transport } from "../../kube/transport.js";
 import {
   askService,
   describeService,
   SERVICE_TIMEOUT_MS,
   type ServiceAnswer,
 } from "../../probes/service-proxy.js";
-import type { Clock } from "../context.js";
 import { FailingTime, type Observation } from "./failing-time.js";
 import type { HealthTracker } from "./health.js";
 
 /** How often a Service is asked, ms. */
 const ASK_EVERY_MS = 1_000;
+
 /** A sample's answer holds at least so long, ms, where the next ones are missing. */
 const LEAST_HOLD_MS = 2_000;
 

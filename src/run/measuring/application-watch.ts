@@ -3,20 +3,21 @@
  * made by deleting or changing the application must not be called the component's.
  */
 import { isDeepStrictEqual } from "node:util";
-import { DEPLOYMENTS, getOrUndefined, NAMESPACES, resourcePath, SERVICES } from "../../kube/api.js";
 import { guestbookManifests, type GuestbookOptions } from "../../application/guestbook.js";
-import { MANAGED_BY } from "../../own/manifest.js";
+import type { Clock } from "../../common/clock.js";
+import { DEPLOYMENTS, getOrUndefined, NAMESPACES, resourcePath, SERVICES } from "../../kube/api.js";
+import { differences } from "../../kube/declared.js";
 import type { KubeObject } from "../../kube/objects.js";
 import { isTerminating } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
 import { watch, type WatchEvent } from "../../kube/watch.js";
 import { lastWriterOf } from "../../kube/written-by.js";
-import { REPLACED_AT } from "../phases/churn.js";
-import type { Clock } from "../context.js";
-import { differences } from "../../safety/restore/undo-entries.js";
+import { MANAGED_BY } from "../../own/manifest.js";
+import { REPLACED_AT } from "../../own/own-names.js";
 
 /** The watches list everything anew so often, ms. */
 const RESYNC_MS = 5_000;
+
 /** How often the namespace itself is asked for, and how long one question may take, ms. */
 const NAMESPACE_EVERY_MS = 1_000;
 const NAMESPACE_TIMEOUT_MS = 2_000;

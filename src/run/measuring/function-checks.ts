@@ -1,21 +1,21 @@
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import { ChaosError, messageOf } from "../../common/errors.js";
+import { getOrUndefined } from "../../kube/api.js";
+import type { KubeObject } from "../../kube/objects.js";
+import { schedulableNodes } from "../../kube/pod-state.js";
+import { ensure } from "../../own/ensure.js";
+import { namespaceManifest } from "../../own/manifest.js";
+import { CANARY_NAMESPACE, namespaceState } from "../../own/namespaces.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
 import type {
   FunctionProbe,
   Observation,
   ReadyFunctionProbe,
 } from "../../probes/functions/function-check.js";
-import { getOrUndefined } from "../../kube/api.js";
-import type { KubeObject } from "../../kube/objects.js";
-import { namespaceManifest } from "../../own/manifest.js";
-import { ChaosError, messageOf } from "../../common/errors.js";
+import { record, recordNamespace } from "../../safety/journal/entries.js";
+import type { PendingUndo } from "../../safety/journal/journal.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
-import { ensure } from "../../own/ensure.js";
-import type { PendingUndo } from "../../safety/journal/journal.js";
-import { record } from "../../safety/journal/entries.js";
-import { CANARY_NAMESPACE, namespaceState, recordNamespace } from "../../own/namespaces.js";
-import { schedulableNodes } from "../phases/preflight.js";
 
 /** A look that is given up at the end of its phase may take so much longer to say so, ms. */
 const GIVING_UP_MS = 1_000;
@@ -218,3 +218,6 @@ async function recordObject(context: RunContext, path: string, collection: strin
   if (object === undefined) throw new ChaosError(`${path} is not there any more`);
   await record(context.journal, context.changed, { action: "restore-workload", path, collection, object });
 }
+
+/** A look at the function that was begun shortly before the end of the baseline may end so much later, ms. */
+export const LOOK_SLACK_MS = 2000;

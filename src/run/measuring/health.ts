@@ -1,4 +1,5 @@
-import type { FailedLine, GoodLine, ProbeName, SampleLine } from "../../evidence/sample.js";
+import type { FailedLine, GoodLine, SampleLine } from "../../evidence/sample.js";
+import type { ProbeName } from "../../experiment/names.js";
 
 interface Series {
   readonly probe: ProbeName;

@@ -1,7 +1,3 @@
-import { list, resourcePath, SERVICES } from "../../kube/api.js";
-import type { Pod, Service } from "../../kube/objects.js";
-import { podProxy } from "../../kube/pod-proxy.js";
-import type { Transport } from "../../kube/transport.js";
 import {
   CONTROL_LABELS,
   FRONTEND_LABELS,
@@ -12,11 +8,16 @@ import {
   REDIS_PORT,
 } from "../../application/guestbook.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
-import type { Experiment } from "../../experiment/schema.js";
-import type { FrontEnd, ProberPlan } from "../../probes/prober-plan.js";
-import { PROBER_LABELS, PROBER_NAMESPACE, PROBER_PORT } from "../../probes/prober-manifests.js";
 import type { BootLine, SampleLine } from "../../evidence/sample.js";
-import { podsOf } from "../phases/deploy.js";
+import type { Experiment } from "../../experiment/schema.js";
+import { list, resourcePath, SERVICES } from "../../kube/api.js";
+import type { Pod, Service } from "../../kube/objects.js";
+import { podProxy } from "../../kube/pod-proxy.js";
+import type { Transport } from "../../kube/transport.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { podsOf } from "../../own/pods.js";
+import { PROBER_LABELS, PROBER_PORT } from "../../probes/prober-manifests.js";
+import type { FrontEnd, ProberPlan } from "../../probes/prober-plan.js";
 
 /** Path of the guestbook's script in the sample. */
 export const GUESTBOOK_SCRIPT = "/guestbook.php";

@@ -1,11 +1,12 @@
 import { addonManagerProof, proveAddonManager } from "../../addons/drift.js";
-import type { RunEventBody } from "../../evidence/events.js";
-import type { Transport } from "../../kube/transport.js";
+import type { Clock } from "../../common/clock.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
+import type { RunEventBody } from "../../evidence/events.js";
 import type { Attack } from "../../experiment/schema.js";
-import { ADDON_MODE_LABEL, type AnyTarget, isNodeTarget } from "../../targets/target.js";
-import type { RunView } from "../../ui/view.js";
-import type { Clock } from "../context.js";
+import type { Transport } from "../../kube/transport.js";
+import { ADDON_MODE_LABEL } from "../../own/own-names.js";
+import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
+import type { RunView } from "../../ui/base.js";
 
 /** addon-manager reconciles every 60 s; a pass takes some seconds, ms. */
 const PROOF_LIMIT_MS = 90_000;

@@ -1,8 +1,8 @@
 import { LEADER_LABELS } from "../../application/guestbook.js";
 import { ChaosError } from "../../common/errors.js";
+import { podsOf } from "../../own/pods.js";
 import type { NodeTarget } from "../../targets/node-target.js";
 import type { RunContext } from "../context.js";
-import { podsOf } from "./deploy.js";
 
 /**
  * On which nodes a component of nodes is taken down. `one`: where the application's database runs, because that is

@@ -1,9 +1,7 @@
 import { analyse } from "../../analysis/analyse.js";
+import { LOOK_SLACK_MS } from "../measuring/function-checks.js";
+import { showLive, type Measuring } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
-import { type Measuring, showLive } from "./window.js";
-
-/** A look at the function that was begun shortly before the end of the baseline may end so much later, ms. */
-export const LOOK_SLACK_MS = 2_000;
 
 /** Measures the healthy system. @returns false when it is not healthy: then nothing may be harmed. */
 export async function baseline(state: RunState, measuring: Measuring): Promise<boolean> {

@@ -1,15 +1,15 @@
+import { LEADER_LABELS } from "../../application/guestbook.js";
+import { pollUntil } from "../../common/clock.js";
+import { messageOf } from "../../common/errors.js";
 import { DEPLOYMENTS, get, list, patch, PODS, resourcePath, selectorString } from "../../kube/api.js";
 import type { Deployment, Pod } from "../../kube/objects.js";
-import { LEADER_LABELS } from "../../application/guestbook.js";
-import { messageOf } from "../../common/errors.js";
 import { hasEnded } from "../../kube/pod-state.js";
-import { pollUntil } from "../../common/clock.js";
+import { REPLACED_AT } from "../../own/own-names.js";
 import type { RunContext } from "../context.js";
 
-/** Annotation on the database's template that replaces its pod: by it the run's own change is known. */
-export const REPLACED_AT = "kube-system-chaos/replaced-at";
 /** Name of the database's Deployment in the guestbook. */
 const LEADER = "redis-leader";
+
 /** The new pod starts within a second or two; a slow node takes longer, ms. */
 const LIMIT_MS = 30_000;
 

@@ -1,23 +1,21 @@
-import { NAMESPACES, PODS, getOrUndefined, list, resourcePath, selectorString } from "../../kube/api.js";
+import { guestbookManifests } from "../../application/guestbook.js";
+import { pollUntil } from "../../common/clock.js";
+import { ChaosError } from "../../common/errors.js";
+import { PODS, list, resourcePath } from "../../kube/api.js";
+import type { Pod } from "../../kube/objects.js";
+import { isReady, reasonOf, schedulableNodes } from "../../kube/pod-state.js";
+import type { Transport } from "../../kube/transport.js";
 import { leadsThroughApi } from "../../nodes/access.js";
 import { deployNodeAccess } from "../../nodes/pod-deploy.js";
-import type { Namespace, Pod } from "../../kube/objects.js";
-import type { Transport } from "../../kube/transport.js";
-import { guestbookManifests } from "../../application/guestbook.js";
+import { ensure, makeNamespace } from "../../own/ensure.js";
 import type { Manifest } from "../../own/manifest.js";
-import { ChaosError, messageOf } from "../../common/errors.js";
-import { PROBER_NAMESPACE, proberManifests } from "../../probes/prober-manifests.js";
-import { isReady } from "../../kube/pod-state.js";
-import { pollUntil } from "../../common/clock.js";
-import type { Clock, RunContext } from "../context.js";
-import { ensure } from "../../own/ensure.js";
-import { recordNamespace } from "../../own/namespaces.js";
-import { schedulableNodes } from "./preflight.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { proberManifests } from "../../probes/prober-manifests.js";
+import { recordNamespace } from "../../safety/journal/entries.js";
+import type { RunContext } from "../context.js";
 
 /** How long the guestbook and the probers may take to be ready, ms: image pulls included. */
 const DEPLOY_LIMIT_MS = 5 * 60_000;
-/** How long a namespace may take to go, ms. */
-const REMOVE_LIMIT_MS = 3 * 60_000;
 
 /** Waiting reasons of a container that do not heal by waiting. */
 const FATAL_REASONS = [
@@ -89,12 +87,6 @@ async function apply(context: RunContext, manifests: readonly Manifest[]): Promi
   await Promise.all(workloads.map(async (manifest) => await ensure(transport, manifest)));
 }
 
-/** Makes a namespace; one of that name that is on its way out is waited for. */
-export async function makeNamespace(transport: Transport, clock: Clock, namespace: Manifest): Promise<void> {
-  await gone(transport, clock, namespace.metadata.name);
-  await ensure(transport, namespace);
-}
-
 /** Pods that the manifests ask for: a DaemonSet's on every one of so many schedulable nodes. Pure. */
 function podCount(manifests: readonly Manifest[], nodes: number): number {
   let count = 0;
@@ -124,62 +116,4 @@ async function podStates(transport: Transport, namespace: string): Promise<PodSt
       .filter((pod) => FATAL_REASONS.some((reason) => reasonOf(pod).startsWith(reason)))
       .map((pod) => `${pod.metadata.name}: ${reasonOf(pod)}`),
   };
-}
-
-/** Why a pod is not ready, as the cluster says. Pure. */
-export function reasonOf(pod: Pod): string {
-  for (const status of pod.status?.containerStatuses ?? []) {
-    const waiting = status.state?.waiting;
-    if (waiting?.reason !== undefined) return `${waiting.reason} ${waiting.message ?? ""}`.trim();
-  }
-  const blocked = (pod.status?.conditions ?? []).find(
-    (condition) => condition.status === "False" && condition.message !== undefined,
-  );
-  return blocked?.message ?? pod.status?.phase ?? "no status yet";
-}
-
-/** Waits until a namespace that is on its way out is gone; one that is not stays: it is somebody else's by now. */
-async function gone(transport: Transport, clock: Clock, name: string): Promise<void> {
-  const path = resourcePath(NAMESPACES, undefined, name);
-  let unanswered = "";
-  const left = await pollUntil(clock, { everyMs: 300, limitMs: REMOVE_LIMIT_MS }, async () => {
-    let namespace: Namespace | undefined;
-    try {
-      namespace = await getOrUndefined<Namespace>(transport, path);
-      unanswered = "";
-    } catch (error) {
-      // An API server that is away for a moment is asked again: what was removed is not "not removed" for that.
-      unanswered = ` (last asked: ${messageOf(error)})`;
-      return undefined;
-    }
-    return namespace?.metadata.deletionTimestamp === undefined ? true : undefined;
-  });
-  if (left !== true) {
-    throw new ChaosError(
-      `namespace ${name} was not gone ${REMOVE_LIMIT_MS / 1000} s after its deletion${unanswered}: kubectl get namespace ${name} -o yaml shows what holds it`,
-    );
-  }
-}
-
-/** Waits until namespaces whose deletion was asked for are gone. */
-export async function removedNamespaces(
-  transport: Transport,
-  clock: Clock,
-  names: readonly string[],
-): Promise<void> {
-  await Promise.all(names.map(async (name) => await gone(transport, clock, name)));
-}
-
-/** Pods of ours by label, with the address that they have. */
-export async function podsOf(
-  transport: Transport,
-  namespace: string,
-  labels: Readonly<Record<string, string>>,
-): Promise<Pod[]> {
-  const { items } = await list<Pod>(transport, resourcePath(PODS, namespace), {
-    labelSelector: selectorString(labels),
-  });
-  return items.filter(
-    (pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.podIP !== undefined,
-  );
 }

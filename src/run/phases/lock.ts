@@ -1,15 +1,14 @@
 /** What a run, or several that share something, does before anything else is touched: the lock, and the journal's copy. */
-import { MANAGED_BY, MANAGED_BY_LABEL, namespaceManifest, RUN_LABEL } from "../../own/manifest.js";
-import type { Transport } from "../../kube/transport.js";
+import type { Clock } from "../../common/clock.js";
 import { RefusedError } from "../../common/errors.js";
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import type { Transport } from "../../kube/transport.js";
+import { makeNamespace } from "../../own/ensure.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, namespaceManifest, RUN_LABEL } from "../../own/manifest.js";
+import { LOCK_NAME, LOCK_NAMESPACE, PROBER_NAMESPACE } from "../../own/own-names.js";
 import { ClusterCopy, copyName, copyPath } from "../../safety/journal/cluster-copy.js";
-import type { Clock } from "../context.js";
-import { makeNamespace } from "./deploy.js";
-import { record } from "../../safety/journal/entries.js";
+import { record, recordNamespace } from "../../safety/journal/entries.js";
 import type { Journal, PendingUndo, Undo } from "../../safety/journal/journal.js";
-import { acquireLock, type HeldLock, LOCK_NAME, LOCK_NAMESPACE, LOCK_PATH } from "../../safety/lock/lease.js";
-import { recordNamespace } from "../../own/namespaces.js";
+import { acquireLock, type HeldLock, LOCK_PATH } from "../../safety/lock/lease.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
 
 export interface Holding {
@@ -94,14 +93,4 @@ function copyUndo(runId: string): Undo {
     object: { kind: "Secret", namespace: PROBER_NAMESPACE, name: copyName(runId) },
     labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId },
   };
-}
-
-/**
- * Whether an entry is what keeps others away while the cluster is not as before: the lock, the journal's copy, and the
- * namespace that this is in. Undone last, when everything else works.
- */
-export function isHold(undo: Undo): boolean {
-  if (undo.action !== "remove" && undo.action !== "empty") return false;
-  const { kind, name } = undo.object;
-  return kind === "Lease" || kind === "Secret" || (kind === "Namespace" && name === PROBER_NAMESPACE);
 }

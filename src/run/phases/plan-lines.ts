@@ -1,9 +1,9 @@
 import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
 import { createAttack } from "../../attacks/all-attacks.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
-import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
+import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
 import type { Check } from "./preflight.js";
 
 /** What a run would do, for --dry-run. Pure. */

@@ -1,28 +1,30 @@
-import type { RunEventBody } from "../../evidence/events.js";
-import { locality, notLocal } from "../../clusters/locality.js";
-import type { Node } from "../../kube/objects.js";
-import type { Discovery } from "../../kube/api.js";
-import { leadsThroughApi, type NodeAccess } from "../../nodes/access.js";
-import { ApiError, type Transport } from "../../kube/transport.js";
 import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
+import { locality, notLocal } from "../../clusters/locality.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
-import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import type { RunEventBody } from "../../evidence/events.js";
 import { fits, fittingAttacks } from "../../experiment/attacks.js";
-import { type KnownNamespace, scopeOnCluster } from "../../rbac/found-scope.js";
-import { type AnyTarget, findTarget, isNodeTarget } from "../../targets/target.js";
-import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight.js";
-import { findCompanions } from "../../targets/find-companions.js";
-import type { UnfinishedRuns } from "../../safety/journal/journal.js";
-import { lockHolder } from "../../safety/lock/lease.js";
-import { unfinishedProblem } from "../../safety/journal/unfinished.js";
-import { CANARY_NAMESPACE } from "../../own/namespaces.js";
 import {
   describePermission,
   missingPermissions,
   neededPermissions,
   type Permission,
 } from "../../kube/access-review.js";
+import type { Discovery } from "../../kube/api.js";
+import type { Node } from "../../kube/objects.js";
+import { schedulableNodes } from "../../kube/pod-state.js";
+import { ApiError, type Transport } from "../../kube/transport.js";
+import { leadsThroughApi } from "../../nodes/access.js";
+import { type NodeAccess } from "../../nodes/spec.js";
+import { CANARY_NAMESPACE } from "../../own/namespaces.js";
+import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../own/own-names.js";
+import { type KnownNamespace, scopeOnCluster } from "../../rbac/found-scope.js";
+import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight.js";
+import type { UnfinishedRuns } from "../../safety/journal/journal.js";
+import { unfinishedProblem } from "../../safety/journal/unfinished.js";
+import { lockHolder } from "../../safety/lock/lease.js";
+import { findCompanions } from "../../targets/find-companions.js";
+import { type AnyTarget, findTarget, isNodeTarget } from "../../targets/target.js";
 
 export interface Check {
   readonly name: string;
@@ -258,17 +260,6 @@ export async function refusalOfForbidden(
     `permissions: ${permissionWords(missing)}. \`chaos rbac\` prints the least Roles; nothing was touched`,
     { cause: error },
   );
-}
-
-/** Nodes that take pods without a toleration: those that are Ready, not cordoned, without a NoSchedule taint. */
-export function schedulableNodes(nodes: readonly Node[]): Node[] {
-  return nodes.filter((node) => {
-    const tainted = (node.spec?.taints ?? []).some(
-      (taint) => taint.effect === "NoSchedule" || taint.effect === "NoExecute",
-    );
-    const ready = (node.status?.conditions ?? []).some((c) => c.type === "Ready" && c.status === "True");
-    return ready && !tainted && node.spec?.unschedulable !== true;
-  });
 }
 
 /** Whether the images that the run needs are on the nodes already. What is not will be pulled, or the deployment says that it cannot. */

@@ -1,17 +1,17 @@
-import { deployDeadMan } from "../../safety/dead-man/deploy-dead-man.js";
-import { othersOf } from "../../safety/dead-man/dead-man-preflight.js";
-import { messageOf } from "../../common/errors.js";
-import { isNodeTarget } from "../../targets/target.js";
-import { attackedNodes } from "./attacked-nodes.js";
 import { within } from "../../common/clock.js";
-import type { Collector } from "../measuring/collector.js";
-import { deploy } from "./deploy.js";
-import { FunctionLooks } from "../measuring/function-checks.js";
-import type { RunState } from "../run-state.js";
+import { messageOf } from "../../common/errors.js";
+import { othersOf } from "../../safety/dead-man/dead-man-preflight.js";
+import { deployDeadMan } from "../../safety/dead-man/deploy-dead-man.js";
+import { isNodeTarget } from "../../targets/target.js";
 import { watchStory } from "../measuring/cluster-story.js";
-import type { Measuring } from "./window.js";
-import { rehearse, warmUp } from "./warm-up.js";
+import type { Collector } from "../measuring/collector.js";
+import { FunctionLooks } from "../measuring/function-checks.js";
+import type { Measuring } from "../measuring/measuring.js";
 import { abortWatch, watchApplication, watchTarget, watchWorkload } from "../measuring/watches.js";
+import type { RunState } from "../run-state.js";
+import { attackedNodes } from "./attacked-nodes.js";
+import { deploy } from "./deploy.js";
+import { rehearse, warmUp } from "./warm-up.js";
 
 /** By the time that every probe is good, each watch has long listed once, ms. */
 const SYNC_LIMIT_MS = 30_000;

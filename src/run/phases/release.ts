@@ -1,22 +1,25 @@
+import { pollUntil } from "../../common/clock.js";
 import type { RunEvent } from "../../evidence/events.js";
+import type { Attack } from "../../experiment/schema.js";
 import { getOrUndefined } from "../../kube/api.js";
 import type { KubeObject } from "../../kube/objects.js";
-import { ADDON_MODE_LABEL, type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
-import type { Attack } from "../../experiment/schema.js";
 import { isTerminating } from "../../kube/pod-state.js";
-import { creatorOf } from "../../targets/target-watch.js";
-import { pollUntil } from "../../common/clock.js";
-import type { RunContext } from "../context.js";
+import { creatorOf } from "../../kube/written-by.js";
+import { ADDON_MODE_LABEL } from "../../own/own-names.js";
 import { writeRestored } from "../../safety/journal/entries.js";
 import type { PendingUndo } from "../../safety/journal/journal.js";
-import { restoredEvent, undoAll, type Undone } from "../../safety/restore/undo-entries.js";
-import { type Measuring, showLive } from "./window.js";
+import { type Undone } from "../../safety/journal/undo.js";
+import { restoredEvent, undoAll } from "../../safety/restore/undo-entries.js";
+import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
+import type { RunContext } from "../context.js";
 
 /** addon-manager reconciles every 60 s (kube-addons.sh, ADDON_CHECK_INTERVAL_SEC); a pass takes some seconds. */
 const ADDON_MANAGER_LIMIT_MS = 75_000;
+
 /** How long an undo that the API server will not take is tried again, ms. */
 const UNDO_LIMIT_MS = 120_000;
-const POLL_MS = 100;
+
+export const POLL_MS = 100;
 
 /**
  * Release: lets the cluster's own restorer act where there is one, then puts back what it has not, or not
@@ -90,73 +93,4 @@ async function waitForRestorer(context: RunContext, target: Target, limitMs: num
         });
     },
   );
-}
-
-/**
- * Recovery: until the target is ready again and every probe that worked at baseline has succeeded K times in a
- * row, or the time is up. Goes on after a signal: what was harmed is seen to be whole.
- *
- * @returns whether it was.
- */
-export async function recover(
-  context: RunContext,
-  measuring: Measuring,
-  options: {
-    readonly kills: number;
-    /** The series that have to be good again; none: the application says nothing any more, and is not waited for. */
-    readonly series: () => ReadonlySet<string>;
-    /** The component's own function was there at the baseline: it has to be there again. */
-    readonly functionWorked: boolean;
-  },
-): Promise<boolean> {
-  const { clock, recorder, resolved, view } = context;
-  const { looks } = measuring;
-  const limitMs = resolved.experiment.phases.recovery;
-  const { health } = measuring.collector;
-  recorder.emit({ type: "phase", phase: "recovery", state: "start" });
-  view.phase("recovery", limitMs);
-  health.startCounting();
-  health.reset(clock.now());
-  let ready = false;
-  const all = [measuring, ...measuring.companions];
-  let healthySeen = false;
-  const looked = looks?.finished ?? 0;
-  const functionIsBack = (): boolean =>
-    looks === undefined || !options.functionWorked || (looks.finished > looked && looks.lastPresent);
-  if (looks?.disturbs === false) looks.begin();
-  const whole = await pollUntil(clock, { everyMs: POLL_MS, limitMs }, async () => {
-    if (!ready && all.every(({ watch }) => watch.isTargetReady())) {
-      ready = true;
-      recorder.emit({ type: "target-ready" });
-    }
-    const series = options.series();
-    const unhealthy = health.unhealthy(series);
-    if (ready && unhealthy.length === 0 && !healthySeen) {
-      healthySeen = true;
-      if (series.size > 0) recorder.emit({ type: "healthy" });
-      // It may disturb the application, whose recovery has been measured by now.
-      looks?.begin();
-    }
-    const waiting = ready
-      ? [
-          ...unhealthy.map(({ probe, source }) => `${probe} from ${source}`).slice(0, 2),
-          ...(functionIsBack() ? [] : ["its own function"]),
-        ]
-      : ["the target"];
-    showLive(
-      context,
-      measuring,
-      options.kills,
-      waiting.length > 0 ? `waiting for ${waiting.join(", ")}` : undefined,
-    );
-    return await Promise.resolve(healthySeen && functionIsBack() ? true : undefined);
-  });
-  await looks?.end();
-  // What was sent after the release is no victim of the window.
-  await looks?.followUp(looked);
-  if (healthySeen && !functionIsBack())
-    recorder.emit({ type: "warning", text: "the component's own function was not seen again in time" });
-  recorder.emit({ type: "phase", phase: "recovery", state: "end" });
-  view.phaseEnd("recovery");
-  return whole === true;
 }

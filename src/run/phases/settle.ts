@@ -1,14 +1,15 @@
+import type { Clock } from "../../common/clock.js";
+import { pollUntil } from "../../common/clock.js";
+import { messageOf } from "../../common/errors.js";
 import { DAEMONSETS, DEPLOYMENTS, list, NODES, PODS, resourcePath } from "../../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Node, Pod } from "../../kube/objects.js";
-import type { Transport } from "../../kube/transport.js";
-import { messageOf } from "../../common/errors.js";
 import { isReady } from "../../kube/pod-state.js";
-import { pollUntil } from "../../common/clock.js";
-import type { Clock } from "../context.js";
+import type { Transport } from "../../kube/transport.js";
 
 /** After etcd was away the API server may take minutes (DESIGN section 4: allow 7), ms. */
 export const SETTLE_LIMIT_MS = 7 * 60_000;
 const POLL_MS = 1_000;
+
 /** So many good looks in a row: a pod that is just about to be found missing must not pass for settled. */
 const GOOD_IN_A_ROW = 3;
 

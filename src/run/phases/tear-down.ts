@@ -1,10 +1,9 @@
-import { isOfDeadMan } from "../../safety/dead-man/settings.js";
 import { messageOf } from "../../common/errors.js";
-import { removedNamespaces } from "./deploy.js";
-import { isHold } from "./lock.js";
+import { removedNamespaces } from "../../own/namespaces.js";
 import { writeRestored } from "../../safety/journal/entries.js";
 import type { PendingUndo } from "../../safety/journal/journal.js";
-import { namespacesOf, undoAll, undoTogether } from "../../safety/restore/undo-entries.js";
+import { isHold, isOfDeadMan, namespacesOf } from "../../safety/restore/order.js";
+import { undoAll, undoTogether } from "../../safety/restore/undo-entries.js";
 import type { RunState } from "../run-state.js";
 
 /** An API server that is away for a moment must not leave what a run has made, ms. */

@@ -1,12 +1,12 @@
-import type { RunFacts } from "../../analysis/result.js";
-import { ChaosError } from "../../common/errors.js";
-import { LOOK_SLACK_MS } from "./baseline.js";
-import { replaceDatabasePod } from "./churn.js";
 import { pollUntil } from "../../common/clock.js";
+import { ChaosError } from "../../common/errors.js";
+import type { RunFacts } from "../../evidence/facts.js";
 import type { Collector } from "../measuring/collector.js";
+import { LOOK_SLACK_MS } from "../measuring/function-checks.js";
+import type { Measuring } from "../measuring/measuring.js";
 import { startOutside } from "../measuring/start-outside.js";
 import type { RunState } from "../run-state.js";
-import type { Measuring } from "./window.js";
+import { replaceDatabasePod } from "./churn.js";
 
 /**
  * How long the deployed application may take until every probe is good, ms. After etcd or the API server was away a
@@ -14,8 +14,10 @@ import type { Measuring } from "./window.js";
  * then that node does not follow new Services (seen on Kubernetes 1.20 after etcd had been down for 30 s).
  */
 const WARM_UP_LIMIT_MS = 11 * 60_000;
+
 /** A probe that may be missing (a name outside, a port from outside) is given up after this, ms. */
 const OPTIONAL_LIMIT_MS = 6_000;
+
 /** Replacing the database's pod before the baseline must be forgotten after this, ms. */
 const CHURN_LIMIT_MS = 15_000;
 

@@ -1,48 +1,26 @@
 import { createAttack } from "../../attacks/all-attacks.js";
 import type { AttackContext, RunningAttack } from "../../attacks/attack.js";
-import { runningContainers } from "../../nodes/runtime.js";
 import { messageOf } from "../../common/errors.js";
-import type { TargetMonitor } from "../../targets/monitor.js";
-import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
-import type { TargetWatch } from "../../targets/target-watch.js";
-import type { AbortWatch } from "../measuring/abort-when.js";
-import { replaceDatabasePod } from "./churn.js";
-import type { Collector } from "../measuring/collector.js";
-import type { RunContext } from "../context.js";
-import type { FunctionLooks } from "../measuring/function-checks.js";
 import type { PendingUndo } from "../../safety/journal/journal.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
+import { isNodeTarget } from "../../targets/target.js";
+import type { RunContext } from "../context.js";
+import type { FunctionLooks } from "../measuring/function-checks.js";
+import { askRuntimes, showLive, type Measuring } from "../measuring/measuring.js";
+import { replaceDatabasePod } from "./churn.js";
 
-/** How often the nodes' runtimes are asked what really runs, ms. */
-const RUNTIME_EVERY_MS = 5_000;
-const RUNTIME_TIMEOUT_MS = 5_000;
-/** First question after the attack began: by then the first kill has had its effect. */
-const RUNTIME_FIRST_MS = 3_000;
 /** Sockets that are opened before the first kill. */
 const WARM_SOCKETS = 4;
+
 /** API servers close a socket that nothing was sent on; a request each so often keeps them open, ms. */
 const KEEP_WARM_EVERY_MS = 20_000;
+
 /** How often the live line is drawn anew, ms. */
 const LIVE_EVERY_MS = 250;
 
-export interface Measuring {
-  readonly target: AnyTarget;
-  /** Nodes that are attacked; empty where the target is a workload. */
-  readonly nodes: readonly string[];
-  readonly watch: TargetMonitor;
-  /** What is suppressed before the target. */
-  readonly companions: readonly { readonly target: Target; readonly watch: TargetWatch }[];
-  readonly collector: Collector;
-  /** Looks at the component's own function, where it has a probe of its own. */
-  readonly looks?: FunctionLooks;
-  /** Ends the window early, beside the user's signal: the lock was lost, a watch died. */
-  readonly abort: AbortSignal;
-  /** The experiment's own conditions that end the window early, where it has any. */
-  readonly abortWhen?: AbortWatch;
-}
-
 /** How long after the first blow the looks at the function begin, ms: by then it has had its effect. */
 const LOOKS_AFTER_MS = 2_000;
+
 /** The timer on a node acts when the runner has not been heard of for so long, ms: six of its re-arms missed. */
 const HEAL_AFTER_MS = 90_000;
 
@@ -174,57 +152,6 @@ async function churnLater(context: RunContext, signal: AbortSignal): Promise<voi
   if (churn === undefined) return;
   await context.clock.sleep(churn.after, signal);
   if (!signal.aborted) await replaceDatabasePod(context, { rehearsal: false, signal });
-}
-
-/** One live line: probes, kills, endpoints. */
-export function showLive(
-  context: RunContext,
-  measuring: Pick<Measuring, "watch" | "collector">,
-  kills: number,
-  note?: string,
-): void {
-  const { ok, failing } = measuring.collector.health.counts;
-  context.view.live({
-    ok,
-    failing,
-    kills,
-    endpointsReady: measuring.watch.endpointsReady,
-    ...(note === undefined ? {} : { note }),
-  });
-}
-
-/** Asks every node's runtime, each so often, which containers of the target run. */
-async function askRuntimes(context: RunContext, target: Target, signal: AbortSignal): Promise<void> {
-  const { clock, nodeAccess } = context;
-  if (nodeAccess === undefined) return;
-  await clock.sleep(RUNTIME_FIRST_MS, signal);
-  while (!signal.aborted) {
-    const startedAt = clock.now();
-    await askRuntimesOnce(context, target);
-    await clock.sleep(Math.max(0, RUNTIME_EVERY_MS - (clock.now() - startedAt)), signal);
-  }
-}
-
-/** One question to each node; the answer, or that there was none, becomes an event. */
-export async function askRuntimesOnce(context: RunContext, target: Target): Promise<void> {
-  const { nodes, nodeAccess, recorder } = context;
-  if (nodeAccess === undefined) return;
-  await Promise.all(
-    nodes.map(async (node) => {
-      const name = node.metadata.name;
-      try {
-        const running = await runningContainers(nodeAccess, name, target, RUNTIME_TIMEOUT_MS);
-        recorder.emit({ type: "runtime", node: name, running });
-      } catch (error) {
-        recorder.emit({
-          type: "runtime",
-          node: name,
-          running: [],
-          error: messageOf(error).split("\n")[0] ?? "",
-        });
-      }
-    }),
-  );
 }
 
 async function keepWarm(context: RunContext, signal: AbortSignal): Promise<void> {

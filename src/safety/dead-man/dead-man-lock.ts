@@ -1,10 +1,10 @@
 /** The lock in the hand of the switch: a runner that comes back sees it lost, and stops; so does whoever restores. */
+import type { Clock } from "../../common/clock.js";
 import { getOrUndefined, remove, replace } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
-import type { Clock } from "../../run/context.js";
-import { holderOf } from "../lock/liveness.js";
 import { createLease, LOCK_PATH, microTime, RENEW_EVERY_MS } from "../lock/lease.js";
+import { holderOf } from "../lock/liveness.js";
 
 interface HoldTools {
   readonly transport: Transport;

@@ -1,19 +1,13 @@
 /** What a dead-man's switch is made of. Everything carries the run's label, so that only that run's is ever removed. */
-import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
 import { CONFIGMAPS, type Gvr, PODS, resourcePath } from "../../kube/api.js";
 import type { Node } from "../../kube/objects.js";
-import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
 import type { Need, Permission } from "../../kube/permission.js";
+import { schedulableNodes } from "../../kube/pod-state.js";
 import { type RoleRules, rolesOf } from "../../kube/rules.js";
-import { schedulableNodes } from "../../run/phases/preflight.js";
-import {
-  DEAD_MAN_LABELS,
-  DEAD_MAN_PORT,
-  deadManName,
-  type DeadManSettings,
-  environmentOf,
-  PROGRAM_FILE,
-} from "./settings.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
+import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../own/own-names.js";
+import { DEAD_MAN_LABELS } from "../restore/order.js";
+import { DEAD_MAN_PORT, deadManName, type DeadManSettings, environmentOf, PROGRAM_FILE } from "./settings.js";
 
 /** A ConfigMap may have 1 MiB (Kubernetes' MaxConfigMapSize), its other keys and names included. */
 export const MAX_PROGRAM_BYTES = 900_000;
@@ -22,9 +16,13 @@ const RBAC_GROUP = "rbac.authorization.k8s.io";
 const rbac = (resource: string): Gvr => ({ group: RBAC_GROUP, version: "v1", resource });
 
 export const SERVICE_ACCOUNTS: Gvr = { group: "", version: "v1", resource: "serviceaccounts" };
+
 export const ROLES = rbac("roles");
+
 export const ROLE_BINDINGS = rbac("rolebindings");
+
 export const CLUSTER_ROLES = rbac("clusterroles");
+
 export const CLUSTER_ROLE_BINDINGS = rbac("clusterrolebindings");
 
 interface OwnerReference {

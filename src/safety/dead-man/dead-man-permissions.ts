@@ -1,6 +1,6 @@
 /** What a runner must be allowed to before it may set a dead-man's switch up. Pure. */
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
 import { describePermission, type Need, rights } from "../../kube/permission.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { deadManRights, type DeadManScope } from "./rights.js";
 
 const WHY = "the dead-man's switch";

@@ -1,15 +1,15 @@
 /** Whether a run may have a dead-man's switch: asked before anything is touched. */
+import { correctedBy } from "../../components/corrected.js";
+import type { FunctionProbeName } from "../../components/functions.js";
+import { missingPermissions } from "../../kube/access-review.js";
 import { getOrUndefined, NAMESPACES, resourcePath } from "../../kube/api.js";
 import type { Namespace } from "../../kube/objects.js";
-import { ApiError, type Transport } from "../../kube/transport.js";
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
-import type { FunctionProbeName } from "../../probes/functions/names.js";
-import { correctedBy } from "../../rbac/function-needs.js";
 import { describePermission } from "../../kube/permission.js";
-import { missingPermissions } from "../../kube/access-review.js";
+import { ApiError, type Transport } from "../../kube/transport.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import type { AnyTarget, Target } from "../../targets/target.js";
-import { deadManProblem, deadManRemark, scopeOf } from "./deploy-dead-man.js";
 import { requiredPermissions } from "./dead-man-permissions.js";
+import { deadManProblem, deadManRemark, scopeOf } from "./deploy-dead-man.js";
 import type { DeadManScope, PutBack } from "./rights.js";
 
 /** What a run may have to put back beside its target: what is scaled down before it, what a probe sets wrong. Pure. */

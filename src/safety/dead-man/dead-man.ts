@@ -1,14 +1,14 @@
 /** The switch itself: watches the Lease, and acts when it has been silent for too long. */
+import type { Clock } from "../../common/clock.js";
+import { messageOf } from "../../common/errors.js";
+import { missingPermissions } from "../../kube/access-review.js";
 import { getOrUndefined } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
-import type { Transport } from "../../kube/transport.js";
-import { messageOf } from "../../common/errors.js";
 import { describePermission } from "../../kube/permission.js";
+import type { Transport } from "../../kube/transport.js";
 import { copiesInCluster } from "../journal/cluster-copy.js";
-import type { Clock } from "../../run/context.js";
-import { holderOf } from "../lock/liveness.js";
 import { LOCK_PATH, RENEW_EVERY_MS } from "../lock/lease.js";
-import { missingPermissions } from "../../kube/access-review.js";
+import { holderOf } from "../lock/liveness.js";
 import { Hold } from "./dead-man-lock.js";
 import { restoreEverything } from "./restoration.js";
 import { type DeadManSettings, STALE_AFTER_MS } from "./settings.js";
@@ -16,11 +16,14 @@ import { FIRST_VIGIL, type Look, type Vigil, watched } from "./vigil.js";
 
 /** Between two looks at the Lease, ms. */
 const LOOK_EVERY_MS = 5_000;
+
 /** One answer to a look may take so long, ms: an API server without its store does not refuse, it hangs. */
 const ANSWER_LIMIT_MS = 4_000;
 const LIMITS = { staleAfterMs: STALE_AFTER_MS, gapMs: LOOK_EVERY_MS + 2 * ANSWER_LIMIT_MS };
+
 /** Looks that are older than this are no watching, ms. */
 const READY_FOR_MS = 30_000;
+
 /** Between two tries to put things back, ms. */
 const FIRST_BACKOFF_MS = 2_000;
 const BACKOFF_CAP_MS = 60_000;

@@ -1,6 +1,10 @@
 /** Setting a dead-man's switch up before the first harm: recorded, made, and seen to be ready. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "../../common/clock.js";
+import { pollUntil } from "../../common/clock.js";
+import { ChaosError, messageOf, RefusedError } from "../../common/errors.js";
+import { packageRoot } from "../../common/package-root.js";
 import {
   create,
   get,
@@ -13,19 +17,14 @@ import {
 } from "../../kube/api.js";
 import type { Endpoints, Namespace, Node, Pod } from "../../kube/objects.js";
 import { podProxy } from "../../kube/pod-proxy.js";
-import { isReady, isTerminating } from "../../kube/pod-state.js";
+import { isReady, isTerminating, reasonOf } from "../../kube/pod-state.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
-import { ChaosError, messageOf, RefusedError } from "../../common/errors.js";
-import { packageRoot } from "../../common/package-root.js";
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
-import { pollUntil } from "../../common/clock.js";
-import { copiesInCluster } from "../journal/cluster-copy.js";
-import type { Clock } from "../../run/context.js";
-import { reasonOf } from "../../run/phases/deploy.js";
-import { type Journal, parseJournal, type PendingUndo } from "../journal/journal.js";
-import { record } from "../journal/entries.js";
 import { isPrepared } from "../../own/namespaces.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
+import { copiesInCluster } from "../journal/cluster-copy.js";
+import { record } from "../journal/entries.js";
+import { type Journal, parseJournal, type PendingUndo } from "../journal/journal.js";
 import {
   chooseNode,
   type DeadManObject,
@@ -41,6 +40,7 @@ import { DEAD_MAN_PORT, deadManName, PROGRAM_FILE } from "./settings.js";
 /** How long it may take until the switch is ready (the image may have to be pulled), ms. */
 const READY_LIMIT_MS = 120_000;
 const READY_EVERY_MS = 500;
+
 /** Before Kubernetes 1.24 a ServiceAccount has its token a moment later, and no pod before that, ms. */
 const TOKEN_LIMIT_MS = 30_000;
 const TOKEN_EVERY_MS = 500;

@@ -1,28 +1,30 @@
 /** What the switch does when the runner is gone: all that `chaos restore` would do, but for faults on nodes. */
+import type { Clock } from "../../common/clock.js";
+import { messageOf } from "../../common/errors.js";
 import { getOrUndefined, NAMESPACES, remove, resourcePath } from "../../kube/api.js";
 import type { KubeObject, Namespace } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
 import { carries, isOurs } from "../../own/manifest.js";
-import { messageOf } from "../../common/errors.js";
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
-import { copiesInCluster } from "../journal/cluster-copy.js";
-import type { Clock } from "../../run/context.js";
-import { describeUndo } from "../journal/describe.js";
-import { emptyNamespace } from "../restore/empty-namespace.js";
-import { isNodeUndo, type Undo } from "../journal/journal.js";
-import { LOCK_PATH } from "../lock/lease.js";
 import { isPrepared } from "../../own/namespaces.js";
-import { undo } from "../restore/undo-entries.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { copiesInCluster } from "../journal/cluster-copy.js";
+import { describeUndo } from "../journal/describe.js";
+import { isNodeUndo, type Undo } from "../journal/journal.js";
 import { runsOfCopies } from "../journal/unfinished.js";
+import { LOCK_PATH } from "../lock/lease.js";
+import { emptyNamespace } from "../restore/empty-namespace.js";
+import { isOfDeadMan } from "../restore/order.js";
+import { undo } from "../restore/undo-entries.js";
 import { waitUntilReady } from "../restore/verify.js";
-import { isOfDeadMan } from "./settings.js";
 import type { Hold } from "./dead-man-lock.js";
 
 /** How long what was put back may take to work, before it is looked at whether it is still there, ms. */
 const READY_LIMIT_MS = 60_000;
+
 /** How long a namespace may take to go before it is asked for anew, ms. */
 const GONE_LIMIT_MS = 5 * 60_000;
 const LOOK_EVERY_MS = 1_000;
+
 /** Emptying a prepared namespace goes on by itself for so long: less than the lock may be silent, ms. */
 const EMPTY_LIMIT_MS = 15_000;
 

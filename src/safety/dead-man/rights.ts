@@ -4,11 +4,10 @@
  */
 import type { Gvr } from "../../kube/api.js";
 import { DAEMONSETS, DEPLOYMENTS, PODS, REPLICASETS } from "../../kube/api.js";
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
 import { describePermission, type Need, rights } from "../../kube/permission.js";
-import type { Undo } from "../journal/journal.js";
-import { LOCK_NAME, LOCK_NAMESPACE } from "../lock/lease.js";
 import { kindsMadeIn } from "../../own/namespaces.js";
+import { LOCK_NAME, LOCK_NAMESPACE, PROBER_NAMESPACE } from "../../own/own-names.js";
+import type { Undo } from "../journal/journal.js";
 
 /** Workloads that a run may have to put back. */
 export interface PutBack {

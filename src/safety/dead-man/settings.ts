@@ -1,24 +1,18 @@
 /** What the dead-man's switch is called, and what its program is told: by the environment of its container. */
 import type { Permission } from "../../kube/permission.js";
-import type { Undo } from "../journal/journal.js";
 
-/** On everything that belongs to a switch, beside the labels of the run. */
-export const DEAD_MAN_LABELS = { app: "chaos-dead-man" } as const;
 /** Of its /readyz. */
 export const DEAD_MAN_PORT = 8082;
+
 /** In its ConfigMap, and in dist/. */
 export const PROGRAM_FILE = "dead-man.mjs";
+
 /** Four renewals of the lock missed, while the API server answers, ms. */
 export const STALE_AFTER_MS = 60_000;
 
 /** What the switch of a run, and all that it needs, is called. */
 export function deadManName(runId: string): string {
   return `chaos-dead-man-${runId}`;
-}
-
-/** Whether a journal's entry is for something that belongs to a switch. Pure. */
-export function isOfDeadMan(entry: Undo): boolean {
-  return entry.action === "remove" && entry.labels["app"] === DEAD_MAN_LABELS.app;
 }
 
 export interface DeadManSettings {

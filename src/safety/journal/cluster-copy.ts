@@ -3,7 +3,7 @@
  * hold what is secret, in the probers' namespace, which is there for the whole run and where a least role allows it.
  */
 import { gunzipSync, gzipSync } from "node:zlib";
-import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
+import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
 import {
   type CallOptions,
   create,
@@ -15,14 +15,16 @@ import {
 } from "../../kube/api.js";
 import type { Secret } from "../../kube/objects.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
-import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
-import { PROBER_NAMESPACE } from "../../probes/prober-manifests.js";
+import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { type JournalCopy, UnreadableJournalError } from "./journal.js";
 
 /** The type of the Secrets, and the label that they are found by. */
 export const COPY_TYPE = "kube-system-chaos/journal";
+
 export const COPY_LABELS = { [MANAGED_BY_LABEL]: MANAGED_BY, app: "chaos-journal" } as const;
 const KEY = "journal.gz";
+
 /** A Secret may have 1 MiB (Kubernetes' MaxSecretSize), of values as they are before base64. */
 const MAX_BYTES = 1_000_000;
 

@@ -1,8 +1,12 @@
 /** Writing entries of the journal down, and that they were undone. */
-import type { RunEventBody } from "../../evidence/events.js";
 import { messageOf } from "../../common/errors.js";
+import type { RunEventBody } from "../../evidence/events.js";
+import { NAMESPACES, resourcePath } from "../../kube/api.js";
+import type { Transport } from "../../kube/transport-types.js";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "../../own/manifest.js";
+import { namespaceState } from "../../own/namespaces.js";
 import type { Journal, PendingUndo, Undo } from "./journal.js";
-import type { Undone } from "../restore/undo-entries.js";
+import type { Undone } from "./undo.js";
 
 /**
  * Writes down how something is undone, and keeps it among the entries of its like.
@@ -40,4 +44,28 @@ interface Emitter {
 /** The warning's text where a record could not be kept, and nothing depends on it. */
 export function notWritten(error: unknown): string {
   return `the journal could not be written: ${messageOf(error)}`;
+}
+
+/**
+ * Writes into the journal how a namespace of ours is cleared away again, before anything is made in it: a prepared one
+ * is emptied, any other is removed.
+ */
+export async function recordNamespace(
+  {
+    transport,
+    journal,
+    made,
+  }: {
+    readonly transport: Transport;
+    readonly journal: Pick<Journal, "intent">;
+    readonly made: PendingUndo[];
+  },
+  name: string,
+): Promise<void> {
+  await record(journal, made, {
+    action: (await namespaceState(transport, name)) === "prepared" ? "empty" : "remove",
+    path: resourcePath(NAMESPACES, undefined, name),
+    object: { kind: "Namespace", name },
+    labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
+  });
 }

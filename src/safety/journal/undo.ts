@@ -1,7 +1,7 @@
 /** How changes are undone, as data: what a journal holds. */
 import type { ObjectRef } from "../../evidence/events.js";
-import type { NodeAccessSpec } from "../../nodes/access.js";
 import type { KubeObject } from "../../kube/objects.js";
+import type { NodeAccessSpec } from "../../nodes/spec.js";
 
 /** How one change is undone. */
 export type Undo =
@@ -68,4 +68,14 @@ interface OnNode {
 /** Whether an entry is undone on a node, and not in the API. */
 export function isNodeUndo(entry: Undo): entry is NodeUndo {
   return entry.action === "start-unit" || entry.action === "return-manifest";
+}
+
+/** What was done about one entry. */
+export interface Undone {
+  readonly object: ObjectRef;
+  /** `untouched`: it was never gone, and is as it was. `found`: somebody else had brought it back, wholly. */
+  readonly how:
+    "created" | "patched" | "found" | "removed" | "emptied" | "untouched" | "started" | "returned";
+  /** "runner", or whoever had brought it back. */
+  readonly by: string;
 }

@@ -1,14 +1,11 @@
 import { hostname } from "node:os";
+import type { Clock } from "../../common/clock.js";
+import { messageOf, RefusedError } from "../../common/errors.js";
 import { create, getOrUndefined, LEASES, remove, replace, resourcePath } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
-import { messageOf, RefusedError } from "../../common/errors.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
-import type { Clock } from "../../run/context.js";
-
-/** One lock a cluster, in the namespace that every cluster has and nobody deletes. */
-export const LOCK_NAMESPACE = "kube-system";
-export const LOCK_NAME = "kube-system-chaos";
+import { LOCK_NAME, LOCK_NAMESPACE } from "../../own/own-names.js";
 
 export const LOCK_PATH = resourcePath(LEASES, LOCK_NAMESPACE, LOCK_NAME);
 

@@ -1,11 +1,11 @@
 /** Whether the runner of an unfinished run is still there: then nothing is to be restored, it does so itself. */
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import type { Clock } from "../../common/clock.js";
+import { pollUntil } from "../../common/clock.js";
 import { getOrUndefined } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
-import { pollUntil } from "../../common/clock.js";
-import type { Clock } from "../../run/context.js";
 import type { JournalOpen } from "../journal/journal.js";
 import { LOCK_PATH, RENEW_EVERY_MS } from "./lease.js";
 

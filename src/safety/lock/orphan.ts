@@ -1,10 +1,10 @@
+import type { Clock } from "../../common/clock.js";
 import { getOrUndefined, remove } from "../../kube/api.js";
-import { isOurs } from "../../own/manifest.js";
 import type { Lease } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
-import type { Clock } from "../../run/context.js";
-import { holderOf, renewsTheLock } from "./liveness.js";
+import { isOurs } from "../../own/manifest.js";
 import { LOCK_PATH } from "./lease.js";
+import { holderOf, renewsTheLock } from "./liveness.js";
 
 /**
  * Takes a lock away for which there is no journal, neither here nor in the cluster: a run writes its journal's copy

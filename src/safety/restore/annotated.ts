@@ -1,8 +1,8 @@
 /** Workloads that a run has scaled down and that say so themselves: the last resort, when every journal is lost. */
 import { DEPLOYMENTS, list, patch, resourcePath } from "../../kube/api.js";
-import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../../attacks/scale-to-zero.js";
 import type { Deployment } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
+import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../../own/own-names.js";
 
 /** A workload as a run has left it. */
 export interface Annotated {

@@ -1,12 +1,13 @@
 /** One restorer at a time on a machine: the watchdog and a person's `chaos restore` must not do the same work twice. */
 import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ChaosError, ExitCode } from "../../common/errors.js";
+import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
-import type { Clock } from "../../run/context.js";
+import { ChaosError, ExitCode } from "../../common/errors.js";
 import { isOurProcess } from "../lock/liveness.js";
 
 const FILE = "restoring";
+
 /** Longer than a restore takes when the API server has to come back first, ms. */
 const WAIT_LIMIT_MS = 16 * 60_000;
 const WAIT_EVERY_MS = 250;

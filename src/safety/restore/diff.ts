@@ -1,19 +1,21 @@
 /** What a restore would change, read from the cluster and its nodes without touching them: `chaos restore --dry-run`. */
-import { carries } from "../../own/manifest.js";
-import { inspect } from "../../nodes/faults.js";
-import { openNodeAccess } from "../../nodes/access.js";
+import { messageOf } from "../../common/errors.js";
 import { getOrUndefined } from "../../kube/api.js";
+import { differences, sanitised } from "../../kube/declared.js";
 import type { KubeObject } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
-import { messageOf } from "../../common/errors.js";
+import { openNodeAccess } from "../../nodes/access.js";
+import { inspect } from "../../nodes/faults.js";
+import { carries } from "../../own/manifest.js";
 import { planOf } from "../journal/describe.js";
 import { isNodeUndo, type NodeUndo, type PendingUndo, type Undo } from "../journal/journal.js";
-import { differences, sanitised } from "./undo-entries.js";
 
 /** A value is shown so far. */
 const LONGEST = 60;
+
 /** Values under these keys can be secret: that they differ is shown, not what they are. */
 const SECRET = /[./](env|data|stringData|last-applied-configuration)(\.|$)/;
+
 /** What every annotation of a run's own begins with. */
 const ANNOTATIONS = "kube-system-chaos/";
 

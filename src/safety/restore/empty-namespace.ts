@@ -1,17 +1,18 @@
+import type { Clock } from "../../common/clock.js";
+import { pollUntil, systemClock } from "../../common/clock.js";
 import { getOrUndefined, list, remove, resourcePath, type Gvr } from "../../kube/api.js";
 import type { KubeObject, Namespace, Pod, Secret } from "../../kube/objects.js";
 import { hasEnded, isTerminating } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
-import { pollUntil, systemClock } from "../../common/clock.js";
-import { COPY_TYPE } from "../journal/cluster-copy.js";
-import type { Clock } from "../../run/context.js";
-import type { Undo } from "../journal/journal.js";
 import { kindsMadeIn } from "../../own/namespaces.js";
-import type { Undone } from "./undo-entries.js";
+import { COPY_TYPE } from "../journal/cluster-copy.js";
+import type { Undo } from "../journal/journal.js";
+import type { Undone } from "../journal/undo.js";
 
 /** How long what was deleted may take to go, ms: kubelets keep a pod's object for up to half a minute. */
 const GONE_LIMIT_MS = 120_000;
 const GONE_EVERY_MS = 300;
+
 /** So many are named when they do not go. */
 const NAMED = 5;
 

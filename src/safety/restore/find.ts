@@ -1,7 +1,7 @@
 /** Which runs were not finished: by the journals of this machine, and by their copies in a cluster. */
 import { basename } from "node:path";
-import { ApiError, ApiUnreachableError } from "../../kube/transport.js";
 import { ChaosError, ExitCode, UsageError } from "../../common/errors.js";
+import { ApiError, ApiUnreachableError } from "../../kube/transport.js";
 import { copyPlace } from "../journal/cluster-copy.js";
 import {
   journalRoot,
@@ -11,8 +11,8 @@ import {
   type UnreadableJournalError,
 } from "../journal/journal.js";
 import { clusterUidOf, IN_CLUSTER, runsInCluster } from "../journal/unfinished.js";
-import type { RestoreOptions } from "../../commands/restore-command.js";
 import { withConnection } from "./connection.js";
+import type { RestoreOptions } from "./options.js";
 
 /** What was found. */
 export interface Found extends UnfinishedRuns {

@@ -1,11 +1,12 @@
 /** Undoing a fault on a node, from the journal: by the same way that made it, on the same machine. */
-import { heldPath, inspect, returnManifest, startUnit, timerName } from "../../nodes/faults.js";
-import { type NodeAccess, openNodeAccess } from "../../nodes/access.js";
-import type { Transport } from "../../kube/transport.js";
 import { ChaosError, ExitCode } from "../../common/errors.js";
+import type { Transport } from "../../kube/transport.js";
+import { openNodeAccess } from "../../nodes/access.js";
+import { heldPath, inspect, returnManifest, startUnit, timerName } from "../../nodes/faults.js";
+import { type NodeAccess } from "../../nodes/spec.js";
 import { nodeRef, type NodeTarget } from "../../targets/node-target.js";
 import type { NodeUndo } from "../journal/journal.js";
-import type { Undone } from "./undo-entries.js";
+import type { Undone } from "../journal/undo.js";
 
 /** How nodes may be reached for an undo, and what of the API is left alone. */
 export interface UndoOptions {

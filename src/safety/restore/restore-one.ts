@@ -1,17 +1,17 @@
 /** Restoring one run: only when its runner is gone, and by one restorer at a time. */
-import type { Transport } from "../../kube/transport.js";
-import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
+import type { Clock } from "../../common/clock.js";
 import { systemClock } from "../../common/clock.js";
+import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
+import type { Transport } from "../../kube/transport.js";
 import { copiesInCluster, copyPlace } from "../journal/cluster-copy.js";
-import type { Clock } from "../../run/context.js";
 import { describeUndo } from "../journal/describe.js";
 import { Journal, journalRoot, type JournalState, readJournal } from "../journal/journal.js";
+import { IN_CLUSTER } from "../journal/unfinished.js";
 import { isLocalRunner, isOurProcess, renewsTheLock } from "../lock/liveness.js";
 import { claimRestore } from "./claim.js";
-import { checkCluster, type Restored, restoreRun } from "./restore-run.js";
-import { IN_CLUSTER } from "../journal/unfinished.js";
-import type { RestoreOptions } from "../../commands/restore-command.js";
 import { connectionOf, withConnection } from "./connection.js";
+import type { RestoreOptions } from "./options.js";
+import { checkCluster, type Restored, restoreRun } from "./restore-run.js";
 
 /** @returns whether everything is as before, and works. @throws ChaosError when it may not be restored, or was not. */
 export async function restoreOne(

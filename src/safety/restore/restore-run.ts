@@ -1,27 +1,31 @@
 /** Finishing one unfinished run from its journal. */
-import { RUN_ANNOTATION } from "../../attacks/scale-to-zero.js";
-import { openNodeAccess } from "../../nodes/access.js";
+import type { Clock } from "../../common/clock.js";
+import { pollUntil } from "../../common/clock.js";
+import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
 import { type CallOptions, getOrUndefined } from "../../kube/api.js";
 import type { KubeObject } from "../../kube/objects.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
-import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
-import { pollUntil } from "../../common/clock.js";
+import { openNodeAccess } from "../../nodes/access.js";
+import { removedNamespaces } from "../../own/namespaces.js";
+import { RUN_ANNOTATION } from "../../own/own-names.js";
 import { copyPath } from "../journal/cluster-copy.js";
-import type { Clock } from "../../run/context.js";
-import { removedNamespaces } from "../../run/phases/deploy.js";
-import { isHold } from "../../run/phases/lock.js";
 import { isNodeUndo, type Journal, type JournalState, type PendingUndo } from "../journal/journal.js";
-import { namespacesOf, type NotUndone, undoAll, type Undone } from "./undo-entries.js";
+import { type Undone } from "../journal/undo.js";
 import { clusterUidOf } from "../journal/unfinished.js";
+import { isHold, namespacesOf } from "./order.js";
+import { type NotUndone, undoAll } from "./undo-entries.js";
 import { READY_LIMIT_MS, waitUntilReady } from "./verify.js";
 
 /** How long one entry is tried again: a workload that is still terminating holds its name until then, ms. */
 const RETRY_LIMIT_MS = 60_000;
+
 /** How long one on a node is tried while the API server does not answer: there is more to do that may help, ms. */
 const NODE_RETRY_LIMIT_MS = 10_000;
+
 /** With etcd away an API server goes into restart back-off, and comes back minutes after etcd, ms. */
 const API_LIMIT_MS = 7 * 60_000;
 const API_EVERY_MS = 1_000;
+
 /** An API server without its store does not refuse, it hangs. */
 const ASK_ONCE: CallOptions = { retry: false, timeoutMs: 5_000 };
 

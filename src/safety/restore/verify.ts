@@ -1,12 +1,12 @@
 /** Whether what was put back also works again: a restored Deployment without a ready pod is no restored component. */
+import type { Clock } from "../../common/clock.js";
+import { pollUntil } from "../../common/clock.js";
+import { messageOf } from "../../common/errors.js";
 import { get, getOrUndefined, NODES, resourcePath } from "../../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Node } from "../../kube/objects.js";
 import { isReady } from "../../kube/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
-import { messageOf } from "../../common/errors.js";
 import { mirrorPods } from "../../targets/find-node-target.js";
-import { pollUntil } from "../../common/clock.js";
-import type { Clock } from "../../run/context.js";
 import type { Undo } from "../journal/journal.js";
 
 /**

@@ -1,12 +1,12 @@
 /** `chaos cluster up --addons` changes kube-system: only under the lock, and only where nothing is left to restore. */
-import { PassThrough } from "node:stream";
-import test from "ava";
 import type { ExecutionContext } from "ava";
-import { clusterUp } from "../../../src/commands/cluster-command.js";
+import test from "ava";
+import { PassThrough } from "node:stream";
 import { addonManagerProof } from "../../../src/addons/drift.js";
-import type { Lease } from "../../../src/kube/objects.js";
+import { clusterUp } from "../../../src/commands/cluster-command.js";
+import type { Clock } from "../../../src/common/clock.js";
 import { RefusedError } from "../../../src/common/errors.js";
-import type { Clock } from "../../../src/run/context.js";
+import type { Lease } from "../../../src/kube/objects.js";
 import { LOCK_PATH, RENEW_EVERY_MS } from "../../../src/safety/lock/lease.js";
 import { createView } from "../../../src/ui/view.js";
 import { world } from "../../helpers/addons-world.js";

@@ -1,12 +1,13 @@
+import type { ExecutionContext } from "ava";
+import test from "ava";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
-import test from "ava";
-import type { ExecutionContext } from "ava";
-import { restore, type RestoreOptions } from "../../../src/commands/restore-command.js";
+import { restore } from "../../../src/commands/restore-command.js";
 import { type ChaosError, ExitCode, UsageError } from "../../../src/common/errors.js";
+import { heldPath, holdManifest, stopUnit, timerName } from "../../../src/nodes/faults.js";
 import {
   Journal,
   journalRoot,
@@ -15,16 +16,16 @@ import {
   type Undo,
   UnreadableJournalError,
 } from "../../../src/safety/journal/journal.js";
-import { nodeUndos } from "../../../src/safety/restore/undo-entries.js";
 import { claimRestore } from "../../../src/safety/restore/claim.js";
-import { heldPath, holdManifest, stopUnit, timerName } from "../../../src/nodes/faults.js";
+import { type RestoreOptions } from "../../../src/safety/restore/options.js";
+import { nodeUndos } from "../../../src/safety/restore/undo-entries.js";
 import { createView } from "../../../src/ui/view.js";
 import { SleepingClock } from "../../helpers/dead-man-world.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
-import { ourProcess } from "../../helpers/sleeper.js";
 import { fakeNodes, type FakeNodes, MANIFEST, MANIFEST_TEXT } from "../../helpers/fake-node.js";
 import { KUBELET, staticPod } from "../../helpers/node-targets.js";
-import { DEPLOYMENTS, deployment, putKubeDns, serve, until, writes } from "../../helpers/target-fixtures.js";
+import { ourProcess } from "../../helpers/sleeper.js";
+import { deployment, DEPLOYMENTS, putKubeDns, serve, until, writes } from "../../helpers/target-fixtures.js";
 
 const PATH = `${DEPLOYMENTS}/kube-dns`;
 

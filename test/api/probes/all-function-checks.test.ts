@@ -1,8 +1,8 @@
 /** What all function probes have in common: present when all is well; an outage is an answer, and in time. */
 import test from "ava";
-import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
-import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/probes/functions/names.js";
 import { ChaosError } from "../../../src/common/errors.js";
+import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/components/functions.js";
+import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
 import {
   BESIDE_THE_WORLD,
   HPAS,

@@ -1,13 +1,13 @@
 /** The rights of each function probe: what it asks of the API server is allowed, and what is allowed it asks. */
 import test from "ava";
-import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
-import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/probes/functions/names.js";
-import { functionNeeds } from "../../../src/rbac/function-needs.js";
+import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/components/functions.js";
 import { describePermission } from "../../../src/kube/permission.js";
+import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
+import { functionNeeds } from "../../../src/rbac/function-needs.js";
 import {
+  BESIDE_THE_WORLD,
   HPAS,
   lookOnce,
-  BESIDE_THE_WORLD,
   NAMESPACE,
   SYSTEM_DAEMONSETS,
   SYSTEM_DEPLOYMENTS,

@@ -1,24 +1,26 @@
 /** Namespaces that an administrator has prepared: recorded, used, emptied, and there afterwards. */
-import test from "ava";
 import type { ExecutionContext } from "ava";
+import test from "ava";
 import { guestbookManifests } from "../../../src/application/guestbook.js";
-import type { KubeObject } from "../../../src/kube/objects.js";
+import type { Clock } from "../../../src/common/clock.js";
 import { components } from "../../../src/components/all-components.js";
 import { discover, type Gvr, resourcePath } from "../../../src/kube/api.js";
+import type { KubeObject } from "../../../src/kube/objects.js";
+import { ensure } from "../../../src/own/ensure.js";
+import { AUTOSCALERS, CANARY_NAMESPACE, EVENTS, removedNamespaces } from "../../../src/own/namespaces.js";
 import { canaryPod } from "../../../src/probes/functions/canary.js";
 import { proberManifests } from "../../../src/probes/prober-manifests.js";
-import type { Clock, RunContext } from "../../../src/run/context.js";
-import { ClusterCopy } from "../../../src/safety/journal/cluster-copy.js";
-import { emptyNamespace } from "../../../src/safety/restore/empty-namespace.js";
-import { ensure } from "../../../src/own/ensure.js";
+import type { RunContext } from "../../../src/run/context.js";
 import { FunctionLooks } from "../../../src/run/measuring/function-checks.js";
+import { ClusterCopy } from "../../../src/safety/journal/cluster-copy.js";
+import { recordNamespace } from "../../../src/safety/journal/entries.js";
 import type { PendingUndo, Undo } from "../../../src/safety/journal/journal.js";
-import { AUTOSCALERS, CANARY_NAMESPACE, EVENTS, recordNamespace } from "../../../src/own/namespaces.js";
-import { removedNamespaces } from "../../../src/run/phases/deploy.js";
-import { namespacesOf, undo } from "../../../src/safety/restore/undo-entries.js";
+import { emptyNamespace } from "../../../src/safety/restore/empty-namespace.js";
+import { namespacesOf } from "../../../src/safety/restore/order.js";
+import { undo } from "../../../src/safety/restore/undo-entries.js";
 import type { AnyTarget } from "../../../src/targets/target.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
-import { type Served, serve } from "../../helpers/target-fixtures.js";
+import { serve, type Served } from "../../helpers/target-fixtures.js";
 
 const NAMESPACES = "/api/v1/namespaces";
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };

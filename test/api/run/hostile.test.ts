@@ -1,26 +1,27 @@
 /** A whole outage window, and the release after it, with something going wrong in the middle. */
-import { PassThrough } from "node:stream";
-import test from "ava";
 import type { ExecutionContext } from "ava";
-import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
-import { discover } from "../../../src/kube/api.js";
-import type { Deployment } from "../../../src/kube/objects.js";
-import { experimentSchema } from "../../../src/experiment/schema.js";
-import { resolveExperiment } from "../../../src/components/resolve.js";
+import test from "ava";
+import { PassThrough } from "node:stream";
+import type { Clock } from "../../../src/common/clock.js";
 import { systemClock } from "../../../src/common/clock.js";
+import { resolveExperiment } from "../../../src/components/resolve.js";
+import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
+import { experimentSchema } from "../../../src/experiment/schema.js";
+import { discover } from "../../../src/kube/api.js";
+import { sanitised } from "../../../src/kube/declared.js";
+import type { Deployment } from "../../../src/kube/objects.js";
+import type { RunContext } from "../../../src/run/context.js";
 import type { Collector } from "../../../src/run/measuring/collector.js";
-import type { Clock, RunContext } from "../../../src/run/context.js";
 import { HealthTracker } from "../../../src/run/measuring/health.js";
-import type { PendingUndo, Undo } from "../../../src/safety/journal/journal.js";
 import { release } from "../../../src/run/phases/release.js";
-import { sanitised } from "../../../src/safety/restore/undo-entries.js";
 import { suppress } from "../../../src/run/phases/window.js";
+import type { PendingUndo, Undo } from "../../../src/safety/journal/journal.js";
 import { TargetWatch } from "../../../src/targets/target-watch.js";
 import { createView } from "../../../src/ui/view.js";
 import type { Draft, FakeApiServer } from "../../helpers/fake-api-server.js";
 import {
-  DEPLOYMENTS,
   deployment,
+  DEPLOYMENTS,
   isDying,
   owner,
   pod,

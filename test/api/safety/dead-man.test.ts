@@ -1,10 +1,9 @@
 /** The switch's real main loop against an API server in this process, in a time of its own. */
 import test from "ava";
+import { sanitised } from "../../../src/kube/declared.js";
 import type { KubeObject, Lease } from "../../../src/kube/objects.js";
 import { ClusterCopy, copyPath } from "../../../src/safety/journal/cluster-copy.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
-import { sanitised } from "../../../src/safety/restore/undo-entries.js";
-import { status } from "../../helpers/fake-api-server.js";
 import {
   controllers,
   journalText,
@@ -20,6 +19,7 @@ import {
   undosOf,
   type World,
 } from "../../helpers/dead-man-world.js";
+import { status } from "../../helpers/fake-api-server.js";
 import { DEPLOYMENTS } from "../../helpers/target-fixtures.js";
 
 const GUESTBOOK = `${NAMESPACES}/guestbook`;

@@ -1,13 +1,13 @@
-import { hostname } from "node:os";
-import test from "ava";
 import type { ExecutionContext } from "ava";
-import type { Lease } from "../../../src/kube/objects.js";
+import test from "ava";
+import { hostname } from "node:os";
+import type { Clock } from "../../../src/common/clock.js";
 import { RefusedError } from "../../../src/common/errors.js";
-import type { Clock } from "../../../src/run/context.js";
-import { acquireLock, type HeldLock, lockHolder, LOCK_PATH } from "../../../src/safety/lock/lease.js";
+import type { Lease } from "../../../src/kube/objects.js";
+import { acquireLock, type HeldLock, LOCK_PATH, lockHolder } from "../../../src/safety/lock/lease.js";
 import { undo } from "../../../src/safety/restore/undo-entries.js";
 import type { Draft } from "../../helpers/fake-api-server.js";
-import { type Served, serve, until, writes } from "../../helpers/target-fixtures.js";
+import { serve, type Served, until, writes } from "../../helpers/target-fixtures.js";
 
 const LEASES = LOCK_PATH.replace(/\/[^/]+$/, "");
 

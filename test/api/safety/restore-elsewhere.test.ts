@@ -1,12 +1,14 @@
 /** A run that another machine began is finished from here, by the copy of its journal in the cluster. */
+import type { ExecutionContext } from "ava";
+import test from "ava";
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import test from "ava";
-import type { Deployment } from "../../../src/kube/objects.js";
 import { ChaosError, ExitCode, UsageError } from "../../../src/common/errors.js";
+import { sanitised } from "../../../src/kube/declared.js";
+import type { Deployment } from "../../../src/kube/objects.js";
 import { copyPath } from "../../../src/safety/journal/cluster-copy.js";
 import {
   journalRoot,
@@ -15,7 +17,6 @@ import {
   UnreadableJournalError,
 } from "../../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
-import { sanitised } from "../../../src/safety/restore/undo-entries.js";
 import { NAMESPACES, OWN, removal, TARGET } from "../../helpers/dead-man-world.js";
 import {
   cluster,
@@ -29,7 +30,6 @@ import {
   OURS,
   putBack,
 } from "../../helpers/restore-bench.js";
-import type { ExecutionContext } from "ava";
 import { writes } from "../../helpers/target-fixtures.js";
 
 const GUESTBOOK = `${NAMESPACES}/guestbook`;

@@ -4,16 +4,18 @@
  */
 import test from "ava";
 import fc from "fast-check";
+import type { Clock } from "../../../src/common/clock.js";
+import { sanitised } from "../../../src/kube/declared.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
 import { createTransport, type Transport } from "../../../src/kube/transport.js";
-import type { Clock } from "../../../src/run/context.js";
 import type { PendingUndo, Undo } from "../../../src/safety/journal/journal.js";
-import { sanitised, undoAll, type NotUndone, type Undone } from "../../../src/safety/restore/undo-entries.js";
-import { type Draft, FakeApiServer } from "../../helpers/fake-api-server.js";
+import { type Undone } from "../../../src/safety/journal/undo.js";
+import { undoAll, type NotUndone } from "../../../src/safety/restore/undo-entries.js";
+import { FakeApiServer, type Draft } from "../../helpers/fake-api-server.js";
 import {
   DAEMONSETS,
-  DEPLOYMENTS,
   deployment,
+  DEPLOYMENTS,
   LABELS,
   pod,
   serve,
@@ -41,6 +43,7 @@ interface WorkloadEntry {
   /** The entry's: one that is there is left as it is. */
   readonly onlyIfGone: boolean;
 }
+
 interface RemovedEntry {
   readonly what: "Namespace" | "Lease";
   readonly state: RemovedState;

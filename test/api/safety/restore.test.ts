@@ -1,19 +1,13 @@
 import test from "ava";
+import type { Clock } from "../../../src/common/clock.js";
+import { differences, sanitised } from "../../../src/kube/declared.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
-import type { Clock } from "../../../src/run/context.js";
 import type { Undo } from "../../../src/safety/journal/journal.js";
-import {
-  differences,
-  namespacesOf,
-  restoredEvent,
-  sanitised,
-  undo,
-  undoAll,
-  undoTogether,
-  type Undone,
-} from "../../../src/safety/restore/undo-entries.js";
+import { type Undone } from "../../../src/safety/journal/undo.js";
+import { namespacesOf } from "../../../src/safety/restore/order.js";
+import { restoredEvent, undo, undoAll, undoTogether } from "../../../src/safety/restore/undo-entries.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
-import { DEPLOYMENTS, deployment, LABELS, pod, serve, writes } from "../../helpers/target-fixtures.js";
+import { deployment, DEPLOYMENTS, LABELS, pod, serve, writes } from "../../helpers/target-fixtures.js";
 
 const PATH = `${DEPLOYMENTS}/kube-dns`;
 const NAMESPACES = "/api/v1/namespaces";

@@ -1,12 +1,12 @@
-import test from "ava";
 import type { ExecutionContext } from "ava";
-import type { RunEventBody } from "../../../src/evidence/events.js";
-import type { NodeAccess } from "../../../src/nodes/access.js";
-import { runningContainers } from "../../../src/nodes/runtime.js";
+import test from "ava";
 import { components } from "../../../src/components/all-components.js";
-import type { ComponentName } from "../../../src/experiment/schema.js";
-import { nodeRef, type NodeTarget } from "../../../src/targets/node-target.js";
+import type { RunEventBody } from "../../../src/evidence/events.js";
+import type { ComponentName } from "../../../src/experiment/names.js";
+import { runningContainers } from "../../../src/nodes/runtime.js";
+import type { NodeAccess } from "../../../src/nodes/spec.js";
 import { NodeTargetWatch } from "../../../src/targets/node-target-watch.js";
+import { nodeRef, type NodeTarget } from "../../../src/targets/node-target.js";
 import { type AnyTarget, findTarget, isNodeTarget, type NoTarget } from "../../../src/targets/target.js";
 import type { Draft, FakeApiServer } from "../../helpers/fake-api-server.js";
 import {

@@ -1,16 +1,17 @@
-import test from "ava";
 import type { ExecutionContext } from "ava";
+import test from "ava";
+import { components } from "../../../src/components/all-components.js";
 import { discover } from "../../../src/kube/api.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
 import { ApiError } from "../../../src/kube/transport.js";
-import { components } from "../../../src/components/all-components.js";
-import { creatorOf, TargetWatch } from "../../../src/targets/target-watch.js";
+import { creatorOf } from "../../../src/kube/written-by.js";
+import { TargetWatch } from "../../../src/targets/target-watch.js";
 import { findTarget, ownerChain } from "../../../src/targets/target.js";
 import type { Draft, FakeApiServer } from "../../helpers/fake-api-server.js";
 import {
   DAEMONSETS,
-  DEPLOYMENTS,
   deployment,
+  DEPLOYMENTS,
   ENDPOINTS,
   LABELS,
   owner,
@@ -18,8 +19,8 @@ import {
   PODS,
   putKubeDns,
   REPLICASET,
-  REPLICASETS,
   replicaSet,
+  REPLICASETS,
   serve,
   SERVICES,
   slice,

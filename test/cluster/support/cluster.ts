@@ -3,15 +3,16 @@ import { addonManagerProof } from "../../../src/addons/drift.js";
 import { installAddons } from "../../../src/addons/install.js";
 import { removeAddons } from "../../../src/addons/remove.js";
 import { createKindProvider } from "../../../src/clusters/kind-provider.js";
-import { createLabProvider } from "../../../src/lab/lab-provider.js";
-import { connect, type Connection } from "../../../src/kube/connect.js";
-import { findNodeAccess, type NodeAccess } from "../../../src/nodes/access.js";
-import { list, NODES, resourcePath } from "../../../src/kube/api.js";
-import type { Node } from "../../../src/kube/objects.js";
 import type { ClusterHandle } from "../../../src/clusters/provider.js";
-import { messageOf, RefusedError } from "../../../src/common/errors.js";
 import { systemClock } from "../../../src/common/clock.js";
+import { messageOf, RefusedError } from "../../../src/common/errors.js";
 import type { Progress } from "../../../src/common/progress.js";
+import { list, NODES, resourcePath } from "../../../src/kube/api.js";
+import { connect, type Connection } from "../../../src/kube/connect.js";
+import type { Node } from "../../../src/kube/objects.js";
+import { createLabProvider } from "../../../src/lab/lab-provider.js";
+import { findNodeAccess } from "../../../src/nodes/access.js";
+import { type NodeAccess } from "../../../src/nodes/spec.js";
 
 export interface TestCluster {
   readonly handle: ClusterHandle;

@@ -1,7 +1,7 @@
 /** What must be as before after a run: kube-system's objects, the nodes' units, and that nothing of ours is left. */
 import { list, NODES, resourcePath, type Gvr } from "../../../src/kube/api.js";
+import { sanitised } from "../../../src/kube/declared.js";
 import type { KubeObject, Node } from "../../../src/kube/objects.js";
-import { sanitised } from "../../../src/safety/restore/undo-entries.js";
 import type { TestCluster } from "./cluster.js";
 
 const core = (resource: string): Gvr => ({ group: "", version: "v1", resource });
@@ -19,6 +19,7 @@ const NAMESPACED = [
   rbac("rolebindings"),
 ];
 const CLUSTER_WIDE = [core("namespaces"), rbac("clusterroles"), rbac("clusterrolebindings")];
+
 /** Leader election writes these on its own, and bootstrap tokens live and die. */
 const LEASES: Gvr = { group: "coordination.k8s.io", version: "v1", resource: "leases" };
 const UNITS = ["kubelet", "containerd"];

@@ -1,18 +1,18 @@
 import test from "ava";
 import { parse } from "yaml";
-import { dnsManifest } from "../../../src/addons/dns.js";
-import { isPrunable } from "../../../src/addons/foreign.js";
 import {
   addonManifests,
   fill,
   lacksTokenSecrets,
   PRUNED_KINDS,
 } from "../../../src/addons/addon-manifests.js";
-import { ADDON_LABEL, SINK_URL } from "../../../src/addons/names.js";
-import { type AddonObject, pathsOf } from "../../../src/addons/objects.js";
+import { type AddonObject, pathsOf } from "../../../src/addons/addon-objects.js";
+import { dnsManifest } from "../../../src/addons/dns.js";
+import { isPrunable } from "../../../src/addons/foreign.js";
 import { problemOf, waitingReason } from "../../../src/addons/ready.js";
-import type { KubeObject, Pod } from "../../../src/kube/objects.js";
 import { components } from "../../../src/components/all-components.js";
+import type { KubeObject, Pod } from "../../../src/kube/objects.js";
+import { ADDON_LABEL, SINK_URL } from "../../../src/own/own-names.js";
 
 const MODE = "addonmanager.kubernetes.io/mode";
 const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";

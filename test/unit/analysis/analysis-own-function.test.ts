@@ -1,8 +1,9 @@
 import test from "ava";
 import { analyse } from "../../../src/analysis/analyse.js";
-import type { RunEvent } from "../../../src/evidence/events.js";
-import type { RunFacts, RunResult } from "../../../src/analysis/result.js";
+import type { RunResult } from "../../../src/analysis/result.js";
 import { exitCodeOf } from "../../../src/analysis/verdict.js";
+import type { RunEvent } from "../../../src/evidence/events.js";
+import type { RunFacts } from "../../../src/evidence/facts.js";
 import * as own from "../../helpers/function-runs.js";
 import * as runs from "../../helpers/synthetic-run.js";
 

@@ -3,8 +3,8 @@ import { analyse } from "../../../src/analysis/analyse.js";
 import type { ProbeResult, RunResult } from "../../../src/analysis/result.js";
 import { compareWithStudy } from "../../../src/analysis/study.js";
 import { exitCodeOf } from "../../../src/analysis/verdict.js";
-import type { ProbeName } from "../../../src/evidence/sample.js";
-import { resultJson } from "../../../src/evidence/serialise.js";
+import type { ProbeName } from "../../../src/experiment/names.js";
+import { resultJson } from "../../../src/report/result-json.js";
 import * as runs from "../../helpers/synthetic-run.js";
 
 const of = ({ facts, events, samples }: runs.SyntheticRun): RunResult => analyse(facts, events, samples);

@@ -89,7 +89,7 @@ test("--out: links start from there", async (t) => {
   t.deepEqual((await readdir(out)).sort(), FILES);
   t.false((await readdir(folder)).includes("impact-matrix.md"));
   const text = await readFile(join(out, "impact-matrix.md"), "utf8");
-  t.true(linksOf(text).every((link) => link.startsWith("../../../reports/")));
+  t.true(linksOf(text).every((link) => link.startsWith("../../reports/")));
   t.deepEqual(await deadLinks(out, text), []);
 });
 

@@ -1,7 +1,7 @@
 import test from "ava";
-import { ChaosError } from "../../../src/common/errors.js";
+import type { Clock } from "../../../src/common/clock.js";
 import { pollUntil, systemClock, within } from "../../../src/common/clock.js";
-import type { Clock } from "../../../src/run/context.js";
+import { ChaosError } from "../../../src/common/errors.js";
 
 /** A clock in which only sleeping takes time, and whose wall clock jumps by an hour each time it is read. */
 function steppedClock(): Clock & { readonly slept: number[] } {

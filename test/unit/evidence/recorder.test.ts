@@ -1,14 +1,14 @@
+import type { ExecutionContext } from "ava";
+import test from "ava";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import test from "ava";
-import type { ExecutionContext } from "ava";
-import type { RunEvent } from "../../../src/evidence/events.js";
-import type { SampleLine } from "../../../src/evidence/sample.js";
 import { ExitCode } from "../../../src/common/errors.js";
-import { resultJson } from "../../../src/evidence/serialise.js";
+import type { RunEvent } from "../../../src/evidence/events.js";
 import { Recorder } from "../../../src/evidence/recorder.js";
+import type { SampleLine } from "../../../src/evidence/sample.js";
 import { buildReport, exitCodeOfReport, finishReport } from "../../../src/report/files.js";
+import { resultJson } from "../../../src/report/result-json.js";
 import { kubeDnsOutage } from "../../helpers/synthetic-run.js";
 
 async function folder(t: ExecutionContext): Promise<string> {

@@ -1,13 +1,13 @@
 /** The experiments that come with the package: one a row of the study, and the variants. */
+import test from "ava";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import test from "ava";
-import { components } from "../../../src/components/all-components.js";
-import { loadExperiment } from "../../../src/load/read.js";
-import { resolveExperiment } from "../../../src/components/resolve.js";
-import { COMPONENTS } from "../../../src/experiment/schema.js";
 import { packageRoot } from "../../../src/common/package-root.js";
+import { components } from "../../../src/components/all-components.js";
+import { resolveExperiment } from "../../../src/components/resolve.js";
+import { COMPONENTS } from "../../../src/experiment/names.js";
 import { parseExperiment } from "../../../src/load/parse.js";
+import { loadExperiment } from "../../../src/load/read.js";
 import { formatProblem } from "../../../src/strict-yaml/problems.js";
 
 const FOLDER = join(packageRoot(), "experiments");

@@ -1,16 +1,16 @@
+import type { ExecutionContext } from "ava";
+import test from "ava";
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import test from "ava";
-import type { ExecutionContext } from "ava";
+import type { Clock } from "../../../src/common/clock.js";
+import { ChaosError, RefusedError } from "../../../src/common/errors.js";
+import { packageRoot } from "../../../src/common/package-root.js";
 import { openNodeAccess } from "../../../src/nodes/access.js";
 import { podAccess } from "../../../src/nodes/pod-access.js";
 import { deployNodeAccess, nodeAccessManifests } from "../../../src/nodes/pod-deploy.js";
-import { ChaosError, RefusedError } from "../../../src/common/errors.js";
-import { packageRoot } from "../../../src/common/package-root.js";
-import type { Clock } from "../../../src/run/context.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { serve, until } from "../../helpers/target-fixtures.js";
 

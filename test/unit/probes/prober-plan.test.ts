@@ -1,7 +1,8 @@
 import test from "ava";
+import { type SampleLine } from "../../../src/evidence/sample.js";
+import { PROBES } from "../../../src/experiment/names.js";
 import { AGENT_PROBES, BodyError, Prober, validatePlan } from "../../../src/probes/agent/agent.mjs";
 import type { ProberPlan } from "../../../src/probes/prober-plan.js";
-import { PROBES, type SampleLine } from "../../../src/evidence/sample.js";
 import { closedPort, FakeClock, LocalRedis, until } from "../../helpers/prober-servers.js";
 
 const app = {

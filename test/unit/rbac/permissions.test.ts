@@ -1,27 +1,27 @@
-import test from "ava";
 import type { ExecutionContext } from "ava";
+import test from "ava";
 import { guestbookManifests } from "../../../src/application/guestbook.js";
-import type { Manifest } from "../../../src/own/manifest.js";
 import { createAttack } from "../../../src/attacks/all-attacks.js";
-import { discover, list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
-import type { KubeObject } from "../../../src/kube/objects.js";
-import type { Attack } from "../../../src/experiment/schema.js";
-import { proberManifests } from "../../../src/probes/prober-manifests.js";
-import type { PermissionScope } from "../../../src/rbac/needs.js";
-import { ApplicationWatch, deployedObjects } from "../../../src/run/measuring/application-watch.js";
 import { systemClock } from "../../../src/common/clock.js";
-import { ClusterCopy, copiesInCluster, copyPath } from "../../../src/safety/journal/cluster-copy.js";
-import { ensure, manifestPaths } from "../../../src/own/ensure.js";
-import { touchedStandIns } from "../../../src/run/initial-facts.js";
-import type { Undo } from "../../../src/safety/journal/journal.js";
-import { acquireLock, lockHolder, LOCK_PATH } from "../../../src/safety/lock/lease.js";
-import { kindsMadeIn, namespaceState } from "../../../src/own/namespaces.js";
+import type { Attack } from "../../../src/experiment/schema.js";
 import {
   describePermission,
   missingPermissions,
   neededPermissions,
   type Permission,
 } from "../../../src/kube/access-review.js";
+import { discover, list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
+import type { KubeObject } from "../../../src/kube/objects.js";
+import { schedulableNodes } from "../../../src/kube/pod-state.js";
+import { ensure, manifestPaths } from "../../../src/own/ensure.js";
+import type { Manifest } from "../../../src/own/manifest.js";
+import { kindsMadeIn, namespaceState } from "../../../src/own/namespaces.js";
+import { proberManifests } from "../../../src/probes/prober-manifests.js";
+import type { PermissionScope } from "../../../src/rbac/needs.js";
+import type { RunContext } from "../../../src/run/context.js";
+import { touchedStandIns } from "../../../src/run/initial-facts.js";
+import { ApplicationWatch, deployedObjects } from "../../../src/run/measuring/application-watch.js";
+import { watchStory } from "../../../src/run/measuring/cluster-story.js";
 import {
   fetchSamples,
   findAddresses,
@@ -29,10 +29,10 @@ import {
   proberPlan,
   sendPlan,
 } from "../../../src/run/measuring/probers.js";
+import { ClusterCopy, copiesInCluster, copyPath } from "../../../src/safety/journal/cluster-copy.js";
+import type { Undo } from "../../../src/safety/journal/journal.js";
+import { acquireLock, LOCK_PATH, lockHolder } from "../../../src/safety/lock/lease.js";
 import { undo } from "../../../src/safety/restore/undo-entries.js";
-import { schedulableNodes } from "../../../src/run/phases/preflight.js";
-import type { RunContext } from "../../../src/run/context.js";
-import { watchStory } from "../../../src/run/measuring/cluster-story.js";
 import { TargetWatch } from "../../../src/targets/target-watch.js";
 import type { WorkloadKind } from "../../../src/targets/target.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
@@ -43,9 +43,9 @@ import {
   pod,
   PODS,
   putKubeDns,
-  type Served,
   serve,
   targetOf,
+  type Served,
 } from "../../helpers/target-fixtures.js";
 
 const APPLICATION = {

@@ -1,14 +1,14 @@
 /** `chaos rbac`: the least Roles, and the files that are shipped. */
+import test from "ava";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import test from "ava";
 import { rbac, type RbacOptions } from "../../../src/commands/rbac-command.js";
 import { UsageError } from "../../../src/common/errors.js";
-import { loadExperiment } from "../../../src/load/read.js";
-import { resolveExperiment } from "../../../src/components/resolve.js";
-import { COMPONENTS } from "../../../src/experiment/schema.js";
 import { packageRoot } from "../../../src/common/package-root.js";
+import { resolveExperiment } from "../../../src/components/resolve.js";
+import { COMPONENTS } from "../../../src/experiment/names.js";
 import { describePermission } from "../../../src/kube/permission.js";
+import { loadExperiment } from "../../../src/load/read.js";
 import { neededPermissions } from "../../../src/rbac/needs.js";
 import { preparedScope } from "../../../src/rbac/scope.js";
 import { allows, type Manifest, manifestsOf, rightsOf } from "../../helpers/rbac-fixtures.js";

@@ -2,12 +2,12 @@ import test from "ava";
 import { INCONCLUSIVE_REASONS, type RunResult } from "../../../src/analysis/result.js";
 import { compareWithStudy } from "../../../src/analysis/study.js";
 import { components } from "../../../src/components/all-components.js";
-import { COMPONENTS } from "../../../src/experiment/schema.js";
-import { buildMatrix, matrixJson, shownRuns, type Matrix } from "../../../src/report/matrix.js";
+import { COMPONENTS } from "../../../src/experiment/names.js";
 import { matrixMarkdown } from "../../../src/report/matrix-markdown.js";
 import { resultFromJson } from "../../../src/report/matrix-read.js";
 import { HEADER, REASONS_JA } from "../../../src/report/matrix-words.js";
-import { resultJson } from "../../../src/evidence/serialise.js";
+import { buildMatrix, matrixJson, shownRuns, type Matrix } from "../../../src/report/matrix.js";
+import { resultJson } from "../../../src/report/result-json.js";
 import * as make from "../../helpers/matrix-results.js";
 
 const { OUTAGE, cells, changed, functionLost, inconclusive, matrixOf, rowsOf } = make;

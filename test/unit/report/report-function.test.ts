@@ -1,10 +1,10 @@
 /** The report on the component's own function, on the fight and on what happened meanwhile. */
 import test from "ava";
 import { analyse, seriesOfRun } from "../../../src/analysis/analyse.js";
+import type { InconclusiveReason, RunResult } from "../../../src/analysis/result.js";
+import { FUNCTION_PHRASES, FUNCTION_PROBES } from "../../../src/components/functions.js";
 import type { RunEvent } from "../../../src/evidence/events.js";
-import type { InconclusiveReason, RunFacts, RunResult } from "../../../src/analysis/result.js";
-import { FUNCTION_PROBES } from "../../../src/probes/functions/names.js";
-import { FUNCTION_PHRASES } from "../../../src/components/functions.js";
+import type { RunFacts } from "../../../src/evidence/facts.js";
 import { reportMarkdown } from "../../../src/report/markdown.js";
 import { functionAloneUnknown } from "../../../src/report/pick.js";
 import { matrixRow } from "../../../src/report/row.js";
@@ -21,6 +21,7 @@ const withEvents = (run: runs.SyntheticRun, ...events: readonly RunEvent[]): run
   ...run,
   events: [...run.events, ...events],
 });
+
 /** A section of a report; undefined: there is none. */
 function section(text: string, title: string): string | undefined {
   return text.split("\n## ").find((part) => part.startsWith(`${title}\n`));

@@ -2,17 +2,17 @@ import test from "ava";
 import { analyse, seriesOfRun } from "../../../src/analysis/analyse.js";
 import { INCONCLUSIVE_REASONS, type RunResult } from "../../../src/analysis/result.js";
 import type { Point } from "../../../src/analysis/series.js";
-import { cell } from "../../../src/report/format.js";
-import { reportMarkdown } from "../../../src/report/markdown.js";
-import { REASONS_JA } from "../../../src/report/matrix-words.js";
-import { matrixRow } from "../../../src/report/row.js";
 import {
   eventsFromNdjson,
   eventsToNdjson,
-  resultJson,
   samplesFromNdjson,
   samplesToNdjson,
 } from "../../../src/evidence/serialise.js";
+import { cell } from "../../../src/report/format.js";
+import { reportMarkdown } from "../../../src/report/markdown.js";
+import { REASONS_JA } from "../../../src/report/matrix-words.js";
+import { resultJson } from "../../../src/report/result-json.js";
+import { matrixRow } from "../../../src/report/row.js";
 import { classify, runs as stretches } from "../../../src/report/timeline-bins.js";
 import { timelineSvg } from "../../../src/report/timeline-svg.js";
 import * as own from "../../helpers/function-runs.js";

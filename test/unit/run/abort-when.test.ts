@@ -1,10 +1,11 @@
 import test from "ava";
 import fc from "fast-check";
 import type { RunEventBody } from "../../../src/evidence/events.js";
-import type { Transport } from "../../../src/kube/transport.js";
+import type { SampleLine } from "../../../src/evidence/sample.js";
+import type { ProbeName } from "../../../src/experiment/names.js";
 import { experimentSchema, servicePathProblem, type AskedService } from "../../../src/experiment/schema.js";
+import type { Transport } from "../../../src/kube/transport.js";
 import { describeService, judgeAnswer, serviceRequest } from "../../../src/probes/service-proxy.js";
-import type { ProbeName, SampleLine } from "../../../src/evidence/sample.js";
 import { AbortWatch } from "../../../src/run/measuring/abort-when.js";
 import { FailingTime, type Observation } from "../../../src/run/measuring/failing-time.js";
 import { HealthTracker } from "../../../src/run/measuring/health.js";

@@ -1,5 +1,6 @@
 import test from "ava";
-import type { ProbeName, SampleLine } from "../../../src/evidence/sample.js";
+import type { SampleLine } from "../../../src/evidence/sample.js";
+import type { ProbeName } from "../../../src/experiment/names.js";
 import { HealthTracker } from "../../../src/run/measuring/health.js";
 
 const line = (probe: ProbeName, ok: boolean): SampleLine =>

@@ -1,9 +1,9 @@
 import test from "ava";
-import type { RunEvent } from "../../../src/evidence/events.js";
-import type { Target } from "../../../src/targets/target.js";
+import type { Clock } from "../../../src/common/clock.js";
 import { pollUntil } from "../../../src/common/clock.js";
-import type { Clock } from "../../../src/run/context.js";
+import type { RunEvent } from "../../../src/evidence/events.js";
 import { restorerWaitMs } from "../../../src/run/phases/release.js";
+import type { Target } from "../../../src/targets/target.js";
 
 const target = (
   kind: "Deployment" | "DaemonSet",

@@ -1,7 +1,7 @@
 import test from "ava";
+import { newRunId } from "../../../src/common/run-id.js";
 import type { Undo } from "../../../src/safety/journal/journal.js";
 import { implausible, isRunId } from "../../../src/safety/journal/plausible.js";
-import { newRunId } from "../../../src/run/run.js";
 
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
 const DEPLOYMENTS = "/apis/apps/v1/namespaces/kube-system/deployments";

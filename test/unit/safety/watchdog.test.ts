@@ -1,3 +1,5 @@
+import type { ExecutionContext } from "ava";
+import test from "ava";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -6,13 +8,11 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
-import test from "ava";
-import type { ExecutionContext } from "ava";
 import { watchdog, WATCHDOG_LOG } from "../../../src/commands/watchdog-command.js";
 import { ChaosError, ExitCode } from "../../../src/common/errors.js";
 import { packageRoot } from "../../../src/common/package-root.js";
+import { sanitised } from "../../../src/kube/declared.js";
 import { journalRoot, readJournal } from "../../../src/safety/journal/journal.js";
-import { sanitised } from "../../../src/safety/restore/undo-entries.js";
 import { Watchdog } from "../../../src/safety/watchdog.js";
 import { SleepingClock, TARGET } from "../../helpers/dead-man-world.js";
 import {

@@ -1,7 +1,8 @@
-import { Writable } from "node:stream";
 import test from "ava";
+import { Writable } from "node:stream";
+import { type RunView } from "../../../src/ui/base.js";
+import { createView, type ViewOptions } from "../../../src/ui/view.js";
 import { cut, oneLine, seconds, wholeSeconds, width } from "../../../src/ui/width.js";
-import { createView, type RunView, type ViewOptions } from "../../../src/ui/view.js";
 
 interface Bench {
   readonly view: RunView;

@@ -1,6 +1,6 @@
 /** The objects of the add-ons: their API paths, and making them. */
 import { createHash } from "node:crypto";
-import { isOurs } from "../own/manifest.js";
+import { RefusedError } from "../common/errors.js";
 import {
   CONFIGMAPS,
   create,
@@ -16,16 +16,21 @@ import {
 } from "../kube/api.js";
 import type { KubeObject } from "../kube/objects.js";
 import { ApiError, type Transport } from "../kube/transport.js";
-import { RefusedError } from "../common/errors.js";
-import { ADDON_LABEL } from "./names.js";
+import { isOurs } from "../own/manifest.js";
+import { ADDON_LABEL } from "../own/own-names.js";
 
 const rbac = (resource: string): Gvr => ({ group: "rbac.authorization.k8s.io", version: "v1", resource });
 
 export const SERVICE_ACCOUNTS: Gvr = { group: "", version: "v1", resource: "serviceaccounts" };
+
 export const ROLES = rbac("roles");
+
 export const ROLE_BINDINGS = rbac("rolebindings");
+
 export const CLUSTER_ROLES = rbac("clusterroles");
+
 export const CLUSTER_ROLE_BINDINGS = rbac("clusterrolebindings");
+
 export const API_SERVICES: Gvr = { group: "apiregistration.k8s.io", version: "v1", resource: "apiservices" };
 
 const GVRS: Readonly<Record<string, Gvr>> = {

@@ -1,0 +1,11 @@
+import { randomBytes } from "node:crypto";
+
+/** "20261121T203015Z-kube-dns-3f9a": sorts by time, is a folder's name and a label's value. */
+
+export function newRunId(startedAt: Date, name: string): string {
+  const stamp = startedAt
+    .toISOString()
+    .replace(/[-:]|\.\d+/g, "")
+    .toLowerCase();
+  return `${stamp}-${name.slice(0, 40)}-${randomBytes(2).toString("hex")}`;
+}

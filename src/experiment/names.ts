@@ -1,0 +1,43 @@
+/** The study's table from top to bottom, then what kind shows and GKE hides. */
+
+export const COMPONENTS = [
+  "kubelet",
+  "kube-proxy",
+  "kube-dns",
+  "kube-dns-autoscaler",
+  "fluentd",
+  "fluentd-scaler",
+  "event-exporter",
+  "metrics-server",
+  "heapster",
+  "l7-default-backend",
+  "kube-scheduler",
+  "kube-controller-manager",
+  "kube-apiserver",
+  "etcd",
+  "container-runtime",
+] as const;
+
+export type ComponentName = (typeof COMPONENTS)[number];
+
+export const SEVERITIES = ["outage", "degraded", "function lost", "none", "inconclusive"] as const;
+
+export type Severity = (typeof SEVERITIES)[number];
+
+/** The layers that are probed, from the application down (DESIGN section 5). */
+export const PROBES = [
+  "app-write",
+  "app-read",
+  "app-write-env",
+  "app-read-env",
+  "outside",
+  "http-service",
+  "dns-internal",
+  "dns-external",
+  "dns-search",
+  "tcp-service",
+  "tcp-pod",
+  "tcp-long-lived",
+] as const;
+
+export type ProbeName = (typeof PROBES)[number];
