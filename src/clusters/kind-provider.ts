@@ -1,9 +1,9 @@
 import { mkdir, rm } from "node:fs/promises";
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { execa, type ResultPromise } from "execa";
 import { ChaosError, messageOf, RefusedError } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
+import { userFolder } from "../common/places.js";
 import type {
   ClusterHandle,
   ClusterProvider,
@@ -28,13 +28,6 @@ const CREATE_LIMIT_MS = 15 * 60_000;
 
 type EngineName = "docker" | "podman";
 
-/** Where the kubeconfig is kept: not among the user's own. */
-function stateFolder(env: NodeJS.ProcessEnv): string {
-  const xdg = env["XDG_STATE_HOME"];
-  const base = xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), ".local/state");
-  return join(base, "kube-system-chaos", "kind");
-}
-
 async function answers(command: string, args: readonly string[]): Promise<boolean> {
   const result = await execa(command, args, { timeout: 15_000, reject: false, stdin: "ignore" });
   return result.exitCode === 0;
@@ -42,7 +35,8 @@ async function answers(command: string, args: readonly string[]): Promise<boolea
 
 /** A kind cluster with an installed Docker or Podman and an installed kind, from public images. */
 export function createKindProvider(): ClusterProvider {
-  return new KindProvider(join(stateFolder(process.env), "kubeconfig"));
+  // Not among the user's own kubeconfigs.
+  return new KindProvider(join(userFolder("state", process.env), "kind", "kubeconfig"));
 }
 
 class KindProvider implements ClusterProvider {

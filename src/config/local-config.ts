@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { messageOf, UsageError } from "../common/errors.js";
+import { userFolder } from "../common/places.js";
 import { explainIssues } from "../strict-yaml/explain.js";
 import { messageOfIssue } from "../strict-yaml/messages.js";
 import { LineIndex, Positions } from "../strict-yaml/positions.js";
@@ -40,9 +41,7 @@ export async function loadLocalConfig(
   file: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<LocalConfig> {
-  const path =
-    file ??
-    join(env["XDG_CONFIG_HOME"] ?? join(env["HOME"] ?? ".", ".config"), "kube-system-chaos", "config.yaml");
+  const path = file ?? join(userFolder("config", env), "config.yaml");
   let bytes: Uint8Array | undefined;
   try {
     bytes = await readBounded(path, MAX_FILE_BYTES);

@@ -1,7 +1,6 @@
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
-import { UsageError } from "../common/errors.js";
+import { join } from "node:path";
 import { packageRoot } from "../common/package-root.js";
+import { absoluteFrom, userFolder } from "../common/places.js";
 
 /** Where the containerd that unpacks the images for the nodes has its socket and configuration. */
 export function unpackFolder(paths: LabPaths): string {
@@ -36,16 +35,7 @@ export interface LabPaths {
 
 /** The folder for everything the lab keeps: $KUBE_SYSTEM_CHAOS_CACHE, or below the user's cache folder. */
 export function cacheFolder(env: NodeJS.ProcessEnv): string {
-  const named = env["KUBE_SYSTEM_CHAOS_CACHE"];
-  if (named !== undefined && named !== "") {
-    if (!isAbsolute(named)) {
-      throw new UsageError(`KUBE_SYSTEM_CHAOS_CACHE must be an absolute path, it is "${named}"`);
-    }
-    return join(named, "lab");
-  }
-  const xdg = env["XDG_CACHE_HOME"];
-  const base = xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), ".cache");
-  return join(base, "kube-system-chaos", "lab");
+  return join(absoluteFrom(env, "KUBE_SYSTEM_CHAOS_CACHE") ?? userFolder("cache", env), "lab");
 }
 
 export function labPaths(env: NodeJS.ProcessEnv = process.env): LabPaths {

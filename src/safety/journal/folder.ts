@@ -2,6 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../../common/errors.js";
+import { userFolder } from "../../common/places.js";
 import { type JournalState, parseJournal, UnreadableJournalError } from "./records.js";
 
 /** The file in a run's folder. */
@@ -14,10 +15,9 @@ export interface UnfinishedRuns {
   readonly unreadable: readonly UnreadableJournalError[];
 }
 
-/** Where journals are: $XDG_STATE_HOME or ~/.local/state, below it `kube-system-chaos/runs`. */
+/** Where journals are. @throws UsageError when the environment names no such place. */
 export function journalRoot(env: Readonly<Record<string, string | undefined>>): string {
-  const state = env["XDG_STATE_HOME"] ?? join(env["HOME"] ?? ".", ".local", "state");
-  return join(state, "kube-system-chaos", "runs");
+  return join(userFolder("state", env), "runs");
 }
 
 /**

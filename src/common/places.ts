@@ -1,0 +1,45 @@
+/** Where this tool keeps its files: as the XDG Base Directory Specification has it, and never in the current folder. */
+import { isAbsolute, join } from "node:path";
+import { UsageError } from "./errors.js";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+const PLACES = {
+  /** The journals, the kubeconfig of a kind cluster: what must outlive a restart. */
+  state: { variable: "XDG_STATE_HOME", below: ".local/state" },
+  /** What the user has written down about this machine. */
+  config: { variable: "XDG_CONFIG_HOME", below: ".config" },
+  /** What can be made again. */
+  cache: { variable: "XDG_CACHE_HOME", below: ".cache" },
+} as const;
+
+/**
+ * This tool's folder for the user's state, configuration or cache. Pure.
+ *
+ * @throws UsageError when the environment says no absolute path. The specification has a relative one ignored; that
+ * would put a journal where its user does not look for it.
+ */
+export function userFolder(place: keyof typeof PLACES, env: Env): string {
+  const { variable, below } = PLACES[place];
+  const base = absoluteFrom(env, variable);
+  if (base !== undefined) return join(base, "kube-system-chaos");
+  const home = absoluteFrom(env, "HOME");
+  if (home !== undefined) return join(home, below, "kube-system-chaos");
+  throw new UsageError(
+    `no folder for the ${place} of kube-system-chaos: neither ${variable} nor HOME is set. Set one of them to an absolute path.`,
+  );
+}
+
+/**
+ * The path in a variable; undefined where it is not set, or empty. Pure.
+ *
+ * @throws UsageError when it is not absolute.
+ */
+export function absoluteFrom(env: Env, variable: string): string | undefined {
+  const path = env[variable];
+  if (path === undefined || path === "") return undefined;
+  if (isAbsolute(path)) return path;
+  throw new UsageError(
+    `${variable} is refused: "${path}" is not an absolute path. Set ${variable} to an absolute path, or unset it.`,
+  );
+}
