@@ -3,10 +3,11 @@ import { chmod, copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } fro
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChaosError, RefusedError } from "../common/errors.js";
+import { isAlive, readIdentity } from "../common/process-identity.js";
 import { ask, run, type CommandOptions, type CommandResult } from "./command.js";
 import { BRIDGE, closeFirewall, isFirewallClosed, openFirewall } from "./firewall.js";
 import { unpackFolder, type LabPaths } from "./paths.js";
-import { end, isAlive, processesWithArgument, readIdentity, startDaemon } from "./process.js";
+import { end, processesWithArgument, startDaemon } from "./process.js";
 import { toolPath, type Tools } from "./steps/tools.js";
 
 /** How long the engine's parts may take to answer after their start, in milliseconds. */

@@ -1,50 +1,8 @@
 import { spawn } from "node:child_process";
-import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-
-/** A process so described that another one with the same number is not mistaken for it. */
-export interface ProcessIdentity {
-  readonly pid: number;
-  /** Clock ticks between the machine's start and the process's. */
-  readonly startTicks: string;
-  readonly bootId: string;
-}
-
-/** The 22nd field of /proc/PID/stat; the second one may contain blanks and parentheses. */
-export function startTicksOf(stat: string): string | undefined {
-  return stat
-    .slice(stat.lastIndexOf(")") + 2)
-    .split(" ")
-    .at(19);
-}
-
-/** Describes a running process; undefined when there is none (a zombie counts as none). */
-export async function identify(pid: number): Promise<ProcessIdentity | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-  if (stat === undefined || stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z")) return undefined;
-  const startTicks = startTicksOf(stat);
-  const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
-  return startTicks === undefined ? undefined : { pid, startTicks, bootId };
-}
-
-/** Whether exactly that process still runs. */
-export async function isAlive(process: ProcessIdentity | undefined): Promise<boolean> {
-  if (process === undefined) return false;
-  const now = await identify(process.pid);
-  return now?.startTicks === process.startTicks && now.bootId === process.bootId;
-}
-
-/** The process that a file written by `startDaemon` describes; undefined when there is no such file. */
-export async function readIdentity(file: string): Promise<ProcessIdentity | undefined> {
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as ProcessIdentity;
-  } catch {
-    return undefined;
-  }
-}
+import { identify, isAlive, type ProcessIdentity } from "../common/process-identity.js";
 
 /** Starts a program that outlives this one, with its output in a log file, and writes who it is to `file`. */
 export async function startDaemon(
@@ -108,9 +66,4 @@ export async function processesWithArgument(
     if (identity !== undefined) found.push(identity);
   }
   return found;
-}
-
-/** Removes a file that described a process. */
-export async function forget(file: string): Promise<void> {
-  await rm(file, { force: true });
 }

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { delimiter, resolve } from "node:path";
+import { ownIdentity, pidNamespace } from "../../common/process-identity.js";
 import type { Connection } from "../../kube/connect.js";
 import type { Watchdog } from "../watchdog.js";
 import { Journal, journalRoot, type JournalOpen } from "./journal.js";
@@ -19,6 +20,7 @@ export async function openJournal(
     readonly startedAt: Date;
   },
 ): Promise<Journal> {
+  const namespace = await pidNamespace();
   const journal = await Journal.create(journalRoot(env), {
     type: "open",
     runId: about.runId,
@@ -30,7 +32,8 @@ export async function openJournal(
     toolVersion: about.toolVersion,
     startedAt: about.startedAt.toISOString(),
     host: hostname(),
-    pid: process.pid,
+    ...(await ownIdentity()),
+    ...(namespace === undefined ? {} : { pidNamespace: namespace }),
   });
   try {
     await watchdog?.watch(journal.folder);

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { ChaosError, ExitCode } from "../../common/errors.js";
+import type { ProcessIdentity } from "../../common/process-identity.js";
 import type { Undo } from "./undo.js";
 
 /** An entry that is still to be undone. */
@@ -14,7 +15,8 @@ export interface PendingUndo {
   readonly acted?: true;
 }
 
-export interface JournalOpen {
+/** Who began the run, on which cluster. */
+export interface JournalOpen extends ProcessIdentity {
   readonly type: "open";
   readonly runId: string;
   readonly experiment: string;
@@ -27,7 +29,8 @@ export interface JournalOpen {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly host: string;
-  readonly pid: number;
+  /** Where its process has its number; journals of older versions, and of machines without /proc, do not say. */
+  readonly pidNamespace?: string;
 }
 
 export type JournalRecord =

@@ -1,8 +1,8 @@
 /** Whether the runner of an unfinished run is still there: then nothing is to be restored, it does so itself. */
-import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
+import { pidNamespace } from "../../common/process-identity.js";
 import { getOrUndefined } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
@@ -13,23 +13,13 @@ import { LOCK_PATH, RENEW_EVERY_MS } from "./lease.js";
 const SILENT_MS = 3 * RENEW_EVERY_MS + 5_000;
 const LOOK_EVERY_MS = 1_000;
 
-/**
- * Whether a process of this machine is one of ours. Process ids are used again, so where the system shows a
- * process's command line it must be one of ours; one that has ended and was not waited for shows none.
- */
-export function isOurProcess(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    const commandLine = `/proc/${pid}/cmdline`;
-    return !existsSync(commandLine) || /chaos|cli\.(js|ts)/.test(readFileSync(commandLine, "utf8"));
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** Whether it is on this machine, where its process can be looked at. */
-export function isLocalRunner({ host }: Pick<JournalOpen, "host">): boolean {
-  return host === hostname();
+/** Whether the run's process is among those that can be looked at from here. */
+export async function isLocalRunner({
+  host,
+  pidNamespace: of,
+}: Pick<JournalOpen, "host" | "pidNamespace">): Promise<boolean> {
+  // A container can have the machine's name (--network host), and a new one that of the one before.
+  return host === hostname() && (of === undefined || of === (await pidNamespace()));
 }
 
 /**

@@ -1,7 +1,6 @@
 /** Where the cluster of an unfinished run is. */
 import { connect, type Connection } from "../../kube/connect.js";
 import type { JournalState } from "../journal/journal.js";
-import { isLocalRunner } from "../lock/liveness.js";
 import { IN_CLUSTER } from "../journal/unfinished.js";
 
 /** As a kubeconfig says it; nothing: the current context of the user's own. */
@@ -12,11 +11,8 @@ export interface Where {
 
 /** Where a run's cluster is: as its journal says, unless it was said anew, or the journal is another machine's. */
 export function connectionOf({ open, folder }: JournalState, { kubeconfigPath, context }: Where): Where {
-  if (folder === IN_CLUSTER || !isLocalRunner(open)) {
-    const own = folder === IN_CLUSTER ? {} : { context: open.context, ...kubeconfigOf(open.kubeconfigPath) };
-    return { ...own, ...kubeconfigOf(kubeconfigPath), ...(context === undefined ? {} : { context }) };
-  }
-  return { ...kubeconfigOf(kubeconfigPath ?? open.kubeconfigPath), context: context ?? open.context };
+  const own = folder === IN_CLUSTER ? {} : { context: open.context, ...kubeconfigOf(open.kubeconfigPath) };
+  return { ...own, ...kubeconfigOf(kubeconfigPath), ...(context === undefined ? {} : { context }) };
 }
 
 function kubeconfigOf(kubeconfigPath: string | undefined): Where {

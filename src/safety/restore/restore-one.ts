@@ -2,12 +2,13 @@
 import type { Clock } from "../../common/clock.js";
 import { systemClock } from "../../common/clock.js";
 import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
+import { isAlive } from "../../common/process-identity.js";
 import type { Transport } from "../../kube/transport.js";
 import { copiesInCluster, copyPlace } from "../journal/cluster-copy.js";
 import { describeUndo } from "../journal/describe.js";
 import { Journal, journalRoot, type JournalState, readJournal } from "../journal/journal.js";
 import { IN_CLUSTER } from "../journal/unfinished.js";
-import { isLocalRunner, isOurProcess, renewsTheLock } from "../lock/liveness.js";
+import { isLocalRunner, renewsTheLock } from "../lock/liveness.js";
 import { claimRestore } from "./claim.js";
 import { connectionOf, withConnection } from "./connection.js";
 import type { RestoreOptions } from "./options.js";
@@ -21,8 +22,9 @@ export async function restoreOne(
     readonly silent: Set<string>;
   },
 ): Promise<boolean> {
-  refuseLiveProcess(found);
   const { open } = found;
+  const local = await isLocalRunner(open);
+  if (local) await refuseLiveProcess(found);
   return await withConnection(
     connectionOf(found, options),
     `restore ${open.runId}`,
@@ -32,7 +34,7 @@ export async function restoreOne(
       return await view.step(`restore run ${open.runId} (${open.experiment})`, async (note) => {
         const clock = clockOf(options);
         // A journal that is only in the cluster is another machine's, even one of the same name.
-        const elsewhere = found.folder === IN_CLUSTER || !isLocalRunner(open);
+        const elsewhere = found.folder === IN_CLUSTER || !local;
         if (apiAnswers && elsewhere && !options.silent.has(open.clusterUid)) {
           await refuseLiveLock(transport, { clock, note });
           options.silent.add(open.clusterUid);
@@ -122,8 +124,8 @@ async function adopted(
   return await Journal.adopt(journalRoot(env), copy.text, copyPlace(open.runId));
 }
 
-function refuseLiveProcess({ open }: JournalState): void {
-  if (!isLocalRunner(open) || !isOurProcess(open.pid)) return;
+async function refuseLiveProcess({ open }: JournalState): Promise<void> {
+  if (open.pid === process.pid || !(await isAlive(open))) return;
   throw new ChaosError(
     `run ${open.runId} still goes on (process ${open.pid}): end it with Ctrl-C or SIGTERM; it restores by itself`,
     { exitCode: ExitCode.preflightRefused },

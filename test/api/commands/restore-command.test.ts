@@ -7,9 +7,11 @@ import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { restore } from "../../../src/commands/restore-command.js";
 import { type ChaosError, ExitCode, UsageError } from "../../../src/common/errors.js";
+import { identify } from "../../../src/common/process-identity.js";
 import { heldPath, holdManifest, stopUnit, timerName } from "../../../src/nodes/faults.js";
 import {
   Journal,
+  type JournalOpen,
   journalRoot,
   type NodeUndo,
   readJournal,
@@ -20,7 +22,7 @@ import { claimRestore } from "../../../src/safety/restore/claim.js";
 import { type RestoreOptions } from "../../../src/safety/restore/options.js";
 import { nodeUndos } from "../../../src/safety/restore/undo-entries.js";
 import { createView } from "../../../src/ui/view.js";
-import { SleepingClock } from "../../helpers/dead-man-world.js";
+import { LEASES, SleepingClock } from "../../helpers/dead-man-world.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { fakeNodes, type FakeNodes, MANIFEST, MANIFEST_TEXT } from "../../helpers/fake-node.js";
 import { KUBELET, staticPod } from "../../helpers/node-targets.js";
@@ -32,7 +34,11 @@ const PATH = `${DEPLOYMENTS}/kube-dns`;
 interface Bench {
   readonly server: FakeApiServer;
   /** A run that took the Deployment away (or did this) and ended there. @returns its journal's folder. */
-  crashed(runId: string, more?: readonly Undo[], runner?: { host: string; pid: number }): Promise<string>;
+  crashed(
+    runId: string,
+    more?: readonly Undo[],
+    runner?: Pick<JournalOpen, "host" | "pid" | "startTicks" | "bootId" | "pidNamespace">,
+  ): Promise<string>;
   restore(change: Partial<RestoreOptions>): Promise<{ code?: ExitCode; error?: unknown; said: string }>;
 }
 
@@ -337,13 +343,46 @@ test("restore: a run of this machine that still goes on is left to itself, until
   t.is((await b.restore({ all: true })).code, ExitCode.asExpected);
 });
 
+for (const [what, runner] of [
+  ["another process of this tool has its number", { startTicks: "1" }],
+  ["the machine has started again since", { bootId: "another" }],
+] as const) {
+  test(`restore: a run of this machine whose process is gone, and ${what}`, async (t) => {
+    const b = await bench(t);
+    const { pid } = await ourProcess(t);
+    const now = await identify(pid);
+    if (now === undefined) return t.pass("without /proc a process is known by its number alone");
+    const folder = await b.crashed("run-1", [], { host: hostname(), ...now, ...runner });
+    t.is((await b.restore({ runId: "run-1" })).code, ExitCode.asExpected);
+    return t.true((await readJournal(folder))?.closed);
+  });
+}
+
+test("restore: a run in another container of this machine is left to itself while it renews its lock", async (t) => {
+  const b = await bench(t);
+  await b.crashed("run-1", [], { host: hostname(), pid: 1, pidNamespace: "pid:[1]" });
+  b.server.put(LEASES, {
+    metadata: { name: "kube-system-chaos" },
+    spec: { holderIdentity: "run-1@x", renewTime: "2026-08-01T12:00:00.000000Z" },
+  });
+  const clock = new SleepingClock();
+  clock.onTime = () => {
+    b.server.update(`${LEASES}/kube-system-chaos`, {
+      spec: { holderIdentity: "run-1@x", renewTime: "2026-08-01T12:00:15.000000Z" },
+    });
+  };
+  const { error } = await b.restore({ runId: "run-1", clock });
+  t.regex(String(error), /run-1@x still renews the lock/);
+  t.deepEqual(writes(b.server), []);
+});
+
 test("restore: while another process restores the run it is waited for; then there is nothing left to do", async (t) => {
   const b = await bench(t);
   const { pid } = await ourProcess(t);
   const folder = await b.crashed("run-1");
   b.server.remove(PATH);
   const clock = new SleepingClock();
-  const first = await claimRestore(folder, { clock, note: () => undefined, pid });
+  const first = await claimRestore(folder, { clock, note: () => undefined, self: { pid } });
   clock.onTime = async (nowMs) => {
     t.is(b.server.object(PATH), undefined, "nothing is done before");
     if (nowMs < 1_000) return;
@@ -362,7 +401,7 @@ test("restore: a claim of a restore that was killed does not keep the next one o
   const { pid, end } = await ourProcess(t);
   const folder = await b.crashed("run-1");
   b.server.remove(PATH);
-  await claimRestore(folder, { clock: new SleepingClock(), note: () => undefined, pid });
+  await claimRestore(folder, { clock: new SleepingClock(), note: () => undefined, self: { pid } });
   await end();
   t.is((await b.restore({ runId: "run-1", clock: new SleepingClock() })).code, ExitCode.asExpected);
   t.not(b.server.object(PATH), undefined);

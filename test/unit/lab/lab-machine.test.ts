@@ -8,7 +8,6 @@ import { containerdConfig, engineConfig, lacksSysResource } from "../../../src/l
 import { chainRules } from "../../../src/lab/firewall.js";
 import { cacheFolder, labPaths } from "../../../src/lab/paths.js";
 import { machineFrom } from "../../../src/lab/machine-checks.js";
-import { identify, isAlive, startTicksOf } from "../../../src/lab/process.js";
 import { createLabProvider } from "../../../src/lab/lab-provider.js";
 import { standInsFrom } from "../../../src/lab/substitutes.js";
 
@@ -70,14 +69,6 @@ test("forwarded packets stay on the bridge", (t) => {
       "-o br -j REJECT --reject-with icmp-port-unreachable",
     ],
   );
-});
-
-test("a process is known by its start, not by its number alone", async (t) => {
-  t.is(startTicksOf("7 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20"), "4711");
-  const self = await identify(process.pid);
-  t.true(await isAlive(self));
-  t.false(await isAlive(self === undefined ? undefined : { ...self, startTicks: "1" }));
-  t.false(await isAlive(undefined));
 });
 
 test("only labelled images are stand-ins", (t) => {

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { ChaosError, ExitCode } from "../../../src/common/errors.js";
-import { type Claim, claimRestore } from "../../../src/safety/restore/claim.js";
+import type { FileClaim } from "../../../src/common/file-claim.js";
+import { identify, ownIdentity } from "../../../src/common/process-identity.js";
+import { claimRestore } from "../../../src/safety/restore/claim.js";
 import { ourProcess } from "../../helpers/sleeper.js";
 import { SleepingClock } from "../../helpers/dead-man-world.js";
 
@@ -12,7 +14,9 @@ interface Bench {
   readonly folder: string;
   readonly clock: SleepingClock;
   readonly notes: string[];
-  claim(pid?: number): Promise<Claim>;
+  claim(pid?: number): Promise<FileClaim>;
+  /** What the claim says of its holder. */
+  holder(): Promise<unknown>;
 }
 
 async function bench(t: ExecutionContext): Promise<Bench> {
@@ -25,7 +29,13 @@ async function bench(t: ExecutionContext): Promise<Bench> {
     folder,
     clock,
     notes,
-    claim: async (pid) => await claimRestore(folder, { clock, note, ...(pid === undefined ? {} : { pid }) }),
+    claim: async (pid) =>
+      await claimRestore(folder, {
+        clock,
+        note,
+        ...(pid === undefined ? {} : { self: (await identify(pid)) ?? { pid } }),
+      }),
+    holder: async () => JSON.parse(await readFile(join(folder, "restoring"), "utf8")) as unknown,
   };
 }
 
@@ -33,7 +43,7 @@ test("free: had at once, says whose it is, and leaves nothing when it is given b
   const b = await bench(t);
   const claim = await b.claim();
   t.deepEqual(await readdir(b.folder), ["restoring"]);
-  t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${process.pid}\n`);
+  t.deepEqual(await b.holder(), await ownIdentity());
   t.is((await stat(join(b.folder, "restoring"))).mode & 0o777, 0o600);
   await claim.release();
   t.deepEqual(await readdir(b.folder), []);
@@ -48,13 +58,13 @@ test("two at once: the second waits, says for whom, and comes when the first has
   let waited = 0;
   b.clock.onTime = async () => {
     waited += 1;
-    t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${pid}\n`);
+    t.like(await b.holder(), { pid });
     if (waited === 3) await first.release();
   };
   const second = await b.claim();
   t.is(waited, 3);
   t.regex(b.notes[0] ?? "", new RegExp(`^process ${pid} is restoring it already: wait for it$`));
-  t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${process.pid}\n`);
+  t.deepEqual(await b.holder(), await ownIdentity());
   await second.release();
 });
 
@@ -67,7 +77,7 @@ test("its holder dies over it: taken over, soon", async (t) => {
   };
   const claim = await b.claim();
   t.true(b.clock.now() <= 1_500, `${b.clock.now()} ms`);
-  t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${process.pid}\n`);
+  t.deepEqual(await b.holder(), await ownIdentity());
   await claim.release();
 });
 
@@ -80,7 +90,7 @@ for (const [what, content] of [
     const b = await bench(t);
     await writeFile(join(b.folder, "restoring"), content);
     const claim = await b.claim();
-    t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${process.pid}\n`);
+    t.deepEqual(await b.holder(), await ownIdentity());
     await claim.release();
   });
 }
@@ -94,7 +104,7 @@ test("not given back in 16 minutes: exit 5, and the holder's claim stays", async
   t.regex(error?.message ?? "", /another process is still restoring the run in /);
   t.true(b.clock.now() >= 16 * 60_000 && b.clock.now() < 17 * 60_000);
   t.deepEqual(await readdir(b.folder), ["restoring"]);
-  t.is(await readFile(join(b.folder, "restoring"), "utf8"), `${pid}\n`);
+  t.like(await b.holder(), { pid });
 });
 
 test("a folder that is not there: an error, and no endless waiting", async (t) => {

@@ -1,0 +1,79 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { claimFile } from "../../../src/common/file-claim.js";
+import { identify, isAlive, ownIdentity, readIdentity } from "../../../src/common/process-identity.js";
+import { sleeper } from "../../helpers/sleeper.js";
+
+async function place(t: ExecutionContext): Promise<{ folder: string; file: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "chaos-file-claim-"));
+  t.teardown(async () => await rm(folder, { recursive: true, force: true }));
+  return { folder, file: join(folder, "claim") };
+}
+
+const free = async (): Promise<void> => await Promise.reject(new Error("nobody holds it"));
+
+test("free: had, says whose it is, for its user alone; nothing is left when it is given back", async (t) => {
+  const { folder, file } = await place(t);
+  const claim = await claimFile(file, { onHeld: free });
+  t.deepEqual(await readdir(folder), ["claim"]);
+  t.deepEqual(JSON.parse(await readFile(file, "utf8")), await ownIdentity());
+  t.is((await stat(file)).mode & 0o777, 0o600);
+  await claim.release();
+  await claim.release();
+  t.deepEqual(await readdir(folder), []);
+});
+
+test("held: tried again after each time that its holder was told of, until it is free", async (t) => {
+  const { file } = await place(t);
+  const { pid, end } = await sleeper(t, "dist/cli.js");
+  await claimFile(file, { onHeld: free, self: (await identify(pid)) ?? { pid } });
+  const told: number[] = [];
+  await claimFile(file, {
+    onHeld: async (holder) => {
+      told.push(holder.pid);
+      if (told.length === 3) await end();
+    },
+  });
+  t.deepEqual(told, [pid, pid, pid]);
+  t.deepEqual(await readIdentity(file), await ownIdentity());
+});
+
+test("what is thrown when it is held ends it: the holder's claim stays, and nothing else", async (t) => {
+  const { folder, file } = await place(t);
+  const { pid } = await sleeper(t, "dist/cli.js");
+  const self = (await identify(pid)) ?? { pid };
+  await claimFile(file, { onHeld: free, self });
+  await t.throwsAsync(claimFile(file, { onHeld: async () => await Promise.reject(new Error("busy")) }), {
+    message: "busy",
+  });
+  t.deepEqual(await readdir(folder), ["claim"]);
+  t.deepEqual(await readIdentity(file), self);
+});
+
+test("this process holds it already: it is held", async (t) => {
+  const { file } = await place(t);
+  const own = await ownIdentity();
+  if (!(await isAlive(own))) return t.pass("without /proc this process is not known by its number");
+  await claimFile(file, { onHeld: free });
+  return await t.throwsAsync(
+    claimFile(file, { onHeld: async ({ pid }) => await Promise.reject(new Error(`${pid}`)) }),
+    {
+      message: `${process.pid}`,
+    },
+  );
+});
+
+for (const [what, content] of [
+  ["another process with this one's number", { pid: process.pid, startTicks: "1", bootId: "b" }],
+  ["this process's number alone", process.pid],
+  ["another start of the machine", { pid: 1, startTicks: "1", bootId: "b" }],
+] as const) {
+  test(`left by ${what}: taken over`, async (t) => {
+    const { file } = await place(t);
+    await writeFile(file, JSON.stringify(content));
+    await claimFile(file, { onHeld: free });
+    t.deepEqual(await readIdentity(file), await ownIdentity());
+  });
+}
