@@ -6,19 +6,16 @@ import { newRunId } from "../common/run-id.js";
 import { list, NODES, resourcePath } from "../kube/api.js";
 import { connect, type Connection } from "../kube/connect.js";
 import type { Node } from "../kube/objects.js";
-import { removedNamespaces } from "../own/namespaces.js";
 import { recordNamespace } from "../safety/journal/entries.js";
 import { type Journal, journalRoot, type PendingUndo } from "../safety/journal/journal.js";
 import { openJournal } from "../safety/journal/open.js";
-import { type Undone } from "../safety/journal/undo.js";
 import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "../safety/journal/unfinished.js";
 import type { HeldLock } from "../safety/lock/lease.js";
-import { namespacesOf } from "../safety/restore/order.js";
-import { undoAll, undoTogether } from "../safety/restore/undo-entries.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
 import { holdCluster } from "./phases/lock.js";
 import { look, settle, SETTLE_LIMIT_MS } from "./phases/settle.js";
+import { removeOwn } from "./phases/tear-down.js";
 
 export interface SessionOptions {
   readonly handle: ClusterHandle;
@@ -152,16 +149,19 @@ export class Session {
     const journal = this.#journal;
     try {
       return await this.#options.view.step("remove what the runs shared", async () => {
-        const report = async (seq: number, undone: Undone): Promise<void> =>
-          await journal.restored(seq, undone.how, undone.by);
-        const failures = await undoTogether(transport, this.#made, report);
-        await removedNamespaces(transport, this.#clock, namespacesOf(this.#made));
-        await this.lock.stopRenewing();
-        if (failures.length === 0) failures.push(...(await undoAll(transport, this.#last, report)));
-        for (const { error } of failures) this.#options.view.warn(`not removed: ${error}`);
-        if (failures.length === 0) await journal.finish();
+        const problems: string[] = [];
+        await removeOwn([...this.#made, ...this.#last], problems, {
+          transport,
+          clock: this.#clock,
+          report: async (seq, { how, by }) => await journal.restored(seq, how, by),
+          whole,
+          stopRenewing: async () => await this.lock.stopRenewing(),
+        });
+        for (const text of problems)
+          this.#options.view.warn(`${text}; \`chaos restore ${this.id}\` removes the rest`);
+        if (problems.length === 0) await journal.finish();
         else await journal.close();
-        return failures.length === 0;
+        return problems.length === 0;
       });
     } catch (error) {
       await journal.close();

@@ -9,7 +9,6 @@ import { POLL_MS } from "./release.js";
  *
  * @returns whether it was.
  */
-
 export async function recover(
   context: RunContext,
   measuring: Measuring,

@@ -9,11 +9,10 @@ import { isPrepared } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { copiesInCluster } from "../journal/cluster-copy.js";
 import { describeUndo } from "../journal/describe.js";
-import { isNodeUndo, type Undo } from "../journal/journal.js";
+import type { PendingUndo, Removal, Undo } from "../journal/journal.js";
 import { runsOfCopies } from "../journal/unfinished.js";
-import { LOCK_PATH } from "../lock/lease.js";
 import { emptyNamespace } from "../restore/empty-namespace.js";
-import { isOfDeadMan } from "../restore/order.js";
+import { stagesOf } from "../restore/order.js";
 import { undo } from "../restore/undo-entries.js";
 import { waitUntilReady } from "../restore/verify.js";
 import type { Hold } from "./dead-man-lock.js";
@@ -42,15 +41,6 @@ export type Outcome = "finished" | "lost" | { readonly problems: readonly string
 /** Ends a try from anywhere in it. */
 class Lost extends Error {}
 
-type Removal = Extract<Undo, { action: "remove" | "empty" }>;
-
-/** What the journals say, sorted by when it is done. */
-interface Plan {
-  readonly putBack: readonly Undo[];
-  readonly onNodes: readonly Undo[];
-  readonly removals: readonly Removal[];
-}
-
 /**
  * One try to put everything back, from the journals' copies. What is put back must work before anything is taken away
  * that a person, or the next try, would need: the lock, then, with the namespace, the copies and the switch itself.
@@ -70,18 +60,18 @@ export async function restoreEverything(tools: RestorationTools): Promise<Outcom
 async function attempt(tools: RestorationTools): Promise<Outcome> {
   const { transport, hold, log } = tools;
   const { entries, unreadable } = await entriesInCluster(tools);
-  const { putBack, onNodes, removals } = planOf(entries);
-  for (const entry of onNodes)
+  const { onNodes, workloads, own } = stagesOf(entries);
+  for (const { undo: entry } of onNodes)
     log(`${describeUndo(entry)}: left to the timer on its node, which undoes it by itself`);
   // A damaged copy hides no other; while it is there, what it stood for is not as before.
   const problems = [...unreadable];
-  for (const entry of putBack)
+  for (const { undo: entry } of workloads)
     problems.push(...(await tried(tools, entry, async () => await putBackOne(tools, entry))));
   // What could not even be put back is tried again before long.
-  if (problems.length === 0) problems.push(...(await notReady(tools, [...putBack, ...onNodes])));
+  if (problems.length === 0) problems.push(...(await notReady(tools, [...workloads, ...onNodes])));
   // What is not as before must stay known.
   if (problems.length > 0) return { problems };
-  for (const entry of removals)
+  for (const { undo: entry } of own)
     problems.push(...(await tried(tools, entry, async () => await clear(tools, entry))));
   if (problems.length > 0) return { problems };
   await keep(tools);
@@ -96,35 +86,17 @@ async function attempt(tools: RestorationTools): Promise<Outcome> {
 }
 
 /** Everything that the journals say, the newest first: what a session shares is cleared away after its runs. */
-async function entriesInCluster({
-  transport,
-  log,
-}: RestorationTools): Promise<{ readonly entries: readonly Undo[]; readonly unreadable: readonly string[] }> {
+async function entriesInCluster({ transport, log }: RestorationTools): Promise<{
+  readonly entries: readonly PendingUndo[];
+  readonly unreadable: readonly string[];
+}> {
   const { runs, unreadable } = runsOfCopies(await copiesInCluster(transport));
   for (const { open, damage } of runs)
     if (damage !== undefined) log(`the copy of ${open.runId} is damaged: ${damage}`);
   const entries = [...runs]
     .sort((a, b) => b.open.startedAt.localeCompare(a.open.startedAt))
-    .flatMap(({ pending }) => [...pending].reverse().map((entry) => entry.undo));
+    .flatMap(({ pending }) => [...pending].reverse());
   return { entries, unreadable: unreadable.map((error) => messageOf(error)) };
-}
-
-function planOf(entries: readonly Undo[]): Plan {
-  return {
-    putBack: entries.filter((entry) => entry.action === "restore-workload"),
-    onNodes: entries.filter(isNodeUndo),
-    removals: entries.filter(
-      (entry): entry is Removal =>
-        (entry.action === "remove" || entry.action === "empty") && !goesLast(entry),
-    ),
-  };
-}
-
-/** The lock, this namespace and what is in it, and the Roles of the switch, without which it could do nothing more. */
-function goesLast(entry: Removal): boolean {
-  const { path, object } = entry;
-  const own = object.kind === "Namespace" ? object.name : object.namespace;
-  return path === LOCK_PATH || own === PROBER_NAMESPACE || isOfDeadMan(entry);
 }
 
 /** @returns why it could not be done; empty: it was. */
@@ -145,7 +117,11 @@ async function putBackOne({ transport, log }: RestorationTools, entry: Undo): Pr
 }
 
 /** What does not work when the time is up; faults on nodes too, which their timers end. */
-async function notReady(tools: RestorationTools, entries: readonly Undo[]): Promise<readonly string[]> {
+async function notReady(
+  tools: RestorationTools,
+  pending: readonly PendingUndo[],
+): Promise<readonly string[]> {
+  const entries = pending.map(({ undo: entry }) => entry);
   const { transport, clock, log } = tools;
   const last = await wait(tools, READY_LIMIT_MS, async () => {
     const problems = await waitUntilReady(transport, clock, { entries, limitMs: 0, note: () => undefined });

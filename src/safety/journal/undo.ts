@@ -4,36 +4,33 @@ import type { KubeObject } from "../../kube/objects.js";
 import type { NodeAccessSpec } from "../../nodes/spec.js";
 
 /** How one change is undone. */
-export type Undo =
-  /** The workload is put back as it was: created when it is gone, repaired when another restorer's differs. */
-  | {
-      readonly action: "restore-workload";
-      readonly path: string;
-      readonly collection: string;
-      readonly object: KubeObject;
-      /** The run never changes it: what differs is somebody else's wish, and stays. */
-      readonly onlyIfGone?: true;
-      /** The run changes its replicas and nothing else: whatever else differs stays. */
-      readonly onlyReplicas?: true;
-    }
-  /**
-   * Something of ours is removed again: a namespace, the lock. `path` is its URL path in the API; `labels` are
-   * what it must carry, or it is somebody else's under the same name and is left alone.
-   */
-  | {
-      readonly action: "remove";
-      readonly path: string;
-      readonly object: ObjectRef;
-      readonly labels: Readonly<Record<string, string>>;
-    }
-  /** A namespace that was prepared for runs and stays: what runs have made in it (`labels`) is removed. */
-  | {
-      readonly action: "empty";
-      readonly path: string;
-      readonly object: ObjectRef;
-      readonly labels: Readonly<Record<string, string>>;
-    }
-  | NodeUndo;
+export type Undo = WorkloadUndo | Removal | NodeUndo;
+
+/** The workload is put back as it was: created when it is gone, repaired when another restorer's differs. */
+export interface WorkloadUndo {
+  readonly action: "restore-workload";
+  readonly path: string;
+  readonly collection: string;
+  readonly object: KubeObject;
+  /** The run never changes it: what differs is somebody else's wish, and stays. */
+  readonly onlyIfGone?: true;
+  /** The run changes its replicas and nothing else: whatever else differs stays. */
+  readonly onlyReplicas?: true;
+}
+
+/**
+ * "remove": something of our own is removed again (a namespace, the lock). "empty": a namespace that was prepared for
+ * runs stays, and what runs have made in it is removed. `path` is its URL path in the API; `labels` are what is removed
+ * must carry: anything else, under the same name too, belongs to others and is left alone.
+ */
+export type Removal = RemovalBy<"remove"> | RemovalBy<"empty">;
+
+interface RemovalBy<Action extends string> {
+  readonly action: Action;
+  readonly path: string;
+  readonly object: ObjectRef;
+  readonly labels: Readonly<Record<string, string>>;
+}
 
 /** How a fault on a node is undone: on that very machine, without the API (but for the access "pod"). */
 export type NodeUndo =

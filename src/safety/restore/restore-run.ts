@@ -12,7 +12,7 @@ import { copyPath } from "../journal/cluster-copy.js";
 import { isNodeUndo, type Journal, type JournalState, type PendingUndo } from "../journal/journal.js";
 import { type Undone } from "../journal/undo.js";
 import { clusterUidOf } from "../journal/unfinished.js";
-import { isHold, namespacesOf } from "./order.js";
+import { namespacesOf, type Stages, stagesOf } from "./order.js";
 import { type NotUndone, undoAll } from "./undo-entries.js";
 import { READY_LIMIT_MS, waitUntilReady } from "./verify.js";
 
@@ -113,7 +113,8 @@ class Restoring {
   async all(apiAnswers: boolean): Promise<Restored> {
     const { transport, clock, note } = this.#tools;
     const { pending, intents } = this.#run;
-    const { refused, onNodes } = this.#nodeEntries();
+    const stages = stagesOf(pending);
+    const { refused, onNodes } = this.#accessible(stages.onNodes);
     if (!apiAnswers && refused[0] !== undefined) throw new Error(refused[0].error);
     let failed = await this.#undo(onNodes, apiAnswers ? RETRY_LIMIT_MS : NODE_RETRY_LIMIT_MS);
     if (!apiAnswers) {
@@ -125,10 +126,10 @@ class Restoring {
       );
     }
     const elsewhere = await this.#restoredElsewhere();
-    // The lock and the copy stay until the target works: nobody else is to begin before.
-    const last = pending.filter(({ undo }) => isHold(undo));
-    const others = pending.filter(({ undo }) => !isNodeUndo(undo) && !isHold(undo));
-    failed = [...refused, ...failed, ...(await this.#undo(others, RETRY_LIMIT_MS, elsewhere))];
+    // The last is undone first.
+    const { lock, home, copy, deadMan, own, workloads } = stages;
+    const first = [...own, ...deadMan, ...workloads];
+    failed = [...refused, ...failed, ...(await this.#undo(first, RETRY_LIMIT_MS, elsewhere))];
     const lost = new Set(failed.map(({ undo }) => undo));
     const notReady = await waitUntilReady(transport, clock, {
       entries: intents.map(({ undo }) => undo).filter((undo) => !lost.has(undo)),
@@ -136,7 +137,8 @@ class Restoring {
       note,
     });
     const whole = failed.length === 0 && (notReady.length === 0 || elsewhere);
-    if (whole) failed.push(...(await this.#undo(last, RETRY_LIMIT_MS)));
+    // They stay until the target works: nobody else is to begin before.
+    if (whole) failed.push(...(await this.#undo([...lock, ...home, ...copy], RETRY_LIMIT_MS)));
     // Those, too, whose deletion the run had asked for before it died.
     await removedNamespaces(transport, clock, namespacesOf(intents));
     return { undone: this.#undone, failed, notReady: elsewhere ? [] : notReady };
@@ -160,11 +162,13 @@ class Restoring {
   }
 
   /** What is to be undone on nodes, and what of it may not be: that does not change by trying again. */
-  #nodeEntries(): { refused: readonly NotUndone[]; onNodes: readonly PendingUndo[] } {
+  #accessible(entries: Stages["onNodes"]): {
+    readonly refused: readonly NotUndone[];
+    readonly onNodes: Stages["onNodes"];
+  } {
     const { transport, allowCommands } = this.#tools;
     const refused: NotUndone[] = [];
-    const onNodes = this.#run.pending.filter(({ undo }) => {
-      if (!isNodeUndo(undo)) return false;
+    const onNodes = entries.filter(({ undo }) => {
       try {
         openNodeAccess(undo.access, { transport, allowCommands, foreign: this.#run.adopted });
         return true;

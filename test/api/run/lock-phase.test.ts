@@ -13,7 +13,7 @@ import { holdCluster, type HeldCluster, type Holding } from "../../../src/run/ph
 import { copyPath } from "../../../src/safety/journal/cluster-copy.js";
 import { Journal, parseJournal, readJournal, type Undo } from "../../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
-import { isHold } from "../../../src/safety/restore/order.js";
+import { stagesOf } from "../../../src/safety/restore/order.js";
 import { LEASES, NAMESPACES, opened, OWN, removal } from "../../helpers/dead-man-world.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { holdOf } from "../../helpers/restore-bench.js";
@@ -131,7 +131,10 @@ test("what the hold is made of is told from all else", (t) => {
       removal(COPY, {}, "Secret"),
       other,
       workload,
-    ].map(isHold),
+    ].map((undo, seq) => {
+      const { copy, home, lock } = stagesOf([{ seq, undo }]);
+      return [...copy, ...home, ...lock].length === 1;
+    }),
     [true, true, true, true, false, false],
   );
 });
