@@ -32,7 +32,7 @@ export default tseslint.config(
     },
   },
   {
-    // DESIGN's layers: analysis and report know no cluster.
+    // Verdicts are computed from files alone: analysis and report know no cluster.
     files: ["src/analysis/**/*.ts", "src/report/**/*.ts"],
     rules: {
       "no-restricted-imports": [

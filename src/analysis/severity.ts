@@ -1,4 +1,4 @@
-/** How bad it was, from measurements only (DESIGN section 3). */
+/** How bad it was, from measurements only. */
 import { duration, percent, threshold } from "../common/figures.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
 import type { Thresholds } from "../experiment/schema.js";

@@ -124,7 +124,7 @@ const EXIT_CODES: Readonly<Record<Verdict, ExitCode>> = {
   interrupted: ExitCode.interrupted,
 };
 
-/** What the command line ends with for this result (DESIGN section 3). */
+/** What the command line ends with for this result. */
 export function exitCodeOf(result: Pick<RunResult, "verdict">): ExitCode {
   return EXIT_CODES[result.verdict];
 }

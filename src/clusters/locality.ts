@@ -21,7 +21,7 @@ function saysNothing(providerId: string): boolean {
 
 /**
  * A cluster is local when its API server is on a loopback address or its nodes carry a local provider's id;
- * never by the context's name, which anybody may choose (DESIGN section 6). Pure.
+ * never by the context's name, which anyone may choose. Pure.
  */
 export function locality(server: string, nodes: readonly Node[]): Locality {
   const host = new URL(server).hostname.replace(/^\[|\]$/g, "");

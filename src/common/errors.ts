@@ -1,4 +1,4 @@
-/** The documented, stable exit codes of the command line (DESIGN section 3). */
+/** The stable exit codes of the command line. */
 export const ExitCode = {
   asExpected: 0,
   differs: 1,
@@ -9,6 +9,17 @@ export const ExitCode = {
   interrupted: 130,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/** What each exit code means, for --help and the reference. */
+export const EXIT_CODE_WORDS: Readonly<Record<ExitCode, string>> = {
+  0: "as the file expects",
+  1: "differs from the expectation",
+  2: "inconclusive (the report names the reason), or an unexpected error",
+  3: "bad file or usage; nothing was changed",
+  4: "preflight, lock or guard refused; nothing was attacked",
+  5: "not restored: `chaos restore` finishes it",
+  130: "interrupted, and restored",
+};
 
 /**
  * An error whose message is written for the user: what was looked for, what was found, what to do next.

@@ -2,7 +2,7 @@
 
 import type { Bilingual } from "../common/language.js";
 
-/** Probes of a component's own function (DESIGN section 5): one a component, each on a deadline. */
+/** Probes of a component's own function: one a component, each on a deadline. */
 export const FUNCTION_PROBES = [
   "node-runs-pods",
   "services-follow",

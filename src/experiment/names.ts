@@ -24,7 +24,7 @@ export const SEVERITIES = ["outage", "degraded", "function lost", "none", "incon
 
 export type Severity = (typeof SEVERITIES)[number];
 
-/** The layers that are probed, from the application down (DESIGN section 5). */
+/** The layers that are probed, from the application down. */
 export const PROBES = [
   "app-write",
   "app-read",

@@ -61,7 +61,7 @@ export interface RunOptions {
 }
 
 /**
- * One experiment, from preflight to report (DESIGN section 3).
+ * One experiment, from preflight to report.
  *
  * @throws RefusedError when preflight, the lock or the journal refuse: nothing was harmed.
  * @throws ApiUnreachableError, ApiError before anything was touched; afterwards every error ends in a report.

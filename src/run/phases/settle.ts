@@ -6,7 +6,7 @@ import type { DaemonSet, Deployment, KubeObject, Node, Pod } from "../../kube/ob
 import { isReady } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
 
-/** After etcd was away the API server may take minutes (DESIGN section 4: allow 7), ms. */
+/** After etcd was away the API server may take minutes: the kubelet's restart back-off alone goes up to 5, ms. */
 export const SETTLE_LIMIT_MS = 7 * 60_000;
 const POLL_MS = 1_000;
 

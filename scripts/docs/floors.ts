@@ -1,0 +1,10 @@
+/** Floors from the top down, each with its rooms (folders of src/, and cli.ts). */
+export type Floors = readonly (readonly string[])[];
+
+/** The floors as a table; a room imports only from itself and from the floors below its own. */
+export function floorsTable(floors: Floors): string {
+  const rows = floors.map(
+    (rooms, index) => `| ${floors.length - index} | ${rooms.map((room) => `\`${room}\``).join(" · ")} |`,
+  );
+  return ["| Floor | Rooms |", "| ---: | --- |", ...rows].join("\n");
+}

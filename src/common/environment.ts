@@ -1,0 +1,12 @@
+/** Every environment variable that the command line reads, and what it does. Programs in pods have their own. */
+export const ENVIRONMENT = {
+  KUBECONFIG: "kubeconfig files, as kubectl reads them; default: ~/.kube/config",
+  XDG_STATE_HOME: "below it: journals of runs, kubeconfig of the kind cluster; default: ~/.local/state",
+  XDG_CONFIG_HOME: "below it: kube-system-chaos/config.yaml; default: ~/.config",
+  XDG_CACHE_HOME: "below it: what the lab has built; default: ~/.cache",
+  KUBE_SYSTEM_CHAOS_CACHE: "absolute path, instead of the one below XDG_CACHE_HOME",
+  KIND_EXPERIMENTAL_PROVIDER: "docker or podman: the only engine to try for kind clusters",
+  NO_COLOR: "not empty: no colours in the live view",
+  CI: "not empty and not false: plain lines instead of the live view",
+  TERM: "dumb: plain lines instead of the live view",
+} as const;
