@@ -5,7 +5,9 @@ import { isReady, isTerminating } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { ADDON_MODE_LABEL, ADDON_NAMESPACE, METRICS_API_SERVICE, SINK_NAMESPACE } from "../own/own-names.js";
 import type { AddonManifests } from "./addon-manifests.js";
-import { type AddonObject, describeObject, pathsOf } from "./addon-objects.js";
+import { type Manifest } from "../own/manifest.js";
+import { objectName } from "../common/object-name.js";
+import { pathsOf } from "../kube/api.js";
 
 /** Waiting reasons of a container that waiting does not heal. */
 const FATAL_REASONS = ["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
@@ -24,7 +26,7 @@ export interface Readiness {
 export async function readiness(
   transport: Transport,
   manifests: AddonManifests,
-  dns: AddonObject,
+  dns: Manifest,
 ): Promise<Readiness> {
   const objects = [...manifests.sink, ...manifests.manager, ...manifests.study, dns];
   const [lacking, pods] = await Promise.all([
@@ -32,7 +34,9 @@ export async function readiness(
       objects.map(async (object) => {
         const live = await getOrUndefined<KubeObject>(transport, pathsOf(object).path);
         const problem = live === undefined ? "not there yet" : problemOf(object, live);
-        return problem === undefined ? [] : [`${describeObject(object)}: ${problem}`];
+        return problem === undefined
+          ? []
+          : [`${objectName({ kind: object.kind, ...object.metadata })}: ${problem}`];
       }),
     ),
     waitingPods(transport, objects),
@@ -47,7 +51,7 @@ export async function readiness(
 }
 
 /** What a live object still lacks; undefined: nothing. Pure. */
-export function problemOf(wanted: AddonObject, live: KubeObject): string | undefined {
+export function problemOf(wanted: Manifest, live: KubeObject): string | undefined {
   if (isTerminating(live)) return "being deleted";
   if (wanted.metadata.labels?.[ADDON_MODE_LABEL] !== live.metadata.labels?.[ADDON_MODE_LABEL])
     return "not yet under addon-manager's care";
@@ -98,7 +102,7 @@ interface WaitingPod {
 }
 
 /** Pods of the add-ons that are not ready for a reason that the cluster names. */
-async function waitingPods(transport: Transport, objects: readonly AddonObject[]): Promise<WaitingPod[]> {
+async function waitingPods(transport: Transport, objects: readonly Manifest[]): Promise<WaitingPod[]> {
   const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "DaemonSet");
   const prefixes = workloads.map(({ metadata }) => `${metadata.name}-`);
   const lists = await Promise.all(

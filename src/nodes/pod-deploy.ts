@@ -6,7 +6,7 @@ import type { Clock } from "../common/clock.js";
 import { pollUntil } from "../common/clock.js";
 import { ChaosError, RefusedError } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
-import { create, DAEMONSETS, get, getOrUndefined, resourcePath } from "../kube/api.js";
+import { create, DAEMONSETS, get, getOrUndefined, resourcePath, SECRETS } from "../kube/api.js";
 import type { DaemonSet, KubeObject } from "../kube/objects.js";
 import { ApiError, type Transport } from "../kube/transport.js";
 import { ensure } from "../own/ensure.js";
@@ -24,7 +24,6 @@ import {
   NODE_ACCESS_NAME,
   NODE_ACCESS_NAMESPACE,
   NODE_ACCESS_PORT,
-  SECRETS,
   TOKEN_KEY,
 } from "./pod-access.js";
 

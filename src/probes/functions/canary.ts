@@ -1,5 +1,5 @@
 /** Canaries: small objects of ours, made to see whether something happens to them. */
-import { createHash } from "node:crypto";
+import { shortHash } from "../../common/hash.js";
 import { ChaosError } from "../../common/errors.js";
 import {
   create,
@@ -93,7 +93,7 @@ export class Names {
 /** Names that are unique for the run, and of one length: none is the beginning of another. */
 export function runNames(context: FunctionContext, what: string): Names {
   // A run's id is too long for what is appended to a name, and its end alone may come twice.
-  const run = createHash("sha256").update(context.runId).digest("hex").slice(0, 8);
+  const run = shortHash(context.runId, 8);
   return new Names(`chaos-${what}-${run}`);
 }
 

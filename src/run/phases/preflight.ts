@@ -1,3 +1,4 @@
+import { objectName } from "../../common/object-name.js";
 import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
 import { locality, notLocal } from "../../clusters/locality.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
@@ -115,11 +116,7 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
       check("target", false, found.problem);
       return undefined;
     }
-    check(
-      "target",
-      true,
-      `${found.kind} ${found.namespace === "" ? "" : `${found.namespace}/`}${found.name}, ${found.count} wanted; ${found.ownerChain.join(" → ")}`,
-    );
+    check("target", true, `${objectName(found)}, ${found.count} wanted; ${found.ownerChain.join(" → ")}`);
     const problem = attackProblem(found, resolved);
     if (problem !== undefined) check("attack", false, problem);
     return found;
