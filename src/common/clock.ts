@@ -29,7 +29,7 @@ export function systemClock(): Clock {
  * @returns the answer, or undefined when the time was up or the signal came.
  */
 export async function pollUntil<T>(
-  clock: Clock,
+  clock: Stopwatch,
   options: { readonly everyMs: number; readonly limitMs: number; readonly signal?: AbortSignal },
   ask: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
@@ -49,8 +49,18 @@ export async function pollUntil<T>(
  * @throws ChaosError when it did not come within `limitMs` (`what` says what did not); what `work` rejects with.
  */
 export async function within<T>(
-  clock: Clock,
-  options: { readonly limitMs: number; readonly what: string; readonly signal?: AbortSignal },
+  clock: Stopwatch,
+  options: { readonly limitMs: number; readonly what: string; readonly signal?: never },
+  work: Promise<T>,
+): Promise<T>;
+export async function within<T>(
+  clock: Stopwatch,
+  options: { readonly limitMs: number; readonly what: string; readonly signal: AbortSignal },
+  work: Promise<T>,
+): Promise<T | undefined>;
+export async function within<T>(
+  clock: Stopwatch,
+  options: { readonly limitMs: number; readonly what: string; readonly signal?: AbortSignal | undefined },
   work: Promise<T>,
 ): Promise<T | undefined> {
   const { limitMs, what, signal } = options;
@@ -70,11 +80,14 @@ export async function within<T>(
 }
 
 /** Time, so that tests are exact. */
-export interface Clock {
+export interface Stopwatch {
   /** Monotonic, ms since the run began. */
   readonly now: () => number;
-  /** Wall clock, for people and for the lock. */
-  wall(): Date;
   /** Resolves after `ms`, or at once when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Clock extends Stopwatch {
+  /** Wall clock, for people and for the lock. */
+  wall(): Date;
 }

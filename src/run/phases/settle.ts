@@ -5,6 +5,7 @@ import { DAEMONSETS, DEPLOYMENTS, list, NODES, PODS, resourcePath } from "../../
 import type { DaemonSet, Deployment, KubeObject, Node, Pod } from "../../kube/objects.js";
 import { isReady } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
+import { daemonSetState, deploymentState } from "../../kube/workload-state.js";
 
 /** After etcd was away the API server may take minutes (DESIGN section 4: allow 7), ms. */
 export const SETTLE_LIMIT_MS = 7 * 60_000;
@@ -33,18 +34,12 @@ export function unsettled(state: {
     ...state.nodes
       .filter((node) => !isTrue(node.status?.conditions, "Ready"))
       .map((node) => `node ${node.metadata.name} is not Ready`),
-    ...state.deployments
-      .filter(({ spec, status }) => (status?.readyReplicas ?? 0) !== (spec?.replicas ?? 1))
-      .map(
-        ({ metadata, status, spec }) =>
-          `${metadata.name} ${status?.readyReplicas ?? 0}/${spec?.replicas ?? 1}`,
-      ),
-    ...state.daemonSets
-      .filter(({ status }) => (status?.numberReady ?? 0) !== (status?.desiredNumberScheduled ?? -1))
-      .map(
-        ({ metadata, status }) =>
-          `${metadata.name} ${status?.numberReady ?? 0}/${status?.desiredNumberScheduled ?? 0}`,
-      ),
+    ...[
+      ...state.deployments.map((live) => ({ name: live.metadata.name, ...deploymentState(live) })),
+      ...state.daemonSets.map((live) => ({ name: live.metadata.name, ...daemonSetState(live) })),
+    ]
+      .filter(({ ready, wanted }) => ready !== wanted)
+      .map(({ name, ready, wanted }) => `${name} ${ready}/${wanted}`),
     ...state.pods
       .filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.phase !== "Succeeded")
       .filter((pod) => !isReady(pod))
