@@ -157,7 +157,7 @@ echo "machine=$(cat /etc/machine-id)"
 `;
 
 /** Lines "key=value" of a script's output; a key may come more than once. */
-export type Facts = ReadonlyMap<string, readonly string[]>;
+type Facts = ReadonlyMap<string, readonly string[]>;
 
 function factsOf(output: string): Facts {
   const facts = new Map<string, string[]>();

@@ -105,4 +105,4 @@ export async function removedNamespaces(
 }
 
 /** How long a namespace may take to go, ms. */
-export const REMOVE_LIMIT_MS = 3 * 60000;
+const REMOVE_LIMIT_MS = 3 * 60000;

@@ -35,10 +35,18 @@ export function unsettled(state: {
       .filter((node) => !isTrue(node.status?.conditions, "Ready"))
       .map((node) => `node ${node.metadata.name} is not Ready`),
     ...[
-      ...state.deployments.map((live) => ({ name: live.metadata.name, ...deploymentState(live) })),
-      ...state.daemonSets.map((live) => ({ name: live.metadata.name, ...daemonSetState(live) })),
+      ...state.deployments.map((live) => ({
+        ...deploymentState(live),
+        name: live.metadata.name,
+        isCounted: true,
+      })),
+      ...state.daemonSets.map((live) => ({
+        ...daemonSetState(live),
+        name: live.metadata.name,
+        isCounted: live.status !== undefined,
+      })),
     ]
-      .filter(({ ready, wanted }) => ready !== wanted)
+      .filter(({ ready, wanted, isCounted }) => !isCounted || ready !== wanted)
       .map(({ name, ready, wanted }) => `${name} ${ready}/${wanted}`),
     ...state.pods
       .filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.phase !== "Succeeded")
