@@ -5,12 +5,9 @@ import { messageOf, RefusedError } from "../../common/errors.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import { fits, fittingAttacks } from "../../experiment/attacks.js";
-import {
-  describePermission,
-  missingPermissions,
-  neededPermissions,
-  type Permission,
-} from "../../kube/access-review.js";
+import { describePermission, type Permission } from "../../kube/permission.js";
+import { missingPermissions } from "../../kube/access-review.js";
+import { neededPermissions } from "../../rbac/needs.js";
 import type { Discovery } from "../../kube/api.js";
 import type { Node } from "../../kube/objects.js";
 import { schedulableNodes } from "../../kube/pod-state.js";

@@ -43,7 +43,7 @@ export function unsettled(state: {
       ...state.daemonSets.map((live) => ({
         ...daemonSetState(live),
         name: live.metadata.name,
-        isCounted: live.status !== undefined,
+        isCounted: live.status?.desiredNumberScheduled !== undefined,
       })),
     ]
       .filter(({ ready, wanted, isCounted }) => !isCounted || ready !== wanted)

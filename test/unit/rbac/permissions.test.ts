@@ -4,12 +4,9 @@ import { guestbookManifests } from "../../../src/application/guestbook.js";
 import { createAttack } from "../../../src/attacks/all-attacks.js";
 import { systemClock } from "../../../src/common/clock.js";
 import type { Attack } from "../../../src/experiment/schema.js";
-import {
-  describePermission,
-  missingPermissions,
-  neededPermissions,
-  type Permission,
-} from "../../../src/kube/access-review.js";
+import { describePermission, type Permission } from "../../../src/kube/permission.js";
+import { missingPermissions } from "../../../src/kube/access-review.js";
+import { neededPermissions } from "../../../src/rbac/needs.js";
 import { discover, list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
 import { schedulableNodes } from "../../../src/kube/pod-state.js";
