@@ -1,25 +1,24 @@
 import { performance } from "node:perf_hooks";
 import { ChaosError } from "./errors.js";
 
+/** Resolves after `ms`, or early when the signal aborts: what comes next sees the signal. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}
+
 /** The machine's clock; its zero is the moment of this call. */
 export function systemClock(): Clock {
   const zero = performance.now();
-  return {
-    now: () => performance.now() - zero,
-    wall: () => new Date(),
-    sleep: async (ms, signal) => {
-      if (signal?.aborted === true) return;
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          clearTimeout(timer);
-          signal?.removeEventListener("abort", done);
-          resolve();
-        };
-        const timer = setTimeout(done, ms);
-        signal?.addEventListener("abort", done, { once: true });
-      });
-    },
-  };
+  return { now: () => performance.now() - zero, wall: () => new Date(), sleep };
 }
 
 /**
