@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
 import { packageRoot } from "../common/package-root.js";
 import { SINK_URL } from "../own/own-names.js";
-import { type AddonObject, hashOf } from "./addon-objects.js";
+import { type Manifest } from "../own/manifest.js";
+import { shortHash } from "../common/hash.js";
 
 /** Under addon-manager's care, one file an add-on. */
 const STUDY_FILES = [
@@ -30,18 +31,18 @@ const WRAPPER = "kubectl-without-tokens.sh";
 
 export interface ManifestOptions {
   /** The cluster's DNS: what kube-dns-autoscaler scales, and what else addon-manager cares for. */
-  readonly dns: AddonObject;
+  readonly dns: Manifest;
   /** The server's gitVersion, as `v1.20.2`. */
   readonly serverVersion: string;
 }
 
 export interface AddonManifests {
   /** What addon-manager makes and keeps, without the cluster's DNS. */
-  readonly study: readonly AddonObject[];
+  readonly study: readonly Manifest[];
   /** The sink, in the order in which it is made. */
-  readonly sink: readonly AddonObject[];
+  readonly sink: readonly Manifest[];
   /** The addon-manager itself, its files included, in the order in which it is made. */
-  readonly manager: readonly AddonObject[];
+  readonly manager: readonly Manifest[];
 }
 
 /** Everything that is to be installed. Reads files only. */
@@ -72,16 +73,16 @@ async function ownObjects(
   file: string,
   data: Readonly<Record<string, string>>,
   values: Readonly<Record<string, string>>,
-): Promise<AddonObject[]> {
-  const filesHash = hashOf(JSON.stringify(data));
+): Promise<Manifest[]> {
+  const filesHash = shortHash(JSON.stringify(data));
   const objects = parse(file, fill(await read(`manifests/${file}`), { ...values, filesHash }));
   return objects.map((object) => (object.kind === "ConfigMap" ? { ...object, data } : object));
 }
 
 /** The addon-manager with a kubectl that answers for the token Secret which current releases do not make. */
-function withWrapper(object: AddonObject): AddonObject {
+function withWrapper(object: Manifest): Manifest {
   if (object.kind !== "Deployment") return object;
-  const copy = structuredClone(object) as AddonObject & {
+  const copy = structuredClone(object) as Manifest & {
     spec: { template: { spec: { containers: { env: { name: string; value: string }[] }[] } } };
   };
   for (const container of copy.spec.template.spec.containers)
@@ -102,10 +103,10 @@ export function fill(text: string, values: Readonly<Record<string, string>>): st
   });
 }
 
-function parse(file: string, text: string): AddonObject[] {
+function parse(file: string, text: string): Manifest[] {
   return parseAllDocuments(text).map((document) => {
     const [error] = document.errors;
     if (error !== undefined) throw new Error(`${file}: ${error.message}`);
-    return document.toJS() as AddonObject;
+    return document.toJS() as Manifest;
   });
 }

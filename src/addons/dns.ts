@@ -5,7 +5,7 @@ import { sanitised } from "../kube/declared.js";
 import type { KubeObject } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import { ADDON_MODE_LABEL, ADDON_NAMESPACE, LAST_APPLIED_ANNOTATION } from "../own/own-names.js";
-import type { AddonObject } from "./addon-objects.js";
+import { type Manifest } from "../own/manifest.js";
 
 const DNS_LABELS = { "k8s-app": "kube-dns" } as const;
 
@@ -40,12 +40,12 @@ export async function findDns(transport: Transport): Promise<KubeObject> {
  * A DNS Deployment as addon-manager's manifest: what its owner declared, without `replicas` (as upstream: the
  * autoscaler sets them) and with the label that puts it under addon-manager's care. Pure.
  */
-export function dnsManifest(original: KubeObject): AddonObject {
+export function dnsManifest(original: KubeObject): Manifest {
   const spec = { ...(original.spec as object), replicas: undefined };
   const { metadata, ...rest } = sanitised(original);
   const annotations = { ...metadata.annotations, [LAST_APPLIED_ANNOTATION]: undefined };
   const labels = { ...metadata.labels, [ADDON_MODE_LABEL]: "Reconcile" };
-  return declared({ ...rest, metadata: { ...metadata, annotations, labels }, spec }) as AddonObject;
+  return declared({ ...rest, metadata: { ...metadata, annotations, labels }, spec }) as Manifest;
 }
 
 /**

@@ -15,7 +15,9 @@ import {
 } from "../kube/api.js";
 import type { KubeObject, Node, Pod } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
+import { isOurs } from "../own/manifest.js";
 import {
+  ADDON_LABEL,
   ADDON_MANAGER_LABELS,
   ADDON_MANAGER_NAME,
   ADDON_MODE_LABEL,
@@ -24,13 +26,23 @@ import {
   LAST_APPLIED_ANNOTATION,
 } from "../own/own-names.js";
 import type { AddonManifests } from "./addon-manifests.js";
-import { type AddonObject, describeObject, isAddonObject, pathsOf } from "./addon-objects.js";
+import { type Manifest } from "../own/manifest.js";
+import { objectName } from "../common/object-name.js";
+import { pathsOf } from "../kube/api.js";
+
+const nameOf = ({ kind, metadata }: Pick<KubeObject, "kind"> & { metadata: Manifest["metadata"] }): string =>
+  objectName({ kind, ...metadata });
 
 const CLUSTER_SERVICE_LABEL = "kubernetes.io/cluster-service";
 const CONTROL_PLANE_LABELS = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 
 /** The kinds that addon-manager may prune (PRUNED_KINDS), as the API has them. */
 const PRUNED: readonly Gvr[] = [CONFIGMAPS, SERVICES, DAEMONSETS, DEPLOYMENTS];
+
+/** Whether a live object belongs to the study add-ons: under addon-manager's care, or made by this tool. */
+export function isAddonObject(object: Pick<KubeObject, "metadata">): boolean {
+  return object.metadata.labels?.[ADDON_LABEL] !== undefined || isOurs(object);
+}
 
 /**
  * @param options `installed`: the record is there, so what the add-ons have made themselves is theirs; `dnsName`:
@@ -65,29 +77,29 @@ export async function refuseForeign(
   );
 }
 
-function configMap(name: string): AddonObject {
+function configMap(name: string): Manifest {
   return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: ADDON_NAMESPACE } };
 }
 
 async function sameName(
   transport: Transport,
-  object: AddonObject,
+  object: Manifest,
   isKnown: (live: KubeObject) => boolean,
 ): Promise<string[]> {
   const live = await getOrUndefined<KubeObject>(transport, pathsOf(object).path);
   if (live === undefined || isKnown(live)) return [];
-  return [`${describeObject(object)} is there and was not made by this tool`];
+  return [`${nameOf(object)} is there and was not made by this tool`];
 }
 
 /** Somebody's own metrics-server under another name: two would answer for one. */
-async function sameJob(transport: Transport, gvr: Gvr, study: readonly AddonObject[]): Promise<string[]> {
+async function sameJob(transport: Transport, gvr: Gvr, study: readonly Manifest[]): Promise<string[]> {
   const apps = study.flatMap(({ metadata }) => metadata.labels?.["k8s-app"] ?? []);
   const { items } = await list<KubeObject>(transport, resourcePath(gvr, ADDON_NAMESPACE), {
     labelSelector: `k8s-app in (${[...new Set(apps)].join(",")})`,
   });
   return items
     .filter((item) => !isAddonObject(item))
-    .map((item) => `${describeObject(item)} does the same (its label k8s-app) and was not made by this tool`);
+    .map((item) => `${nameOf(item)} does the same (its label k8s-app) and was not made by this tool`);
 }
 
 /** Objects that kubectl's prune would delete, because they look like add-ons that are no longer wanted. */
@@ -96,7 +108,7 @@ async function pruned(transport: Transport, gvr: Gvr, dnsName: string): Promise<
   return items
     .filter((item) => isPrunable(item) && !isAddonObject(item))
     .filter((item) => !(gvr === DEPLOYMENTS && item.metadata.name === dnsName))
-    .map((item) => `${describeObject(item)} looks like an add-on, so addon-manager would delete it`);
+    .map((item) => `${nameOf(item)} looks like an add-on, so addon-manager would delete it`);
 }
 
 /** Whether kube-addons.sh's `kubectl apply --prune` would delete an object that is in none of its files. Pure. */

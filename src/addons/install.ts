@@ -9,11 +9,13 @@ import type { KubeObject } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import { LAST_APPLIED_ANNOTATION } from "../own/own-names.js";
 import { type AddonManifests, addonManifests } from "./addon-manifests.js";
-import { type AddonObject, pathsOf, put } from "./addon-objects.js";
+import { type Manifest } from "../own/manifest.js";
+import { pathsOf } from "../kube/api.js";
+import { ensure } from "../own/ensure.js";
 import { readRecord, writeRecord } from "./addon-record.js";
 import { dnsManifest, findDns } from "./dns.js";
 import { addonManagerProof, proveAddonManager } from "./drift.js";
-import { refuseForeign } from "./foreign.js";
+import { isAddonObject, refuseForeign } from "./foreign.js";
 import { readiness } from "./ready.js";
 
 /** Image pulls included, ms. */
@@ -65,7 +67,7 @@ export async function installAddons(options: AddonsOptions): Promise<Installed> 
       changed = true;
     }
     for (const object of [...manifests.sink, ...manifests.manager])
-      changed = (await put(transport, object)) || changed;
+      changed = (await ensure(transport, object, { isOwn: isAddonObject, difference: "update" })) || changed;
     await whenReady(options, { manifests, dns, note });
   });
   if ((await addonManagerProof(transport)).state === "proven") return { changed, repairedAfterMs: undefined };
@@ -81,7 +83,7 @@ export async function installAddons(options: AddonsOptions): Promise<Installed> 
  * Takes away what kubectl remembers of an apply by the cluster's owner: addon-manager's would remove whatever was
  * declared then and is not in its own manifest, the replicas above all. It is in the record, and comes back.
  */
-async function forgetLastApplied(transport: Transport, dns: AddonObject): Promise<void> {
+async function forgetLastApplied(transport: Transport, dns: Manifest): Promise<void> {
   const { path } = pathsOf(dns);
   const live = await getOrUndefined<KubeObject>(transport, path);
   if (live?.metadata.annotations?.[LAST_APPLIED_ANNOTATION] === undefined) return;
@@ -93,7 +95,7 @@ async function whenReady(
   { transport, clock, signal }: AddonsOptions,
   what: {
     readonly manifests: AddonManifests;
-    readonly dns: AddonObject;
+    readonly dns: Manifest;
     readonly note: (text: string) => void;
   },
 ): Promise<void> {

@@ -1,11 +1,14 @@
 /** What the add-ons still lack. */
 import { getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Pod } from "../kube/objects.js";
-import { isReady, isTerminating } from "../kube/pod-state.js";
+import { isReady, isTerminating, waitingContainers } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
+import { daemonSetState, deploymentState } from "../kube/workload-state.js";
 import { ADDON_MODE_LABEL, ADDON_NAMESPACE, METRICS_API_SERVICE, SINK_NAMESPACE } from "../own/own-names.js";
 import type { AddonManifests } from "./addon-manifests.js";
-import { type AddonObject, describeObject, pathsOf } from "./addon-objects.js";
+import { type Manifest } from "../own/manifest.js";
+import { objectName } from "../common/object-name.js";
+import { pathsOf } from "../kube/api.js";
 
 /** Waiting reasons of a container that waiting does not heal. */
 const FATAL_REASONS = ["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
@@ -24,7 +27,7 @@ export interface Readiness {
 export async function readiness(
   transport: Transport,
   manifests: AddonManifests,
-  dns: AddonObject,
+  dns: Manifest,
 ): Promise<Readiness> {
   const objects = [...manifests.sink, ...manifests.manager, ...manifests.study, dns];
   const [lacking, pods] = await Promise.all([
@@ -32,7 +35,9 @@ export async function readiness(
       objects.map(async (object) => {
         const live = await getOrUndefined<KubeObject>(transport, pathsOf(object).path);
         const problem = live === undefined ? "not there yet" : problemOf(object, live);
-        return problem === undefined ? [] : [`${describeObject(object)}: ${problem}`];
+        return problem === undefined
+          ? []
+          : [`${objectName({ kind: object.kind, ...object.metadata })}: ${problem}`];
       }),
     ),
     waitingPods(transport, objects),
@@ -47,7 +52,7 @@ export async function readiness(
 }
 
 /** What a live object still lacks; undefined: nothing. Pure. */
-export function problemOf(wanted: AddonObject, live: KubeObject): string | undefined {
+export function problemOf(wanted: Manifest, live: KubeObject): string | undefined {
   if (isTerminating(live)) return "being deleted";
   if (wanted.metadata.labels?.[ADDON_MODE_LABEL] !== live.metadata.labels?.[ADDON_MODE_LABEL])
     return "not yet under addon-manager's care";
@@ -56,27 +61,20 @@ export function problemOf(wanted: AddonObject, live: KubeObject): string | undef
   return wanted.metadata.name === METRICS_API_SERVICE ? apiServiceProblem(live) : undefined;
 }
 
-function deploymentProblem({ metadata, spec, status }: Deployment): string | undefined {
-  if ((status?.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "not yet looked at";
-  const wanted = spec?.replicas ?? 1;
-  const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status ?? {};
-  const settled = replicas === wanted && updatedReplicas === wanted && availableReplicas === wanted;
-  return settled ? undefined : `${availableReplicas} of ${wanted} pods ready`;
+function deploymentProblem(live: Deployment): string | undefined {
+  const { isSeen, wanted, total, updated, available } = deploymentState(live);
+  if (!isSeen) return "not yet looked at";
+  const settled = total === wanted && updated === wanted && available === wanted;
+  return settled ? undefined : `${available} of ${wanted} pods ready`;
 }
 
-function daemonSetProblem({ metadata, spec, status }: DaemonSet): string | undefined {
-  if ((status?.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "not yet looked at";
-  const {
-    desiredNumberScheduled: wanted = 0,
-    updatedNumberScheduled = 0,
-    numberAvailable = 0,
-  } = {
-    ...status,
-  };
-  const there = Math.min(updatedNumberScheduled, numberAvailable);
+function daemonSetProblem(live: DaemonSet): string | undefined {
+  const { isSeen, wanted, updated, available } = daemonSetState(live);
+  if (!isSeen) return "not yet looked at";
+  const there = Math.min(updated, available);
   if (wanted === 0 || there < wanted) return `${there} of ${wanted} pods ready`;
-  // It makes the pods anew: not before that is over are they ready for good.
-  return isScaled(spec) ? undefined : "fluentd-gcp-scaler has not set its resources yet";
+  // The scaler recreates the pods: only after that are they ready for good.
+  return isScaled(live.spec) ? undefined : "fluentd-gcp-scaler has not set its resources yet";
 }
 
 function isScaled(spec: DaemonSet["spec"]): boolean {
@@ -98,7 +96,7 @@ interface WaitingPod {
 }
 
 /** Pods of the add-ons that are not ready for a reason that the cluster names. */
-async function waitingPods(transport: Transport, objects: readonly AddonObject[]): Promise<WaitingPod[]> {
+async function waitingPods(transport: Transport, objects: readonly Manifest[]): Promise<WaitingPod[]> {
   const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "DaemonSet");
   const prefixes = workloads.map(({ metadata }) => `${metadata.name}-`);
   const lists = await Promise.all(
@@ -115,11 +113,8 @@ async function waitingPods(transport: Transport, objects: readonly AddonObject[]
 
 /** Why a pod does not start, other than that it is on its way; undefined: there is no such reason. Pure. */
 export function waitingReason(pod: Pod): WaitingPod | undefined {
-  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  for (const { image, state } of statuses) {
-    const { reason = "", message = "" } = state?.waiting ?? {};
-    if (reason === "" || STARTING_REASONS.includes(reason)) continue;
-    return { reason, text: `Pod ${pod.metadata.name}: ${reason} ${image} ${message}`.trim() };
-  }
-  return undefined;
+  const waiting = waitingContainers(pod).find(({ reason }) => !STARTING_REASONS.includes(reason));
+  if (waiting === undefined) return undefined;
+  const { reason, image, message } = waiting;
+  return { reason, text: `Pod ${pod.metadata.name}: ${reason} ${image} ${message}`.trim() };
 }

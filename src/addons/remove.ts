@@ -39,7 +39,7 @@ import {
   ROLE_BINDINGS,
   ROLES,
   SERVICE_ACCOUNTS,
-} from "./addon-objects.js";
+} from "../kube/api.js";
 import { readRecord, RECORD_PATH } from "./addon-record.js";
 import type { AddonsOptions } from "./install.js";
 

@@ -18,10 +18,10 @@ export const GUESTBOOK_IMAGES = {
 export const FRONTEND_LABELS = { app: "guestbook", tier: "frontend" } as const;
 export const CONTROL_LABELS = { app: "guestbook", tier: "frontend-env" } as const;
 export const LEADER_LABELS = { app: "redis", role: "leader", tier: "backend" } as const;
-export const FOLLOWER_LABELS = { app: "redis", role: "follower", tier: "backend" } as const;
+const FOLLOWER_LABELS = { app: "redis", role: "follower", tier: "backend" } as const;
 export const FRONTEND_SERVICE = "frontend";
 export const LEADER_SERVICE = "redis-leader";
-export const FOLLOWER_SERVICE = "redis-follower";
+const FOLLOWER_SERVICE = "redis-follower";
 export const FRONTEND_PORT = 80;
 export const REDIS_PORT = 6379;
 

@@ -20,7 +20,7 @@ const CLUSTER_NAME = "kube-system-chaos";
  * The node image that kind 0.27.0 makes clusters of by default, as its source (pkg/apis/config/defaults) pins it.
  * Later releases of kind run it too.
  */
-export const NODE_IMAGE =
+const NODE_IMAGE =
   "kindest/node:v1.32.2@sha256:f226345927d7e348497136874b6d207e0b32cc52154ad8323129352923a3142f";
 
 /** Pulling the node image can take as long as the network does. */

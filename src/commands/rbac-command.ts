@@ -1,3 +1,4 @@
+import { objectName } from "../common/object-name.js";
 import { ChaosError, UsageError } from "../common/errors.js";
 import { resolveExperiment, type ResolvedExperiment } from "../components/resolve.js";
 import { loadExperiment, resolveReference, type ReferenceOptions } from "../load/read.js";
@@ -120,6 +121,6 @@ function headOf(loaded: readonly Loaded[], options: RbacOptions, several: boolea
 }
 
 function wordsOf({ experiment: { target }, attack }: ResolvedExperiment): string {
-  const name = "component" in target ? target.component : `${target.kind} ${target.namespace}/${target.name}`;
+  const name = "component" in target ? target.component : objectName(target);
   return `${attack.type} on ${name}`;
 }

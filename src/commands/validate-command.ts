@@ -1,3 +1,4 @@
+import { objectName } from "../common/object-name.js";
 import { ChaosError } from "../common/errors.js";
 import { loadExperiment, resolveReference, type LoadedExperiment } from "../load/read.js";
 import type { ReferenceOptions } from "../load/references.js";
@@ -43,7 +44,7 @@ export async function validate(
 /** `experiments/kube-dns.yaml: ok (kube-dns: delete-workload on kube-dns, window 60s)` */
 function describe({ file, experiment }: LoadedExperiment): string {
   const { attack, metadata, phases, target } = experiment;
-  const what = "component" in target ? target.component : `${target.kind} ${target.namespace}/${target.name}`;
+  const what = "component" in target ? target.component : objectName(target);
   const how = attack === undefined ? `the default attack` : attack.type;
   return `${file}: ok (${metadata.name}: ${how} on ${what}, window ${formatDurationMs(phases.window)})`;
 }

@@ -1,25 +1,24 @@
 import { performance } from "node:perf_hooks";
 import { ChaosError } from "./errors.js";
 
+/** Resolves after `ms`, or early when the signal aborts: what comes next sees the signal. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}
+
 /** The machine's clock; its zero is the moment of this call. */
 export function systemClock(): Clock {
   const zero = performance.now();
-  return {
-    now: () => performance.now() - zero,
-    wall: () => new Date(),
-    sleep: async (ms, signal) => {
-      if (signal?.aborted === true) return;
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          clearTimeout(timer);
-          signal?.removeEventListener("abort", done);
-          resolve();
-        };
-        const timer = setTimeout(done, ms);
-        signal?.addEventListener("abort", done, { once: true });
-      });
-    },
-  };
+  return { now: () => performance.now() - zero, wall: () => new Date(), sleep };
 }
 
 /**
@@ -29,7 +28,7 @@ export function systemClock(): Clock {
  * @returns the answer, or undefined when the time was up or the signal came.
  */
 export async function pollUntil<T>(
-  clock: Clock,
+  clock: Stopwatch,
   options: { readonly everyMs: number; readonly limitMs: number; readonly signal?: AbortSignal },
   ask: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
@@ -49,8 +48,18 @@ export async function pollUntil<T>(
  * @throws ChaosError when it did not come within `limitMs` (`what` says what did not); what `work` rejects with.
  */
 export async function within<T>(
-  clock: Clock,
-  options: { readonly limitMs: number; readonly what: string; readonly signal?: AbortSignal },
+  clock: Stopwatch,
+  options: { readonly limitMs: number; readonly what: string; readonly signal?: never },
+  work: Promise<T>,
+): Promise<T>;
+export async function within<T>(
+  clock: Stopwatch,
+  options: { readonly limitMs: number; readonly what: string; readonly signal: AbortSignal },
+  work: Promise<T>,
+): Promise<T | undefined>;
+export async function within<T>(
+  clock: Stopwatch,
+  options: { readonly limitMs: number; readonly what: string; readonly signal?: AbortSignal | undefined },
   work: Promise<T>,
 ): Promise<T | undefined> {
   const { limitMs, what, signal } = options;
@@ -70,11 +79,14 @@ export async function within<T>(
 }
 
 /** Time, so that tests are exact. */
-export interface Clock {
+export interface Stopwatch {
   /** Monotonic, ms since the run began. */
   readonly now: () => number;
-  /** Wall clock, for people and for the lock. */
-  wall(): Date;
   /** Resolves after `ms`, or at once when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Clock extends Stopwatch {
+  /** Wall clock, for people and for the lock. */
+  wall(): Date;
 }

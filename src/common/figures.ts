@@ -34,6 +34,17 @@ export function duration(ms: number | null): string {
   return rest === 0 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 60)} min ${rest} s`;
 }
 
+/** `0.4 s`, `12.3 s`, `3 min 5 s`. */
+export function seconds(ms: number): string {
+  return ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : wholeSeconds(ms);
+}
+
+/** `41 s`, `3 min 5 s`; begun seconds count, so that a countdown ends with 0. */
+export function wholeSeconds(ms: number): string {
+  const total = Math.max(0, Math.ceil(ms / 1000));
+  return total < 120 ? `${total} s` : `${Math.floor(total / 60)} min ${total % 60} s`;
+}
+
 /** "1 kill", "2 kills". */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;

@@ -12,6 +12,7 @@ export interface Gvr {
 
 const core = (resource: string): Gvr => ({ group: "", version: "v1", resource });
 const apps = (resource: string): Gvr => ({ group: "apps", version: "v1", resource });
+const rbac = (resource: string): Gvr => ({ group: "rbac.authorization.k8s.io", version: "v1", resource });
 
 export const PODS = core("pods");
 export const SERVICES = core("services");
@@ -20,10 +21,31 @@ export const CONFIGMAPS = core("configmaps");
 export const SECRETS = core("secrets");
 export const NAMESPACES = core("namespaces");
 export const NODES = core("nodes");
+export const EVENTS = core("events");
+export const SERVICE_ACCOUNTS = core("serviceaccounts");
 export const DEPLOYMENTS = apps("deployments");
 export const REPLICASETS = apps("replicasets");
 export const DAEMONSETS = apps("daemonsets");
 export const LEASES: Gvr = { group: "coordination.k8s.io", version: "v1", resource: "leases" };
+export const ROLES = rbac("roles");
+export const ROLE_BINDINGS = rbac("rolebindings");
+export const CLUSTER_ROLES = rbac("clusterroles");
+export const CLUSTER_ROLE_BINDINGS = rbac("clusterrolebindings");
+export const API_SERVICES: Gvr = { group: "apiregistration.k8s.io", version: "v1", resource: "apiservices" };
+
+const GVRS: Readonly<Record<string, Gvr>> = {
+  Namespace: NAMESPACES,
+  ConfigMap: CONFIGMAPS,
+  Service: SERVICES,
+  ServiceAccount: SERVICE_ACCOUNTS,
+  Deployment: DEPLOYMENTS,
+  DaemonSet: DAEMONSETS,
+  Role: ROLES,
+  RoleBinding: ROLE_BINDINGS,
+  ClusterRole: CLUSTER_ROLES,
+  ClusterRoleBinding: CLUSTER_ROLE_BINDINGS,
+  APIService: API_SERVICES,
+};
 
 /** The path of a collection, an object, or an object's subresource. Names are percent-encoded. */
 export function resourcePath(gvr: Gvr, namespace?: string, name?: string, subresource?: string): string {
@@ -33,6 +55,17 @@ export function resourcePath(gvr: Gvr, namespace?: string, name?: string, subres
   if (name !== undefined) parts.push(encodeURIComponent(name));
   if (subresource !== undefined) parts.push(subresource);
   return parts.join("/");
+}
+
+/** URL paths of an object and of its collection. Only for the kinds that this tool creates. */
+export function pathsOf(object: {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+}): { readonly path: string; readonly collection: string } {
+  const gvr = GVRS[object.kind];
+  if (gvr === undefined) throw new Error(`no API path known for kind ${object.kind}`);
+  const { namespace, name } = object.metadata;
+  return { path: resourcePath(gvr, namespace, name), collection: resourcePath(gvr, namespace) };
 }
 
 /** Which API versions the server has (GET /apis and /version). */

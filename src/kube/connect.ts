@@ -3,11 +3,11 @@
  * it sends nothing. This module is meant to be loaded lazily: the library takes a good part of a second.
  */
 import { readFileSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Agent } from "node:http";
 import type { AgentOptions, RequestOptions } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import type { Cluster } from "@kubernetes/client-node/dist/config_types.js";
+import { systemClock, within } from "../common/clock.js";
 import { ChaosError, UsageError } from "../common/errors.js";
 import { cachedCredentials } from "./credentials.js";
 import { createTransport } from "./transport.js";
@@ -151,7 +151,9 @@ type Tls = Pick<TransportOptions, "ca" | "cert" | "key" | "rejectUnauthorized" |
 async function authOf(config: KubeConfig): Promise<{ tls: Tls; headers: Record<string, string> }> {
   const given: RequestOptions = {};
   try {
-    await withinLimit(config.applyToHTTPSOptions(given));
+    // What the client starts cannot be ended from here: only waiting for it can.
+    const limit = { limitMs: CREDENTIALS_LIMIT_MS, what: "the credential plugin has not answered" };
+    await within(systemClock(), limit, config.applyToHTTPSOptions(given));
   } catch (error) {
     const context = config.getCurrentContext();
     throw new ChaosError(`No credentials for context "${context}"`, { cause: withoutSecrets(error) });
@@ -172,21 +174,6 @@ async function authOf(config: KubeConfig): Promise<{ tls: Tls; headers: Record<s
 
 /** A credential plugin may wait for a person at a browser; not for ever, ms. */
 const CREDENTIALS_LIMIT_MS = 2 * 60_000;
-
-/** What the client starts cannot be ended from here: only waiting for it can. */
-async function withinLimit(work: Promise<void>): Promise<void> {
-  const over = new AbortController();
-  const late = delay(CREDENTIALS_LIMIT_MS, undefined, { signal: over.signal, ref: false }).then(() => {
-    throw new Error(`the credential plugin has not answered within ${CREDENTIALS_LIMIT_MS / 1000} s`);
-  });
-  // The loser of the race: ended by the signal below.
-  late.catch(() => undefined);
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    over.abort();
-  }
-}
 
 /** Where the cluster is behind a proxy (proxy-url), the client's own agents lead through it. */
 function proxyOf(config: KubeConfig): Pick<TransportOptions, "createAgent"> {

@@ -30,12 +30,12 @@ export function differences(a: unknown, b: unknown, path = ""): string[] {
   return keys.flatMap((key) => differences(a[key], b[key], `${path}.${key}`));
 }
 
-export function isPlainObject(value: unknown): value is Record<string, unknown> {
+function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Set by the server or by controllers: never part of what a user declared. */
-export const SERVER_SET = [
+const SERVER_SET = [
   "uid",
   "resourceVersion",
   "generation",
@@ -48,7 +48,7 @@ export const SERVER_SET = [
 ] as const;
 
 /** Counted up by a controller, or the server, for each new template. */
-export const CONTROLLER_ANNOTATIONS = [
+const CONTROLLER_ANNOTATIONS = [
   "deployment.kubernetes.io/revision",
   "deprecated.daemonset.template.generation",
 ];

@@ -12,13 +12,12 @@ import type {
   V1Namespace,
   V1Node,
   V1Pod,
-  V1ReplicaSet,
   V1Secret,
   V1Service,
 } from "@kubernetes/client-node";
 
 /** JSON as the API server sends it: every Date of a generated type is a string. `any` stays `any`. */
-export type Raw<T> = 0 extends 1 & T
+type Raw<T> = 0 extends 1 & T
   ? T
   : T extends Date
     ? string
@@ -28,7 +27,7 @@ export type Raw<T> = 0 extends 1 & T
         ? { [Key in keyof T]: Raw<T[Key]> }
         : T;
 
-export interface OwnerReference {
+interface OwnerReference {
   readonly apiVersion: string;
   readonly kind: string;
   readonly name: string;
@@ -49,7 +48,7 @@ export interface ManagedFields {
 }
 
 /** Metadata of an object that the API server has answered with: name, uid and resourceVersion are there. */
-export interface ObjectMeta {
+interface ObjectMeta {
   readonly name: string;
   /** Absent on cluster-scoped objects. */
   readonly namespace?: string;
@@ -79,11 +78,10 @@ export interface KubeObject {
 }
 
 /** A generated type as the server sends it, with the metadata that a stored object always has. */
-export type Stored<T> = Omit<Raw<T>, "metadata"> & { readonly metadata: ObjectMeta };
+type Stored<T> = Omit<Raw<T>, "metadata"> & { readonly metadata: ObjectMeta };
 
 export type Pod = Stored<V1Pod>;
 export type Deployment = Stored<V1Deployment>;
-export type ReplicaSet = Stored<V1ReplicaSet>;
 export type DaemonSet = Stored<V1DaemonSet>;
 export type Service = Stored<V1Service>;
 export type Endpoints = Stored<V1Endpoints>;

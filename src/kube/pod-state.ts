@@ -37,12 +37,21 @@ export function schedulableNodes(nodes: readonly Node[]): Node[] {
   });
 }
 
+/** The containers that wait for a reason that the kubelet names, init containers first. Pure. */
+export function waitingContainers(
+  pod: Pod,
+): { readonly image: string; readonly reason: string; readonly message: string }[] {
+  const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+  return [...initContainerStatuses, ...containerStatuses].flatMap(({ image, state }) => {
+    const { reason = "", message = "" } = state?.waiting ?? {};
+    return reason === "" ? [] : [{ image, reason, message }];
+  });
+}
+
 /** Why a pod is not ready, as the cluster says. Pure. */
 export function reasonOf(pod: Pod): string {
-  for (const status of pod.status?.containerStatuses ?? []) {
-    const waiting = status.state?.waiting;
-    if (waiting?.reason !== undefined) return `${waiting.reason} ${waiting.message ?? ""}`.trim();
-  }
+  const [waiting] = waitingContainers(pod);
+  if (waiting !== undefined) return `${waiting.reason} ${waiting.message}`.trim();
   const blocked = (pod.status?.conditions ?? []).find(
     (condition) => condition.status === "False" && condition.message !== undefined,
   );

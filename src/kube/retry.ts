@@ -1,5 +1,4 @@
 /** When a request is sent again, and after how long. */
-import { setTimeout as delay } from "node:timers/promises";
 import { ExchangeError } from "./exchange.js";
 import { retryAfterMs } from "./transport-types.js";
 import type { ApiRequest, ApiResponse } from "./transport-types.js";
@@ -41,13 +40,4 @@ export function errorDelayMs(request: ApiRequest, error: unknown, attempt: numbe
   if (request.retry === false || request.method !== "GET") return undefined;
   if (!(error instanceof ExchangeError) || !PASSING_ERRORS.has(error.code)) return undefined;
   return backoffMs(attempt);
-}
-
-/** Waits; returns early when the signal aborts (what comes next sees the signal). */
-export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await delay(ms, undefined, { signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
 }

@@ -4,7 +4,7 @@ import type { AgentOptions } from "node:https";
 import type { Readable } from "node:stream";
 import { messageOf } from "../common/errors.js";
 
-export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 

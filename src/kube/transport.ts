@@ -7,8 +7,9 @@ import http from "node:http";
 import https from "node:https";
 import type { AgentOptions } from "node:https";
 import { Readable } from "node:stream";
+import { sleep } from "../common/clock.js";
 import { exchange, ExchangeError, readBody, TCP_KEEP_ALIVE_MS } from "./exchange.js";
-import { answerDelayMs, errorDelayMs, sleep } from "./retry.js";
+import { answerDelayMs, errorDelayMs } from "./retry.js";
 import { ApiError, ApiUnreachableError } from "./transport-types.js";
 import type { ApiRequest, ApiResponse, ApiStream, Transport, TransportOptions } from "./transport-types.js";
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { shortHash } from "../common/hash.js";
 
 /** Anything that decides what a step makes; compared by its JSON. */
 export type KeyInput =
@@ -20,7 +21,7 @@ function canonical(input: KeyInput): string {
 
 /** A short hash of everything a step is made from; the order of an object's names does not matter. */
 export function keyOf(input: KeyInput): string {
-  return createHash("sha256").update(canonical(input)).digest("hex").slice(0, 16);
+  return shortHash(canonical(input));
 }
 
 /**

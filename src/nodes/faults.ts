@@ -2,7 +2,7 @@
  * What is done on a node, as small POSIX shell scripts: each safe to repeat, none of them needs the API server. A fault
  * is made only behind a timer of systemd on that node, which undoes it when nobody else has.
  */
-import { createHash } from "node:crypto";
+import { shortHash } from "../common/hash.js";
 import { ChaosError, ExitCode } from "../common/errors.js";
 import type { NodeAccess } from "./spec.js";
 
@@ -17,7 +17,7 @@ const UNIT_TIMEOUT_MS = 60_000;
 
 /** The timer on the node that undoes one fault of a run, without ".timer". */
 export function timerName(runId: string, what: string): string {
-  const short = createHash("sha256").update(runId).digest("hex").slice(0, 8);
+  const short = shortHash(runId, 8);
   const name = (what.split("/").at(-1) ?? what).replace(/\.[a-z]+$/, "").replace(/[^A-Za-z0-9_-]/g, "-");
   return `kube-system-chaos-${short}-${name}`;
 }
@@ -157,7 +157,7 @@ echo "machine=$(cat /etc/machine-id)"
 `;
 
 /** Lines "key=value" of a script's output; a key may come more than once. */
-export type Facts = ReadonlyMap<string, readonly string[]>;
+type Facts = ReadonlyMap<string, readonly string[]>;
 
 function factsOf(output: string): Facts {
   const facts = new Map<string, string[]>();

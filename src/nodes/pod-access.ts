@@ -2,7 +2,7 @@
  * The way to a node through our privileged pod on it (node-agent/node-agent.mjs), by the API server's pod proxy: no
  * kubelet on the way, but the API server is.
  */
-import { getOrUndefined, type Gvr, list, PODS, resourcePath, selectorString } from "../kube/api.js";
+import { getOrUndefined, list, PODS, resourcePath, SECRETS, selectorString } from "../kube/api.js";
 import type { Pod, Secret } from "../kube/objects.js";
 import { podProxy } from "../kube/pod-proxy.js";
 import type { ApiResponse, Transport } from "../kube/transport.js";
@@ -18,8 +18,6 @@ export const NODE_ACCESS_PORT = 8081;
 
 /** Key of the token in its Secret. */
 export const TOKEN_KEY = "token";
-
-export const SECRETS: Gvr = { group: "", version: "v1", resource: "secrets" };
 
 /** The agent ends a command that takes too long; its answer to that has to arrive, ms. */
 const ANSWER_SLACK_MS = 2_000;

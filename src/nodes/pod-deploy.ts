@@ -6,9 +6,10 @@ import type { Clock } from "../common/clock.js";
 import { pollUntil } from "../common/clock.js";
 import { ChaosError, RefusedError } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
-import { create, DAEMONSETS, get, getOrUndefined, resourcePath } from "../kube/api.js";
+import { create, DAEMONSETS, get, getOrUndefined, resourcePath, SECRETS } from "../kube/api.js";
 import type { DaemonSet, KubeObject } from "../kube/objects.js";
 import { ApiError, type Transport } from "../kube/transport.js";
+import { daemonSetState } from "../kube/workload-state.js";
 import { ensure } from "../own/ensure.js";
 import {
   isOurs,
@@ -24,7 +25,6 @@ import {
   NODE_ACCESS_NAME,
   NODE_ACCESS_NAMESPACE,
   NODE_ACCESS_PORT,
-  SECRETS,
   TOKEN_KEY,
 } from "./pod-access.js";
 
@@ -100,11 +100,9 @@ export async function deployNodeAccess(
     clock,
     { everyMs: 500, limitMs: READY_LIMIT_MS, ...(signal === undefined ? {} : { signal }) },
     async () => {
-      const { metadata, status } = await get<DaemonSet>(transport, path);
-      const { numberReady = 0, desiredNumberScheduled = 0, observedGeneration = 0 } = status ?? {};
-      last = `${numberReady} of ${desiredNumberScheduled} are ready`;
-      const all = desiredNumberScheduled > 0 && numberReady >= desiredNumberScheduled;
-      return all && observedGeneration >= (metadata.generation ?? 0) ? true : undefined;
+      const { isSeen, ready, wanted } = daemonSetState(await get<DaemonSet>(transport, path));
+      last = `${ready} of ${wanted} are ready`;
+      return isSeen && wanted > 0 && ready >= wanted ? true : undefined;
     },
   );
   if (ready !== true && signal?.aborted !== true) {

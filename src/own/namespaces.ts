@@ -5,6 +5,7 @@ import {
   CONFIGMAPS,
   DAEMONSETS,
   DEPLOYMENTS,
+  EVENTS,
   getOrUndefined,
   type Gvr,
   NAMESPACES,
@@ -44,8 +45,6 @@ export async function namespaceState(transport: Transport, name: string): Promis
   if (isPrepared(namespace)) return "prepared";
   return isOurs(namespace) ? "ours" : "foreign";
 }
-
-export const EVENTS: Gvr = { group: "", version: "v1", resource: "events" };
 
 /** v1 is served by every release from 1.20 on, and enough to list and to delete. */
 export const AUTOSCALERS: Gvr = {
@@ -106,4 +105,4 @@ export async function removedNamespaces(
 }
 
 /** How long a namespace may take to go, ms. */
-export const REMOVE_LIMIT_MS = 3 * 60000;
+const REMOVE_LIMIT_MS = 3 * 60000;

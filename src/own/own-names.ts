@@ -53,7 +53,7 @@ export const AUTOSCALER_CONFIG_NAME = "kube-dns-autoscaler";
 
 export const METRICS_API_SERVICE = "v1beta1.metrics.k8s.io";
 
-export const SINK_NAME = "chaos-sink";
+const SINK_NAME = "chaos-sink";
 
 /** Where the add-ons send what they forward. */
 export const SINK_URL = `http://${SINK_NAME}.${SINK_NAMESPACE}.svc`;

@@ -1,18 +1,26 @@
-import { list, PODS, resourcePath, selectorString } from "../kube/api.js";
+import { type CallOptions, list, PODS, resourcePath, selectorString } from "../kube/api.js";
 import type { Pod } from "../kube/objects.js";
+import { isTerminating } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport-types.js";
 
-/** Pods of ours by label, with the address that they have. */
+/** Pods with these labels. Rejects with ApiError or ApiUnreachableError. */
+export async function podsLabelled(
+  transport: Transport,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+  options: CallOptions = {},
+): Promise<readonly Pod[]> {
+  const labelSelector = selectorString(labels);
+  const { items } = await list<Pod>(transport, resourcePath(PODS, namespace), { ...options, labelSelector });
+  return items;
+}
 
+/** Those of them that have an address and are not being deleted. */
 export async function podsOf(
   transport: Transport,
   namespace: string,
   labels: Readonly<Record<string, string>>,
 ): Promise<Pod[]> {
-  const { items } = await list<Pod>(transport, resourcePath(PODS, namespace), {
-    labelSelector: selectorString(labels),
-  });
-  return items.filter(
-    (pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.podIP !== undefined,
-  );
+  const pods = await podsLabelled(transport, namespace, labels);
+  return pods.filter((pod) => !isTerminating(pod) && pod.status?.podIP !== undefined);
 }

@@ -1,8 +1,8 @@
 /** The report's section on the attack: how the target was kept down, against whom, and how that is known. */
+import { objectName } from "../common/object-name.js";
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult, Suppression } from "../analysis/result.js";
 import { counts, duration, list, percent, plural, table } from "./format.js";
-import { objectName } from "./pick.js";
 import { EVIDENCE_WORDS } from "./words.js";
 
 /** A longer fight is told in part: the rest is in `result.json`. */

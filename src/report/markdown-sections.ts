@@ -1,9 +1,9 @@
 /** The report's sections on the recovery and the set-up. */
+import { objectName } from "../common/object-name.js";
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
 import { cell, DASH, duration, list, table, threshold } from "./format.js";
-import { objectName } from "./pick.js";
 
 /** How an object was put back, in words. */
 const HOW: Readonly<Record<string, string>> = {

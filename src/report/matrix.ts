@@ -2,12 +2,13 @@
  * The impact matrix as data: every component, in the study's order, with what the newest run of each of its
  * experiments measured. Pure: the same results give the same matrix. The Markdown is written from it alone.
  */
+import { objectName } from "../common/object-name.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
 import type { ComponentDefinition } from "../components/component.js";
 import { type MatrixEntry, matrixRun, type MatrixRun } from "./matrix-run.js";
 import { type MatrixGroup, type MatrixSummary, summaryOf } from "./matrix-summary.js";
-import { objectName, rowName } from "./pick.js";
+import { rowName } from "./pick.js";
 
 export const MATRIX_SCHEMA_VERSION = 1;
 

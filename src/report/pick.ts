@@ -1,8 +1,7 @@
-/** Which of several measurements a summary shows, and how objects and runs are called. */
+/** Which of several measurements a summary shows, and how runs are called. */
 import { RUNNER_SOURCE } from "../analysis/clocks.js";
 import type { ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
-import type { ObjectRef } from "../evidence/events.js";
 import type { ProbeName } from "../experiment/names.js";
 
 /** The workers' results of some probes. */
@@ -25,12 +24,6 @@ export function firstImpact(result: RunResult): ProbeResult | undefined {
 /** The worker with the longest outage of writes. */
 export function longestOutage(result: RunResult): ProbeResult | undefined {
   return onWorkers(result, "app-write").sort((a, b) => b.longestOutageMs - a.longestOutageMs)[0];
-}
-
-/** "Deployment kube-system/coredns". */
-export function objectName(object: ObjectRef): string {
-  const namespace = object.namespace === undefined ? "" : `${object.namespace}/`;
-  return `${object.kind} ${namespace}${object.name}`;
 }
 
 /** The name under which a run is shown: the study's, else the component's, the object's, the experiment's. */

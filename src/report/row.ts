@@ -1,4 +1,5 @@
 /** A run as one row of the impact matrix: data, for every format and language. */
+import { objectName } from "../common/object-name.js";
 import type {
   FunctionState,
   InconclusiveReason,
@@ -11,7 +12,7 @@ import { flappingEveryMs } from "../analysis/times-down.js";
 import type { Bilingual } from "../common/language.js";
 import type { Severity } from "../experiment/names.js";
 import { behaviourOf } from "./behaviour.js";
-import { firstImpact, longestOutage, objectName, rowName, worstWrites } from "./pick.js";
+import { firstImpact, longestOutage, rowName, worstWrites } from "./pick.js";
 
 export interface MatrixRow {
   readonly runId: string;

@@ -66,7 +66,7 @@ function wrongType(expected: string, input: unknown): string {
 }
 
 /** A value that is none of a fixed list; the list is short enough to be said. */
-export function wrongValue(allowed: readonly string[], input: unknown): string {
+function wrongValue(allowed: readonly string[], input: unknown): string {
   const list = allowed.length === 1 ? String(allowed[0]) : `one of ${allowed.join(", ")}`;
   if (input === undefined) return `is required: ${list}`;
   const near = typeof input === "string" ? didYouMean(input, allowed) : "";

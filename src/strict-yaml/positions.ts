@@ -1,4 +1,4 @@
-import { isMap, isScalar, isSeq, type Document, type Pair } from "yaml";
+import { isMap, isScalar, isSeq, LineCounter, type Document, type Pair } from "yaml";
 
 /** Which part of a `key: value` is meant. */
 export type Part = "key" | "value";
@@ -11,22 +11,18 @@ export interface Place {
 
 /** Lines and columns of offsets in a text, whether or not it could be parsed. */
 export class LineIndex {
-  private readonly starts = [0];
+  private readonly counter = new LineCounter();
 
   constructor(text: string) {
-    for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) this.starts.push(at + 1);
+    this.counter.addNewLine(0);
+    for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1))
+      this.counter.addNewLine(at + 1);
   }
 
   /** The place of an offset in UTF-16 units. */
   placeOf(offset: number): Place {
-    let low = 0;
-    let high = this.starts.length - 1;
-    while (low < high) {
-      const middle = Math.ceil((low + high) / 2);
-      if ((this.starts[middle] ?? 0) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return { line: low + 1, column: Math.max(0, offset - (this.starts[low] ?? 0)) + 1 };
+    const { line, col } = this.counter.linePos(offset);
+    return { line, column: col };
   }
 }
 

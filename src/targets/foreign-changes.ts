@@ -3,6 +3,7 @@
  * anyway; some of it makes the measurement mean something else, and ends it. What each is, is decided here.
  */
 import { isDeepStrictEqual } from "node:util";
+import { objectName } from "../common/object-name.js";
 import type { RunEventBody } from "../evidence/events.js";
 import type { Attack } from "../experiment/schema.js";
 import type { Deployment, KubeObject, Pod } from "../kube/objects.js";
@@ -138,8 +139,7 @@ export class ForeignChanges {
   }
 
   get #name(): string {
-    const { kind, namespace, name } = this.#options.target;
-    return `${kind} ${namespace}/${name}`;
+    return objectName(this.#options.target);
   }
 
   #onGone(object: KubeObject): void {

@@ -1,3 +1,4 @@
+import { objectName } from "../common/object-name.js";
 import type { ComponentDefinition, Find, FindWorkload } from "../components/component.js";
 import type { ObjectRef } from "../evidence/events.js";
 import type { Experiment } from "../experiment/schema.js";
@@ -71,8 +72,7 @@ export async function findTarget(
   if (!("component" in target)) {
     const path = resourcePath(GVR[target.kind], target.namespace, target.name);
     const object = await getOrUndefined<Deployment | DaemonSet>(transport, path);
-    if (object === undefined)
-      return { problem: `no ${target.kind} ${target.namespace}/${target.name} in the cluster` };
+    if (object === undefined) return { problem: `no ${objectName(target)} in the cluster` };
     return await describeTarget(transport, target.kind, object);
   }
   if (component === undefined) return { problem: `no component called ${target.component}` };

@@ -1,6 +1,6 @@
 import type { Progress } from "../common/progress.js";
 import type { PhaseName, RunEvent } from "../evidence/events.js";
-import { wholeSeconds } from "./width.js";
+import { wholeSeconds } from "../common/figures.js";
 
 /** What every view is made with. */
 export interface ViewBase {

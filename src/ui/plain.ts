@@ -2,7 +2,8 @@ import type { PhaseName, RunEvent } from "../evidence/events.js";
 import type { LiveState, RunView } from "./base.js";
 import { liveParts, phaseStatus, type RunningPhase, type ViewBase } from "./base.js";
 import { eventLine, type EventLine } from "./event-lines.js";
-import { oneLine, oneLineIndented, seconds } from "./width.js";
+import { seconds } from "../common/figures.js";
+import { oneLine, oneLineIndented } from "./width.js";
 
 /** CI ends jobs that are silent for long; people look whether it still moves. */
 const HEARTBEAT_MS = 10_000;

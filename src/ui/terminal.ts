@@ -3,7 +3,8 @@ import type { PhaseName, RunEvent } from "../evidence/events.js";
 import type { LiveState, RunView } from "./base.js";
 import { liveParts, phaseStatus, type RunningPhase, type ViewBase } from "./base.js";
 import { eventLine, type EventLine } from "./event-lines.js";
-import { cut, oneLine, oneLineIndented, seconds } from "./width.js";
+import { cut, oneLine, oneLineIndented } from "./width.js";
+import { seconds } from "../common/figures.js";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const FRAME_MS = 100;

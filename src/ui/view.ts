@@ -4,7 +4,7 @@ import { PlainView } from "./plain.js";
 import { TerminalView } from "./terminal.js";
 
 /** Node's timers, which do not keep the process alive for the sake of its view. */
-export const realTimers: Timers = {
+const realTimers: Timers = {
   setInterval: (callback, ms) => setInterval(callback, ms).unref(),
   clearInterval: (handle) => clearInterval(handle as NodeJS.Timeout),
 };

@@ -1,6 +1,6 @@
 /** The study add-ons on a real cluster: installed, at work, and gone without a trace. */
 import test from "ava";
-import { API_SERVICES } from "../../src/addons/addon-objects.js";
+import { API_SERVICES } from "../../src/kube/api.js";
 import { addonManagerProof } from "../../src/addons/drift.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
 import { DEPLOYMENTS, getOrUndefined, remove, resourcePath } from "../../src/kube/api.js";

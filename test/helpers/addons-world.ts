@@ -1,7 +1,8 @@
 /** A cluster on the fake API server with what the study add-ons need to come up: controllers and addon-manager. */
 import type { ExecutionContext } from "ava";
 import { parseAllDocuments } from "yaml";
-import { type AddonObject, pathsOf } from "../../src/addons/addon-objects.js";
+import { type Manifest } from "../../src/own/manifest.js";
+import { pathsOf } from "../../src/kube/api.js";
 import type { Clock } from "../../src/common/clock.js";
 import { type Progress, silentProgress } from "../../src/common/progress.js";
 import { sanitised } from "../../src/kube/declared.js";
@@ -150,13 +151,13 @@ function managerTick(
     (KubeObject & { readonly data: Record<string, string> }) | undefined;
   const texts = Object.entries(files?.data ?? {}).filter(([name]) => name.endsWith(".yaml"));
   for (const [, text] of texts) {
-    for (const document of parseAllDocuments(text)) apply(server, document.toJS() as AddonObject);
+    for (const document of parseAllDocuments(text)) apply(server, document.toJS() as Manifest);
   }
   return time.now + PASS_EVERY_MS;
 }
 
 /** `kubectl apply`, near enough. */
-function apply(server: FakeApiServer, object: AddonObject): void {
+function apply(server: FakeApiServer, object: Manifest): void {
   const { path, collection } = pathsOf(object);
   const annotations = { ...object.metadata.annotations, [LAST_APPLIED]: JSON.stringify(object) };
   const wanted = { ...object, metadata: { ...object.metadata, annotations } } as unknown as Draft;

@@ -14,7 +14,8 @@ import {
   type Transport,
 } from "../../src/kube/transport.js";
 import type { Check, Checked } from "../../src/probes/functions/from-probers.js";
-import type { FunctionContext, ProbeClock } from "../../src/probes/functions/function-check.js";
+import type { Stopwatch } from "../../src/common/clock.js";
+import type { FunctionContext } from "../../src/probes/functions/function-check.js";
 import { type Draft, FakeApiServer, type LoggedRequest } from "./fake-api-server.js";
 
 export const NAMESPACE = "kube-system-chaos-canary-ab12";
@@ -33,7 +34,7 @@ const SINK_PODS = "/api/v1/namespaces/kube-system-chaos-sink/pods";
 const PROXIED = /\/pods\/(?<pod>[^/:]+):8080\/proxy(?<path>\/.*)$/;
 
 /** Stands still but for sleeps; what is due in a sleep happens in it. */
-export class TestClock implements ProbeClock {
+export class TestClock implements Stopwatch {
   #now = 5_000;
   #due: { readonly at: number; readonly run: () => void }[] = [];
 

@@ -1,8 +1,9 @@
 /** The time of one look: what is left of it, and questions that an outage answers with an error. */
+import type { Stopwatch } from "../../common/clock.js";
 import type { CallOptions } from "../../kube/api.js";
 import { ApiError, ApiUnreachableError } from "../../kube/transport.js";
 import { messageOf } from "../../common/errors.js";
-import type { FunctionContext, ProbeClock } from "./function-check.js";
+import type { FunctionContext } from "./function-check.js";
 
 /** A single request may take so long, ms: one that got lost must not use up the whole look. */
 const REQUEST_MS = 2_000;
@@ -11,13 +12,13 @@ const REQUEST_MS = 2_000;
 export type Seen<T> = { readonly done: T } | { readonly not: string };
 
 export class Look {
-  readonly clock: ProbeClock;
+  readonly clock: Stopwatch;
   readonly signal: AbortSignal | undefined;
   readonly startedMs: number;
   readonly #endsMs: number;
 
   /** @param signal ends it early: what was waited for then counts as not there. */
-  constructor(clock: ProbeClock, deadlineMs: number, signal?: AbortSignal) {
+  constructor(clock: Stopwatch, deadlineMs: number, signal?: AbortSignal) {
     this.clock = clock;
     this.signal = signal;
     this.startedMs = clock.now();

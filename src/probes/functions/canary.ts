@@ -1,21 +1,13 @@
 /** Canaries: small objects of ours, made to see whether something happens to them. */
-import { createHash } from "node:crypto";
+import { shortHash } from "../../common/hash.js";
 import { ChaosError } from "../../common/errors.js";
-import {
-  create,
-  get,
-  list,
-  PODS,
-  remove,
-  resourcePath,
-  selectorString,
-  type CallOptions,
-} from "../../kube/api.js";
+import { create, get, PODS, remove, resourcePath, type CallOptions } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
-import { isTerminating } from "../../kube/pod-state.js";
+import { isTerminating, waitingContainers } from "../../kube/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import { PROBER_IMAGE } from "../../own/own-names.js";
+import { podsLabelled } from "../../own/pods.js";
 import { attempt, codeOf, outageOf, preparation } from "./attempt.js";
 import type { FunctionContext } from "./function-check.js";
 
@@ -93,7 +85,7 @@ export class Names {
 /** Names that are unique for the run, and of one length: none is the beginning of another. */
 export function runNames(context: FunctionContext, what: string): Names {
   // A run's id is too long for what is appended to a name, and its end alone may come twice.
-  const run = createHash("sha256").update(context.runId).digest("hex").slice(0, 8);
+  const run = shortHash(context.runId, 8);
   return new Names(`chaos-${what}-${run}`);
 }
 
@@ -151,12 +143,8 @@ export async function podsOfCanary(
   context: FunctionContext,
   name: string,
   options: CallOptions,
-): Promise<Pod[]> {
-  const { items } = await list<Pod>(context.transport, resourcePath(PODS, context.namespace), {
-    ...options,
-    labelSelector: selectorString({ [CANARY_LABEL]: name }),
-  });
-  return items;
+): Promise<readonly Pod[]> {
+  return await podsLabelled(context.transport, context.namespace, { [CANARY_LABEL]: name }, options);
 }
 
 export function isRunning(pod: Pod): boolean {
@@ -165,8 +153,8 @@ export function isRunning(pod: Pod): boolean {
 
 /** Phase, and what keeps a pod from running, in the cluster's own words. */
 export function stateOf(pod: Pod): string {
-  const { phase = "no phase", reason, message, conditions = [], containerStatuses = [] } = pod.status ?? {};
-  const waiting = containerStatuses.map(({ state }) => state?.waiting?.reason);
+  const { phase = "no phase", reason, message, conditions = [] } = pod.status ?? {};
+  const waiting = waitingContainers(pod).map((container) => container.reason);
   const unmet = conditions
     .filter(({ status }) => status === "False")
     .map((condition) =>

@@ -1,4 +1,4 @@
-import { resourcePath, type Gvr } from "../../kube/api.js";
+import { resourcePath, EVENTS } from "../../kube/api.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import { createCanary, runNames } from "./canary.js";
 import type { FunctionProbe } from "./function-check.js";
@@ -8,7 +8,6 @@ import { onItsWayMs, Sink, type SinkAnswer } from "./sink.js";
 const DEADLINE_MS = 10_000;
 const EVERY_MS = 300;
 const FOLLOW_UP_MS = 5_000;
-const EVENTS: Gvr = { group: "", version: "v1", resource: "events" };
 
 /** event-exporter: an Event of the API reaches the sink. */
 export const eventsArrive: FunctionProbe = {

@@ -1,14 +1,8 @@
+import type { Stopwatch } from "../../common/clock.js";
 import type { FunctionProbeName } from "../../components/functions.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import type { Discovery } from "../../kube/api.js";
 import type { Transport } from "../../kube/transport.js";
-
-/** Time, as the run's clock gives it. */
-export interface ProbeClock {
-  /** Monotonic, ms. */
-  readonly now: () => number;
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
-}
 
 /** What one look at a component's function brought. */
 export interface Observation {
@@ -27,7 +21,7 @@ export interface Observation {
 export interface FunctionContext {
   readonly transport: Transport;
   readonly discovery: Discovery;
-  readonly clock: ProbeClock;
+  readonly clock: Stopwatch;
   /** Short and unique for the run: for names and ids. */
   readonly runId: string;
   /** Namespace of ours for canaries: it is there, holds the probers, and is removed after the run. */

@@ -1,3 +1,4 @@
+import { within } from "../../common/clock.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
 import { getOrUndefined } from "../../kube/api.js";
 import type { KubeObject } from "../../kube/objects.js";
@@ -175,19 +176,9 @@ export class FunctionLooks {
 
   /** A look has its own limits; one that does not keep them must not hang the run. */
   async #bounded(signal: AbortSignal): Promise<Observation> {
-    const { clock } = this.#context;
     const limitMs = this.#probe.deadlineMs + 5 * GIVING_UP_MS;
-    const done = new AbortController();
-    const late = clock.sleep(limitMs, done.signal).then(() => {
-      throw new ChaosError(`it did not end within ${limitMs} ms`);
-    });
-    // Only the loser of the race is left: its end is of no interest.
-    late.catch(() => undefined);
-    try {
-      return await Promise.race([this.#ready.look(signal), late]);
-    } finally {
-      done.abort();
-    }
+    const limit = { limitMs, what: "it did not end" };
+    return await within(this.#context.clock, limit, this.#ready.look(signal));
   }
 }
 

@@ -1,10 +1,11 @@
 import { LEADER_LABELS } from "../../application/guestbook.js";
 import { pollUntil } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
-import { DEPLOYMENTS, get, list, patch, PODS, resourcePath, selectorString } from "../../kube/api.js";
-import type { Deployment, Pod } from "../../kube/objects.js";
+import { DEPLOYMENTS, get, patch, resourcePath } from "../../kube/api.js";
+import type { Deployment } from "../../kube/objects.js";
 import { hasEnded } from "../../kube/pod-state.js";
 import { REPLACED_AT } from "../../own/own-names.js";
+import { podsLabelled } from "../../own/pods.js";
 import type { RunContext } from "../context.js";
 
 /** Name of the database's Deployment in the guestbook. */
@@ -39,7 +40,9 @@ export async function replaceDatabasePod(
   };
   try {
     const call = signal === undefined ? {} : { signal };
-    const before = new Set((await podsOf(context, namespace, call)).map((pod) => pod.metadata.uid));
+    const before = new Set(
+      (await podsLabelled(transport, namespace, LEADER_LABELS, call)).map((pod) => pod.metadata.uid),
+    );
     const path = resourcePath(DEPLOYMENTS, namespace, LEADER);
     const stamp = { [REPLACED_AT]: clock.wall().toISOString() };
     const change = {
@@ -50,7 +53,7 @@ export async function replaceDatabasePod(
     };
     await patch<Deployment>(transport, path, change, call);
     const replaced = await pollUntil(clock, { everyMs: 250, limitMs: LIMIT_MS, ...call }, async () => {
-      const pods = await podsOf(context, namespace, call);
+      const pods = await podsLabelled(transport, namespace, LEADER_LABELS, call);
       const old = pods.filter((pod) => before.has(pod.metadata.uid) && !hasEnded(pod));
       const fresh = pods.find((pod) => !before.has(pod.metadata.uid) && pod.status?.phase === "Running");
       return old.length === 0 ? fresh : undefined;
@@ -71,16 +74,4 @@ export async function replaceDatabasePod(
   } catch (error) {
     return report(false, messageOf(error));
   }
-}
-
-async function podsOf(
-  context: RunContext,
-  namespace: string,
-  call: { readonly signal?: AbortSignal },
-): Promise<Pod[]> {
-  const { items } = await list<Pod>(context.transport, resourcePath(PODS, namespace), {
-    ...call,
-    labelSelector: selectorString(LEADER_LABELS),
-  });
-  return items;
 }

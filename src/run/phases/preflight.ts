@@ -1,15 +1,13 @@
+import { objectName } from "../../common/object-name.js";
 import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
 import { locality, notLocal } from "../../clusters/locality.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import { fits, fittingAttacks } from "../../experiment/attacks.js";
-import {
-  describePermission,
-  missingPermissions,
-  neededPermissions,
-  type Permission,
-} from "../../kube/access-review.js";
+import { describePermission, type Permission } from "../../kube/permission.js";
+import { missingPermissions } from "../../kube/access-review.js";
+import { neededPermissions } from "../../rbac/needs.js";
 import type { Discovery } from "../../kube/api.js";
 import type { Node } from "../../kube/objects.js";
 import { schedulableNodes } from "../../kube/pod-state.js";
@@ -115,11 +113,7 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
       check("target", false, found.problem);
       return undefined;
     }
-    check(
-      "target",
-      true,
-      `${found.kind} ${found.namespace === "" ? "" : `${found.namespace}/`}${found.name}, ${found.count} wanted; ${found.ownerChain.join(" → ")}`,
-    );
+    check("target", true, `${objectName(found)}, ${found.count} wanted; ${found.ownerChain.join(" → ")}`);
     const problem = attackProblem(found, resolved);
     if (problem !== undefined) check("attack", false, problem);
     return found;

@@ -5,6 +5,7 @@ import { DAEMONSETS, DEPLOYMENTS, list, NODES, PODS, resourcePath } from "../../
 import type { DaemonSet, Deployment, KubeObject, Node, Pod } from "../../kube/objects.js";
 import { isReady } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
+import { daemonSetState, deploymentState } from "../../kube/workload-state.js";
 
 /** After etcd was away the API server may take minutes: the kubelet's restart back-off alone goes up to 5, ms. */
 export const SETTLE_LIMIT_MS = 7 * 60_000;
@@ -33,18 +34,20 @@ export function unsettled(state: {
     ...state.nodes
       .filter((node) => !isTrue(node.status?.conditions, "Ready"))
       .map((node) => `node ${node.metadata.name} is not Ready`),
-    ...state.deployments
-      .filter(({ spec, status }) => (status?.readyReplicas ?? 0) !== (spec?.replicas ?? 1))
-      .map(
-        ({ metadata, status, spec }) =>
-          `${metadata.name} ${status?.readyReplicas ?? 0}/${spec?.replicas ?? 1}`,
-      ),
-    ...state.daemonSets
-      .filter(({ status }) => (status?.numberReady ?? 0) !== (status?.desiredNumberScheduled ?? -1))
-      .map(
-        ({ metadata, status }) =>
-          `${metadata.name} ${status?.numberReady ?? 0}/${status?.desiredNumberScheduled ?? 0}`,
-      ),
+    ...[
+      ...state.deployments.map((live) => ({
+        ...deploymentState(live),
+        name: live.metadata.name,
+        isCounted: true,
+      })),
+      ...state.daemonSets.map((live) => ({
+        ...daemonSetState(live),
+        name: live.metadata.name,
+        isCounted: live.status?.desiredNumberScheduled !== undefined,
+      })),
+    ]
+      .filter(({ ready, wanted, isCounted }) => !isCounted || ready !== wanted)
+      .map(({ name, ready, wanted }) => `${name} ${ready}/${wanted}`),
     ...state.pods
       .filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.phase !== "Succeeded")
       .filter((pod) => !isReady(pod))

@@ -1,5 +1,15 @@
 /** What a dead-man's switch is made of. Everything carries the run's label, so that only that run's is ever removed. */
-import { CONFIGMAPS, type Gvr, PODS, resourcePath } from "../../kube/api.js";
+import {
+  CLUSTER_ROLE_BINDINGS,
+  CLUSTER_ROLES,
+  CONFIGMAPS,
+  type Gvr,
+  PODS,
+  resourcePath,
+  ROLE_BINDINGS,
+  ROLES,
+  SERVICE_ACCOUNTS,
+} from "../../kube/api.js";
 import type { Node } from "../../kube/objects.js";
 import type { Need, Permission } from "../../kube/permission.js";
 import { schedulableNodes } from "../../kube/pod-state.js";
@@ -13,17 +23,6 @@ import { DEAD_MAN_PORT, deadManName, type DeadManSettings, environmentOf, PROGRA
 export const MAX_PROGRAM_BYTES = 900_000;
 
 const RBAC_GROUP = "rbac.authorization.k8s.io";
-const rbac = (resource: string): Gvr => ({ group: RBAC_GROUP, version: "v1", resource });
-
-export const SERVICE_ACCOUNTS: Gvr = { group: "", version: "v1", resource: "serviceaccounts" };
-
-export const ROLES = rbac("roles");
-
-export const ROLE_BINDINGS = rbac("rolebindings");
-
-export const CLUSTER_ROLES = rbac("clusterroles");
-
-export const CLUSTER_ROLE_BINDINGS = rbac("clusterrolebindings");
 
 interface OwnerReference {
   readonly apiVersion: string;

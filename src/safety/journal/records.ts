@@ -2,7 +2,7 @@
  * The lines of a journal. One is `CHECKSUM JSON`: the first 16 hex digits of the JSON's SHA-256, so that a line torn by a
  * power cut is told from a whole one, and everything else still counts.
  */
-import { createHash } from "node:crypto";
+import { shortHash } from "../../common/hash.js";
 import { ChaosError, ExitCode } from "../../common/errors.js";
 import type { ProcessIdentity } from "../../common/process-identity.js";
 import type { Undo } from "./undo.js";
@@ -80,11 +80,7 @@ export class UnreadableJournalError extends ChaosError {
 /** The line of a record, without its line feed. */
 export function journalLine(record: JournalRecord): string {
   const json = JSON.stringify(record);
-  return `${checksum(json)} ${json}`;
-}
-
-function checksum(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+  return `${shortHash(json)} ${json}`;
 }
 
 /** Records that say something of the whole journal. */
@@ -109,7 +105,7 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     if (line === "" && index === lines.length - 1) break;
     const json = line.slice(17);
     // The last line counts only with its line feed: without it the record may have been cut.
-    if (line !== `${checksum(json)} ${json}` || index === lines.length - 1) {
+    if (line !== `${shortHash(json)} ${json}` || index === lines.length - 1) {
       damaged.push(index + 1);
       continue;
     }

@@ -6,6 +6,7 @@ import { get, getOrUndefined, NODES, resourcePath } from "../../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Node } from "../../kube/objects.js";
 import { isReady } from "../../kube/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
+import { daemonSetState, deploymentState, type WorkloadState } from "../../kube/workload-state.js";
 import { mirrorPods } from "../../targets/find-node-target.js";
 import type { Undo } from "../journal/journal.js";
 
@@ -19,25 +20,15 @@ const READY_EVERY_MS = 1_000;
 /** A workload is ready when as many of its pods are as before the run, and none of an older template. Pure. */
 export function workloadNotReady(before: KubeObject, live: KubeObject): string | undefined {
   const kind = before.kind ?? "workload";
-  const { name, generation } = live.metadata;
-  const seen = (live as Deployment).status?.observedGeneration ?? 0;
-  if (seen < (generation ?? 0)) return `${kind} ${name}: its controller has not seen it yet`;
-  const [ready, wanted] =
-    kind === "DaemonSet"
-      ? daemonSetReadiness(before as DaemonSet, live as DaemonSet)
-      : deploymentReadiness(before as Deployment, live as Deployment);
-  return ready >= wanted ? undefined : `${kind} ${name}: ${ready} of ${wanted} ready`;
-}
-
-function deploymentReadiness(before: Deployment, { spec, status }: Deployment): [number, number] {
-  const wanted = Math.min(before.status?.readyReplicas ?? 0, spec?.replicas ?? 1);
-  return [Math.min(status?.readyReplicas ?? 0, status?.updatedReplicas ?? 0), wanted];
-}
-
-function daemonSetReadiness(before: DaemonSet, { status }: DaemonSet): [number, number] {
+  const stateOf = (object: KubeObject): WorkloadState =>
+    kind === "DaemonSet" ? daemonSetState(object as DaemonSet) : deploymentState(object as Deployment);
+  const { isSeen, wanted, ready, updated } = stateOf(live);
+  const { name } = live.metadata;
+  if (!isSeen) return `${kind} ${name}: its controller has not seen it yet`;
   // A node may have come or gone since.
-  const wanted = Math.min(before.status?.numberReady ?? 0, status?.desiredNumberScheduled ?? 0);
-  return [Math.min(status?.numberReady ?? 0, status?.updatedNumberScheduled ?? 0), wanted];
+  const needed = Math.min(stateOf(before).ready, wanted);
+  const current = Math.min(ready, updated);
+  return current >= needed ? undefined : `${kind} ${name}: ${current} of ${needed} ready`;
 }
 
 /** What of one entry is put back and does not work yet; undefined: it does, or there is nothing to work. */

@@ -2,7 +2,8 @@ import test from "ava";
 import type { Manifest } from "../../../src/own/manifest.js";
 import { namespaceManifest, serviceManifest, workloadManifest } from "../../../src/own/manifest.js";
 import { RefusedError } from "../../../src/common/errors.js";
-import { ensure, manifestPaths } from "../../../src/own/ensure.js";
+import { pathsOf } from "../../../src/kube/api.js";
+import { ensure } from "../../../src/own/ensure.js";
 import { serve, writes } from "../../helpers/target-fixtures.js";
 
 const labels = { app: "redis" };
@@ -19,14 +20,14 @@ const LEADER = "/apis/apps/v1/namespaces/guestbook/deployments/leader";
 const COLLECTION = "/apis/apps/v1/namespaces/guestbook/deployments";
 
 test("paths of what is made", (t) => {
-  t.deepEqual(manifestPaths(workload(1)), { path: LEADER, collection: COLLECTION });
-  t.deepEqual(manifestPaths(namespaceManifest("guestbook")), {
+  t.deepEqual(pathsOf(workload(1)), { path: LEADER, collection: COLLECTION });
+  t.deepEqual(pathsOf(namespaceManifest("guestbook")), {
     path: "/api/v1/namespaces/guestbook",
     collection: "/api/v1/namespaces",
   });
   const service = serviceManifest({ namespace: "guestbook", name: "redis", labels, port: 6379 });
-  t.is(manifestPaths(service).path, "/api/v1/namespaces/guestbook/services/redis");
-  t.throws(() => manifestPaths({ ...workload(1), kind: "CronJob" }), { message: /CronJob/ });
+  t.is(pathsOf(service).path, "/api/v1/namespaces/guestbook/services/redis");
+  t.throws(() => pathsOf({ ...workload(1), kind: "CronJob" }), { message: /CronJob/ });
 });
 
 test("not there: made, with the label that says whose it is", async (t) => {

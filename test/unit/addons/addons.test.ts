@@ -6,7 +6,8 @@ import {
   lacksTokenSecrets,
   PRUNED_KINDS,
 } from "../../../src/addons/addon-manifests.js";
-import { type AddonObject, pathsOf } from "../../../src/addons/addon-objects.js";
+import { type Manifest } from "../../../src/own/manifest.js";
+import { pathsOf } from "../../../src/kube/api.js";
 import { dnsManifest } from "../../../src/addons/dns.js";
 import { isPrunable } from "../../../src/addons/foreign.js";
 import { problemOf, waitingReason } from "../../../src/addons/ready.js";
@@ -70,11 +71,11 @@ interface Workload {
   };
 }
 
-const isWorkload = ({ kind }: AddonObject): boolean => kind === "Deployment" || kind === "DaemonSet";
-const find = (objects: readonly AddonObject[], kind: string, name: string): AddonObject & Workload => {
+const isWorkload = ({ kind }: Manifest): boolean => kind === "Deployment" || kind === "DaemonSet";
+const find = (objects: readonly Manifest[], kind: string, name: string): Manifest & Workload => {
   const found = objects.find((each) => each.kind === kind && each.metadata.name === name);
   if (found === undefined) throw new Error(`no ${kind} ${name}`);
-  return found as AddonObject & Workload;
+  return found as Manifest & Workload;
 };
 
 test("the DNS as addon-manager's manifest: what its owner declared, without replicas, with the label", (t) => {
@@ -142,7 +143,7 @@ test("workloads: found by the label of their component, no replicas, pods that f
   );
   for (const object of study.filter(isWorkload)) {
     const { name, labels = {} } = object.metadata;
-    const { spec } = object as AddonObject & Workload;
+    const { spec } = object as Manifest & Workload;
     t.true(known.includes(labels["k8s-app"]), name);
     t.is(labels["k8s-app"], spec.template.metadata.labels["k8s-app"], name);
     t.is(spec.replicas, undefined, name);
@@ -264,7 +265,7 @@ const live = (change: object): KubeObject => ({
   metadata: { name: "x", uid: "u", resourceVersion: "1", generation: 2, labels: { [MODE]: "Reconcile" } },
   ...change,
 });
-const wanted = (kind: string, name = "x"): AddonObject => ({
+const wanted = (kind: string, name = "x"): Manifest => ({
   apiVersion: "v1",
   kind,
   metadata: { name, labels: { [MODE]: "Reconcile" } },

@@ -3,13 +3,14 @@ import test from "ava";
 import type { Pod } from "../../../src/kube/objects.js";
 import { ApiError, ApiUnreachableError } from "../../../src/kube/transport.js";
 import { canaryPod, runNames, stateOf } from "../../../src/probes/functions/canary.js";
-import type { FunctionContext, ProbeClock } from "../../../src/probes/functions/function-check.js";
+import type { Stopwatch } from "../../../src/common/clock.js";
+import type { FunctionContext } from "../../../src/probes/functions/function-check.js";
 import { attempt, Look, outageOf, seconds } from "../../../src/probes/functions/attempt.js";
 
 const REQUEST = { method: "GET", path: "/api/v1/pods" } as const;
 
 /** Time passes in sleeps only. */
-function stillClock(): ProbeClock & { at: number } {
+function stillClock(): Stopwatch & { at: number } {
   const clock = {
     at: 1_000,
     now: () => clock.at,

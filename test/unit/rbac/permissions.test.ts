@@ -4,16 +4,14 @@ import { guestbookManifests } from "../../../src/application/guestbook.js";
 import { createAttack } from "../../../src/attacks/all-attacks.js";
 import { systemClock } from "../../../src/common/clock.js";
 import type { Attack } from "../../../src/experiment/schema.js";
-import {
-  describePermission,
-  missingPermissions,
-  neededPermissions,
-  type Permission,
-} from "../../../src/kube/access-review.js";
+import { describePermission, type Permission } from "../../../src/kube/permission.js";
+import { missingPermissions } from "../../../src/kube/access-review.js";
+import { neededPermissions } from "../../../src/rbac/needs.js";
 import { discover, list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
 import { schedulableNodes } from "../../../src/kube/pod-state.js";
-import { ensure, manifestPaths } from "../../../src/own/ensure.js";
+import { pathsOf } from "../../../src/kube/api.js";
+import { ensure } from "../../../src/own/ensure.js";
 import type { Manifest } from "../../../src/own/manifest.js";
 import { kindsMadeIn, namespaceState } from "../../../src/own/namespaces.js";
 import { proberManifests } from "../../../src/probes/prober-manifests.js";
@@ -86,7 +84,7 @@ function allowedBy({ name, ...rest }: Permission): string[] {
 /** As if it had been made by an older version: what `ensure` then has to do. */
 function putOld(server: FakeApiServer, manifests: readonly Manifest[]): void {
   for (const manifest of manifests) {
-    server.put(manifestPaths(manifest).collection, { metadata: { ...manifest.metadata } });
+    server.put(pathsOf(manifest).collection, { metadata: { ...manifest.metadata } });
   }
 }
 

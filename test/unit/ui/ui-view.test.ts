@@ -2,7 +2,8 @@ import test from "ava";
 import { Writable } from "node:stream";
 import { type RunView } from "../../../src/ui/base.js";
 import { createView, type ViewOptions } from "../../../src/ui/view.js";
-import { cut, oneLine, seconds, wholeSeconds, width } from "../../../src/ui/width.js";
+import { seconds, wholeSeconds } from "../../../src/common/figures.js";
+import { cut, oneLine, width } from "../../../src/ui/width.js";
 
 interface Bench {
   readonly view: RunView;

@@ -1,0 +1,40 @@
+import type { DaemonSet, Deployment } from "./objects.js";
+
+/** How far a workload is, in pods. */
+export interface WorkloadState {
+  /** Whether its controller has seen the current spec; until then the other figures are of an older one. */
+  readonly isSeen: boolean;
+  readonly wanted: number;
+  /** Of every template. */
+  readonly total: number;
+  readonly ready: number;
+  readonly available: number;
+  /** Of the current template. */
+  readonly updated: number;
+}
+
+export function deploymentState({ metadata, spec, status }: Deployment): WorkloadState {
+  return {
+    isSeen: isSeen(metadata.generation, status?.observedGeneration),
+    wanted: spec?.replicas ?? 1,
+    total: status?.replicas ?? 0,
+    ready: status?.readyReplicas ?? 0,
+    available: status?.availableReplicas ?? 0,
+    updated: status?.updatedReplicas ?? 0,
+  };
+}
+
+export function daemonSetState({ metadata, status }: DaemonSet): WorkloadState {
+  return {
+    isSeen: isSeen(metadata.generation, status?.observedGeneration),
+    wanted: status?.desiredNumberScheduled ?? 0,
+    total: status?.currentNumberScheduled ?? 0,
+    ready: status?.numberReady ?? 0,
+    available: status?.numberAvailable ?? 0,
+    updated: status?.updatedNumberScheduled ?? 0,
+  };
+}
+
+function isSeen(generation = 0, observed = 0): boolean {
+  return observed >= generation;
+}
