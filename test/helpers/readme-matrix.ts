@@ -31,7 +31,7 @@ function rowOf({ name, main }: MatrixGroup, run: MatrixRun): string[] {
   const severity = SEVERITY_WORDS[row.severity].en;
   return [
     isMain ? cell(name) : `↳ ${cell(row.title)}`,
-    links.report === null ? severity : `[${severity}](reports/${links.report})`,
+    links.report === null ? severity : `[${severity}](reports/example/${links.report})`,
     row.writeAvailability === null ? "—" : percent(row.writeAvailability),
     row.longestOutageMs === null || row.longestOutageMs === 0 ? "—" : duration(row.longestOutageMs),
     FUNCTION_WORDS[ownFunction.state].en,

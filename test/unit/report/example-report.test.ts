@@ -8,9 +8,9 @@ import type { Matrix } from "../../../src/report/matrix.js";
 import { buildReport } from "../../../src/report/files.js";
 import { readmeMatrix } from "../../helpers/readme-matrix.js";
 
-const EXAMPLE = join(packageRoot(), "reports/example-kube-dns");
+const EXAMPLE = join(packageRoot(), "reports/example/example-kube-dns");
 
-test("the example's result, report and picture come from its raw files (mend: chaos report reports/example-kube-dns)", async (t) => {
+test("the example's result, report and picture come from its raw files (mend: chaos report reports/example/example-kube-dns)", async (t) => {
   const copy = await mkdtemp(join(tmpdir(), "chaos-example-"));
   t.teardown(async () => await rm(copy, { recursive: true, force: true }));
   await cp(EXAMPLE, copy, {
@@ -35,7 +35,7 @@ test("the README shows the example's row", async (t) => {
 });
 
 test("the README shows the committed matrix in short (mend: the test's message)", async (t) => {
-  const json = await readFile(join(packageRoot(), "reports/impact-matrix.json"), "utf8");
+  const json = await readFile(join(packageRoot(), "reports/example/impact-matrix.json"), "utf8");
   const squeeze = (text: string): string[] =>
     text
       .split("\n")
