@@ -32,23 +32,6 @@ export default tseslint.config(
     },
   },
   {
-    // Verdicts are computed from files alone: analysis and report know no cluster.
-    files: ["src/analysis/**/*.ts", "src/report/**/*.ts"],
-    rules: {
-      "no-restricted-imports": [
-        "error",
-        {
-          patterns: [
-            {
-              group: ["**/cluster/*", "**/run/*", "**/commands/*", "@kubernetes/*", "execa", "axios"],
-              message: "analysis and report know no cluster.",
-            },
-          ],
-        },
-      ],
-    },
-  },
-  {
     files: ["**/*.mjs"],
     languageOptions: {
       globals: {

@@ -1,8 +1,25 @@
-// Type check and lint with one program of TypeScript's: each for itself would make, and check, the same one again.
+// Everything that is checked without running a test. Type check and lint share one program of TypeScript's: each for
+// itself would make, and check, the same one again. The others are processes of their own beside it.
 import { ESLint } from "eslint";
+import { execa } from "execa";
 import ts from "typescript";
 
 const CONFIG = "tsconfig.json";
+
+/** Commands, each of node_modules/.bin. */
+const OTHERS = [
+  "prettier --check .",
+  // scripts/floors.mjs: which room may import what.
+  "depcruise src",
+  // knip.json: files, exports and packages that nothing uses.
+  "knip --no-progress",
+  // scripts/words.mjs: one word for one thing. Switched on when the old texts are rewritten.
+  // "node scripts/lint-words.mjs",
+].map((command) => {
+  const [file = "", ...args] = command.split(" ");
+  const color = process.stdout.isTTY ? { FORCE_COLOR: "1" } : {};
+  return { command, result: execa(file, args, { preferLocal: true, reject: false, all: true, env: color }) };
+});
 
 /** @type {import("typescript").FormatDiagnosticsHost} */
 const host = {
@@ -35,3 +52,9 @@ const formatter = await eslint.loadFormatter("stylish");
 const text = await formatter.format(results);
 if (text !== "") console.error(text);
 if (results.some(({ errorCount, fatalErrorCount }) => errorCount + fatalErrorCount > 0)) process.exitCode = 1;
+
+for (const { command, result } of OTHERS) {
+  const { failed, all } = await result;
+  if (failed) process.exitCode = 1;
+  console.error(failed ? `${command}: failed\n${all}` : `${command}: passed`);
+}

@@ -1,5 +1,5 @@
-// `npm test`: type check, lint and formatting beside the tests, as each alone would leave a core idle. What the checks
-// say is printed when they are done, after the tests' own lines.
+// `npm test`: the checks (check.mjs) beside the tests, as each alone would leave a core idle. What the checks say is
+// printed when they are done, after the tests' own lines.
 import { execa } from "execa";
 
 /** @param {string} script of package.json */
@@ -16,7 +16,5 @@ const tests = run("test:unit");
 tests.all?.pipe(process.stdout, { end: false });
 const [check, test] = await Promise.all([checks, tests]);
 console.log(check.all);
-console.log(
-  check.failed ? "type check, lint or formatting: failed" : "type check, lint and formatting: passed",
-);
+console.log(check.failed ? "checks: failed" : "checks: passed");
 if (check.failed || test.failed) process.exitCode = 1;

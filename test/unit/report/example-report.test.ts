@@ -6,9 +6,9 @@ import test from "ava";
 import { packageRoot } from "../../../src/common/package-root.js";
 import { buildReport } from "../../../src/report/files.js";
 
-const EXAMPLE = join(packageRoot(), "reports/example-kube-dns");
+const EXAMPLE = join(packageRoot(), "reports/example/example-kube-dns");
 
-test("the example's result, report and picture come from its raw files (mend: chaos report reports/example-kube-dns)", async (t) => {
+test("the example's result, report and picture come from its raw files (mend: chaos report reports/example/example-kube-dns)", async (t) => {
   const copy = await mkdtemp(join(tmpdir(), "chaos-example-"));
   t.teardown(async () => await rm(copy, { recursive: true, force: true }));
   await cp(EXAMPLE, copy, {
