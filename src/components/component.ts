@@ -1,4 +1,4 @@
-import type { ComponentName, ProbeName } from "../experiment/names.js";
+import type { ComponentName, ProbeName, TargetKind } from "../experiment/names.js";
 import type { Attack, ExperimentFile } from "../experiment/schema.js";
 import type { FunctionProbeName } from "./functions.js";
 
@@ -31,6 +31,13 @@ export interface FindUnit {
 }
 
 export type Find = FindWorkload | FindStaticPod | FindUnit;
+
+/** The kinds of target that a way of finding may bring. */
+export const KINDS_OF: Readonly<Record<Find["how"], readonly TargetKind[]>> = {
+  workload: ["Deployment", "DaemonSet"],
+  "static-pod": ["StaticPod"],
+  "systemd-unit": ["SystemdUnit"],
+};
 
 /** What is known of a kube-system component, once, for every command. */
 export interface ComponentDefinition {

@@ -2,9 +2,6 @@ import { create } from "./api.js";
 import type { Transport } from "./transport.js";
 import type { Permission } from "./permission.js";
 
-export { neededPermissions, type PermissionScope } from "../rbac/needs.js";
-export { describePermission, type Permission } from "./permission.js";
-
 interface AccessReview {
   readonly status?: { readonly allowed?: boolean; readonly reason?: string };
 }

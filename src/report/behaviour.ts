@@ -6,6 +6,7 @@ import type { FunctionResult, ProbeResult, RunResult } from "../analysis/result.
 import { slowestOf, worstInWindow } from "../analysis/severity.js";
 import type { Bilingual } from "../common/language.js";
 import { FUNCTION_PHRASES, type FunctionPhrases } from "../components/functions.js";
+import { isControl } from "../experiment/attacks.js";
 import { duration, percent, plural } from "./format.js";
 import { firstImpact, functionAloneUnknown, onWorkers, worstWrites } from "./pick.js";
 
@@ -158,6 +159,6 @@ export function behaviourOf(result: RunResult): Bilingual {
     return { en: `No statement: inconclusive (${codes}).`, ja: `判定不能のため記載なし(${codes})。` };
   }
   const parts = [...application(result), ownFunction(result)];
-  if (result.facts.experiment.attack.type !== "none") return join(parts);
+  if (!isControl(result.facts.experiment.attack)) return join(parts);
   return join([{ en: "nothing was stopped (control run)", ja: "何も停止していない(対照実験)" }, ...parts]);
 }

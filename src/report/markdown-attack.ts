@@ -1,6 +1,7 @@
 /** The report's section on the attack: how the target was kept down, against whom, and how that is known. */
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult, Suppression } from "../analysis/result.js";
+import { killWords } from "../experiment/attacks.js";
 import { counts, duration, list, percent, plural, table } from "./format.js";
 import { objectName } from "./pick.js";
 import { EVIDENCE_WORDS } from "./words.js";
@@ -33,12 +34,8 @@ function howKnown(suppression: Suppression): string {
 /** "kubelet.service stopped on kind-worker", "Deployment kube-system/coredns scaled to 0 (3 times)". */
 function blowWords({ action, object, times }: Suppression["blows"][number]): string {
   const [name = object.name, node] = object.name.split(" on ");
-  const where = node === undefined ? "" : ` on ${node}`;
-  const done = {
-    "unit-stopped": `${name} stopped${where}`,
-    "manifest-moved": `manifest of ${name} moved away${where}`,
-    scaled: `${objectName(object)} scaled to 0`,
-  }[action];
+  const done =
+    node === undefined ? killWords(action, objectName(object)) : `${killWords(action, name)} on ${node}`;
   return times === 1 ? done : `${done} (${plural(times, "time")})`;
 }
 

@@ -1,5 +1,6 @@
 /** The report's sections on the component's own function and on what the cluster said meanwhile. */
 import type { FunctionPhase, FunctionResult, RunResult } from "../analysis/result.js";
+import { isControl } from "../experiment/attacks.js";
 import { cell, DASH, duration, list, percent, plural, table } from "./format.js";
 import { FUNCTION_WORDS } from "./words.js";
 
@@ -28,7 +29,7 @@ export function ownFunctionSection(result: RunResult): readonly string[] {
   const { state, because, baseline, window, recovery, backAfterMs, evidence } = result.ownFunction;
   const before = functionProbe.disturbs ? "before the baseline" : "baseline";
   const during = functionProbe.disturbs ? "after the window, still down" : "window, once it was down";
-  const control = experiment.attack.type === "none";
+  const control = isControl(experiment.attack);
   const back =
     backAfterMs === null
       ? "It was not seen again after the release."

@@ -4,20 +4,16 @@ import { guestbookManifests } from "../../../src/application/guestbook.js";
 import { createAttack } from "../../../src/attacks/all-attacks.js";
 import { systemClock } from "../../../src/common/clock.js";
 import type { Attack } from "../../../src/experiment/schema.js";
-import {
-  describePermission,
-  missingPermissions,
-  neededPermissions,
-  type Permission,
-} from "../../../src/kube/access-review.js";
+import { missingPermissions } from "../../../src/kube/access-review.js";
 import { discover, list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
+import { describePermission, type Permission } from "../../../src/kube/permission.js";
 import { schedulableNodes } from "../../../src/kube/pod-state.js";
 import { ensure, manifestPaths } from "../../../src/own/ensure.js";
 import type { Manifest } from "../../../src/own/manifest.js";
 import { kindsMadeIn, namespaceState } from "../../../src/own/namespaces.js";
 import { proberManifests } from "../../../src/probes/prober-manifests.js";
-import type { PermissionScope } from "../../../src/rbac/needs.js";
+import { neededPermissions, type PermissionScope } from "../../../src/rbac/needs.js";
 import type { RunContext } from "../../../src/run/context.js";
 import { touchedStandIns } from "../../../src/run/initial-facts.js";
 import { ApplicationWatch, deployedObjects } from "../../../src/run/measuring/application-watch.js";

@@ -11,7 +11,7 @@ import {
   UnreadableJournalError,
 } from "../../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
-import { describePermission, type Permission } from "../../../src/kube/access-review.js";
+import { describePermission, type Permission } from "../../../src/kube/permission.js";
 import {
   attackProblem,
   nodeAccessCheck,
