@@ -4,6 +4,7 @@
  */
 import { components } from "../components/all-components.js";
 import { KINDS_OF } from "../components/component.js";
+import { FUNCTION_CHECKS } from "../components/functions.js";
 import { fittingAttacks, isControl } from "../experiment/attacks.js";
 import {
   experimentSchema,
@@ -11,7 +12,6 @@ import {
   formatDurationMs as text,
   type Experiment,
 } from "../experiment/schema.js";
-import { functionProbes } from "../probes/functions/all-function-checks.js";
 import type { Finding } from "../strict-yaml/explain.js";
 
 /** Sections that rules look at. */
@@ -108,7 +108,7 @@ function windowProblem(
   if (!isControl(attack) && longestWindowMs !== undefined && windowMs > longestWindowMs) {
     return `phases.window (${text(windowMs)}) must be at most ${text(longestWindowMs)} for ${name}: the control plane comes back minutes late from a longer one`;
   }
-  const probe = functionProbe === undefined ? undefined : functionProbes[functionProbe];
+  const probe = functionProbe === undefined ? undefined : FUNCTION_CHECKS[functionProbe];
   if (probe === undefined || probe.disturbs || isControl(attack)) return undefined;
   const neededMs = probe.deadlineMs + GOING_DOWN_MS;
   if (windowMs >= neededMs) return undefined;

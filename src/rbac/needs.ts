@@ -13,7 +13,7 @@ import {
   RECORD_NAME,
   STAND_INS_CONFIGMAP,
 } from "../own/own-names.js";
-import { functionNeeds } from "./function-needs.js";
+import { functionProbes } from "../probes/functions/all-function-checks.js";
 
 /** A namespace that the run works in. */
 export interface OwnNamespace {
@@ -253,7 +253,7 @@ function functionProbeNeeds({ functionProbe }: PermissionScope): Need[] {
       names: [CANARY_NAMESPACE],
     }),
     ...namespaceNeeds(canaries),
-    ...functionNeeds(name, canaries.name, corrected),
+    ...functionProbes[name].needs(canaries.name, corrected),
   ];
 }
 
