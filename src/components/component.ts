@@ -56,6 +56,8 @@ export interface ComponentDefinition {
   readonly functionProbes: readonly ProbeName[];
   /** The probe of the component's own function, where it takes more than a sample of a layer. */
   readonly functionProbe?: FunctionProbeName;
+  /** Nothing can be asked through the API server while it is down. */
+  readonly carriesApi?: true;
   /** The longest window that it may be given, ms: the API server comes back late from a longer one. */
   readonly longestWindowMs?: number;
   readonly expectedImpact: NonNullable<ExperimentFile["expectation"]>["impact"] | null;

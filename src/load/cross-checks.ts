@@ -118,9 +118,6 @@ function windowProblem(
 /** What a component may take to be down after the first blow, ms, beside the deadline of one look. */
 const GOING_DOWN_MS = 3_000;
 
-/** The components that the API server itself needs: whoever takes one down cannot ask through it. */
-const WAY_TO_SERVICES: readonly string[] = ["kube-apiserver", "etcd"];
-
 /** Rules of one abort condition, by its place in the list. */
 function abortRules(place: number): Rule[] {
   const condition = ["abortWhen", place];
@@ -140,7 +137,7 @@ function abortRules(place: number): Rule[] {
         abortWhen?.[place]?.http !== undefined &&
         !isControl(attack) &&
         "component" in target &&
-        WAY_TO_SERVICES.includes(target.component)
+        components[target.component].carriesApi === true
           ? `abortWhen.${place}.http cannot be asked while ${target.component} is down: the API server is the way to the Service; use probe`
           : undefined,
     },

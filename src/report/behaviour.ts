@@ -7,7 +7,7 @@ import { slowestOf, worstInWindow } from "../analysis/severity.js";
 import type { Bilingual } from "../common/language.js";
 import { FUNCTION_CHECKS, type FunctionFacts } from "../components/functions.js";
 import { isControl } from "../experiment/attacks.js";
-import { duration, percent, plural } from "./format.js";
+import { duration, percent, plural } from "./markdown-text.js";
 import { firstImpact, functionAloneUnknown, onWorkers, worstWrites } from "./pick.js";
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

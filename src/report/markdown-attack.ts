@@ -2,7 +2,7 @@
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult, Suppression } from "../analysis/result.js";
 import { killWords } from "../experiment/attacks.js";
-import { counts, duration, list, percent, plural, table } from "./format.js";
+import { counts, duration, list, percent, plural, table } from "./markdown-text.js";
 import { objectName } from "./pick.js";
 import { EVIDENCE_WORDS } from "./words.js";
 

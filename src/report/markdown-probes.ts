@@ -2,7 +2,7 @@
 import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
 import { PROBES } from "../experiment/names.js";
-import { counts, DASH, duration, percent, plural, table } from "./format.js";
+import { counts, DASH, duration, percent, plural, table } from "./markdown-text.js";
 
 /** "100 % of 60": the share with what it is a share of. */
 function availability({ availability: share, samples }: PhaseStats): string {

@@ -1,5 +1,5 @@
 /** What all lanes of the timeline share: its measures, its colours, its axis and its texts. */
-import { xml } from "./format.js";
+import { xml } from "./markdown-text.js";
 
 export const WIDTH = 1000;
 export const LEFT = 208;

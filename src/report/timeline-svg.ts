@@ -7,7 +7,7 @@ import type { RunEvent } from "../evidence/events.js";
 import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
 import type { MeasuredPhase, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";
-import { percent, xml } from "./format.js";
+import { percent, xml } from "./markdown-text.js";
 import { rowName } from "./pick.js";
 import {
   BOLD_BELOW,

@@ -1,4 +1,4 @@
-import { cell, duration, percent, table } from "../../src/report/format.js";
+import { cell, duration, percent, table } from "../../src/report/markdown-text.js";
 import type { MatrixRun } from "../../src/report/matrix-run.js";
 import type { MatrixGroup } from "../../src/report/matrix-summary.js";
 import type { Matrix } from "../../src/report/matrix.js";

@@ -201,7 +201,7 @@ export function nodeAccessCheck(
       : { ok: true, detail: `none (${access.none}): whether the target is down is known from the API only` };
   }
   const throughTheApi = leadsThroughApi(access);
-  if (needed && throughTheApi && (component?.name === "kube-apiserver" || component?.name === "etcd")) {
+  if (needed && throughTheApi && component?.carriesApi === true) {
     return {
       ok: false,
       detail: `${access.how} leads through the API server, which is the victim: it could not be put back that way`,
