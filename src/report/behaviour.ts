@@ -4,10 +4,10 @@
  */
 import type { FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
 import { slowestOf, worstInWindow } from "../analysis/severity.js";
+import { duration, percent, plural } from "../common/figures.js";
 import type { Bilingual } from "../common/language.js";
 import { FUNCTION_CHECKS, type FunctionFacts } from "../components/functions.js";
 import { isControl } from "../experiment/attacks.js";
-import { duration, percent, plural } from "./markdown-text.js";
 import { firstImpact, functionAloneUnknown, onWorkers, worstWrites } from "./pick.js";
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,8 +1,9 @@
 /** The report's section on the attack: how the target was kept down, against whom, and how that is known. */
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult, Suppression } from "../analysis/result.js";
+import { counts, duration, percent, plural } from "../common/figures.js";
 import { killWords } from "../experiment/attacks.js";
-import { counts, duration, list, percent, plural, table } from "./markdown-text.js";
+import { list, table } from "./markdown-text.js";
 import { objectName } from "./pick.js";
 import { EVIDENCE_WORDS } from "./words.js";
 

@@ -1,7 +1,8 @@
 /** The report's sections on the component's own function and on what the cluster said meanwhile. */
 import type { FunctionPhase, FunctionResult, RunResult } from "../analysis/result.js";
+import { DASH, duration, percent, plural } from "../common/figures.js";
 import { isControl } from "../experiment/attacks.js";
-import { cell, DASH, duration, list, percent, plural, table } from "./markdown-text.js";
+import { cell, list, table } from "./markdown-text.js";
 import { FUNCTION_WORDS } from "./words.js";
 
 /** A story of more lines than this is told in part: the rest is in `result.json`. */

@@ -2,7 +2,8 @@
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
-import { cell, DASH, duration, list, table, threshold } from "./markdown-text.js";
+import { DASH, duration, threshold } from "../common/figures.js";
+import { cell, list, table } from "./markdown-text.js";
 import { objectName } from "./pick.js";
 
 /** How an object was put back, in words. */

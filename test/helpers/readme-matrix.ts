@@ -1,4 +1,5 @@
-import { cell, duration, percent, table } from "../../src/report/markdown-text.js";
+import { duration, percent } from "../../src/common/figures.js";
+import { cell, table } from "../../src/report/markdown-text.js";
 import type { MatrixRun } from "../../src/report/matrix-run.js";
 import type { MatrixGroup } from "../../src/report/matrix-summary.js";
 import type { Matrix } from "../../src/report/matrix.js";
