@@ -30,6 +30,11 @@ export interface AttackRow {
   /** Whether its controller brings the target back by itself; where not, the runner does between two kills. */
   readonly comesBack: boolean;
   readonly rights: readonly AttackRight[];
+  /**
+   * Of a systemd unit: shell text that undoes it on the node, safe to repeat; "$@": the unit, and what systemd stops with
+   * it. Afterwards the unit must be active. Default: starts them.
+   */
+  readonly undoUnit?: string;
   /** Name of what it does in events and results, and the words of reports ("NAME stopped"). Default: a deletion. */
   readonly kill?: { readonly action: string; readonly words: string };
 }

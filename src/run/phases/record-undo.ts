@@ -32,7 +32,7 @@ export async function recordUndo(state: RunState, nodes: readonly string[]): Pro
   if (isNodeTarget(target)) {
     if (nodeAccess === undefined) throw new ChaosError(`no access to ${nodes.join(", ")}`);
     try {
-      for (const undo of await nodeUndos(target, nodes, nodeAccess, runId))
+      for (const undo of await nodeUndos(target, nodes, nodeAccess, runId, resolved.attack.type))
         await record(journal, state.pending, undo);
       return true;
     } catch (error) {
