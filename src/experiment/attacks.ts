@@ -31,10 +31,11 @@ export interface AttackRow {
   readonly comesBack: boolean;
   readonly rights: readonly AttackRight[];
   /**
-   * Of a systemd unit: shell text that undoes it on the node, safe to repeat; "$@": the unit, and what systemd stops with
-   * it. Afterwards the unit must be active. Default: starts them.
+   * On a systemd unit that it takes down without stopping it: two pieces of shell text for the node; "$1" is the unit.
+   * `state` prints "active" while the unit works, and another word while it does not; `undo` is safe to repeat, and
+   * leaves it active ("$@": the unit, and what systemd stops with it). Default: systemd's ActiveState, and a start.
    */
-  readonly undoUnit?: string;
+  readonly onUnit?: { readonly state: string; readonly undo: string };
   /** Name of what it does in events and results, and the words of reports ("NAME stopped"). Default: a deletion. */
   readonly kill?: { readonly action: string; readonly words: string };
 }

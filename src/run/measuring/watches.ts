@@ -30,6 +30,7 @@ export function watchTarget(state: RunState, nodes: readonly string[]): Watched<
     transport,
     target,
     attacked: nodes,
+    attack: state.context.resolved.attack.type,
     access: nodeAccess,
     emit: recorder.emit,
     signal: state.abort.signal,

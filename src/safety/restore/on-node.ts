@@ -50,7 +50,7 @@ export async function undoOnNode(
 /** The text comes from this program and never from a journal. @throws Error when this version has no such attack. */
 function undoOf(attack: AttackName | undefined): string | undefined {
   if (attack === undefined) return undefined;
-  const undo = Object.hasOwn(ATTACKS, attack) ? ATTACKS[attack].undoUnit : undefined;
+  const undo = Object.hasOwn(ATTACKS, attack) ? ATTACKS[attack].onUnit?.undo : undefined;
   if (undo === undefined)
     throw new Error(`this version cannot undo the attack ${attack}: use the one that made it`);
   return undo;
@@ -93,7 +93,7 @@ async function unitUndo(
   const { state, machineId, invocation, also } = await inspect(on, { unit });
   if (state !== "active") throw refused(`${unit} is ${state || "not there"} on ${on.node}, not active`);
   const timer = timerName(runId, unit);
-  const own = attack === undefined || ATTACKS[attack].undoUnit === undefined ? {} : { attack };
+  const own = attack === undefined || ATTACKS[attack].onUnit === undefined ? {} : { attack };
   return { action: "start-unit", ...common(target, on), unit, also, invocation, timer, machineId, ...own };
 }
 
