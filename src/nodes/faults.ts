@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { ChaosError, ExitCode } from "../common/errors.js";
+import type { AttackRow } from "../experiment/attacks.js";
 import type { NodeAccess } from "./spec.js";
 
 /** Where manifests are held: beside the kubelet's folder, so on its file system and out of its sight. */
@@ -105,17 +106,23 @@ disarm() {
 }
 `;
 
-/** @param undo shell text that undoes the fault; "$@": the unit, and what systemd stops with it. */
-const undoUnit = (undo: string): string => `
+type OnUnit = NonNullable<AttackRow["onUnit"]>;
+
+const STOPPED: OnUnit = { state: 'systemctl is-active "$1"', undo: 'systemctl start "$@"' };
+
+const undoUnit = ({ state, undo }: OnUnit): string => `
 set -eu
 ${SAME_MACHINE}${DISARM}
+state() {
+${state}
+}
 timer=$1; shift
 echo "timer=$(systemctl is-active "$timer.timer" || true)"
-echo "before=$(systemctl is-active "$1" || true)"
+echo "before=$(state "$1" || true)"
 echo "invocation=$(systemctl show -p InvocationID --value "$1")"
 ${undo}
-state=$(systemctl is-active "$1" || true)
-[ "$state" = active ] || { echo "$1 is $state after it was started" >&2; exit 1; }
+now=$(state "$1" || true)
+[ "$now" = active ] || { echo "$1 is $now after it was started" >&2; exit 1; }
 disarm
 `;
 
@@ -280,7 +287,7 @@ export interface Put {
 /**
  * Undoes a fault of a unit, after which it is active; then takes the timer away. Safe to repeat.
  *
- * @param undo shell text, safe to repeat; "$@": the unit, and what systemd stops with it. Default: starts them.
+ * @param own how the fault is seen and undone, safe to repeat. Default: the unit is stopped, and is started.
  */
 export async function startUnit(
   on: OnNode,
@@ -291,10 +298,10 @@ export async function startUnit(
     readonly timer: string;
     readonly machineId: string;
   },
-  undo: string = 'systemctl start "$@"',
+  own: OnUnit = STOPPED,
 ): Promise<Put> {
   const args = [fault.machineId, fault.timer, fault.unit, ...fault.also];
-  const facts = sameMachine(on, factsOf(await run(on, undoUnit(undo), args, UNIT_TIMEOUT_MS)));
+  const facts = sameMachine(on, factsOf(await run(on, undoUnit(own), args, UNIT_TIMEOUT_MS)));
   if (facts.get("before")?.[0] !== "active") return { how: "put-back", by: "runner" };
   const same = facts.get("invocation")?.[0] === fault.invocation;
   return same ? { how: "untouched", by: "runner" } : { how: "found", by: restorer(facts) };

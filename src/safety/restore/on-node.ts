@@ -1,6 +1,6 @@
 /** Undoing a fault on a node, from the journal: by the same way that made it, on the same machine. */
 import { ChaosError, ExitCode } from "../../common/errors.js";
-import { type AttackName, ATTACKS } from "../../experiment/attacks.js";
+import { type AttackName, ATTACKS, type AttackRow } from "../../experiment/attacks.js";
 import type { Transport } from "../../kube/transport.js";
 import { openNodeAccess } from "../../nodes/access.js";
 import { heldPath, inspect, returnManifest, startUnit, timerName } from "../../nodes/faults.js";
@@ -40,7 +40,7 @@ export async function undoOnNode(
     });
   const on = { access, node: entry.node };
   if (entry.action === "start-unit") {
-    const { how, by } = await startUnit(on, entry, undoOf(entry.attack));
+    const { how, by } = await startUnit(on, entry, onUnitOf(entry.attack));
     return { object: entry.object, how: how === "put-back" ? "started" : how, by };
   }
   const { how, by } = await returnManifest(on, entry);
@@ -48,12 +48,12 @@ export async function undoOnNode(
 }
 
 /** The text comes from this program and never from a journal. @throws Error when this version has no such attack. */
-function undoOf(attack: AttackName | undefined): string | undefined {
+function onUnitOf(attack: AttackName | undefined): AttackRow["onUnit"] {
   if (attack === undefined) return undefined;
-  const undo = Object.hasOwn(ATTACKS, attack) ? ATTACKS[attack].onUnit?.undo : undefined;
-  if (undo === undefined)
+  const own = Object.hasOwn(ATTACKS, attack) ? ATTACKS[attack].onUnit : undefined;
+  if (own === undefined)
     throw new Error(`this version cannot undo the attack ${attack}: use the one that made it`);
-  return undo;
+  return own;
 }
 
 /**

@@ -107,13 +107,11 @@ test("a unit: an attack may bring its own fault and its own undo, behind the sam
   const fault = 'arm systemctl restart "$1"\nsystemctl stop "$1"\necho acted';
   t.true(await actBehindTimer(on(nodes), unitFault, fault, [UNIT]));
   t.deepEqual(nodes.timer("a", TIMER), { afterS: 90, command: ["systemctl", "restart", UNIT] });
-  await t.throwsAsync(startUnit(on(nodes), unitUndo, "true"), {
+  const own = { state: 'systemctl is-active "$1"', undo: 'systemctl start "$1"' };
+  await t.throwsAsync(startUnit(on(nodes), unitUndo, { ...own, undo: "true" }), {
     message: /is inactive after it was started/,
   });
-  t.deepEqual(await startUnit(on(nodes), unitUndo, 'systemctl start "$1"'), {
-    how: "put-back",
-    by: "runner",
-  });
+  t.deepEqual(await startUnit(on(nodes), unitUndo, own), { how: "put-back", by: "runner" });
   t.is(nodes.timer("a", TIMER), undefined);
 });
 
