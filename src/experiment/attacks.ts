@@ -8,7 +8,7 @@ import type { Attack } from "./schema.js";
 export type AttackName = Attack["type"];
 
 /** A right that the attack itself needs, beside those to watch and to restore its target. */
-export interface AttackRight {
+interface AttackRight {
   readonly verbs: readonly string[];
   /** "workload": the target, by its name; nodes: every node; others: those in the target's namespace. */
   readonly to: "workload" | "pods" | "apps/replicasets" | "nodes";
