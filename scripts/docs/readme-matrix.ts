@@ -1,4 +1,4 @@
-import { cell } from "../../src/report/format.js";
+import { cell } from "../../src/report/markdown-text.js";
 import { isMain } from "../../src/report/matrix-notes.js";
 import type { MatrixRun } from "../../src/report/matrix-run.js";
 import type { MatrixGroup } from "../../src/report/matrix-summary.js";

@@ -3,6 +3,7 @@ import { plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
 import type { RawSamples } from "../evidence/sample.js";
+import { isControl } from "../experiment/attacks.js";
 import { clocksOf, seriesOf } from "./clocks.js";
 import { companionsOf, ofTarget } from "./companion-events.js";
 import { absentLooks, ownFunctionOf, type OwnFunction } from "./own-function.js";
@@ -139,7 +140,7 @@ function conclusion(
       functionLost: ownFunction.lost,
       functionState: ownFunction.result.state,
       onStandIn,
-      control: facts.experiment.attack.type === "none",
+      control: isControl(facts.experiment.attack),
     }),
     onStandIn,
   };

@@ -2,6 +2,7 @@
 import { duration, threshold } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import type { RunFacts } from "../evidence/facts.js";
+import { isControl } from "../experiment/attacks.js";
 import type { ProbeName } from "../experiment/names.js";
 import type { ClosedSpan, MeasuredSpans } from "./phases.js";
 import type { FunctionPhase, FunctionResult, FunctionState, ProbeResult, Suppression } from "./result.js";
@@ -59,7 +60,7 @@ function baselineLooks(
 
 /** Since when a look counts for the window: since the target was down. null: it never was. */
 function downSince({ facts, suppression, firstKillMs, spans }: OwnFunctionInput): number | null {
-  if (facts.experiment.attack.type === "none") return spans.window?.fromMs ?? null;
+  if (isControl(facts.experiment.attack)) return spans.window?.fromMs ?? null;
   if (firstKillMs === null) return null;
   if (flappingEveryMs(facts) !== null) return firstKillMs;
   const downAfterMs = suppression?.downAfterMs ?? null;
@@ -169,7 +170,7 @@ function fromLooks(input: OwnFunctionInput, probe: NonNullable<RunFacts["functio
 
 /** When the looks of the window were taken, in words. */
 function downWord(facts: RunFacts): string {
-  if (facts.experiment.attack.type === "none") return "in the window";
+  if (isControl(facts.experiment.attack)) return "in the window";
   return flappingEveryMs(facts) === null ? "while it was down" : "while it was taken down again and again";
 }
 

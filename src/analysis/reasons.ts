@@ -2,6 +2,7 @@
 import { duration, percent, plural, threshold } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { type RunFacts } from "../evidence/facts.js";
+import { isControl } from "../experiment/attacks.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
 import type { MeasuredSpans } from "./phases.js";
 import {
@@ -191,7 +192,7 @@ function whatServed({ servedBy }: Suppression): string {
 
 /** The target really was taken down. */
 function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
-  if (facts.experiment.attack.type === "none" || spans.window === null) return [];
+  if (isControl(facts.experiment.attack) || spans.window === null) return [];
   if (suppression === null) {
     return [{ code: "nothing-killed", message: "The attack took nothing down: no kill was accepted." }];
   }
@@ -222,7 +223,7 @@ export function functionReasons(
   measured: Severity,
   ownFunction: Pick<FunctionResult, "state" | "because">,
 ): Reason[] {
-  if (facts.experiment.attack.type === "none" || measured !== "none") return [];
+  if (isControl(facts.experiment.attack) || measured !== "none") return [];
   if (ownFunction.state !== "inconclusive") return [];
   return [
     {

@@ -5,6 +5,7 @@
 import type { ObjectRef, PhaseName } from "../evidence/events.js";
 import type { RESULT_SCHEMA_VERSION, RunFacts } from "../evidence/facts.js";
 import type { FailureKind } from "../evidence/sample.js";
+import type { KillAction } from "../experiment/attacks.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
 
 export type StudyComparison =
@@ -188,7 +189,7 @@ export interface Suppression {
   readonly killsByKind: Readonly<Record<string, number>>;
   /** Of these, what was not a deletion: what was done to which object, and how often, in order. */
   readonly blows: readonly {
-    readonly action: "scaled" | "manifest-moved" | "unit-stopped";
+    readonly action: KillAction;
     readonly object: ObjectRef;
     readonly times: number;
   }[];

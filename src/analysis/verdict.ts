@@ -3,6 +3,7 @@ import { ExitCode } from "../common/errors.js";
 import { duration, plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import type { RunFacts } from "../evidence/facts.js";
+import { isControl } from "../experiment/attacks.js";
 import type { Severity } from "../experiment/names.js";
 import type { Reason } from "./reasons.js";
 import type { RunResult, Verdict } from "./result.js";
@@ -69,7 +70,7 @@ function ofControl({ severity, severityBecause, looks }: VerdictInput): VerdictF
 
 function ofSoundRun(input: VerdictInput): VerdictFinding {
   const { facts, severity, severityBecause } = input;
-  if (facts.experiment.attack.type === "none") return ofControl(input);
+  if (isControl(facts.experiment.attack)) return ofControl(input);
   const expected = facts.experiment.expectedImpact;
   if (expected === null) {
     return {

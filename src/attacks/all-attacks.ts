@@ -1,3 +1,4 @@
+import { type AttackName, ATTACKS } from "../experiment/attacks.js";
 import type { Attack as AttackSpec } from "../experiment/schema.js";
 import type { Target } from "../targets/target.js";
 import type { Attack } from "./attack.js";
@@ -28,24 +29,24 @@ export function createAttack(
 ): Attack {
   const attack = continuous(spec);
   const every = "every" in spec ? spec.every : undefined;
-  const repeated =
-    every === undefined ? attack : flapping(attack, { every, comesBack: spec.type === "delete-pods" });
+  const { comesBack } = ATTACKS[spec.type];
+  const repeated = every === undefined ? attack : flapping(attack, { every, comesBack });
   return afterCompanions(repeated, options.companions ?? []);
 }
 
+type Makers = { readonly [Name in AttackName]: (spec: Extract<AttackSpec, { type: Name }>) => Attack };
+
+const MAKERS: Makers = {
+  none,
+  "delete-pods": (spec) => deletePods({ ...spec, hold: HOLD_MS }),
+  "delete-workload": deleteWorkload,
+  "scale-to-zero": scaleToZero,
+  "static-pod": staticPod,
+  "systemd-unit": systemdUnit,
+};
+
 function continuous(spec: AttackSpec): Attack {
-  switch (spec.type) {
-    case "none":
-      return none();
-    case "delete-pods":
-      return deletePods({ ...spec, hold: HOLD_MS });
-    case "delete-workload":
-      return deleteWorkload(spec);
-    case "scale-to-zero":
-      return scaleToZero();
-    case "static-pod":
-      return staticPod();
-    case "systemd-unit":
-      return systemdUnit();
-  }
+  // The compiler does not follow that a spec and its maker have the same name.
+  const make = MAKERS[spec.type] as (spec: AttackSpec) => Attack;
+  return make(spec);
 }

@@ -1,4 +1,5 @@
 import type { RunEventBody } from "../evidence/events.js";
+import type { KillAction } from "../experiment/attacks.js";
 import { nodeRef } from "../targets/node-target.js";
 import type { NodeContext, RunningAttack } from "./attack.js";
 
@@ -11,7 +12,7 @@ const RETRY_UP_TO_MS = 5_000;
 const REARM_EVERY_MS = 15_000;
 
 export interface HeldDownOptions {
-  readonly action: "manifest-moved" | "unit-stopped";
+  readonly action: KillAction;
   /** Takes the target down on a node if it is up; needs nothing of the API. @returns whether it was up. */
   readonly takeDown: (node: string) => Promise<boolean>;
   /** Has the timer that would undo it count anew. */

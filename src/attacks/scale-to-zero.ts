@@ -1,4 +1,5 @@
 import { RefusedError } from "../common/errors.js";
+import { fittingAttacks } from "../experiment/attacks.js";
 import type { Deployment, KubeObject } from "../kube/objects.js";
 import { isTerminating } from "../kube/pod-state.js";
 import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../own/own-names.js";
@@ -36,13 +37,8 @@ export function runAnnotations(
 /** @throws RefusedError when the target has no replicas to set. */
 function scalable(target: AnyTarget): string {
   if (target.kind === "Deployment") return `Deployment ${target.namespace}/${target.name}`;
-  const instead: Readonly<Record<Exclude<AnyTarget["kind"], "Deployment">, string>> = {
-    DaemonSet: "delete-workload",
-    StaticPod: "static-pod",
-    SystemdUnit: "systemd-unit",
-  };
   throw new RefusedError(
-    `${target.kind} ${target.name} has no replicas that scale-to-zero could set: use ${instead[target.kind]}`,
+    `${target.kind} ${target.name} has no replicas that scale-to-zero could set: use ${fittingAttacks(target.kind)[0] ?? "another attack"}`,
   );
 }
 

@@ -5,7 +5,7 @@ import type { Language } from "../common/language.js";
 import { components } from "../components/all-components.js";
 import { matrixMarkdown } from "../report/matrix-markdown.js";
 import { resultFromJson } from "../report/matrix-read.js";
-import type { ReportFile } from "../report/matrix-run.js";
+import type { ReportFile } from "../report/formats.js";
 import { type MatrixEntry } from "../report/matrix-run.js";
 import { buildMatrix, matrixJson, shownRuns, type Matrix } from "../report/matrix.js";
 

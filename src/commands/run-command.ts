@@ -5,6 +5,7 @@ import { ChaosError, ExitCode, messageOf, RefusedError, UsageError } from "../co
 import { packageRoot } from "../common/package-root.js";
 import { resolveExperiment } from "../components/resolve.js";
 import { loadLocalConfig } from "../config/local-config.js";
+import { isControl } from "../experiment/attacks.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 import { choose, type Loaded } from "../load/choose.js";
 import { loadExperiment, resolveReference } from "../load/read.js";
@@ -107,7 +108,7 @@ async function runSeveral(
 
 /** Whether connections to a replaced pod may be left in the kernels. */
 function replacesPods({ experiment, attack }: Loaded["resolved"]): boolean {
-  return experiment.churn !== undefined && attack.type !== "none";
+  return experiment.churn !== undefined && !isControl(attack);
 }
 
 function sharedBy(session: Session | undefined): Pick<RunOneOptions, "sharedBy"> {

@@ -1,4 +1,4 @@
-import type { ComponentName, ProbeName } from "../experiment/names.js";
+import type { ComponentName, ProbeName, TargetKind } from "../experiment/names.js";
 import type { Attack, ExperimentFile } from "../experiment/schema.js";
 import type { FunctionProbeName } from "./functions.js";
 
@@ -32,6 +32,13 @@ export interface FindUnit {
 
 export type Find = FindWorkload | FindStaticPod | FindUnit;
 
+/** The kinds of target that a way of finding may bring. */
+export const KINDS_OF: Readonly<Record<Find["how"], readonly TargetKind[]>> = {
+  workload: ["Deployment", "DaemonSet"],
+  "static-pod": ["StaticPod"],
+  "systemd-unit": ["SystemdUnit"],
+};
+
 /** What is known of a kube-system component, once, for every command. */
 export interface ComponentDefinition {
   readonly name: ComponentName;
@@ -49,6 +56,8 @@ export interface ComponentDefinition {
   readonly functionProbes: readonly ProbeName[];
   /** The probe of the component's own function, where it takes more than a sample of a layer. */
   readonly functionProbe?: FunctionProbeName;
+  /** Nothing can be asked through the API server while it is down. */
+  readonly carriesApi?: true;
   /** The longest window that it may be given, ms: the API server comes back late from a longer one. */
   readonly longestWindowMs?: number;
   readonly expectedImpact: NonNullable<ExperimentFile["expectation"]>["impact"] | null;

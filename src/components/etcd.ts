@@ -1,24 +1,9 @@
-import type { ComponentDefinition } from "./component.js";
+import { staticPod } from "./static-pod.js";
 
-/**
- * The API server's store. A static pod of the control plane on kubeadm and kind; GKE hides it.
- */
-export const etcd: ComponentDefinition = {
+/** The API server's store. */
+export const etcd = staticPod({
   name: "etcd",
   role: "keeps the API's objects",
-  find: [
-    {
-      how: "static-pod",
-      namespace: "kube-system",
-      labels: { component: "etcd" },
-      manifests: ["/etc/kubernetes/manifests/etcd.yaml"],
-      knownAs: ["etcd-NODE"],
-    },
-  ],
-  defaultAttack: { type: "static-pod", nodes: "all" },
-  longestWindowMs: 60_000,
-  functionProbes: [],
+  carriesApi: true,
   functionProbe: "api-stores",
-  expectedImpact: "function lost",
-  study: null,
-};
+});

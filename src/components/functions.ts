@@ -1,61 +1,108 @@
-/** What each component's own function is in words: when it is gone, and when it goes on. */
-
+/**
+ * What is known of each check of a component's own function without a cluster: its times, and the words for when the
+ * function is lost and when it continues. How it is checked stands in probes/functions/.
+ */
 import type { Bilingual } from "../common/language.js";
+import type { ComponentName } from "../experiment/names.js";
 
-/** Probes of a component's own function: one a component, each on a deadline. */
-export const FUNCTION_PROBES = [
-  "node-runs-pods",
-  "services-follow",
-  "dns-is-scaled",
-  "logs-arrive",
-  "fluentd-is-scaled",
-  "events-arrive",
-  "metrics-are-served",
-  "metric-points-arrive",
-  "unknown-path-is-answered",
-  "pods-are-scheduled",
-  "replicas-are-made",
-  "api-stores",
-] as const;
-
-export type FunctionProbeName = (typeof FUNCTION_PROBES)[number];
-
-export interface FunctionPhrases {
+export interface FunctionFacts {
+  /** What `present` means, for the report: one sentence. */
+  readonly means: string;
+  /** The longest that one check may take until the function counts as absent, ms. */
+  readonly deadlineMs: number;
+  /** Pause between two checks, ms. */
+  readonly everyMs: number;
+  /**
+   * The check itself may disturb the application (a replica of the cluster's DNS too many, removed again): it is not
+   * made in the baseline and in the window, but before the one and after the other, while the component is still
+   * kept down.
+   */
+  readonly disturbs: boolean;
+  /** The workload of kube-system that it sets wrong, to see it set right again. */
+  readonly corrects?: {
+    readonly component: ComponentName;
+    readonly resource: "apps/deployments" | "apps/daemonsets";
+    readonly labels: Readonly<Record<string, string>>;
+  };
+  /** In Japanese it ends in a verb's plain form: 「…ことがある」 can follow. */
   readonly lost: Bilingual;
   readonly kept: Bilingual;
   /** What was forwarded late, or not at all, where the function is to forward something. */
   readonly forwards?: Bilingual;
 }
 
-/** Lost in Japanese ends in a verb's plain form: 「…ことがある」 can follow. */
-export const FUNCTION_PHRASES: Readonly<Record<FunctionProbeName, FunctionPhrases>> = {
+const FACTS = {
   "node-runs-pods": {
+    means: "on every attacked node a new pod runs, and a running one that is deleted ends, within 12 s",
+    deadlineMs: 12_000,
+    everyMs: 2_000,
+    disturbs: false,
     lost: { en: "pods can be neither started nor deleted", ja: "Podの起動も削除もできない" },
     kept: { en: "starting and deleting pods still works", ja: "Podの起動と削除は引き続きできる" },
   },
   "services-follow": {
+    means:
+      "within 15 s, from every node, a new Service can be reached and an existing one leads to the pod that replaced its old one",
+    deadlineMs: 15_000,
+    everyMs: 3_000,
+    disturbs: false,
     lost: { en: "Services do not follow their pods", ja: "ServiceがPodの変化に追従しない" },
     kept: { en: "Services still follow their pods", ja: "Serviceは引き続きPodの変化に追従する" },
   },
   "dns-is-scaled": {
+    means: "a wrong number of replicas of the cluster's DNS is corrected within 25 s",
+    // The autoscaler looks every 10 s.
+    deadlineMs: 25_000,
+    everyMs: 2_000,
+    disturbs: true,
+    corrects: {
+      component: "kube-dns",
+      resource: "apps/deployments",
+      // The contract of every cluster's DNS, also of one that is called coredns.
+      labels: { "k8s-app": "kube-dns" },
+    },
     lost: { en: "the cluster's DNS is not scaled", ja: "クラスターDNSがスケールされない" },
     kept: { en: "scaling of the cluster's DNS still works", ja: "クラスターDNSは引き続きスケールされる" },
   },
   "logs-arrive": {
+    means: "a line that a container prints on each node is at the log backend within 10 s",
+    deadlineMs: 10_000,
+    everyMs: 3_000,
+    disturbs: false,
     lost: { en: "logs are not forwarded", ja: "ログが転送されない" },
     kept: { en: "forwarding of logs still works", ja: "ログは引き続き転送される" },
     forwards: { en: "logs", ja: "ログ" },
   },
   "fluentd-is-scaled": {
+    means: "changed resources of fluentd are corrected within 25 s",
+    deadlineMs: 25_000,
+    // Each change of its resources is a rollout of fluentd, which should not run into the next one.
+    everyMs: 10_000,
+    disturbs: false,
+    corrects: {
+      component: "fluentd",
+      resource: "apps/daemonsets",
+      labels: { "k8s-app": "fluentd-gcp" },
+    },
     lost: { en: "fluentd's resources are not set", ja: "fluentdのリソースが調整されない" },
     kept: { en: "setting fluentd's resources still works", ja: "fluentdのリソースは引き続き調整される" },
   },
   "events-arrive": {
+    means: "a new Event is at the log backend within 10 s",
+    deadlineMs: 10_000,
+    everyMs: 3_000,
+    disturbs: false,
     lost: { en: "Events are not forwarded", ja: "イベントログが転送されない" },
     kept: { en: "forwarding of Events still works", ja: "イベントログは引き続き転送される" },
     forwards: { en: "Events", ja: "イベント" },
   },
   "metrics-are-served": {
+    means:
+      "metrics.k8s.io serves samples of every node that are not older than 90 s, and an HPA is ScalingActive",
+    // Longer than the HPA's own round of 15 s, so that its condition is seen to turn.
+    deadlineMs: 20_000,
+    everyMs: 3_000,
+    disturbs: false,
     lost: {
       en: "no resource metrics are served and the HPA does not work",
       ja: "リソースメトリクスが取得できず、HPAが機能しない",
@@ -63,24 +110,58 @@ export const FUNCTION_PHRASES: Readonly<Record<FunctionProbeName, FunctionPhrase
     kept: { en: "resource metrics and the HPA still work", ja: "リソースメトリクスとHPAは引き続き機能する" },
   },
   "metric-points-arrive": {
+    means: "a new metric point of every node is at the monitoring backend within 15 s",
+    deadlineMs: 15_000,
+    everyMs: 3_000,
+    disturbs: false,
     lost: { en: "metrics are not forwarded", ja: "メトリクスが転送されない" },
     kept: { en: "forwarding of metrics still works", ja: "メトリクスは引き続き転送される" },
     forwards: { en: "metric points", ja: "メトリクス" },
   },
   "unknown-path-is-answered": {
+    means: "an unknown path is answered with 404 through the component's Service, from every node",
+    deadlineMs: 3_000,
+    everyMs: 1_000,
+    disturbs: false,
     lost: { en: "unknown paths get no answer", ja: "未知のパスに応答しない" },
     kept: { en: "answering unknown paths still works", ja: "未知のパスには引き続き応答する" },
   },
   "pods-are-scheduled": {
+    means: "a new pod is given a node within 5 s",
+    deadlineMs: 5_000,
+    everyMs: 2_000,
+    disturbs: false,
     lost: { en: "new pods get no node", ja: "新しいPodがノードに割り当てられない" },
     kept: { en: "scheduling of new pods still works", ja: "新しいPodは引き続きノードに割り当てられる" },
   },
   "replicas-are-made": {
+    means: "the pod of a new ReplicaSet is made within 5 s",
+    deadlineMs: 5_000,
+    everyMs: 2_000,
+    disturbs: false,
     lost: { en: "ReplicaSets make no pods", ja: "ReplicaSetがPodを作成しない" },
     kept: { en: "making pods of ReplicaSets still works", ja: "ReplicaSetは引き続きPodを作成する" },
   },
   "api-stores": {
+    means: "a ConfigMap that is created can be read back within 5 s",
+    deadlineMs: 5_000,
+    everyMs: 1_000,
+    disturbs: false,
     lost: { en: "the API can be neither written nor read", ja: "APIの読み書きができない" },
     kept: { en: "writing and reading the API still works", ja: "APIの読み書きは引き続きできる" },
   },
-};
+} as const satisfies Readonly<Record<string, FunctionFacts>>;
+
+export type FunctionProbeName = keyof typeof FACTS;
+
+export const FUNCTION_CHECKS: Readonly<Record<FunctionProbeName, FunctionFacts>> = FACTS;
+
+/** One a component, each on a deadline. */
+export const FUNCTION_PROBES = Object.keys(FACTS) as readonly FunctionProbeName[];
+
+/** The facts of one check, with its name. */
+export function functionFacts<Name extends FunctionProbeName>(
+  name: Name,
+): { readonly name: Name } & (typeof FACTS)[Name] {
+  return { name, ...FACTS[name] };
+}

@@ -1,3 +1,4 @@
+import { isControl } from "../experiment/attacks.js";
 import { components } from "./all-components.js";
 import type { ComponentDefinition } from "./component.js";
 import type { Attack, Experiment } from "../experiment/schema.js";
@@ -18,6 +19,6 @@ export function resolveExperiment(experiment: Experiment): ResolvedExperiment {
   const attack = experiment.attack ??
     component?.defaultAttack ?? { type: "delete-workload", gracePeriod: 1000 };
   const expectedImpact =
-    experiment.expectation?.impact ?? (attack.type === "none" ? "none" : (component?.expectedImpact ?? null));
+    experiment.expectation?.impact ?? (isControl(attack) ? "none" : (component?.expectedImpact ?? null));
   return { experiment, component, attack, expectedImpact };
 }

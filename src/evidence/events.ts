@@ -5,6 +5,7 @@
  */
 
 import type { FunctionProbeName } from "../components/functions.js";
+import type { KillAction } from "../experiment/attacks.js";
 
 export const PHASES = [
   "preflight",
@@ -55,7 +56,7 @@ export type RunEventBody =
       /** initial: was there when the attack began; swept: left behind by its owner; recreated: came back. */
       readonly reason: "initial" | "swept" | "recreated";
       /** Default: deleted. */
-      readonly action?: "deleted" | "scaled" | "manifest-moved" | "unit-stopped";
+      readonly action?: "deleted" | KillAction;
       readonly status: number;
       /** From the request to the answer, ms. `tMs` of the event is the request. */
       readonly tookMs: number;

@@ -20,6 +20,11 @@ export const COMPONENTS = [
 
 export type ComponentName = (typeof COMPONENTS)[number];
 
+/** What an experiment can take down: workloads of the API, or what runs on nodes. */
+export const TARGET_KINDS = ["Deployment", "DaemonSet", "StaticPod", "SystemdUnit"] as const;
+
+export type TargetKind = (typeof TARGET_KINDS)[number];
+
 export const SEVERITIES = ["outage", "degraded", "function lost", "none", "inconclusive"] as const;
 
 export type Severity = (typeof SEVERITIES)[number];

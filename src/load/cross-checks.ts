@@ -3,15 +3,15 @@
  * what is left of them, so that all problems come at once; a rule that would need a bad value is left out.
  */
 import { components } from "../components/all-components.js";
-import type { Find } from "../components/component.js";
-import { ATTACKS_OF } from "../experiment/attacks.js";
+import { KINDS_OF } from "../components/component.js";
+import { FUNCTION_CHECKS } from "../components/functions.js";
+import { fittingAttacks, isControl } from "../experiment/attacks.js";
 import {
   experimentSchema,
   MAX_ABORT_CONDITIONS,
   formatDurationMs as text,
   type Experiment,
 } from "../experiment/schema.js";
-import { functionProbes } from "../probes/functions/all-function-checks.js";
 import type { Finding } from "../strict-yaml/explain.js";
 
 /** Sections that rules look at. */
@@ -86,12 +86,12 @@ const enoughSamples = (["baseline", "window", "recovery"] as const).map((phase):
 
 /** The component cannot be taken by this attack, however it is found. */
 function attackProblem(target: Experiment["target"], attack: Experiment["attack"]): string | undefined {
-  if (attack === undefined || attack.type === "none") return undefined;
-  const ways: readonly Find["how"][] =
-    "component" in target ? components[target.component].find.map(({ how }) => how) : ["workload"];
-  const allowed = new Set(ways.flatMap((how) => ATTACKS_OF[how]));
-  const daemonSet = "kind" in target && target.kind === "DaemonSet";
-  if (daemonSet) allowed.delete("scale-to-zero");
+  if (attack === undefined || isControl(attack)) return undefined;
+  const kinds =
+    "component" in target
+      ? components[target.component].find.flatMap(({ how }) => KINDS_OF[how])
+      : [target.kind];
+  const allowed = new Set(kinds.flatMap(fittingAttacks).sort());
   if (allowed.has(attack.type)) return undefined;
   const what = "component" in target ? target.component : `a ${target.kind}`;
   return `attack.type ${attack.type} cannot take ${what} down; it can be taken by ${[...allowed].join(", ")}`;
@@ -105,11 +105,11 @@ function windowProblem(
 ): string | undefined {
   if (!("component" in target)) return undefined;
   const { name, longestWindowMs, functionProbe } = components[target.component];
-  if (attack?.type !== "none" && longestWindowMs !== undefined && windowMs > longestWindowMs) {
+  if (!isControl(attack) && longestWindowMs !== undefined && windowMs > longestWindowMs) {
     return `phases.window (${text(windowMs)}) must be at most ${text(longestWindowMs)} for ${name}: the control plane comes back minutes late from a longer one`;
   }
-  const probe = functionProbe === undefined ? undefined : functionProbes[functionProbe];
-  if (probe === undefined || probe.disturbs || attack?.type === "none") return undefined;
+  const probe = functionProbe === undefined ? undefined : FUNCTION_CHECKS[functionProbe];
+  if (probe === undefined || probe.disturbs || isControl(attack)) return undefined;
   const neededMs = probe.deadlineMs + GOING_DOWN_MS;
   if (windowMs >= neededMs) return undefined;
   return `phases.window (${text(windowMs)}) must be at least ${text(neededMs)}, or no look at the function of ${name} is finished in it`;
@@ -117,9 +117,6 @@ function windowProblem(
 
 /** What a component may take to be down after the first blow, ms, beside the deadline of one look. */
 const GOING_DOWN_MS = 3_000;
-
-/** The components that the API server itself needs: whoever takes one down cannot ask through it. */
-const WAY_TO_SERVICES: readonly string[] = ["kube-apiserver", "etcd"];
 
 /** Rules of one abort condition, by its place in the list. */
 function abortRules(place: number): Rule[] {
@@ -138,9 +135,9 @@ function abortRules(place: number): Rule[] {
       about: [[...condition, "http"], COMPONENT, ATTACK_TYPE],
       check: ({ abortWhen, target, attack }) =>
         abortWhen?.[place]?.http !== undefined &&
-        attack?.type !== "none" &&
+        !isControl(attack) &&
         "component" in target &&
-        WAY_TO_SERVICES.includes(target.component)
+        components[target.component].carriesApi === true
           ? `abortWhen.${place}.http cannot be asked while ${target.component} is down: the API server is the way to the Service; use probe`
           : undefined,
     },
@@ -233,7 +230,7 @@ const RULES: readonly Rule[] = [
       ["attack", "type"],
     ],
     check: ({ attack, expectation }) =>
-      attack?.type === "none" && expectation !== undefined && expectation.impact !== "none"
+      isControl(attack) && expectation !== undefined && expectation.impact !== "none"
         ? `the attack none harms nothing: ${expectation.impact} cannot be expected of it`
         : undefined,
   },

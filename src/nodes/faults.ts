@@ -4,6 +4,7 @@
  */
 import { shortHash } from "../common/hash.js";
 import { ChaosError, ExitCode } from "../common/errors.js";
+import type { AttackRow } from "../experiment/attacks.js";
 import type { NodeAccess } from "./spec.js";
 
 /** Where manifests are held: beside the kubelet's folder, so on its file system and out of its sight. */
@@ -52,9 +53,8 @@ dependents() {
 `;
 
 const STOP_UNIT = `
-set -eu
-timer=$1 seconds=$2 unit=$3
-${ARM}${DEPENDENTS}
+unit=$1
+${DEPENDENTS}
 case $(systemctl is-active "$unit" || true) in
   # Somebody may have taken the timer away meanwhile.
   inactive | failed) arm systemctl start "$unit"; echo down; exit 0 ;;
@@ -67,9 +67,7 @@ case $state in inactive | failed) echo acted ;; *) echo "$unit is $state after i
 
 /** One that re-appeared is dropped when it is the one that is held, and kept beside it when it is not. */
 const HOLD_MANIFEST = `
-set -eu
-timer=$1 seconds=$2 manifest=$3 held=$4
-${ARM}
+manifest=$1 held=$2
 if [ ! -e "$manifest" ]; then
   [ -e "$held" ] || { echo "there is no $manifest" >&2; exit 1; }
   arm mv -n "$held" "$manifest"; echo down; exit 0
@@ -108,16 +106,23 @@ disarm() {
 }
 `;
 
-const START_UNIT = `
+type OnUnit = NonNullable<AttackRow["onUnit"]>;
+
+const STOPPED: OnUnit = { state: 'systemctl is-active "$1"', undo: 'systemctl start "$@"' };
+
+const undoUnit = ({ state, undo }: OnUnit): string => `
 set -eu
 ${SAME_MACHINE}${DISARM}
+state() {
+${state}
+}
 timer=$1; shift
 echo "timer=$(systemctl is-active "$timer.timer" || true)"
-echo "before=$(systemctl is-active "$1" || true)"
+echo "before=$(state "$1" || true)"
 echo "invocation=$(systemctl show -p InvocationID --value "$1")"
-systemctl start "$@"
-state=$(systemctl is-active "$1" || true)
-[ "$state" = active ] || { echo "$1 is $state after it was started" >&2; exit 1; }
+${undo}
+now=$(state "$1" || true)
+[ "$now" = active ] || { echo "$1 is $now after it was started" >&2; exit 1; }
 disarm
 `;
 
@@ -186,17 +191,42 @@ async function run(
 /** The delay of a timer, whole seconds. */
 const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1000)));
 
+/** The timer that undoes a fault when nobody else has. */
+interface Timed {
+  /** Without ".timer". */
+  readonly timer: string;
+  /** It undoes the fault so long after it was set, or told that the runner is there, ms. */
+  readonly healAfterMs: number;
+}
+
+/**
+ * Makes a fault on a node behind its timer. The script sets the timer with `arm COMMAND...`, the command that undoes
+ * the fault, before it does anything; it prints "acted" when it has done something, and "$1" and so on are `args`.
+ *
+ * @returns whether there was something to do.
+ */
+export async function actBehindTimer(
+  on: OnNode,
+  { timer, healAfterMs }: Timed,
+  script: string,
+  args: readonly string[],
+  timeoutMs: number = ASK_TIMEOUT_MS,
+): Promise<boolean> {
+  const whole = `
+set -eu
+timer=$1 seconds=$2
+shift 2
+${ARM}${script}`;
+  return (await run(on, whole, [timer, seconds(healAfterMs), ...args], timeoutMs)).trim() === "acted";
+}
+
 /**
  * Stops a unit if it is not stopped, behind its timer.
  *
  * @returns whether there was something to stop.
  */
-export async function stopUnit(
-  on: OnNode,
-  fault: { readonly unit: string; readonly timer: string; readonly healAfterMs: number },
-): Promise<boolean> {
-  const args = [fault.timer, seconds(fault.healAfterMs), fault.unit];
-  return (await run(on, STOP_UNIT, args, UNIT_TIMEOUT_MS)).trim() === "acted";
+export async function stopUnit(on: OnNode, fault: Timed & { readonly unit: string }): Promise<boolean> {
+  return await actBehindTimer(on, fault, STOP_UNIT, [fault.unit], UNIT_TIMEOUT_MS);
 }
 
 /**
@@ -206,15 +236,9 @@ export async function stopUnit(
  */
 export async function holdManifest(
   on: OnNode,
-  fault: {
-    readonly manifest: string;
-    readonly heldAt: string;
-    readonly timer: string;
-    readonly healAfterMs: number;
-  },
+  fault: Timed & { readonly manifest: string; readonly heldAt: string },
 ): Promise<boolean> {
-  const args = [fault.timer, seconds(fault.healAfterMs), fault.manifest, fault.heldAt];
-  return (await run(on, HOLD_MANIFEST, args, ASK_TIMEOUT_MS)).trim() === "acted";
+  return await actBehindTimer(on, fault, HOLD_MANIFEST, [fault.manifest, fault.heldAt]);
 }
 
 /** Has the timer on a node, if it waits, count anew: the runner is there. */
@@ -260,7 +284,11 @@ export interface Put {
   readonly by: string;
 }
 
-/** Starts a unit, and what was stopped with it, if they do not run; then takes the timer away. Safe to repeat. */
+/**
+ * Undoes a fault of a unit, after which it is active; then takes the timer away. Safe to repeat.
+ *
+ * @param own how the fault is seen and undone, safe to repeat. Default: the unit is stopped, and is started.
+ */
 export async function startUnit(
   on: OnNode,
   fault: {
@@ -270,9 +298,10 @@ export async function startUnit(
     readonly timer: string;
     readonly machineId: string;
   },
+  own: OnUnit = STOPPED,
 ): Promise<Put> {
   const args = [fault.machineId, fault.timer, fault.unit, ...fault.also];
-  const facts = sameMachine(on, factsOf(await run(on, START_UNIT, args, UNIT_TIMEOUT_MS)));
+  const facts = sameMachine(on, factsOf(await run(on, undoUnit(own), args, UNIT_TIMEOUT_MS)));
   if (facts.get("before")?.[0] !== "active") return { how: "put-back", by: "runner" };
   const same = facts.get("invocation")?.[0] === fault.invocation;
   return same ? { how: "untouched", by: "runner" } : { how: "found", by: restorer(facts) };

@@ -1,7 +1,7 @@
 /** What a run works with on the cluster that it is for: which of its namespaces are prepared, what its target is. */
 import { correctedBy } from "../components/corrected.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
-import { fits } from "../experiment/attacks.js";
+import { fits, isControl } from "../experiment/attacks.js";
 import { DAEMONSETS, DEPLOYMENTS, type Gvr, list, resourcePath, selectorString } from "../kube/api.js";
 import { ApiError, type Transport } from "../kube/transport.js";
 import { CANARY_NAMESPACE, namespaceState, type NamespaceState } from "../own/namespaces.js";
@@ -100,7 +100,7 @@ function formsFound(
     // One that the attack cannot take is refused: no right would help.
     targets: fits(resolved.attack.type, target.kind) ? [formOf(target)] : [],
     places: [...looked, ...formsOfCompanions(resolved)],
-    addonManager: labelled && resolved.attack.type !== "none",
+    addonManager: labelled && !isControl(resolved.attack),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Every right that a run needs: what preflight asks for, and what the shipped Roles hold. Pure. */
 import type { FunctionProbeName } from "../components/functions.js";
-import type { Attack } from "../experiment/schema.js";
+import { type AttackName, ATTACKS, COMPANION_ATTACK } from "../experiment/attacks.js";
+import type { TargetKind } from "../experiment/names.js";
 import { describePermission, type Need, rights } from "../kube/permission.js";
 import { CANARY_NAMESPACE, kindsMadeIn } from "../own/namespaces.js";
 import {
@@ -12,8 +13,7 @@ import {
   RECORD_NAME,
   STAND_INS_CONFIGMAP,
 } from "../own/own-names.js";
-import type { AnyTarget } from "../targets/target.js";
-import { functionNeeds } from "./function-needs.js";
+import { functionProbes } from "../probes/functions/all-function-checks.js";
 
 /** A namespace that the run works in. */
 export interface OwnNamespace {
@@ -24,7 +24,7 @@ export interface OwnNamespace {
 
 /** One form in which the target is taken down. */
 export interface TargetForm {
-  readonly kind: AnyTarget["kind"];
+  readonly kind: TargetKind;
   readonly namespace: string;
   /** Of a workload: the names that it has, or may have. */
   readonly names: readonly string[];
@@ -64,18 +64,18 @@ export interface PermissionScope {
 }
 
 /** Every right that a run of this attack needs, each once. Pure. */
-export function neededPermissions(attack: Attack["type"], scope: PermissionScope): Need[] {
+export function neededPermissions(attack: AttackName, scope: PermissionScope): Need[] {
   const needs = needsOf(attack, scope);
   return [...new Map(needs.map((need) => [describePermission(need), need])).values()];
 }
 
 /** The same, with everything that each right is for. Pure. */
-export function needsOf(attack: Attack["type"], scope: PermissionScope): Need[] {
+export function needsOf(attack: AttackName, scope: PermissionScope): Need[] {
   return [
     ...everyRun(),
     ...scope.places.flatMap(placeNeeds),
     ...scope.targets.flatMap((target) => targetNeeds(attack, target)),
-    ...scope.companions.flatMap((companion) => targetNeeds("scale-to-zero", companion)),
+    ...scope.companions.flatMap((companion) => targetNeeds(COMPANION_ATTACK, companion)),
     ...applicationNeeds(scope),
     ...proberNeeds(scope),
     ...functionProbeNeeds(scope),
@@ -125,18 +125,18 @@ function workloads(kind: "Deployment" | "DaemonSet"): "apps/deployments" | "apps
   return kind === "Deployment" ? "apps/deployments" : "apps/daemonsets";
 }
 
-function targetNeeds(attack: Attack["type"], { kind, namespace, names }: TargetForm): Need[] {
+function targetNeeds(attack: AttackName, form: TargetForm): Need[] {
+  const { kind, namespace } = form;
   const pods = { resource: "pods", namespace };
   if (kind === "StaticPod" || kind === "SystemdUnit") {
     // On a node nothing is asked of the API.
     return [
       ...rights("whether the target's pods are there, and what stand-ins run", ["list"], pods),
-      ...(attack === "systemd-unit"
-        ? rights("`chaos restore`: whether the node is Ready again", ["get"], { resource: "nodes" })
-        : []),
+      ...attackNeeds(attack, form),
     ];
   }
   const watching = "watching the target: whether it is down, and back";
+  const back = "putting the target back as it was, where nobody else does";
   const watch = ["list", "watch"];
   const resource = workloads(kind);
   const slices = { resource: "discovery.k8s.io/endpointslices", namespace };
@@ -146,32 +146,26 @@ function targetNeeds(attack: Attack["type"], { kind, namespace, names }: TargetF
     ...rights(watching, watch, pods),
     ...(kind === "Deployment" ? rights(watching, watch, replicaSets) : []),
     ...rights(watching, watch, slices),
-    ...harmNeeds(attack, kind, { namespace, names }),
+    ...(ATTACKS[attack].changes === "nothing"
+      ? []
+      : [
+          ...rights(back, ["get", "update"], { resource, namespace, names: form.names }),
+          ...rights(back, ["create"], { resource, namespace }),
+        ]),
+    ...attackNeeds(attack, form),
   ];
 }
 
-/** Taking a workload down, and putting it back as it was. */
-function harmNeeds(
-  attack: Attack["type"],
-  kind: "Deployment" | "DaemonSet",
-  { namespace, names }: Pick<TargetForm, "namespace" | "names">,
-): Need[] {
-  if (attack === "none") return [];
-  const resource = workloads(kind);
-  const down = `the attack ${attack}`;
-  const back = "putting the target back as it was, where nobody else does";
-  const needs = [
-    ...rights(back, ["get", "update"], { resource, namespace, names }),
-    ...rights(back, ["create"], { resource, namespace }),
-  ];
-  if (attack === "scale-to-zero")
-    return [...needs, ...rights(down, ["patch"], { resource, namespace, names })];
-  needs.push(...rights(down, ["delete"], { resource: "pods", namespace }));
-  if (attack !== "delete-workload") return needs;
-  needs.push(...rights(down, ["delete"], { resource, namespace, names }));
-  if (kind === "Deployment")
-    needs.push(...rights(down, ["delete"], { resource: "apps/replicasets", namespace }));
-  return needs;
+/** What the attack's own row asks for. */
+function attackNeeds(attack: AttackName, { kind, namespace, names }: TargetForm): Need[] {
+  return ATTACKS[attack].rights.flatMap(({ verbs, to, only = kind, why = `the attack ${attack}` }) => {
+    if (only !== kind) return [];
+    if (to === "nodes") return rights(why, verbs, { resource: to });
+    if (to !== "workload") return rights(why, verbs, { resource: to, namespace });
+    return kind === "StaticPod" || kind === "SystemdUnit"
+      ? []
+      : rights(why, verbs, { resource: workloads(kind), namespace, names });
+  });
 }
 
 /** The right to look what a namespace is, to clear it away again and, where it is not prepared, to make it. */
@@ -259,7 +253,7 @@ function functionProbeNeeds({ functionProbe }: PermissionScope): Need[] {
       names: [CANARY_NAMESPACE],
     }),
     ...namespaceNeeds(canaries),
-    ...functionNeeds(name, canaries.name, corrected),
+    ...functionProbes[name].needs(canaries.name, corrected),
   ];
 }
 

@@ -3,7 +3,7 @@ import { components } from "../components/all-components.js";
 import type { ComponentDefinition, Find } from "../components/component.js";
 import { correctedBy } from "../components/corrected.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
-import { fits } from "../experiment/attacks.js";
+import { fits, isControl, ATTACKS } from "../experiment/attacks.js";
 import { CANARY_NAMESPACE } from "../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../own/own-names.js";
 import type { PermissionScope, Place, TargetForm } from "./needs.js";
@@ -47,7 +47,7 @@ export function formsOfCompanions({
   attack,
   component,
 }: Pick<ResolvedExperiment, "attack" | "component">): TargetForm[] {
-  if (attack.type !== "scale-to-zero") return [];
+  if (ATTACKS[attack.type].changes !== "replicas") return [];
   return (component?.suppressFirst ?? [])
     .map((name): ComponentDefinition => components[name])
     .flatMap(({ find }) => find.flatMap(formsOf))
@@ -98,6 +98,6 @@ export function preparedScope(resolved: ResolvedExperiment, options: ScopeOption
           },
         }),
     // It may carry addon-manager's label: only the cluster knows.
-    addonManager: attack.type !== "none" && targets.some(({ names }) => names.length > 0),
+    addonManager: !isControl(attack) && targets.some(({ names }) => names.length > 0),
   };
 }

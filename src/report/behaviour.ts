@@ -4,9 +4,10 @@
  */
 import type { FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
 import { slowestOf, worstInWindow } from "../analysis/severity.js";
+import { duration, percent, plural } from "../common/figures.js";
 import type { Bilingual } from "../common/language.js";
-import { FUNCTION_PHRASES, type FunctionPhrases } from "../components/functions.js";
-import { duration, percent, plural } from "./format.js";
+import { FUNCTION_CHECKS, type FunctionFacts } from "../components/functions.js";
+import { isControl } from "../experiment/attacks.js";
 import { firstImpact, functionAloneUnknown, onWorkers, worstWrites } from "./pick.js";
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
@@ -99,7 +100,7 @@ function bySamples(result: RunResult): Bilingual {
 }
 
 /** What became of what was to be forwarded meanwhile: late, lost, or some of each. */
-function afterwards({ late, lostForGood }: FunctionResult, { forwards }: FunctionPhrases): Bilingual {
+function afterwards({ late, lostForGood }: FunctionResult, { forwards }: FunctionFacts): Bilingual {
   if (forwards === undefined || late + lostForGood === 0) return { en: "", ja: "" };
   if (lostForGood === 0) {
     return {
@@ -117,7 +118,7 @@ function afterwards({ late, lostForGood }: FunctionResult, { forwards }: Functio
 }
 
 /** By the looks of a function probe. */
-function byLooks({ ownFunction: found }: RunResult, phrases: FunctionPhrases): Bilingual {
+function byLooks({ ownFunction: found }: RunResult, phrases: FunctionFacts): Bilingual {
   const { state, window } = found;
   const { looks, present } = window ?? { looks: 0, present: 0 };
   const after = afterwards(found, phrases);
@@ -145,7 +146,7 @@ function byLooks({ ownFunction: found }: RunResult, phrases: FunctionPhrases): B
 function ownFunction(result: RunResult): Bilingual {
   const { functionProbe } = result.facts;
   if (functionProbe === null) return bySamples(result);
-  return byLooks(result, FUNCTION_PHRASES[functionProbe.name]);
+  return byLooks(result, FUNCTION_CHECKS[functionProbe.name]);
 }
 
 /**
@@ -158,6 +159,6 @@ export function behaviourOf(result: RunResult): Bilingual {
     return { en: `No statement: inconclusive (${codes}).`, ja: `判定不能のため記載なし(${codes})。` };
   }
   const parts = [...application(result), ownFunction(result)];
-  if (result.facts.experiment.attack.type !== "none") return join(parts);
+  if (!isControl(result.facts.experiment.attack)) return join(parts);
   return join([{ en: "nothing was stopped (control run)", ja: "何も停止していない(対照実験)" }, ...parts]);
 }

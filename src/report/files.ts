@@ -3,18 +3,15 @@ import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip, gunzipSync } from "node:zlib";
-import { analyse, seriesOfRun } from "../analysis/analyse.js";
+import { analyse } from "../analysis/analyse.js";
 import type { RunResult } from "../analysis/result.js";
 import { exitCodeOf } from "../analysis/verdict.js";
 import { ExitCode, messageOf, UsageError } from "../common/errors.js";
-import type { RunEvent } from "../evidence/events.js";
 import type { RunFacts } from "../evidence/facts.js";
 import type { Recorder } from "../evidence/recorder.js";
 import type { RawSamples } from "../evidence/sample.js";
 import { eventsFromNdjson, samplesFromNdjson } from "../evidence/serialise.js";
-import { reportMarkdown } from "./markdown.js";
-import { resultJson } from "./result-json.js";
-import { timelineSvg } from "./timeline-svg.js";
+import { FORMATS, type ReportInput } from "./formats.js";
 
 /**
  * Packs the samples of a finished run: `SOURCE.ndjson` → `SOURCE.ndjson.gz`. What cannot be packed stays as it is.
@@ -37,8 +34,8 @@ export async function packSamples(folder: string): Promise<void> {
 }
 
 /**
- * Computes a run's result again from its raw files alone (run.json, events.ndjson, samples) and writes
- * result.json, report.md and timeline.svg.
+ * Computes a run's result again from its raw files alone (run.json, events.ndjson, samples) and writes it in every
+ * format.
  *
  * @throws UsageError when the folder is no run's.
  */
@@ -56,22 +53,14 @@ export async function buildReport(folder: string): Promise<RunResult> {
     notes.push(...read.notes);
   }
   const result = analyse(facts, events.value, samples, notes);
-  for (const [name, text] of filesOf(result, events.value, samples))
+  for (const [name, text] of textsOf({ result, events: events.value, samples }))
     await writeWhole(join(folder, name), text());
   return result;
 }
 
 /** The files of a report, each made when it is written. */
-function filesOf(
-  result: RunResult,
-  events: readonly RunEvent[],
-  samples: readonly RawSamples[],
-): [string, () => string][] {
-  return [
-    ["result.json", () => resultJson(result)],
-    ["timeline.svg", () => timelineSvg(result, events, seriesOfRun(events, samples))],
-    ["report.md", () => reportMarkdown(result)],
-  ];
+function textsOf(input: ReportInput): [string, () => string][] {
+  return Object.entries(FORMATS).map(([name, text]) => [name, () => text(input)]);
 }
 
 /** Written whole or not at all: half a result.json would stand in the way of the matrix. */
@@ -114,7 +103,7 @@ export async function finishReport(recorder: Recorder, facts: RunFacts): Promise
   }
   const { events, samples } = recorder;
   const result = analyse(facts, events, samples, problems);
-  for (const [name, text] of filesOf(result, events, samples)) {
+  for (const [name, text] of textsOf({ result, events, samples })) {
     const content = text();
     await writeWhole(join(folder, name), content).catch((error: unknown) =>
       problems.push(problemOf(join(folder, name), error)),

@@ -2,7 +2,9 @@
 import { objectName } from "../common/object-name.js";
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult, Suppression } from "../analysis/result.js";
-import { counts, duration, list, percent, plural, table } from "./format.js";
+import { counts, duration, percent, plural } from "../common/figures.js";
+import { killWords } from "../experiment/attacks.js";
+import { list, table } from "./markdown-text.js";
 import { EVIDENCE_WORDS } from "./words.js";
 
 /** A longer fight is told in part: the rest is in `result.json`. */
@@ -33,12 +35,8 @@ function howKnown(suppression: Suppression): string {
 /** "kubelet.service stopped on kind-worker", "Deployment kube-system/coredns scaled to 0 (3 times)". */
 function blowWords({ action, object, times }: Suppression["blows"][number]): string {
   const [name = object.name, node] = object.name.split(" on ");
-  const where = node === undefined ? "" : ` on ${node}`;
-  const done = {
-    "unit-stopped": `${name} stopped${where}`,
-    "manifest-moved": `manifest of ${name} moved away${where}`,
-    scaled: `${objectName(object)} scaled to 0`,
-  }[action];
+  const done =
+    node === undefined ? killWords(action, objectName(object)) : `${killWords(action, name)} on ${node}`;
   return times === 1 ? done : `${done} (${plural(times, "time")})`;
 }
 

@@ -1,6 +1,8 @@
 /** The report's sections on the component's own function and on what the cluster said meanwhile. */
 import type { FunctionPhase, FunctionResult, RunResult } from "../analysis/result.js";
-import { cell, DASH, duration, list, percent, plural, table } from "./format.js";
+import { DASH, duration, percent, plural } from "../common/figures.js";
+import { isControl } from "../experiment/attacks.js";
+import { cell, list, table } from "./markdown-text.js";
 import { FUNCTION_WORDS } from "./words.js";
 
 /** A story of more lines than this is told in part: the rest is in `result.json`. */
@@ -28,7 +30,7 @@ export function ownFunctionSection(result: RunResult): readonly string[] {
   const { state, because, baseline, window, recovery, backAfterMs, evidence } = result.ownFunction;
   const before = functionProbe.disturbs ? "before the baseline" : "baseline";
   const during = functionProbe.disturbs ? "after the window, still down" : "window, once it was down";
-  const control = experiment.attack.type === "none";
+  const control = isControl(experiment.attack);
   const back =
     backAfterMs === null
       ? "It was not seen again after the release."

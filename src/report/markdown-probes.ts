@@ -1,8 +1,9 @@
 /** The report's sections on what was measured of the application: one line for each probe and source. */
 import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
+import { counts, DASH, duration, percent, plural } from "../common/figures.js";
 import { PROBES } from "../experiment/names.js";
-import { counts, DASH, duration, percent, plural, table } from "./format.js";
+import { table } from "./markdown-text.js";
 
 /** "100 % of 60": the share with what it is a share of. */
 function availability({ availability: share, samples }: PhaseStats): string {

@@ -3,7 +3,8 @@ import { objectName } from "../common/object-name.js";
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
-import { cell, DASH, duration, list, table, threshold } from "./format.js";
+import { DASH, duration, threshold } from "../common/figures.js";
+import { cell, list, table } from "./markdown-text.js";
 
 /** How an object was put back, in words. */
 const HOW: Readonly<Record<string, string>> = {

@@ -1,6 +1,7 @@
 /** `report.md` of a run: first the row of the matrix, then what it rests on. */
 import type { RunResult } from "../analysis/result.js";
-import { cell, DASH, duration, list, percent, table } from "./format.js";
+import { DASH, duration, percent } from "../common/figures.js";
+import { cell, list, table } from "./markdown-text.js";
 import { keptDown } from "./markdown-attack.js";
 import { ownFunctionSection, story } from "./markdown-function.js";
 import { joined, layers, notMeasured, probeTable } from "./markdown-probes.js";

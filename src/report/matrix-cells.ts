@@ -1,7 +1,8 @@
 /** The cells of a row of the impact matrix. They come out escaped: the table takes them as they are. */
 import type { StudyComparison } from "../analysis/result.js";
+import { DASH, duration, percent, plural } from "../common/figures.js";
 import { type Language } from "../common/language.js";
-import { cell, DASH, duration, percent, plural } from "./format.js";
+import { cell } from "./markdown-text.js";
 import { joined } from "./markdown-probes.js";
 import { isMain, isOpen } from "./matrix-notes.js";
 import type { MatrixRun } from "./matrix-run.js";

@@ -1,6 +1,7 @@
 /** `impact-matrix.md` and `impact-matrix.ja.md`: the matrix as a table, and below it what its words rest on. */
+import { DASH, duration, threshold } from "../common/figures.js";
 import { type Language } from "../common/language.js";
-import { cell, DASH, duration, list, table, threshold } from "./format.js";
+import { cell, list, table } from "./markdown-text.js";
 import { notRunCells, plain, runCells } from "./matrix-cells.js";
 import { isMain, noteOf } from "./matrix-notes.js";
 import type { MatrixRun } from "./matrix-run.js";

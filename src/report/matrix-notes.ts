@@ -2,7 +2,7 @@
 import { type Language } from "../common/language.js";
 import type { StudyClaim } from "../components/component.js";
 import type { Severity } from "../experiment/names.js";
-import { cell } from "./format.js";
+import { cell } from "./markdown-text.js";
 import type { MatrixFunction, MatrixRun } from "./matrix-run.js";
 import type { MatrixGroup } from "./matrix-summary.js";
 import { REASONS_JA } from "./matrix-words.js";

@@ -4,10 +4,9 @@ import { worstInWindow } from "../analysis/severity.js";
 import type { FunctionProbeName } from "../components/functions.js";
 import type { RunFacts } from "../evidence/facts.js";
 import type { ProbeName } from "../experiment/names.js";
+import type { ReportFile } from "./formats.js";
 import { longestOutage } from "./pick.js";
 import { matrixRow, type MatrixRow } from "./row.js";
-
-export type ReportFile = "report.md" | "timeline.svg";
 
 /** The component's own function, in figures. */
 export interface MatrixFunction extends Omit<FunctionResult, "evidence"> {

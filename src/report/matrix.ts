@@ -6,6 +6,7 @@ import { objectName } from "../common/object-name.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
 import type { ComponentDefinition } from "../components/component.js";
+import { isControl } from "../experiment/attacks.js";
 import { type MatrixEntry, matrixRun, type MatrixRun } from "./matrix-run.js";
 import { type MatrixGroup, type MatrixSummary, summaryOf } from "./matrix-summary.js";
 import { rowName } from "./pick.js";
@@ -24,7 +25,7 @@ export interface Matrix {
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-const isControl = ({ result }: MatrixEntry): boolean => result.facts.experiment.attack.type === "none";
+const isControlRun = ({ result }: MatrixEntry): boolean => isControl(result.facts.experiment.attack);
 
 /** The newest first; two that began at once are told apart by their ids. */
 function newestFirst(a: MatrixEntry, b: MatrixEntry): number {
@@ -111,7 +112,7 @@ export function buildMatrix(
   components: readonly ComponentDefinition[],
 ): Matrix {
   const runs = eachRunOnce(entries);
-  const shown = runs.filter((entry) => !isControl(entry));
+  const shown = runs.filter((entry) => !isControlRun(entry));
   const ofComponent = new Map<ComponentDefinition, MatrixEntry[]>(components.map((each) => [each, []]));
   const workloads = new Map<string, MatrixEntry[]>();
   for (const entry of shown) {

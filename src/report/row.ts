@@ -10,6 +10,7 @@ import type {
 } from "../analysis/result.js";
 import { flappingEveryMs } from "../analysis/times-down.js";
 import type { Bilingual } from "../common/language.js";
+import { isControl } from "../experiment/attacks.js";
 import type { Severity } from "../experiment/names.js";
 import { behaviourOf } from "./behaviour.js";
 import { firstImpact, longestOutage, rowName, worstWrites } from "./pick.js";
@@ -132,7 +133,7 @@ export function matrixRow(result: RunResult): MatrixRow {
     startedAt: facts.startedAt,
     experiment: facts.experiment.name,
     title: facts.experiment.title,
-    control: facts.experiment.attack.type === "none",
+    control: isControl(facts.experiment.attack),
     name: rowName(result),
     ...target(result),
     severity: result.severity,

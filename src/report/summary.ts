@@ -1,5 +1,5 @@
 import type { RunResult } from "../analysis/result.js";
-import { duration, percent, plural } from "./format.js";
+import { duration, percent, plural } from "../common/figures.js";
 import { matrixRow } from "./row.js";
 import { EVIDENCE_WORDS, FUNCTION_WORDS } from "./words.js";
 

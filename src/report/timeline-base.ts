@@ -1,5 +1,4 @@
 /** What all lanes of the timeline share: its measures, its colours, its axis and its texts. */
-import { xml } from "./format.js";
 
 export const WIDTH = 1000;
 export const LEFT = 208;
@@ -60,4 +59,17 @@ export function fit(content: string, width: number, size = 11): string {
 export function fitEnd(content: string, width: number, size: number): string {
   const reversed = (text: string): string => [...text].reverse().join("");
   return reversed(fit(reversed(content), width, size));
+}
+
+/** Text for XML, content or attribute. Characters that XML forbids are left out. */
+export function xml(text: string): string {
+  return (
+    text
+      // eslint-disable-next-line no-control-regex
+      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "")
+      .replaceAll("&", "&amp;")
+      .replaceAll("<", "&lt;")
+      .replaceAll(">", "&gt;")
+      .replaceAll('"', "&quot;")
+  );
 }

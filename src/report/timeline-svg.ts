@@ -3,11 +3,11 @@
  * that colour-blind readers can tell apart (Okabe and Ito's), and a difference in shape wherever there is one in
  * colour: good is thin and low, failed is tall, an outage is a bracket below.
  */
+import { percent } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
 import type { MeasuredPhase, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";
-import { percent, xml } from "./format.js";
 import { rowName } from "./pick.js";
 import {
   BOLD_BELOW,
@@ -23,6 +23,7 @@ import {
   WIDTH,
   xOf,
   type Axis,
+  xml,
 } from "./timeline-base.js";
 import { classify, runs, type Class } from "./timeline-bins.js";
 import {

@@ -8,6 +8,7 @@ import { newRunId } from "../common/run-id.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import type { RunFacts } from "../evidence/facts.js";
 import { Recorder } from "../evidence/recorder.js";
+import { isControl } from "../experiment/attacks.js";
 import { discover, type Discovery, list, NODES, resourcePath } from "../kube/api.js";
 import { connect, type Connection } from "../kube/connect.js";
 import type { Node } from "../kube/objects.js";
@@ -161,7 +162,7 @@ async function check(begun: Begun): Promise<Checked | RunOutcome> {
 async function execute(begun: Begun, checked: Checked): Promise<RunOutcome> {
   const { options, clock, runId, connection } = begun;
   const { resolved, handle, view, interrupted, keepApp, sharedBy: shared, watchdog } = options;
-  const deadMan = options.deadMan === true && resolved.attack.type !== "none";
+  const deadMan = options.deadMan === true && !isControl(resolved.attack);
   const { discovery, nodes, clusterUid, recorder, access, target } = checked;
   const { transport } = connection;
   const { emit } = recorder;

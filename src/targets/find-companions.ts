@@ -1,4 +1,5 @@
 import { components } from "../components/all-components.js";
+import { ATTACKS } from "../experiment/attacks.js";
 import type { Transport } from "../kube/transport.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import { findTarget, isNodeTarget, type Target } from "./target.js";
@@ -13,7 +14,7 @@ export async function findCompanions(
   { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
 ): Promise<readonly Target[]> {
   // A workload that is gone cannot be scaled; its controller's replacements are what delete-pods is for.
-  if (attack.type !== "scale-to-zero") return [];
+  if (ATTACKS[attack.type].changes !== "replicas") return [];
   const found: Target[] = [];
   for (const name of component?.suppressFirst ?? []) {
     const target = await findTarget(transport, { component: name }, components[name]);

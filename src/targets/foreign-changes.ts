@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { objectName } from "../common/object-name.js";
 import type { RunEventBody } from "../evidence/events.js";
-import type { Attack } from "../experiment/schema.js";
+import { type AttackName, ATTACKS } from "../experiment/attacks.js";
 import type { Deployment, KubeObject, Pod } from "../kube/objects.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
 import type { WatchEvent } from "../kube/watch.js";
@@ -30,7 +30,7 @@ function shapeOf(object: KubeObject): Shape {
 
 /** What a new state of the workload means, and whether the run can go on. Pure. */
 export function meaningOf(
-  attack: Attack["type"],
+  attack: AttackName,
   reference: Pick<Shape, "selector" | "template">,
   replicas: { readonly before: number; readonly now: number },
   object: KubeObject,
@@ -39,21 +39,22 @@ export function meaningOf(
   if (!isDeepStrictEqual(now.selector, reference.selector))
     return { what: "has another selector now", stops: true };
   // One that is deleted again the moment it is seen: what it would have run does not matter.
-  if (attack === "delete-workload") return undefined;
+  const { changes } = ATTACKS[attack];
+  if (changes === "workload") return undefined;
   if (!isDeepStrictEqual(now.template, reference.template))
     return { what: "has another pod template now", stops: true };
   if (replicas.now === replicas.before) return undefined;
-  if (attack === "scale-to-zero") {
+  if (changes === "replicas") {
     if (replicas.now === 0) return undefined;
     return { what: `was set to ${replicas.now} replicas, and is scaled down again`, stops: false };
   }
   // Without pods there is nothing to delete, and a control run takes nothing down: this is somebody else's outage.
-  return { what: `was set to ${replicas.now} replicas`, stops: attack === "none" || replicas.now === 0 };
+  return { what: `was set to ${replicas.now} replicas`, stops: changes === "nothing" || replicas.now === 0 };
 }
 
 export interface ForeignChangesOptions {
   readonly target: Target;
-  readonly attack: Attack["type"];
+  readonly attack: AttackName;
   readonly emit: (body: RunEventBody) => void;
   /** Called once: the run must not go on; why. */
   readonly onChanged: (message: string) => void;
@@ -145,7 +146,7 @@ export class ForeignChanges {
   #onGone(object: KubeObject): void {
     const { attack, later = realLater } = this.#options;
     // Its end is the attack's own work, or as good as that.
-    if (attack === "delete-workload" || this.#cancelGone !== undefined) return;
+    if (ATTACKS[attack].changes === "workload" || this.#cancelGone !== undefined) return;
     this.#uid = object.metadata.uid;
     this.#tell(`${this.#name} was deleted by somebody else: the attack ${attack} does not delete it`);
     this.#cancelGone = later(() => void this.#goneForGood(), GONE_FOR_GOOD_MS);
@@ -166,9 +167,8 @@ export class ForeignChanges {
     this.#uid = object.metadata.uid;
     this.#cancelGone?.();
     this.#cancelGone = undefined;
-    const { attack } = this.#options;
     // Who brings it back is what the fight is about: the report has a table of it.
-    if (attack === "delete-workload") return;
+    if (ATTACKS[this.#options.attack].changes === "workload") return;
     this.#tell(`${this.#name} was made anew by ${lastWriterOf(object) ?? "somebody"}: the attack goes on`);
   }
 

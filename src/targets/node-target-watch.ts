@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../common/errors.js";
 import type { RunEventBody } from "../evidence/events.js";
+import { type AttackName, ATTACKS } from "../experiment/attacks.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { runningContainers } from "../nodes/runtime.js";
@@ -28,6 +29,8 @@ export interface NodeTargetWatchOptions {
   readonly target: NodeTarget;
   /** The nodes on which it is taken down: only they are asked. */
   readonly attacked: readonly string[];
+  /** The attack that is to come. Default: one that stops its target. */
+  readonly attack?: AttackName;
   /** undefined (a control run only): nothing is asked of the nodes, and what the API says is believed. */
   readonly access: NodeAccess | undefined;
   readonly emit: (body: RunEventBody) => void;
@@ -118,7 +121,12 @@ export class NodeTargetWatch implements TargetMonitor {
 
   async #askSystemd(access: NodeAccess, node: string, unit: string): Promise<void> {
     try {
-      const argv = ["systemctl", "show", "-p", "ActiveState", "--value", unit];
+      const { attack } = this.#options;
+      const own = attack === undefined ? undefined : ATTACKS[attack].onUnit;
+      const argv =
+        own === undefined
+          ? ["systemctl", "show", "-p", "ActiveState", "--value", unit]
+          : ["sh", "-c", own.state, "kube-system-chaos", unit];
       const state = (await access.exec(node, argv, NODE_TIMEOUT_MS)).trim();
       this.#setUp(node, state === "active");
       this.#tell(node, { type: "unit", node, unit, active: RUNS.includes(state) });

@@ -1,6 +1,5 @@
 import type { ObjectRef, RunEventBody } from "../evidence/events.js";
-import { leavesSpecAlone } from "../experiment/attacks.js";
-import type { Attack } from "../experiment/schema.js";
+import { type AttackName, isControl, leavesSpecAlone } from "../experiment/attacks.js";
 import type { Discovery } from "../kube/api.js";
 import { ENDPOINTS, PODS, REPLICASETS, list, resourcePath, selectorString } from "../kube/api.js";
 import type { Deployment, EndpointSlice, Endpoints, KubeObject, Pod } from "../kube/objects.js";
@@ -29,7 +28,7 @@ export interface TargetWatchOptions {
   readonly resyncMs: number;
   /** The attack that is to come, and who is told when somebody else has changed the target under it. */
   readonly foreign?: {
-    readonly attack: Attack["type"];
+    readonly attack: AttackName;
     /** Called once: the measurement would not mean any more what it says; why. */
     readonly onChanged: (message: string) => void;
     /** Timers, so that tests are exact. Default: the platform's. */
@@ -164,7 +163,8 @@ export class TargetWatch implements TargetMonitor {
   /** A control run has no attack that would begin: from the first look on nobody may change the target. */
   #beginControl(): void {
     const { foreign, signal } = this.#options;
-    if (foreign?.attack === "none" && !signal.aborted) this.#foreign?.begin(this.#workload);
+    if (foreign !== undefined && isControl({ type: foreign.attack }) && !signal.aborted)
+      this.#foreign?.begin(this.#workload);
   }
 
   #run(kind: WatchedKind, path: string, selector: Selector): Started {

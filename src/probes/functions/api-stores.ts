@@ -1,19 +1,17 @@
+import { functionFacts } from "../../components/functions.js";
 import { CONFIGMAPS, get, resourcePath } from "../../kube/api.js";
 import type { ConfigMap } from "../../kube/objects.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
-import { createCanary, Leftovers, runNames } from "./canary.js";
+import { createCanary, Leftovers, runNames, canaryNeeds, MAKE } from "./canary.js";
 import type { FunctionProbe } from "./function-check.js";
 import { attempt, Look } from "./attempt.js";
 
-const DEADLINE_MS = 5_000;
+const FACTS = functionFacts("api-stores");
 
 /** kube-apiserver, etcd: a write and a read. One try each: how long the API is away is to be seen, not bridged. */
 export const apiStores: FunctionProbe = {
-  name: "api-stores",
-  means: "a ConfigMap that is created can be read back within 5 s",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 1_000,
-  disturbs: false,
+  ...FACTS,
+  needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "configmaps"),
   async prepare(context) {
     const { transport, clock, namespace } = context;
     const names = runNames(context, "store");
@@ -21,17 +19,17 @@ export const apiStores: FunctionProbe = {
     const collection = resourcePath(CONFIGMAPS, namespace);
     return await Promise.resolve({
       async look(signal) {
-        const look = new Look(clock, DEADLINE_MS, signal);
+        const look = new Look(clock, FACTS.deadlineMs, signal);
         const name = names.next();
         const path = resourcePath(CONFIGMAPS, namespace, name);
         leftovers.add(path);
         try {
           const written = await attempt(
-            createCanary(transport, collection, configMap(namespace, name), look.call(DEADLINE_MS)),
+            createCanary(transport, collection, configMap(namespace, name), look.call(FACTS.deadlineMs)),
           );
           if ("not" in written) return { present: false, evidence: `the write failed: ${written.not}` };
           const writtenMs = look.tookMs;
-          const read = await attempt(get<ConfigMap>(transport, path, look.call(DEADLINE_MS)));
+          const read = await attempt(get<ConfigMap>(transport, path, look.call(FACTS.deadlineMs)));
           if ("not" in read) return { present: false, evidence: `the read failed: ${read.not}` };
           const same = read.done.data?.name === name;
           const times = `written in ${Math.round(writtenMs)} ms, read in ${Math.round(look.tookMs - writtenMs)} ms`;

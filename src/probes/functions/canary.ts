@@ -4,12 +4,14 @@ import { ChaosError } from "../../common/errors.js";
 import { create, get, PODS, remove, resourcePath, type CallOptions } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
 import { isTerminating, waitingContainers } from "../../kube/pod-state.js";
+import type { Need } from "../../kube/permission.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import { PROBER_IMAGE } from "../../own/own-names.js";
 import { podsLabelled } from "../../own/pods.js";
 import { attempt, codeOf, outageOf, preparation } from "./attempt.js";
 import type { FunctionContext } from "./function-check.js";
+import { checkNeeds } from "./function-check.js";
 
 /** Everything that belongs to one canary carries its name under this label. */
 export const CANARY_LABEL = "kube-system-chaos/canary";
@@ -213,4 +215,12 @@ export async function removeCanary(transport: Transport, path: string, options: 
     gracePeriodSeconds: GRACE_SECONDS,
     propagationPolicy: "Background",
   });
+}
+
+/** What is made is looked up again when the answer to its creation was lost. */
+export const MAKE = ["get", "create"];
+
+/** Rights to canaries of one kind. */
+export function canaryNeeds(namespace: string, verbs: readonly string[], resource: string): Need[] {
+  return checkNeeds("canaries of its own", verbs, { resource, namespace });
 }

@@ -2,9 +2,11 @@
 import { isDeepStrictEqual } from "node:util";
 import type { CallOptions } from "../../kube/api.js";
 import type { KubeObject, ManagedFields } from "../../kube/objects.js";
+import type { Need } from "../../kube/permission.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import type { Observation } from "./function-check.js";
 import { attempt, type Look, seconds, type Seen } from "./attempt.js";
+import { checkNeeds } from "./function-check.js";
 
 const EVERY_MS = 500;
 /** Putting it back ourselves may hold up the end of a look for so long, ms. */
@@ -75,4 +77,22 @@ export function writerSince(
     (entry) => entry.manager !== MANAGED_BY && concerns(entry.fieldsV1 ?? {}) && isNew(entry),
   );
   return writers.at(-1)?.manager ?? "somebody whom the API server does not name";
+}
+
+/** Set wrong; restored from the journal, by creating it if someone else has deleted it meanwhile. */
+export function correctionNeeds(
+  resource: string,
+  names: readonly string[],
+  changed: { readonly subresource?: string } = {},
+): Need[] {
+  const namespace = "kube-system";
+  const wrong = "what it sets right is set wrong";
+  const back = "it is put back as it was";
+  return [
+    ...checkNeeds(wrong, ["list"], { resource, namespace }),
+    ...checkNeeds(wrong, ["get"], { resource, namespace, names }),
+    ...checkNeeds(wrong, ["patch"], { resource, ...changed, namespace, names }),
+    ...checkNeeds(back, ["update"], { resource, namespace, names }),
+    ...checkNeeds(back, ["create"], { resource, namespace }),
+  ];
 }

@@ -1,26 +1,23 @@
+import { functionFacts } from "../../components/functions.js";
 import { DEPLOYMENTS, get, list, patch, resourcePath, selectorString } from "../../kube/api.js";
 import type { Deployment } from "../../kube/objects.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
-import { type Correction, lookForCorrection, writerSince } from "./correction.js";
+import { type Correction, lookForCorrection, writerSince, correctionNeeds } from "./correction.js";
 import type { FunctionContext, FunctionProbe } from "./function-check.js";
 import { Look, preparation } from "./attempt.js";
 
-/** The autoscaler looks every 10 s. */
-const DEADLINE_MS = 25_000;
+const FACTS = functionFacts("dns-is-scaled");
 const NAMESPACE = "kube-system";
-/** The contract of every cluster's DNS, also of one that is called coredns. */
-const LABELS = { "k8s-app": "kube-dns" } as const;
+const LABELS = FACTS.corrects.labels;
 const FIND_MS = 10_000;
 
 /** kube-dns-autoscaler: a replica of the cluster's DNS too many is taken away again. */
 export const dnsIsScaled: FunctionProbe = {
-  name: "dns-is-scaled",
-  means: "a wrong number of replicas of the cluster's DNS is corrected within 25 s",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 2_000,
-  disturbs: true,
+  ...FACTS,
+  needs: (_canaries, corrected) =>
+    correctionNeeds(FACTS.corrects.resource, corrected, { subresource: "scale" }),
   async prepare(context) {
     const dns = await findDns(context);
     await context.record(
@@ -30,7 +27,7 @@ export const dnsIsScaled: FunctionProbe = {
     const correction = replicasOf(context, dns);
     return {
       look: async (signal) =>
-        await lookForCorrection(new Look(context.clock, DEADLINE_MS, signal), correction),
+        await lookForCorrection(new Look(context.clock, FACTS.deadlineMs, signal), correction),
     };
   },
 };

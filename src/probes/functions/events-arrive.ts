@@ -1,21 +1,20 @@
 import { resourcePath, EVENTS } from "../../kube/api.js";
+import { functionFacts } from "../../components/functions.js";
+
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
-import { createCanary, runNames } from "./canary.js";
+import { createCanary, runNames, canaryNeeds, MAKE } from "./canary.js";
 import type { FunctionProbe } from "./function-check.js";
 import { attempt, Look, seconds } from "./attempt.js";
-import { onItsWayMs, Sink, type SinkAnswer } from "./sink.js";
+import { onItsWayMs, Sink, type SinkAnswer, sinkNeeds } from "./sink.js";
 
-const DEADLINE_MS = 10_000;
+const FACTS = functionFacts("events-arrive");
 const EVERY_MS = 300;
 const FOLLOW_UP_MS = 5_000;
 
 /** event-exporter: an Event of the API reaches the sink. */
 export const eventsArrive: FunctionProbe = {
-  name: "events-arrive",
-  means: "a new Event is at the log backend within 10 s",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 3_000,
-  disturbs: false,
+  ...FACTS,
+  needs: (canaries) => [...sinkNeeds(), ...canaryNeeds(canaries, MAKE, "events")],
   async prepare(context) {
     const { transport, clock, namespace } = context;
     const sink = await Sink.find(context);
@@ -23,7 +22,7 @@ export const eventsArrive: FunctionProbe = {
     const collection = resourcePath(EVENTS, namespace);
     return {
       async look(signal) {
-        const look = new Look(clock, DEADLINE_MS, signal);
+        const look = new Look(clock, FACTS.deadlineMs, signal);
         const name = names.next();
         const created = await attempt(
           createCanary(transport, collection, event(namespace, name), look.call()),

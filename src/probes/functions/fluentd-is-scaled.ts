@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { functionFacts } from "../../components/functions.js";
 import {
   type CallOptions,
   DAEMONSETS,
@@ -13,13 +14,13 @@ import type { DaemonSet } from "../../kube/objects.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
-import { type Correction, lookForCorrection, writerSince } from "./correction.js";
+import { type Correction, lookForCorrection, writerSince, correctionNeeds } from "./correction.js";
 import type { FunctionContext, FunctionProbe } from "./function-check.js";
 import { Look, preparation } from "./attempt.js";
 
-const DEADLINE_MS = 25_000;
+const FACTS = functionFacts("fluentd-is-scaled");
 const NAMESPACE = "kube-system";
-const LABELS = { "k8s-app": "fluentd-gcp" } as const;
+const LABELS = FACTS.corrects.labels;
 /** The only container whose resources the scaler sets. */
 const CONTAINER = "fluentd-gcp";
 const FIND_MS = 10_000;
@@ -35,12 +36,8 @@ interface Resources {
 
 /** fluentd-gcp-scaler: changed resources of fluentd are set right again. */
 export const fluentdIsScaled: FunctionProbe = {
-  name: "fluentd-is-scaled",
-  means: "changed resources of fluentd are corrected within 25 s",
-  deadlineMs: DEADLINE_MS,
-  // Each change of its resources is a rollout of fluentd, which should not run into the next one.
-  everyMs: 10_000,
-  disturbs: false,
+  ...FACTS,
+  needs: (_canaries, corrected) => correctionNeeds(FACTS.corrects.resource, corrected),
   async prepare(context) {
     const fluentd = await findFluentd(context);
     const { name } = fluentd.metadata;
@@ -53,7 +50,7 @@ export const fluentdIsScaled: FunctionProbe = {
     const correction = resourcesOfFluentd(context, fluentd, resources);
     return {
       look: async (signal) =>
-        await lookForCorrection(new Look(context.clock, DEADLINE_MS, signal), correction),
+        await lookForCorrection(new Look(context.clock, FACTS.deadlineMs, signal), correction),
     };
   },
 };

@@ -1,7 +1,8 @@
 import type { Stopwatch } from "../../common/clock.js";
-import type { FunctionProbeName } from "../../components/functions.js";
+import type { FunctionFacts, FunctionProbeName } from "../../components/functions.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import type { Discovery } from "../../kube/api.js";
+import { type Need, type Objects, rights } from "../../kube/permission.js";
 import type { Transport } from "../../kube/transport.js";
 
 /** What one look at a component's function brought. */
@@ -56,20 +57,19 @@ export interface ReadyFunctionProbe {
 }
 
 /** A way of asking whether a component does its job. */
-export interface FunctionProbe {
+export interface FunctionProbe extends FunctionFacts {
   readonly name: FunctionProbeName;
-  /** What `present` means, for the report: one sentence. */
-  readonly means: string;
-  /** The longest that one look may take until the function counts as absent, ms. */
-  readonly deadlineMs: number;
-  /** Pause between two looks, ms. */
-  readonly everyMs: number;
   /**
-   * The look itself may disturb the application (a replica of the cluster's DNS too many, taken away again): it
-   * is not taken in the baseline and in the window, but before the one and after the other, while the component
-   * is still kept down.
+   * Its rights, beside those that every run has and those to empty or remove the canaries' namespace. Pure.
+   *
+   * @param canaries namespace of its canaries. @param corrected names of the workload that it sets wrong.
    */
-  readonly disturbs: boolean;
+  readonly needs: (canaries: string, corrected: readonly string[]) => readonly Need[];
   /** Makes the canaries and waits until they are there. @throws ChaosError when they cannot be made. */
   prepare(context: FunctionContext): Promise<ReadyFunctionProbe>;
+}
+
+/** Rights of a function check. @param what it does with them. */
+export function checkNeeds(what: string, verbs: readonly string[], objects: Objects): Need[] {
+  return rights(`the look at the component's own function: ${what}`, verbs, objects);
 }

@@ -1,26 +1,24 @@
+import { functionFacts } from "../../components/functions.js";
 import type { FunctionContext, FunctionProbe, Observation } from "./function-check.js";
 import { runNames } from "./canary.js";
 import { Probers } from "./from-probers.js";
 import { attempt, Look, seconds } from "./attempt.js";
-import { onItsWayMs, Sink, type SinkAnswer } from "./sink.js";
+import { onItsWayMs, Sink, type SinkAnswer, sinkNeeds } from "./sink.js";
 
-const DEADLINE_MS = 10_000;
+const FACTS = functionFacts("logs-arrive");
 const EVERY_MS = 300;
 const FOLLOW_UP_MS = 5_000;
 
 /** fluentd: what a container prints on any node reaches the sink. */
 export const logsArrive: FunctionProbe = {
-  name: "logs-arrive",
-  means: "a line that a container prints on each node is at the log backend within 10 s",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 3_000,
-  disturbs: false,
+  ...FACTS,
+  needs: sinkNeeds,
   async prepare(context) {
     const sink = await Sink.find(context);
     const probers = await Probers.find(context);
     const lines = new LogLines(context, probers, sink);
     return {
-      look: async (signal) => await lines.look(new Look(context.clock, DEADLINE_MS, signal)),
+      look: async (signal) => await lines.look(new Look(context.clock, FACTS.deadlineMs, signal)),
       followUp: async (id) => await lines.followUp(id, new Look(context.clock, FOLLOW_UP_MS)),
     };
   },

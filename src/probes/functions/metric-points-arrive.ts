@@ -1,27 +1,25 @@
 import { ChaosError } from "../../common/errors.js";
+import { functionFacts } from "../../components/functions.js";
 import type { FunctionProbe } from "./function-check.js";
 import { Look, preparation, seconds } from "./attempt.js";
-import { Sink, type SinkMetrics } from "./sink.js";
+import { Sink, type SinkMetrics, sinkNeeds } from "./sink.js";
 
-const DEADLINE_MS = 15_000;
+const FACTS = functionFacts("metric-points-arrive");
 const EVERY_MS = 500;
 /** Two rounds of an agent that sends once a minute, and some to spare. */
 const PREPARE_LIMIT_MS = 150_000;
 
 /** heapster, or the metrics agent of today: points of each node's metrics reach the sink. */
 export const metricPointsArrive: FunctionProbe = {
-  name: "metric-points-arrive",
-  means: "a new metric point of every node is at the monitoring backend within 15 s",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 3_000,
-  disturbs: false,
+  ...FACTS,
+  needs: sinkNeeds,
   async prepare(context) {
     const { clock } = context;
     const sink = await Sink.find(context);
     const nodes = await nodesOf(sink, preparation(context, PREPARE_LIMIT_MS));
     return {
       async look(signal) {
-        const look = new Look(clock, DEADLINE_MS, signal);
+        const look = new Look(clock, FACTS.deadlineMs, signal);
         let beganAt: number | undefined;
         let ages = "";
         const fresh = await look.until(EVERY_MS, async () => {

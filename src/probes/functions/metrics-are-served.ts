@@ -1,13 +1,24 @@
+import { functionFacts } from "../../components/functions.js";
 import { DEPLOYMENTS, get, resourcePath, type Gvr } from "../../kube/api.js";
 import { ApiError } from "../../kube/transport.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest, workloadManifest } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
-import { CANARY_LABEL, createCanary, made, IDLE, podsAreAdmitted, podSpec, runNames } from "./canary.js";
+import {
+  CANARY_LABEL,
+  createCanary,
+  made,
+  IDLE,
+  podsAreAdmitted,
+  podSpec,
+  runNames,
+  canaryNeeds,
+  MAKE,
+} from "./canary.js";
 import type { FunctionContext, FunctionProbe, Observation } from "./function-check.js";
 import { asked, attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
+import { checkNeeds } from "./function-check.js";
 
-/** Longer than the HPA's own round of 15 s, so that its condition is seen to turn. */
-const DEADLINE_MS = 20_000;
+const FACTS = functionFacts("metrics-are-served");
 const EVERY_MS = 500;
 /** Metrics of a fresh pod take up to two scrapes, and the HPA its round. */
 const PREPARE_LIMIT_MS = 120_000;
@@ -17,12 +28,13 @@ const NODE_METRICS = "/apis/metrics.k8s.io/v1beta1/nodes";
 
 /** metrics-server: metrics.k8s.io serves fresh samples, and an HPA can work with them. */
 export const metricsAreServed: FunctionProbe = {
-  name: "metrics-are-served",
-  means:
-    "metrics.k8s.io serves samples of every node that are not older than 90 s, and an HPA is ScalingActive",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 3_000,
-  disturbs: false,
+  ...FACTS,
+  needs: (canaries) => [
+    ...canaryNeeds(canaries, ["create"], "pods"),
+    ...canaryNeeds(canaries, MAKE, "apps/deployments"),
+    ...canaryNeeds(canaries, MAKE, "autoscaling/horizontalpodautoscalers"),
+    ...checkNeeds("the samples that it serves", ["list"], { resource: "metrics.k8s.io/nodes" }),
+  ],
   async prepare(context) {
     const { discovery, clock } = context;
     const hpas = discovery.choose("autoscaling", "horizontalpodautoscalers", ["v2", "v2beta2"]);
@@ -30,7 +42,7 @@ export const metricsAreServed: FunctionProbe = {
       throw new ChaosError("the API server has no HorizontalPodAutoscaler of autoscaling/v2 or v2beta2");
     const canary = new MetricsCanary(context, hpas);
     await canary.prepare(preparation(context, PREPARE_LIMIT_MS));
-    return { look: async (signal) => await canary.look(new Look(clock, DEADLINE_MS, signal)) };
+    return { look: async (signal) => await canary.look(new Look(clock, FACTS.deadlineMs, signal)) };
   },
 };
 

@@ -1,3 +1,4 @@
+import { functionFacts } from "../../components/functions.js";
 import { hasEnded } from "../../kube/pod-state.js";
 import { getOrUndefined, PODS, resourcePath } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
@@ -12,21 +13,20 @@ import {
   removeCanary,
   runNames,
   stateOf,
+  canaryNeeds,
+  MAKE,
 } from "./canary.js";
 import type { FunctionContext, FunctionProbe } from "./function-check.js";
 import { attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
 
-const DEADLINE_MS = 12_000;
+const FACTS = functionFacts("node-runs-pods");
 const EVERY_MS = 250;
 const PREPARE_LIMIT_MS = 60_000;
 
 /** kubelet, container runtime: a pod on the node starts, and one that runs there can be deleted. */
 export const nodeRunsPods: FunctionProbe = {
-  name: "node-runs-pods",
-  means: "on every attacked node a new pod runs, and a running one that is deleted ends, within 12 s",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 2_000,
-  disturbs: false,
+  ...FACTS,
+  needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "pods"),
   async prepare(context) {
     await podsAreAdmitted(context);
     const names = runNames(context, "node");
@@ -35,7 +35,7 @@ export const nodeRunsPods: FunctionProbe = {
     await Promise.all(canaries.map(async (canary) => await canary.prepare()));
     return {
       async look(signal) {
-        const look = new Look(context.clock, DEADLINE_MS, signal);
+        const look = new Look(context.clock, FACTS.deadlineMs, signal);
         try {
           const results = await Promise.all(canaries.map(async (canary) => await canary.look(look)));
           return {

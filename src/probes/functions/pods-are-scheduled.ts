@@ -1,19 +1,26 @@
+import { functionFacts } from "../../components/functions.js";
 import { get, PODS, resourcePath } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
-import { canaryPod, createCanary, Leftovers, podsAreAdmitted, runNames, stateOf } from "./canary.js";
+import {
+  canaryPod,
+  createCanary,
+  Leftovers,
+  podsAreAdmitted,
+  runNames,
+  stateOf,
+  canaryNeeds,
+  MAKE,
+} from "./canary.js";
 import type { FunctionProbe } from "./function-check.js";
 import { attempt, Look, seconds } from "./attempt.js";
 
-const DEADLINE_MS = 5_000;
+const FACTS = functionFacts("pods-are-scheduled");
 const EVERY_MS = 100;
 
 /** kube-scheduler: a pod gets a node. Whether it then runs is another component's business. */
 export const podsAreScheduled: FunctionProbe = {
-  name: "pods-are-scheduled",
-  means: "a new pod is given a node within 5 s",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 2_000,
-  disturbs: false,
+  ...FACTS,
+  needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "pods"),
   async prepare(context) {
     const { transport, clock, namespace } = context;
     await podsAreAdmitted(context);
@@ -21,7 +28,7 @@ export const podsAreScheduled: FunctionProbe = {
     const leftovers = new Leftovers(transport);
     return {
       async look(signal) {
-        const look = new Look(clock, DEADLINE_MS, signal);
+        const look = new Look(clock, FACTS.deadlineMs, signal);
         const name = names.next();
         const path = resourcePath(PODS, namespace, name);
         leftovers.add(path);

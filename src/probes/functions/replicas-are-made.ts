@@ -1,3 +1,4 @@
+import { functionFacts } from "../../components/functions.js";
 import { PODS, REPLICASETS, resourcePath } from "../../kube/api.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import {
@@ -9,20 +10,22 @@ import {
   podSpec,
   podsOfCanary,
   runNames,
+  canaryNeeds,
+  MAKE,
 } from "./canary.js";
 import type { FunctionProbe } from "./function-check.js";
 import { attempt, Look, seconds } from "./attempt.js";
 
-const DEADLINE_MS = 5_000;
+const FACTS = functionFacts("replicas-are-made");
 const EVERY_MS = 100;
 
 /** kube-controller-manager: a ReplicaSet makes its pod. */
 export const replicasAreMade: FunctionProbe = {
-  name: "replicas-are-made",
-  means: "the pod of a new ReplicaSet is made within 5 s",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 2_000,
-  disturbs: false,
+  ...FACTS,
+  needs: (canaries) => [
+    ...canaryNeeds(canaries, ["list", "create", "delete"], "pods"),
+    ...canaryNeeds(canaries, [...MAKE, "delete"], "apps/replicasets"),
+  ],
   async prepare(context) {
     const { transport, clock, namespace } = context;
     await podsAreAdmitted(context);
@@ -30,7 +33,7 @@ export const replicasAreMade: FunctionProbe = {
     const leftovers = new Leftovers(transport);
     return {
       async look(signal) {
-        const look = new Look(clock, DEADLINE_MS, signal);
+        const look = new Look(clock, FACTS.deadlineMs, signal);
         const name = names.next();
         leftovers.add(resourcePath(REPLICASETS, namespace, name));
         try {

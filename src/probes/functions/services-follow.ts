@@ -1,3 +1,4 @@
+import { functionFacts } from "../../components/functions.js";
 import { DEPLOYMENTS, get, PODS, remove, resourcePath, SERVICES } from "../../kube/api.js";
 import type { Pod, Service } from "../../kube/objects.js";
 import { isTerminating } from "../../kube/pod-state.js";
@@ -14,30 +15,32 @@ import {
   podsOfCanary,
   runNames,
   stateOf,
+  canaryNeeds,
+  MAKE,
 } from "./canary.js";
 import { type Check, describe, type FromNode, goodFromAll, Probers, wordsOf } from "./from-probers.js";
 import type { FunctionContext, FunctionProbe } from "./function-check.js";
 import { attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
 
-const DEADLINE_MS = 15_000;
+const FACTS = functionFacts("services-follow");
 const EVERY_MS = 250;
 const PREPARE_LIMIT_MS = 90_000;
 const PORT = 8080;
 
 /** kube-proxy: a new Service can be reached, and one that is there follows when its pod is replaced. */
 export const servicesFollow: FunctionProbe = {
-  name: "services-follow",
-  means:
-    "within 15 s, from every node, a new Service can be reached and an existing one leads to the pod that replaced its old one",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 3_000,
-  disturbs: false,
+  ...FACTS,
+  needs: (canaries) => [
+    ...canaryNeeds(canaries, ["list", "create", "delete"], "pods"),
+    ...canaryNeeds(canaries, MAKE, "apps/deployments"),
+    ...canaryNeeds(canaries, [...MAKE, "delete"], "services"),
+  ],
   async prepare(context) {
     const probers = await Probers.find(context);
     await podsAreAdmitted(context);
     const canary = new ServiceCanary(context, probers);
     await canary.prepare();
-    return { look: async (signal) => await canary.look(new Look(context.clock, DEADLINE_MS, signal)) };
+    return { look: async (signal) => await canary.look(new Look(context.clock, FACTS.deadlineMs, signal)) };
   },
 };
 

@@ -2,6 +2,7 @@
 import { ChaosError } from "../../common/errors.js";
 import { list, PODS, resourcePath, selectorString } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
+import type { Need } from "../../kube/permission.js";
 import { podProxyPath } from "../../kube/pod-proxy.js";
 import type { Transport } from "../../kube/transport.js";
 import { ApiUnreachableError } from "../../kube/transport.js";
@@ -9,6 +10,7 @@ import { SINK_NAMESPACE } from "../../own/own-names.js";
 import { type Look, preparation } from "./attempt.js";
 import { isRunning } from "./canary.js";
 import type { FunctionContext } from "./function-check.js";
+import { checkNeeds } from "./function-check.js";
 
 export const SINK_LABELS = { app: "chaos-sink" } as const;
 
@@ -109,4 +111,14 @@ export class Sink {
  */
 export function onItsWayMs(sinceSentMs: number, answer: { readonly now: number }, entry: SinkEntry): number {
   return Math.max(0, sinceSentMs - (answer.now - entry.receivedAt));
+}
+
+/** Rights to ask the sink. */
+export function sinkNeeds(): Need[] {
+  const namespace = SINK_NAMESPACE;
+  const what = "what has arrived at the sink";
+  return [
+    ...checkNeeds(what, ["list"], { resource: "pods", namespace }),
+    ...checkNeeds(what, ["get"], { resource: "pods", subresource: "proxy", namespace }),
+  ];
 }

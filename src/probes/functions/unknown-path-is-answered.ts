@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { functionFacts } from "../../components/functions.js";
 import { list, resourcePath, SERVICES } from "../../kube/api.js";
 import type { Service } from "../../kube/objects.js";
 import { ChaosError } from "../../common/errors.js";
@@ -6,8 +7,9 @@ import type { Endpoint } from "../prober-plan.js";
 import { describe, goodFromAll, Probers, wordsOf } from "./from-probers.js";
 import type { FunctionContext, FunctionProbe } from "./function-check.js";
 import { Look, preparation } from "./attempt.js";
+import { checkNeeds } from "./function-check.js";
 
-const DEADLINE_MS = 3_000;
+const FACTS = functionFacts("unknown-path-is-answered");
 const EVERY_MS = 250;
 const FIND_LIMIT_MS = 10_000;
 
@@ -18,18 +20,15 @@ const SERVICE_NAME = "default-http-backend";
 
 /** l7-default-backend: what no Ingress knows is answered with 404. */
 export const unknownPathIsAnswered: FunctionProbe = {
-  name: "unknown-path-is-answered",
-  means: "an unknown path is answered with 404 through the component's Service, from every node",
-  deadlineMs: DEADLINE_MS,
-  everyMs: 1_000,
-  disturbs: false,
+  ...FACTS,
+  needs: () => checkNeeds("its Service", ["list"], { resource: "services", namespace: NAMESPACE }),
   async prepare(context) {
     const { clock } = context;
     const probers = await Probers.find(context);
     const service = await findService(context);
     return {
       async look(signal) {
-        const look = new Look(clock, DEADLINE_MS, signal);
+        const look = new Look(clock, FACTS.deadlineMs, signal);
         await probers.refresh(look);
         const path = `/chaos-${randomBytes(6).toString("hex")}`;
         const results = await probers.fromEach(look, EVERY_MS, async (prober) => {

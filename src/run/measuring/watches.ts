@@ -1,4 +1,5 @@
 import { ChaosError } from "../../common/errors.js";
+import { isControl, COMPANION_ATTACK } from "../../experiment/attacks.js";
 import type { TargetMonitor } from "../../targets/monitor.js";
 import { NodeTargetWatch } from "../../targets/node-target-watch.js";
 import { TargetWatch } from "../../targets/target-watch.js";
@@ -23,12 +24,13 @@ export function watchTarget(state: RunState, nodes: readonly string[]): Watched<
   const target = state.target;
   if (!isNodeTarget(target)) return watchWorkload(state, target);
   const { transport, recorder, nodeAccess } = state.context;
-  if (nodeAccess === undefined && state.context.resolved.attack.type !== "none")
+  if (nodeAccess === undefined && !isControl(state.context.resolved.attack))
     throw new ChaosError(`${target.name} runs on nodes, and there is no access to them`);
   const watch = new NodeTargetWatch({
     transport,
     target,
     attacked: nodes,
+    attack: state.context.resolved.attack.type,
     access: nodeAccess,
     emit: recorder.emit,
     signal: state.abort.signal,
@@ -40,7 +42,7 @@ export function watchTarget(state: RunState, nodes: readonly string[]): Watched<
 export function watchWorkload(state: RunState, target: Target): Watched<TargetWatch> {
   const { recorder, discovery, transport, resolved } = state.context;
   // What would undo the attack is scaled down before it, whatever the attack is.
-  const attack = target === state.target ? resolved.attack.type : "scale-to-zero";
+  const attack = target === state.target ? resolved.attack.type : COMPANION_ATTACK;
   const watch = new TargetWatch({
     transport,
     discovery,

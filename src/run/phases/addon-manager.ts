@@ -2,6 +2,7 @@ import { addonManagerProof, proveAddonManager } from "../../addons/drift.js";
 import type { Clock } from "../../common/clock.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
 import type { RunEventBody } from "../../evidence/events.js";
+import { isControl } from "../../experiment/attacks.js";
 import type { Attack } from "../../experiment/schema.js";
 import type { Transport } from "../../kube/transport.js";
 import { ADDON_MODE_LABEL } from "../../own/own-names.js";
@@ -27,7 +28,7 @@ export async function relyOnAddonManager(input: {
   readonly attack: Attack;
 }): Promise<void> {
   const { transport, clock, view, emit, target, attack } = input;
-  if (attack.type === "none" || isNodeTarget(target)) return;
+  if (isControl(attack) || isNodeTarget(target)) return;
   if (target.object.metadata.labels?.[ADDON_MODE_LABEL] === undefined) return;
   const proof = await addonManagerProof(transport);
   const check = (detail: string): void => emit({ type: "check", name: "addon-manager", ok: true, detail });

@@ -1,6 +1,7 @@
 import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
 import { createAttack } from "../../attacks/all-attacks.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
+import { isControl } from "../../experiment/attacks.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
 import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
@@ -30,7 +31,7 @@ export function planLines(
     ...createAttack(attack, { companions })
       .plan(target)
       .map((line) => `  - ${line}`),
-    attack.type === "none"
+    isControl(attack)
       ? "would restore: nothing"
       : isNodeTarget(target)
         ? `would restore: ${target.name} on its nodes; a timer on each does so too, if the runner cannot`

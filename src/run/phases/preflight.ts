@@ -4,12 +4,11 @@ import { locality, notLocal } from "../../clusters/locality.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
 import type { RunEventBody } from "../../evidence/events.js";
-import { fits, fittingAttacks } from "../../experiment/attacks.js";
-import { describePermission, type Permission } from "../../kube/permission.js";
+import { fits, fittingAttacks, isControl } from "../../experiment/attacks.js";
 import { missingPermissions } from "../../kube/access-review.js";
-import { neededPermissions } from "../../rbac/needs.js";
 import type { Discovery } from "../../kube/api.js";
 import type { Node } from "../../kube/objects.js";
+import { describePermission, type Permission } from "../../kube/permission.js";
 import { schedulableNodes } from "../../kube/pod-state.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
 import { leadsThroughApi } from "../../nodes/access.js";
@@ -17,6 +16,7 @@ import { type NodeAccess } from "../../nodes/spec.js";
 import { CANARY_NAMESPACE } from "../../own/namespaces.js";
 import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../own/own-names.js";
 import { type KnownNamespace, scopeOnCluster } from "../../rbac/found-scope.js";
+import { neededPermissions } from "../../rbac/needs.js";
 import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight.js";
 import type { UnfinishedRuns } from "../../safety/journal/journal.js";
 import { unfinishedProblem } from "../../safety/journal/unfinished.js";
@@ -127,7 +127,7 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   const missing = await missingPermissions(transport, neededPermissions(attack.type, scope));
   check("permissions", missing.length === 0, permissionWords(missing));
 
-  if (input.deadMan === true && target !== undefined && attack.type !== "none") {
+  if (input.deadMan === true && target !== undefined && !isControl(attack)) {
     const others = othersOf(await findCompanions(transport, resolved), component?.functionProbe);
     const own = [
       scope.application,
@@ -188,7 +188,7 @@ export function nodeAccessCheck(
   target: AnyTarget | undefined,
   { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
 ): { readonly ok: boolean; readonly detail: string } {
-  const needed = target !== undefined && isNodeTarget(target) && attack.type !== "none";
+  const needed = target !== undefined && isNodeTarget(target) && !isControl(attack);
   if ("none" in access) {
     return needed
       ? {
@@ -198,7 +198,7 @@ export function nodeAccessCheck(
       : { ok: true, detail: `none (${access.none}): whether the target is down is known from the API only` };
   }
   const throughTheApi = leadsThroughApi(access);
-  if (needed && throughTheApi && (component?.name === "kube-apiserver" || component?.name === "etcd")) {
+  if (needed && throughTheApi && component?.carriesApi === true) {
     return {
       ok: false,
       detail: `${access.how} leads through the API server, which is the victim: it could not be put back that way`,

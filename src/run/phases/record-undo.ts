@@ -1,3 +1,4 @@
+import { isControl, ATTACKS } from "../../experiment/attacks.js";
 import { getOrUndefined } from "../../kube/api.js";
 import type { KubeObject } from "../../kube/objects.js";
 import { ChaosError } from "../../common/errors.js";
@@ -27,11 +28,11 @@ export function noteActed(state: RunState): void {
 export async function recordUndo(state: RunState, nodes: readonly string[]): Promise<boolean> {
   const { journal, resolved, nodeAccess, runId } = state.context;
   const target = state.target;
-  if (resolved.attack.type === "none") return true;
+  if (isControl(resolved.attack)) return true;
   if (isNodeTarget(target)) {
     if (nodeAccess === undefined) throw new ChaosError(`no access to ${nodes.join(", ")}`);
     try {
-      for (const undo of await nodeUndos(target, nodes, nodeAccess, runId))
+      for (const undo of await nodeUndos(target, nodes, nodeAccess, runId, resolved.attack.type))
         await record(journal, state.pending, undo);
       return true;
     } catch (error) {
@@ -68,7 +69,7 @@ function extentOf(
   state: RunState,
   target: Target,
 ): { readonly onlyIfGone?: true; readonly onlyReplicas?: true } {
-  const { type } = state.context.resolved.attack;
-  if (type === "scale-to-zero" || target !== state.target) return { onlyReplicas: true };
-  return type === "delete-pods" ? { onlyIfGone: true } : {};
+  const { changes } = ATTACKS[state.context.resolved.attack.type];
+  if (changes === "replicas" || target !== state.target) return { onlyReplicas: true };
+  return changes === "pods" ? { onlyIfGone: true } : {};
 }

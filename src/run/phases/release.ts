@@ -1,5 +1,6 @@
 import { pollUntil } from "../../common/clock.js";
 import type { RunEvent } from "../../evidence/events.js";
+import { ATTACKS } from "../../experiment/attacks.js";
 import type { Attack } from "../../experiment/schema.js";
 import { getOrUndefined } from "../../kube/api.js";
 import type { KubeObject } from "../../kube/objects.js";
@@ -35,7 +36,8 @@ export async function release(
   const { recorder, clock } = context;
   recorder.emit({ type: "phase", phase: "release", state: "start" });
   // Replicas, a moved manifest and a stopped unit are nobody's to restore.
-  if (!isNodeTarget(target) && attack.type === "delete-workload" && attack.every === undefined) {
+  const flaps = "every" in attack && attack.every !== undefined;
+  if (!isNodeTarget(target) && ATTACKS[attack.type].changes === "workload" && !flaps) {
     const waitMs = restorerWaitMs(target, recorder.events);
     if (waitMs > 0 && pending.length > 0) await waitForRestorer(context, target, waitMs);
   }

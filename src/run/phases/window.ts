@@ -1,6 +1,7 @@
 import { createAttack } from "../../attacks/all-attacks.js";
 import type { AttackContext, RunningAttack } from "../../attacks/attack.js";
 import { messageOf } from "../../common/errors.js";
+import { isControl } from "../../experiment/attacks.js";
 import type { PendingUndo } from "../../safety/journal/journal.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
 import { isNodeTarget } from "../../targets/target.js";
@@ -125,9 +126,9 @@ async function lookFromFirstBlow(
   running: RunningAttack,
   signal: AbortSignal,
 ): Promise<void> {
-  const isControl = context.resolved.attack.type === "none";
-  while (!isControl && running.kills === 0 && !signal.aborted) await context.clock.sleep(100, signal);
-  if (!isControl) await context.clock.sleep(LOOKS_AFTER_MS, signal);
+  const control = isControl(context.resolved.attack);
+  while (!control && running.kills === 0 && !signal.aborted) await context.clock.sleep(100, signal);
+  if (!control) await context.clock.sleep(LOOKS_AFTER_MS, signal);
   if (!signal.aborted) looks.begin();
 }
 

@@ -1,5 +1,6 @@
 /** How changes are undone, as data: what a journal holds. */
 import type { ObjectRef } from "../../evidence/events.js";
+import type { AttackName } from "../../experiment/attacks.js";
 import type { KubeObject } from "../../kube/objects.js";
 import type { NodeAccessSpec } from "../../nodes/spec.js";
 
@@ -41,6 +42,8 @@ export type NodeUndo =
       readonly also: readonly string[];
       /** systemd's id of the start that was there before the run. */
       readonly invocation: string;
+      /** Whose undo it is, where that is another than to start it. */
+      readonly attack?: AttackName;
     })
   /** A static pod's manifest is moved back. */
   | (OnNode & {

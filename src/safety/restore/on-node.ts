@@ -1,5 +1,6 @@
 /** Undoing a fault on a node, from the journal: by the same way that made it, on the same machine. */
 import { ChaosError, ExitCode } from "../../common/errors.js";
+import { type AttackName, ATTACKS, type AttackRow } from "../../experiment/attacks.js";
 import type { Transport } from "../../kube/transport.js";
 import { openNodeAccess } from "../../nodes/access.js";
 import { heldPath, inspect, returnManifest, startUnit, timerName } from "../../nodes/faults.js";
@@ -39,11 +40,20 @@ export async function undoOnNode(
     });
   const on = { access, node: entry.node };
   if (entry.action === "start-unit") {
-    const { how, by } = await startUnit(on, entry);
+    const { how, by } = await startUnit(on, entry, onUnitOf(entry.attack));
     return { object: entry.object, how: how === "put-back" ? "started" : how, by };
   }
   const { how, by } = await returnManifest(on, entry);
   return { object: entry.object, how: how === "put-back" ? "returned" : how, by };
+}
+
+/** The text comes from this program and never from a journal. @throws Error when this version has no such attack. */
+function onUnitOf(attack: AttackName | undefined): AttackRow["onUnit"] {
+  if (attack === undefined) return undefined;
+  const own = Object.hasOwn(ATTACKS, attack) ? ATTACKS[attack].onUnit : undefined;
+  if (own === undefined)
+    throw new Error(`this version cannot undo the attack ${attack}: use the one that made it`);
+  return own;
 }
 
 /**
@@ -56,11 +66,12 @@ export async function nodeUndos(
   attackedNodes: readonly string[],
   access: NodeAccess,
   runId: string,
+  attack?: AttackName,
 ): Promise<NodeUndo[]> {
   return await Promise.all(
     attackedNodes.map(async (node) =>
       target.kind === "SystemdUnit"
-        ? await unitUndo(target, { access, node }, runId)
+        ? await unitUndo(target, { access, node }, runId, attack)
         : await manifestUndo(target, { access, node }, runId),
     ),
   );
@@ -71,13 +82,19 @@ interface OnNode {
   readonly node: string;
 }
 
-async function unitUndo(target: NodeTarget, on: OnNode, runId: string): Promise<NodeUndo> {
+async function unitUndo(
+  target: NodeTarget,
+  on: OnNode,
+  runId: string,
+  attack?: AttackName,
+): Promise<NodeUndo> {
   const { unit } = target;
   if (unit === undefined) throw refused(`the unit of ${target.name} is not known`);
   const { state, machineId, invocation, also } = await inspect(on, { unit });
   if (state !== "active") throw refused(`${unit} is ${state || "not there"} on ${on.node}, not active`);
   const timer = timerName(runId, unit);
-  return { action: "start-unit", ...common(target, on), unit, also, invocation, timer, machineId };
+  const own = attack === undefined || ATTACKS[attack].onUnit === undefined ? {} : { attack };
+  return { action: "start-unit", ...common(target, on), unit, also, invocation, timer, machineId, ...own };
 }
 
 async function manifestUndo(target: NodeTarget, on: OnNode, runId: string): Promise<NodeUndo> {

@@ -7,6 +7,7 @@ import { heldPath, timerName, rearm } from "../../../src/nodes/faults.js";
 import { ChaosError } from "../../../src/common/errors.js";
 import type { Attack as AttackSpec } from "../../../src/experiment/schema.js";
 import type { NodeUndo } from "../../../src/safety/journal/journal.js";
+import { undoOnNode } from "../../../src/safety/restore/on-node.js";
 import { nodeUndos, undo } from "../../../src/safety/restore/undo-entries.js";
 import type { NodeTarget } from "../../../src/targets/node-target.js";
 import type { Target } from "../../../src/targets/target.js";
@@ -310,6 +311,16 @@ test("recorded: nothing is written down for a node where there is nothing to tak
       machineId: "0".repeat(32),
     },
   ]);
+});
+
+test("recorded: an undo that this version does not have is not guessed, and its timer stays", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  const [entry] = await nodeUndos(KUBELET, ["a"], nodes.access, RUN, "systemd-unit");
+  t.false("attack" in entry!, "its undo is the one that every version has");
+  for (const attack of ["of-a-later-version", "constructor", "none"]) {
+    const unknown = { ...entry, attack } as NodeUndo;
+    await t.throwsAsync(undoOnNode(unknown, { access: nodes.access }), { message: /cannot undo the attack/ });
+  }
 });
 
 test("plans: the timer first, then the fault; by name", async (t) => {

@@ -3,7 +3,6 @@ import test from "ava";
 import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/components/functions.js";
 import { describePermission } from "../../../src/kube/permission.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
-import { functionNeeds } from "../../../src/rbac/function-needs.js";
 import {
   BESIDE_THE_WORLD,
   HPAS,
@@ -77,7 +76,7 @@ for (const name of FUNCTION_PROBES) {
     await lookOnce(world, ready);
     const corrected =
       name === "dns-is-scaled" ? ["coredns"] : name === "fluentd-is-scaled" ? ["fluentd-gcp"] : [];
-    const asked = functionNeeds(name, NAMESPACE, corrected).map(describePermission);
+    const asked = functionProbes[name].needs(NAMESPACE, corrected).map(describePermission);
     const used = world.server.requests
       .filter(({ path }) => path !== "/version" && path !== "/apis")
       .map(permissionOf)

@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import test from "ava";
 import {
+  actBehindTimer,
   heldPath,
   holdManifest,
   inspect,
@@ -99,6 +100,19 @@ test("a unit: what systemd stops with it is started with it, by the timer and by
   await startUnit(on(nodes), { ...unitUndo, also });
   t.is(nodes.unit("a", "docker.service"), "active");
   t.is(nodes.unit("a", "idle.service"), "inactive");
+});
+
+test("a unit: an attack may bring its own fault and its own undo, behind the same timer", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  const fault = 'arm systemctl restart "$1"\nsystemctl stop "$1"\necho acted';
+  t.true(await actBehindTimer(on(nodes), unitFault, fault, [UNIT]));
+  t.deepEqual(nodes.timer("a", TIMER), { afterS: 90, command: ["systemctl", "restart", UNIT] });
+  const own = { state: 'systemctl is-active "$1"', undo: 'systemctl start "$1"' };
+  await t.throwsAsync(startUnit(on(nodes), unitUndo, { ...own, undo: "true" }), {
+    message: /is inactive after it was started/,
+  });
+  t.deepEqual(await startUnit(on(nodes), unitUndo, own), { how: "put-back", by: "runner" });
+  t.is(nodes.timer("a", TIMER), undefined);
 });
 
 test("a unit that does not stop, or does not start, is said; its timer stays", async (t) => {

@@ -8,7 +8,7 @@ import {
   samplesFromNdjson,
   samplesToNdjson,
 } from "../../../src/evidence/serialise.js";
-import { cell } from "../../../src/report/format.js";
+import { cell } from "../../../src/report/markdown-text.js";
 import { reportMarkdown } from "../../../src/report/markdown.js";
 import { REASONS_JA } from "../../../src/report/matrix-words.js";
 import { resultJson } from "../../../src/report/result-json.js";

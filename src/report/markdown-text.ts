@@ -1,5 +1,4 @@
-/** What the text formats share: figures, and cells that do not break a table. */
-export { counts, DASH, duration, percent, plural, threshold } from "../common/figures.js";
+/** Pieces of Markdown in which no text breaks the table or the list that it stands in. */
 
 /** Text for a cell of a Markdown table: one line, no pipe that would end the cell, no HTML. */
 export function cell(text: string): string {
@@ -25,17 +24,4 @@ export function table(
 /** A Markdown list, one line for each item. */
 export function list(items: readonly string[]): string {
   return items.map((item) => `- ${item.replace(/\s*[\r\n]+\s*/g, " ")}`).join("\n");
-}
-
-/** Text for XML, content or attribute. Characters that XML forbids are left out. */
-export function xml(text: string): string {
-  return (
-    text
-      // eslint-disable-next-line no-control-regex
-      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "")
-      .replaceAll("&", "&amp;")
-      .replaceAll("<", "&lt;")
-      .replaceAll(">", "&gt;")
-      .replaceAll('"', "&quot;")
-  );
 }
