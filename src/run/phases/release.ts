@@ -33,7 +33,6 @@ export async function release(
   pending: readonly PendingUndo[],
 ): Promise<boolean> {
   const { recorder, clock } = context;
-  recorder.emit({ type: "phase", phase: "release", state: "start" });
   // Replicas, a moved manifest and a stopped unit are nobody's to restore.
   if (!isNodeTarget(target) && attack.type === "delete-workload" && attack.every === undefined) {
     const waitMs = restorerWaitMs(target, recorder.events);
@@ -53,7 +52,6 @@ export async function release(
     nodeAccess === undefined ? {} : { access: nodeAccess },
   );
   for (const { error } of failures) recorder.emit({ type: "warning", text: `not put back: ${error}` });
-  recorder.emit({ type: "phase", phase: "release", state: "end" });
   return failures.length === 0;
 }
 

@@ -17,7 +17,6 @@ const REMOVE_LIMIT_MS = 60_000;
  */
 export async function cleanUp(state: RunState): Promise<boolean> {
   const { transport, clock, recorder, view, made } = state.context;
-  recorder.emit({ type: "phase", phase: "teardown", state: "start" });
   let clean = true;
   const remove = async (entries: readonly PendingUndo[]): Promise<void> => {
     const failures = await undoTogether(
@@ -49,9 +48,8 @@ export async function cleanUp(state: RunState): Promise<boolean> {
       clean = false;
       recorder.emit({ type: "warning", text: messageOf(error) });
     }
-    if (state.options.shared === undefined) await state.lock?.stopRenewing();
+    if (state.context.shared === undefined) await state.lock?.stopRenewing();
     if (state.whole && clean) await remove(state.last);
   });
-  recorder.emit({ type: "phase", phase: "teardown", state: "end" });
   return clean;
 }
