@@ -1,19 +1,15 @@
 import { installAddons } from "../addons/install.js";
 import { removeAddons } from "../addons/remove.js";
 import { addonsStatus } from "../addons/status.js";
-import { locality } from "../clusters/locality.js";
 import type { ClusterHandle, ClusterProvider, ProviderName } from "../clusters/provider.js";
 import type { Clock } from "../common/clock.js";
 import { systemClock } from "../common/clock.js";
-import { ChaosError, messageOf, RefusedError, UsageError } from "../common/errors.js";
+import { ChaosError, messageOf, UsageError } from "../common/errors.js";
 import { newRunId } from "../common/run-id.js";
-import { list, NODES, resourcePath } from "../kube/api.js";
-import { connect, type Connection } from "../kube/connect.js";
-import type { Node } from "../kube/objects.js";
+import { withConnection } from "../kube/connect.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
-import { journalRoot } from "../safety/journal/journal.js";
-import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "../safety/journal/unfinished.js";
 import { underLock } from "../safety/lock/lease.js";
+import { mayTouch } from "../safety/may-touch.js";
 import type { RunView } from "../ui/base.js";
 import { clusterProviders, selectCluster } from "./select-cluster.js";
 
@@ -90,49 +86,29 @@ async function existingCluster(options: ClusterOptions): Promise<ClusterHandle> 
 /** Installs or removes the study add-ons; how it is now, as a line. */
 async function setAddons(handle: ClusterHandle, wanted: boolean, options: ClusterUpOptions): Promise<string> {
   const { kubeconfigPath, context } = handle;
-  return await withConnection(
-    { ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }), context },
-    async (connection) => {
-      const { transport } = connection;
-      await guard(connection, options);
-      await refuseUnfinished(connection, options);
-      const { clock = systemClock() } = options;
-      const lock = {
-        runId: newRunId(clock.wall(), "addons"),
-        durationMs: ADDONS_LIMIT_MS,
-        clock,
-        warn: (text: string) => options.view.warn(text),
-      };
-      return await underLock(transport, lock, async (lost) => {
-        const signal = AbortSignal.any([options.signal, lost]);
-        const work = { transport, clock, progress: options.view, signal };
-        if (wanted) await installAddons(work);
-        else await removeAddons(work);
-        return await addonsStatus(transport);
-      });
-    },
-  );
-}
-
-/** @throws RefusedError when the cluster is not local, and was not named and confirmed. */
-async function guard({ transport, server, context }: Connection, options: ClusterUpOptions): Promise<void> {
-  const { items } = await list<Node>(transport, resourcePath(NODES));
-  const { local, because } = locality(server, items);
-  if (local || (options.context !== undefined && options.yes)) return;
-  throw new RefusedError(
-    `context ${context} is not local (${because}): its kube-system is changed only when it is named with --context ${context} and confirmed with --yes`,
-  );
-}
-
-/** A run that was not finished may have left kube-system otherwise than it was: that would be taken for its own state. */
-async function refuseUnfinished(
-  { transport, context }: Connection,
-  { env }: ClusterUpOptions,
-): Promise<void> {
-  const clusterUid = await clusterUidOf(transport);
-  const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
-  const problem = unfinishedProblem(unfinished, context);
-  if (problem !== undefined) throw new RefusedError(`${problem}; nothing was touched`);
+  return await withConnection({ kubeconfigPath, context, userAgent: USER_AGENT }, async (connection) => {
+    const { transport } = connection;
+    await mayTouch(connection, {
+      env: options.env,
+      confirm: () => options.context !== undefined && options.yes,
+      refusal: ({ because }) =>
+        `context ${context} is not local (${because}): its kube-system is changed only when it is named with --context ${context} and confirmed with --yes`,
+    });
+    const { clock = systemClock() } = options;
+    const lock = {
+      runId: newRunId(clock.wall(), "addons"),
+      durationMs: ADDONS_LIMIT_MS,
+      clock,
+      warn: (text: string) => options.view.warn(text),
+    };
+    return await underLock(transport, lock, async (lost) => {
+      const signal = AbortSignal.any([options.signal, lost]);
+      const work = { transport, clock, progress: options.view, signal };
+      if (wanted) await installAddons(work);
+      else await removeAddons(work);
+      return await addonsStatus(transport);
+    });
+  });
 }
 
 /** `chaos cluster down`: removes all that `up` made; with `purge` also what is cached. */
@@ -179,29 +155,15 @@ async function addonsLine(cluster: {
   readonly context?: string;
 }): Promise<string> {
   try {
-    return await withConnection(cluster, async ({ transport }) => await addonsStatus(transport));
+    return await withConnection(
+      { ...cluster, userAgent: USER_AGENT },
+      async ({ transport }) => await addonsStatus(transport),
+    );
   } catch (error) {
     const known =
       error instanceof ChaosError || error instanceof ApiError || error instanceof ApiUnreachableError;
     if (!known) throw error;
     return `study add-ons: not known (${messageOf(error)})`;
-  }
-}
-
-async function withConnection<T>(
-  cluster: { readonly kubeconfigPath?: string; readonly context?: string },
-  work: (connection: Connection) => Promise<T>,
-): Promise<T> {
-  const { kubeconfigPath, context } = cluster;
-  const connection = await connect({
-    ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
-    ...(context === undefined ? {} : { context }),
-    userAgent: USER_AGENT,
-  });
-  try {
-    return await work(connection);
-  } finally {
-    connection.transport.close();
   }
 }
 

@@ -1,7 +1,9 @@
 import { objectName } from "../common/object-name.js";
-import { ChaosError, UsageError } from "../common/errors.js";
-import { resolveExperiment, type ResolvedExperiment } from "../components/resolve.js";
-import { loadExperiment, resolveReference, type ReferenceOptions } from "../load/read.js";
+import { UsageError } from "../common/errors.js";
+import type { ResolvedExperiment } from "../components/resolve.js";
+import type { Loaded } from "../load/choose.js";
+import { loadAll } from "../load/load-all.js";
+import type { ReferenceOptions } from "../load/read.js";
 import { PROBER_NAMESPACE } from "../own/own-names.js";
 import { needsOf } from "../rbac/needs.js";
 import { rbacText, type ServiceAccountName } from "../rbac/role-manifests.js";
@@ -28,7 +30,7 @@ const NAME = "kube-system-chaos";
  * @throws UsageError when a file is bad, or an attack can take its target in none of its forms.
  */
 export async function rbac(options: RbacOptions): Promise<string> {
-  const loaded = await loadAll(options);
+  const loaded = await loadAll(options.references, options);
   const account = accountOf(options.serviceAccount ?? `${PROBER_NAMESPACE}/${NAME}`);
   const privilegedPods = options.nodeAccess === "pod";
   const several = options.several ?? loaded.length > 1;
@@ -49,31 +51,6 @@ export async function rbac(options: RbacOptions): Promise<string> {
     privileged: privilegedPods ? PROBER_NAMESPACE : undefined,
     head: headOf(loaded, options, several),
   });
-}
-
-interface Loaded {
-  readonly file: string;
-  readonly resolved: ResolvedExperiment;
-}
-
-/** Each once. @throws UsageError with the mistakes of all files. */
-async function loadAll(options: RbacOptions): Promise<Loaded[]> {
-  const found = await Promise.all(
-    options.references.map(async (reference) => await resolveReference(reference, options)),
-  );
-  const loaded: Loaded[] = [];
-  const problems: string[] = [];
-  for (const path of new Set(found.flat())) {
-    try {
-      const { file, experiment } = await loadExperiment(path, options.cwd);
-      loaded.push({ file, resolved: resolveExperiment(experiment) });
-    } catch (error) {
-      if (!(error instanceof ChaosError)) throw error;
-      problems.push(error.message);
-    }
-  }
-  if (problems.length > 0) throw new UsageError(problems.join("\n"));
-  return loaded;
 }
 
 function checkFitting(file: string, resolved: ResolvedExperiment): void {

@@ -5,7 +5,7 @@ import type { JournalState } from "../safety/journal/journal.js";
 import { IN_CLUSTER } from "../safety/journal/unfinished.js";
 import { takeAwayOrphanedLock } from "../safety/lock/orphan.js";
 import { type Annotated, annotatedWorkloads, restoreAnnotated } from "../safety/restore/annotated.js";
-import { connectionOf, withConnection } from "../safety/restore/connection.js";
+import { connectionOf, connectedFor } from "../safety/restore/connection.js";
 import { restoreDiff } from "../safety/restore/diff.js";
 import {
   find,
@@ -91,7 +91,7 @@ async function restoreOneOf(
  */
 async function withoutJournal(options: RestoreOptions): Promise<ExitCode> {
   const { view, dryRun } = options;
-  return await withConnection(options, "restore", async ({ transport }) => {
+  return await connectedFor(options, "restore", async ({ transport }) => {
     const clock = clockOf(options);
     const lock = await takeAwayOrphanedLock(transport, { clock, note: () => undefined, dryRun });
     if (lock !== undefined) view.info(lock.text);
@@ -128,7 +128,7 @@ async function showPending(run: JournalState, options: RestoreOptions): Promise<
   const { view, allowCommands = false } = options;
   let lines: readonly string[];
   try {
-    lines = await withConnection(connectionOf(run, options), "restore", async ({ transport }) => {
+    lines = await connectedFor(connectionOf(run, options), "restore", async ({ transport }) => {
       if (!(await checkCluster(run, transport))) throw new Error("the API server does not answer");
       const foreign = run.adopted || run.folder === IN_CLUSTER;
       return await restoreDiff(pending, { transport, allowCommands, foreign });

@@ -3,12 +3,11 @@ import { join } from "node:path";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { ChaosError, ExitCode, messageOf, RefusedError, UsageError } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
-import { resolveExperiment } from "../components/resolve.js";
 import { loadLocalConfig } from "../config/local-config.js";
 import { isControl } from "../experiment/attacks.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 import { choose, type Loaded } from "../load/choose.js";
-import { loadExperiment, resolveReference } from "../load/read.js";
+import { loadAll } from "../load/load-all.js";
 import { summaryLines } from "../report/summary.js";
 import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
@@ -163,25 +162,6 @@ async function openSession(
 /** The longest that a run and what comes between it and the next may take, ms. */
 function longestMs({ baseline, window, recovery }: Loaded["resolved"]["experiment"]["phases"]): number {
   return baseline + window + recovery + 2 * SETTLE_LIMIT_MS;
-}
-
-/** Every experiment that is meant, each once. @throws UsageError with the mistakes of all files. */
-async function loadAll(references: readonly string[]): Promise<Loaded[]> {
-  const paths = new Set(
-    (await Promise.all(references.map(async (each) => await resolveReference(each)))).flat(),
-  );
-  const loaded = await Promise.allSettled([...paths].map(async (path) => await loadExperiment(path)));
-  const failures = loaded.flatMap((each) => (each.status === "rejected" ? [each.reason as Error] : []));
-  const problems = failures.map((error) => {
-    if (!(error instanceof UsageError)) throw error;
-    return error.message;
-  });
-  if (problems.length > 0) throw new UsageError(problems.join("\n"));
-  return loaded.flatMap((each) =>
-    each.status === "fulfilled"
-      ? [{ file: each.value.file, resolved: resolveExperiment(each.value.experiment) }]
-      : [],
-  );
 }
 
 async function chooseCluster(options: RunCommandOptions): Promise<ClusterHandle> {

@@ -24,9 +24,9 @@ export interface Connection {
 }
 
 export interface ConnectOptions {
-  readonly kubeconfigPath?: string;
+  readonly kubeconfigPath?: string | undefined;
   /** Default: the kubeconfig's current one. */
-  readonly context?: string;
+  readonly context?: string | undefined;
   readonly userAgent: string;
 }
 
@@ -61,6 +61,19 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     userAgent: options.userAgent,
   });
   return { transport, server, context, kubeconfigPath: options.kubeconfigPath };
+}
+
+/** A connection for as long as the work takes. @throws as {@link connect}. */
+export async function withConnection<T>(
+  options: ConnectOptions,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
+  const connection = await connect(options);
+  try {
+    return await work(connection);
+  } finally {
+    connection.transport.close();
+  }
 }
 
 /** The kubeconfig, with the context chosen, and what the client leaves out filled in. */

@@ -7,7 +7,7 @@ import { ApiError, type Transport } from "../kube/transport.js";
 import { CANARY_NAMESPACE, namespaceState, type NamespaceState } from "../own/namespaces.js";
 import { ADDON_MODE_LABEL, PROBER_NAMESPACE } from "../own/own-names.js";
 import { findCompanions } from "../targets/find-companions.js";
-import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
+import { type AnyTarget, isNodeTarget, namespaceOf, type Target } from "../targets/target.js";
 import type { PermissionScope, TargetForm } from "./needs.js";
 import { formsOfCompanions, placesOf, preparedScope } from "./scope.js";
 
@@ -21,6 +21,8 @@ export interface FoundScope {
   readonly scope: PermissionScope;
   /** The application's, the probers' and, where there are canaries and they have one of their own, theirs. */
   readonly namespaces: readonly KnownNamespace[];
+  /** Workloads that would undo the attack; undefined: they may not be looked for. */
+  readonly companions: readonly Target[] | undefined;
 }
 
 export interface FoundOptions {
@@ -59,14 +61,14 @@ export async function scopeOnCluster(
     prepared: state === "prepared" || state instanceof ApiError,
   });
   const companions = await unlessForbidden(
-    async () => (await findCompanions(transport, resolved)).map(formOf),
-    () => formsOfCompanions(resolved),
+    async () => await findCompanions(transport, resolved),
+    () => undefined,
   );
   return {
     scope: {
       ...scope,
       ...(target === undefined ? {} : formsFound(resolved, target)),
-      companions,
+      companions: companions?.map(formOf) ?? formsOfCompanions(resolved),
       application: own(application),
       probers: own(probers),
       ...(scope.functionProbe === undefined || canaries === undefined
@@ -84,6 +86,7 @@ export async function scopeOnCluster(
       probers,
       ...(canaries === undefined || canaries.state === "absent" ? [] : [canaries]),
     ],
+    companions,
   };
 }
 

@@ -1,7 +1,6 @@
 import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
 import type { StandIn } from "../clusters/provider.js";
 import type { ComponentDefinition } from "../components/component.js";
-import type { ResolvedExperiment } from "../components/resolve.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
 import { CONFIGMAPS, getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
 import type { ConfigMap, Node, Pod } from "../kube/objects.js";
@@ -9,6 +8,7 @@ import type { Transport } from "../kube/transport.js";
 import { PROBER_IMAGE, STAND_INS_CONFIGMAP } from "../own/own-names.js";
 import { functionProbes } from "../probes/functions/all-function-checks.js";
 import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
+import type { Prepared } from "./context.js";
 
 /** The stand-ins that a cluster declares; none where it declares nothing. */
 export async function declaredStandIns(transport: Transport): Promise<StandIn[]> {
@@ -36,33 +36,28 @@ export async function touchedStandIns(
     .map(({ image, description }) => ({ image, description, victim: victims.has(image) }));
 }
 
-export interface FactsInput {
-  readonly runId: string;
-  readonly startedAt: Date;
-  readonly toolVersion: string;
-  readonly file: string;
-  readonly resolved: ResolvedExperiment;
-  readonly provider: string;
-  readonly context: string;
-  readonly clusterUid: string;
-  readonly version: string;
-  readonly nodes: readonly Node[];
-}
-
 /** What is known of a run before anything was measured. Pure. */
-export function initialFacts(input: FactsInput): RunFacts {
-  const { resolved } = input;
+export function initialFacts(
+  { runId, resolved, clusterUid, discovery, nodes, target }: Prepared,
+  run: {
+    readonly startedAt: Date;
+    readonly toolVersion: string;
+    readonly file: string;
+    readonly provider: string;
+    readonly context: string;
+  },
+): RunFacts {
   const { experiment, component, attack } = resolved;
   const { metadata, phases, probes, thresholds } = experiment;
   return {
     schemaVersion: RESULT_SCHEMA_VERSION,
-    runId: input.runId,
-    startedAt: input.startedAt.toISOString(),
-    toolVersion: input.toolVersion,
+    runId,
+    startedAt: run.startedAt.toISOString(),
+    toolVersion: run.toolVersion,
     experiment: {
       name: metadata.name,
       title: metadata.title ?? metadata.name,
-      file: input.file,
+      file: run.file,
       attack,
       phases,
       probes: { interval: probes.interval, timeout: probes.timeout, goodInARow: probes.goodInARow },
@@ -70,11 +65,11 @@ export function initialFacts(input: FactsInput): RunFacts {
       expectedImpact: resolved.expectedImpact,
     },
     cluster: {
-      provider: input.provider,
-      context: input.context,
-      uid: input.clusterUid,
-      version: input.version,
-      nodes: input.nodes.map((node) => ({
+      provider: run.provider,
+      context: run.context,
+      uid: clusterUid,
+      version: discovery.serverVersion,
+      nodes: nodes.map((node) => ({
         name: node.metadata.name,
         role: roleOf(node),
         kubelet: node.status?.nodeInfo?.kubeletVersion ?? "",
@@ -92,6 +87,7 @@ export function initialFacts(input: FactsInput): RunFacts {
       experiment.probes.external === false
         ? [{ probe: "dns-external", reason: "switched off in the experiment" }]
         : [],
+    target: targetFacts(target, component?.name ?? null),
     standIns: [],
   };
 }

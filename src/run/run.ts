@@ -1,38 +1,42 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { RunResult } from "../analysis/result.js";
 import type { ClusterHandle } from "../clusters/provider.js";
-import type { Clock } from "../common/clock.js";
-import { systemClock } from "../common/clock.js";
+import { type Clock, systemClock } from "../common/clock.js";
 import { ExitCode, messageOf, RefusedError } from "../common/errors.js";
 import { newRunId } from "../common/run-id.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
-import type { RunFacts } from "../evidence/facts.js";
 import { Recorder } from "../evidence/recorder.js";
 import { isControl } from "../experiment/attacks.js";
-import { discover, type Discovery, list, NODES, resourcePath } from "../kube/api.js";
-import { connect, type Connection } from "../kube/connect.js";
+import { discover, list, NODES, resourcePath } from "../kube/api.js";
+import { type Connection, withConnection } from "../kube/connect.js";
 import type { Node } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import { findNodeAccess, type NodeAccessOptions } from "../nodes/access.js";
 import { podAccess } from "../nodes/pod-access.js";
 import { type NodeAccess } from "../nodes/spec.js";
-import { type Journal, journalRoot } from "../safety/journal/journal.js";
+import { exitCodeOfReport, finishReport } from "../report/files.js";
+import { journalRoot } from "../safety/journal/journal.js";
 import { openJournal } from "../safety/journal/open.js";
 import { clusterUidOf, otherUnfinishedRuns } from "../safety/journal/unfinished.js";
 import type { HeldLock } from "../safety/lock/lease.js";
 import type { Watchdog } from "../safety/watchdog.js";
-import { findCompanions } from "../targets/find-companions.js";
-import type { AnyTarget } from "../targets/target.js";
 import type { RunView } from "../ui/base.js";
-import type { RunContext } from "./context.js";
+import type { Prepared } from "./context.js";
 import { initialFacts, targetFacts, touchedStandIns } from "./initial-facts.js";
-import { JournalledRun, type RunOutcome } from "./journalled-run.js";
 import { canaryNamespaceOf } from "./measuring/function-checks.js";
 import { relyOnAddonManager } from "./phases/addon-manager.js";
+import { PHASES } from "./phases/all-phases.js";
+import { runPhases } from "./phases/phase.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
 import { preflight, refusalOfForbidden } from "./phases/preflight.js";
+import { RunState } from "./run-state.js";
 
-export type { RunOutcome } from "./journalled-run.js";
+export interface RunOutcome {
+  readonly exitCode: ExitCode;
+  readonly folder?: string;
+  readonly result?: RunResult;
+}
 
 export interface RunOptions {
   readonly resolved: ResolvedExperiment;
@@ -72,70 +76,47 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
   const startedAt = clock.wall();
   const { handle, resolved, toolVersion } = options;
   const runId = newRunId(startedAt, resolved.experiment.metadata.name);
-  const connection = await connect({
-    ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
-    context: handle.context,
-    userAgent: `kube-system-chaos/${toolVersion} (${runId})`,
+  const userAgent = `kube-system-chaos/${toolVersion} (${runId})`;
+  const { kubeconfigPath, context } = handle;
+  return await withConnection({ kubeconfigPath, context, userAgent }, async (connection) => {
+    const prepared = await prepareRun(options, connection, { runId, clock });
+    return "exitCode" in prepared ? prepared : await execute(options, connection, prepared, startedAt);
   });
-  try {
-    const begun = { options, clock, startedAt, runId, connection };
-    const checked = await check(begun);
-    return "exitCode" in checked ? checked : await execute(begun, checked);
-  } finally {
-    connection.transport.close();
-  }
-}
-
-interface Begun {
-  readonly options: RunOptions;
-  readonly clock: Clock;
-  readonly startedAt: Date;
-  readonly runId: string;
-  readonly connection: Connection;
-}
-
-/** What preflight has found, and may be harmed. */
-interface Checked {
-  readonly discovery: Discovery;
-  readonly nodes: readonly Node[];
-  readonly clusterUid: string;
-  readonly recorder: Recorder;
-  readonly access: NodeAccess | { readonly none: string };
-  readonly target: AnyTarget;
 }
 
 /** @returns the outcome where the run ends here: a dry run, or a signal that came while only questions were asked. */
-async function check(begun: Begun): Promise<Checked | RunOutcome> {
-  const { options, clock, runId, connection } = begun;
-  const { resolved, view, env, sharedBy } = options;
-  const { transport } = connection;
+async function prepareRun(
+  options: RunOptions,
+  { transport, server, context }: Connection,
+  { runId, clock }: { readonly runId: string; readonly clock: Clock },
+): Promise<Prepared | RunOutcome> {
+  const { resolved, view, env, sharedBy, interrupted, keepApp } = options;
+  const canaries = canaryNamespaceOf(runId);
   view.phase("preflight", undefined);
-  const [discovery, nodeList, clusterUid] = await Promise.all([
+  const [discovery, { items: nodes }, clusterUid] = await Promise.all([
     discover(transport),
     list<Node>(transport, resourcePath(NODES)),
     clusterUidOf(transport),
   ]).catch(async (error: unknown) => {
-    const privilegedPods = options.nodeAccess?.only === "pod";
-    const where = { privilegedPods, canaries: canaryNamespaceOf(runId) };
+    const where = { privilegedPods: options.nodeAccess?.only === "pod", canaries };
     throw (await refusalOfForbidden(transport, resolved, error, where)) ?? error;
   });
-  const nodes = nodeList.items;
   const recorder = await createRecorder(join(options.reportsFolder, runId), clock.now);
   recorder.onEvent((event) => view.event(event));
   const access = await accessOf(transport, nodes, options);
   recorder.emit({ type: "phase", phase: "preflight", state: "start" });
   const ownId = sharedBy === undefined ? {} : { ownId: sharedBy.id };
-  const { checks, target } = await preflight({
+  const { checks, target, companions } = await preflight({
     transport,
-    server: connection.server,
-    context: connection.context,
+    server,
+    context,
     discovery,
     nodes,
     resolved,
     nodeAccess: access,
     unfinished: await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid, ...ownId }),
     ...ownId,
-    canaries: canaryNamespaceOf(runId),
+    canaries,
     deadMan: options.deadMan === true,
     confirm: options.confirm,
     emit: recorder.emit,
@@ -143,103 +124,112 @@ async function check(begun: Begun): Promise<Checked | RunOutcome> {
   recorder.emit({ type: "phase", phase: "preflight", state: "end" });
   view.phaseEnd("preflight");
   const refused = checks.filter(({ ok }) => !ok);
-  if (refused.length === 0 && target !== undefined && !options.dryRun && !options.interrupted.aborted)
-    return { discovery, nodes, clusterUid, recorder, access, target };
-  await discard(recorder);
-  if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
-  if (!options.dryRun) {
+  if (refused.length > 0 || target === undefined) {
+    await discard(recorder);
+    throw new RefusedError(refusal(refused));
+  }
+  if (options.dryRun) {
+    await discard(recorder);
+    view.result(planLines(options, { target, companions }, checks), {
+      dryRun: true,
+      target: targetFacts(target, resolved.component?.name ?? null),
+    });
+    return { exitCode: ExitCode.asExpected };
+  }
+  if (interrupted.aborted) {
+    await discard(recorder);
     view.warn("interrupted before anything was touched");
     return { exitCode: ExitCode.interrupted };
   }
-  const companions = await findCompanions(transport, resolved);
-  view.result(planLines(options, { target, companions }, checks), {
-    dryRun: true,
-    target: targetFacts(target, resolved.component?.name ?? null),
-  });
-  return { exitCode: ExitCode.asExpected };
-}
-
-async function execute(begun: Begun, checked: Checked): Promise<RunOutcome> {
-  const { options, clock, runId, connection } = begun;
-  const { resolved, handle, view, interrupted, keepApp, sharedBy: shared, watchdog } = options;
-  const deadMan = options.deadMan === true && !isControl(resolved.attack);
-  const { discovery, nodes, clusterUid, recorder, access, target } = checked;
-  const { transport } = connection;
-  const { emit } = recorder;
-  await relyOnAddonManager({ transport, clock, view, emit, target, attack: resolved.attack });
-  const companions = await findCompanions(transport, resolved);
-  const facts = await factsOf(begun, checked);
-  const journal = await guardedJournal(begun, checked);
-  options.onJournal?.(runId);
-  const context: RunContext = {
+  return {
     runId,
     resolved,
-    handle,
     transport,
     discovery,
     nodes,
     clusterUid,
     nodeAccess: "none" in access ? undefined : access,
+    target,
+    companions,
+    keepApp,
+    shared: sharedBy,
+    deadMan: options.deadMan === true && !isControl(resolved.attack),
     recorder,
     view,
     clock,
-    journal,
-    made: [],
-    changed: [],
     interrupted,
   };
-  const onSignal = (): void => emit({ type: "signal", signal: String(interrupted.reason) });
-  if (interrupted.aborted) onSignal();
-  else interrupted.addEventListener("abort", onSignal, { once: true });
-  const outcome = await new JournalledRun(context, facts, target, {
-    keepApp,
-    shared,
-    companions,
-    deadMan,
-  }).execute();
-  // Not in a finally: a run that ends with an error of ours may have left damage, and the watchdog sees to it.
-  watchdog?.release(journal.folder);
-  return outcome;
 }
 
-/** What is known of the run before anything was measured. */
-async function factsOf(
-  { options, runId, startedAt, connection }: Begun,
-  checked: Checked,
-): Promise<RunFacts> {
-  const { resolved, file, handle, toolVersion } = options;
-  const { clusterUid, discovery, nodes, target } = checked;
-  const { context, transport } = connection;
-  return {
-    ...initialFacts({
-      runId,
-      startedAt,
-      toolVersion,
-      file,
-      resolved,
-      provider: handle.provider,
-      context,
-      clusterUid,
-      version: discovery.serverVersion,
-      nodes,
-    }),
-    target: targetFacts(target, resolved.component?.name ?? null),
-    standIns: await touchedStandIns(transport, target),
-  };
-}
-
-/** The run's journal, with the watchdog watching it. Nothing is left where one of them cannot be had. */
-async function guardedJournal(begun: Begun, { clusterUid, recorder }: Checked): Promise<Journal> {
-  const { options, runId, startedAt, connection } = begun;
-  const { env, toolVersion, resolved, watchdog } = options;
-  const experiment = resolved.experiment.metadata.name;
+/** The part of a run that has a journal: whatever happens in it, everything is undone and reported. */
+async function execute(
+  options: RunOptions,
+  connection: Connection,
+  prepared: Prepared,
+  startedAt: Date,
+): Promise<RunOutcome> {
+  const { runId, resolved, transport, clusterUid, target, recorder, view, interrupted } = prepared;
+  const { env, toolVersion, watchdog, file, handle } = options;
+  let state: RunState | undefined;
   try {
-    const about = { runId, experiment, clusterUid, toolVersion, startedAt };
-    return await openJournal(connection, { env, ...(watchdog === undefined ? {} : { watchdog }) }, about);
+    await relyOnAddonManager(prepared);
+    const about = { startedAt, toolVersion, file, provider: handle.provider, context: connection.context };
+    const facts = {
+      ...initialFacts(prepared, about),
+      standIns: await touchedStandIns(transport, target),
+    };
+    const experiment = resolved.experiment.metadata.name;
+    const journal = await openJournal(
+      connection,
+      { env, ...(watchdog === undefined ? {} : { watchdog }) },
+      { runId, experiment, clusterUid, toolVersion, startedAt },
+    );
+    options.onJournal?.(runId);
+    const onSignal = (): void => recorder.emit({ type: "signal", signal: String(interrupted.reason) });
+    if (interrupted.aborted) onSignal();
+    else interrupted.addEventListener("abort", onSignal, { once: true });
+    state = new RunState({ ...prepared, journal, made: [], changed: [] }, facts);
+    const running = state;
+    await running.writeFacts();
+    if (recorder.failure !== undefined) throw unwritable(recorder.folder, recorder.failure);
+    await runPhases(PHASES, running);
+    const outcome = await view.step("write the report", async () => await finish(running));
+    // Not in the finally: a run that ends with an error of ours may have left damage, and the watchdog sees to it.
+    watchdog?.release(journal.folder);
+    return outcome;
   } catch (error) {
-    await discard(recorder);
+    // The cluster was not had.
+    if (state?.lock === undefined) await discard(recorder);
     throw error;
+  } finally {
+    // Whatever went wrong: a lock that is renewed for ever would keep the process alive, and others out.
+    if (prepared.shared === undefined) await state?.lock?.stopRenewing();
   }
+}
+
+/** Closes the journal when everything is undone, and writes the report. */
+async function finish({ context, facts, whole }: RunState): Promise<RunOutcome> {
+  const { journal, recorder, view, runId } = context;
+  if (whole) {
+    try {
+      await journal.finish();
+    } catch (error) {
+      // All is put back; a journal that cannot be closed must not cost the report.
+      recorder.emit({
+        type: "warning",
+        text: `the journal could not be closed (${messageOf(error)}): \`chaos restore ${runId}\` will find nothing to do and close it`,
+      });
+    }
+  } else {
+    recorder.emit({
+      type: "warning",
+      text: `something is not as before: \`chaos restore ${runId}\` finishes it from the journal`,
+    });
+    await journal.close();
+  }
+  const report = await finishReport(recorder, facts);
+  for (const problem of report.problems) view.warn(problem);
+  return { exitCode: exitCodeOfReport(report, whole), folder: recorder.folder, result: report.result };
 }
 
 /** A run that ended before it began has no report. */
@@ -262,9 +252,13 @@ async function createRecorder(folder: string, now: () => number): Promise<Record
   try {
     return await Recorder.create(folder, now);
   } catch (error) {
-    throw new RefusedError(
-      `cannot write the report's folder ${folder}: ${messageOf(error)}; nothing was touched`,
-      { cause: error },
-    );
+    throw unwritable(folder, error);
   }
+}
+
+function unwritable(folder: string, cause: unknown): RefusedError {
+  return new RefusedError(
+    `cannot write the report's folder ${folder}: ${messageOf(cause)}; nothing was touched`,
+    { cause },
+  );
 }

@@ -1,16 +1,13 @@
-import { locality, notLocal } from "../clusters/locality.js";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { systemClock } from "../common/clock.js";
-import { messageOf, RefusedError } from "../common/errors.js";
+import { messageOf } from "../common/errors.js";
 import { newRunId } from "../common/run-id.js";
-import { list, NODES, resourcePath } from "../kube/api.js";
 import { connect, type Connection } from "../kube/connect.js";
-import type { Node } from "../kube/objects.js";
 import { recordNamespace } from "../safety/journal/entries.js";
-import { type Journal, journalRoot, type PendingUndo } from "../safety/journal/journal.js";
+import { type Journal, type PendingUndo } from "../safety/journal/journal.js";
 import { openJournal } from "../safety/journal/open.js";
-import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "../safety/journal/unfinished.js";
 import type { HeldLock } from "../safety/lock/lease.js";
+import { mayTouch } from "../safety/may-touch.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
 import { holdCluster } from "./phases/lock.js";
@@ -71,7 +68,7 @@ export class Session {
     const { handle, toolVersion } = options;
     const id = newRunId(new Date(), "session");
     const connection = await connect({
-      ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
+      kubeconfigPath: handle.kubeconfigPath,
       context: handle.context,
       userAgent: `kube-system-chaos/${toolVersion} (${id})`,
     });
@@ -86,8 +83,8 @@ export class Session {
   static async #hold(options: SessionOptions, id: string, connection: Connection): Promise<Session> {
     const { env, toolVersion, view, watchdog } = options;
     const { transport } = connection;
-    const clusterUid = await clusterUidOf(transport);
-    await refuseUnlessFit(connection, clusterUid, options);
+    // What every run of it would refuse, too, but only after the lock and a namespace were made.
+    const clusterUid = await mayTouch(connection, options);
     const restless = await look(transport);
     const blind = restless.filter((each) => each.includes("HTTP 403"));
     if (blind.length > 0) {
@@ -173,20 +170,6 @@ export class Session {
       transport.close();
     }
   }
-}
-
-/** What every run of it would refuse, too, but only after the lock and a namespace were made. */
-async function refuseUnlessFit(
-  { transport, server, context }: Connection,
-  clusterUid: string,
-  { env, confirm }: SessionOptions,
-): Promise<void> {
-  const { items } = await list<Node>(transport, resourcePath(NODES));
-  const where = locality(server, items);
-  if (!where.local && !(await confirm())) throw new RefusedError(notLocal(where, context));
-  const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
-  const problem = unfinishedProblem(unfinished, context);
-  if (problem !== undefined) throw new RefusedError(`${problem}; nothing was touched`);
 }
 
 interface SessionParts {

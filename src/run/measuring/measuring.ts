@@ -2,36 +2,35 @@ import { messageOf } from "../../common/errors.js";
 import { runningContainers } from "../../nodes/runtime.js";
 import type { TargetMonitor } from "../../targets/monitor.js";
 import type { TargetWatch } from "../../targets/target-watch.js";
-import type { AnyTarget, Target } from "../../targets/target.js";
+import type { Target } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
 import type { AbortWatch } from "./abort-when.js";
 import type { Collector } from "./collector.js";
 import type { FunctionLooks } from "./function-checks.js";
 
+/** What a run measures with, from the deployment on. */
 export interface Measuring {
-  readonly target: AnyTarget;
   /** Nodes that are attacked; empty where the target is a workload. */
   readonly nodes: readonly string[];
   readonly watch: TargetMonitor;
   /** What is suppressed before the target. */
   readonly companions: readonly { readonly target: Target; readonly watch: TargetWatch }[];
-  readonly collector: Collector;
   /** Looks at the component's own function, where it has a probe of its own. */
   readonly looks?: FunctionLooks;
-  /** Ends the window early, beside the user's signal: the lock was lost, a watch died. */
-  readonly abort: AbortSignal;
   /** The experiment's own conditions that end the window early, where it has any. */
   readonly abortWhen?: AbortWatch;
 }
 
+/** What the live line tells of: a run's state has it. */
+interface Live {
+  readonly context: Pick<RunContext, "view">;
+  readonly collector: Pick<Collector, "health">;
+  readonly measuring: Pick<Measuring, "watch">;
+}
+
 /** One live line: probes, kills, endpoints. */
-export function showLive(
-  context: RunContext,
-  measuring: Pick<Measuring, "watch" | "collector">,
-  kills: number,
-  note?: string,
-): void {
-  const { ok, failing } = measuring.collector.health.counts;
+export function showLive({ context, collector, measuring }: Live, kills: number, note?: string): void {
+  const { ok, failing } = collector.health.counts;
   context.view.live({
     ok,
     failing,

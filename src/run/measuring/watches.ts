@@ -21,9 +21,8 @@ interface Watched<T> {
 
 /** @throws ChaosError when the target runs on nodes, is to be attacked, and there is no access to them. */
 export function watchTarget(state: RunState, nodes: readonly string[]): Watched<TargetMonitor> {
-  const target = state.target;
+  const { target, transport, recorder, nodeAccess } = state.context;
   if (!isNodeTarget(target)) return watchWorkload(state, target);
-  const { transport, recorder, nodeAccess } = state.context;
   if (nodeAccess === undefined && !isControl(state.context.resolved.attack))
     throw new ChaosError(`${target.name} runs on nodes, and there is no access to them`);
   const watch = new NodeTargetWatch({
@@ -42,7 +41,7 @@ export function watchTarget(state: RunState, nodes: readonly string[]): Watched<
 export function watchWorkload(state: RunState, target: Target): Watched<TargetWatch> {
   const { recorder, discovery, transport, resolved } = state.context;
   // What would undo the attack is scaled down before it, whatever the attack is.
-  const attack = target === state.target ? resolved.attack.type : COMPANION_ATTACK;
+  const attack = target === state.context.target ? resolved.attack.type : COMPANION_ATTACK;
   const watch = new TargetWatch({
     transport,
     discovery,

@@ -1,13 +1,9 @@
 import { addonManagerProof, proveAddonManager } from "../../addons/drift.js";
-import type { Clock } from "../../common/clock.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
-import type { RunEventBody } from "../../evidence/events.js";
 import { isControl } from "../../experiment/attacks.js";
-import type { Attack } from "../../experiment/schema.js";
-import type { Transport } from "../../kube/transport.js";
 import { ADDON_MODE_LABEL } from "../../own/own-names.js";
-import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
-import type { RunView } from "../../ui/base.js";
+import { isNodeTarget } from "../../targets/target.js";
+import type { Prepared } from "../context.js";
 
 /** addon-manager reconciles every 60 s; a pass takes some seconds, ms. */
 const PROOF_LIMIT_MS = 90_000;
@@ -19,19 +15,19 @@ const PROOF_LIMIT_MS = 90_000;
  *
  * @throws RefusedError when it is there and does not repair.
  */
-export async function relyOnAddonManager(input: {
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly view: RunView;
-  readonly emit: (body: RunEventBody) => void;
-  readonly target: AnyTarget;
-  readonly attack: Attack;
-}): Promise<void> {
-  const { transport, clock, view, emit, target, attack } = input;
+export async function relyOnAddonManager({
+  transport,
+  clock,
+  view,
+  recorder,
+  target,
+  resolved: { attack },
+}: Prepared): Promise<void> {
   if (isControl(attack) || isNodeTarget(target)) return;
   if (target.object.metadata.labels?.[ADDON_MODE_LABEL] === undefined) return;
   const proof = await addonManagerProof(transport);
-  const check = (detail: string): void => emit({ type: "check", name: "addon-manager", ok: true, detail });
+  const check = (detail: string): void =>
+    recorder.emit({ type: "check", name: "addon-manager", ok: true, detail });
   if (proof.state === "absent") {
     check(`${target.name} carries its label; whether it is at work is not known: ${proof.detail}`);
     return;

@@ -27,16 +27,13 @@ const FATAL_REASONS = [
 ];
 
 /** Deploys guestbook and probers and waits until every pod of them is ready. What it makes is in the journal first. */
-export async function deploy(
-  context: RunContext,
-  options: { readonly keepApp: boolean; readonly shared: boolean },
-): Promise<void> {
-  const { transport, resolved, view, clock } = context;
+export async function deploy(context: RunContext): Promise<void> {
+  const { transport, resolved, view, clock, keepApp, shared } = context;
   const guestbook = guestbookManifests(resolved.experiment.application.guestbook);
   const probers = await proberManifests();
   const application = resolved.experiment.application.guestbook.namespace;
   // What several runs share is in the journal of whoever made it; the probers' namespace is there with the lock.
-  if (!options.shared && !options.keepApp) await recordNamespace(context, application);
+  if (shared === undefined && !keepApp) await recordNamespace(context, application);
   await view.step("deploy the guestbook and the probers", async (note) => {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
     if (context.nodeAccess !== undefined && leadsThroughApi(context.nodeAccess))

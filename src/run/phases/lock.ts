@@ -10,6 +10,10 @@ import { record, recordNamespace } from "../../safety/journal/entries.js";
 import type { Journal, PendingUndo, Undo } from "../../safety/journal/journal.js";
 import { acquireLock, type HeldLock, LOCK_PATH } from "../../safety/lock/lease.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
+import type { RunState } from "../run-state.js";
+
+/** The lock outlives window and recovery by this, ms. */
+const LOCK_SLACK_MS = 5 * 60_000;
 
 export interface Holding {
   readonly runId: string;
@@ -56,6 +60,34 @@ export async function holdCluster(
     await letGo(holding, ours);
     throw error;
   }
+}
+
+/** The run's own lock, or that of those which it is one of; and the journal's copy. @throws as {@link holdCluster}. */
+export async function lockForRun(state: RunState): Promise<boolean> {
+  const { context } = state;
+  const { shared, recorder, journal } = context;
+  if (shared === undefined) {
+    const { baseline, window, recovery } = context.resolved.experiment.phases;
+    const { lock, last } = await holdCluster(context, {
+      durationMs: baseline + window + recovery + LOCK_SLACK_MS,
+      warn: (text) => recorder.emit({ type: "warning", text }),
+    });
+    state.lock = lock;
+    state.last = last;
+  } else {
+    const last: PendingUndo[] = [];
+    try {
+      await keepCopy(context, last);
+    } catch (error) {
+      // Nothing else was done yet; what may have been made is the session's to take away.
+      await journal.finish();
+      throw error;
+    }
+    state.lock = shared.lock;
+    state.last = last;
+  }
+  state.stopWhenLockIsLost();
+  return true;
 }
 
 /** Puts a copy of the journal into the probers' namespace, and keeps it up to date. */

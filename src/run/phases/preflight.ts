@@ -15,14 +15,13 @@ import { leadsThroughApi } from "../../nodes/access.js";
 import { type NodeAccess } from "../../nodes/spec.js";
 import { CANARY_NAMESPACE } from "../../own/namespaces.js";
 import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../own/own-names.js";
-import { type KnownNamespace, scopeOnCluster } from "../../rbac/found-scope.js";
+import { type FoundScope, type KnownNamespace, scopeOnCluster } from "../../rbac/found-scope.js";
 import { neededPermissions } from "../../rbac/needs.js";
 import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight.js";
 import type { UnfinishedRuns } from "../../safety/journal/journal.js";
 import { unfinishedProblem } from "../../safety/journal/unfinished.js";
 import { lockHolder } from "../../safety/lock/lease.js";
-import { findCompanions } from "../../targets/find-companions.js";
-import { type AnyTarget, findTarget, isNodeTarget } from "../../targets/target.js";
+import { type AnyTarget, findTarget, isNodeTarget, type Target } from "../../targets/target.js";
 
 export interface Check {
   readonly name: string;
@@ -54,108 +53,164 @@ export interface PreflightOutcome {
   readonly checks: readonly Check[];
   /** undefined when it was not found: the check "target" says what was looked for. */
   readonly target: AnyTarget | undefined;
+  /** Workloads that would undo the attack. */
+  readonly companions: readonly Target[];
 }
+
+type Verdict = Omit<Check, "name">;
+
+/** What the checks find on the way, for those after them. */
+interface Found {
+  target?: AnyTarget;
+  onCluster?: FoundScope;
+}
+
+interface PreflightCheck {
+  readonly title: string;
+  /** @returns a verdict for each thing that was looked at; none: there is nothing to say. */
+  check(input: PreflightInput, found: Found): readonly Verdict[] | Promise<readonly Verdict[]>;
+}
+
+/** What has to hold before anything is touched, in the order in which it is asked and said. */
+const CHECKS: readonly PreflightCheck[] = [
+  {
+    title: "api",
+    check: ({ discovery, context }) => [
+      { ok: true, detail: `Kubernetes ${discovery.serverVersion}, context ${context}` },
+    ],
+  },
+  {
+    title: "context",
+    check: async ({ server, nodes, context, confirm }) => {
+      const where = locality(server, nodes);
+      if (where.local) return [{ ok: true, detail: `a local cluster: ${where.because}` }];
+      return (await confirm())
+        ? [{ ok: true, detail: `${where.because}: not a local cluster. It was named and confirmed.` }]
+        : [{ ok: false, detail: notLocal(where, context) }];
+    },
+  },
+  {
+    title: "journal",
+    check: ({ unfinished, context }) => {
+      const problem = unfinishedProblem(unfinished, context);
+      return [{ ok: problem === undefined, detail: problem ?? "no unfinished run of this cluster" }];
+    },
+  },
+  {
+    title: "lock",
+    check: async ({ transport, ownId }) => {
+      const holder = await lockHolder(transport, ownId);
+      if (holder === undefined) return [{ ok: true, detail: "free" }];
+      return [
+        {
+          ok: false,
+          detail: `held by ${holder}. If that run is gone, \`chaos restore\` undoes what it left and removes its lock`,
+        },
+      ];
+    },
+  },
+  {
+    title: "target",
+    check: async ({ transport, resolved, nodes, nodeAccess }, found) => {
+      const access = accessBefore(nodeAccess);
+      const { experiment, component } = resolved;
+      const target = await findTarget(transport, experiment.target, component, {
+        nodes,
+        ...(access === undefined ? {} : { access }),
+      });
+      if ("problem" in target) return [{ ok: false, detail: target.problem }];
+      found.target = target;
+      return [
+        {
+          ok: true,
+          detail: `${objectName(target)}, ${target.count} wanted; ${target.ownerChain.join(" → ")}`,
+        },
+      ];
+    },
+  },
+  {
+    title: "attack",
+    check: ({ resolved }, { target }) => {
+      const problem = target === undefined ? undefined : attackProblem(target, resolved);
+      return problem === undefined ? [] : [{ ok: false, detail: problem }];
+    },
+  },
+  {
+    title: "permissions",
+    check: async ({ transport, resolved, nodeAccess, canaries }, found) => {
+      found.onCluster = await scopeOnCluster(transport, resolved, {
+        target: found.target,
+        privilegedPods: !("none" in nodeAccess) && leadsThroughApi(nodeAccess),
+        canaries,
+      });
+      const needed = neededPermissions(resolved.attack.type, found.onCluster.scope);
+      const missing = await missingPermissions(transport, needed);
+      return [{ ok: missing.length === 0, detail: permissionWords(missing) }];
+    },
+  },
+  {
+    title: "dead-man",
+    check: async ({ transport, resolved, deadMan }, { target, onCluster }) => {
+      if (deadMan !== true || target === undefined || onCluster === undefined) return [];
+      if (isControl(resolved.attack)) return [];
+      const { application, functionProbe } = onCluster.scope;
+      const own = [application, ...(functionProbe === undefined ? [] : [functionProbe.canaries])];
+      const others = othersOf(onCluster.companions ?? [], resolved.component?.functionProbe);
+      const namespaces = own.map(({ name, prepared }) => ({ name, stays: prepared }));
+      return [await deadManCheck(transport, { target, others, namespaces })];
+    },
+  },
+  {
+    title: "namespace",
+    check: (_, { onCluster }) => (onCluster?.namespaces ?? []).flatMap((each) => namespaceCheck(each) ?? []),
+  },
+  {
+    title: "nodes",
+    check: ({ nodes }) => {
+      const names = schedulableNodes(nodes).map((node) => node.metadata.name);
+      return [
+        names.length > 0
+          ? { ok: true, detail: `${names.length} schedulable: ${names.join(", ")}` }
+          : {
+              ok: false,
+              detail:
+                "no node takes pods (all are tainted, cordoned or not ready): the probers have nowhere to run",
+            },
+      ];
+    },
+  },
+  {
+    title: "node access",
+    check: ({ nodeAccess, resolved }, { target }) => [nodeAccessCheck(nodeAccess, target, resolved)],
+  },
+  {
+    title: "images",
+    check: ({ nodes }) => [{ ok: true, detail: describeImages(schedulableNodes(nodes)) }],
+  },
+];
 
 /** Every check, each with its reason; nothing is changed. All of them run, so that all problems are said at once. */
 export async function preflight(input: PreflightInput): Promise<PreflightOutcome> {
-  const { transport, resolved, emit, discovery, nodes } = input;
-  const { experiment, component, attack } = resolved;
   const checks: Check[] = [];
-  const check = (name: string, ok: boolean, detail: string): void => {
-    checks.push({ name, ok, detail });
-    emit({ type: "check", name, ok, detail });
-  };
-  /** A question that may not be asked is a failed check: the other problems are still to be said. */
-  const permitted = async <T>(name: string, ask: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof ApiError && error.status === 403)) throw error;
-      check(name, false, messageOf(error));
-      return undefined;
+  const found: Found = {};
+  for (const each of CHECKS) {
+    const name = each.title;
+    for (const { ok, detail } of await unlessForbidden(async () => await each.check(input, found))) {
+      checks.push({ name, ok, detail });
+      input.emit({ type: "check", name, ok, detail });
     }
-  };
-  check("api", true, `Kubernetes ${discovery.serverVersion}, context ${input.context}`);
-
-  const where = locality(input.server, nodes);
-  const confirmed = where.local || (await input.confirm());
-  check(
-    "context",
-    confirmed,
-    where.local
-      ? `a local cluster: ${where.because}`
-      : confirmed
-        ? `${where.because}: not a local cluster. It was named and confirmed.`
-        : notLocal(where, input.context),
-  );
-
-  const unfinished = unfinishedProblem(input.unfinished, input.context);
-  check("journal", unfinished === undefined, unfinished ?? "no unfinished run of this cluster");
-
-  await permitted("lock", async () => {
-    const holder = await lockHolder(transport, input.ownId);
-    check(
-      "lock",
-      holder === undefined,
-      holder === undefined
-        ? "free"
-        : `held by ${holder}. If that run is gone, \`chaos restore\` undoes what it left and removes its lock`,
-    );
-  });
-
-  const target = await permitted("target", async () => {
-    const access = accessBefore(input.nodeAccess);
-    const found = await findTarget(transport, experiment.target, component, {
-      nodes,
-      ...(access === undefined ? {} : { access }),
-    });
-    if ("problem" in found) {
-      check("target", false, found.problem);
-      return undefined;
-    }
-    check("target", true, `${objectName(found)}, ${found.count} wanted; ${found.ownerChain.join(" → ")}`);
-    const problem = attackProblem(found, resolved);
-    if (problem !== undefined) check("attack", false, problem);
-    return found;
-  });
-
-  const { scope, namespaces } = await scopeOnCluster(transport, resolved, {
-    target,
-    privilegedPods: !("none" in input.nodeAccess) && leadsThroughApi(input.nodeAccess),
-    canaries: input.canaries,
-  });
-  const missing = await missingPermissions(transport, neededPermissions(attack.type, scope));
-  check("permissions", missing.length === 0, permissionWords(missing));
-
-  if (input.deadMan === true && target !== undefined && !isControl(attack)) {
-    const others = othersOf(await findCompanions(transport, resolved), component?.functionProbe);
-    const own = [
-      scope.application,
-      ...(scope.functionProbe === undefined ? [] : [scope.functionProbe.canaries]),
-    ];
-    const cleared = own.map(({ name, prepared }) => ({ name, stays: prepared }));
-    const { ok, detail } = await deadManCheck(transport, { target, others, namespaces: cleared });
-    check("dead-man", ok, detail);
   }
+  return { checks, target: found.target, companions: found.onCluster?.companions ?? [] };
+}
 
-  for (const namespace of namespaces) {
-    const found = namespaceCheck(namespace);
-    if (found !== undefined) check("namespace", found.ok, found.detail);
+/** A question that may not be asked is a failed check: the other problems are still to be said. */
+async function unlessForbidden(ask: () => Promise<readonly Verdict[]>): Promise<readonly Verdict[]> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 403)) throw error;
+    return [{ ok: false, detail: messageOf(error) }];
   }
-
-  const workers = schedulableNodes(nodes);
-  check(
-    "nodes",
-    workers.length > 0,
-    workers.length > 0
-      ? `${workers.length} schedulable: ${workers.map((node) => node.metadata.name).join(", ")}`
-      : "no node takes pods (all are tainted, cordoned or not ready): the probers have nowhere to run",
-  );
-
-  const access = nodeAccessCheck(input.nodeAccess, target, resolved);
-  check("node access", access.ok, access.detail);
-  check("images", true, describeImages(workers));
-  return { checks, target };
 }
 
 /** The access that there is before anything is deployed: privileged pods are not. */
@@ -187,7 +242,7 @@ export function nodeAccessCheck(
   access: PreflightInput["nodeAccess"],
   target: AnyTarget | undefined,
   { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
-): { readonly ok: boolean; readonly detail: string } {
+): Verdict {
   const needed = target !== undefined && isNodeTarget(target) && !isControl(attack);
   if ("none" in access) {
     return needed
@@ -209,10 +264,7 @@ export function nodeAccessCheck(
 }
 
 /** What is to be said of a namespace that the run works in; undefined: nothing, it is made for the run. Pure. */
-function namespaceCheck({
-  name,
-  state,
-}: KnownNamespace): { readonly ok: boolean; readonly detail: string } | undefined {
+function namespaceCheck({ name, state }: KnownNamespace): Verdict | undefined {
   if (state instanceof ApiError) return { ok: false, detail: messageOf(state) };
   switch (state) {
     case "absent":

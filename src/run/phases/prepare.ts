@@ -4,9 +4,7 @@ import { othersOf } from "../../safety/dead-man/dead-man-preflight.js";
 import { deployDeadMan } from "../../safety/dead-man/deploy-dead-man.js";
 import { isNodeTarget } from "../../targets/target.js";
 import { watchStory } from "../measuring/cluster-story.js";
-import type { Collector } from "../measuring/collector.js";
 import { FunctionLooks } from "../measuring/function-checks.js";
-import type { Measuring } from "../measuring/measuring.js";
 import { abortWatch, watchApplication, watchTarget, watchWorkload } from "../measuring/watches.js";
 import type { RunState } from "../run-state.js";
 import { attackedNodes } from "./attacked-nodes.js";
@@ -16,70 +14,54 @@ import { rehearse, warmUp } from "./warm-up.js";
 /** By the time that every probe is good, each watch has long listed once, ms. */
 const SYNC_LIMIT_MS = 30_000;
 
-/** Everything before the baseline. @returns undefined when the run must not go on; why is an event. */
-export async function prepare(
-  state: RunState,
-  collector: Collector,
-  follow: (done: Promise<void>) => void,
-  abort: AbortSignal,
-): Promise<Measuring | undefined> {
-  const { recorder, view, clock, interrupted } = state.context;
-  recorder.emit({ type: "phase", phase: "deploy", state: "start" });
+/** Everything before the baseline. @returns false when the run must not go on; why is an event. */
+export async function prepare(state: RunState): Promise<boolean> {
+  const { context, collector, stop } = state;
+  const { view, clock, interrupted } = context;
   try {
-    await deploy(state.context, {
-      keepApp: state.options.keepApp,
-      shared: state.options.shared !== undefined,
-    });
-    if (interrupted.aborted) return undefined;
+    await deploy(context);
+    if (interrupted.aborted) return false;
     const nodes = await chooseNodes(state);
     const watching = watchTarget(state, nodes);
-    follow(watching.started.done);
-    follow(watchStory(state.context, state.abort.signal));
+    state.follow(watching.started.done);
+    state.follow(watchStory(context, state.abort.signal));
     const application = watchApplication(state);
-    follow(application.done);
-    const companions = state.options.companions.map((target) => {
+    state.follow(application.done);
+    const companions = context.companions.map((target) => {
       const watch = watchWorkload(state, target);
-      follow(watch.started.done);
+      state.follow(watch.started.done);
       return { target, ...watch };
     });
     await collector.start();
     state.facts = { ...state.facts, sources: collector.sources };
     const looks = await prepareLooks(state, nodes);
     // By now the journal names every namespace that the switch may have to clear away.
-    if (state.options.deadMan) await setDeadMan(state, nodes);
-    const abortWhen = abortWatch(state.context, collector);
-    const measuring: Measuring = {
-      target: state.target,
+    if (context.deadMan) await setDeadMan(state, nodes);
+    const abortWhen = abortWatch(context, collector);
+    state.measuring = {
       nodes,
       watch: watching.watch,
       companions,
-      collector,
-      abort,
       ...(looks === undefined ? {} : { looks }),
       ...(abortWhen === undefined ? {} : { abortWhen }),
     };
-    await view.step("wait until every probe is good", async (note) => await warmUp(state, measuring, note));
-    const stop = AbortSignal.any([interrupted, abort]);
+    await view.step("wait until every probe is good", async (note) => await warmUp(state, note));
     const synced = [application, ...[watching, ...companions].map(({ started }) => started)];
     await within(
       clock,
       { limitMs: SYNC_LIMIT_MS, what: "not every watch has listed once", signal: stop },
       Promise.all(synced.map(async (each) => await each.synced)),
     );
-    if (stop.aborted) return undefined;
-    return (await rehearse(state, measuring)) && !stop.aborted ? measuring : undefined;
-  } catch (error) {
-    state.stopped("deploy-failed", error);
-    return undefined;
+    if (stop.aborted) return false;
+    return (await rehearse(state)) && !stop.aborted;
   } finally {
-    recorder.emit({ type: "phase", phase: "deploy", state: "end" });
     await state.writeFacts();
   }
 }
 
 /** The nodes that are attacked, where the target is one of nodes; they become facts of the run. */
 async function chooseNodes(state: RunState): Promise<readonly string[]> {
-  const target = state.target;
+  const { target } = state.context;
   if (!isNodeTarget(target)) return [];
   const nodes = await attackedNodes(state.context, target);
   if (state.facts.target !== undefined)
@@ -89,8 +71,20 @@ async function chooseNodes(state: RunState): Promise<readonly string[]> {
 
 /** @throws ChaosError when it does not become ready: then nothing may be harmed. */
 async function setDeadMan(state: RunState, attacked: readonly string[]): Promise<void> {
-  const { runId, transport, clock, journal, made, nodes, resolved, recorder, view, interrupted } =
-    state.context;
+  const {
+    runId,
+    transport,
+    clock,
+    journal,
+    made,
+    nodes,
+    resolved,
+    recorder,
+    view,
+    interrupted,
+    target,
+    companions,
+  } = state.context;
   state.deadMan = await view.step(
     "set the dead-man's switch up",
     async (note) =>
@@ -102,8 +96,8 @@ async function setDeadMan(state: RunState, attacked: readonly string[]): Promise
         journal,
         made,
         nodes,
-        target: state.target,
-        others: othersOf(state.options.companions, resolved.component?.functionProbe),
+        target,
+        others: othersOf(companions, resolved.component?.functionProbe),
         attacked,
         note,
         signal: interrupted,
@@ -118,7 +112,7 @@ async function prepareLooks(state: RunState, nodes: readonly string[]): Promise<
   try {
     return await state.context.view.step(
       "set up the probe of the component's own function",
-      async () => await FunctionLooks.prepare(state.context, state.target, nodes),
+      async () => await FunctionLooks.prepare(state.context, state.context.target, nodes),
     );
   } catch (error) {
     const text = `the component's own function is not measured: ${messageOf(error)}`;

@@ -25,9 +25,9 @@ export function noteActed(state: RunState): void {
 }
 
 /** Writes into the journal how the target is put back, as it is at this moment. */
-export async function recordUndo(state: RunState, nodes: readonly string[]): Promise<boolean> {
-  const { journal, resolved, nodeAccess, runId } = state.context;
-  const target = state.target;
+export async function recordUndo(state: RunState): Promise<boolean> {
+  const { journal, resolved, nodeAccess, runId, target, companions } = state.context;
+  const { nodes } = state.measuring;
   if (isControl(resolved.attack)) return true;
   if (isNodeTarget(target)) {
     if (nodeAccess === undefined) throw new ChaosError(`no access to ${nodes.join(", ")}`);
@@ -41,7 +41,7 @@ export async function recordUndo(state: RunState, nodes: readonly string[]): Pro
     }
   }
   // What is suppressed first is put back last.
-  for (const workload of [...state.options.companions, target]) {
+  for (const workload of [...companions, target]) {
     if (!(await recordWorkload(state, workload))) return false;
   }
   return true;
@@ -70,6 +70,6 @@ function extentOf(
   target: Target,
 ): { readonly onlyIfGone?: true; readonly onlyReplicas?: true } {
   const { changes } = ATTACKS[state.context.resolved.attack.type];
-  if (changes === "replicas" || target !== state.target) return { onlyReplicas: true };
+  if (changes === "replicas" || target !== state.context.target) return { onlyReplicas: true };
   return changes === "pods" ? { onlyIfGone: true } : {};
 }

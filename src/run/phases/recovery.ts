@@ -1,7 +1,9 @@
 import { pollUntil } from "../../common/clock.js";
-import type { RunContext } from "../context.js";
-import { type Measuring, showLive } from "../measuring/measuring.js";
+import { showLive } from "../measuring/measuring.js";
+import type { Harm, RunState } from "../run-state.js";
 import { POLL_MS } from "./release.js";
+
+const NONE: ReadonlySet<string> = new Set();
 
 /**
  * Recovery: until the target is ready again and every probe that worked at baseline has succeeded K times in a
@@ -9,23 +11,12 @@ import { POLL_MS } from "./release.js";
  *
  * @returns whether it was.
  */
-export async function recover(
-  context: RunContext,
-  measuring: Measuring,
-  options: {
-    readonly kills: number;
-    /** The series that have to be good again; none: the application says nothing any more, and is not waited for. */
-    readonly series: () => ReadonlySet<string>;
-    /** The component's own function was there at the baseline: it has to be there again. */
-    readonly functionWorked: boolean;
-  },
-): Promise<boolean> {
-  const { clock, recorder, resolved, view } = context;
+export async function recover(state: RunState, harm: Harm): Promise<boolean> {
+  const { clock, recorder, resolved } = state.context;
+  const { collector, measuring } = state;
   const { looks } = measuring;
   const limitMs = resolved.experiment.phases.recovery;
-  const { health } = measuring.collector;
-  recorder.emit({ type: "phase", phase: "recovery", state: "start" });
-  view.phase("recovery", limitMs);
+  const { health } = collector;
   health.startCounting();
   health.reset(clock.now());
   let ready = false;
@@ -33,14 +24,16 @@ export async function recover(
   let healthySeen = false;
   const looked = looks?.finished ?? 0;
   const functionIsBack = (): boolean =>
-    looks === undefined || !options.functionWorked || (looks.finished > looked && looks.lastPresent);
+    looks === undefined || !harm.functionWorked || (looks.finished > looked && looks.lastPresent);
+  // An application that somebody has changed says nothing any more, and is not waited for.
+  const wanted = (): ReadonlySet<string> => (state.applicationChanged ? NONE : harm.series);
   if (looks?.disturbs === false) looks.begin();
   const whole = await pollUntil(clock, { everyMs: POLL_MS, limitMs }, async () => {
     if (!ready && all.every(({ watch }) => watch.isTargetReady())) {
       ready = true;
       recorder.emit({ type: "target-ready" });
     }
-    const series = options.series();
+    const series = wanted();
     const unhealthy = health.unhealthy(series);
     if (ready && unhealthy.length === 0 && !healthySeen) {
       healthySeen = true;
@@ -55,9 +48,8 @@ export async function recover(
         ]
       : ["the target"];
     showLive(
-      context,
-      measuring,
-      options.kills,
+      state,
+      harm.attack?.kills ?? 0,
       waiting.length > 0 ? `waiting for ${waiting.join(", ")}` : undefined,
     );
     return await Promise.resolve(healthySeen && functionIsBack() ? true : undefined);
@@ -67,7 +59,5 @@ export async function recover(
   await looks?.followUp(looked);
   if (healthySeen && !functionIsBack())
     recorder.emit({ type: "warning", text: "the component's own function was not seen again in time" });
-  recorder.emit({ type: "phase", phase: "recovery", state: "end" });
-  view.phaseEnd("recovery");
   return whole === true;
 }

@@ -34,7 +34,6 @@ export async function release(
   pending: readonly PendingUndo[],
 ): Promise<boolean> {
   const { recorder, clock } = context;
-  recorder.emit({ type: "phase", phase: "release", state: "start" });
   // Replicas, a moved manifest and a stopped unit are nobody's to restore.
   const flaps = "every" in attack && attack.every !== undefined;
   if (!isNodeTarget(target) && ATTACKS[attack.type].changes === "workload" && !flaps) {
@@ -55,7 +54,6 @@ export async function release(
     nodeAccess === undefined ? {} : { access: nodeAccess },
   );
   for (const { error } of failures) recorder.emit({ type: "warning", text: `not put back: ${error}` });
-  recorder.emit({ type: "phase", phase: "release", state: "end" });
   return failures.length === 0;
 }
 

@@ -20,7 +20,6 @@ const REMOVE_LIMIT_MS = 60_000;
  */
 export async function cleanUp(state: RunState): Promise<boolean> {
   const { transport, clock, recorder, view, made, changed } = state.context;
-  recorder.emit({ type: "phase", phase: "teardown", state: "start" });
   const problems: string[] = [];
   const report = async (seq: number, undone: Undone): Promise<void> =>
     await writeRestored(state.context, seq, undone);
@@ -35,12 +34,11 @@ export async function cleanUp(state: RunState): Promise<boolean> {
       retry: { clock, limitMs: REMOVE_LIMIT_MS },
       whole: state.whole,
       stopRenewing: async () => {
-        if (state.options.shared === undefined) await state.lock?.stopRenewing();
+        if (state.context.shared === undefined) await state.lock?.stopRenewing();
       },
     });
     for (const text of problems) recorder.emit({ type: "warning", text });
   });
-  recorder.emit({ type: "phase", phase: "teardown", state: "end" });
   return problems.length === 0;
 }
 

@@ -1,9 +1,7 @@
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
 import type { RunFacts } from "../../evidence/facts.js";
-import type { Collector } from "../measuring/collector.js";
 import { LOOK_SLACK_MS } from "../measuring/function-checks.js";
-import type { Measuring } from "../measuring/measuring.js";
 import { startOutside } from "../measuring/start-outside.js";
 import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
@@ -25,33 +23,30 @@ const CHURN_LIMIT_MS = 15_000;
  * What would disturb the baseline is done before it: a look that changes the cluster's DNS, and the replacing of
  * the database's pod, which must be harmless while all is well.
  */
-export async function rehearse(state: RunState, { looks, collector }: Measuring): Promise<boolean> {
+export async function rehearse(state: RunState): Promise<boolean> {
+  const { looks } = state.measuring;
   const { view, interrupted, resolved } = state.context;
   if (looks?.disturbs === true) {
     await view.step("look at the component's own function", async () => {
       await looks.another(looks.deadlineMs + LOOK_SLACK_MS, interrupted);
       await looks.end();
-      await healthyAgain(state, collector, WARM_UP_LIMIT_MS);
+      await healthyAgain(state, WARM_UP_LIMIT_MS);
     });
   }
   if (resolved.experiment.churn === undefined || interrupted.aborted) return true;
   return await view.step("replace the database's pod, which must be harmless", async () => {
     return await replaceDatabasePod(state.context, {
       rehearsal: true,
-      harmless: async () => await healthyAgain(state, collector, CHURN_LIMIT_MS),
+      harmless: async () => await healthyAgain(state, CHURN_LIMIT_MS),
     });
   });
 }
 
 /** @returns what is not healthy again when the time is up; undefined: everything is. */
-async function healthyAgain(
-  state: RunState,
-  collector: Collector,
-  limitMs: number,
-): Promise<string | undefined> {
-  const { clock, interrupted } = state.context;
-  const signal = AbortSignal.any([interrupted, state.broken.signal]);
-  const { health } = collector;
+async function healthyAgain(state: RunState, limitMs: number): Promise<string | undefined> {
+  const { clock } = state.context;
+  const signal = state.stop;
+  const { health } = state.collector;
   const series = health.everGood();
   health.reset(clock.now());
   const good = await pollUntil(
@@ -67,15 +62,11 @@ async function healthyAgain(
 }
 
 /** Waits until every probe has been good K times in a row; drops those that a cluster may lack. */
-export async function warmUp(
-  state: RunState,
-  measuring: Measuring,
-  note: (text: string) => void,
-): Promise<void> {
-  const { clock, interrupted } = state.context;
-  const signal = AbortSignal.any([interrupted, measuring.abort]);
-  const { health } = measuring.collector;
-  const unreachable = await startOutside(state.context, measuring.collector);
+export async function warmUp(state: RunState, note: (text: string) => void): Promise<void> {
+  const { clock } = state.context;
+  const signal = state.stop;
+  const { health } = state.collector;
+  const unreachable = await startOutside(state.context, state.collector);
   if (unreachable !== undefined) notMeasured(state, "outside", unreachable);
   const startedAt = clock.now();
   const good = await pollUntil(clock, { everyMs: 200, limitMs: WARM_UP_LIMIT_MS, signal }, async () => {

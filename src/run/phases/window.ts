@@ -2,13 +2,14 @@ import { createAttack } from "../../attacks/all-attacks.js";
 import type { AttackContext, RunningAttack } from "../../attacks/attack.js";
 import { messageOf } from "../../common/errors.js";
 import { isControl } from "../../experiment/attacks.js";
-import type { PendingUndo } from "../../safety/journal/journal.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
 import { isNodeTarget } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
 import type { FunctionLooks } from "../measuring/function-checks.js";
-import { askRuntimes, showLive, type Measuring } from "../measuring/measuring.js";
+import { askRuntimes, showLive } from "../measuring/measuring.js";
+import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
+import { noteActed } from "./record-undo.js";
 
 /** Sockets that are opened before the first kill. */
 const WARM_SOCKETS = 4;
@@ -26,93 +27,125 @@ const LOOKS_AFTER_MS = 2_000;
 const HEAL_AFTER_MS = 90_000;
 
 /**
- * The outage window: starts the attack, keeps it up for the window's time, asks the runtimes meanwhile, stops
- * it. The attack is stopped whatever happens; it is not even begun when an abort condition is met already.
+ * Right before the first harm: the dead-man's switch is there, and from here on everything is put back.
  *
- * @param pending how the target is put back: a flapping target is, between two blows.
+ * @returns false when nothing may be struck: also when the lock was lost, or the target changed by somebody else, since
+ * the baseline, or an abort condition is met already.
  */
-export async function suppress(
-  context: RunContext,
-  measuring: Measuring,
-  pending: readonly PendingUndo[],
-): Promise<Pick<RunningAttack, "kills">> {
-  const { clock, recorder, resolved, transport, view, interrupted } = context;
-  const windowMs = resolved.experiment.phases.window;
-  const { looks } = measuring;
-  const attack = createAttack(resolved.attack, {
-    companions: measuring.companions.map(({ target }) => target),
-  });
-  const met = measuring.abortWhen?.arm();
-  const stopped = AbortSignal.any([interrupted, measuring.abort, ...(met === undefined ? [] : [met])]);
-  await transport.warm(WARM_SOCKETS);
-  // Also when the lock was lost, or the target changed by somebody else, since the baseline: nothing is struck.
-  if (stopped.aborted) return { kills: 0 };
-  recorder.emit({ type: "phase", phase: "window", state: "start" });
-  view.phase("window", windowMs);
-  measuring.collector.health.startCounting();
-  const startedAt = clock.now();
-  const running = attack.start(attackContext(context, measuring, pending));
-  const end = startedAt + windowMs;
-  const ended = new AbortController();
-  const sideWork = Promise.all([
-    isNodeTarget(measuring.target) ? undefined : askRuntimes(context, measuring.target, ended.signal),
-    keepWarm(context, ended.signal),
-    looks?.disturbs === false ? lookFromFirstBlow(context, looks, running, ended.signal) : undefined,
-    churnLater(context, ended.signal),
-  ]);
-  // It is waited for below; until then an error of it must not end the process in the middle of an outage.
-  sideWork.catch(() => undefined);
-  let windowIsOpen = true;
-  const closeWindow = async (): Promise<void> => {
-    if (!windowIsOpen) return;
-    windowIsOpen = false;
-    recorder.emit({ type: "phase", phase: "window", state: "end" });
-    ended.abort();
-    await looks?.end();
-    view.phaseEnd("window");
+export async function readyToHarm(state: RunState): Promise<boolean> {
+  const unguarded = await state.deadMan?.problem();
+  if (unguarded !== undefined) {
+    state.stopped(
+      "deploy-failed",
+      `the dead-man's switch is not there right before the first harm: ${unguarded}`,
+    );
+    return false;
+  }
+  noteActed(state);
+  const { looks, abortWhen } = state.measuring;
+  const met = abortWhen?.arm();
+  const stopped = AbortSignal.any([state.stop, ...(met === undefined ? [] : [met])]);
+  state.whole = false;
+  state.harm = {
+    series: state.collector.health.everGood(),
+    functionWorked: looks?.lastPresent ?? false,
+    stopped,
+    attackRuns: false,
+    windowOver: new AbortController(),
   };
+  await state.context.transport.warm(WARM_SOCKETS);
+  return !stopped.aborted;
+}
+
+/**
+ * The outage window: starts the attack, keeps it up for the window's time, asks the runtimes meanwhile. It is stopped
+ * whatever happens, but for a look that may disturb the application: that comes after the window, under attack.
+ */
+export async function attackInWindow(state: RunState): Promise<boolean> {
+  const { context, harm, measuring } = state;
+  if (harm === undefined) throw new Error("nothing says what has to be put back");
+  const { clock, recorder, resolved, target } = context;
+  const { looks, companions } = measuring;
+  const attack = createAttack(resolved.attack, { companions: companions.map((each) => each.target) });
+  state.collector.health.startCounting();
+  const end = clock.now() + resolved.experiment.phases.window;
+  const running = attack.start(attackContext(state));
+  harm.attack = running;
+  harm.attackRuns = true;
+  const over = harm.windowOver.signal;
+  harm.sideWork = Promise.all([
+    isNodeTarget(target) ? undefined : askRuntimes(context, target, over),
+    keepWarm(context, over),
+    looks?.disturbs === false ? lookFromFirstBlow(context, looks, running, over) : undefined,
+    churnLater(context, over),
+  ]);
+  // It is waited for at the end of the outage; until then an error of it must not end the process in the middle of it.
+  harm.sideWork.catch(() => undefined);
+  let goesOn = false;
   try {
-    while (clock.now() < end && !stopped.aborted) {
-      showLive(context, measuring, running.kills);
-      await clock.sleep(Math.min(LIVE_EVERY_MS, end - clock.now()), stopped);
+    while (clock.now() < end && !harm.stopped.aborted) {
+      showLive(state, running.kills);
+      await clock.sleep(Math.min(LIVE_EVERY_MS, end - clock.now()), harm.stopped);
     }
     const { lastError } = running;
     if (lastError !== undefined)
       recorder.emit({ type: "warning", text: `a blow did not go through: ${messageOf(lastError)}` });
-    if (looks?.disturbs === true && !stopped.aborted) {
-      await closeWindow();
-      await lookOutsideTheWindow(context, looks, stopped);
-    }
+    goesOn = looks?.disturbs === true && !harm.stopped.aborted;
   } finally {
     // First of all: nothing is done to the target after this line.
-    await running.stop();
-    measuring.abortWhen?.disarm();
-    await closeWindow();
-    await sideWork;
+    if (!goesOn) await stopAttack(state);
   }
-  return running;
+  return true;
 }
 
-function attackContext(
-  context: RunContext,
-  measuring: Measuring,
-  pending: readonly PendingUndo[],
-): AttackContext {
-  const { clock, recorder, transport, nodeAccess, runId } = context;
+async function stopAttack({ harm, measuring }: RunState): Promise<void> {
+  if (harm?.attackRuns === true) await harm.attack?.stop();
+  if (harm !== undefined) harm.attackRuns = false;
+  measuring.abortWhen?.disarm();
+}
+
+/** What was done beside the attack ends with the window. */
+export async function endWindow({ harm, measuring }: RunState): Promise<boolean> {
+  harm?.windowOver.abort();
+  await measuring.looks?.end();
+  return true;
+}
+
+/** The attack is over, and all that was done beside it. An error of that must not keep the release from its work. */
+export async function endOutage(state: RunState): Promise<boolean> {
+  try {
+    await stopAttack(state);
+    await endWindow(state);
+    await state.harm?.sideWork;
+  } catch (error) {
+    state.stopped("attack-failed", error);
+  }
+  return true;
+}
+
+function attackContext(state: RunState): AttackContext {
+  const { clock, recorder, transport, nodeAccess, runId, target } = state.context;
+  const { watch, companions } = state.measuring;
   return {
     runId,
     transport,
-    target: measuring.target,
-    watch: measuring.watch,
-    companions: measuring.companions,
+    target,
+    watch,
+    companions,
     emit: recorder.emit,
     now: clock.now,
     setTimeout: (work, ms) => setTimeout(work, ms),
     // Its journal entry stays open: it will be taken down again.
     letUp: async () => {
-      const failures = await undoAll(transport, pending, async () => await Promise.resolve(), undefined, {
-        ...(nodeAccess === undefined ? {} : { access: nodeAccess }),
-      });
+      const failures = await undoAll(
+        transport,
+        state.pending,
+        async () => await Promise.resolve(),
+        undefined,
+        {
+          ...(nodeAccess === undefined ? {} : { access: nodeAccess }),
+        },
+      );
       for (const { error } of failures) recorder.emit({ type: "warning", text: `not let up: ${error}` });
     },
     ...(nodeAccess === undefined ? {} : { node: { access: nodeAccess, healAfterMs: HEAL_AFTER_MS } }),
@@ -133,18 +166,12 @@ async function lookFromFirstBlow(
 }
 
 /** A look that may disturb the application: its window is over, the component is still kept down. */
-async function lookOutsideTheWindow(
-  context: RunContext,
-  looks: FunctionLooks,
-  stopped: AbortSignal,
-): Promise<void> {
-  const { recorder, view } = context;
-  recorder.emit({ type: "phase", phase: "function", state: "start" });
-  view.phase("function", looks.deadlineMs);
-  await looks.another(looks.deadlineMs + LOOKS_AFTER_MS, stopped);
+export async function lookOutsideTheWindow({ harm, measuring }: RunState): Promise<boolean> {
+  const { looks } = measuring;
+  if (looks === undefined || harm === undefined) return false;
+  await looks.another(looks.deadlineMs + LOOKS_AFTER_MS, harm.stopped);
   await looks.end();
-  recorder.emit({ type: "phase", phase: "function", state: "end" });
-  view.phaseEnd("function");
+  return true;
 }
 
 /** Replaces the database's pod in the window, where the experiment says so. */

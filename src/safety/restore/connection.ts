@@ -1,5 +1,5 @@
 /** Where the cluster of an unfinished run is. */
-import { connect, type Connection } from "../../kube/connect.js";
+import { type Connection, withConnection } from "../../kube/connect.js";
 import type { JournalState } from "../journal/journal.js";
 import { IN_CLUSTER } from "../journal/unfinished.js";
 
@@ -19,20 +19,11 @@ function kubeconfigOf(kubeconfigPath: string | undefined): Where {
   return kubeconfigPath === undefined ? {} : { kubeconfigPath };
 }
 
-/** A connection for as long as the work takes. */
-export async function withConnection<T>(
+/** A connection for as long as the work takes; the API server's log shows what it is for. */
+export async function connectedFor<T>(
   { kubeconfigPath, context }: Where,
   what: string,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  const connection = await connect({
-    ...kubeconfigOf(kubeconfigPath),
-    ...(context === undefined ? {} : { context }),
-    userAgent: `kube-system-chaos (${what})`,
-  });
-  try {
-    return await work(connection);
-  } finally {
-    connection.transport.close();
-  }
+  return await withConnection({ kubeconfigPath, context, userAgent: `kube-system-chaos (${what})` }, work);
 }

@@ -11,7 +11,7 @@ import {
   type UnreadableJournalError,
 } from "../journal/journal.js";
 import { clusterUidOf, IN_CLUSTER, runsInCluster } from "../journal/unfinished.js";
-import { withConnection } from "./connection.js";
+import { connectedFor } from "./connection.js";
 import type { RestoreOptions } from "./options.js";
 
 /** What was found. */
@@ -55,7 +55,7 @@ async function lookIntoCluster(
   { must }: { readonly must: boolean },
 ): Promise<InCluster | undefined> {
   try {
-    return await withConnection(options, "restore", async ({ transport }) => {
+    return await connectedFor(options, "restore", async ({ transport }) => {
       return { ...(await runsInCluster(transport)), clusterUid: await clusterUidOf(transport) };
     });
   } catch (error) {

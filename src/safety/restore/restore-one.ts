@@ -10,7 +10,7 @@ import { Journal, journalRoot, type JournalState, readJournal } from "../journal
 import { IN_CLUSTER } from "../journal/unfinished.js";
 import { isLocalRunner, renewsTheLock } from "../lock/liveness.js";
 import { claimRestore } from "./claim.js";
-import { connectionOf, withConnection } from "./connection.js";
+import { connectionOf, connectedFor } from "./connection.js";
 import type { RestoreOptions } from "./options.js";
 import { checkCluster, type Restored, restoreRun } from "./restore-run.js";
 
@@ -25,33 +25,29 @@ export async function restoreOne(
   const { open } = found;
   const local = await isLocalRunner(open);
   if (local) await refuseLiveProcess(found);
-  return await withConnection(
-    connectionOf(found, options),
-    `restore ${open.runId}`,
-    async ({ transport }) => {
-      const apiAnswers = await checkCluster(found, transport);
-      const { view } = options;
-      return await view.step(`restore run ${open.runId} (${open.experiment})`, async (note) => {
-        const clock = clockOf(options);
-        // A journal that is only in the cluster is another machine's, even one of the same name.
-        const elsewhere = found.folder === IN_CLUSTER || !local;
-        if (apiAnswers && elsewhere && !options.silent.has(open.clusterUid)) {
-          await refuseLiveLock(transport, { clock, note });
-          options.silent.add(open.clusterUid);
-        }
-        const { folder } = found.folder === IN_CLUSTER ? await adopted(transport, found, options) : found;
-        const claim = await claimRestore(folder, { clock, note });
-        try {
-          // Read anew: whoever held the claim before may have done all of it.
-          const run = await readOpen(folder);
-          if (run === undefined) return true;
-          return await finish(run, { transport, clock, apiAnswers, note }, options);
-        } finally {
-          await claim.release();
-        }
-      });
-    },
-  );
+  return await connectedFor(connectionOf(found, options), `restore ${open.runId}`, async ({ transport }) => {
+    const apiAnswers = await checkCluster(found, transport);
+    const { view } = options;
+    return await view.step(`restore run ${open.runId} (${open.experiment})`, async (note) => {
+      const clock = clockOf(options);
+      // A journal that is only in the cluster is another machine's, even one of the same name.
+      const elsewhere = found.folder === IN_CLUSTER || !local;
+      if (apiAnswers && elsewhere && !options.silent.has(open.clusterUid)) {
+        await refuseLiveLock(transport, { clock, note });
+        options.silent.add(open.clusterUid);
+      }
+      const { folder } = found.folder === IN_CLUSTER ? await adopted(transport, found, options) : found;
+      const claim = await claimRestore(folder, { clock, note });
+      try {
+        // Read anew: whoever held the claim before may have done all of it.
+        const run = await readOpen(folder);
+        if (run === undefined) return true;
+        return await finish(run, { transport, clock, apiAnswers, note }, options);
+      } finally {
+        await claim.release();
+      }
+    });
+  });
 }
 
 /** The clock of a restore. */

@@ -7,10 +7,13 @@ import { resolveExperiment } from "../../../src/components/resolve.js";
 import { askService, type ServiceAnswer } from "../../../src/probes/service-proxy.js";
 import { AbortWatch } from "../../../src/run/measuring/abort-when.js";
 import { systemClock } from "../../../src/common/clock.js";
-import type { Collector } from "../../../src/run/measuring/collector.js";
+import type { RunFacts } from "../../../src/evidence/facts.js";
 import type { RunContext } from "../../../src/run/context.js";
 import { HealthTracker } from "../../../src/run/measuring/health.js";
-import { suppress } from "../../../src/run/phases/window.js";
+import { PHASES } from "../../../src/run/phases/all-phases.js";
+import { runPhases } from "../../../src/run/phases/phase.js";
+import { endOutage } from "../../../src/run/phases/window.js";
+import { RunState } from "../../../src/run/run-state.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import {
   isDying,
@@ -244,23 +247,20 @@ async function window(
     nodes: [],
     nodeAccess: undefined,
     clock: systemClock(),
-    recorder: { emit },
+    target: watched.target,
+    recorder: { emit, onEvent: silent },
     view: { phase: silent, phaseEnd: silent, live: silent },
     interrupted: new AbortController().signal,
   };
-  const running = suppress(
-    context as unknown as RunContext,
-    {
-      target: watched.target,
-      nodes: [],
-      watch: watched.watch,
-      companions: [],
-      collector: { health: new HealthTracker(3) } as Collector,
-      abort: new AbortController().signal,
-      abortWhen,
-    },
-    [],
-  );
+  const state = new RunState(context as unknown as RunContext, {} as RunFacts);
+  state.measuring = { nodes: [], watch: watched.watch, companions: [], abortWhen };
+  const running = runPhases(
+    PHASES.filter(({ name }) => name === "window"),
+    state,
+  ).then(async () => {
+    await endOutage(state);
+    return { kills: state.harm?.attack?.kills ?? 0 };
+  });
   return { running, events };
 }
 

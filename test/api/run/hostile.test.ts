@@ -10,11 +10,13 @@ import { experimentSchema } from "../../../src/experiment/schema.js";
 import { discover } from "../../../src/kube/api.js";
 import { sanitised } from "../../../src/kube/declared.js";
 import type { Deployment } from "../../../src/kube/objects.js";
+import type { RunFacts } from "../../../src/evidence/facts.js";
 import type { RunContext } from "../../../src/run/context.js";
-import type { Collector } from "../../../src/run/measuring/collector.js";
-import { HealthTracker } from "../../../src/run/measuring/health.js";
+import { PHASES } from "../../../src/run/phases/all-phases.js";
+import { runPhases } from "../../../src/run/phases/phase.js";
 import { release } from "../../../src/run/phases/release.js";
-import { suppress } from "../../../src/run/phases/window.js";
+import { endOutage } from "../../../src/run/phases/window.js";
+import { RunState } from "../../../src/run/run-state.js";
 import type { PendingUndo, Undo } from "../../../src/safety/journal/journal.js";
 import { TargetWatch } from "../../../src/targets/target-watch.js";
 import { createView } from "../../../src/ui/view.js";
@@ -116,7 +118,9 @@ async function fight(
     clock,
     nodes: [],
     nodeAccess: undefined,
-    recorder: { emit, events },
+    target,
+    companions: [],
+    recorder: { emit, events, onEvent: () => undefined },
     view: createView({ stream: new PassThrough().resume(), out: new PassThrough().resume(), mode: "plain" }),
     journal: { restored: async () => await Promise.resolve() },
     interrupted: new AbortController().signal,
@@ -129,15 +133,14 @@ async function fight(
     ...(type === "delete-pods" ? { onlyIfGone: true as const } : {}),
   };
   const pending: PendingUndo[] = type === "none" ? [] : [{ seq: 1, undo }];
-  const measuring = {
-    target,
-    nodes: [],
-    watch,
-    companions: [],
-    collector: { health: new HealthTracker(3) } as Collector,
-    abort: ended.signal,
-  };
-  const suppressing = suppress(context, measuring, pending);
+  const state = new RunState(context, {} as RunFacts);
+  state.pending.push(...pending);
+  state.measuring = { nodes: [], watch, companions: [] };
+  ended.signal.addEventListener("abort", () => state.broken.abort());
+  const suppressing = runPhases(
+    PHASES.filter(({ name }) => name === "window"),
+    state,
+  );
   await until(
     "the attack has struck",
     () => type === "none" || events.some((event) => event.type === "kill"),
@@ -156,6 +159,7 @@ async function fight(
   await meanwhile(under);
   ended.abort();
   await suppressing;
+  await endOutage(state);
   const whole = await release(
     { ...context, clock: skipping(clock) },
     { target, attack: resolved.attack },

@@ -3,6 +3,7 @@ import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../../src/evidence/events.js";
 import type { RunContext } from "../../../src/run/context.js";
 import type { PendingUndo } from "../../../src/safety/journal/journal.js";
+import { inPhase } from "../../../src/run/phases/phase.js";
 import { release } from "../../../src/run/phases/release.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { DEPLOYMENTS, putKubeDns, serve, targetOf, writes } from "../../helpers/target-fixtures.js";
@@ -56,10 +57,11 @@ async function releasing(
     },
   ];
   damage(server);
-  const whole = await release(
+  const attack = { type: "delete-workload", gracePeriod: 1000 } as const;
+  const whole = await inPhase(
     context,
-    { target, attack: { type: "delete-workload", gracePeriod: 1000 } },
-    pending,
+    "release",
+    async () => await release(context, { target, attack }, pending),
   );
   return { whole, events, undone, server, tookMs: now };
 }

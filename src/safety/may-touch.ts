@@ -1,0 +1,35 @@
+/** The guard of what changes a cluster, before its first change. */
+import { locality, notLocal, type Locality } from "../clusters/locality.js";
+import { RefusedError } from "../common/errors.js";
+import { list, NODES, resourcePath } from "../kube/api.js";
+import type { Connection } from "../kube/connect.js";
+import type { Node } from "../kube/objects.js";
+import { journalRoot } from "./journal/journal.js";
+import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "./journal/unfinished.js";
+
+/**
+ * A cluster that is not local is touched only after it was named and confirmed. Damage that an unfinished run has left
+ * would be taken for the cluster's own state.
+ *
+ * @param options `confirm`: asked where the cluster is not local; `refusal`: what is said when it was not confirmed.
+ * @returns what the cluster is known by.
+ * @throws RefusedError; ApiError, ApiUnreachableError.
+ */
+export async function mayTouch(
+  { transport, server, context }: Connection,
+  options: {
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly confirm: () => boolean | Promise<boolean>;
+    readonly refusal?: (where: Locality, context: string) => string;
+  },
+): Promise<string> {
+  const { env, confirm, refusal = notLocal } = options;
+  const clusterUid = await clusterUidOf(transport);
+  const { items } = await list<Node>(transport, resourcePath(NODES));
+  const where = locality(server, items);
+  if (!where.local && !(await confirm())) throw new RefusedError(refusal(where, context));
+  const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
+  const problem = unfinishedProblem(unfinished, context);
+  if (problem !== undefined) throw new RefusedError(`${problem}; nothing was touched`);
+  return clusterUid;
+}
