@@ -1,9 +1,9 @@
 // Bundles the command line into dist/: an entry chunk with nothing but the argument parser, and everything
-// else (the Kubernetes client above all) in chunks that are loaded when a command needs them. The program of the
-// dead-man's switch, which runs in a pod, is a file of its own.
+// else (the Kubernetes client above all) in chunks that are loaded when a command needs them. The programs
+// that run in pods are files of their own.
 import { chmod, rm } from "node:fs/promises";
 import { build } from "esbuild";
-import { deadManBundle } from "../src/safety/dead-man/bundle.mjs";
+import { buildPodPrograms } from "./pod-programs.mjs";
 
 await rm("dist", { recursive: true, force: true });
 await build({
@@ -22,5 +22,5 @@ await build({
   },
   logLevel: "warning",
 });
-await build({ ...deadManBundle, outfile: "dist/dead-man.mjs" });
+await buildPodPrograms();
 await chmod("dist/cli.js", 0o755);
