@@ -148,8 +148,12 @@ program
   .description("check experiment files; needs no cluster")
   .argument("<experiments...>", "files, folders, or names")
   .action(async (references: string[]) => {
-    const { validate } = await import("./commands/validate-command.js");
-    const { ok, lines } = await validate(references);
+    const { quickValidate } = await import("./commands/quick-validate.js");
+    const good = await quickValidate(references);
+    const { ok, lines } =
+      good === undefined
+        ? await (await import("./commands/validate-command.js")).validate(references)
+        : { ok: true, lines: good };
     (ok ? process.stdout : process.stderr).write(lines.map((line) => `${line}\n`).join(""));
     process.exitCode = ok ? ExitCode.asExpected : ExitCode.usage;
   });
