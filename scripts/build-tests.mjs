@@ -3,6 +3,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { buildPodPrograms } from "./pod-programs.mjs";
 
 /**
  * A bundled source finds what lies beside it where it lay before.
@@ -12,7 +13,7 @@ import { build } from "esbuild";
 const ownUrl = {
   name: "own-url",
   setup(/** @type {import("esbuild").PluginBuild} */ { onLoad }) {
-    onLoad({ filter: /\/(src|test)\/.*\.(ts|mjs)$/ }, async ({ path }) => {
+    onLoad({ filter: /\/(src|test|scripts)\/.*\.(ts|mjs)$/ }, async ({ path }) => {
       const text = await readFile(path, "utf8");
       return {
         contents: text.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(path).href)),
@@ -22,6 +23,8 @@ const ownUrl = {
   },
 };
 
+// Tests start them, and read them as a run does.
+await buildPodPrograms();
 await rm("build/test", { recursive: true, force: true });
 await build({
   entryPoints: ["test/unit/**/*.test.ts", "test/api/**/*.test.ts"],

@@ -1,9 +1,10 @@
 // Bundles the command line into dist/: an entry chunk with nothing but the argument parser, and everything
-// else (the Kubernetes client above all) in chunks that are loaded when a command needs them. The program of the
-// dead-man's switch, which runs in a pod, is a file of its own.
+// else (the Kubernetes client above all) in chunks that are loaded when a command needs them. The programs
+// that run in pods are files of their own.
 import { chmod, rm } from "node:fs/promises";
 import { build } from "esbuild";
-import { deadManBundle } from "../src/safety/dead-man/bundle.mjs";
+import { buildPodPrograms } from "./pod-programs.mjs";
+import { quickValidateApart, quickValidateBundle, requireBanner } from "./quick-validate.mjs";
 
 await rm("dist", { recursive: true, force: true });
 await build({
@@ -11,16 +12,18 @@ await build({
   outdir: "dist",
   bundle: true,
   splitting: true,
-  minify: false,
+  // Less to read at the start. Names stay, for stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
   sourcemap: "linked",
   format: "esm",
   platform: "node",
   target: "node20",
   // CommonJS dependencies inside the bundle call require() for Node's own modules.
-  banner: {
-    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-  },
+  banner: requireBanner,
+  plugins: [quickValidateApart],
   logLevel: "warning",
 });
-await build({ ...deadManBundle, outfile: "dist/dead-man.mjs" });
+await build({ ...quickValidateBundle, outfile: "dist/quick-validate.js" });
+await buildPodPrograms();
 await chmod("dist/cli.js", 0o755);

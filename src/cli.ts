@@ -54,8 +54,12 @@ const handlers: Handlers = {
     process.exitCode = await watchdog({ input, output, env, allowCommands });
   },
   validate: async (references) => {
-    const { validate } = await import("./commands/validate-command.js");
-    const { ok, lines } = await validate(references);
+    const { quickValidate } = await import("./commands/quick-validate.js");
+    const good = await quickValidate(references);
+    const { ok, lines } =
+      good === undefined
+        ? await (await import("./commands/validate-command.js")).validate(references)
+        : { ok: true, lines: good };
     (ok ? process.stdout : process.stderr).write(lines.map((line) => `${line}\n`).join(""));
     process.exitCode = ok ? ExitCode.asExpected : ExitCode.usage;
   },

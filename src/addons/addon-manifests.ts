@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
 import { packageRoot } from "../common/package-root.js";
+import { podProgram } from "../common/pod-program.js";
 import { SINK_URL } from "../own/own-names.js";
 import { type Manifest } from "../own/manifest.js";
 import { shortHash } from "../common/hash.js";
@@ -49,16 +50,16 @@ export interface AddonManifests {
 export async function addonManifests({ dns, serverVersion }: ManifestOptions): Promise<AddonManifests> {
   const values = { dnsDeployment: dns.metadata.name, sinkUrl: SINK_URL };
   const texts = await Promise.all(
-    STUDY_FILES.map(async (file) => [file, fill(await read(`manifests/${file}`), values)] as const),
+    STUDY_FILES.map(async (file) => [file, fill(await read(`${file}`), values)] as const),
   );
   const files: Record<string, string> = { ...Object.fromEntries(texts), "kube-dns.yaml": stringify(dns) };
   const study = texts.flatMap(([file, text]) => parse(file, text));
   const withoutTokens = lacksTokenSecrets(serverVersion);
-  if (withoutTokens) files[WRAPPER] = await read(`manifests/${WRAPPER}`);
+  if (withoutTokens) files[WRAPPER] = await read(`${WRAPPER}`);
   const manager = await ownObjects("kube-addon-manager.yaml", files, {
     pruneWhitelist: PRUNED_KINDS.join(" "),
   });
-  const sink = await ownObjects("sink.yaml", { "sink.mjs": await read("sink/sink.mjs") }, {});
+  const sink = await ownObjects("sink.yaml", { "sink.mjs": await podProgram("sink.mjs") }, {});
   return { study, sink, manager: withoutTokens ? manager.map(withWrapper) : manager };
 }
 
@@ -75,7 +76,7 @@ async function ownObjects(
   values: Readonly<Record<string, string>>,
 ): Promise<Manifest[]> {
   const filesHash = shortHash(JSON.stringify(data));
-  const objects = parse(file, fill(await read(`manifests/${file}`), { ...values, filesHash }));
+  const objects = parse(file, fill(await read(file), { ...values, filesHash }));
   return objects.map((object) => (object.kind === "ConfigMap" ? { ...object, data } : object));
 }
 
@@ -90,8 +91,8 @@ function withWrapper(object: Manifest): Manifest {
   return copy;
 }
 
-async function read(path: string): Promise<string> {
-  return await readFile(join(packageRoot(), "src/addons", path), "utf8");
+async function read(file: string): Promise<string> {
+  return await readFile(join(packageRoot(), "src/addons/manifests", file), "utf8");
 }
 
 /** Fills `{{name}}` in. A name without a value is a mistake in the file. Pure. */

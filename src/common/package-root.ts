@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 /**
  * The folder of this package (where its package.json is), whether the code runs bundled from dist/ or as
- * TypeScript from src/. The assets that ship with the package (the prober agent, the lab's Dockerfiles) are
+ * TypeScript from src/. The assets that ship with the package (the programs of pods, the lab's Dockerfiles) are
  * read from below it.
  *
  * @throws Error when no package.json is found above this file.

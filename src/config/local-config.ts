@@ -3,7 +3,7 @@
  * `$XDG_CONFIG_HOME/kube-system-chaos/config.yaml` (default `~/.config/…`), or the file of --config.
  */
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { messageOf, UsageError } from "../common/errors.js";
 import { userFolder } from "../common/places.js";
 import { explainIssues } from "../strict-yaml/explain.js";

@@ -2,7 +2,7 @@
  * The experiment file: one source for the types, the validation and the JSON Schema that editors complete
  * from. Every key is documented by `.describe()`; every key but the target has a default.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { ProbeName } from "./names.js";
 import { COMPONENTS } from "./names.js";
 

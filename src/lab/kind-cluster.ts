@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { ChaosError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import { ask, run } from "./command.js";

@@ -1,5 +1,5 @@
 /**
- * The way to a node through our privileged pod on it (node-agent/node-agent.mjs), by the API server's pod proxy: no
+ * The way to a node through our privileged pod on it (agent/node-agent.ts), by the API server's pod proxy: no
  * kubelet on the way, but the API server is.
  */
 import { getOrUndefined, list, PODS, resourcePath, SECRETS, selectorString } from "../kube/api.js";

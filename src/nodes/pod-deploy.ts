@@ -1,11 +1,9 @@
 /** The privileged pods by which nodes are reached where there is no other way: what they are, and making them. */
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { Clock } from "../common/clock.js";
 import { pollUntil } from "../common/clock.js";
 import { ChaosError, RefusedError } from "../common/errors.js";
-import { packageRoot } from "../common/package-root.js";
+import { podProgram } from "../common/pod-program.js";
 import { create, DAEMONSETS, get, getOrUndefined, resourcePath, SECRETS } from "../kube/api.js";
 import type { DaemonSet, KubeObject } from "../kube/objects.js";
 import { ApiError, type Transport } from "../kube/transport.js";
@@ -33,7 +31,6 @@ const READY_LIMIT_MS = 120_000;
 
 /** Namespace, agent (as a ConfigMap) and one privileged pod on every node; the token's Secret is made apart. */
 export async function nodeAccessManifests(): Promise<Manifest[]> {
-  const agent = await readFile(join(packageRoot(), "src/nodes/agent/node-agent.mjs"), "utf8");
   const name = NODE_ACCESS_NAME;
   const namespace = NODE_ACCESS_NAMESPACE;
   return [
@@ -42,7 +39,7 @@ export async function nodeAccessManifests(): Promise<Manifest[]> {
       apiVersion: "v1",
       kind: "ConfigMap",
       metadata: { name, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
-      data: { "node-agent.mjs": agent },
+      data: { "node-agent.mjs": await podProgram("node-agent.mjs") },
     },
     workloadManifest({
       kind: "DaemonSet",

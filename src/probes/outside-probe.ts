@@ -5,17 +5,10 @@
 import { randomBytes } from "node:crypto";
 import http from "node:http";
 import axios, { type AxiosResponse } from "axios";
-import {
-  judgeWrite,
-  maxInFlight,
-  sampleOnce,
-  startProbe,
-  systemClock,
-  Tokens,
-  withDeadline,
-  type Outcome,
-} from "./agent/agent.mjs";
 import type { FailedLine, GoodLine, SampleLine } from "../evidence/sample.js";
+import { withDeadline } from "./agent/deadline.js";
+import { judgeWrite, Tokens, type Outcome } from "./agent/judge.js";
+import { maxInFlight, sampleOnce, startProbe, systemTimers, type RunningProbe } from "./agent/schedule.js";
 
 /** The guestbook as it is reached from outside. */
 export interface OutsideTarget {
@@ -44,13 +37,13 @@ const freshConnections = new http.Agent({ keepAlive: false });
 const BODY_LIMIT = 64 * 1024;
 
 /** Starts sampling at once; `stop` ends the ticks and waits for the samples under way. */
-export function startOutsideProbe(options: OutsideOptions): { stop(): Promise<void> } {
+export function startOutsideProbe(options: OutsideOptions): RunningProbe {
   const tokens = freshTokens();
   return startProbe({
     probe: "outside",
     firstMs: options.now(),
     intervalMs: options.intervalMs,
-    clock: { ...systemClock, now: options.now },
+    clock: { ...systemTimers, now: options.now },
     limit: () => maxInFlight(options.timeoutMs, options.intervalMs),
     measure: () => write(options, tokens.next()),
     emit: options.onSample,

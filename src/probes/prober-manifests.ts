@@ -1,6 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { packageRoot } from "../common/package-root.js";
+import { podProgram } from "../common/pod-program.js";
 import {
   type Manifest,
   MANAGED_BY,
@@ -16,7 +14,6 @@ export const PROBER_PORT = 8080;
 
 /** Namespace, agent (as a ConfigMap) and one prober on every schedulable node. */
 export async function proberManifests(): Promise<Manifest[]> {
-  const agent = await readFile(join(packageRoot(), "src/probes/agent/agent.mjs"), "utf8");
   const name = "chaos-prober";
   return [
     namespaceManifest(PROBER_NAMESPACE),
@@ -24,7 +21,7 @@ export async function proberManifests(): Promise<Manifest[]> {
       apiVersion: "v1",
       kind: "ConfigMap",
       metadata: { name, namespace: PROBER_NAMESPACE, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
-      data: { "agent.mjs": agent },
+      data: { "agent.mjs": await podProgram("agent.mjs") },
     },
     workloadManifest({
       kind: "DaemonSet",

@@ -2,7 +2,7 @@
  * `result.json` read back. What is in a folder of reports may be cut off, of another version, or not ours at all:
  * nothing of it is believed before what the matrix needs of it has been checked.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { type RunResult } from "../analysis/result.js";
 import { RESULT_SCHEMA_VERSION } from "../evidence/facts.js";
 import { SEVERITIES } from "../experiment/names.js";

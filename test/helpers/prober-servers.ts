@@ -4,7 +4,7 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
-import type { Clock } from "../../src/probes/agent/agent.mjs";
+import type { Timers } from "../../src/probes/agent/schedule.js";
 import type { Endpoint } from "../../src/probes/prober-plan.js";
 
 /** Something that is closed at the test's end. */
@@ -13,7 +13,7 @@ export interface Closing {
 }
 
 /** A clock that stands still until a test moves it; timers fire in order, at their exact time. */
-export class FakeClock implements Clock {
+export class FakeClock implements Timers {
   #now: number;
   #timers: Array<{ at: number; run: () => void }> = [];
 

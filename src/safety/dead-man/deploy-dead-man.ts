@@ -1,10 +1,8 @@
 /** Setting a dead-man's switch up before the first harm: recorded, made, and seen to be ready. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError, messageOf, RefusedError } from "../../common/errors.js";
-import { packageRoot } from "../../common/package-root.js";
+import { podProgram } from "../../common/pod-program.js";
 import {
   create,
   get,
@@ -197,21 +195,10 @@ async function whatToMake(
 
 /** @throws ChaosError when the package was not built, or the program is too large for a ConfigMap. */
 async function readProgram(): Promise<string> {
-  const path = join(packageRoot(), "dist", PROGRAM_FILE);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw new ChaosError(
-      `the program of the dead-man's switch is not there: ${path} (\`npm run build\` makes it)`,
-      {
-        cause: error,
-      },
-    );
-  }
+  const text = await podProgram(PROGRAM_FILE);
   if (Buffer.byteLength(text) <= MAX_PROGRAM_BYTES) return text;
   throw new ChaosError(
-    `${path} has ${Buffer.byteLength(text)} bytes, and a ConfigMap takes ${MAX_PROGRAM_BYTES}: build it anew`,
+    `${PROGRAM_FILE} has ${Buffer.byteLength(text)} bytes, and a ConfigMap takes ${MAX_PROGRAM_BYTES}. Rebuild it with \`npm run build\``,
   );
 }
 

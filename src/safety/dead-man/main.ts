@@ -1,4 +1,4 @@
-/** The program in the pod of the dead-man's switch. Bundled into one file (bundle.mjs), run by Node 18. */
+/** The program in the pod of the dead-man's switch. Bundled into one file (scripts/pod-programs.mjs), run by Node 18. */
 import { systemClock } from "../../common/clock.js";
 import { inClusterTransport } from "./api-access.js";
 import { DeadMan } from "./dead-man.js";

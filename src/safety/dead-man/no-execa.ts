@@ -1,5 +1,5 @@
 /**
- * Stands in for execa in the bundle of the switch (bundle.mjs): what undoes faults on nodes comes along with what undoes
+ * Stands in for execa in the bundle of the switch (scripts/pod-programs.mjs): what undoes faults on nodes comes along with what undoes
  * changes of the API, and starts processes of the runner's machine. In the pod there is nothing to start, and a faulty
  * node has its own timer.
  */

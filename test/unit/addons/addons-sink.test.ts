@@ -5,7 +5,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { createSinkServer, parseLines, Ring, Sink } from "../../../src/addons/sink/sink.mjs";
+import { createSinkServer } from "../../../src/addons/sink/sink-server.js";
+import { parseLines, Ring, Sink } from "../../../src/addons/sink/sink.js";
 import { packageRoot } from "../../../src/common/package-root.js";
 
 interface Answer {
@@ -156,7 +157,7 @@ test("as a program behind a ConfigMap's link: listens, and ends at SIGTERM", asy
   const folder = await mkdtemp(join(tmpdir(), "sink-"));
   t.teardown(async () => await rm(folder, { recursive: true }));
   const program = join(folder, "sink.mjs");
-  await symlink(join(packageRoot(), "src/addons/sink/sink.mjs"), program);
+  await symlink(join(packageRoot(), "dist/sink.mjs"), program);
   const child = spawn(process.execPath, [program], {
     env: { PORT: "0" },
     stdio: ["ignore", "pipe", "inherit"],

@@ -28,7 +28,7 @@ async function agent(t: ExecutionContext): Promise<Agent> {
   const tokenFile = join(folder, "token");
   await writeFile(tokenFile, `${TOKEN}\n`);
   const port = await freePort();
-  const script = join(packageRoot(), "src/nodes/agent/node-agent.mjs");
+  const script = join(packageRoot(), "dist/node-agent.mjs");
   const env = { PORT: String(port), TOKEN_FILE: tokenFile, ENTER: "", SECRET_OF_THE_POD: "x" };
   const child = spawn(process.execPath, [script], { env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";

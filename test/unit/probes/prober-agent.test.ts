@@ -6,7 +6,7 @@ import { once } from "node:events";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { packageRoot } from "../../../src/common/package-root.js";
 import type { AgentProbe, ProberPlan } from "../../../src/probes/prober-plan.js";
 import type { BootLine, SampleLine } from "../../../src/evidence/sample.js";
 import {
@@ -20,7 +20,7 @@ import {
   until,
 } from "../../helpers/prober-servers.js";
 
-const AGENT = fileURLToPath(new URL("../../../src/probes/agent/agent.mjs", import.meta.url));
+const AGENT = path.join(packageRoot(), "dist/agent.mjs");
 
 /** An agent under test, in a folder of its own that outlives its restarts. */
 class Agent {

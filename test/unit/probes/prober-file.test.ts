@@ -2,7 +2,7 @@ import test from "ava";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { SampleFile } from "../../../src/probes/agent/agent.mjs";
+import { SampleFile } from "../../../src/probes/agent/sample-file.js";
 import type { SampleLine } from "../../../src/evidence/sample.js";
 
 const MIB = 1024 * 1024;

@@ -1,8 +1,9 @@
 import test from "ava";
 import { type SampleLine } from "../../../src/evidence/sample.js";
 import { PROBES } from "../../../src/experiment/names.js";
-import { AGENT_PROBES, BodyError, Prober, validatePlan } from "../../../src/probes/agent/agent.mjs";
-import type { ProberPlan } from "../../../src/probes/prober-plan.js";
+import { BodyError } from "../../../src/probes/agent/body.js";
+import { Prober } from "../../../src/probes/agent/prober.js";
+import { AGENT_PROBES, validatePlan, type ProberPlan } from "../../../src/probes/prober-plan.js";
 import { closedPort, FakeClock, LocalRedis, until } from "../../helpers/prober-servers.js";
 
 const app = {

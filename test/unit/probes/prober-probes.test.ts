@@ -1,20 +1,9 @@
 import test from "ava";
-import {
-  AppArm,
-  failureOf,
-  httpGet,
-  judgeRead,
-  judgeWrite,
-  LongLivedProbe,
-  probeDns,
-  probeHttp,
-  probeTcp,
-  sampleOnce,
-  SearchProbe,
-  Tokens,
-  withDeadline,
-  type Outcome,
-} from "../../../src/probes/agent/agent.mjs";
+import { withDeadline } from "../../../src/probes/agent/deadline.js";
+import { failureOf, judgeRead, judgeWrite, Tokens, type Outcome } from "../../../src/probes/agent/judge.js";
+import { AppArm, httpGet, probeHttp } from "../../../src/probes/agent/measure-http.js";
+import { LongLivedProbe, probeDns, probeTcp, SearchProbe } from "../../../src/probes/agent/measure-net.js";
+import { sampleOnce } from "../../../src/probes/agent/schedule.js";
 import type { FailureKind } from "../../../src/evidence/sample.js";
 import {
   closedPort,

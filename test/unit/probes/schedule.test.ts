@@ -1,11 +1,6 @@
 import test from "ava";
-import {
-  maxInFlight,
-  sampleOnce,
-  startFixedRate,
-  startProbe,
-  type Outcome,
-} from "../../../src/probes/agent/agent.mjs";
+import type { Outcome } from "../../../src/probes/agent/judge.js";
+import { maxInFlight, sampleOnce, startFixedRate, startProbe } from "../../../src/probes/agent/schedule.js";
 import type { SampleLine } from "../../../src/evidence/sample.js";
 import { FakeClock, settled } from "../../helpers/prober-servers.js";
 

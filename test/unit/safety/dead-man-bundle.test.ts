@@ -7,14 +7,18 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import test from "ava";
 import { build } from "esbuild";
-import { deadManBundle } from "../../../src/safety/dead-man/bundle.mjs";
+import { podPrograms } from "../../../scripts/pod-programs.mjs";
 import { MAX_PROGRAM_BYTES } from "../../../src/safety/dead-man/dead-man-manifests.js";
 
 /** Far below a ConfigMap's 1 MiB: more than this means that something came along that has no business in it. */
 const LIMIT_BYTES = 100_000;
 
 async function bundle(): Promise<{ text: string; bytes: number; imports: string[]; inputs: string[] }> {
-  const { outputFiles, metafile } = await build({ ...deadManBundle, write: false, metafile: true });
+  const { outputFiles, metafile } = await build({
+    ...podPrograms["dead-man.mjs"],
+    write: false,
+    metafile: true,
+  });
   const [file, ...others] = outputFiles;
   if (file === undefined || others.length > 0) throw new Error("expected one file");
   const outputs = Object.values(metafile.outputs);

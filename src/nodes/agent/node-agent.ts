@@ -1,6 +1,6 @@
 /**
  * Runs in a privileged pod on a node (hostPID) and runs commands on that node, in the namespaces of its first process,
- * for whoever has the token. One file, Node from 18 on and nothing else.
+ * for anyone who has the token. Bundled into one file for Node 18 or newer (dist/node-agent.mjs).
  *
  * GET /healthz: 200. POST /exec {token, argv, timeoutMs}: 200 {code, stdout, stderr, ended?}; 401 wrong token;
  * 400 no such request; 429 too many at once.
@@ -8,7 +8,8 @@
 import { spawn } from "node:child_process";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
 
 const PORT = Number(process.env["PORT"] ?? 8081);
 const TOKEN_FILE = process.env["TOKEN_FILE"] ?? "/token/token";
@@ -26,6 +27,19 @@ const MAX_TIMEOUT_MS = 120_000;
 /** The node's own commands: what the pod's environment says is of no use there. */
 const ENVIRONMENT = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" };
 
+interface Answer {
+  readonly status: number;
+  readonly body: object;
+}
+
+/** How a command ended; `ended`: why it was ended, or could not be begun. */
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly ended?: string;
+}
+
 let running = 0;
 
 const server = createServer((request, response) => {
@@ -34,7 +48,7 @@ const server = createServer((request, response) => {
       response.writeHead(status, { "Content-Type": "application/json" });
       response.end(JSON.stringify(body));
     },
-    (error) => {
+    (error: unknown) => {
       // Of a request's own errors only the kind is told: its body holds the token.
       response.writeHead(500, { "Content-Type": "application/json" });
       response.end(JSON.stringify({ error: error instanceof Error ? error.name : "error" }));
@@ -44,11 +58,7 @@ const server = createServer((request, response) => {
 server.listen(PORT);
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exit(0));
 
-/**
- * @param {import("node:http").IncomingMessage} request
- * @returns {Promise<{status: number, body: object}>}
- */
-async function answer(request) {
+async function answer(request: IncomingMessage): Promise<Answer> {
   if (request.method === "GET" && request.url === "/healthz") return { status: 200, body: { ok: true } };
   if (request.method !== "POST" || request.url !== "/exec")
     return { status: 400, body: { error: "no such request" } };
@@ -69,55 +79,44 @@ async function answer(request) {
   }
 }
 
-/** @param {unknown} argv @returns {argv is string[]} */
-function isArgv(argv) {
+function isArgv(argv: unknown): argv is string[] {
   return Array.isArray(argv) && argv.length > 0 && argv.every((each) => typeof each === "string");
 }
 
-/** @param {unknown} ms @returns {ms is number} */
-function isTimeout(ms) {
+function isTimeout(ms: unknown): ms is number {
   return typeof ms === "number" && ms >= 1 && ms <= MAX_TIMEOUT_MS;
 }
 
-/** Read each time: the kubelet replaces the file when the Secret is made anew. @param {string} given */
-async function isToken(given) {
+/** Read each time: the kubelet replaces the file when the Secret is recreated. */
+async function isToken(given: string): Promise<boolean> {
   const token = (await readFile(TOKEN_FILE, "utf8")).trim();
-  const hash = (/** @type {string} */ text) => createHash("sha256").update(text).digest();
+  const hash = (text: string): Buffer => createHash("sha256").update(text).digest();
   return token !== "" && timingSafeEqual(hash(given), hash(token));
 }
 
-/**
- * @param {import("node:http").IncomingMessage} request
- * @returns {Promise<Record<string, unknown> | undefined>} undefined: too long, or no JSON object
- */
-async function readJson(request) {
-  const chunks = [];
+/** @returns undefined: too long, or no JSON object */
+async function readJson(request: IncomingMessage): Promise<Record<string, unknown> | undefined> {
+  const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request) {
+  for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > MAX_BODY) return undefined;
     chunks.push(chunk);
   }
   try {
-    const body = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-    return typeof body === "object" && body !== null ? body : undefined;
+    const body: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/**
- * @param {string[]} argv
- * @param {number} timeoutMs
- * @returns {Promise<{code: number | null, stdout: string, stderr: string, ended?: string}>}
- */
-async function run(argv, timeoutMs) {
+async function run(argv: readonly string[], timeoutMs: number): Promise<Ended> {
   const [command = "", ...args] = [...ENTER, ...argv];
   // A group of its own, so that what the command has begun ends with it.
   const child = spawn(command, args, { env: ENVIRONMENT, stdio: ["ignore", "pipe", "pipe"], detached: true });
-  /** @type {string | undefined} */
-  let ended;
-  const end = (/** @type {string} */ why) => {
+  let ended: string | undefined;
+  const end = (why: string): void => {
     if (ended !== undefined || child.pid === undefined) return;
     ended = why;
     try {
@@ -127,19 +126,19 @@ async function run(argv, timeoutMs) {
     }
   };
   const timer = setTimeout(() => end(`no end within ${timeoutMs} ms`), timeoutMs);
-  const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
-    /** @type {Buffer[]} */
-    const chunks = [];
+  const collect = (stream: Readable): (() => string) => {
+    const chunks: Buffer[] = [];
     let size = 0;
-    stream.on("data", (/** @type {Buffer} */ chunk) => {
+    stream.on("data", (chunk: Buffer) => {
       size += chunk.length;
       if (size > MAX_OUTPUT) end(`more than ${MAX_OUTPUT} bytes of output`);
       else chunks.push(chunk);
     });
     return () => Buffer.concat(chunks).toString("utf8");
-  });
-  /** @type {number | null} */
-  const code = await new Promise((resolve) => {
+  };
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  const code = await new Promise<number | null>((resolve) => {
     child.on("error", (error) => {
       ended ??= `the command could not be begun: ${error.message}`;
       resolve(null);
@@ -147,10 +146,5 @@ async function run(argv, timeoutMs) {
     child.on("close", resolve);
   });
   clearTimeout(timer);
-  return {
-    code,
-    stdout: stdout?.() ?? "",
-    stderr: stderr?.() ?? "",
-    ...(ended === undefined ? {} : { ended }),
-  };
+  return { code, stdout: stdout(), stderr: stderr(), ...(ended === undefined ? {} : { ended }) };
 }

@@ -1,0 +1,37 @@
+/**
+ * The programs that run in pods: each is bundled into one file that needs nothing but Node 18, and fits a ConfigMap.
+ * Tests start the same files and hold them against these limits.
+ */
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+/** @param {string} path from the repository's root */
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+const common = {
+  bundle: true,
+  format: /** @type {const} */ ("esm"),
+  platform: /** @type {const} */ ("node"),
+  target: "node18",
+  logLevel: /** @type {const} */ ("warning"),
+};
+
+/** By the file's name in dist/ and in the ConfigMap. @satisfies {Record<string, import("esbuild").BuildOptions>} */
+export const podPrograms = {
+  "agent.mjs": { ...common, entryPoints: [at("src/probes/agent/main.ts")] },
+  "node-agent.mjs": { ...common, entryPoints: [at("src/nodes/agent/node-agent.ts")] },
+  "sink.mjs": { ...common, entryPoints: [at("src/addons/sink/main.ts")] },
+  "dead-man.mjs": {
+    ...common,
+    entryPoints: [at("src/safety/dead-man/main.ts")],
+    minify: true,
+    alias: { execa: at("src/safety/dead-man/no-execa.ts") },
+  },
+};
+
+/** Writes all of them to dist/. */
+export async function buildPodPrograms() {
+  await Promise.all(
+    Object.entries(podPrograms).map(([file, options]) => build({ ...options, outfile: at(`dist/${file}`) })),
+  );
+}

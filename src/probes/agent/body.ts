@@ -1,0 +1,78 @@
+/** Checks of the bodies that the agent is sent. A type is read off its check, so that the two cannot differ. */
+import { isIP } from "node:net";
+
+/** What is wrong with what was sent, in words for whoever sent it. */
+export class BodyError extends Error {}
+
+/** Returns the value itself. `where` names it in the BodyError that is thrown. */
+export type Check<T> = (value: unknown, where: string) => T;
+
+/** The type that a check lets through. */
+export type Checked<C> = C extends Check<infer T> ? T : never;
+
+type Fields = Readonly<Record<string, Check<unknown>>>;
+type ObjectOf<F extends Fields, O extends Fields> = {
+  readonly [K in keyof F]: Checked<F[K]>;
+} & { readonly [K in keyof O]?: Checked<O[K]> };
+
+/** @throws BodyError */
+export function refuse(where: string, what: string): never {
+  throw new BodyError(`${where} ${what}`);
+}
+
+export function objectOf<F extends Fields, O extends Fields = Record<never, never>>(
+  fields: F,
+  optional?: O,
+): Check<ObjectOf<F, O>> {
+  const all: Fields = { ...fields, ...optional };
+  return (value, where) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      refuse(where, "must be an object");
+    for (const name of Object.keys(value)) {
+      if (!Object.hasOwn(all, name)) refuse(`${where}.${name}`, "is not known");
+    }
+    for (const [name, check] of Object.entries(all)) {
+      const member = (value as Record<string, unknown>)[name];
+      if (member !== undefined) check(member, `${where}.${name}`);
+      else if (Object.hasOwn(fields, name)) refuse(`${where}.${name}`, "is missing");
+    }
+    return value as ObjectOf<F, O>;
+  };
+}
+
+export function wholeNumber(min: number, max: number): Check<number> {
+  return (value, where) =>
+    Number.isInteger(value) && Number(value) >= min && Number(value) <= max
+      ? Number(value)
+      : refuse(where, `must be a whole number from ${min} to ${max}`);
+}
+
+export function text<T extends string = string>(pattern: RegExp, what: string): Check<T> {
+  return (value, where) =>
+    typeof value === "string" && pattern.test(value) ? (value as T) : refuse(where, `must be ${what}`);
+}
+
+export function listOf<T>(check: Check<T>): Check<readonly T[]> {
+  return (value, where) => {
+    if (!Array.isArray(value) || value.length > 1000) refuse(where, "must be a list of at most 1000 members");
+    value.forEach((member, index) => check(member, `${where}[${index}]`));
+    return value as readonly T[];
+  };
+}
+
+const ipAddress: Check<string> = (value, where) =>
+  typeof value === "string" && isIP(value) !== 0 ? value : refuse(where, "must be an IP address");
+
+export const ENDPOINT = { ip: ipAddress, port: wholeNumber(1, 65535) };
+
+export const PLAIN_PATH = text(
+  /^\/[A-Za-z0-9._~%/-]{0,500}$/,
+  "a path that starts with '/' and has no query or space",
+);
+
+export const IDENTIFIER = text(/^[A-Za-z0-9._:-]{1,253}$/, "1 to 253 letters, digits, '.', '_', ':' or '-'");
+
+export const DNS_NAME = text(
+  /^(?=.{1,254}$)[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?)*\.?$/,
+  "a DNS name",
+);

@@ -1,0 +1,70 @@
+/**
+ * The prober: samples the application and the layers below it at a fixed rate, from inside the cluster.
+ *
+ * Bundled into one file without packages for Node 18 or newer (dist/agent.mjs); a ConfigMap delivers it to a pod on
+ * each worker. It only opens connections to the addresses in its plan and answers on its own port; it writes nothing
+ * but the two files in DATA_DIR. It asks nothing of the Kubernetes API.
+ *
+ *   GET    /healthz           200 as long as the process answers
+ *   GET    /clock             {"boot", "t"}: which start of the agent this is, and its monotonic clock, ms
+ *   GET    /plan              the plan that is being measured, or 404
+ *   PUT    /plan (or POST)    starts sampling, or changes what is sampled; 400 with the reason when it is invalid
+ *   DELETE /plan              stops sampling
+ *   GET    /samples?offset=N  whole lines of the sample file from byte N on, at most 1 MiB; the header
+ *                             x-next-offset says where to continue; 416 when the file is shorter than N
+ *   POST   /check             {"kind": "tcp" | "http", "ip", "port", "timeoutMs", of http also "path" and "host"}:
+ *                             makes one connection now; answers {"ok", "ms"} and, of http, "status" and "body"
+ *                             (an answer is ok whatever its status), or "kind" and "message" of the failure
+ *   POST   /log               {"text"}: prints one line on stdout, where the node's log agent finds it
+ *
+ * Environment: PORT (8080), DATA_DIR (/data), NODE_NAME (the host name), DNS_SERVERS (comma-separated
+ * addresses to ask instead of the system's servers).
+ */
+import { randomBytes } from "node:crypto";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { Prober } from "./prober.js";
+import { answer, PlanFile } from "./routes.js";
+import { SampleFile } from "./sample-file.js";
+import { round } from "./schedule.js";
+
+/** How often waiting lines are written to the file, ms. */
+const FLUSH_EVERY_MS = 200;
+
+const { DATA_DIR = "/data", DNS_SERVERS, NODE_NAME = os.hostname(), PORT = "8080" } = process.env;
+const dnsServers = DNS_SERVERS ? DNS_SERVERS.split(",") : undefined;
+const boot = randomBytes(6).toString("hex");
+const samples = new SampleFile(path.join(DATA_DIR, "samples.ndjson"));
+const planFile = new PlanFile(path.join(DATA_DIR, "plan.json"));
+samples.append({ boot, t: round(performance.now()), wall: Date.now(), node: NODE_NAME });
+const prober = new Prober({ boot, emit: (line) => samples.append(line), dnsServers });
+
+// Whatever a socket throws after its sample has ended must not end the others.
+process.on("uncaughtException", (error) => console.error("uncaught:", error));
+process.on("unhandledRejection", (error) => console.error("unhandled:", error));
+process.on("SIGTERM", () => {
+  prober.stop();
+  void samples.flush().then(() => process.exit(0));
+  setTimeout(() => process.exit(1), 1000); // a disk that hangs
+});
+
+const server = http.createServer((request, response) => {
+  void answer({ boot, prober, samples, planFile }, request).then(({ status, body, headers }) => {
+    // One request a connection: a kept one that closes just as the API server's proxy sends the next would fail.
+    const common = { "content-type": "text/plain; charset=utf-8", connection: "close" };
+    response.writeHead(status, { ...common, ...headers }).end(body);
+  });
+});
+// Without its port an agent is of no use; the kubelet starts it again.
+server.on("error", (error) => {
+  console.error(`cannot listen: ${String(error)}`);
+  process.exit(1);
+});
+server.listen(Number(PORT), () => {
+  const kept = planFile.load();
+  if (kept !== undefined) prober.apply(kept);
+  setInterval(() => void samples.flush(), FLUSH_EVERY_MS);
+  console.log(`prober ${boot} listens on port ${(server.address() as AddressInfo).port}`);
+});

@@ -1,0 +1,135 @@
+/** The probes that ask by HTTP: the application's two arms, and its Service. */
+import http from "node:http";
+import type { AppTarget, Endpoint, FrontEnd, HttpTarget } from "../prober-plan.js";
+import { withDeadline } from "./deadline.js";
+import { failed, failureOf, judgeRead, judgeStatus, judgeWrite, Tokens, type Outcome } from "./judge.js";
+
+/** Longest body that is read of an answer, bytes; the guestbook's are under a hundred. */
+const BODY_LIMIT = 64 * 1024;
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/**
+ * GET on a connection of its own: an established one would outlive the very faults that are looked for.
+ *
+ * @param timeoutMs from the connect to the last byte
+ * @param hostHeader the address, when left out
+ */
+export function httpGet(
+  to: Endpoint,
+  pathAndQuery: string,
+  timeoutMs: number,
+  hostHeader?: string,
+): Promise<HttpAnswer> {
+  return withDeadline(
+    timeoutMs,
+    (onEnd) =>
+      new Promise((resolve, reject) => {
+        const request = http.get(
+          {
+            host: to.ip,
+            port: to.port,
+            path: pathAndQuery,
+            agent: false,
+            headers: {
+              "user-agent": "kube-system-chaos-prober",
+              ...(hostHeader === undefined ? {} : { host: hostHeader }),
+            },
+          },
+          (response) => {
+            const status = response.statusCode ?? 0;
+            const chunks: Buffer[] = [];
+            let length = 0;
+            const done = (): void => resolve({ status, body: Buffer.concat(chunks).toString("utf8") });
+            response.on("data", (chunk: Buffer) => {
+              chunks.push(chunk);
+              length += chunk.length;
+              if (length >= BODY_LIMIT) done();
+            });
+            response.on("end", done);
+            response.on("error", reject);
+          },
+        );
+        // Stays until the end: destroying the request raises one more error.
+        request.on("error", reject);
+        onEnd(() => request.destroy());
+      }),
+  );
+}
+
+export async function probeHttp(target: HttpTarget, timeoutMs: number): Promise<Outcome> {
+  const { status, body } = await httpGet(target, target.path, timeoutMs);
+  return judgeStatus(status, body) ?? { ok: true };
+}
+
+/** Takes the members of a list in turn, also when the list changes. */
+class Turn {
+  #count = 0;
+
+  of<T>(list: readonly T[]): T | undefined {
+    const member = list[this.#count % list.length];
+    this.#count += 1;
+    return member;
+  }
+}
+
+/** One arm of the application (the one that uses DNS, or the one that uses the environment): writes and reads. */
+export class AppArm {
+  readonly #writes = new Turn();
+  readonly #reads = new Turn();
+  readonly #prefix: string;
+  #key = "";
+  #keys = 0;
+  #tokens: Tokens;
+
+  /** @param prefix of the tokens: unique to this start of this agent, and to the arm */
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+    this.#tokens = new Tokens(prefix);
+  }
+
+  async write(target: AppTarget, timeoutMs: number): Promise<Outcome> {
+    if (target.key !== this.#key) {
+      // What was written under another key says nothing about this one.
+      this.#key = target.key;
+      this.#keys += 1;
+      this.#tokens = new Tokens(`${this.#prefix}-${this.#keys}`);
+    }
+    const frontend = this.#writes.of(target.frontends);
+    if (frontend === undefined) return failed("no-target", "no front-end pod is known");
+    const tokens = this.#tokens;
+    const token = tokens.next();
+    const query = `${target.path}?cmd=set&key=${encodeURIComponent(target.key)}&value=${token}`;
+    const outcome = await askFrontEnd(frontend, query, timeoutMs, judgeWrite);
+    if ("ok" in outcome && outcome.ok) tokens.acknowledge(token);
+    return outcome;
+  }
+
+  async read(target: AppTarget, timeoutMs: number): Promise<Outcome | undefined> {
+    const tokens = this.#tokens;
+    if (target.key !== this.#key || !tokens.canJudge) return undefined;
+    const frontend = this.#reads.of(target.frontends);
+    if (frontend === undefined) return failed("no-target", "no front-end pod is known");
+    const query = `${target.path}?cmd=get&key=${encodeURIComponent(target.key)}`;
+    return askFrontEnd(frontend, query, timeoutMs, (status, body) => judgeRead(status, body, tokens));
+  }
+}
+
+async function askFrontEnd(
+  frontend: FrontEnd,
+  pathAndQuery: string,
+  timeoutMs: number,
+  judge: (status: number, body: string) => Outcome,
+): Promise<Outcome> {
+  let outcome: Outcome;
+  try {
+    const { status, body } = await httpGet(frontend, pathAndQuery, timeoutMs);
+    outcome = judge(status, body);
+  } catch (error) {
+    outcome = failureOf(error);
+  }
+  return { ...outcome, target: frontend.name };
+}

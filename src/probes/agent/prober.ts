@@ -1,0 +1,108 @@
+import type { SampleLine } from "../../evidence/sample.js";
+import { AGENT_PROBES, type AgentProbe, type ProberPlan } from "../prober-plan.js";
+import type { Outcome } from "./judge.js";
+import { AppArm, probeHttp } from "./measure-http.js";
+import { LongLivedProbe, probeDns, probeTcp, SearchProbe } from "./measure-net.js";
+import { maxInFlight, startProbe, systemTimers, type RunningProbe, type Timers } from "./schedule.js";
+
+export interface ProberOptions {
+  /** Which start of the agent this is. */
+  readonly boot: string;
+  readonly clock?: Timers;
+  readonly emit: (line: SampleLine) => void;
+  /** DNS servers to ask instead of the system's. */
+  readonly dnsServers?: readonly string[] | undefined;
+}
+
+/** Measures what the plan says. A change of targets reaches the next tick; only new intervals restart it. */
+export class Prober {
+  #plan: ProberPlan | undefined;
+  #originMs = 0;
+  readonly #running = new Map<AgentProbe, RunningProbe>();
+  readonly #longLived = new LongLivedProbe();
+  readonly #clock: Timers;
+  readonly #emit: (line: SampleLine) => void;
+  readonly #measures: Measures;
+
+  constructor({ boot, clock = systemTimers, emit, dnsServers }: ProberOptions) {
+    this.#clock = clock;
+    this.#emit = emit;
+    this.#measures = measuresOf(boot, this.#longLived, dnsServers);
+  }
+
+  get plan(): ProberPlan | undefined {
+    return this.#plan;
+  }
+
+  apply(plan: ProberPlan): void {
+    const before = this.#plan;
+    if (before?.interval !== plan.interval || before.searchInterval !== plan.searchInterval) {
+      this.stop();
+      this.#originMs = this.#clock.now();
+    }
+    this.#plan = plan;
+    for (const probe of AGENT_PROBES) {
+      if (plan.probes[probe] === undefined) this.#end(probe);
+      else if (!this.#running.has(probe)) this.#begin(probe, plan);
+    }
+    if (plan.probes["tcp-long-lived"] === undefined) this.#longLived.close();
+  }
+
+  /** Ends the ticks; samples under way are still written when they end. */
+  stop(): void {
+    this.#plan = undefined;
+    for (const probe of AGENT_PROBES) this.#end(probe);
+    this.#longLived.close();
+  }
+
+  #begin(probe: AgentProbe, plan: ProberPlan): void {
+    // A probe's place is its phase in the interval, whether or not the others are measured: adding or removing one
+    // must not move the rest.
+    const phase = AGENT_PROBES.indexOf(probe) / AGENT_PROBES.length;
+    const running = startProbe({
+      probe,
+      firstMs: this.#originMs + phase * plan.interval,
+      intervalMs: probe === "dns-search" ? plan.searchInterval : plan.interval,
+      clock: this.#clock,
+      limit: () => maxInFlight(this.#plan?.timeout ?? 0, plan.interval),
+      // The plan of the moment, not the one that the probe began with.
+      measure: async () => this.#plan && this.#measures[probe](this.#plan),
+      emit: this.#emit,
+    });
+    this.#running.set(probe, running);
+  }
+
+  #end(probe: AgentProbe): void {
+    void this.#running.get(probe)?.stop();
+    this.#running.delete(probe);
+  }
+}
+
+type Measures = Readonly<Record<AgentProbe, (plan: ProberPlan) => Promise<Outcome | undefined>>>;
+
+/** How each probe is measured. A probe that the plan leaves out has no target and gives no sample. */
+function measuresOf(boot: string, longLived: LongLivedProbe, dnsServers?: readonly string[]): Measures {
+  const dnsArm = new AppArm(`${boot}-dns`);
+  const envArm = new AppArm(`${boot}-env`);
+  const search = new SearchProbe();
+  const on = async <T>(
+    target: T | undefined,
+    measure: (target: T) => Promise<Outcome | undefined>,
+  ): Promise<Outcome | undefined> => (target === undefined ? undefined : measure(target));
+  return {
+    "app-write": ({ probes, timeout }) => on(probes["app-write"], (to) => dnsArm.write(to, timeout)),
+    "app-read": ({ probes, timeout }) => on(probes["app-read"], (to) => dnsArm.read(to, timeout)),
+    "app-write-env": ({ probes, timeout }) => on(probes["app-write-env"], (to) => envArm.write(to, timeout)),
+    "app-read-env": ({ probes, timeout }) => on(probes["app-read-env"], (to) => envArm.read(to, timeout)),
+    "http-service": ({ probes, timeout }) => on(probes["http-service"], (to) => probeHttp(to, timeout)),
+    "dns-internal": ({ probes, timeout }) =>
+      on(probes["dns-internal"], (to) => probeDns(to.name, timeout, dnsServers)),
+    "dns-external": ({ probes, timeout }) =>
+      on(probes["dns-external"], (to) => probeDns(to.name, timeout, dnsServers)),
+    "dns-search": ({ probes }) => on(probes["dns-search"], (to) => search.measure(to.name)),
+    "tcp-service": ({ probes, tcpTimeout }) => on(probes["tcp-service"], (to) => probeTcp(to, tcpTimeout)),
+    "tcp-pod": ({ probes, tcpTimeout }) => on(probes["tcp-pod"], (to) => probeTcp(to, tcpTimeout)),
+    "tcp-long-lived": ({ probes, timeout, tcpTimeout }) =>
+      on(probes["tcp-long-lived"], (to) => longLived.measure(to, timeout, tcpTimeout)),
+  };
+}
