@@ -25,7 +25,6 @@ export const podPrograms = {
     ...common,
     entryPoints: [at("src/safety/dead-man/main.ts")],
     minify: true,
-    alias: { execa: at("src/safety/dead-man/no-execa.ts") },
   },
 };
 

@@ -6,7 +6,7 @@ import type { Suppression } from "./result.js";
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
 /** Field manager of what this tool makes itself: between two blows of a flapping attack, and at the release. */
-export const OWN_MANAGER = "kube-system-chaos";
+const OWN_MANAGER = "kube-system-chaos";
 
 const WORKLOADS: readonly string[] = ["Deployment", "DaemonSet"];
 

@@ -2,7 +2,7 @@
 import type { PhaseName, RunEvent } from "../evidence/events.js";
 import type { MeasuredPhase } from "./result.js";
 
-export interface Span {
+interface Span {
   readonly fromMs: number;
   /** null: the phase was not seen to end. */
   readonly toMs: number | null;

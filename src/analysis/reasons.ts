@@ -20,10 +20,10 @@ export interface Reason {
 }
 
 /** Fewer app-write samples than this in the window are no share: one failure would be a tenth. */
-export const FEWEST_SAMPLES = 10;
+const FEWEST_SAMPLES = 10;
 
 /** At least so much of the window's ticks must have been delivered, or the rest may hide anything. */
-export const LEAST_COVERAGE = 0.5;
+const LEAST_COVERAGE = 0.5;
 
 export interface Evidence {
   readonly facts: RunFacts;

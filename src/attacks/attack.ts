@@ -8,13 +8,13 @@ import type { TargetWatch } from "../targets/target-watch.js";
 import { type AnyTarget, isNodeTarget, type Target } from "../targets/target.js";
 
 /** What scales or repairs the target and is suppressed before it, with a watch of its own. */
-export interface Companion {
+interface Companion {
   readonly target: Target;
   readonly watch: TargetWatch;
 }
 
 /** What a fault on a node needs beside the target. */
-export interface NodeFaults {
+interface NodeFaults {
   readonly access: NodeAccess;
   /** The timer on the node undoes the fault so long after the runner was heard of last, ms. */
   readonly healAfterMs: number;

@@ -12,14 +12,14 @@ interface Blow {
 }
 
 /** How one object is deleted. */
-export interface Deletion extends Blow {
+interface Deletion extends Blow {
   /** Pods only, seconds. */
   readonly gracePeriodSeconds?: number;
   readonly propagationPolicy?: "Background";
 }
 
 /** How a workload is set to no replicas, in one of its generations: another may need it again. */
-export interface Scaling extends Blow {
+interface Scaling extends Blow {
   readonly key: string;
   /** Who did it, and how it was before: on the object, for whoever finds it so. */
   readonly annotations: Readonly<Record<string, string>>;

@@ -225,7 +225,7 @@ function confirmation({ select, yes, ask }: RunCommandOptions): () => Promise<bo
 }
 
 /** This package's version. */
-export async function ownVersion(): Promise<string> {
+async function ownVersion(): Promise<string> {
   const text = await readFile(join(packageRoot(), "package.json"), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }

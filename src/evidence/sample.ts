@@ -9,7 +9,7 @@ import type { ProbeName } from "../experiment/names.js";
  * Why a sample failed. Which one appears depends on the kernel's moment (a rejected packet here, a dropped one
  * there), so reports show them and no verdict hangs on them.
  */
-export const FAILURE_KINDS = [
+const FAILURE_KINDS = [
   "timeout",
   "refused",
   "reset",

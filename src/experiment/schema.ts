@@ -281,7 +281,7 @@ const churn = z
   );
 
 /** Probes of the application itself, of which an abort condition may speak; the others show what lies under it. */
-export const APPLICATION_PROBES = [
+const APPLICATION_PROBES = [
   "app-write",
   "app-read",
   "app-write-env",

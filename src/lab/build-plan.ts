@@ -5,7 +5,7 @@ import type { Progress } from "../common/progress.js";
 import { keyOf, type KeyInput } from "./keys.js";
 
 /** What a step's work is given. */
-export interface StepContext {
+interface StepContext {
   /** An empty folder; it becomes the step's result when the work ends well. */
   readonly output: string;
   /** Shows what is being done at the moment. */

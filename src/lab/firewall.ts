@@ -3,7 +3,7 @@ import { toolPath, type Tools } from "./steps/tools.js";
 
 /** The bridge that the nodes are on, and the one chain the lab adds to the machine's filter table. */
 export const BRIDGE = "ksc-lab0";
-export const CHAIN = "KUBE-SYSTEM-CHAOS";
+const CHAIN = "KUBE-SYSTEM-CHAOS";
 
 /**
  * What the chain says: nodes talk to each other, and what would leave the bridge is rejected at once. The

@@ -21,7 +21,7 @@ export interface MachineFacts {
 const TRIPLES = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as const;
 
 /** The value of one name in an os-release file, without quotes; undefined when it is not there. */
-export function osReleaseValue(text: string, name: string): string | undefined {
+function osReleaseValue(text: string, name: string): string | undefined {
   const line = text.split("\n").find((each) => each.startsWith(`${name}=`));
   return line?.slice(name.length + 1).replace(/^"(.*)"$/, "$1");
 }

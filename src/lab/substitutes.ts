@@ -5,7 +5,7 @@ import { STAND_IN_LABEL } from "./image-folder.js";
 import type { Kubectl } from "./kubectl.js";
 
 /** Where any runner can read which images of this cluster are not what their name says. */
-export const STAND_INS = {
+const STAND_INS = {
   name: "kube-system-chaos-stand-ins",
   namespace: "kube-public",
   key: "stand-ins.json",

@@ -65,7 +65,7 @@ export function parseExperimentBytes(
 }
 
 /** A path as the user would write it: relative when it is below the working folder, absolute otherwise. */
-export function displayName(path: string, cwd: string): string {
+function displayName(path: string, cwd: string): string {
   const absolute = resolve(cwd, path);
   const below = relative(cwd, absolute);
   const shown = below === "" || below === ".." || below.startsWith(`..${sep}`) ? absolute : below;

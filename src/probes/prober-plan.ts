@@ -75,7 +75,6 @@ export type FrontEnd = Checked<typeof frontEnd>;
 export type AppTarget = Checked<typeof appTarget>;
 export type HttpTarget = Checked<typeof httpTarget>;
 export type ProberPlan = Checked<typeof proberPlan>;
-export type ProbeTargets = ProberPlan["probes"];
 
 /** A probe of the prober: all but the one from outside, which the runner measures itself. */
 export type AgentProbe = Exclude<ProbeName, "outside">;

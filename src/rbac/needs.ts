@@ -16,7 +16,7 @@ import {
 import { functionProbes } from "../probes/functions/all-function-checks.js";
 
 /** A namespace that the run works in. */
-export interface OwnNamespace {
+interface OwnNamespace {
   readonly name: string;
   /** An administrator has made it, and it stays: no right to make or remove it is needed. */
   readonly prepared: boolean;

@@ -55,7 +55,7 @@ export function formsOfCompanions({
 }
 
 /** What of a run is the same on every cluster. Pure. */
-export function scopeOfExperiment({
+function scopeOfExperiment({
   experiment,
 }: Pick<ResolvedExperiment, "experiment">): Pick<PermissionScope, "churn" | "asked"> {
   return {

@@ -18,7 +18,7 @@ import { FORMATS, type ReportInput } from "./formats.js";
  *
  * @throws the file system's error, when there is no room for the packed ones (say).
  */
-export async function packSamples(folder: string): Promise<void> {
+async function packSamples(folder: string): Promise<void> {
   for (const name of await readdir(join(folder, "samples"))) {
     if (!name.endsWith(".ndjson")) continue;
     const path = join(folder, "samples", name);

@@ -19,7 +19,7 @@ import {
 } from "./words.js";
 
 /** Sections of a report that cells link to, by the anchors that GitHub makes of their headings. */
-export const ANCHORS = {
+const ANCHORS = {
   ownFunction: "#the-components-own-function",
   application: "#what-the-application-saw",
   keptDown: "#how-it-was-kept-down",
@@ -173,7 +173,7 @@ function suppressionCell(context: RowContext): string {
 }
 
 /** The slide's words; what it had not verified is marked as there. */
-export function claimCell(claim: MatrixGroup["study"], lang: Language): string {
+function claimCell(claim: MatrixGroup["study"], lang: Language): string {
   if (claim === null) return STUDY_WORDS["not in the study"][lang];
   const text = claim.behaviour[lang];
   const verified = claim.impactVerified && claim.functionVerified;

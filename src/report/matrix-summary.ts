@@ -5,7 +5,7 @@ import type { MatrixRun } from "./matrix-run.js";
 
 export const TALLY_WORDS = ["confirmed", "newly verified", "differs", "inconclusive", "not run"] as const;
 
-export type TallyWord = (typeof TALLY_WORDS)[number];
+type TallyWord = (typeof TALLY_WORDS)[number];
 
 /** `onStandIn`: so many of the count were measured on a stand-in. */
 export type Tally = Readonly<Record<TallyWord, { readonly count: number; readonly onStandIn: number }>>;

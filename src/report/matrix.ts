@@ -11,7 +11,7 @@ import { type MatrixEntry, matrixRun, type MatrixRun } from "./matrix-run.js";
 import { type MatrixGroup, type MatrixSummary, summaryOf } from "./matrix-summary.js";
 import { rowName } from "./pick.js";
 
-export const MATRIX_SCHEMA_VERSION = 1;
+const MATRIX_SCHEMA_VERSION = 1;
 
 export interface Matrix {
   readonly schemaVersion: typeof MATRIX_SCHEMA_VERSION;

@@ -7,6 +7,6 @@ export function resultJson(result: RunResult): string {
 }
 
 /** Nanoseconds are noise: a figure with six decimals is the same on every machine that computes it. */
-export function rounded(_key: string, value: unknown): unknown {
+function rounded(_key: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isInteger(value) ? Number(value.toFixed(6)) : value;
 }

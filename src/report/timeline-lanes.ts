@@ -121,7 +121,7 @@ export interface NotReady {
 }
 
 /** When nodes were not Ready, as the API said it. */
-export function notReadySpans(events: readonly RunEvent[]): NotReady[] {
+function notReadySpans(events: readonly RunEvent[]): NotReady[] {
   const since = new Map<string, number>();
   const spans: NotReady[] = [];
   for (const event of events) {

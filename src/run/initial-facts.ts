@@ -11,7 +11,7 @@ import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js"
 import type { Prepared } from "./context.js";
 
 /** The stand-ins that a cluster declares; none where it declares nothing. */
-export async function declaredStandIns(transport: Transport): Promise<StandIn[]> {
+async function declaredStandIns(transport: Transport): Promise<StandIn[]> {
   const { namespace, name, key } = STAND_INS_CONFIGMAP;
   const configMap = await getOrUndefined<ConfigMap>(transport, resourcePath(CONFIGMAPS, namespace, name));
   const text = configMap?.data?.[key];

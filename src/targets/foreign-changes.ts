@@ -14,7 +14,7 @@ import { MANAGED_BY } from "../own/manifest.js";
 import type { Target } from "./target.js";
 
 /** A workload that is replaced (`kubectl replace --force`) is gone for a second or two; after this it is gone, ms. */
-export const GONE_FOR_GOOD_MS = 10_000;
+const GONE_FOR_GOOD_MS = 10_000;
 
 /** The parts of a workload's spec by which one is told from another. */
 interface Shape {
@@ -29,7 +29,7 @@ function shapeOf(object: KubeObject): Shape {
 }
 
 /** What a new state of the workload means, and whether the run can go on. Pure. */
-export function meaningOf(
+function meaningOf(
   attack: AttackName,
   reference: Pick<Shape, "selector" | "template">,
   replicas: { readonly before: number; readonly now: number },

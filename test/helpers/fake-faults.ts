@@ -5,7 +5,7 @@ import type { FakeStore } from "./fake-store.js";
 import { locate } from "./fake-store.js";
 import { gone, seenBy } from "./fake-watches.js";
 
-export interface FaultMatch {
+interface FaultMatch {
   readonly method?: string;
   /** Text within the path. */
   readonly path?: string;

@@ -34,7 +34,7 @@ const SINK_PODS = "/api/v1/namespaces/kube-system-chaos-sink/pods";
 const PROXIED = /\/pods\/(?<pod>[^/:]+):8080\/proxy(?<path>\/.*)$/;
 
 /** Stands still but for sleeps; what is due in a sleep happens in it. */
-export class TestClock implements Stopwatch {
+class TestClock implements Stopwatch {
   #now = 5_000;
   #due: { readonly at: number; readonly run: () => void }[] = [];
 
@@ -319,7 +319,7 @@ function running(count: number): Draft {
   };
 }
 
-export function pod(name: string, node: string, labels: Record<string, string>): Draft {
+function pod(name: string, node: string, labels: Record<string, string>): Draft {
   return { metadata: { name, labels }, spec: { nodeName: node }, status: running(1) };
 }
 

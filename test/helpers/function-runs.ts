@@ -62,7 +62,7 @@ export const functionProbe = (
   disturbs,
 });
 
-export const kubeletFacts: RunFacts = runs.factsWith(
+const kubeletFacts: RunFacts = runs.factsWith(
   {
     name: "kubelet",
     title: "the kubelet of one node is stopped",
@@ -123,7 +123,7 @@ export function frame(untilFunctionMs?: number): RunEvent[] {
 }
 
 /** The unit is stopped at 36.1 s, seen down at 37 s, started at the release, seen at 96.9 s. */
-export const unitDown = (): RunEvent[] => [
+const unitDown = (): RunEvent[] => [
   unit(1500, "kind-worker", true),
   unit(34_000, "kind-worker", true),
   stopped(runs.FIRST_KILL_MS),
@@ -133,7 +133,7 @@ export const unitDown = (): RunEvent[] => [
 ];
 
 /** Looks of a function that goes with the target and comes back with it. */
-export const lookedLost = (probe: FunctionProbeName = "node-runs-pods"): RunEvent[] => [
+const lookedLost = (probe: FunctionProbeName = "node-runs-pods"): RunEvent[] => [
   ...[21_000, 25_000, 29_000].map((tMs) => look(tMs, true, { probe })),
   ...[40_000, 60_000, 75_000].map((tMs) => look(tMs, false, { probe, tookMs: 15_000 })),
   look(96_500, false, { probe, tookMs: 500 }),
@@ -161,7 +161,7 @@ export function kubelet(): runs.SyntheticRun {
 }
 
 /** Facts of a workload with a probe of its own function. */
-export function workloadFacts(
+function workloadFacts(
   probe: NonNullable<RunFacts["functionProbe"]>,
   experiment: Partial<RunFacts["experiment"]> = {},
 ): RunFacts {
@@ -172,7 +172,7 @@ export function workloadFacts(
 }
 
 /** Deployment in service, taken down at 36.1 s, down at 36.6 s, back after the release. */
-export const workloadDown = (): RunEvent[] => [
+const workloadDown = (): RunEvent[] => [
   runs.instance(1500, "coredns-a", { ready: true }),
   runs.endpoints(1500, 1),
   runs.kill(runs.FIRST_KILL_MS, runs.DEPLOYMENT),

@@ -29,7 +29,7 @@ export interface SyntheticRun {
 }
 
 /** A stretch of the runner's time in which a probe fails; `source` undefined: on all. */
-export interface Failing {
+interface Failing {
   readonly probe: ProbeName;
   readonly fromMs: number;
   readonly toMs: number;
@@ -38,7 +38,7 @@ export interface Failing {
 }
 
 /** A stretch in which a probe is slower, by a factor. */
-export interface Slow {
+interface Slow {
   readonly probe: ProbeName;
   readonly fromMs: number;
   readonly toMs: number;
@@ -52,7 +52,7 @@ export const DEPLOYMENT: ObjectRef = {
   uid: "d-1",
 };
 
-export const SERVICE: ObjectRef = { kind: "Service", namespace: "kube-system", name: "kube-dns" };
+const SERVICE: ObjectRef = { kind: "Service", namespace: "kube-system", name: "kube-dns" };
 
 export const pod = (name: string): ObjectRef => ({
   kind: "Pod",

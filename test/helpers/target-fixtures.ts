@@ -193,16 +193,3 @@ export function writes(server: FakeApiServer): LoggedRequest[] {
     ({ method, path }) => method !== "GET" && !path.endsWith("/selfsubjectaccessreviews"),
   );
 }
-
-/** "delete apps/deployments in kube-system", as a permission of the request would be described. */
-export function rightOf({ method, path, watch }: LoggedRequest): string {
-  const match =
-    /^\/(?:api|apis\/(?<group>[^/]+))\/[^/]+(?:\/namespaces\/(?<ns>[^/]+)(?=\/))?\/(?<resource>[^/]+)(?:\/(?<name>[^/]+))?(?:\/(?<sub>[^/]+))?/.exec(
-      path,
-    )?.groups;
-  const { group, ns, resource = "", name, sub } = match ?? {};
-  const verbs: Record<string, string> = { POST: "create", PUT: "update", PATCH: "patch", DELETE: "delete" };
-  const verb = verbs[method] ?? (watch ? "watch" : name === undefined ? "list" : "get");
-  const what = `${group === undefined ? "" : `${group}/`}${resource}${sub === undefined ? "" : `/${sub}`}`;
-  return `${verb} ${what}${ns === undefined ? "" : ` in ${ns}`}`;
-}

@@ -12,7 +12,7 @@ import { end, processesWithArgument, startDaemon } from "../process.js";
 import { toolPath, type Tools } from "./tools.js";
 
 /** Where a node finds the unpacked layers; outside /var, which every node gets a copy of. */
-export const LAYERS_FOLDER = "kind/layers";
+const LAYERS_FOLDER = "kind/layers";
 
 const SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots";
 const BLOBS = "io.containerd.content.v1.content/blobs/sha256";

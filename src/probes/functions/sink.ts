@@ -12,9 +12,9 @@ import { isRunning } from "./canary.js";
 import type { FunctionContext } from "./function-check.js";
 import { checkNeeds } from "./function-check.js";
 
-export const SINK_LABELS = { app: "chaos-sink" } as const;
+const SINK_LABELS = { app: "chaos-sink" } as const;
 
-export const SINK_PORT = 8080;
+const SINK_PORT = 8080;
 const FIND_LIMIT_MS = 10_000;
 
 /** Something that was forwarded. Times are the sink's own, ms. */

@@ -75,9 +75,9 @@ export async function askRuntimesOnce(context: RunContext, target: Target): Prom
 }
 
 /** How often the nodes' runtimes are asked what really runs, ms. */
-export const RUNTIME_EVERY_MS = 5000;
+const RUNTIME_EVERY_MS = 5000;
 
-export const RUNTIME_TIMEOUT_MS = 5000;
+const RUNTIME_TIMEOUT_MS = 5000;
 
 /** First question after the attack began: by then the first kill has had its effect. */
-export const RUNTIME_FIRST_MS = 3000;
+const RUNTIME_FIRST_MS = 3000;

@@ -91,7 +91,7 @@ export async function lockForRun(state: RunState): Promise<boolean> {
 }
 
 /** Puts a copy of the journal into the probers' namespace, and keeps it up to date. */
-export async function keepCopy(
+async function keepCopy(
   { transport, journal, runId }: Omit<Holding, "made" | "clock">,
   last: PendingUndo[],
 ): Promise<void> {

@@ -13,7 +13,7 @@ interface HoldTools {
 }
 
 /** How the switch of a run calls itself in the Lease. */
-export function deadManHolder(runId: string): string {
+function deadManHolder(runId: string): string {
   return `dead-man@${runId}`;
 }
 

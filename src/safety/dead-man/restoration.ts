@@ -10,10 +10,11 @@ import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { copiesInCluster } from "../journal/cluster-copy.js";
 import { describeUndo } from "../journal/describe.js";
 import type { PendingUndo, Removal, Undo } from "../journal/journal.js";
+import type { WorkloadUndo } from "../journal/undo.js";
 import { runsOfCopies } from "../journal/unfinished.js";
 import { emptyNamespace } from "../restore/empty-namespace.js";
 import { stagesOf } from "../restore/order.js";
-import { undo } from "../restore/undo-entries.js";
+import { undoInApi } from "../restore/undo-in-api.js";
 import { waitUntilReady } from "../restore/verify.js";
 import type { Hold } from "./dead-man-lock.js";
 
@@ -66,7 +67,7 @@ async function attempt(tools: RestorationTools): Promise<Outcome> {
   // A damaged copy hides no other; while it is there, what it stood for is not as before.
   const problems = [...unreadable];
   for (const { undo: entry } of workloads)
-    problems.push(...(await tried(tools, entry, async () => await putBackOne(tools, entry))));
+    problems.push(...(await tried(tools, entry, async () => await restoreOne(tools, entry))));
   // What could not even be put back is tried again before long.
   if (problems.length === 0) problems.push(...(await notReady(tools, [...workloads, ...onNodes])));
   // What is not as before must stay known.
@@ -111,9 +112,9 @@ async function tried(tools: RestorationTools, entry: Undo, work: () => Promise<v
   }
 }
 
-async function putBackOne({ transport, log }: RestorationTools, entry: Undo): Promise<void> {
-  const { how, by } = await undo(transport, entry);
-  log(`${describeUndo(entry)}: ${how}${how === "found" ? ` (brought back by ${by})` : ""}`);
+async function restoreOne({ transport, log }: RestorationTools, entry: WorkloadUndo): Promise<void> {
+  const { how, by } = await undoInApi(transport, entry);
+  log(`${describeUndo(entry)}: ${how}${how === "found" ? ` (restored by ${by})` : ""}`);
 }
 
 /** What does not work when the time is up; faults on nodes too, which their timers end. */
@@ -137,7 +138,7 @@ async function clear(tools: RestorationTools, entry: Removal): Promise<void> {
   const { transport, clock, log } = tools;
   if (entry.action === "empty") await emptyNamespace(transport, entry, { clock, limitMs: EMPTY_LIMIT_MS });
   else {
-    await undo(transport, entry);
+    await undoInApi(transport, entry);
     const left = await wait(tools, GONE_LIMIT_MS, async () => await stillThere(transport, entry));
     if (left !== undefined) throw new Error(left);
   }

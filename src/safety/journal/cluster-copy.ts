@@ -22,7 +22,7 @@ import { type JournalCopy, UnreadableJournalError } from "./journal.js";
 /** The type of the Secrets, and the label that they are found by. */
 export const COPY_TYPE = "kube-system-chaos/journal";
 
-export const COPY_LABELS = { [MANAGED_BY_LABEL]: MANAGED_BY, app: "chaos-journal" } as const;
+const COPY_LABELS = { [MANAGED_BY_LABEL]: MANAGED_BY, app: "chaos-journal" } as const;
 const KEY = "journal.gz";
 
 /** A Secret may have 1 MiB (Kubernetes' MaxSecretSize), of values as they are before base64. */

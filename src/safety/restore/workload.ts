@@ -31,19 +31,19 @@ export async function restoreWorkload(
 }
 
 /** Whether nothing of a scaling is left on it. Pure. */
-export function hasReplicasOf(before: KubeObject, live: KubeObject): boolean {
+function hasReplicasOf(before: KubeObject, live: KubeObject): boolean {
   const annotated = live.metadata.annotations?.[RUN_ANNOTATION] !== undefined;
   return !annotated && replicasOf(live) === replicasOf(before);
 }
 
 /** Its number of replicas from before, and none of the run's annotations; only this very object. Pure. */
-export function replicasPatch(before: KubeObject, live: KubeObject): object {
+function replicasPatch(before: KubeObject, live: KubeObject): object {
   const annotations = { [RUN_ANNOTATION]: null, [REPLICAS_ANNOTATION]: null };
   const { uid, resourceVersion } = live.metadata;
   return { metadata: { uid, resourceVersion, annotations }, spec: { replicas: replicasOf(before) } };
 }
 
-export function replicasOf(object: KubeObject): number {
+function replicasOf(object: KubeObject): number {
   return (object as Deployment).spec?.replicas ?? 1;
 }
 
