@@ -19,7 +19,7 @@ import {
 import type { ConfigMap, KubeObject, Pod } from "../kube/objects.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
 import { ApiError, type Transport } from "../kube/transport.js";
-import { isOurs, MANAGED_BY } from "../own/manifest.js";
+import { isOwn, MANAGED_BY } from "../own/manifest.js";
 import { ADDON_MANAGER_LABELS, ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME } from "../own/own-names.js";
 import { type Proof, readRecord, recordProof } from "./addon-record.js";
 
@@ -149,7 +149,7 @@ async function managerInstance(
 ): Promise<Instance | { readonly state: "absent" | "not-running"; readonly problem: string }> {
   const path = resourcePath(DEPLOYMENTS, ADDON_NAMESPACE, ADDON_MANAGER_NAME);
   const deployment = await getOrUndefined<KubeObject>(transport, path);
-  if (deployment === undefined || !isOurs(deployment))
+  if (deployment === undefined || !isOwn(deployment))
     return { state: "absent", problem: `no addon-manager of ours is installed (Deployment ${MANAGER})` };
   const { items } = await list<Pod>(transport, resourcePath(PODS, ADDON_NAMESPACE), {
     labelSelector: selectorString(ADDON_MANAGER_LABELS),

@@ -15,7 +15,7 @@ import {
 } from "../kube/api.js";
 import type { KubeObject, Node, Pod } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { isOurs } from "../own/manifest.js";
+import { isOwn } from "../own/manifest.js";
 import {
   ADDON_LABEL,
   ADDON_MANAGER_LABELS,
@@ -41,7 +41,7 @@ const PRUNED: readonly Gvr[] = [CONFIGMAPS, SERVICES, DAEMONSETS, DEPLOYMENTS];
 
 /** Whether a live object belongs to the study add-ons: under addon-manager's care, or made by this tool. */
 export function isAddonObject(object: Pick<KubeObject, "metadata">): boolean {
-  return object.metadata.labels?.[ADDON_LABEL] !== undefined || isOurs(object);
+  return object.metadata.labels?.[ADDON_LABEL] !== undefined || isOwn(object);
 }
 
 /**
@@ -126,14 +126,14 @@ async function otherAddonManager(transport: Transport): Promise<string[]> {
     labelSelector: selectorString(ADDON_MANAGER_LABELS),
   });
   return items
-    .filter(({ metadata }) => !isPodOfOurManager(metadata))
+    .filter(({ metadata }) => !isPodOfOwnManager(metadata))
     .map(
       ({ metadata }) =>
         `the cluster has an addon-manager of its own (Pod ${ADDON_NAMESPACE}/${metadata.name})`,
     );
 }
 
-function isPodOfOurManager({ ownerReferences = [] }: Pod["metadata"]): boolean {
+function isPodOfOwnManager({ ownerReferences = [] }: Pod["metadata"]): boolean {
   // Its Deployment's name is refused above when it is somebody else's.
   return ownerReferences.some(
     ({ kind, name }) => kind === "ReplicaSet" && name.startsWith(`${ADDON_MANAGER_NAME}-`),

@@ -67,7 +67,7 @@ export async function installAddons(options: AddonsOptions): Promise<Installed> 
       changed = true;
     }
     for (const object of [...manifests.sink, ...manifests.manager])
-      changed = (await ensure(transport, object, { isOwn: isAddonObject, difference: "update" })) || changed;
+      changed = (await ensure(transport, object, { owns: isAddonObject, difference: "update" })) || changed;
     await whenReady(options, { manifests, dns, note });
   });
   if ((await addonManagerProof(transport)).state === "proven") return { changed, repairedAfterMs: undefined };

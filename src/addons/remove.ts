@@ -19,7 +19,7 @@ import {
 import type { KubeObject, Pod } from "../kube/objects.js";
 import { isTerminating } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
-import { isOurs } from "../own/manifest.js";
+import { isOwn } from "../own/manifest.js";
 import {
   ADDON_LABEL,
   ADDON_MANAGER_LABELS,
@@ -154,7 +154,7 @@ class Removal {
 
   async #removeIfOurs(path: string): Promise<void> {
     const live = await getOrUndefined<KubeObject>(this.#transport, path);
-    if (live !== undefined && isOurs(live)) await this.#remove(path, live);
+    if (live !== undefined && isOwn(live)) await this.#remove(path, live);
   }
 
   /** By its uid: whatever comes under the same name in this moment is somebody else's. */
@@ -215,7 +215,7 @@ class Removal {
   async #gone(path: string): Promise<void> {
     await this.#wait("the namespace to go", async () => {
       const live = await getOrUndefined<KubeObject>(this.#transport, path);
-      return live === undefined || !isOurs(live);
+      return live === undefined || !isOwn(live);
     });
   }
 

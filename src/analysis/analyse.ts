@@ -6,7 +6,7 @@ import type { RawSamples } from "../evidence/sample.js";
 import { isControl } from "../experiment/attacks.js";
 import { clocksOf, seriesOf } from "./clocks.js";
 import { companionsOf, ofTarget } from "./companion-events.js";
-import { absentLooks, ownFunctionOf, type OwnFunction } from "./own-function.js";
+import { absentChecks, ownFunctionOf, type OwnFunction } from "./own-function.js";
 import {
   functionSpan,
   measuredSpans,
@@ -125,7 +125,7 @@ function conclusion(
     ? `Nothing can be concluded. What was seen: ${measured.because}`
     : measured.because;
   const { events, releaseMs } = time;
-  const looks = absentLooks(facts, events);
+  const looks = absentChecks(facts, events);
   const finding = verdictOf({ facts, events, reasons, severity, severityBecause, releaseMs, looks });
   const onStandIn = facts.standIns.some(({ victim }) => victim);
   return {

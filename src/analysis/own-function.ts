@@ -47,7 +47,7 @@ const phaseOf = (looks: readonly Look[]): FunctionPhase => ({
  * Looks that began while all was well: in the baseline, or where they disturb at any time before the window. One
  * that the kill overtook says nothing by being absent.
  */
-function baselineLooks(
+function baselineChecks(
   { spans, firstKillMs }: OwnFunctionInput,
   looks: readonly Look[],
   disturbs: boolean,
@@ -71,7 +71,7 @@ function downSince({ facts, suppression, firstKillMs, spans }: OwnFunctionInput)
  * Looks that began while the target was down, and where they disturb in the phase for them. One that ended after
  * the release says nothing by being present: what had come back by then may have done it.
  */
-function windowLooks(input: OwnFunctionInput, looks: readonly Look[], disturbs: boolean): Look[] {
+function windowChecks(input: OwnFunctionInput, looks: readonly Look[], disturbs: boolean): Look[] {
   const since = downSince(input);
   const releaseMs = input.releaseMs ?? Infinity;
   if (since === null || input.spans.window === null) return [];
@@ -140,15 +140,15 @@ function evidenceOf(input: OwnFunctionInput, window: readonly Look[], back: Look
   ];
 }
 
-function fromLooks(input: OwnFunctionInput, probe: NonNullable<RunFacts["functionProbe"]>): OwnFunction {
+function fromChecks(input: OwnFunctionInput, probe: NonNullable<RunFacts["functionProbe"]>): OwnFunction {
   const { releaseMs } = input;
   const looks = input.events.filter(
     (event): event is Look => event.type === "function" && event.probe === probe.name,
   );
-  const inWindow = windowLooks(input, looks, probe.disturbs);
+  const inWindow = windowChecks(input, looks, probe.disturbs);
   const after = releaseMs === null ? [] : looks.filter(({ tMs }) => tMs >= releaseMs);
   const back = after.find(({ present }) => present);
-  const baseline = phaseOf(baselineLooks(input, looks, probe.disturbs));
+  const baseline = phaseOf(baselineChecks(input, looks, probe.disturbs));
   const window = phaseOf(inWindow);
   const state = stateOf(baseline, window);
   const text = figures(state, baseline, window, downWord(input.facts));
@@ -214,11 +214,11 @@ function fromSamples(input: OwnFunctionInput): OwnFunction {
  */
 export function ownFunctionOf(input: OwnFunctionInput): OwnFunction {
   const { functionProbe } = input.facts;
-  return functionProbe === null ? fromSamples(input) : fromLooks(input, functionProbe);
+  return functionProbe === null ? fromSamples(input) : fromChecks(input, functionProbe);
 }
 
 /** How many looks of the whole run there were, and how many of them did not find the function. */
-export function absentLooks(
+export function absentChecks(
   facts: RunFacts,
   events: readonly RunEvent[],
 ): { readonly looks: number; readonly absent: number } {

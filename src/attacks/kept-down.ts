@@ -11,7 +11,7 @@ const RETRY_UP_TO_MS = 5_000;
 /** How often the timer on a node is told that the runner is there, ms. */
 const REARM_EVERY_MS = 15_000;
 
-export interface HeldDownOptions {
+export interface KeptDownOptions {
   readonly action: KillAction;
   /** Takes the target down on a node if it is up; needs nothing of the API. @returns whether it was up. */
   readonly takeDown: (node: string) => Promise<boolean>;
@@ -20,9 +20,9 @@ export interface HeldDownOptions {
 }
 
 /** Keeps something down on nodes: takes it down at once, and looks again and again whether it is so. */
-export class HeldDown implements RunningAttack {
+export class KeptDown implements RunningAttack {
   readonly #context: NodeContext;
-  readonly #options: HeldDownOptions;
+  readonly #options: KeptDownOptions;
   readonly #underWay = new Set<Promise<void>>();
   readonly #failing = new Map<string, Error>();
   /** Nodes on which it was taken down once. */
@@ -32,7 +32,7 @@ export class HeldDown implements RunningAttack {
   #stopped = false;
   #kills = 0;
 
-  constructor(context: NodeContext, options: HeldDownOptions) {
+  constructor(context: NodeContext, options: KeptDownOptions) {
     this.#context = context;
     this.#options = options;
     for (const node of context.watch.attacked) this.#look(node, RETRY_FROM_MS);

@@ -26,10 +26,7 @@ export function scaleToZero(): Attack {
  * What stands on a workload as long as a run has scaled it down: without any journal it can be put back by hand, or by
  * `chaos restore --all --context NAME`. Pure.
  */
-function runAnnotations(
-  runId: string,
-  { object }: Pick<Target, "object">,
-): Readonly<Record<string, string>> {
+function runAnnotations(runId: string, { object }: Pick<Target, "object">): Readonly<Record<string, string>> {
   const replicas = (object as Deployment).spec?.replicas ?? 1;
   return { [RUN_ANNOTATION]: runId, [REPLICAS_ANNOTATION]: String(replicas) };
 }

@@ -1,5 +1,5 @@
 import { type Attack, forNodes } from "./attack.js";
-import { HeldDown } from "./kept-down.js";
+import { KeptDown } from "./kept-down.js";
 import { heldPath, HELD_ROOT, holdManifest, rearm, timerName } from "../nodes/faults.js";
 
 /**
@@ -29,7 +29,7 @@ export function staticPod(): Attack {
         timer: timerName(runId, manifest),
         healAfterMs,
       };
-      return new HeldDown(context, {
+      return new KeptDown(context, {
         action: "manifest-moved",
         takeDown: async (node) => await holdManifest({ access, node }, fault),
         rearm: async (node) => await rearm({ access, node }, fault.timer),

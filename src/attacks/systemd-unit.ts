@@ -1,5 +1,5 @@
 import { type Attack, forNodes } from "./attack.js";
-import { HeldDown } from "./kept-down.js";
+import { KeptDown } from "./kept-down.js";
 import { rearm, stopUnit, timerName } from "../nodes/faults.js";
 
 /**
@@ -24,7 +24,7 @@ export function systemdUnit(): Attack {
       const { unit } = target;
       if (unit === undefined) throw new Error(`the unit of ${target.name} is not known`);
       const timer = timerName(runId, unit);
-      return new HeldDown(context, {
+      return new KeptDown(context, {
         action: "unit-stopped",
         takeDown: async (node) => await stopUnit({ access, node }, { unit, timer, healAfterMs }),
         rearm: async (node) => await rearm({ access, node }, timer),

@@ -9,7 +9,7 @@ import type {
   ClusterProvider,
   ClusterStatus,
   DownOptions,
-  StandIn,
+  SubstituteImage,
   UpOptions,
 } from "./provider.js";
 
@@ -89,7 +89,7 @@ class KindProvider implements ClusterProvider {
   }
 
   async status(): Promise<ClusterStatus> {
-    const standIns: readonly StandIn[] = [];
+    const standIns: readonly SubstituteImage[] = [];
     try {
       const engine = await this.#engine();
       const running = await this.#exists(kindEnv(engine));

@@ -24,11 +24,11 @@ export interface ClusterStatus {
   /** What is there, for people: nodes, versions, where the cache is and how large. */
   readonly details: readonly string[];
   /** Images that carry a public name here but are not the public image, with what they are. */
-  readonly standIns: readonly StandIn[];
+  readonly standIns: readonly SubstituteImage[];
 }
 
 /** A stand-in image: it carries a public image's name and does its job, and says that it is not it. */
-export interface StandIn {
+export interface SubstituteImage {
   readonly image: string;
   /** What it really is, from the image's label. */
   readonly description: string;

@@ -1,6 +1,6 @@
 import type { ComponentName, ProbeName, TargetKind } from "../experiment/names.js";
 import type { Attack, ExperimentFile } from "../experiment/schema.js";
-import type { FunctionProbeName } from "./functions.js";
+import type { FunctionCheckName } from "./functions.js";
 
 /** A Deployment or DaemonSet, found by its labels: its name differs between distributions and versions. */
 export interface FindWorkload {
@@ -55,7 +55,7 @@ export interface ComponentDefinition {
   /** Probes of the application's layers that show the component's own function. */
   readonly functionProbes: readonly ProbeName[];
   /** The probe of the component's own function, where it takes more than a sample of a layer. */
-  readonly functionProbe?: FunctionProbeName;
+  readonly functionProbe?: FunctionCheckName;
   /** Nothing can be asked through the API server while it is down. */
   readonly carriesApi?: true;
   /** The longest window that it may be given, ms: the API server comes back late from a longer one. */

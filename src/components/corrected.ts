@@ -1,5 +1,5 @@
 import { components } from "./all-components.js";
-import { FUNCTION_CHECKS, type FunctionFacts, type FunctionProbeName } from "./functions.js";
+import { FUNCTION_CHECKS, type FunctionFacts, type FunctionCheckName } from "./functions.js";
 
 /** A workload of kube-system that a function check sets wrong, to see it set right again. */
 export interface Corrected extends NonNullable<FunctionFacts["corrects"]> {
@@ -8,7 +8,7 @@ export interface Corrected extends NonNullable<FunctionFacts["corrects"]> {
 }
 
 /** What a check sets wrong; undefined: nothing. */
-export function correctedBy(check: FunctionProbeName | undefined): Corrected | undefined {
+export function correctedBy(check: FunctionCheckName | undefined): Corrected | undefined {
   const corrects = check === undefined ? undefined : FUNCTION_CHECKS[check].corrects;
   if (corrects === undefined) return undefined;
   const knownAs = components[corrects.component].find

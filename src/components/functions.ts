@@ -152,15 +152,15 @@ const FACTS = {
   },
 } as const satisfies Readonly<Record<string, FunctionFacts>>;
 
-export type FunctionProbeName = keyof typeof FACTS;
+export type FunctionCheckName = keyof typeof FACTS;
 
-export const FUNCTION_CHECKS: Readonly<Record<FunctionProbeName, FunctionFacts>> = FACTS;
+export const FUNCTION_CHECKS: Readonly<Record<FunctionCheckName, FunctionFacts>> = FACTS;
 
 /** One a component, each on a deadline. */
-export const FUNCTION_PROBES = Object.keys(FACTS) as readonly FunctionProbeName[];
+export const FUNCTION_PROBES = Object.keys(FACTS) as readonly FunctionCheckName[];
 
 /** The facts of one check, with its name. */
-export function functionFacts<Name extends FunctionProbeName>(
+export function functionFacts<Name extends FunctionCheckName>(
   name: Name,
 ): { readonly name: Name } & (typeof FACTS)[Name] {
   return { name, ...FACTS[name] };

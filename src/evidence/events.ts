@@ -4,7 +4,7 @@
  * samples it is all that the analysis needs, so that `result.json` can be computed again from files alone.
  */
 
-import type { FunctionProbeName } from "../components/functions.js";
+import type { FunctionCheckName } from "../components/functions.js";
 import type { KillAction } from "../experiment/attacks.js";
 
 export const PHASES = [
@@ -114,7 +114,7 @@ export type RunEventBody =
   /** One look at the component's own function; `tMs` is when it began. */
   | {
       readonly type: "function";
-      readonly probe: FunctionProbeName;
+      readonly probe: FunctionCheckName;
       readonly look: number;
       readonly present: boolean;
       readonly tookMs: number;
@@ -124,7 +124,7 @@ export type RunEventBody =
   /** What became of something that had not arrived by its deadline, looked for after the recovery. */
   | {
       readonly type: "function-late";
-      readonly probe: FunctionProbeName;
+      readonly probe: FunctionCheckName;
       readonly look: number;
       readonly outcome: "late" | "lost";
       readonly evidence: string;

@@ -1,7 +1,7 @@
 /** 2: `ownFunction`, `story`, `companions`, and of `suppression` `timesDown`, `fight` and `blows` are there. */
 
 import type { StudyClaim } from "../components/component.js";
-import type { FunctionProbeName } from "../components/functions.js";
+import type { FunctionCheckName } from "../components/functions.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
 import type { Thresholds } from "../experiment/schema.js";
 import type { ObjectRef } from "./events.js";
@@ -62,7 +62,7 @@ export interface RunFacts {
   readonly functionProbes: readonly ProbeName[];
   /** The probe of its own function; null: the samples show it, or nothing does. */
   readonly functionProbe: {
-    readonly name: FunctionProbeName;
+    readonly name: FunctionCheckName;
     /** What "present" means, in a sentence. */
     readonly means: string;
     readonly deadlineMs: number;

@@ -46,7 +46,7 @@ export async function perform(stepsFolder: string, step: Step, progress: Progres
   if (existsSync(place.folder)) return place;
   await progress.step(step.title, async (note) => {
     await mkdir(stepsFolder, { recursive: true });
-    await removeOthers(stepsFolder, step.name, place.key);
+    await removeForeign(stepsFolder, step.name, place.key);
     const output = join(stepsFolder, `unfinished-${step.name}-${place.key}`);
     await rm(output, { recursive: true, force: true });
     await mkdir(output);
@@ -58,7 +58,7 @@ export async function perform(stepsFolder: string, step: Step, progress: Progres
 }
 
 /** Removes older results of the same step, and what was begun and not finished. */
-async function removeOthers(stepsFolder: string, name: string, key: string): Promise<void> {
+async function removeForeign(stepsFolder: string, name: string, key: string): Promise<void> {
   const pattern = new RegExp(`^(unfinished-)?${name.replace(/[.+]/g, "\\$&")}-[0-9a-f]{16}$`);
   for (const entry of await readdir(stepsFolder)) {
     if (pattern.test(entry) && entry !== `${name}-${key}`) {

@@ -9,7 +9,7 @@ import { hashOfFiles, keyOf } from "./keys.js";
 import { Kubectl } from "./kubectl.js";
 import type { LabPaths } from "./paths.js";
 import { end, processesWithArgument } from "./process.js";
-import { publishStandIns, readStandIns } from "./substitutes.js";
+import { publishSubstituteImages, readSubstituteImages } from "./substitutes.js";
 import { toolPath, type Tools } from "./steps/tools.js";
 
 /** kind's name for the cluster, as in kind-config.yaml. */
@@ -131,7 +131,7 @@ export async function createCluster(
       ...["-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s"],
     ]);
   });
-  await publishStandIns(kubectl, await readStandIns(engine, built.images));
+  await publishSubstituteImages(kubectl, await readSubstituteImages(engine, built.images));
   const record: ClusterRecord = {
     key: await clusterKey(paths, built.nodeImage),
     images: [...built.images],

@@ -7,7 +7,7 @@ import type {
   ClusterProvider,
   ClusterStatus,
   DownOptions,
-  StandIn,
+  SubstituteImage,
   UpOptions,
 } from "../clusters/provider.js";
 import { buildAll, buildTools } from "./build.js";
@@ -28,7 +28,7 @@ import { withLock } from "./build-lock.js";
 import { labPaths, type LabPaths } from "./paths.js";
 import { placeOf } from "./build-plan.js";
 import { examineMachine, type Machine } from "./machine-checks.js";
-import { readStandIns } from "./substitutes.js";
+import { readSubstituteImages } from "./substitutes.js";
 import { toolsIn, toolsStep, type Tools } from "./steps/tools.js";
 import { Apt } from "./apt.js";
 
@@ -120,7 +120,7 @@ class LabProvider implements ClusterProvider {
     const engine = tools === undefined ? undefined : new Engine(this.#paths, tools);
     const record = await readRecord(this.#paths);
     let running = false;
-    let standIns: readonly StandIn[] = [];
+    let standIns: readonly SubstituteImage[] = [];
     if (tools !== undefined && engine !== undefined && (await engine.isRunning())) {
       details.push(`container engine: ${engine.env["DOCKER_HOST"] ?? ""}`);
       if (record === undefined) {
@@ -131,7 +131,7 @@ class LabProvider implements ClusterProvider {
         const nodes = await kubectl.ask(["get", "nodes", "-o", "wide", "--request-timeout=5s"], 10_000);
         details.push(...(nodes.exitCode === 0 ? nodes.stdout : nodes.stderr).trimEnd().split("\n"));
         details.push(`kubeconfig: ${kubeconfigPath(this.#paths)}`);
-        standIns = await readStandIns(engine, record.images);
+        standIns = await readSubstituteImages(engine, record.images);
       }
     } else {
       details.push("container engine: not running");

@@ -1,19 +1,19 @@
-import type { StandIn } from "../clusters/provider.js";
+import type { SubstituteImage } from "../clusters/provider.js";
 import { ask } from "./command.js";
 import type { Engine } from "./engine.js";
 import { STAND_IN_LABEL } from "./image-folder.js";
 import type { Kubectl } from "./kubectl.js";
 
 /** Where any runner can read which images of this cluster are not what their name says. */
-const STAND_INS = {
+const SUBSTITUTE_IMAGES = {
   name: "kube-system-chaos-stand-ins",
   namespace: "kube-public",
   key: "stand-ins.json",
 };
 
 /** The stand-ins out of lines "[names] label" of `docker image inspect`; without a label it is none. */
-export function standInsFrom(lines: string): readonly StandIn[] {
-  const standIns: StandIn[] = [];
+export function substituteImagesFrom(lines: string): readonly SubstituteImage[] {
+  const standIns: SubstituteImage[] = [];
   for (const line of lines.split("\n").filter((each) => each.startsWith("["))) {
     const end = line.indexOf("] ");
     const description = line.slice(end + 2).trim();
@@ -24,7 +24,10 @@ export function standInsFrom(lines: string): readonly StandIn[] {
 }
 
 /** Asks the engine which of these images are stand-ins; docker's short names are written out again. */
-export async function readStandIns(engine: Engine, images: readonly string[]): Promise<readonly StandIn[]> {
+export async function readSubstituteImages(
+  engine: Engine,
+  images: readonly string[],
+): Promise<readonly SubstituteImage[]> {
   const lines: string[] = [];
   for (const image of images) {
     const format = `{{index .Config.Labels "${STAND_IN_LABEL}"}}`;
@@ -34,16 +37,19 @@ export async function readStandIns(engine: Engine, images: readonly string[]): P
     });
     if (answer.exitCode === 0) lines.push(`${JSON.stringify([image])} ${answer.stdout.trim()}`);
   }
-  return standInsFrom(lines.join("\n"));
+  return substituteImagesFrom(lines.join("\n"));
 }
 
 /** Writes the list into the cluster. */
-export async function publishStandIns(kubectl: Kubectl, standIns: readonly StandIn[]): Promise<void> {
+export async function publishSubstituteImages(
+  kubectl: Kubectl,
+  standIns: readonly SubstituteImage[],
+): Promise<void> {
   const manifest = {
     apiVersion: "v1",
     kind: "ConfigMap",
-    metadata: { name: STAND_INS.name, namespace: STAND_INS.namespace },
-    data: { [STAND_INS.key]: JSON.stringify(standIns, null, 2) },
+    metadata: { name: SUBSTITUTE_IMAGES.name, namespace: SUBSTITUTE_IMAGES.namespace },
+    data: { [SUBSTITUTE_IMAGES.key]: JSON.stringify(standIns, null, 2) },
   };
   await kubectl.run(["apply", "-f", "-"], { timeoutMs: 30_000, input: JSON.stringify(manifest) });
 }

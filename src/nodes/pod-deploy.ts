@@ -10,7 +10,7 @@ import { ApiError, type Transport } from "../kube/transport.js";
 import { daemonSetState } from "../kube/workload-state.js";
 import { ensure } from "../own/ensure.js";
 import {
-  isOurs,
+  isOwn,
   MANAGED_BY,
   MANAGED_BY_LABEL,
   namespaceManifest,
@@ -131,7 +131,7 @@ async function ensureToken(transport: Transport): Promise<void> {
     if (!(error instanceof ApiError && error.status === 409)) throw error;
     const path = resourcePath(SECRETS, NODE_ACCESS_NAMESPACE, NODE_ACCESS_NAME);
     const live = await getOrUndefined<KubeObject>(transport, path);
-    if (live !== undefined && !isOurs(live)) {
+    if (live !== undefined && !isOwn(live)) {
       throw new RefusedError(
         `Secret ${NODE_ACCESS_NAME} is there and was not made by this tool; it is left alone`,
       );

@@ -4,7 +4,7 @@ import { shortHash } from "../common/hash.js";
 import { create, getOrUndefined, patch, pathsOf, remove, replace } from "../kube/api.js";
 import type { KubeObject } from "../kube/objects.js";
 import { ApiError, type Transport } from "../kube/transport.js";
-import { isOurs, type Manifest } from "./manifest.js";
+import { isOwn, type Manifest } from "./manifest.js";
 import { gone, namespaceState } from "./namespaces.js";
 
 /** What an object was made from: one that is there with the same hash is used as it is. */
@@ -14,7 +14,7 @@ type Paths = ReturnType<typeof pathsOf>;
 
 interface EnsureOptions {
   /** Whether an object that exists may be changed. Default: it was made by this tool. */
-  readonly isOwn?: (live: KubeObject) => boolean;
+  readonly owns?: (live: KubeObject) => boolean;
   /** How an own object that differs is brought up to date: deleted and created again (the default), or in place. */
   readonly difference?: "recreate" | "update";
 }
@@ -29,7 +29,7 @@ interface EnsureOptions {
 export async function ensure(
   transport: Transport,
   manifest: Manifest,
-  { isOwn = isOurs, difference = "recreate" }: EnsureOptions = {},
+  { owns = isOwn, difference = "recreate" }: EnsureOptions = {},
 ): Promise<boolean> {
   const paths = pathsOf(manifest);
   // Not by trying to create it: where it is prepared, that may be forbidden.
@@ -39,7 +39,7 @@ export async function ensure(
   const known = difference === "update" ? await look() : undefined;
   if (known === undefined && (await created(transport, paths, wanted))) return true;
   const live = known ?? (await look());
-  if (live !== undefined && !isOwn(live)) {
+  if (live !== undefined && !owns(live)) {
     throw new RefusedError(
       `${manifest.kind} ${manifest.metadata.name} is there and was not made by this tool; it is left alone`,
     );

@@ -22,7 +22,7 @@ export interface Manifest {
 }
 
 /** Whether an object that is there was made by this tool. */
-export function isOurs(object: Pick<KubeObject, "metadata">): boolean {
+export function isOwn(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY;
 }
 

@@ -17,7 +17,7 @@ import {
 } from "../kube/api.js";
 import type { Namespace } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { isOurs } from "./manifest.js";
+import { isOwn } from "./manifest.js";
 import { PROBER_NAMESPACE } from "./own-names.js";
 
 /**
@@ -35,7 +35,7 @@ export type NamespaceState = "absent" | "ours" | "prepared" | "foreign";
 /** Whether a namespace is used as it is. One that is on its way out is not. Pure. */
 export function isPrepared(namespace: Pick<Namespace, "metadata">): boolean {
   const { labels, deletionTimestamp } = namespace.metadata;
-  return isOurs(namespace) && labels?.[PREPARED_LABEL] === "true" && deletionTimestamp === undefined;
+  return isOwn(namespace) && labels?.[PREPARED_LABEL] === "true" && deletionTimestamp === undefined;
 }
 
 /** Looks what a namespace is. Rejects with ApiError (403 too) or ApiUnreachableError. */
@@ -43,7 +43,7 @@ export async function namespaceState(transport: Transport, name: string): Promis
   const namespace = await getOrUndefined<Namespace>(transport, resourcePath(NAMESPACES, undefined, name));
   if (namespace === undefined) return "absent";
   if (isPrepared(namespace)) return "prepared";
-  return isOurs(namespace) ? "ours" : "foreign";
+  return isOwn(namespace) ? "ours" : "foreign";
 }
 
 /** v1 is served by every release from 1.20 on, and enough to list and to delete. */

@@ -15,7 +15,7 @@ export const RUN_ANNOTATION = "kube-system-chaos/run";
 export const REPLICAS_ANNOTATION = "kube-system-chaos/replicas";
 
 /** Where a cluster that runs stand-ins says so: readable for everybody who can log in. */
-export const STAND_INS_CONFIGMAP = {
+export const SUBSTITUTE_IMAGES_CONFIGMAP = {
   namespace: "kube-public",
   name: "kube-system-chaos-stand-ins",
   key: "stand-ins.json",

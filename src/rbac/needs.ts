@@ -1,5 +1,5 @@
 /** Every right that a run needs: what preflight asks for, and what the shipped Roles hold. Pure. */
-import type { FunctionProbeName } from "../components/functions.js";
+import type { FunctionCheckName } from "../components/functions.js";
 import { type AttackName, ATTACKS, COMPANION_ATTACK } from "../experiment/attacks.js";
 import type { TargetKind } from "../experiment/names.js";
 import { describePermission, type Need, rights } from "../kube/permission.js";
@@ -11,7 +11,7 @@ import {
   LOCK_NAME,
   LOCK_NAMESPACE,
   RECORD_NAME,
-  STAND_INS_CONFIGMAP,
+  SUBSTITUTE_IMAGES_CONFIGMAP,
 } from "../own/own-names.js";
 import { functionProbes } from "../probes/functions/all-function-checks.js";
 
@@ -46,7 +46,7 @@ export interface PermissionScope {
   readonly application: OwnNamespace;
   readonly probers: OwnNamespace;
   readonly functionProbe?: {
-    readonly name: FunctionProbeName;
+    readonly name: FunctionCheckName;
     readonly canaries: OwnNamespace;
     /** Names of the workload that it sets wrong. */
     readonly corrected: readonly string[];
@@ -87,7 +87,7 @@ export function needsOf(attack: AttackName, scope: PermissionScope): Need[] {
 
 function everyRun(): Need[] {
   const lock = { resource: "coordination.k8s.io/leases", namespace: LOCK_NAMESPACE };
-  const { namespace, name } = STAND_INS_CONFIGMAP;
+  const { namespace, name } = SUBSTITUTE_IMAGES_CONFIGMAP;
   return [
     ...rights("the nodes, and when one is not Ready", ["list", "watch"], { resource: "nodes" }),
     ...rights("which cluster it is, by the uid of kube-system", ["get"], {

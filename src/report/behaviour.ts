@@ -118,7 +118,7 @@ function afterwards({ late, lostForGood }: FunctionResult, { forwards }: Functio
 }
 
 /** By the looks of a function probe. */
-function byLooks({ ownFunction: found }: RunResult, phrases: FunctionFacts): Bilingual {
+function byChecks({ ownFunction: found }: RunResult, phrases: FunctionFacts): Bilingual {
   const { state, window } = found;
   const { looks, present } = window ?? { looks: 0, present: 0 };
   const after = afterwards(found, phrases);
@@ -146,7 +146,7 @@ function byLooks({ ownFunction: found }: RunResult, phrases: FunctionFacts): Bil
 function ownFunction(result: RunResult): Bilingual {
   const { functionProbe } = result.facts;
   if (functionProbe === null) return bySamples(result);
-  return byLooks(result, FUNCTION_CHECKS[functionProbe.name]);
+  return byChecks(result, FUNCTION_CHECKS[functionProbe.name]);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** A run as the matrix shows it: its row, what more the cells say, and where the evidence is. */
 import type { FunctionResult, InconclusiveReason, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
-import type { FunctionProbeName } from "../components/functions.js";
+import type { FunctionCheckName } from "../components/functions.js";
 import type { RunFacts } from "../evidence/facts.js";
 import type { ProbeName } from "../experiment/names.js";
 import type { ReportFile } from "./formats.js";
@@ -11,7 +11,7 @@ import { matrixRow, type MatrixRow } from "./row.js";
 /** The component's own function, in figures. */
 export interface MatrixFunction extends Omit<FunctionResult, "evidence"> {
   /** The probe whose looks showed it; null: samples of a layer did, or nothing. */
-  readonly probe: FunctionProbeName | null;
+  readonly probe: FunctionCheckName | null;
   /** The layer whose samples showed it, at its worst worker; null: looks did, or nothing. */
   readonly layer: { readonly probe: ProbeName; readonly availability: number } | null;
 }

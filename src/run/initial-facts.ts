@@ -1,29 +1,29 @@
 import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
-import type { StandIn } from "../clusters/provider.js";
+import type { SubstituteImage } from "../clusters/provider.js";
 import type { ComponentDefinition } from "../components/component.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
 import { CONFIGMAPS, getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
 import type { ConfigMap, Node, Pod } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { PROBER_IMAGE, STAND_INS_CONFIGMAP } from "../own/own-names.js";
+import { PROBER_IMAGE, SUBSTITUTE_IMAGES_CONFIGMAP } from "../own/own-names.js";
 import { functionProbes } from "../probes/functions/all-function-checks.js";
 import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
 import type { Prepared } from "./context.js";
 
 /** The stand-ins that a cluster declares; none where it declares nothing. */
-async function declaredStandIns(transport: Transport): Promise<StandIn[]> {
-  const { namespace, name, key } = STAND_INS_CONFIGMAP;
+async function declaredSubstituteImages(transport: Transport): Promise<SubstituteImage[]> {
+  const { namespace, name, key } = SUBSTITUTE_IMAGES_CONFIGMAP;
   const configMap = await getOrUndefined<ConfigMap>(transport, resourcePath(CONFIGMAPS, namespace, name));
   const text = configMap?.data?.[key];
-  return text === undefined ? [] : (JSON.parse(text) as StandIn[]);
+  return text === undefined ? [] : (JSON.parse(text) as SubstituteImage[]);
 }
 
 /** Images that a run touches: the application's, the prober's, and those that the target's pods really run. */
-export async function touchedStandIns(
+export async function touchedSubstituteImages(
   transport: Transport,
   target: AnyTarget | undefined,
 ): Promise<RunFacts["standIns"]> {
-  const declared = await declaredStandIns(transport);
+  const declared = await declaredSubstituteImages(transport);
   if (declared.length === 0) return [];
   const victims = new Set(target?.images ?? []);
   const used = new Set<string>([...Object.values(GUESTBOOK_IMAGES), PROBER_IMAGE, ...victims]);

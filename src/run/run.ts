@@ -23,7 +23,7 @@ import type { HeldLock } from "../safety/lock/lease.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
 import type { Prepared } from "./context.js";
-import { initialFacts, targetFacts, touchedStandIns } from "./initial-facts.js";
+import { initialFacts, targetFacts, touchedSubstituteImages } from "./initial-facts.js";
 import { canaryNamespaceOf } from "./measuring/function-checks.js";
 import { relyOnAddonManager } from "./phases/addon-manager.js";
 import { PHASES } from "./phases/all-phases.js";
@@ -176,7 +176,7 @@ async function execute(
     const about = { startedAt, toolVersion, file, provider: handle.provider, context: connection.context };
     const facts = {
       ...initialFacts(prepared, about),
-      standIns: await touchedStandIns(transport, target),
+      standIns: await touchedSubstituteImages(transport, target),
     };
     const experiment = resolved.experiment.metadata.name;
     const journal = await openJournal(

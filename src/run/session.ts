@@ -10,7 +10,7 @@ import type { HeldLock } from "../safety/lock/lease.js";
 import { mayTouch } from "../safety/may-touch.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
-import { holdCluster } from "./phases/lock.js";
+import { lockCluster } from "./phases/lock.js";
 import { look, settle, SETTLE_LIMIT_MS } from "./phases/settle.js";
 import { removeOwn } from "./phases/tear-down.js";
 
@@ -97,7 +97,7 @@ export class Session {
     const journal = await openJournal(connection, guard, about);
     const made: PendingUndo[] = [];
     const holding = { runId: id, transport, clock: systemClock(), journal, made };
-    const { lock, last } = await holdCluster(holding, {
+    const { lock, last } = await lockCluster(holding, {
       durationMs: options.durationMs,
       warn: (text) => view.warn(text),
     });

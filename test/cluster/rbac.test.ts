@@ -6,7 +6,7 @@ import { KubeConfig } from "@kubernetes/client-node";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { stringify } from "yaml";
-import { isOurs } from "../../src/own/manifest.js";
+import { isOwn } from "../../src/own/manifest.js";
 import {
   create,
   getOrUndefined,
@@ -131,7 +131,7 @@ async function contentOf(transport: Transport, namespace: string): Promise<strin
     const { items } = await list<KubeObject>(transport, resourcePath(gvr, namespace));
     // Every namespace has its root certificates and, up to 1.23, the tokens of its ServiceAccounts.
     const byItself = ["configmaps", "secrets"].includes(gvr.resource);
-    const here = items.filter((item) => !byItself || isOurs(item));
+    const here = items.filter((item) => !byItself || isOwn(item));
     found.push(...here.map(({ metadata }) => `${gvr.resource} ${metadata.name}`));
   }
   return found;

@@ -4,7 +4,7 @@
  * tests' own: a sleep takes none of the real one.
  */
 import type { ExecutionContext } from "ava";
-import type { FunctionProbeName } from "../../src/components/functions.js";
+import type { FunctionCheckName } from "../../src/components/functions.js";
 import { discover } from "../../src/kube/api.js";
 import type { KubeObject, Pod, Service } from "../../src/kube/objects.js";
 import {
@@ -324,7 +324,7 @@ function pod(name: string, node: string, labels: Record<string, string>): Draft 
 }
 
 /** A look with its own signal: what came of it, and how long it took in the test's time, ms. */
-export async function lookOnce(
+export async function checkOnce(
   world: World,
   probe: { look(signal: AbortSignal): Promise<{ present: boolean; evidence: string; pendingId?: string }> },
   signal: AbortSignal = new AbortController().signal,
@@ -335,7 +335,7 @@ export async function lookOnce(
 }
 
 /** What probes need beside the world, whatever is tested of them. */
-export const BESIDE_THE_WORLD: Partial<Record<FunctionProbeName, (world: World) => void>> = {
+export const BESIDE_THE_WORLD: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   "logs-arrive": (world) => world.startSink(),
   "events-arrive": (world) => world.startSink(),
   "metric-points-arrive": (world) => {

@@ -2,7 +2,7 @@
  * Synthetic runs of components with a probe of their own function: of a node, of a workload, with looks that
  * disturb. The clock is that of synthetic-run.ts: baseline 20–35 s, window 36–96 s, first kill 36.1 s.
  */
-import type { FunctionProbeName } from "../../src/components/functions.js";
+import type { FunctionCheckName } from "../../src/components/functions.js";
 import type { RunEvent } from "../../src/evidence/events.js";
 import type { RunFacts } from "../../src/evidence/facts.js";
 import * as runs from "./synthetic-run.js";
@@ -13,7 +13,7 @@ const { at, phase } = runs;
 export const look = (
   tMs: number,
   present: boolean,
-  { tookMs = 1000, probe = "node-runs-pods" }: { tookMs?: number; probe?: FunctionProbeName } = {},
+  { tookMs = 1000, probe = "node-runs-pods" }: { tookMs?: number; probe?: FunctionCheckName } = {},
 ): RunEvent =>
   at(tMs, {
     type: "function",
@@ -28,7 +28,7 @@ export const late = (
   tMs: number,
   of: number,
   outcome: "late" | "lost",
-  probe: FunctionProbeName = "logs-arrive",
+  probe: FunctionCheckName = "logs-arrive",
 ): RunEvent => at(tMs, { type: "function-late", probe, look: of, outcome, evidence: "looked for" });
 
 export const unit = (tMs: number, node: string, active: boolean): RunEvent =>
@@ -53,7 +53,7 @@ export const stopped = (tMs: number, status = 200): RunEvent =>
   });
 
 export const functionProbe = (
-  name: FunctionProbeName = "node-runs-pods",
+  name: FunctionCheckName = "node-runs-pods",
   disturbs = false,
 ): NonNullable<RunFacts["functionProbe"]> => ({
   name,
@@ -133,7 +133,7 @@ const unitDown = (): RunEvent[] => [
 ];
 
 /** Looks of a function that goes with the target and comes back with it. */
-const lookedLost = (probe: FunctionProbeName = "node-runs-pods"): RunEvent[] => [
+const lookedLost = (probe: FunctionCheckName = "node-runs-pods"): RunEvent[] => [
   ...[21_000, 25_000, 29_000].map((tMs) => look(tMs, true, { probe })),
   ...[40_000, 60_000, 75_000].map((tMs) => look(tMs, false, { probe, tookMs: 15_000 })),
   look(96_500, false, { probe, tookMs: 500 }),

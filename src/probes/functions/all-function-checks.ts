@@ -1,9 +1,9 @@
-import type { FunctionProbeName } from "../../components/functions.js";
+import type { FunctionCheckName } from "../../components/functions.js";
 import { apiStores } from "./api-stores.js";
 import { dnsIsScaled } from "./dns-is-scaled.js";
 import { eventsArrive } from "./events-arrive.js";
 import { fluentdIsScaled } from "./fluentd-is-scaled.js";
-import type { FunctionProbe } from "./function-check.js";
+import type { FunctionCheck } from "./function-check.js";
 import { logsArrive } from "./logs-arrive.js";
 import { metricPointsArrive } from "./metric-points-arrive.js";
 import { metricsAreServed } from "./metrics-are-served.js";
@@ -14,7 +14,7 @@ import { servicesFollow } from "./services-follow.js";
 import { unknownPathIsAnswered } from "./unknown-path-is-answered.js";
 
 /** Every probe of a component's own function. */
-export const functionProbes: Readonly<Record<FunctionProbeName, FunctionProbe>> = {
+export const functionProbes: Readonly<Record<FunctionCheckName, FunctionCheck>> = {
   "node-runs-pods": nodeRunsPods,
   "services-follow": servicesFollow,
   "dns-is-scaled": dnsIsScaled,

@@ -3,13 +3,13 @@ import { CONFIGMAPS, get, resourcePath } from "../../kube/api.js";
 import type { ConfigMap } from "../../kube/objects.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import { createCanary, Leftovers, runNames, canaryNeeds, MAKE } from "./canary.js";
-import type { FunctionProbe } from "./function-check.js";
+import type { FunctionCheck } from "./function-check.js";
 import { attempt, Look } from "./attempt.js";
 
 const FACTS = functionFacts("api-stores");
 
 /** kube-apiserver, etcd: a write and a read. One try each: how long the API is away is to be seen, not bridged. */
-export const apiStores: FunctionProbe = {
+export const apiStores: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "configmaps"),
   async prepare(context) {

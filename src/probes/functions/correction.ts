@@ -26,7 +26,7 @@ export interface Correction {
 }
 
 /** Sets it wrong and waits until it is right again. Where nobody does it, the look itself does, also when given up. */
-export async function lookForCorrection(look: Look, correction: Correction): Promise<Observation> {
+export async function checkCorrection(look: Look, correction: Correction): Promise<Observation> {
   const { what, right, wrong } = correction;
   const set = await attempt(correction.setWrong(look.call()));
   if ("not" in set) {

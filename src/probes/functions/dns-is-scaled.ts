@@ -4,8 +4,8 @@ import type { Deployment } from "../../kube/objects.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
-import { type Correction, lookForCorrection, writerSince, correctionNeeds } from "./correction.js";
-import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import { type Correction, checkCorrection, writerSince, correctionNeeds } from "./correction.js";
+import type { FunctionContext, FunctionCheck } from "./function-check.js";
 import { Look, preparation } from "./attempt.js";
 
 const FACTS = functionFacts("dns-is-scaled");
@@ -14,7 +14,7 @@ const LABELS = FACTS.corrects.labels;
 const FIND_MS = 10_000;
 
 /** kube-dns-autoscaler: a replica of the cluster's DNS too many is taken away again. */
-export const dnsIsScaled: FunctionProbe = {
+export const dnsIsScaled: FunctionCheck = {
   ...FACTS,
   needs: (_canaries, corrected) =>
     correctionNeeds(FACTS.corrects.resource, corrected, { subresource: "scale" }),
@@ -27,7 +27,7 @@ export const dnsIsScaled: FunctionProbe = {
     const correction = replicasOf(context, dns);
     return {
       look: async (signal) =>
-        await lookForCorrection(new Look(context.clock, FACTS.deadlineMs, signal), correction),
+        await checkCorrection(new Look(context.clock, FACTS.deadlineMs, signal), correction),
     };
   },
 };

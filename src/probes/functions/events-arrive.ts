@@ -3,7 +3,7 @@ import { functionFacts } from "../../components/functions.js";
 
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import { createCanary, runNames, canaryNeeds, MAKE } from "./canary.js";
-import type { FunctionProbe } from "./function-check.js";
+import type { FunctionCheck } from "./function-check.js";
 import { attempt, Look, seconds } from "./attempt.js";
 import { onItsWayMs, Sink, type SinkAnswer, sinkNeeds } from "./sink.js";
 
@@ -12,7 +12,7 @@ const EVERY_MS = 300;
 const FOLLOW_UP_MS = 5_000;
 
 /** event-exporter: an Event of the API reaches the sink. */
-export const eventsArrive: FunctionProbe = {
+export const eventsArrive: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => [...sinkNeeds(), ...canaryNeeds(canaries, MAKE, "events")],
   async prepare(context) {

@@ -14,8 +14,8 @@ import type { DaemonSet } from "../../kube/objects.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
-import { type Correction, lookForCorrection, writerSince, correctionNeeds } from "./correction.js";
-import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import { type Correction, checkCorrection, writerSince, correctionNeeds } from "./correction.js";
+import type { FunctionContext, FunctionCheck } from "./function-check.js";
 import { Look, preparation } from "./attempt.js";
 
 const FACTS = functionFacts("fluentd-is-scaled");
@@ -35,7 +35,7 @@ interface Resources {
 }
 
 /** fluentd-gcp-scaler: changed resources of fluentd are set right again. */
-export const fluentdIsScaled: FunctionProbe = {
+export const fluentdIsScaled: FunctionCheck = {
   ...FACTS,
   needs: (_canaries, corrected) => correctionNeeds(FACTS.corrects.resource, corrected),
   async prepare(context) {
@@ -50,7 +50,7 @@ export const fluentdIsScaled: FunctionProbe = {
     const correction = resourcesOfFluentd(context, fluentd, resources);
     return {
       look: async (signal) =>
-        await lookForCorrection(new Look(context.clock, FACTS.deadlineMs, signal), correction),
+        await checkCorrection(new Look(context.clock, FACTS.deadlineMs, signal), correction),
     };
   },
 };

@@ -1,5 +1,5 @@
 import type { Stopwatch } from "../../common/clock.js";
-import type { FunctionFacts, FunctionProbeName } from "../../components/functions.js";
+import type { FunctionFacts, FunctionCheckName } from "../../components/functions.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import type { Discovery } from "../../kube/api.js";
 import { type Need, type Objects, rights } from "../../kube/permission.js";
@@ -44,7 +44,7 @@ export interface FunctionContext {
 }
 
 /** A probe that is set up: its canaries are there. */
-export interface ReadyFunctionProbe {
+export interface ReadyFunctionCheck {
   /**
    * One look. Resolves within `deadlineMs` and a second, also when nothing answers; never rejects for what the
    * component's absence brings (a refused connection, a 503): that is what it measures.
@@ -57,8 +57,8 @@ export interface ReadyFunctionProbe {
 }
 
 /** A way of asking whether a component does its job. */
-export interface FunctionProbe extends FunctionFacts {
-  readonly name: FunctionProbeName;
+export interface FunctionCheck extends FunctionFacts {
+  readonly name: FunctionCheckName;
   /**
    * Its rights, beside those that every run has and those to empty or remove the canaries' namespace. Pure.
    *
@@ -66,7 +66,7 @@ export interface FunctionProbe extends FunctionFacts {
    */
   readonly needs: (canaries: string, corrected: readonly string[]) => readonly Need[];
   /** Makes the canaries and waits until they are there. @throws ChaosError when they cannot be made. */
-  prepare(context: FunctionContext): Promise<ReadyFunctionProbe>;
+  prepare(context: FunctionContext): Promise<ReadyFunctionCheck>;
 }
 
 /** Rights of a function check. @param what it does with them. */

@@ -1,5 +1,5 @@
 import { functionFacts } from "../../components/functions.js";
-import type { FunctionContext, FunctionProbe, Observation } from "./function-check.js";
+import type { FunctionContext, FunctionCheck, Observation } from "./function-check.js";
 import { runNames } from "./canary.js";
 import { Probers } from "./from-probers.js";
 import { attempt, Look, seconds } from "./attempt.js";
@@ -10,7 +10,7 @@ const EVERY_MS = 300;
 const FOLLOW_UP_MS = 5_000;
 
 /** fluentd: what a container prints on any node reaches the sink. */
-export const logsArrive: FunctionProbe = {
+export const logsArrive: FunctionCheck = {
   ...FACTS,
   needs: sinkNeeds,
   async prepare(context) {

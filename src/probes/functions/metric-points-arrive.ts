@@ -1,6 +1,6 @@
 import { ChaosError } from "../../common/errors.js";
 import { functionFacts } from "../../components/functions.js";
-import type { FunctionProbe } from "./function-check.js";
+import type { FunctionCheck } from "./function-check.js";
 import { Look, preparation, seconds } from "./attempt.js";
 import { Sink, type SinkMetrics, sinkNeeds } from "./sink.js";
 
@@ -10,7 +10,7 @@ const EVERY_MS = 500;
 const PREPARE_LIMIT_MS = 150_000;
 
 /** heapster, or the metrics agent of today: points of each node's metrics reach the sink. */
-export const metricPointsArrive: FunctionProbe = {
+export const metricPointsArrive: FunctionCheck = {
   ...FACTS,
   needs: sinkNeeds,
   async prepare(context) {

@@ -14,7 +14,7 @@ import {
   canaryNeeds,
   MAKE,
 } from "./canary.js";
-import type { FunctionContext, FunctionProbe, Observation } from "./function-check.js";
+import type { FunctionContext, FunctionCheck, Observation } from "./function-check.js";
 import { asked, attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
 import { checkNeeds } from "./function-check.js";
 
@@ -27,7 +27,7 @@ const OLDEST_MS = 90_000;
 const NODE_METRICS = "/apis/metrics.k8s.io/v1beta1/nodes";
 
 /** metrics-server: metrics.k8s.io serves fresh samples, and an HPA can work with them. */
-export const metricsAreServed: FunctionProbe = {
+export const metricsAreServed: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => [
     ...canaryNeeds(canaries, ["create"], "pods"),

@@ -16,7 +16,7 @@ import {
   canaryNeeds,
   MAKE,
 } from "./canary.js";
-import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import type { FunctionContext, FunctionCheck } from "./function-check.js";
 import { attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
 
 const FACTS = functionFacts("node-runs-pods");
@@ -24,7 +24,7 @@ const EVERY_MS = 250;
 const PREPARE_LIMIT_MS = 60_000;
 
 /** kubelet, container runtime: a pod on the node starts, and one that runs there can be deleted. */
-export const nodeRunsPods: FunctionProbe = {
+export const nodeRunsPods: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "pods"),
   async prepare(context) {

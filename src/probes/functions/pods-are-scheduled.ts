@@ -11,14 +11,14 @@ import {
   canaryNeeds,
   MAKE,
 } from "./canary.js";
-import type { FunctionProbe } from "./function-check.js";
+import type { FunctionCheck } from "./function-check.js";
 import { attempt, Look, seconds } from "./attempt.js";
 
 const FACTS = functionFacts("pods-are-scheduled");
 const EVERY_MS = 100;
 
 /** kube-scheduler: a pod gets a node. Whether it then runs is another component's business. */
-export const podsAreScheduled: FunctionProbe = {
+export const podsAreScheduled: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "pods"),
   async prepare(context) {

@@ -13,14 +13,14 @@ import {
   canaryNeeds,
   MAKE,
 } from "./canary.js";
-import type { FunctionProbe } from "./function-check.js";
+import type { FunctionCheck } from "./function-check.js";
 import { attempt, Look, seconds } from "./attempt.js";
 
 const FACTS = functionFacts("replicas-are-made");
 const EVERY_MS = 100;
 
 /** kube-controller-manager: a ReplicaSet makes its pod. */
-export const replicasAreMade: FunctionProbe = {
+export const replicasAreMade: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => [
     ...canaryNeeds(canaries, ["list", "create", "delete"], "pods"),

@@ -19,7 +19,7 @@ import {
   MAKE,
 } from "./canary.js";
 import { type Check, describe, type FromNode, goodFromAll, Probers, wordsOf } from "./from-probers.js";
-import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import type { FunctionContext, FunctionCheck } from "./function-check.js";
 import { attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
 
 const FACTS = functionFacts("services-follow");
@@ -28,7 +28,7 @@ const PREPARE_LIMIT_MS = 90_000;
 const PORT = 8080;
 
 /** kube-proxy: a new Service can be reached, and one that is there follows when its pod is replaced. */
-export const servicesFollow: FunctionProbe = {
+export const servicesFollow: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => [
     ...canaryNeeds(canaries, ["list", "create", "delete"], "pods"),

@@ -5,7 +5,7 @@ import type { Service } from "../../kube/objects.js";
 import { ChaosError } from "../../common/errors.js";
 import type { Endpoint } from "../prober-plan.js";
 import { describe, goodFromAll, Probers, wordsOf } from "./from-probers.js";
-import type { FunctionContext, FunctionProbe } from "./function-check.js";
+import type { FunctionContext, FunctionCheck } from "./function-check.js";
 import { Look, preparation } from "./attempt.js";
 import { checkNeeds } from "./function-check.js";
 
@@ -19,7 +19,7 @@ const POD_LABELS = ["glbc", "default-http-backend"];
 const SERVICE_NAME = "default-http-backend";
 
 /** l7-default-backend: what no Ingress knows is answered with 404. */
-export const unknownPathIsAnswered: FunctionProbe = {
+export const unknownPathIsAnswered: FunctionCheck = {
   ...FACTS,
   needs: () => checkNeeds("its Service", ["list"], { resource: "services", namespace: NAMESPACE }),
   async prepare(context) {

@@ -9,9 +9,9 @@ import { CANARY_NAMESPACE, namespaceState } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
 import type {
-  FunctionProbe,
+  FunctionCheck,
   Observation,
-  ReadyFunctionProbe,
+  ReadyFunctionCheck,
 } from "../../probes/functions/function-check.js";
 import { record, recordNamespace } from "../../safety/journal/entries.js";
 import type { PendingUndo } from "../../safety/journal/journal.js";
@@ -25,16 +25,16 @@ const GIVING_UP_MS = 1_000;
  * Looks at the component's own function, again and again while a phase goes on. Every look that was finished
  * becomes an event; one that the end of its phase cut off is no evidence of anything, unless it had succeeded.
  */
-export class FunctionLooks {
+export class FunctionChecks {
   readonly #context: RunContext;
-  readonly #probe: FunctionProbe;
-  readonly #ready: ReadyFunctionProbe;
+  readonly #probe: FunctionCheck;
+  readonly #ready: ReadyFunctionCheck;
   readonly #pending: { readonly look: number; readonly id: string }[] = [];
   #look = 0;
   #lastPresent = false;
   #running: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
 
-  private constructor(context: RunContext, probe: FunctionProbe, ready: ReadyFunctionProbe) {
+  private constructor(context: RunContext, probe: FunctionCheck, ready: ReadyFunctionCheck) {
     this.#context = context;
     this.#probe = probe;
     this.#ready = ready;
@@ -51,7 +51,7 @@ export class FunctionLooks {
     context: RunContext,
     target: AnyTarget,
     nodes: readonly string[],
-  ): Promise<FunctionLooks | undefined> {
+  ): Promise<FunctionChecks | undefined> {
     const name = context.resolved.component?.functionProbe;
     if (name === undefined) return undefined;
     const probe = functionProbes[name];
@@ -69,7 +69,7 @@ export class FunctionLooks {
       interrupted: context.interrupted,
       record: async (path, collection) => await recordObject(context, path, collection),
     });
-    return new FunctionLooks(context, probe, ready);
+    return new FunctionChecks(context, probe, ready);
   }
 
   /** Whether a look may disturb the application, and so is taken outside its window. */

@@ -6,7 +6,7 @@ import type { Target } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
 import type { AbortWatch } from "./abort-when.js";
 import type { Collector } from "./collector.js";
-import type { FunctionLooks } from "./function-checks.js";
+import type { FunctionChecks } from "./function-checks.js";
 
 /** What a run measures with, from the deployment on. */
 export interface Measuring {
@@ -16,7 +16,7 @@ export interface Measuring {
   /** What is suppressed before the target. */
   readonly companions: readonly { readonly target: Target; readonly watch: TargetWatch }[];
   /** Looks at the component's own function, where it has a probe of its own. */
-  readonly looks?: FunctionLooks;
+  readonly looks?: FunctionChecks;
   /** The experiment's own conditions that end the window early, where it has any. */
   readonly abortWhen?: AbortWatch;
 }

@@ -10,7 +10,7 @@ import { recordUndo } from "./record-undo.js";
 import { recover } from "./recovery.js";
 import { release } from "./release.js";
 import { cleanUp } from "./tear-down.js";
-import { attackInWindow, endOutage, endWindow, lookOutsideTheWindow, readyToHarm } from "./window.js";
+import { attackInWindow, endOutage, endWindow, checkOutsideTheWindow, readyToHarm } from "./window.js";
 
 const always = (): boolean => true;
 /** After a signal, or a failure, no further step towards harm is taken. */
@@ -42,7 +42,7 @@ export const PHASES: readonly Phase[] = [
     failure: "attack-failed",
     limitMs: ({ measuring }) => measuring.looks?.deadlineMs ?? 0,
     before: endWindow,
-    run: lookOutsideTheWindow,
+    run: checkOutsideTheWindow,
   },
   // From here on no signal changes anything: what was harmed is put back.
   {

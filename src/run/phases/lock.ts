@@ -38,7 +38,7 @@ export interface HeldCluster {
  * @param options `durationMs`: how long the holder may be silent.
  * @throws RefusedError when somebody else holds the lock; ApiError, ApiUnreachableError, ChaosError otherwise.
  */
-export async function holdCluster(
+export async function lockCluster(
   holding: Holding,
   options: { readonly durationMs: number; readonly warn: (text: string) => void },
 ): Promise<HeldCluster> {
@@ -62,13 +62,13 @@ export async function holdCluster(
   }
 }
 
-/** The run's own lock, or that of those which it is one of; and the journal's copy. @throws as {@link holdCluster}. */
+/** The run's own lock, or that of those which it is one of; and the journal's copy. @throws as {@link lockCluster}. */
 export async function lockForRun(state: RunState): Promise<boolean> {
   const { context } = state;
   const { shared, recorder, journal } = context;
   if (shared === undefined) {
     const { baseline, window, recovery } = context.resolved.experiment.phases;
-    const { lock, last } = await holdCluster(context, {
+    const { lock, last } = await lockCluster(context, {
       durationMs: baseline + window + recovery + LOCK_SLACK_MS,
       warn: (text) => recorder.emit({ type: "warning", text }),
     });

@@ -4,7 +4,7 @@ import { othersOf } from "../../safety/dead-man/dead-man-preflight.js";
 import { deployDeadMan } from "../../safety/dead-man/deploy-dead-man.js";
 import { isNodeTarget } from "../../targets/target.js";
 import { watchStory } from "../measuring/cluster-story.js";
-import { FunctionLooks } from "../measuring/function-checks.js";
+import { FunctionChecks } from "../measuring/function-checks.js";
 import { abortWatch, watchApplication, watchTarget, watchWorkload } from "../measuring/watches.js";
 import type { RunState } from "../run-state.js";
 import { attackedNodes } from "./attacked-nodes.js";
@@ -34,7 +34,7 @@ export async function prepare(state: RunState): Promise<boolean> {
     });
     await collector.start();
     state.facts = { ...state.facts, sources: collector.sources };
-    const looks = await prepareLooks(state, nodes);
+    const looks = await prepareChecks(state, nodes);
     // By now the journal names every namespace that the switch may have to clear away.
     if (context.deadMan) await setDeadMan(state, nodes);
     const abortWhen = abortWatch(context, collector);
@@ -108,11 +108,11 @@ async function setDeadMan(state: RunState, attacked: readonly string[]): Promise
 }
 
 /** A function that cannot be looked at leaves its cell open; what the application sees is measured all the same. */
-async function prepareLooks(state: RunState, nodes: readonly string[]): Promise<FunctionLooks | undefined> {
+async function prepareChecks(state: RunState, nodes: readonly string[]): Promise<FunctionChecks | undefined> {
   try {
     return await state.context.view.step(
       "set up the probe of the component's own function",
-      async () => await FunctionLooks.prepare(state.context, state.context.target, nodes),
+      async () => await FunctionChecks.prepare(state.context, state.context.target, nodes),
     );
   } catch (error) {
     const text = `the component's own function is not measured: ${messageOf(error)}`;

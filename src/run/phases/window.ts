@@ -5,7 +5,7 @@ import { isControl } from "../../experiment/attacks.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
 import { isNodeTarget } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
-import type { FunctionLooks } from "../measuring/function-checks.js";
+import type { FunctionChecks } from "../measuring/function-checks.js";
 import { askRuntimes, showLive } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
@@ -155,7 +155,7 @@ function attackContext(state: RunState): AttackContext {
 /** Looks at the function as soon as the first blow has had its effect, until the window is over. */
 async function lookFromFirstBlow(
   context: RunContext,
-  looks: FunctionLooks,
+  looks: FunctionChecks,
   running: RunningAttack,
   signal: AbortSignal,
 ): Promise<void> {
@@ -166,7 +166,7 @@ async function lookFromFirstBlow(
 }
 
 /** A look that may disturb the application: its window is over, the component is still kept down. */
-export async function lookOutsideTheWindow({ harm, measuring }: RunState): Promise<boolean> {
+export async function checkOutsideTheWindow({ harm, measuring }: RunState): Promise<boolean> {
   const { looks } = measuring;
   if (looks === undefined || harm === undefined) return false;
   await looks.another(looks.deadlineMs + LOOKS_AFTER_MS, harm.stopped);

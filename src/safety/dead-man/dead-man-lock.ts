@@ -6,7 +6,7 @@ import { ApiError, type Transport } from "../../kube/transport.js";
 import { createLease, LOCK_PATH, microTime, RENEW_EVERY_MS } from "../lock/lease.js";
 import { holderOf } from "../lock/liveness.js";
 
-interface HoldTools {
+interface DeadManLockTools {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly runId: string;
@@ -17,12 +17,12 @@ function deadManHolder(runId: string): string {
   return `dead-man@${runId}`;
 }
 
-export class Hold {
-  readonly #tools: HoldTools;
+export class DeadManLock {
+  readonly #tools: DeadManLockTools;
   #lease: Lease;
   #renewedAtMs: number;
 
-  private constructor(tools: HoldTools, lease: Lease) {
+  private constructor(tools: DeadManLockTools, lease: Lease) {
     this.#tools = tools;
     this.#lease = lease;
     this.#renewedAtMs = tools.clock.now();
@@ -35,17 +35,17 @@ export class Hold {
    * @returns undefined when somebody else was quicker.
    * @throws ApiError, ApiUnreachableError otherwise.
    */
-  static async take(tools: HoldTools, seen: Lease | undefined): Promise<Hold | undefined> {
+  static async take(tools: DeadManLockTools, seen: Lease | undefined): Promise<DeadManLock | undefined> {
     const { transport, clock, runId } = tools;
     const holderIdentity = deadManHolder(runId);
     const time = microTime(clock);
     try {
       if (seen !== undefined) {
         const spec = { ...seen.spec, holderIdentity, acquireTime: time, renewTime: time };
-        return new Hold(tools, await replace<Lease>(transport, LOCK_PATH, { ...seen, spec }));
+        return new DeadManLock(tools, await replace<Lease>(transport, LOCK_PATH, { ...seen, spec }));
       }
       const spec = { holderIdentity, acquireTime: time, renewTime: time };
-      return new Hold(tools, await createLease(transport, runId, spec));
+      return new DeadManLock(tools, await createLease(transport, runId, spec));
     } catch (error) {
       if (isConflict(error)) return undefined;
       throw error;

@@ -1,6 +1,6 @@
 /** Whether a run may have a dead-man's switch: asked before anything is touched. */
 import { correctedBy } from "../../components/corrected.js";
-import type { FunctionProbeName } from "../../components/functions.js";
+import type { FunctionCheckName } from "../../components/functions.js";
 import { missingPermissions } from "../../kube/access-review.js";
 import { getOrUndefined, NAMESPACES, resourcePath } from "../../kube/api.js";
 import type { Namespace } from "../../kube/objects.js";
@@ -15,7 +15,7 @@ import type { DeadManScope, PutBack } from "./rights.js";
 /** What a run may have to put back beside its target: what is scaled down before it, what a probe sets wrong. Pure. */
 export function othersOf(
   companions: readonly Target[],
-  probe: FunctionProbeName | undefined,
+  probe: FunctionCheckName | undefined,
 ): readonly PutBack[] {
   const scaled = companions.map(({ kind, namespace, name }) => ({ kind, namespace, names: [name] }));
   const corrected = correctedBy(probe);

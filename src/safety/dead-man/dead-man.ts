@@ -9,7 +9,7 @@ import type { Transport } from "../../kube/transport.js";
 import { copiesInCluster } from "../journal/cluster-copy.js";
 import { LOCK_PATH, RENEW_EVERY_MS } from "../lock/lease.js";
 import { holderOf } from "../lock/liveness.js";
-import { Hold } from "./dead-man-lock.js";
+import { DeadManLock } from "./dead-man-lock.js";
 import { restoreEverything } from "./restoration.js";
 import { type DeadManSettings, STALE_AFTER_MS } from "./settings.js";
 import { FIRST_VIGIL, type Look, type Vigil, watched } from "./vigil.js";
@@ -119,7 +119,7 @@ export class DeadMan {
     );
     // Whatever comes of it, what is seen next is judged anew.
     this.#vigil = FIRST_VIGIL;
-    const hold = await Hold.take({ transport, clock, runId: settings.runId }, this.#lease);
+    const hold = await DeadManLock.take({ transport, clock, runId: settings.runId }, this.#lease);
     if (hold === undefined) {
       log("somebody has written the lock in this moment: watching again");
       return;
@@ -139,7 +139,7 @@ export class DeadMan {
     }
   }
 
-  async #try(hold: Hold, signal: AbortSignal): Promise<"finished" | "lost" | "again"> {
+  async #try(hold: DeadManLock, signal: AbortSignal): Promise<"finished" | "lost" | "again"> {
     const { transport, clock, log } = this.#tools;
     try {
       const outcome = await restoreEverything({ transport, clock, hold, log, signal });
@@ -152,7 +152,7 @@ export class DeadMan {
   }
 
   /** @returns false when the lock was lost meanwhile. */
-  async #pause(hold: Hold, ms: number, signal: AbortSignal): Promise<boolean> {
+  async #pause(hold: DeadManLock, ms: number, signal: AbortSignal): Promise<boolean> {
     const { clock, log } = this.#tools;
     const end = clock.now() + ms;
     while (clock.now() < end && !signal.aborted) {

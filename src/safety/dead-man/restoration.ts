@@ -4,7 +4,7 @@ import { messageOf } from "../../common/errors.js";
 import { getOrUndefined, NAMESPACES, remove, resourcePath } from "../../kube/api.js";
 import type { KubeObject, Namespace } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
-import { carries, isOurs } from "../../own/manifest.js";
+import { carries, isOwn } from "../../own/manifest.js";
 import { isPrepared } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { copiesInCluster } from "../journal/cluster-copy.js";
@@ -16,7 +16,7 @@ import { emptyNamespace } from "../restore/empty-namespace.js";
 import { stagesOf } from "../restore/order.js";
 import { undoInApi } from "../restore/undo-in-api.js";
 import { waitUntilReady } from "../restore/verify.js";
-import type { Hold } from "./dead-man-lock.js";
+import type { DeadManLock } from "./dead-man-lock.js";
 
 /** How long what was put back may take to work, before it is looked at whether it is still there, ms. */
 const READY_LIMIT_MS = 60_000;
@@ -31,7 +31,7 @@ const EMPTY_LIMIT_MS = 15_000;
 export interface RestorationTools {
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly hold: Hold;
+  readonly hold: DeadManLock;
   readonly log: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -155,7 +155,7 @@ async function stillThere(transport: Transport, { path, labels }: Removal): Prom
 async function removeOwnNamespace(transport: Transport): Promise<void> {
   const path = resourcePath(NAMESPACES, undefined, PROBER_NAMESPACE);
   const live = await getOrUndefined<Namespace>(transport, path);
-  if (live === undefined || !isOurs(live) || isPrepared(live)) return;
+  if (live === undefined || !isOwn(live) || isPrepared(live)) return;
   await remove(transport, path, { uid: live.metadata.uid, propagationPolicy: "Background" });
 }
 

@@ -2,7 +2,7 @@ import type { Clock } from "../../common/clock.js";
 import { getOrUndefined, remove } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
-import { isOurs } from "../../own/manifest.js";
+import { isOwn } from "../../own/manifest.js";
 import { LOCK_PATH } from "./lease.js";
 import { holderOf, renewsTheLock } from "./liveness.js";
 
@@ -17,7 +17,7 @@ export async function takeAwayOrphanedLock(
   options: { readonly clock: Clock; readonly note: (text: string) => void; readonly dryRun: boolean },
 ): Promise<{ readonly text: string; readonly alive: boolean } | undefined> {
   const lease = await getOrUndefined<Lease>(transport, LOCK_PATH);
-  if (lease === undefined || !isOurs(lease)) return undefined;
+  if (lease === undefined || !isOwn(lease)) return undefined;
   const holder = holderOf(lease);
   const renewer = await renewsTheLock(transport, options.clock, options);
   if (renewer !== undefined) return { text: `the lock is held by ${renewer}, which goes on`, alive: true };

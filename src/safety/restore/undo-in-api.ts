@@ -39,7 +39,10 @@ export async function undoInApi(
 }
 
 /** Removes what a run made, if it is still there and still that run's. */
-async function removeOwn(transport: Transport, entry: Extract<Removal, { action: "remove" }>): Promise<Undone> {
+async function removeOwn(
+  transport: Transport,
+  entry: Extract<Removal, { action: "remove" }>,
+): Promise<Undone> {
   const live = await getOrUndefined<KubeObject>(transport, entry.path);
   if (live !== undefined && carries(live, entry.labels)) {
     // Prepared after the intent was written: it stays.

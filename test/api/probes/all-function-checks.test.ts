@@ -1,19 +1,19 @@
 /** What all function probes have in common: present when all is well; an outage is an answer, and in time. */
 import test from "ava";
 import { ChaosError } from "../../../src/common/errors.js";
-import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/components/functions.js";
+import { FUNCTION_PROBES, type FunctionCheckName } from "../../../src/components/functions.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
 import {
   BESIDE_THE_WORLD,
   HPAS,
-  lookOnce,
+  checkOnce,
   SYSTEM_DAEMONSETS,
   SYSTEM_DEPLOYMENTS,
   World,
 } from "../../helpers/function-fixtures.js";
 
 /** What a probe needs beside the world. */
-const NEEDS: Partial<Record<FunctionProbeName, (world: World) => void>> = {
+const NEEDS: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   ...BESIDE_THE_WORLD,
   "dns-is-scaled": putDns,
   "fluentd-is-scaled": putFluentd,
@@ -85,7 +85,7 @@ for (const name of FUNCTION_PROBES) {
     NEEDS[name]?.(world);
     const ready = await probe.prepare(world.context);
     for (let index = 0; index < 3; index += 1) {
-      const seen = await lookOnce(world, ready);
+      const seen = await checkOnce(world, ready);
       t.true(seen.present, seen.evidence);
       t.true(seen.tookMs <= probe.deadlineMs);
       t.not(seen.evidence, "");
@@ -103,7 +103,7 @@ for (const name of FUNCTION_PROBES) {
       for (let index = 0; index < 2; index += 1) {
         world.sent.length = 0;
         const began = world.clock.now();
-        const seen = await lookOnce(world, ready);
+        const seen = await checkOnce(world, ready);
         t.false(seen.present, seen.evidence);
         t.true(seen.tookMs <= probe.deadlineMs + 1_000, `${seen.tookMs} ms`);
         t.regex(seen.evidence, api === "hangs" ? /timed out/ : /refused/);
@@ -116,8 +116,8 @@ for (const name of FUNCTION_PROBES) {
       // It comes back, and nothing of the outage is in the way.
       world.api = "answers";
       await world.clock.sleep(30_000);
-      await lookOnce(world, ready);
-      const again = await lookOnce(world, ready);
+      await checkOnce(world, ready);
+      const again = await checkOnce(world, ready);
       t.true(again.present, again.evidence);
     });
   }
@@ -128,10 +128,10 @@ for (const name of FUNCTION_PROBES) {
     const ready = await probe.prepare(world.context);
     const controller = new AbortController();
     world.clock.after(50, () => controller.abort());
-    const { tookMs } = await lookOnce(world, ready, controller.signal);
+    const { tookMs } = await checkOnce(world, ready, controller.signal);
     t.true(tookMs <= 1_000, `${tookMs} ms`);
     world.clock.pass(world.clock.now() + 20_000);
-    const next = await lookOnce(world, ready);
+    const next = await checkOnce(world, ready);
     t.true(next.present, next.evidence);
   });
 

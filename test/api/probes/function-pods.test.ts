@@ -4,8 +4,8 @@ import type { Pod } from "../../../src/kube/objects.js";
 import { hasEnded } from "../../../src/kube/pod-state.js";
 import { Leftovers } from "../../../src/probes/functions/canary.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
-import { isOurs } from "../../../src/own/manifest.js";
-import { lookOnce, NAMESPACE, PODS, World } from "../../helpers/function-fixtures.js";
+import { isOwn } from "../../../src/own/manifest.js";
+import { checkOnce, NAMESPACE, PODS, World } from "../../helpers/function-fixtures.js";
 
 const nodeRunsPods = functionProbes["node-runs-pods"];
 
@@ -19,7 +19,7 @@ test("a kubelet that is away: neither starts nor ends a pod; it is back: both", 
   const world = await World.start(t);
   const ready = await nodeRunsPods.prepare(world.context);
   world.dead.add("worker");
-  const first = await lookOnce(world, ready);
+  const first = await checkOnce(world, ready);
   t.false(first.present);
   t.regex(first.evidence, /worker: pod \S+-0003 did not run after 12\.\d s \(no phase/);
   t.regex(
@@ -34,17 +34,17 @@ test("a kubelet that is away: neither starts nor ends a pod; it is back: both", 
     ["0004"],
   );
 
-  const second = await lookOnce(world, ready);
+  const second = await checkOnce(world, ready);
   t.false(second.present);
   t.regex(second.evidence, /-0001, deleted before, has not ended/);
 
   world.dead.clear();
   for (const { metadata } of pods(world))
     if (metadata.deletionTimestamp !== undefined) world.server.remove(`${PODS}/${metadata.name}`);
-  const third = await lookOnce(world, ready);
+  const third = await checkOnce(world, ready);
   t.true(third.present, third.evidence);
   t.regex(third.evidence, /-0001, deleted before, ended/);
-  const fourth = await lookOnce(world, ready);
+  const fourth = await checkOnce(world, ready);
   t.true(fourth.present);
   t.notRegex(fourth.evidence, /before|no running pod/);
 });
@@ -53,11 +53,11 @@ test("without a running pod to delete, the start alone decides, and that is said
   const world = await World.start(t, ["worker"]);
   const ready = await nodeRunsPods.prepare(world.context);
   world.dead.add("worker");
-  await lookOnce(world, ready);
+  await checkOnce(world, ready);
   // The deleted one's container ended all the same (containerd is there, say), and nothing new has started.
   world.server.remove(`${PODS}/${pods(world)[0]?.metadata.name}`);
-  await lookOnce(world, ready);
-  const seen = await lookOnce(world, ready);
+  await checkOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /did not run .* no running pod was left to be deleted/);
 });
@@ -67,10 +67,10 @@ test("a look that is given up leaves the next one a pod that runs", async (t) =>
   const ready = await nodeRunsPods.prepare(world.context);
   const controller = new AbortController();
   world.clock.after(300, () => controller.abort());
-  await lookOnce(world, ready, controller.signal);
+  await checkOnce(world, ready, controller.signal);
   world.clock.pass(world.clock.now() + 5_000);
   world.dead.add("worker");
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.regex(seen.evidence, /-0003 did not run .* pod \S+-0002, deleted, has not ended/);
 });
 
@@ -91,7 +91,7 @@ test("every canary is ours, ends quickly, and is on the node's own image", async
   const world = await World.start(t, ["worker"]);
   await nodeRunsPods.prepare(world.context);
   const [pod] = pods(world);
-  t.true(pod !== undefined && isOurs(pod));
+  t.true(pod !== undefined && isOwn(pod));
   t.like(pod?.spec, {
     nodeName: "worker",
     terminationGracePeriodSeconds: 1,
@@ -112,20 +112,20 @@ test("a fresh namespace that has no service account yet is waited for", async (t
     times: 3,
   });
   const ready = await nodeRunsPods.prepare(world.context);
-  t.true((await lookOnce(world, ready)).present);
+  t.true((await checkOnce(world, ready)).present);
 });
 
 test("a scheduler that is away: the pod has no node, and is not left behind", async (t) => {
   const world = await World.start(t);
   const ready = await functionProbes["pods-are-scheduled"].prepare(world.context);
   world.works.scheduler = false;
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /^pod chaos-pod-\S+-0001 had no node after 5\.0 s: /);
   t.true(seen.tookMs <= 6_000);
   t.deepEqual(pods(world), []);
   world.works.scheduler = true;
-  t.true((await lookOnce(world, ready)).present);
+  t.true((await checkOnce(world, ready)).present);
   t.deepEqual(alive(world), []);
 });
 
@@ -134,12 +134,12 @@ test("a controller-manager that is away: the ReplicaSet has no pod, and is not l
   const ready = await functionProbes["replicas-are-made"].prepare(world.context);
   const sets = `/apis/apps/v1/namespaces/${NAMESPACE}/replicasets`;
   world.works.controllers = false;
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /^ReplicaSet chaos-set-\S+-0001 after 5\.0 s: it has no pod$/);
   t.deepEqual(world.server.objects(sets), []);
   world.works.controllers = true;
-  t.true((await lookOnce(world, ready)).present);
+  t.true((await checkOnce(world, ready)).present);
   t.deepEqual([...world.server.objects(sets), ...alive(world)], []);
   // Nobody runs the pod: no scheduler takes it.
   t.true(
@@ -176,15 +176,15 @@ test("a store that refuses: absent at once, with how it failed; a dead connectio
     message: "etcdserver: request timed out",
     times: Infinity,
   });
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.is(seen.evidence, "the write failed: HTTP 500 etcdserver: request timed out");
   heal();
   world.server.fault({ kind: "status", status: 504, method: "GET", path: "/configmaps/" });
-  t.regex((await lookOnce(world, ready)).evidence, /^the read failed: HTTP 504/);
+  t.regex((await checkOnce(world, ready)).evidence, /^the read failed: HTTP 504/);
   // The server closed the kept-alive connection just as it was used; the second one takes it.
   world.server.fault({ kind: "reset", method: "POST", path: "/configmaps" });
-  t.true((await lookOnce(world, ready)).present);
+  t.true((await checkOnce(world, ready)).present);
   t.deepEqual(world.server.objects(CONFIGMAPS), []);
 });
 
@@ -200,7 +200,7 @@ test("a write whose answer got lost is not written twice, and is cleared up", as
       world.server.put(CONFIGMAPS, draft);
     return undefined;
   });
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.true(seen.present, seen.evidence);
   t.deepEqual(world.server.objects(CONFIGMAPS), []);
 });

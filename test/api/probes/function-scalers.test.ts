@@ -6,7 +6,7 @@ import { writerSince } from "../../../src/probes/functions/correction.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
 import {
   HPAS,
-  lookOnce,
+  checkOnce,
   SYSTEM_DAEMONSETS,
   SYSTEM_DEPLOYMENTS,
   World,
@@ -31,7 +31,7 @@ test("an autoscaler that is away: the count stays wrong, and the look puts it ba
   const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
   t.deepEqual(world.records, [DNS], "in the journal before it is changed");
   t.deepEqual(world.changes(), []);
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.is(
     seen.evidence,
@@ -47,7 +47,7 @@ test("a look that is given up puts the count back, too", async (t) => {
   const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
   const controller = new AbortController();
   world.clock.after(3_000, () => controller.abort());
-  const seen = await lookOnce(world, ready, controller.signal);
+  const seen = await checkOnce(world, ready, controller.signal);
   t.false(seen.present);
   t.is(replicas(world), 2);
 });
@@ -56,12 +56,12 @@ test("a count that could not be put back is put back by the next look", async (t
   const world = await withDns(t);
   const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
   world.clock.after(24_000, () => (world.api = "refuses"));
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.regex(seen.evidence, /could not put it back \(refused: .*\); the run does at its end$/);
   t.is(replicas(world), 3);
   world.api = "answers";
   world.clock.after(4_000, () => world.server.update(DNS, { spec: { replicas: 2 } }));
-  t.true((await lookOnce(world, ready)).present);
+  t.true((await checkOnce(world, ready)).present);
   t.is(replicas(world), 2);
 });
 
@@ -131,7 +131,7 @@ test("a scaler that is away: the resources stay odd, and the look puts them back
     world.server.update(FLUENTD, { metadata: { annotations: { other: "kept" } } });
   });
   world.server.fault({ kind: "status", status: 409, method: "PATCH", path: "fluentd", times: 2 });
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(
     seen.evidence,
@@ -145,7 +145,7 @@ test("a scaler that is away: the resources stay odd, and the look puts them back
 test("a fluentd without resources has nothing to be corrected, and is left alone", async (t) => {
   const { world } = await withFluentd(t);
   const ready = await functionProbes["fluentd-is-scaled"].prepare(world.context);
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /had no resources/);
   t.deepEqual([...world.changes(), ...world.records], []);
@@ -205,9 +205,9 @@ const metrics = functionProbes["metrics-are-served"];
 test("metrics that are not served: absent, and the HPA is waited for as evidence", async (t) => {
   const { world, state } = await withMetrics(t);
   const ready = await metrics.prepare(world.context);
-  await lookOnce(world, ready);
+  await checkOnce(world, ready);
   state.serves = false;
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(
     seen.evidence,
@@ -215,9 +215,9 @@ test("metrics that are not served: absent, and the HPA is waited for as evidence
   );
   t.true(seen.tookMs > 5_000 && seen.tookMs <= 16_000, `${seen.tookMs} ms`);
   // The next one need not wait: both are known.
-  t.true((await lookOnce(world, ready)).tookMs < 1_000);
+  t.true((await checkOnce(world, ready)).tookMs < 1_000);
   state.serves = true;
-  const back = await lookOnce(world, ready);
+  const back = await checkOnce(world, ready);
   t.true(back.present, back.evidence);
   t.true(back.tookMs <= 16_000);
 });
@@ -227,7 +227,7 @@ test("metrics that came back in the middle of a look do not undo its absence", a
   const ready = await metrics.prepare(world.context);
   state.serves = false;
   world.clock.after(2_000, () => (state.serves = true));
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /HTTP 503/);
 });
@@ -236,14 +236,14 @@ test("samples that are old, or of some nodes only, are no metrics", async (t) =>
   const { world, state } = await withMetrics(t);
   const ready = await metrics.prepare(world.context);
   state.ageMs = 91_000;
-  const old = await lookOnce(world, ready);
+  const old = await checkOnce(world, ready);
   t.false(old.present);
   t.regex(old.evidence, /the oldest 91\.0 s; too old: worker, worker2; HPA ScalingActive=True/);
   t.true(old.tookMs <= metrics.deadlineMs + 1_000);
   state.ageMs = 90_000;
-  t.true((await lookOnce(world, ready)).present);
+  t.true((await checkOnce(world, ready)).present);
   state.nodes = ["worker"];
-  t.regex((await lookOnce(world, ready)).evidence, /no sample of worker2/);
+  t.regex((await checkOnce(world, ready)).evidence, /no sample of worker2/);
 });
 
 test("an HPA that is not active is an absence, too", async (t) => {
@@ -258,7 +258,7 @@ test("an HPA that is not active is an absence, too", async (t) => {
     message: "m",
   };
   world.server.update(`${HPAS}/${hpa?.metadata.name}`, { status: { conditions: [condition] } });
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /HPA ScalingActive=False since \? \(FailedGetResourceMetric: m\)$/);
 });

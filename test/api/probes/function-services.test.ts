@@ -3,7 +3,7 @@ import test from "ava";
 import { ChaosError } from "../../../src/common/errors.js";
 import { describe, goodFromAll, wordsOf } from "../../../src/probes/functions/from-probers.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
-import { lookOnce, SERVICES, World } from "../../helpers/function-fixtures.js";
+import { checkOnce, SERVICES, World } from "../../helpers/function-fixtures.js";
 
 const follow = functionProbes["services-follow"];
 
@@ -11,7 +11,7 @@ test("a kube-proxy that is away: the new Service is not reached, the existing on
   const world = await World.start(t);
   const ready = await follow.prepare(world.context);
   world.works.kubeProxy = false;
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(
     seen.evidence,
@@ -20,7 +20,7 @@ test("a kube-proxy that is away: the new Service is not reached, the existing on
   t.true(seen.tookMs <= follow.deadlineMs + 1_000);
   t.is(world.server.objects(SERVICES).length, 1, "the look's own Service is gone");
   world.works.kubeProxy = true;
-  const again = await lookOnce(world, ready);
+  const again = await checkOnce(world, ready);
   t.true(again.present, again.evidence);
   t.is(world.server.objects(SERVICES).length, 1);
 });
@@ -29,7 +29,7 @@ test("a pod that is not replaced is no fault of the Service's, and is told apart
   const world = await World.start(t);
   const ready = await follow.prepare(world.context);
   world.works.controllers = false;
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /existing Service \S+: its pod could not be replaced: no new pod was made/);
   world.works.kubelet = false;
@@ -40,11 +40,11 @@ test("a prober that cannot be asked says nothing; none at all is an absence", as
   const world = await World.start(t);
   const ready = await follow.prepare(world.context);
   world.silent.add("worker");
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.true(seen.present, seen.evidence);
   t.regex(seen.evidence, /worker: not asked \(HTTP 503 no route to the pod\)/);
   world.silent.add("worker2");
-  t.false((await lookOnce(world, ready)).present);
+  t.false((await checkOnce(world, ready)).present);
 });
 
 test("probers that have all gone are asked where they were: their silence is told node by node", async (t) => {
@@ -54,7 +54,7 @@ test("probers that have all gone are asked where they were: their silence is tol
     world.server.remove(`/api/v1/namespaces/kube-system-chaos/pods/prober-${node}`);
     world.silent.add(node);
   }
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /worker: not asked \(.*worker2: not asked \(/);
 });
@@ -92,9 +92,9 @@ test("the default backend's Service is found by what it selects, or by its name"
     });
     world.server.put(SYSTEM_SERVICES, service);
     const ready = await backend.prepare(world.context);
-    t.true((await lookOnce(world, ready)).present);
+    t.true((await checkOnce(world, ready)).present);
     world.works.defaultBackend = false;
-    const seen = await lookOnce(world, ready);
+    const seen = await checkOnce(world, ready);
     t.false(seen.present);
     t.regex(
       seen.evidence,
@@ -116,8 +116,8 @@ test("each look asks for another path", async (t) => {
     spec: { clusterIP: "10.96.1.1", ports: [{ port: 80 }] },
   });
   const ready = await backend.prepare(world.context);
-  const first = await lookOnce(world, ready);
-  t.not(first.evidence, (await lookOnce(world, ready)).evidence);
+  const first = await checkOnce(world, ready);
+  t.not(first.evidence, (await checkOnce(world, ready)).evidence);
 });
 
 test("no prober at all is said before anything is made", async (t) => {

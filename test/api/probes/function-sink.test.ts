@@ -3,7 +3,7 @@ import test from "ava";
 import { ChaosError } from "../../../src/common/errors.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
 import { onItsWayMs } from "../../../src/probes/functions/sink.js";
-import { lookOnce, World } from "../../helpers/function-fixtures.js";
+import { checkOnce, World } from "../../helpers/function-fixtures.js";
 
 test("without a sink it is said how to get one", async (t) => {
   const world = await World.start(t);
@@ -19,7 +19,7 @@ test("log lines: what does not arrive in time is pending; it came later, or neve
   world.startSink();
   const ready = await functionProbes["logs-arrive"].prepare(world.context);
   world.works.fluentd = false;
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /-0001: 0 of 2 lines arrived; none from worker, worker2$/);
   t.true(seen.tookMs <= 11_000);
@@ -43,7 +43,7 @@ test("log lines: one node's that is missing is an absence; a prober that is sile
   world.startSink();
   const ready = await functionProbes["logs-arrive"].prepare(world.context);
   world.silent.add("worker2");
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.true(seen.present, seen.evidence);
   t.is(seen.pendingId, undefined);
   t.regex(seen.evidence, /1 of 1 lines arrived \(worker after 0\.6 s\); not asked: worker2 \(HTTP 503/);
@@ -54,8 +54,8 @@ test("Events: pending, then late or lost", async (t) => {
   world.startSink();
   const ready = await functionProbes["events-arrive"].prepare(world.context);
   world.works.eventExporter = false;
-  const first = await lookOnce(world, ready);
-  const second = await lookOnce(world, ready);
+  const first = await checkOnce(world, ready);
+  const second = await checkOnce(world, ready);
   t.false(first.present);
   t.regex(first.evidence, /^Event chaos-event-\S+-0001 after 10\.0 s: it has not arrived$/);
   world.sink.events.push({ receivedAt: 1, message: `… ${second.pendingId}` });
@@ -67,7 +67,7 @@ test("an Event of ours has what the API and an exporter want of it", async (t) =
   const world = await World.start(t);
   world.startSink();
   const ready = await functionProbes["events-arrive"].prepare(world.context);
-  await lookOnce(world, ready);
+  await checkOnce(world, ready);
   const [event] = world.server.objects(`/api/v1/namespaces/${world.context.namespace}/events`);
   t.like(event, {
     involvedObject: { kind: "Namespace", namespace: world.context.namespace },
@@ -83,14 +83,14 @@ test("metric points: one from before the look began shows nothing", async (t) =>
   const ready = await functionProbes["metric-points-arrive"].prepare(world.context);
   world.works.heapster = false;
   await world.clock.sleep(2_000);
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present, seen.evidence);
   t.regex(
     seen.evidence,
     /^after 15\.0 s: no new point of worker, worker2; age of the newest point: worker 1\d\.\d s, /,
   );
   world.works.heapster = true;
-  t.true((await lookOnce(world, ready)).present);
+  t.true((await checkOnce(world, ready)).present);
 });
 
 test("metric points: every node that sent some must go on sending", async (t) => {
@@ -104,7 +104,7 @@ test("metric points: every node that sent some must go on sending", async (t) =>
     world.clock.after(5_000, keep);
   };
   world.clock.after(5_000, keep);
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.false(seen.present);
   t.regex(seen.evidence, /no new point of worker2;/);
 });
@@ -129,6 +129,6 @@ test("a sink that has moved is found again", async (t) => {
   world.startSink();
   const ready = await functionProbes["events-arrive"].prepare(world.context);
   world.server.fault({ kind: "status", status: 404, path: "chaos-sink-1:8080", times: 2 });
-  const seen = await lookOnce(world, ready);
+  const seen = await checkOnce(world, ready);
   t.true(seen.present, seen.evidence);
 });

@@ -1,12 +1,12 @@
 /** The rights of each function probe: what it asks of the API server is allowed, and what is allowed it asks. */
 import test from "ava";
-import { FUNCTION_PROBES, type FunctionProbeName } from "../../../src/components/functions.js";
+import { FUNCTION_PROBES, type FunctionCheckName } from "../../../src/components/functions.js";
 import { describePermission } from "../../../src/kube/permission.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
 import {
   BESIDE_THE_WORLD,
   HPAS,
-  lookOnce,
+  checkOnce,
   NAMESPACE,
   SYSTEM_DAEMONSETS,
   SYSTEM_DEPLOYMENTS,
@@ -15,7 +15,7 @@ import {
 import { permissionOf } from "../../helpers/rbac-fixtures.js";
 
 /** What a probe needs beside the world; nobody corrects anything, so that the looks have to. */
-const BESIDE: Partial<Record<FunctionProbeName, (world: World) => void>> = {
+const BESIDE: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   ...BESIDE_THE_WORLD,
   "dns-is-scaled": (world) =>
     void world.server.put(SYSTEM_DEPLOYMENTS, {
@@ -52,7 +52,7 @@ const BESIDE: Partial<Record<FunctionProbeName, (world: World) => void>> = {
 const OF_EVERY_RUN = ["list pods in kube-system-chaos", "create pods/proxy in kube-system-chaos"];
 
 /** Used only when something goes wrong: an answer is lost, or somebody has deleted what is to be put back. */
-const WHEN_THINGS_GO_WRONG: Partial<Record<FunctionProbeName, readonly string[]>> = {
+const WHEN_THINGS_GO_WRONG: Partial<Record<FunctionCheckName, readonly string[]>> = {
   "services-follow": [`get apps/deployments in ${NAMESPACE}`],
   "replicas-are-made": [`get apps/replicasets in ${NAMESPACE}`],
   "events-arrive": [`get events in ${NAMESPACE}`],
@@ -72,8 +72,8 @@ for (const name of FUNCTION_PROBES) {
     const world = await World.start(t);
     BESIDE[name]?.(world);
     const ready = await functionProbes[name].prepare(world.context);
-    await lookOnce(world, ready);
-    await lookOnce(world, ready);
+    await checkOnce(world, ready);
+    await checkOnce(world, ready);
     const corrected =
       name === "dns-is-scaled" ? ["coredns"] : name === "fluentd-is-scaled" ? ["fluentd-gcp"] : [];
     const asked = functionProbes[name].needs(NAMESPACE, corrected).map(describePermission);

@@ -11,7 +11,7 @@ import { AUTOSCALERS, CANARY_NAMESPACE, removedNamespaces } from "../../../src/o
 import { canaryPod } from "../../../src/probes/functions/canary.js";
 import { proberManifests } from "../../../src/probes/prober-manifests.js";
 import type { RunContext } from "../../../src/run/context.js";
-import { FunctionLooks } from "../../../src/run/measuring/function-checks.js";
+import { FunctionChecks } from "../../../src/run/measuring/function-checks.js";
 import { ClusterCopy } from "../../../src/safety/journal/cluster-copy.js";
 import { recordNamespace } from "../../../src/safety/journal/entries.js";
 import type { PendingUndo, Undo } from "../../../src/safety/journal/journal.js";
@@ -260,7 +260,7 @@ test("canaries are made in the prepared namespace, which is recorded to be empti
   const { server, transport } = await prepared(t, CANARY_NAMESPACE);
   const intents: Undo[] = [];
   const clock = quick();
-  const looks = await FunctionLooks.prepare(
+  const looks = await FunctionChecks.prepare(
     {
       runId: "20260101t000000z-x-3f9a",
       resolved: { component: components["kube-apiserver"] },

@@ -5,7 +5,7 @@ import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
 import { discover } from "../../../src/kube/api.js";
 import { components } from "../../../src/components/all-components.js";
 import type { RunContext } from "../../../src/run/context.js";
-import { canaryNamespaceOf, FunctionLooks } from "../../../src/run/measuring/function-checks.js";
+import { canaryNamespaceOf, FunctionChecks } from "../../../src/run/measuring/function-checks.js";
 import type { Undo } from "../../../src/safety/journal/journal.js";
 import type { AnyTarget } from "../../../src/targets/target.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
@@ -14,7 +14,7 @@ import { serve } from "../../helpers/target-fixtures.js";
 type Look = Extract<RunEvent, { type: "function" }>;
 
 interface Looking {
-  readonly looks: FunctionLooks;
+  readonly looks: FunctionChecks;
   readonly server: FakeApiServer;
   readonly seen: () => Look[];
   readonly intents: Undo[];
@@ -60,7 +60,7 @@ async function looking(t: ExecutionContext): Promise<Looking> {
     changed: [],
     interrupted: new AbortController().signal,
   } as unknown as RunContext;
-  const looks = await FunctionLooks.prepare(context, TARGET, ["a"]);
+  const looks = await FunctionChecks.prepare(context, TARGET, ["a"]);
   if (looks === undefined) throw new Error("kube-apiserver has a function probe");
   t.teardown(async () => await looks.end());
   const seen = (): Look[] => events.filter((event): event is Look => event.type === "function");
@@ -117,5 +117,5 @@ test("a look that the end of its phase cuts off is no evidence", async (t) => {
 test("a component without a probe of its own has no looks", async (t) => {
   const { transport } = await serve(t);
   const context = { resolved: { component: components["kube-dns"] }, transport } as unknown as RunContext;
-  t.is(await FunctionLooks.prepare(context, TARGET, []), undefined);
+  t.is(await FunctionChecks.prepare(context, TARGET, []), undefined);
 });

@@ -9,7 +9,7 @@ import type { Clock } from "../../../src/common/clock.js";
 import { RefusedError } from "../../../src/common/errors.js";
 import type { Secret } from "../../../src/kube/objects.js";
 import { ApiError } from "../../../src/kube/transport.js";
-import { holdCluster, type HeldCluster, type Holding } from "../../../src/run/phases/lock.js";
+import { lockCluster, type HeldCluster, type Holding } from "../../../src/run/phases/lock.js";
 import { copyPath } from "../../../src/safety/journal/cluster-copy.js";
 import { Journal, parseJournal, readJournal, type Undo } from "../../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
@@ -57,7 +57,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
     server,
     holding,
     hold: async () => {
-      const held = await holdCluster(holding, { durationMs: 60_000, warn: (text) => t.log(text) });
+      const held = await lockCluster(holding, { durationMs: 60_000, warn: (text) => t.log(text) });
       t.teardown(async () => await held.lock.stopRenewing());
       return held;
     },
@@ -214,7 +214,7 @@ test("a lock whose holder could not hold on to the rest is not renewed any more"
   };
   b.server.fault({ kind: "status", status: 403, method: "POST", path: "secrets" });
   const holding = { ...b.holding, clock };
-  await t.throwsAsync(holdCluster(holding, { durationMs: 1, warn: () => t.fail() }), { message: /403/ });
+  await t.throwsAsync(lockCluster(holding, { durationMs: 1, warn: () => t.fail() }), { message: /403/ });
   t.true(slept.length > 0 && slept.every((signal) => signal.aborted));
   t.is(b.server.object(LOCK_PATH), undefined);
 });

@@ -9,7 +9,7 @@ import { chainRules } from "../../../src/lab/firewall.js";
 import { cacheFolder, labPaths } from "../../../src/lab/paths.js";
 import { machineFrom } from "../../../src/lab/machine-checks.js";
 import { createLabProvider } from "../../../src/lab/lab-provider.js";
-import { standInsFrom } from "../../../src/lab/substitutes.js";
+import { substituteImagesFrom } from "../../../src/lab/substitutes.js";
 
 const DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n';
 const GOOD = { platform: "linux", uid: 0, osRelease: DEBIAN_12, arch: "x64" };
@@ -73,7 +73,7 @@ test("forwarded packets stay on the bridge", (t) => {
 
 test("only labelled images are stand-ins", (t) => {
   const lines = ['["b:1"] Debian\'s b', '["a:1","a:2"] a small a', '["real:1"] <no value>', '["other:1"] '];
-  t.deepEqual(standInsFrom(lines.join("\n")), [
+  t.deepEqual(substituteImagesFrom(lines.join("\n")), [
     { image: "a:1", description: "a small a" },
     { image: "a:2", description: "a small a" },
     { image: "b:1", description: "Debian's b" },

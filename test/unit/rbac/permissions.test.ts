@@ -16,7 +16,7 @@ import { kindsMadeIn, namespaceState } from "../../../src/own/namespaces.js";
 import { proberManifests } from "../../../src/probes/prober-manifests.js";
 import { neededPermissions, type PermissionScope } from "../../../src/rbac/needs.js";
 import type { RunContext } from "../../../src/run/context.js";
-import { touchedStandIns } from "../../../src/run/initial-facts.js";
+import { touchedSubstituteImages } from "../../../src/run/initial-facts.js";
 import { ApplicationWatch, deployedObjects } from "../../../src/run/measuring/application-watch.js";
 import { watchStory } from "../../../src/run/measuring/cluster-story.js";
 import {
@@ -185,7 +185,7 @@ async function surround(
   });
   while (server.requestsOf("PUT", "leases").length === 0) await list(transport, resourcePath(NODES));
   await lock.stopRenewing();
-  await touchedStandIns(transport, undefined);
+  await touchedSubstituteImages(transport, undefined);
   const over = new AbortController();
   const story = watchStory(
     {
