@@ -45,10 +45,12 @@ export const FLOORS = [
  * @type {Readonly<Record<string, readonly string[]>>}
  */
 export const PACKAGES = {
+  // The command line is defined in one place; its start loads nothing else.
+  commands: ["commander"],
   cli: ["commander"],
   // Only here: the rest sees the narrow client of src/kube/api.ts, which a test can serve from memory.
   kube: ["@kubernetes/client-node"],
-  // The probe from outside is a client like the user's, not one of ours.
+  // The probe from outside is a client like the user's, not one of its own.
   probes: ["axios"],
   // Programs of the runner's machine: docker, kind.
   nodes: ["execa"],
@@ -64,7 +66,7 @@ export const PACKAGES = {
   config: ["zod"],
   report: ["zod"],
   // How wide a text is on a terminal.
-  ui: ["string-width", "cli-truncate"],
+  ui: ["string-width"],
 };
 
 /**
