@@ -89,7 +89,9 @@ test("every environment variable that the command line reads is listed", (t) => 
   const others = /^(HOME|PATH|DOCKER_HOST|PORT|DATA_DIR|DNS_SERVERS|NODE_NAME|TOKEN_FILE|ENTER|POD_NAME)$/;
   const names = sources
     .filter((path) => /\.(ts|mjs)$/.test(path))
-    .flatMap((path) => found(read(join("src", path)), /(?:\benv(?:\.|\[")|variable: "|absoluteFrom\(env, ")([A-Z][A-Z_]+)\b/g));
+    .flatMap((path) =>
+      found(read(join("src", path)), /(?:\benv(?:\.|\[")|variable: "|absoluteFrom\(env, ")([A-Z][A-Z_]+)\b/g),
+    );
   t.true(names.includes("XDG_STATE_HOME"));
   for (const name of new Set(names)) t.true(name in ENVIRONMENT || others.test(name), name);
 });
