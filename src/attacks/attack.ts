@@ -27,7 +27,8 @@ interface Common {
   readonly emit: (body: RunEventBody, tMs?: number) => void;
   /** Runner's monotonic clock, ms. */
   readonly now: () => number;
-  readonly setTimeout: (work: () => void, ms: number) => unknown;
+  /** As a clock has it; nothing here cancels. */
+  readonly after: (ms: number, work: () => void) => unknown;
 }
 
 /** What an attack needs to act. Time is passed in, so that tests are exact. */

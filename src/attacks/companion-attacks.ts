@@ -69,6 +69,6 @@ class WithCompanions implements RunningAttack {
   }
 
   async #limit(): Promise<void> {
-    await new Promise<void>((resolve) => this.#context.setTimeout(resolve, COMPANION_LIMIT_MS));
+    await new Promise<void>((resolve) => this.#context.after(COMPANION_LIMIT_MS, resolve));
   }
 }

@@ -43,7 +43,7 @@ export function deletePods(options: {
         else if (!isTerminating(object) && ownedByTarget(target, "Pod", object)) {
           const waitMs = Math.max(options.delay, holdUntil - context.now());
           if (waitMs <= 0) killPod(object, "recreated");
-          else context.setTimeout(() => killPod(object, "recreated"), waitMs);
+          else context.after(waitMs, () => killPod(object, "recreated"));
         }
       };
       for (const pod of watch.current("Pod")) {

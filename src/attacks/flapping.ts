@@ -75,7 +75,7 @@ class Flapping implements RunningAttack {
     };
     // At once: what its controller makes now is let live until the next blow.
     if (comesBack) end();
-    else this.#context.setTimeout(end, every / 2);
+    else this.#context.after(every / 2, end);
     return running;
   }
 
@@ -83,13 +83,13 @@ class Flapping implements RunningAttack {
     await running.stop();
     if (!this.#options.comesBack && !this.#stopped) await this.#putBack();
     if (this.#stopped) return;
-    const { now, setTimeout } = this.#context;
+    const { now, after } = this.#context;
     const nextMs = Math.max(0, struckAt + this.#options.every - now());
-    setTimeout(() => {
+    after(nextMs, () => {
       if (this.#stopped) return;
       this.#kills += this.#running.kills;
       this.#running = this.#strike(this.#later());
-    }, nextMs);
+    });
   }
 
   async #putBack(): Promise<void> {

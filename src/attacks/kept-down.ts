@@ -57,7 +57,7 @@ export class KeptDown implements RunningAttack {
       .then((error) => {
         const nextMs = error === undefined ? LOOK_EVERY_MS : retryMs;
         const nextRetryMs = error === undefined ? RETRY_FROM_MS : Math.min(retryMs * 2, RETRY_UP_TO_MS);
-        if (!this.#stopped) this.#context.setTimeout(() => this.#look(node, nextRetryMs), nextMs);
+        if (!this.#stopped) this.#context.after(nextMs, () => this.#look(node, nextRetryMs));
       })
       .finally(() => this.#underWay.delete(looking));
     this.#underWay.add(looking);

@@ -152,9 +152,9 @@ export class Killer {
   }
 
   #later(work: () => void, ms: number): void {
-    this.#context.setTimeout(() => {
+    this.#context.after(ms, () => {
       if (!this.#stopped) work();
-    }, ms);
+    });
   }
 
   /** Takes a token of the bucket; returns how long to wait for one, ms, when there is none. */

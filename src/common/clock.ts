@@ -15,10 +15,16 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Calls `work` after `ms`, unless what it returns is called before. */
+export function after(ms: number, work: () => void): () => void {
+  const timer = setTimeout(work, ms);
+  return () => clearTimeout(timer);
+}
+
 /** The machine's clock; its zero is the moment of this call. */
 export function systemClock(): Clock {
   const zero = performance.now();
-  return { now: () => performance.now() - zero, wall: () => new Date(), sleep };
+  return { now: () => performance.now() - zero, wall: () => new Date(), sleep, after };
 }
 
 /**
@@ -89,4 +95,6 @@ export interface Stopwatch {
 export interface Clock extends Stopwatch {
   /** Wall clock, for people and for the lock. */
   wall(): Date;
+  /** Calls `work` after `ms`, unless what it returns is called before. */
+  readonly after: (ms: number, work: () => void) => () => void;
 }

@@ -7,6 +7,7 @@ import { list } from "./api.js";
 import type { KubeObject } from "./objects.js";
 import { ApiError, ApiUnreachableError } from "./transport.js";
 import type { ApiRequest, ApiStream, Transport } from "./transport.js";
+import { after } from "../common/clock.js";
 import { WatchState } from "./watch-state.js";
 import type { WatchEvent } from "./watch-state.js";
 import { LineSplitter, parseWatchLine } from "./watch-stream.js";
@@ -15,8 +16,7 @@ export type { WatchEvent } from "./watch-state.js";
 
 /** Timers and chance, injectable so that tests are exact. ms; random: 0 ≤ x < 1. */
 export interface WatchTimers {
-  setTimeout(callback: () => void, ms: number): unknown;
-  clearTimeout(handle: unknown): void;
+  after(ms: number, work: () => void): () => void;
   random(): number;
 }
 
@@ -76,12 +76,7 @@ interface End {
   readonly refused?: ApiError;
 }
 
-/* The platform's timers; a handle is whatever it gives. */
-const REAL_TIMERS: WatchTimers = {
-  setTimeout: (callback, ms) => setTimeout(callback, ms),
-  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
-  random: () => Math.random(),
-};
+const REAL_TIMERS: WatchTimers = { after, random: () => Math.random() };
 
 /** Resolves when the signal aborts; rejects only by a thrown handler or a 401/403/404 that will not heal. */
 export async function watch<T extends KubeObject>(options: WatchOptions<T>): Promise<void> {
@@ -210,7 +205,7 @@ class WatchLoop<T extends KubeObject> {
       const close = (settle: () => void): void => {
         if (done) return;
         done = true;
-        [idle, settled, resync].forEach((timer) => timers.clearTimeout(timer));
+        [idle, settled, resync].forEach((cancel) => cancel?.());
         signal.removeEventListener("abort", onAbort);
         stream.destroy();
         settle();
@@ -223,14 +218,14 @@ class WatchLoop<T extends KubeObject> {
         this.#resync(() => done)
           .then((end) => {
             if (end !== undefined) finish(end);
-            else if (!done) resync = timers.setTimeout(onResync, resyncMs);
+            else if (!done) resync = timers.after(resyncMs, onResync);
           })
           .catch(fail);
       };
 
-      let idle = timers.setTimeout(onIdle, IDLE_MS);
-      const settled = timers.setTimeout(() => (this.#fruitless = 0), SETTLED_MS);
-      let resync = resyncMs > 0 ? timers.setTimeout(onResync, resyncMs) : undefined;
+      let idle = timers.after(IDLE_MS, onIdle);
+      const settled = timers.after(SETTLED_MS, () => (this.#fruitless = 0));
+      let resync = resyncMs > 0 ? timers.after(resyncMs, onResync) : undefined;
       signal.addEventListener("abort", onAbort, { once: true });
       if (signal.aborted) onAbort();
       stream.on("data", (chunk: Buffer) => {
@@ -243,8 +238,8 @@ class WatchLoop<T extends KubeObject> {
           fail(error as Error);
         }
         if (done) return;
-        timers.clearTimeout(idle);
-        idle = timers.setTimeout(onIdle, IDLE_MS);
+        idle();
+        idle = timers.after(IDLE_MS, onIdle);
       });
       stream.once("error", (error) => finish({ next: "watch", what: `watch broke: ${messageOf(error)}` }));
       stream.once("close", () => finish({ next: "watch", what: "watch closed", ordinary: true }));
@@ -314,11 +309,11 @@ class WatchLoop<T extends KubeObject> {
     if (ms <= 0 || signal.aborted) return;
     await new Promise<void>((resolve) => {
       const over = (): void => {
-        this.#timers.clearTimeout(timer);
+        cancel();
         signal.removeEventListener("abort", over);
         resolve();
       };
-      const timer = this.#timers.setTimeout(over, ms);
+      const cancel = this.#timers.after(ms, over);
       signal.addEventListener("abort", over, { once: true });
     });
   }

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { chmod, copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { sleep } from "../common/clock.js";
 import { ChaosError, RefusedError } from "../common/errors.js";
 import { isAlive, readIdentity } from "../common/process-identity.js";
 import { ask, run, type CommandOptions, type CommandResult } from "./command.js";

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { sleep } from "../common/clock.js";
 import { identify, isAlive, type ProcessIdentity } from "../common/process-identity.js";
 
 /** Starts a program that outlives this one, with its output in a log file, and writes who it is to `file`. */

@@ -2,6 +2,7 @@
  * What somebody else does to the target's workload while it is under attack. Some of it is what the attack fights
  * anyway; some of it makes the measurement mean something else, and ends it. What each is, is decided here.
  */
+import { after as systemAfter, type Clock } from "../common/clock.js";
 import { isDeepStrictEqual } from "node:util";
 import { objectName } from "../common/object-name.js";
 import type { RunEventBody } from "../evidence/events.js";
@@ -60,14 +61,9 @@ export interface ForeignChangesOptions {
   readonly onChanged: (message: string) => void;
   /** Another workload with the target's selector, named; undefined: there is none, or it cannot be told. */
   readonly findNamesake: () => Promise<string | undefined>;
-  /** Default: the platform's. Gives a way to take it back. */
-  readonly later?: (work: () => void, ms: number) => () => void;
+  /** Default: the machine's. */
+  readonly after?: Clock["after"];
 }
-
-const realLater = (work: () => void, ms: number): (() => void) => {
-  const timer = setTimeout(work, ms);
-  return () => clearTimeout(timer);
-};
 
 /** Follows what others do to the target from the attack's beginning to its end. */
 export class ForeignChanges {
@@ -144,12 +140,12 @@ export class ForeignChanges {
   }
 
   #onGone(object: KubeObject): void {
-    const { attack, later = realLater } = this.#options;
+    const { attack, after = systemAfter } = this.#options;
     // Its end is the attack's own work, or as good as that.
     if (ATTACKS[attack].changes === "workload" || this.#cancelGone !== undefined) return;
     this.#uid = object.metadata.uid;
     this.#tell(`${this.#name} was deleted by somebody else: the attack ${attack} does not delete it`);
-    this.#cancelGone = later(() => void this.#goneForGood(), GONE_FOR_GOOD_MS);
+    this.#cancelGone = after(GONE_FOR_GOOD_MS, () => void this.#goneForGood());
   }
 
   async #goneForGood(): Promise<void> {

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../common/errors.js";
+import { sleep } from "../common/clock.js";
 import type { RunEventBody } from "../evidence/events.js";
 import { type AttackName, ATTACKS } from "../experiment/attacks.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
@@ -102,7 +102,7 @@ export class NodeTargetWatch implements TargetMonitor {
       while (!signal.aborted) {
         const waitMs = Math.max(0, askedAt + everyMs - performance.now());
         // Rejects only when the signal ends it: the loop's condition sees that.
-        await sleep(waitMs, undefined, { signal }).catch(() => undefined);
+        await sleep(waitMs, signal);
         if (signal.aborted) return;
         askedAt = performance.now();
         await ask();

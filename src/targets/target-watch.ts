@@ -32,7 +32,7 @@ export interface TargetWatchOptions {
     /** Called once: the measurement would not mean any more what it says; why. */
     readonly onChanged: (message: string) => void;
     /** Timers, so that tests are exact. Default: the platform's. */
-    readonly later?: NonNullable<ForeignChangesOptions["later"]>;
+    readonly after?: NonNullable<ForeignChangesOptions["after"]>;
   };
 }
 

@@ -1,4 +1,5 @@
 /** A cluster on the fake API server with what the study add-ons need to come up: controllers and addon-manager. */
+import { after } from "../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import { parseAllDocuments } from "yaml";
 import { type Manifest } from "../../src/own/manifest.js";
@@ -75,6 +76,7 @@ export async function world(t: ExecutionContext): Promise<World> {
     meanwhile: () => undefined,
     clock: {
       now: () => now,
+      after,
       wall: () => new Date(1_700_000_000_000 + now),
       sleep: async (ms) => {
         now += ms;

@@ -1,4 +1,5 @@
 /** A run that was killed in its window, on the fake API server, and a switch that watches it in a time of its own. */
+import { after } from "../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import type { Clock } from "../../src/common/clock.js";
 import type { KubeObject } from "../../src/kube/objects.js";
@@ -23,6 +24,7 @@ const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
 
 /** A clock in which only sleeping takes time; `onTime` is what the rest of the world does meanwhile. */
 export class SleepingClock implements Clock {
+  readonly after = after;
   #now = 0;
   onTime: (nowMs: number) => void | Promise<void> = () => undefined;
   now = (): number => this.#now;

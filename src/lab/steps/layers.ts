@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { sleep } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
 import { run } from "../command.js";
 import type { Engine } from "../engine.js";

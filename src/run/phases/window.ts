@@ -134,7 +134,7 @@ function attackContext(state: RunState): AttackContext {
     companions,
     emit: recorder.emit,
     now: clock.now,
-    setTimeout: (work, ms) => setTimeout(work, ms),
+    after: clock.after,
     // Its journal entry stays open: it will be taken down again.
     letUp: async () => {
       const failures = await undoAll(

@@ -1,5 +1,4 @@
 /** Undoing entries of the journal by the API alone: what the dead-man's switch can do, too. */
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   DAEMONSETS,
   DEPLOYMENTS,
@@ -10,6 +9,7 @@ import {
   REPLICASETS,
   resourcePath,
 } from "../../kube/api.js";
+import { sleep } from "../../common/clock.js";
 import type { KubeObject, Pod } from "../../kube/objects.js";
 import { hasEnded } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";

@@ -37,7 +37,7 @@ class Bench {
       },
       runId: "run-1",
       now: () => this.now,
-      setTimeout: (work, ms) => this.#timers.push({ at: this.now + ms, work }),
+      after: (ms, work) => this.#timers.push({ at: this.now + ms, work }),
       letUp: async () => {
         this.#note("let up");
         await this.lettingUp;

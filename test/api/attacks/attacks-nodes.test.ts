@@ -79,7 +79,7 @@ async function attacked(
     emit: (body, tMs) => events.push({ body, tMs }),
     runId: RUN,
     now: () => now,
-    setTimeout: (work, ms) => timers.push({ at: now + ms, work }),
+    after: (ms, work) => timers.push({ at: now + ms, work }),
     node: { access: nodes.access, healAfterMs: 120_000 },
     ...(letUp === undefined ? {} : { letUp: async () => await letUp(nodes) }),
   };
@@ -343,7 +343,7 @@ test("what does not fit is refused when it is to begin", (t) => {
     emit: () => undefined,
     runId: RUN,
     now: () => 0,
-    setTimeout: () => undefined,
+    after: () => undefined,
   } as unknown as AttackContext;
   const workload = { kind: "Deployment", name: "kube-dns" } as Target;
   for (const type of ["systemd-unit", "static-pod"] as const) {

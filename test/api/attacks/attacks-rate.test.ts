@@ -51,7 +51,7 @@ test("a controller that replaces pods without end: so many deletions a second, a
     emit: () => undefined,
     runId: "run-1",
     now: () => now,
-    setTimeout: (work, ms) => timers.push({ at: now + ms, work }),
+    after: (ms, work) => timers.push({ at: now + ms, work }),
   });
   await settle();
   t.is(sentAt.length, 60, "what may go at once");

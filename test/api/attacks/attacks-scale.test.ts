@@ -46,7 +46,7 @@ function context(w: Watched, change: Partial<AttackContext> = {}): AttackContext
     emit: w.emit,
     runId: "run-1",
     now: () => performance.now(),
-    setTimeout: (work, ms) => setTimeout(work, ms),
+    after: (ms, work) => setTimeout(work, ms),
     ...change,
   };
 }
@@ -278,7 +278,7 @@ test("companions: the target waits for the answer, and not for ever", async (t) 
   const running = attack.start(
     context(w, {
       companions: [{ target: autoscaler.target, watch: autoscaler.watch }],
-      setTimeout: (work, ms) => timers.push({ ms, work }),
+      after: (ms, work) => timers.push({ ms, work }),
     }),
   );
   await until("it was asked", () => patches(w.server).length === 1);

@@ -50,7 +50,7 @@ function start(
     emit: w.emit,
     runId: "run-1",
     now: () => performance.now(),
-    setTimeout: (work, ms) => setTimeout(work, ms),
+    after: (ms, work) => setTimeout(work, ms),
     ...change,
   });
   t.teardown(async () => await running.stop());
@@ -245,7 +245,7 @@ test("delete-pods with a delay: a new pod lives for so long, and no longer", asy
   const w = await kubeDns(t);
   const timers: { work: () => void; ms: number }[] = [];
   const attack = deletePods({ gracePeriod: 1000, delay: 500 });
-  const running = start(t, w, attack, { setTimeout: (work, ms) => timers.push({ work, ms }) });
+  const running = start(t, w, attack, { after: (ms, work) => timers.push({ work, ms }) });
   await until("what was there is deleted at once", () => running.kills === 2);
   t.deepEqual(living(w.server), []);
   w.server.put(PODS, pod("late", { node: undefined }));
@@ -311,7 +311,7 @@ test("a pod that went by itself is not asked for again", async (t) => {
   const w = await kubeDns(t);
   const timers: (() => void)[] = [];
   w.server.fault({ kind: "status", status: 500, method: "DELETE", times: Infinity });
-  const running = start(t, w, podsAttack, { setTimeout: (work) => timers.push(work) });
+  const running = start(t, w, podsAttack, { after: (_ms, work) => timers.push(work) });
   await until("both were refused", () => timers.length === 2);
   t.not(running.lastError, undefined);
   for (const { metadata } of w.server.objects(PODS)) w.server.remove(`${PODS}/${metadata.name}`);
@@ -328,7 +328,7 @@ test("a name that is used again: the other object is not deleted for the first",
   const name = `${REPLICASET}-a`;
   const timers: (() => void)[] = [];
   w.server.fault({ kind: "status", status: 500, method: "DELETE", path: name });
-  const running = start(t, w, podsAttack, { setTimeout: (work) => timers.push(work) });
+  const running = start(t, w, podsAttack, { after: (_ms, work) => timers.push(work) });
   await until("one was refused", () => timers.length === 1 && running.kills === 1);
   // Its name goes to a pod of somebody else, and nobody hears of it.
   w.server.silenceWatches();
@@ -368,7 +368,7 @@ for (const status of [409, 500]) {
       await held;
       return status === 500 ? { status, body: { kind: "Status", code: status } } : undefined;
     });
-    const running = start(t, w, podsAttack, { setTimeout: (work) => timers.push(work) });
+    const running = start(t, w, podsAttack, { after: (_ms, work) => timers.push(work) });
     await until("the other is deleted", () => running.kills === 1);
     w.server.remove(`${PODS}/${name}`);
     w.server.put(PODS, pod(name, { of: owner("ReplicaSet", "another-5f") }));
@@ -466,7 +466,7 @@ test("stop: what waits for its next try, or its delay, is never sent", async (t)
   const timers: (() => void)[] = [];
   w.server.fault({ kind: "status", status: 500, method: "DELETE", times: 2 });
   const attack = deletePods({ gracePeriod: 1000, delay: 100 });
-  const running = start(t, w, attack, { setTimeout: (work) => timers.push(work) });
+  const running = start(t, w, attack, { after: (_ms, work) => timers.push(work) });
   w.server.put(PODS, pod("late", { node: undefined }));
   await until("two refusals and a delay", () => timers.length === 3);
   await running.stop();
@@ -493,7 +493,7 @@ test("Retry-After is kept, up to a limit", async (t) => {
   const waits: number[] = [];
   w.server.fault({ kind: "status", status: 429, retryAfter: 3, method: "DELETE" });
   w.server.fault({ kind: "status", status: 429, retryAfter: 600, method: "DELETE" });
-  start(t, w, podsAttack, { setTimeout: (_work, ms) => waits.push(ms) });
+  start(t, w, podsAttack, { after: (ms) => waits.push(ms) });
   await until("both were refused", () => waits.length === 2);
   t.deepEqual(
     waits.sort((a, b) => a - b),
@@ -508,7 +508,7 @@ test("the wait between two tries grows, up to a limit", async (t) => {
   w.server.fault({ kind: "status", status: 500, method: "DELETE", times: Infinity });
   const waits: number[] = [];
   start(t, w, podsAttack, {
-    setTimeout: (work, ms) => {
+    after: (ms, work) => {
       waits.push(ms);
       if (waits.length < 8) setImmediate(work);
     },

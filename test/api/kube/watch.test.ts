@@ -21,16 +21,15 @@ class TestTimers implements WatchTimers {
   constructor(held: (ms: number) => boolean = (ms) => ms >= 1_000) {
     this.held = held;
   }
-  setTimeout(callback: () => void, ms: number): unknown {
+  after(ms: number, callback: () => void): () => void {
     const id = this.#next++;
     this.asked.push(ms);
     const fire = (): void => void (this.#waiting.delete(id) && callback());
     this.#waiting.set(id, { ms, callback, ...(this.held(ms) ? {} : { timer: setTimeout(fire, 0) }) });
-    return id;
-  }
-  clearTimeout(handle: unknown): void {
-    clearTimeout(this.#waiting.get(handle as number)?.timer);
-    this.#waiting.delete(handle as number);
+    return () => {
+      clearTimeout(this.#waiting.get(id)?.timer);
+      this.#waiting.delete(id);
+    };
   }
   random(): number {
     return 0;

@@ -1,4 +1,5 @@
 /** Namespaces that an administrator has prepared: recorded, used, emptied, and there afterwards. */
+import { after } from "../../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { guestbookManifests } from "../../../src/application/guestbook.js";
@@ -40,6 +41,7 @@ function quick(): Clock {
   let now = 0;
   return {
     now: () => now,
+    after,
     wall: () => new Date(0),
     sleep: async (ms) => {
       now += ms;

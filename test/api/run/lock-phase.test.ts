@@ -1,3 +1,4 @@
+import { after } from "../../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { readFileSync } from "node:fs";
@@ -26,6 +27,7 @@ const SHOP = removal(`${NAMESPACES}/shop`);
 /** Nobody renews, and nothing is waited for. */
 const stillClock: Clock = {
   now: () => 0,
+  after,
   wall: () => new Date("2026-08-01T12:00:00.000Z"),
   sleep: async (_ms, signal) =>
     await new Promise<void>((resolve) => {

@@ -1,3 +1,4 @@
+import { after } from "../../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { hostname } from "node:os";
@@ -13,6 +14,7 @@ const LEASES = LOCK_PATH.replace(/\/[^/]+$/, "");
 
 /** A clock whose sleepers wake by hand. */
 class HandClock implements Clock {
+  readonly after = after;
   readonly slept: number[] = [];
   #wake: (() => void) | undefined;
   #ms = Date.parse("2026-08-01T12:00:00.000Z");

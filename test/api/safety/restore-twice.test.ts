@@ -2,6 +2,7 @@
  * Putting back is idempotent: from any state of the cluster, doing it twice, doing it in parts, or two doing it at
  * once leaves what doing it once leaves.
  */
+import { after } from "../../../src/common/clock.js";
 import test from "ava";
 import fc from "fast-check";
 import type { Clock } from "../../../src/common/clock.js";
@@ -113,6 +114,7 @@ class World {
     let nowMs = 0;
     this.clock = {
       now: () => nowMs,
+      after,
       wall: () => new Date(nowMs),
       sleep: async (ms) => {
         nowMs += ms;

@@ -1,3 +1,4 @@
+import { after } from "../../../src/common/clock.js";
 import test from "ava";
 import type { Clock } from "../../../src/common/clock.js";
 import { differences, sanitised } from "../../../src/kube/declared.js";
@@ -18,6 +19,7 @@ function sleepingClock(onSleep: (now: number) => void = () => undefined): Clock 
   let now = 0;
   return {
     now: () => now,
+    after,
     wall: () => new Date(now),
     sleep: async (ms) => {
       now += ms;

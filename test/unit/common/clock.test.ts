@@ -1,3 +1,4 @@
+import { after } from "../../../src/common/clock.js";
 import test from "ava";
 import type { Clock } from "../../../src/common/clock.js";
 import { pollUntil, systemClock, within } from "../../../src/common/clock.js";
@@ -11,6 +12,7 @@ function steppedClock(): Clock & { readonly slept: number[] } {
   return {
     slept,
     now: () => now,
+    after,
     wall: () => new Date(Date.UTC(2026, 0, 1) + now + (asked++ % 2 === 0 ? 1 : -1) * 3_600_000),
     sleep: async (ms, signal) => {
       if (signal?.aborted === true) return;

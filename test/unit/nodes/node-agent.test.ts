@@ -1,3 +1,4 @@
+import { after } from "../../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { spawn } from "node:child_process";
@@ -229,6 +230,7 @@ function sleepingClock(onSleep: () => void = () => undefined): Clock {
   let now = 0;
   return {
     now: () => now,
+    after,
     wall: () => new Date(now),
     sleep: async (ms) => {
       now += ms;

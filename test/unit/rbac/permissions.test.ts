@@ -2,7 +2,7 @@ import type { ExecutionContext } from "ava";
 import test from "ava";
 import { guestbookManifests } from "../../../src/application/guestbook.js";
 import { createAttack } from "../../../src/attacks/all-attacks.js";
-import { systemClock } from "../../../src/common/clock.js";
+import { after, systemClock } from "../../../src/common/clock.js";
 import type { Attack } from "../../../src/experiment/schema.js";
 import { missingPermissions } from "../../../src/kube/access-review.js";
 import { discover, list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
@@ -117,7 +117,7 @@ async function harm({ server, transport }: Served, spec: Attack, kind: WorkloadK
     emit: () => undefined,
     runId: "run-1",
     now: () => 0,
-    setTimeout: () => undefined,
+    after: () => undefined,
   });
   await running.stop();
   controller.abort();
@@ -175,6 +175,7 @@ async function surround(
     // The first sleep is over at once, the second lasts until the end.
     clock: {
       now: () => 0,
+      after,
       wall: () => new Date(0),
       sleep: async (_ms, signal) => {
         if (server.requestsOf("PUT", "leases").length === 0) return;

@@ -1,3 +1,4 @@
+import { after as systemAfter } from "../../../src/common/clock.js";
 import test from "ava";
 import fc from "fast-check";
 import type { RunEventBody } from "../../../src/evidence/events.js";
@@ -262,7 +263,12 @@ function ofProbes(...conditions: { failsFor: number; probe: "app-write" | "app-r
     intervalMs: 250,
     // Nothing is asked of it: a test that did would fail.
     transport: undefined as unknown as Transport,
-    clock: { now: () => 0, wall: () => new Date(0), sleep: async () => await Promise.resolve() },
+    clock: {
+      now: () => 0,
+      after: systemAfter,
+      wall: () => new Date(0),
+      sleep: async () => await Promise.resolve(),
+    },
     emit: (event) => void events.push(event),
   });
   watch.start();

@@ -1,3 +1,4 @@
+import { after } from "../../../src/common/clock.js";
 import test from "ava";
 import type { Clock } from "../../../src/common/clock.js";
 import { pollUntil } from "../../../src/common/clock.js";
@@ -80,6 +81,7 @@ function sleepingClock(): Clock & { readonly slept: number[] } {
   return {
     slept,
     now: () => now,
+    after,
     wall: () => new Date(now),
     sleep: async (ms) => {
       slept.push(ms);
