@@ -12,16 +12,16 @@ import { staticPod } from "./static-pod.js";
 import { systemdUnit } from "./systemd-unit.js";
 
 /**
- * How long delete-pods lets the first replacements be, ms: the kubelets have to end what served first, and a
- * churn of some ten new pods a second keeps them from it (on two cores a container ran on for eight seconds).
- * Shorter than a pod with a readiness probe takes to become ready.
+ * How long delete-pods spares the first replacement pods, ms. The kubelets need this time to end the old containers:
+ * a churn of about ten new pods per second delays them (measured on two cores: a container kept running for eight
+ * seconds). Shorter than the time that a pod with a readiness probe needs to become ready.
  */
-const HOLD_MS = 1_000;
+const FIRST_PAUSE_MS = 1_000;
 
 /**
- * The attack that an experiment file asks for.
+ * Creates the attack that an experiment file asks for.
  *
- * @param options `companions`: what is scaled down before the target.
+ * @param options `companions`: the workloads that are scaled down before the target.
  */
 export function createAttack(
   spec: AttackSpec,
@@ -38,7 +38,7 @@ type Makers = { readonly [Name in AttackName]: (spec: Extract<AttackSpec, { type
 
 const MAKERS: Makers = {
   none,
-  "delete-pods": (spec) => deletePods({ ...spec, hold: HOLD_MS }),
+  "delete-pods": (spec) => deletePods({ ...spec, firstPause: FIRST_PAUSE_MS }),
   "delete-workload": deleteWorkload,
   "scale-to-zero": scaleToZero,
   "static-pod": staticPod,
@@ -46,7 +46,7 @@ const MAKERS: Makers = {
 };
 
 function continuous(spec: AttackSpec): Attack {
-  // The compiler does not follow that a spec and its maker have the same name.
+  // The compiler cannot infer that a spec and its maker have the same name.
   const make = MAKERS[spec.type] as (spec: AttackSpec) => Attack;
   return make(spec);
 }

@@ -2,14 +2,14 @@ import type { Target } from "../targets/target.js";
 import type { Attack, AttackContext, RunningAttack } from "./attack.js";
 import { startScaling } from "./scale-to-zero.js";
 
-/** What scales or repairs a target may take so long to be scaled down itself before the target is attacked, ms. */
+/** How long the attack on the target waits for a companion to be scaled down, ms. */
 const COMPANION_LIMIT_MS = 5_000;
 
 /**
- * An attack that first scales down whatever would undo it (kube-dns-autoscaler sets kube-dns' replicas every 10 s),
- * outermost first, and keeps it so.
+ * An attack that first scales down the workloads that would undo it, outermost first, and keeps them down
+ * (kube-dns-autoscaler sets kube-dns' replicas every 10 s).
  *
- * @param companions as they were found, for the plan; the context brings them with their watches.
+ * @param companions as found on the cluster, for the plan. The context has the same companions with their watches.
  */
 export function afterCompanions(attack: Attack, companions: readonly Target[]): Attack {
   if (companions.length === 0) return attack;
@@ -18,7 +18,7 @@ export function afterCompanions(attack: Attack, companions: readonly Target[]): 
     plan: (target) => [
       ...companions.map(
         ({ kind, namespace, name }) =>
-          `first set the replicas of ${kind} ${namespace}/${name} to 0, and keep it so: it would undo the rest`,
+          `first set the replicas of ${kind} ${namespace}/${name} to 0 and keep them there: it would undo the attack`,
       ),
       ...attack.plan(target),
     ],
@@ -50,7 +50,7 @@ class WithCompanions implements RunningAttack {
     return this.#startError ?? this.#running.map(({ lastError }) => lastError).find((error) => error);
   }
 
-  /** The target first: what would bring it back has nothing to do until then. */
+  /** Stops the attack on the target first: its companions must not bring the target back before that. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#starting;
@@ -62,7 +62,7 @@ class WithCompanions implements RunningAttack {
       if (this.#stopped) return;
       const { running, answered } = startScaling({ ...this.#context, target, watch });
       this.#running.push(running);
-      // One that can not be scaled down is tried again, beside the attack: the window does not wait for it.
+      // A companion that cannot be scaled down is retried during the attack: the window does not wait for it.
       await Promise.race([answered, this.#limit()]);
     }
     if (!this.#stopped) this.#running.push(this.#attack.start(this.#context));

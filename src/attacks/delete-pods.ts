@@ -7,17 +7,17 @@ import { type Attack, forWorkload } from "./attack.js";
 import { Killer } from "./killer.js";
 
 /**
- * Deletes the target's pods, and each new one as soon as the watch shows it. On ADDED a pod has no node yet,
- * so that the API server removes it at once whatever its grace period (podStrategy.CheckGracefulDelete of
- * Kubernetes): no container of it ever starts.
+ * Deletes the target's pods, and each new pod as soon as the watch shows it. On ADDED a pod has no node yet, so the
+ * API server removes it immediately, whatever its grace period (podStrategy.CheckGracefulDelete of Kubernetes): none
+ * of its containers starts.
  *
- * @param options `gracePeriod` of each deletion, ms; `delay` that a new pod is let live, ms; `hold`:
- * for so long after the start no new pod is deleted, ms (default 0).
+ * @param options `gracePeriod` of each deletion, ms; `delay`: how long a new pod may live, ms; `firstPause`: how long
+ * after the start no new pod is deleted, ms (default 0).
  */
 export function deletePods(options: {
   readonly gracePeriod: number;
   readonly delay: number;
-  readonly hold?: number;
+  readonly firstPause?: number;
 }): Attack {
   const gracePeriodSeconds = Math.round(options.gracePeriod / 1000);
   return {
@@ -25,13 +25,13 @@ export function deletePods(options: {
     plan: (target) => [
       `delete the ${target.count} pod(s) of ${target.kind} ${target.namespace}/${target.name}, grace period ${gracePeriodSeconds} s`,
       options.delay === 0
-        ? "delete each new pod the moment it appears, before it is scheduled"
+        ? "delete each new pod as soon as it appears, before it is scheduled"
         : `delete each new pod ${options.delay} ms after it appears`,
     ],
     start: (given) => {
       const context = forWorkload(given);
       const killer = new Killer(context);
-      const holdUntil = context.now() + (options.hold ?? 0);
+      const pauseUntil = context.now() + (options.firstPause ?? 0);
       const { target, watch } = context;
       const killPod = (pod: KubeObject, reason: "initial" | "recreated"): void => {
         killer.kill({ kind: "Pod", path: podPath(target, pod), object: pod, reason, gracePeriodSeconds });
@@ -41,7 +41,7 @@ export function deletePods(options: {
         if (kind !== "Pod") return;
         if (event.type === "DELETED") killer.forget(object.metadata.uid);
         else if (!isTerminating(object) && ownedByTarget(target, "Pod", object)) {
-          const waitMs = Math.max(options.delay, holdUntil - context.now());
+          const waitMs = Math.max(options.delay, pauseUntil - context.now());
           if (waitMs <= 0) killPod(object, "recreated");
           else context.after(waitMs, () => killPod(object, "recreated"));
         }

@@ -7,14 +7,14 @@ import { Killer } from "./killer.js";
 import { ownedByTarget } from "../targets/ownership.js";
 
 /**
- * Deletes the workload and sweeps the ReplicaSets and pods that it leaves behind; each time anybody brings it
- * back, again. The study's 連打 (`kubectl delete deployment` over and over against addon-manager), driven by
- * the watch: a kill or two for each re-creation, and no container ever runs.
+ * Deletes the workload and sweeps the ReplicaSets and pods that it leaves behind. Does so again each time the workload
+ * is recreated. This is the study's 連打 (`kubectl delete deployment` repeated against addon-manager), driven by the
+ * watch: one or two kills per re-creation, and no container starts.
  *
- * Background propagation, so that the name is free at once: under Foreground a restorer's create is refused
- * with AlreadyExists until the last pod is gone, which would measure the deletion and not the restorer.
+ * Background propagation frees the name immediately. Under Foreground the API server refuses a create with
+ * AlreadyExists until the last pod is gone, which would measure the deletion instead of addon-manager.
  *
- * @param options `gracePeriod` of the pods that are swept, ms.
+ * @param options `gracePeriod` of the swept pods, ms.
  */
 export function deleteWorkload(options: { readonly gracePeriod: number }): Attack {
   const gracePeriodSeconds = Math.round(options.gracePeriod / 1000);
@@ -23,7 +23,7 @@ export function deleteWorkload(options: { readonly gracePeriod: number }): Attac
     plan: (target) => [
       `delete ${target.kind} ${target.namespace}/${target.name} (propagation Background)`,
       `sweep its ${target.kind === "Deployment" ? "ReplicaSets and pods" : "pods"}, grace period ${gracePeriodSeconds} s`,
-      "the same again each time it re-appears",
+      "do the same again each time it reappears",
     ],
     start: (given) => {
       const context = forWorkload(given);
@@ -51,7 +51,7 @@ export function deleteWorkload(options: { readonly gracePeriod: number }): Attac
         if (event.type === "DELETED") killer.forget(event.object.metadata.uid);
         else kill(kind, event.object, false);
       };
-      // From the top down: a controller whose owner is gone brings nothing back.
+      // From the top down: a controller whose owner is gone recreates nothing.
       const kinds: WatchedKind[] =
         target.kind === "Deployment" ? ["Deployment", "ReplicaSet", "Pod"] : ["DaemonSet", "Pod"];
       for (const kind of kinds) {

@@ -5,15 +5,16 @@ import { isNodeTarget, refOf } from "../targets/target.js";
 import { type Attack, type AttackContext, forNodes, type RunningAttack } from "./attack.js";
 
 export interface FlappingOptions {
-  /** From one blow to the next, ms. */
+  /** From one kill to the next, ms. */
   readonly every: number;
-  /** Whether a controller brings the target back; else the runner lets up after half of the time. */
+  /** Whether a controller brings the target back. If not, the runner undoes each kill after half of the interval. */
   readonly comesBack: boolean;
 }
 
 /**
- * Takes the target down each so often instead of keeping it down: the flapping component of the operations note.
- * What comes back by itself is struck once a blow; anything else is held down for half of the time and then put back.
+ * Takes the target down at a fixed interval instead of keeping it down: the flapping component of the operations note.
+ * A target that comes back by itself is killed once per interval. Any other target is kept down for half of the
+ * interval, and then the runner undoes the kill.
  */
 export function flapping(attack: Attack, options: FlappingOptions): Attack {
   const { every, comesBack } = options;
@@ -21,9 +22,9 @@ export function flapping(attack: Attack, options: FlappingOptions): Attack {
     type: attack.type,
     plan: (target) => [
       `every ${every / 1000} s:`,
-      // Within one blow nothing that comes back is taken again.
+      // Within one interval nothing that comes back is killed again.
       ...(comesBack ? attack.plan(target).slice(0, 1) : attack.plan(target)),
-      comesBack ? "its controller brings it back" : `put it back ${every / 2000} s after each blow`,
+      comesBack ? "its controller brings it back" : `undo it ${every / 2000} s after each kill`,
     ],
     start: (context) => new Flapping(attack, context, options),
   };
@@ -33,9 +34,9 @@ class Flapping implements RunningAttack {
   readonly #attack: Attack;
   readonly #context: AttackContext;
   readonly #options: FlappingOptions;
-  readonly #letUp: () => Promise<void>;
+  readonly #undoKill: () => Promise<void>;
   #running: RunningAttack;
-  /** Of the blows that are over. */
+  /** Kills of the intervals that are over. */
   #kills = 0;
   #underWay: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -43,12 +44,12 @@ class Flapping implements RunningAttack {
   constructor(attack: Attack, context: AttackContext, options: FlappingOptions) {
     const { letUp } = context;
     if (letUp === undefined && !options.comesBack)
-      throw new Error(`a flapping ${context.target.name} can not be put back between two blows`);
+      throw new Error(`cannot flap ${context.target.name}: there is no way to undo a kill`);
     this.#attack = attack;
     this.#context = context;
     this.#options = options;
-    this.#letUp = letUp ?? (async () => await Promise.resolve());
-    this.#running = this.#strike(context);
+    this.#undoKill = letUp ?? (async () => await Promise.resolve());
+    this.#running = this.#begin(context);
   }
 
   get kills(): number {
@@ -65,40 +66,40 @@ class Flapping implements RunningAttack {
     await this.#running.stop();
   }
 
-  /** One blow, and what follows it. */
-  #strike(context: AttackContext): RunningAttack {
+  /** Begins one interval: takes the target down, and schedules its end. */
+  #begin(context: AttackContext): RunningAttack {
     const { every, comesBack } = this.#options;
-    const struckAt = this.#context.now();
+    const begunAt = this.#context.now();
     const running = this.#attack.start(context);
     const end = (): void => {
-      if (!this.#stopped) this.#underWay = this.#end(running, struckAt);
+      if (!this.#stopped) this.#underWay = this.#end(running, begunAt);
     };
-    // At once: what its controller makes now is let live until the next blow.
+    // Immediately: what its controller creates now lives until the next kill.
     if (comesBack) end();
     else this.#context.after(every / 2, end);
     return running;
   }
 
-  async #end(running: RunningAttack, struckAt: number): Promise<void> {
+  async #end(running: RunningAttack, begunAt: number): Promise<void> {
     await running.stop();
-    if (!this.#options.comesBack && !this.#stopped) await this.#putBack();
+    if (!this.#options.comesBack && !this.#stopped) await this.#undo();
     if (this.#stopped) return;
     const { now, after } = this.#context;
-    const nextMs = Math.max(0, struckAt + this.#options.every - now());
+    const nextMs = Math.max(0, begunAt + this.#options.every - now());
     after(nextMs, () => {
       if (this.#stopped) return;
       this.#kills += this.#running.kills;
-      this.#running = this.#strike(this.#later());
+      this.#running = this.#begin(this.#later());
     });
   }
 
-  async #putBack(): Promise<void> {
+  async #undo(): Promise<void> {
     const { emit } = this.#context;
     try {
-      await this.#letUp();
+      await this.#undoKill();
       for (const object of this.#objects()) emit({ type: "let-up", object });
     } catch (error) {
-      emit({ type: "warning", text: `not put back between two blows: ${messageOf(error)}` });
+      emit({ type: "warning", text: `could not undo the attack between two kills: ${messageOf(error)}` });
     }
   }
 
@@ -108,7 +109,7 @@ class Flapping implements RunningAttack {
     return forNodes(this.#context).watch.attacked.map((node) => nodeRef(target, node));
   }
 
-  /** The context of a later blow: what it finds there has come back. */
+  /** The context of a later interval: the target it finds has come back. */
   #later(): AttackContext {
     const emit = (body: RunEventBody, tMs?: number): void => {
       const back = body.type === "kill" && body.reason === "initial";

@@ -3,31 +3,31 @@ import type { KillAction } from "../experiment/attacks.js";
 import { nodeRef } from "../targets/node-target.js";
 import type { NodeContext, RunningAttack } from "./attack.js";
 
-/** How often a node is looked at again, ms: its unit was started, its manifest is there again. */
-const LOOK_EVERY_MS = 2_000;
-/** A look or a blow that failed is tried again after this, doubling up to the second figure, ms. */
+/** How often each node is checked again, ms: whether the unit was started, or the manifest reappeared. */
+const CHECK_EVERY_MS = 2_000;
+/** The first retry of a failed check or kill comes after this time, ms. It doubles up to the second figure. */
 const RETRY_FROM_MS = 500;
 const RETRY_UP_TO_MS = 5_000;
-/** How often the timer on a node is told that the runner is there, ms. */
+/** How often the timer on a node is restarted while the runner lives, ms. */
 const REARM_EVERY_MS = 15_000;
 
 export interface KeptDownOptions {
   readonly action: KillAction;
-  /** Takes the target down on a node if it is up; needs nothing of the API. @returns whether it was up. */
+  /** Takes the target down on a node if it is up, without the API. @returns whether it was up. */
   readonly takeDown: (node: string) => Promise<boolean>;
-  /** Has the timer that would undo it count anew. */
+  /** Restarts the timer that would undo it. */
   readonly rearm: (node: string) => Promise<void>;
 }
 
-/** Keeps something down on nodes: takes it down at once, and looks again and again whether it is so. */
+/** Keeps a target down on nodes: takes it down immediately, and checks repeatedly that it stays down. */
 export class KeptDown implements RunningAttack {
   readonly #context: NodeContext;
   readonly #options: KeptDownOptions;
   readonly #underWay = new Set<Promise<void>>();
   readonly #failing = new Map<string, Error>();
-  /** Nodes on which it was taken down once. */
+  /** Nodes on which it was taken down at least once. */
   readonly #taken = new Set<string>();
-  /** When the timer of each node was set or told last. */
+  /** When the timer of each node was last set or restarted. */
   readonly #armedAt = new Map<string, number>();
   #stopped = false;
   #kills = 0;
@@ -35,7 +35,7 @@ export class KeptDown implements RunningAttack {
   constructor(context: NodeContext, options: KeptDownOptions) {
     this.#context = context;
     this.#options = options;
-    for (const node of context.watch.attacked) this.#look(node, RETRY_FROM_MS);
+    for (const node of context.watch.attacked) this.#check(node, RETRY_FROM_MS);
   }
 
   get kills(): number {
@@ -51,19 +51,19 @@ export class KeptDown implements RunningAttack {
     await Promise.all(this.#underWay);
   }
 
-  #look(node: string, retryMs: number): void {
+  #check(node: string, retryMs: number): void {
     if (this.#stopped) return;
-    const looking = this.#takeDown(node)
+    const checking = this.#takeDown(node)
       .then((error) => {
-        const nextMs = error === undefined ? LOOK_EVERY_MS : retryMs;
+        const nextMs = error === undefined ? CHECK_EVERY_MS : retryMs;
         const nextRetryMs = error === undefined ? RETRY_FROM_MS : Math.min(retryMs * 2, RETRY_UP_TO_MS);
-        if (!this.#stopped) this.#context.after(nextMs, () => this.#look(node, nextRetryMs));
+        if (!this.#stopped) this.#context.after(nextMs, () => this.#check(node, nextRetryMs));
       })
-      .finally(() => this.#underWay.delete(looking));
-    this.#underWay.add(looking);
+      .finally(() => this.#underWay.delete(checking));
+    this.#underWay.add(checking);
   }
 
-  /** @returns why it could not be done; undefined: it is down. */
+  /** @returns the error; undefined: the target is down. */
   async #takeDown(node: string): Promise<Error | undefined> {
     const { now, emit, target } = this.#context;
     const sentAt = now();
@@ -94,7 +94,7 @@ export class KeptDown implements RunningAttack {
     } catch (error) {
       const problem = error instanceof Error ? error : new Error(String(error));
       this.#failing.set(node, problem);
-      // One that was taken down before, and could only not be looked at, was not struck at.
+      // Where the target was taken down before, only the check failed: that is not a failed kill.
       if (!this.#taken.has(node)) record(0);
       return problem;
     }

@@ -4,41 +4,41 @@ import { ApiError, type ApiRequest, ApiUnreachableError, type Transport } from "
 import { refOf } from "../targets/target.js";
 import type { RunningAttack, WorkloadContext } from "./attack.js";
 
-interface Blow {
+interface KillBase {
   readonly kind: string;
   readonly path: string;
   readonly object: KubeObject;
   readonly reason: "initial" | "swept" | "recreated";
 }
 
-/** How one object is deleted. */
-interface Deletion extends Blow {
+/** One deletion of an object. */
+interface Deletion extends KillBase {
   /** Pods only, seconds. */
   readonly gracePeriodSeconds?: number;
   readonly propagationPolicy?: "Background";
 }
 
-/** How a workload is set to no replicas, in one of its generations: another may need it again. */
-interface Scaling extends Blow {
+/** One scaling of a workload to 0 replicas, for one of its generations: a later generation may need it again. */
+interface Scaling extends KillBase {
   readonly key: string;
-  /** Who did it, and how it was before: on the object, for whoever finds it so. */
+  /** The run and the replicas before it: written on the object, for anyone who finds it scaled down. */
   readonly annotations: Readonly<Record<string, string>>;
 }
 
 export type Kill = Deletion | Scaling;
 
-/** At most so many deletions a second, and so many at once: a runaway fight must not become a load test. */
+/** Limits of deletions per second and at once: a runaway fight must not become a load test. */
 const RATE_PER_SECOND = 30;
 const BURST = 60;
-/** A deletion that failed is tried again after this, doubling up to the second figure, ms. */
+/** The first retry of a failed deletion comes after this time, ms. It doubles up to the second figure. */
 const RETRY_FROM_MS = 100;
 const RETRY_UP_TO_MS = 2_000;
-/** What a server may make a deletion wait, ms. */
+/** The longest Retry-After that a deletion respects, ms. */
 const RETRY_AFTER_CAP_MS = 5_000;
 
 /**
- * Deletes each object once, by its uid (or scales it down, once a generation), over the warm sockets, and goes on trying while it must: a refused or
- * lost request is not a component that is down.
+ * Deletes each object once, by its uid (or scales it down once per generation), over warm sockets. Retries until the
+ * request is accepted: a refused or lost request does not take a component down.
  */
 export class Killer {
   readonly #context: WorkloadContext;
@@ -56,7 +56,7 @@ export class Killer {
     this.#refilledAt = context.now();
   }
 
-  /** The attack that this killer serves: its end also takes the reaction off the watch. */
+  /** This killer as a running attack. Its stop also removes the listener from the watch. */
   asAttack(): RunningAttack {
     const kills = (): number => this.#kills;
     const lastError = (): Error | undefined => [...this.#failing.values()].at(-1);
@@ -74,7 +74,7 @@ export class Killer {
     };
   }
 
-  /** Sends the deletion now (or as soon as the rate allows). An object that was asked for already is left alone. */
+  /** Sends the request now, or as soon as the rate allows. Sends none for an object that already has one. */
   kill(kill: Kill): void {
     const key = keyOf(kill);
     if (this.#stopped || this.#asked.has(key)) return;
@@ -82,18 +82,18 @@ export class Killer {
     this.#launch(kill, RETRY_FROM_MS);
   }
 
-  /** The object is gone (a deletion's uid), or scaled otherwise by now (a scaling's key): nothing to try again. */
+  /** The object is gone (key: a deletion's uid) or has a new generation (a scaling's key): no more retries. */
   forget(key: string): void {
     this.#gone.add(key);
     this.#failing.delete(key);
   }
 
-  /** Resolves when everything that is under way has been answered. */
+  /** Resolves when every request in flight has been answered. */
   async answered(): Promise<void> {
     await Promise.all(this.#underWay);
   }
 
-  /** No new deletion from now on; resolves when those under way have been answered. */
+  /** Sends no new requests. Resolves when those in flight have been answered. */
   async #stop(): Promise<void> {
     this.#stopped = true;
     await this.answered();
@@ -130,14 +130,15 @@ export class Killer {
       const { status } = "key" in kill ? await scaleDown(transport, kill) : await deleteIt(transport, kill);
       record(status);
       if (status < 300) this.#kills += 1;
-      // 409: another object has the name, and this one's end is on its way; or the server's storage was busy.
+      // 409: another object has the name, and this one's DELETED event is on its way; or the server's storage was
+      // busy.
       if (status === 409) throw new Error(`${kill.path}: conflict`);
       this.#failing.delete(key);
     } catch (error) {
-      // Without an answer it may have been done or not: 0.
+      // Without an answer nobody knows whether it was done: status 0.
       if (error instanceof ApiError) record(error.status);
       else if (error instanceof ApiUnreachableError) record(0);
-      // Whatever the answer: there is nothing to try again.
+      // The object is gone: there is nothing to retry.
       if (this.#gone.has(key)) return;
       this.#failing.set(key, error instanceof Error ? error : new Error(String(error)));
       if (this.#stopped) return;
@@ -157,7 +158,7 @@ export class Killer {
     });
   }
 
-  /** Takes a token of the bucket; returns how long to wait for one, ms, when there is none. */
+  /** Takes a token from the bucket. @returns 0, or how long to wait for one when the bucket is empty, ms. */
   #waitForToken(): number {
     const now = this.#context.now();
     this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#refilledAt) * RATE_PER_SECOND) / 1000);
@@ -174,7 +175,7 @@ function keyOf(kill: Kill): string {
   return "key" in kill ? kill.key : kill.object.metadata.uid;
 }
 
-/** Not tried again by the transport: a wait in it would hold up the end of the window. */
+/** The transport does not retry: its wait would delay the end of the window. */
 const CALL = { lane: "fast", retry: false } as const;
 
 async function deleteIt(transport: Transport, kill: Deletion): Promise<{ status: number }> {
@@ -188,8 +189,8 @@ async function deleteIt(transport: Transport, kill: Deletion): Promise<{ status:
 }
 
 /**
- * Sets a workload to no replicas, whatever else changes in it meanwhile (so without its resourceVersion), but only
- * this very object: another uid under its name is refused by the API server.
+ * Sets a workload to 0 replicas. Sends no resourceVersion, so that other changes do not get in the way, but sends the
+ * uid: the API server refuses the request for another object of the same name.
  */
 async function scaleDown(transport: Transport, kill: Scaling): Promise<{ status: number }> {
   const request: ApiRequest = {

@@ -1,6 +1,6 @@
 import type { Attack } from "./attack.js";
 
-/** Does nothing: the control run, which shows what the measuring itself does to the application. */
+/** Does nothing: the control run, which shows the effect of the measurement itself on the application. */
 export function none(): Attack {
   return {
     type: "none",

@@ -8,23 +8,23 @@ import { type Attack, forWorkload, type RunningAttack, type WorkloadContext } fr
 import { Killer } from "./killer.js";
 
 /**
- * Sets the Deployment's replicas to 0, and again each time the watch shows another number: an autoscaler's, a
- * person's, a restorer's that has made the Deployment anew. Deletes nothing: its pods end as their own grace says.
+ * Sets the Deployment's replicas to 0, and again each time the watch shows another number: set by an autoscaler or a
+ * person, or because the Deployment was recreated. Deletes nothing: the pods end with their own grace period.
  */
 export function scaleToZero(): Attack {
   return {
     type: "scale-to-zero",
     plan: (target) => [
       `set the replicas of ${scalable(target)} to 0; its pods end with their own grace period`,
-      "the same again each time anybody changes them, or makes it anew",
+      "do the same again each time someone changes them or recreates it",
     ],
     start: (context) => startScaling(forWorkload(context)).running,
   };
 }
 
 /**
- * What stands on a workload as long as a run has scaled it down: without any journal it can be put back by hand, or by
- * `chaos restore --all --context NAME`. Pure.
+ * The annotations of a workload while a run has scaled it down. With them it can be restored without a journal, by
+ * hand or by `chaos restore --all --context NAME`. Pure.
  */
 function runAnnotations(runId: string, { object }: Pick<Target, "object">): Readonly<Record<string, string>> {
   const replicas = (object as Deployment).spec?.replicas ?? 1;
@@ -35,14 +35,14 @@ function runAnnotations(runId: string, { object }: Pick<Target, "object">): Read
 function scalable(target: AnyTarget): string {
   if (target.kind === "Deployment") return `Deployment ${target.namespace}/${target.name}`;
   throw new RefusedError(
-    `${target.kind} ${target.name} has no replicas that scale-to-zero could set: use ${fittingAttacks(target.kind)[0] ?? "another attack"}`,
+    `${target.kind} ${target.name} has no replicas for scale-to-zero to set. Use ${fittingAttacks(target.kind)[0] ?? "another attack"}`,
   );
 }
 
 /**
- * The attack, under way.
+ * Starts the attack.
  *
- * @returns also `answered`: resolves when the first request has been answered, whatever the answer.
+ * @returns `running`: the attack; `answered`: resolves when the first request has been answered, successfully or not.
  */
 export function startScaling(context: WorkloadContext): {
   readonly running: RunningAttack;
@@ -52,16 +52,16 @@ export function startScaling(context: WorkloadContext): {
   scalable(target);
   const killer = new Killer(context);
   const annotations = runAnnotations(context.runId, target);
-  /** What was asked for last, by uid. */
+  /** The key of the last request, by uid. */
   const keys = new Map<string, string>();
   const forget = ({ uid }: KubeObject["metadata"]): void => {
     const key = keys.get(uid);
     if (key !== undefined) killer.forget(key);
   };
-  const look = (object: KubeObject, reason: "initial" | "recreated"): void => {
+  const check = (object: KubeObject, reason: "initial" | "recreated"): void => {
     const { name, uid, generation, resourceVersion } = object.metadata;
     if (name !== target.name || isTerminating(object)) return;
-    // The generation counts changes of the spec: none of its status, of which there are many, is a reason to act.
+    // The generation counts changes of the spec. Changes of the status are frequent and are no reason to act.
     const key = `${uid}@${generation ?? resourceVersion}`;
     if (keys.get(uid) === key) return;
     forget(object.metadata);
@@ -72,8 +72,8 @@ export function startScaling(context: WorkloadContext): {
   watch.listener = (kind, event) => {
     if (kind !== "Deployment") return;
     if (event.type === "DELETED") forget(event.object.metadata);
-    else look(event.object, "recreated");
+    else check(event.object, "recreated");
   };
-  for (const object of watch.current("Deployment")) look(object, "initial");
+  for (const object of watch.current("Deployment")) check(object, "initial");
   return { running: killer.asAttack(), answered: killer.answered() };
 }

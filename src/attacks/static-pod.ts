@@ -3,8 +3,9 @@ import { KeptDown } from "./kept-down.js";
 import { heldPath, HELD_ROOT, holdManifest, rearm, timerName } from "../nodes/faults.js";
 
 /**
- * Moves a static pod's manifest out of the kubelet's folder on the attacked nodes, behind a timer on each node that
- * moves it back, and again when one re-appears. Not renamed in its folder: the kubelet reads every file in it.
+ * Moves a static pod's manifest out of the kubelet's folder on the attacked nodes, and again when one reappears.
+ * First sets a timer on each node that moves it back if the runner does not. Renaming the manifest inside the folder
+ * would not work: the kubelet reads every file in it.
  */
 export function staticPod(): Attack {
   return {
@@ -12,9 +13,9 @@ export function staticPod(): Attack {
     plan: (target) => {
       const manifest = ("manifest" in target ? target.manifest : undefined) ?? `${target.name}'s manifest`;
       return [
-        `set a timer of systemd on each attacked node that moves ${manifest} back, if the runner does not`,
-        `move ${manifest} into ${HELD_ROOT}/ on it`,
-        "the same again whenever a manifest is found there",
+        `set a systemd timer on each attacked node that moves ${manifest} back if the runner does not`,
+        `move ${manifest} into ${HELD_ROOT}/ on the node`,
+        "do the same again whenever the manifest reappears",
       ];
     },
     start: (given) => {
@@ -22,7 +23,8 @@ export function staticPod(): Attack {
       const { target, runId, node: faults } = context;
       const { access, healAfterMs } = faults;
       const { manifest } = target;
-      if (manifest === undefined) throw new Error(`the manifest of ${target.name} is not known`);
+      if (manifest === undefined)
+        throw new Error(`cannot take down ${target.name}: the path of its manifest is unknown`);
       const fault = {
         manifest,
         heldAt: heldPath(runId, manifest),

@@ -3,8 +3,9 @@ import { KeptDown } from "./kept-down.js";
 import { rearm, stopUnit, timerName } from "../nodes/faults.js";
 
 /**
- * Stops a systemd unit on the attacked nodes, behind a timer on each node that starts it again, and stops it again
- * when it is found started. systemd does not restart what was stopped (Restart= is for what ends by itself).
+ * Stops a systemd unit on the attacked nodes, and again when it was started. First sets a timer on each node that
+ * starts the unit if the runner does not. systemd does not restart a stopped unit (Restart= applies to a unit that
+ * ends by itself).
  */
 export function systemdUnit(): Attack {
   return {
@@ -12,9 +13,9 @@ export function systemdUnit(): Attack {
     plan: (target) => {
       const unit = "unit" in target ? (target.unit ?? target.name) : target.name;
       return [
-        `set a timer of systemd on each attacked node that starts ${unit} again, if the runner does not`,
-        `stop ${unit} on it`,
-        "the same again whenever it is found started",
+        `set a systemd timer on each attacked node that starts ${unit} if the runner does not`,
+        `stop ${unit} on the node`,
+        "stop it again whenever it was started",
       ];
     },
     start: (given) => {
@@ -22,7 +23,8 @@ export function systemdUnit(): Attack {
       const { target, runId, node: faults } = context;
       const { access, healAfterMs } = faults;
       const { unit } = target;
-      if (unit === undefined) throw new Error(`the unit of ${target.name} is not known`);
+      if (unit === undefined)
+        throw new Error(`cannot take down ${target.name}: the name of its unit is unknown`);
       const timer = timerName(runId, unit);
       return new KeptDown(context, {
         action: "unit-stopped",

@@ -4,7 +4,7 @@ import { ChaosError } from "../common/errors.js";
 import { ask, run } from "./command.js";
 import type { LabPaths } from "./paths.js";
 
-/** The Debian releases that parts come from: 12, and for kind alone 13. */
+/** The Debian releases that packages come from: 12, and 13 for kind alone. */
 export type Release = "bookworm" | "trixie";
 
 /** One line of `apt-get indextargets`: where an index comes from. */
@@ -13,12 +13,12 @@ export interface IndexTarget {
   readonly release: string;
 }
 
-/** How long fetched package lists are used without asking again, in milliseconds. */
+/** How long fetched package lists count as fresh, ms. */
 const LISTS_FRESH_MS = 60 * 60 * 1000;
 
 const TARGET_FORMAT = "$(CREATED_BY)|$(REPO_URI)|$(RELEASE)|$(ORIGIN)";
 
-/** Debian's own package indexes out of what `apt-get indextargets` printed in TARGET_FORMAT. */
+/** Extracts Debian's own package indexes from the output of `apt-get indextargets` in TARGET_FORMAT. */
 export function debianTargets(text: string): readonly IndexTarget[] {
   const targets: IndexTarget[] = [];
   for (const line of text.split("\n")) {
@@ -33,7 +33,7 @@ export function debianTargets(text: string): readonly IndexTarget[] {
 }
 
 /**
- * The source list for one release, from the mirrors that this machine uses itself.
+ * The source list for one release, with the mirrors that this machine itself uses.
  *
  * @throws ChaosError when the machine has no mirror for Debian 12.
  */
@@ -41,7 +41,7 @@ export function sourceList(targets: readonly IndexTarget[], release: Release): s
   const main = targets.find((target) => target.release === "bookworm");
   if (main === undefined) {
     throw new ChaosError(
-      "apt knows no mirror for Debian 12 (bookworm): `apt-get indextargets` lists none. " +
+      "apt has no mirror for Debian 12 (bookworm): `apt-get indextargets` lists none. " +
         "Run `apt-get update`, or add Debian's own archive to /etc/apt, and try again.",
     );
   }
@@ -56,8 +56,8 @@ export function sourceList(targets: readonly IndexTarget[], release: Release): s
 }
 
 /**
- * apt with lists, cache and sources of the lab's own. The machine's configuration is read (proxies, keys,
- * mirrors) and never written; its pins and installed packages play no part.
+ * apt with the lab's own lists, cache and sources. The machine's configuration (proxies, keys, mirrors) is read and
+ * never written. Its pins and installed packages have no effect.
  */
 export class Apt {
   readonly #paths: LabPaths;
@@ -104,14 +104,14 @@ export class Apt {
       await run("apt-get", [...this.#options(release), "update", "--error-on=any"], {
         timeoutMs: 300_000,
         env: APT_ENV,
-        advice: "The lab is made from Debian's archive: check that this machine reaches its mirror.",
+        advice: "The lab is built from Debian's archive. Check that this machine can reach its mirror.",
       });
       await writeFile(stamp, "");
     }
     this.#updated.add(release);
   }
 
-  /** Downloads exactly these packages, without what they depend on, as .deb files into `folder`. */
+  /** Downloads exactly these packages, without their dependencies, as .deb files into `folder`. */
   async download(release: Release, packages: readonly string[], folder: string): Promise<readonly string[]> {
     await this.update(release);
     await run("apt-get", [...this.#options(release), "download", ...packages], {
@@ -123,8 +123,8 @@ export class Apt {
   }
 
   /**
-   * Downloads these packages and whatever they need beyond a root file system that has `status` (its dpkg
-   * status file), as .deb files into `folder`.
+   * Downloads these packages and their dependencies that a root file system lacks, as .deb files into `folder`.
+   * `status` is that file system's dpkg status file.
    */
   async downloadWithDependencies(
     packages: readonly string[],
@@ -153,7 +153,9 @@ export class Apt {
     });
     const archive = (await readdir(folder)).find((name) => name.includes(".orig.tar."));
     if (archive === undefined) {
-      throw new ChaosError(`apt-get source ${source} (${release}) left no .orig.tar file in ${folder}`);
+      throw new ChaosError(
+        `apt-get source ${source} (${release}) downloaded no .orig.tar file into ${folder}`,
+      );
     }
     return join(folder, archive);
   }
@@ -173,7 +175,7 @@ export class Apt {
       "Dir::Etc::SourceParts": "/dev/null",
       "Dir::Etc::Preferences": "/dev/null",
       "Dir::Etc::PreferencesParts": "/dev/null",
-      // The files land in root's cache, where apt's unprivileged helper cannot write.
+      // The files go into root's cache, where apt's unprivileged helper cannot write.
       "APT::Sandbox::User": "root",
       "Acquire::Languages": "none",
       "Acquire::Retries": "3",

@@ -5,18 +5,18 @@ import { claimFile } from "../common/file-claim.js";
 import type { LabPaths } from "./paths.js";
 
 /**
- * Does `work` while no other process changes the lab. A lock whose holder is gone counts as free.
+ * Runs `work` while no other process changes the lab. A lock counts as free when its process is gone.
  *
- * @throws RefusedError when another process holds it.
+ * @throws RefusedError when another process has the lock.
  */
 export async function withLock<T>(paths: LabPaths, work: () => Promise<T>): Promise<T> {
-  // Beside the cache folder, so that a purge does not take it away under its holder.
+  // Next to the cache folder, so that a purge does not remove the lock while it is in use.
   const file = `${paths.cache}.lock`;
   await mkdir(dirname(file), { recursive: true });
   const claim = await claimFile(file, {
     onHeld: ({ pid }) => {
       throw new RefusedError(
-        `another process (${pid}) is working on the lab; wait for it to end. The lock is ${file}.`,
+        `another process (${pid}) is changing the lab. Wait until it has ended. The lock is ${file}.`,
       );
     },
   });

@@ -4,21 +4,21 @@ import { join } from "node:path";
 import type { Progress } from "../common/progress.js";
 import { keyOf, type KeyInput } from "./keys.js";
 
-/** What a step's work is given. */
+/** The arguments of a step's work. */
 interface StepContext {
-  /** An empty folder; it becomes the step's result when the work ends well. */
+  /** An empty folder. It becomes the step's result when the work succeeds. */
   readonly output: string;
-  /** Shows what is being done at the moment. */
+  /** Shows the current activity. */
   readonly note: (text: string) => void;
 }
 
 /** One build step whose result is a folder in the cache. */
 export interface Step {
-  /** Also the first part of its folder's name. */
+  /** Also the first part of the folder's name. */
   readonly name: string;
-  /** For people: what is done. */
+  /** The description for the user. */
   readonly title: string;
-  /** Everything that decides what the step makes, the keys of the steps before it included. */
+  /** Everything that decides the step's result, including the keys of the steps before it. */
   readonly inputs: KeyInput;
   readonly work: (context: StepContext) => Promise<void>;
 }
@@ -36,17 +36,17 @@ export function placeOf(stepsFolder: string, step: Pick<Step, "name" | "inputs">
 }
 
 /**
- * Does a step unless its result is in the cache. The work writes into a folder with another name, which is
- * renamed only when all of it is there: a step that was cut off leaves no result and is done again.
+ * Performs a step unless its result is in the cache. The work writes into a folder with another name, which is renamed
+ * only when the work is complete: an interrupted step leaves no result and is performed again.
  *
- * @throws whatever the step's work throws; the folder that was begun is left for the next try to remove.
+ * @throws the error of the step's work. The next attempt removes the unfinished folder.
  */
 export async function perform(stepsFolder: string, step: Step, progress: Progress): Promise<StepResult> {
   const place = placeOf(stepsFolder, step);
   if (existsSync(place.folder)) return place;
   await progress.step(step.title, async (note) => {
     await mkdir(stepsFolder, { recursive: true });
-    await removeForeign(stepsFolder, step.name, place.key);
+    await removeOlder(stepsFolder, step.name, place.key);
     const output = join(stepsFolder, `unfinished-${step.name}-${place.key}`);
     await rm(output, { recursive: true, force: true });
     await mkdir(output);
@@ -57,8 +57,8 @@ export async function perform(stepsFolder: string, step: Step, progress: Progres
   return place;
 }
 
-/** Removes older results of the same step, and what was begun and not finished. */
-async function removeForeign(stepsFolder: string, name: string, key: string): Promise<void> {
+/** Removes older and unfinished results of the same step. */
+async function removeOlder(stepsFolder: string, name: string, key: string): Promise<void> {
   const pattern = new RegExp(`^(unfinished-)?${name.replace(/[.+]/g, "\\$&")}-[0-9a-f]{16}$`);
   for (const entry of await readdir(stepsFolder)) {
     if (pattern.test(entry) && entry !== `${name}-${key}`) {

@@ -17,16 +17,16 @@ import { layersStep } from "./steps/layers.js";
 import { baseRootfsStep, nodeRootfsStep, packagesStep } from "./steps/rootfs.js";
 import { toolsIn, toolsStep, type Tools } from "./steps/tools.js";
 
-/** What the cluster is made of, all of it in the cache or in the lab's engine. */
+/** The parts of the cluster, all in the cache or in the lab's engine. */
 export interface Built {
   readonly nodeImage: string;
-  /** The names of the images the nodes have. */
+  /** The names of the images on the nodes. */
   readonly images: readonly string[];
   /** The folder with kubectl. */
   readonly kubernetes: string;
 }
 
-/** The tools, unpacked unless they are there; needed before anything else, and to take the lab down. */
+/** Unpacks the tools unless they are in the cache. Everything else needs them, and so does taking the lab down. */
 export async function buildTools(
   paths: LabPaths,
   machine: Machine,
@@ -36,7 +36,7 @@ export async function buildTools(
   return { tools: toolsIn(step.folder, machine), step };
 }
 
-/** Makes, or finds in the cache, everything up to the node image. The engine must run. */
+/** Builds everything up to the node image, or finds it in the cache. The engine must be running. */
 export async function buildAll(
   context: {
     readonly paths: LabPaths;
@@ -49,22 +49,22 @@ export async function buildAll(
   const { paths, machine, engine, progress } = context;
   const { tools } = toolbox;
   const apt = new Apt(paths);
-  const does = async (step: Step): Promise<StepResult> => await perform(paths.steps, step, progress);
+  const done = async (step: Step): Promise<StepResult> => await perform(paths.steps, step, progress);
   const folders = await readImageFolders(join(paths.assets, "images"));
 
-  const base = await does(baseRootfsStep({ apt, tools, machine }));
-  const nodeSystem = await does(nodeRootfsStep({ apt, tools, machine }));
-  const kindFiles = await does(kindFilesStep(apt));
+  const base = await done(baseRootfsStep({ apt, tools, machine }));
+  const nodeSystem = await done(nodeRootfsStep({ apt, tools, machine }));
+  const kindFiles = await done(kindFilesStep(apt));
   const packages = new Map<string, StepResult>();
   for (const { name, packages: wanted } of folders) {
-    if (wanted.length > 0) packages.set(name, await does(packagesStep(apt, name, wanted, base)));
+    if (wanted.length > 0) packages.set(name, await done(packagesStep(apt, name, wanted, base)));
   }
-  const source = await does(kubernetesSourceStep(apt, paths, tools, toolbox.step.key));
-  const kubernetes = await does(kubernetesBinariesStep(paths, tools, source));
+  const source = await done(kubernetesSourceStep(apt, paths, tools, toolbox.step.key));
+  const kubernetes = await done(kubernetesBinariesStep(paths, tools, source));
   const programs = new Map<string, StepResult>();
   for (const name of new Set(folders.flatMap((folder) => folder.program ?? []))) {
     const program = await describeProgram(paths, name);
-    programs.set(name, await does(programStep(paths, tools, source, program)));
+    programs.set(name, await done(programStep(paths, tools, source, program)));
   }
 
   const built: BuiltImage[] = [await importRootfs(engine, "base", base, progress)];
@@ -78,7 +78,7 @@ export async function buildAll(
     };
     built.push(await buildImage(engine, paths, folder, parts, progress));
   }
-  const layers = await does(layersStep(engine, paths, tools, built));
+  const layers = await done(layersStep(engine, paths, tools, built));
   const system = await importRootfs(engine, "node-rootfs", nodeSystem, progress);
   const nodeImage = await buildNodeImage(engine, paths, { system, kindFiles, kubernetes, layers }, progress);
   const images = built.filter((image) => image.preload).flatMap((image) => image.tags);
@@ -95,7 +95,7 @@ function parentKey(image: ImageFolder, built: readonly BuiltImage[]): string {
   const { parent } = image;
   const found = built.find(({ tags }) => tags.includes(parent));
   if (found === undefined)
-    throw new ChaosError(`${image.name} is built from ${parent}, which is not built yet`);
+    throw new ChaosError(`cannot build the image ${image.name}: its base ${parent} is not built yet`);
   return found.key;
 }
 
@@ -105,6 +105,7 @@ async function describeProgram(
 ): Promise<{ name: string; hash: string; files: string[] }> {
   const folder = join(paths.assets, "programs", name);
   const files = (await readdir(folder)).filter((file) => file.endsWith(".go")).sort();
-  if (files.length === 0) throw new ChaosError(`no Go files in ${folder}, which ${LAB_PREFIX} images need`);
+  if (files.length === 0)
+    throw new ChaosError(`${folder} has no Go files: the ${LAB_PREFIX} images need them`);
   return { name, hash: await hashOfFiles(folder), files: files.map((file) => join(folder, file)) };
 }

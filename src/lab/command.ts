@@ -3,16 +3,16 @@ import { execa, ExecaError } from "execa";
 import { ChaosError } from "../common/errors.js";
 
 export interface CommandOptions {
-  /** After this many milliseconds the command is ended (SIGTERM, then SIGKILL) and counts as failed. */
+  /** After this many milliseconds the command is killed (SIGTERM, then SIGKILL) and counts as failed. */
   readonly timeoutMs: number;
   readonly cwd?: string;
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Written to the command's standard input; without it the command reads from nothing. */
+  /** Written to the command's standard input. Default: the input is empty. */
   readonly input?: string;
-  /** Called with each line the command prints on either output, to show that something moves. */
+  /** Called with each line that the command prints to stdout or stderr, to show progress. */
   readonly onLine?: (line: string) => void;
-  /** What the user can do when it fails; the last sentence of the error. */
+  /** What the user can do when the command fails: the last sentence of the error. */
   readonly advice?: string;
 }
 
@@ -22,16 +22,16 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** What is read of execa's errors. */
+/** The parts of execa's errors that are used. */
 type Failure = Pick<
   ExecaError,
   "timedOut" | "isCanceled" | "code" | "signal" | "exitCode" | "stdout" | "stderr"
 >;
 
-/** The signal of the work that a command belongs to; kept here so that every step need not hand it on. */
+/** The signal of the work that a command belongs to. Kept here so that the steps need not pass it on. */
 const signals = new AsyncLocalStorage<AbortSignal>();
 
-/** Does `work`; when the signal is aborted, whatever command runs in it is ended and fails. */
+/** Runs `work`. When the signal aborts, the command that runs in it is killed and fails. */
 export async function interruptible<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   return signal === undefined ? await work() : await signals.run(signal, work);
 }
@@ -44,18 +44,18 @@ function tail(text: string): string {
 }
 
 function failureOf(error: Failure, options: CommandOptions): string {
-  if (error.timedOut) return `did not end within ${Math.round(options.timeoutMs / 1000)} s`;
+  if (error.timedOut) return `timed out after ${Math.round(options.timeoutMs / 1000)} s`;
   if (error.isCanceled) return "was interrupted";
   if (error.code === "ENOENT") return "was not found";
-  if (error.signal !== undefined) return `was ended by ${error.signal}`;
-  return `ended with exit code ${error.exitCode ?? "unknown"}`;
+  if (error.signal !== undefined) return `was killed by ${error.signal}`;
+  return `failed with exit code ${error.exitCode ?? "unknown"}`;
 }
 
 /**
- * Runs a command to its end and returns what it printed.
+ * Runs a command and returns its output.
  *
- * @throws ChaosError when it cannot be started, runs out of time or ends with another code than 0; the message
- *   carries the command and the end of its output.
+ * @throws ChaosError when the command cannot be started, times out or exits with a code other than 0. The message has
+ *   the command and the end of its output.
  */
 export async function run(
   file: string,
@@ -87,15 +87,15 @@ export async function run(
     if (!(error instanceof ExecaError)) throw error;
     const failure = error as Failure;
     const output = tail([failure.stdout, failure.stderr].filter((text) => text !== "").join("\n"));
-    const said = output === "" ? "" : `; it said:\n  ${output}`;
+    const printed = output === "" ? "" : `. Its output:\n  ${output}`;
     const advice = options.advice === undefined ? "" : `\n${options.advice}`;
     throw new ChaosError(
-      `"${[file, ...args].join(" ").slice(0, 300)}" ${failureOf(failure, options)}${said}${advice}`,
+      `"${[file, ...args].join(" ").slice(0, 300)}" ${failureOf(failure, options)}${printed}${advice}`,
     );
   }
 }
 
-/** Like `run`, for questions: a failure is an answer (its exit code, -1 when it could not run at all). */
+/** Like `run`, but a failure is a result: the exit code, or -1 when the command could not run at all. */
 export async function ask(
   file: string,
   args: readonly string[],

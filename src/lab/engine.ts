@@ -10,13 +10,13 @@ import { unpackFolder, type LabPaths } from "./paths.js";
 import { end, processesWithArgument, startDaemon } from "./process.js";
 import { toolPath, type Tools } from "./steps/tools.js";
 
-/** How long the engine's parts may take to answer after their start, in milliseconds. */
+/** How long each daemon of the engine may take to answer after its start, ms. */
 const START_LIMIT_MS = 60_000;
 
-/** kind puts its nodes on the network with this name, and makes it only when it is not there. */
+/** The network that kind puts its nodes on. kind creates it only when it does not exist. */
 const NETWORK = "kind";
 
-/** Where the nodes are among the machine's cgroups. */
+/** The cgroup of the nodes on the machine. */
 const CGROUP = "kube-system-chaos-lab";
 
 /** Bit 24 of a capability set. */
@@ -37,15 +37,15 @@ export function engineConfig(paths: LabPaths, runtime: string | undefined): obje
     pidfile: join(paths.run, "docker.pid"),
     hosts: [`unix://${join(paths.run, "docker.sock")}`],
     containerd: join(paths.run, "containerd.sock"),
-    // A place of its own among the cgroups, so that nothing is left of it in one that others use.
+    // Its own cgroup, so that it leaves nothing in a cgroup that other programs use.
     "exec-opts": ["native.cgroupdriver=cgroupfs"],
     "cgroup-parent": `/${CGROUP}`,
-    // Only the nodes' own network is wanted, and nothing on it is to leave the machine.
+    // Only the nodes' own network is needed, and its traffic must not leave the machine.
     bridge: "none",
     iptables: false,
     "ip-forward": false,
     "ip-masq": false,
-    // Nothing answers there, so no question about a foreign name leaves the machine.
+    // Nothing answers there, so no DNS query for an external name leaves the machine.
     dns: ["127.0.0.1"],
     "log-driver": "json-file",
     "log-opts": { "max-size": "10m", "max-file": "1" },
@@ -58,7 +58,7 @@ export function engineConfig(paths: LabPaths, runtime: string | undefined): obje
   };
 }
 
-/** The containerd below dockerd: without the parts for Kubernetes, which the nodes bring themselves. */
+/** The configuration of dockerd's containerd. It needs no CRI plugin: the nodes have their own containerd. */
 export function containerdConfig(paths: LabPaths): string {
   return [
     "version = 2",
@@ -71,7 +71,7 @@ export function containerdConfig(paths: LabPaths): string {
   ].join("\n");
 }
 
-/** The lab's own container engine: dockerd and its containerd, apart from any other on the machine. */
+/** The lab's own container engine: dockerd and its containerd, separate from any other engine on the machine. */
 export class Engine {
   readonly #paths: LabPaths;
   readonly #tools: Tools;
@@ -85,11 +85,11 @@ export class Engine {
     return toolPath(this.#tools, "docker");
   }
 
-  /** What docker and kind need in their environment to reach this engine and no other. */
+  /** The environment with which docker and kind reach this engine and no other. */
   get env(): Record<string, string> {
     return {
       DOCKER_HOST: `unix://${join(this.#paths.run, "docker.sock")}`,
-      // Not the user's: a context set there would win over what is meant here.
+      // Not the user's configuration: a context set there would override DOCKER_HOST.
       DOCKER_CONFIG: join(this.#paths.state, "docker-config"),
       DOCKER_BUILDKIT: "0",
       KIND_EXPERIMENTAL_PROVIDER: "docker",
@@ -115,10 +115,10 @@ export class Engine {
   }
 
   /**
-   * Starts the engine unless it runs.
+   * Starts the engine unless it is running.
    *
    * @throws RefusedError when a lab with another cache folder runs on this machine.
-   * @throws ChaosError when a part does not answer in time; its log's end is in the message.
+   * @throws ChaosError when a daemon does not answer in time. The message has the end of its log.
    */
   async start(): Promise<void> {
     await this.refuseForeign();
@@ -128,12 +128,12 @@ export class Engine {
     }
     if (!(await isFirewallClosed(this.#tools))) await closeFirewall(this.#tools);
     await this.#ensureNetwork();
-    // Without this the machine drops what the nodes send elsewhere before the rule that rejects it: whatever
-    // tried would wait for its time-out. It holds for this one bridge and goes away with it.
+    // Without forwarding, the machine drops packets to other destinations before the rule that rejects them, and the
+    // sender would wait for its timeout. The setting applies to this bridge only and disappears with it.
     await writeFile(`/proc/sys/net/ipv4/conf/${BRIDGE}/forwarding`, "1");
   }
 
-  /** Ends every container, both daemons and what they left on the machine. The images stay. */
+  /** Removes every container, stops both daemons and cleans up what they left on the machine. The images stay. */
   async stop(): Promise<void> {
     if (await this.isRunning()) {
       const all = await ask(this.client, ["ps", "-aq"], { timeoutMs: 30_000, env: this.env });
@@ -151,14 +151,14 @@ export class Engine {
     await rm(this.#paths.run, { recursive: true, force: true });
   }
 
-  /** @throws RefusedError when the engine that runs belongs to another cache folder. */
+  /** @throws RefusedError when the running engine belongs to another cache folder. */
   async refuseForeign(): Promise<void> {
     const owner = await readFile(join(this.#paths.run, "cache"), "utf8").catch(() => this.#paths.cache);
     if (owner === this.#paths.cache) return;
     if (!(await isAlive(await readIdentity(this.#identity("dockerd"))))) return;
     throw new RefusedError(
-      `a lab with the cache folder ${owner} runs on this machine; this one's is ${this.#paths.cache}. ` +
-        "There is one lab per machine: take that one down first, with its KUBE_SYSTEM_CHAOS_CACHE.",
+      `a lab with another cache folder (${owner}) runs on this machine; yours is ${this.#paths.cache}. ` +
+        "A machine can run only one lab. Take the other lab down first, with its KUBE_SYSTEM_CHAOS_CACHE.",
     );
   }
 
@@ -202,21 +202,21 @@ export class Engine {
     while (!(await isReady())) {
       const alive = await isAlive(identity);
       if (!alive || Date.now() > until) {
-        const said = (await readFile(log, "utf8").catch(() => ""))
+        const tail = (await readFile(log, "utf8").catch(() => ""))
           .trimEnd()
           .split("\n")
           .slice(-8)
           .join("\n  ");
-        const what = alive ? `did not answer within ${START_LIMIT_MS / 1000} s` : "ended at once";
+        const what = alive ? `did not answer within ${START_LIMIT_MS / 1000} s` : "exited immediately";
         throw new ChaosError(
-          `the lab's ${name} ${what}; the end of ${log}:\n  ${said}\nMend what it names and try again.`,
+          `the lab's ${name} ${what}; the end of ${log}:\n  ${tail}\nFix the problem and try again.`,
         );
       }
       await sleep(50);
     }
   }
 
-  /** The runtime for containers: runc itself, or where a capability is missing the wrapper around it. */
+  /** The runtime for containers: undefined for runc itself, or the path of a wrapper when a capability is missing. */
   async #runtime(): Promise<string | undefined> {
     if (!lacksSysResource(await readFile("/proc/self/status", "utf8"))) return undefined;
     const folder = join(this.#paths.run, "runtime");
@@ -249,7 +249,7 @@ export class Engine {
   async #endDaemons(): Promise<void> {
     const { run: folder } = this.#paths;
     await end(await readIdentity(this.#identity("dockerd")), 20_000);
-    // What a killed daemon leaves running names the lab's own sockets and folders in its arguments.
+    // The processes that a killed daemon leaves behind have the lab's own sockets and folders in their arguments.
     const socket = join(folder, "containerd.sock");
     await endAll(join(folder, "docker.json"));
     await endAll(socket);
@@ -258,14 +258,14 @@ export class Engine {
     await endAll(join(unpackFolder(this.#paths), "containerd.toml"));
   }
 
-  /** Unmounts what is still mounted below the lab's folders, the innermost first. */
+  /** Unmounts everything below the lab's folders, innermost first. */
   async #unmount(): Promise<void> {
     const table = await readFile("/proc/self/mountinfo", "utf8");
-    const ours = [this.#paths.run, this.#paths.engineData, this.#paths.containerdData];
+    const own = [this.#paths.run, this.#paths.engineData, this.#paths.containerdData];
     const mounts = table
       .split("\n")
       .map((line) => line.split(" ")[4] ?? "")
-      .filter((point) => ours.some((folder) => point.startsWith(`${folder}/`)));
+      .filter((point) => own.some((folder) => point.startsWith(`${folder}/`)));
     for (const point of mounts.reverse()) await ask("umount", ["--lazy", point], { timeoutMs: 10_000 });
   }
 
@@ -274,17 +274,17 @@ export class Engine {
   }
 }
 
-/** Ends every process that names this file or socket, which only the lab's own do. */
+/** Ends every process with this file or socket as an argument: only the lab's own processes have it. */
 async function endAll(argument: string): Promise<void> {
   for (const each of await processesWithArgument(argument)) await end(each, 3_000);
 }
 
-/** Removes the lab's place among the cgroups: of every controller (version 1), or the one there is (version 2). */
+/** Removes the lab's cgroup: one per controller (version 1), or a single one (version 2). */
 async function removeCgroups(): Promise<void> {
   const root = "/sys/fs/cgroup";
   const places = [root, ...(await readdir(root).catch(() => [])).map((name) => join(root, name))];
   for (const place of places.map((each) => join(each, CGROUP)).filter((each) => existsSync(each))) {
-    // A cgroup that still has processes refuses; there are none of ours left by now.
+    // rmdir fails while a cgroup has processes. The lab's own processes have ended by now.
     await ask("find", [place, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], { timeoutMs: 10_000 });
   }
 }

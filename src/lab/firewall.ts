@@ -1,13 +1,13 @@
 import { ask, run } from "./command.js";
 import { toolPath, type Tools } from "./steps/tools.js";
 
-/** The bridge that the nodes are on, and the one chain the lab adds to the machine's filter table. */
+/** The nodes' bridge, and the only chain that the lab adds to the machine's filter table. */
 export const BRIDGE = "ksc-lab0";
 const CHAIN = "KUBE-SYSTEM-CHAOS";
 
 /**
- * What the chain says: nodes talk to each other, and what would leave the bridge is rejected at once. The
- * rejection is quick on purpose: a silent drop would show up as a time-out in whatever tried.
+ * The rules of the chain: nodes reach each other, and traffic that would leave the bridge is rejected. Reject instead
+ * of drop, so that the sender fails immediately and does not wait for its timeout.
  */
 export function chainRules(bridge: string): readonly (readonly string[])[] {
   return [
@@ -18,9 +18,9 @@ export function chainRules(bridge: string): readonly (readonly string[])[] {
 }
 
 /**
- * Keeps the cluster's traffic on the machine. The lab's engine manages no firewall at all (its chains would have
- * the same names as those of an engine that the user runs); this chain is all there is, and it comes before
- * every other rule for forwarded packets.
+ * Keeps the cluster's traffic on the machine. The lab's engine manages no firewall, because its chains would have the
+ * same names as those of the user's own engine. This chain replaces them and comes before every other rule for
+ * forwarded packets.
  */
 export async function closeFirewall(tools: Tools): Promise<void> {
   const iptables = toolPath(tools, "iptables");
@@ -31,7 +31,7 @@ export async function closeFirewall(tools: Tools): Promise<void> {
   await run(iptables, ["-w", "-I", "FORWARD", "-j", CHAIN], options);
 }
 
-/** Takes the chain and every jump to it away again; does nothing when they are not there. */
+/** Removes the chain and every jump to it. Does nothing when they do not exist. */
 export async function openFirewall(tools: Tools): Promise<void> {
   const iptables = toolPath(tools, "iptables");
   const options = { timeoutMs: 30_000, env: tools.env };
@@ -42,7 +42,7 @@ export async function openFirewall(tools: Tools): Promise<void> {
   for (const verb of ["-F", "-X"]) await ask(iptables, ["-w", verb, CHAIN], options);
 }
 
-/** Whether the chain is there and forwarded packets go through it. */
+/** Whether the chain exists and forwarded packets pass through it. */
 export async function isFirewallClosed(tools: Tools): Promise<boolean> {
   const rule = ["-w", "-C", "FORWARD", "-j", CHAIN];
   const answer = await ask(toolPath(tools, "iptables"), rule, { timeoutMs: 30_000, env: tools.env });

@@ -4,32 +4,32 @@ import * as z from "zod";
 import { ChaosError } from "../common/errors.js";
 import { hashOfFiles } from "./keys.js";
 
-/** Images that only the lab knows, and that others are built from, are called so. */
+/** The name prefix of images that exist only in the lab and that other images are built from. */
 export const LAB_PREFIX = "kube-system-chaos-lab/";
 
-/** The label of an image that carries a public image's name and is not it. */
+/** The label of a substitute image: an own image under a public image's name. */
 export const STAND_IN_LABEL = "kube-system-chaos.stand-in";
-/** The label of an image that is the real thing, built from source. */
+/** The label of the original image, built from its source. */
 export const BUILT_FROM_LABEL = "kube-system-chaos.built-from";
-/** The label that holds the key of what an image was made from. */
+/** The label with the key of everything that an image was built from. */
 export const KEY_LABEL = "kube-system-chaos.key";
 
 const imageFile = z.strictObject({
-  /** The names the image carries; the first one is what other Dockerfiles say after FROM. */
+  /** The image's names. Other Dockerfiles use the first one after FROM. */
   tags: z.array(z.string().min(1)).min(1),
-  /** Debian packages; unpacked with what they need into rootfs/ beside the Dockerfile. */
+  /** Debian packages, unpacked with their dependencies into rootfs/ next to the Dockerfile. */
   packages: z.array(z.string()).default([]),
-  /** Kubernetes programs, put into bin/ beside the Dockerfile. */
+  /** Kubernetes programs, copied into bin/ next to the Dockerfile. */
   binaries: z.array(z.string()).default([]),
-  /** One of the project's Go programs (assets/programs), put into bin/. */
+  /** One of the project's Go programs (assets/programs), copied into bin/. */
   program: z.string().optional(),
-  /** Files of the Kubernetes source tree, by the place they have in the image; put below source/. */
+  /** Files of the Kubernetes source tree, keyed by their path in the image, copied below source/. */
   sourceFiles: z.record(z.string().regex(/^\//), z.string().regex(/^[^/]/)).default({}),
-  /** What it really is, when its name is a public image's. */
+  /** For a substitute image: what it really is. */
   standIn: z.string().optional(),
-  /** What it was built from, when it is the real thing. */
+  /** For an original image: what it was built from. */
   builtFrom: z.string().optional(),
-  /** Whether the nodes have it from the start. */
+  /** Whether the nodes have the image from the start. */
   preload: z.boolean().default(true),
 });
 
@@ -52,7 +52,7 @@ export function parentOf(dockerfile: string): string | undefined {
 /**
  * Reads every image folder.
  *
- * @throws ChaosError when one lacks its Dockerfile or its image.json is wrong.
+ * @throws ChaosError when a folder has no Dockerfile, or its image.json is invalid.
  */
 export async function readImageFolders(folder: string): Promise<readonly ImageFolder[]> {
   const images: ImageFolder[] = [];
@@ -64,7 +64,9 @@ export async function readImageFolders(folder: string): Promise<readonly ImageFo
       const parent = parentOf(await readFile(join(place, "Dockerfile"), "utf8"));
       images.push({ ...parsed, name: entry.name, folder: place, parent, hash: await hashOfFiles(place) });
     } catch (error) {
-      throw new ChaosError(`the image folder ${place} is not complete`, { cause: error });
+      throw new ChaosError(`the image folder ${place} is incomplete or its image.json is invalid`, {
+        cause: error,
+      });
     }
   }
   return inBuildOrder(images);
@@ -73,7 +75,7 @@ export async function readImageFolders(folder: string): Promise<readonly ImageFo
 /**
  * Sorts images so that each comes after the one it is built from.
  *
- * @throws ChaosError when one is built from an image that no folder makes, or in a circle.
+ * @throws ChaosError when an image is built from one that no folder builds, or the images form a cycle.
  */
 export function inBuildOrder<T extends { name: string; tags: readonly string[]; parent: string | undefined }>(
   images: readonly T[],
@@ -86,7 +88,7 @@ export function inBuildOrder<T extends { name: string; tags: readonly string[]; 
     const next = waiting.filter(({ parent }) => parent === undefined || done.has(parent));
     if (next.length === 0) {
       const names = waiting.map(({ name, parent }) => `${name} (FROM ${parent ?? "scratch"})`).join(", ");
-      throw new ChaosError(`no image folder makes what these are built from: ${names}`);
+      throw new ChaosError(`no image folder builds the base of these images: ${names}`);
     }
     for (const image of next) image.tags.forEach((tag) => done.add(tag));
     sorted.push(...next);

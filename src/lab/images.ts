@@ -9,16 +9,16 @@ import type { LabPaths } from "./paths.js";
 import type { StepResult } from "./build-plan.js";
 import { sourceTree } from "./steps/kubernetes.js";
 
-/** An image in the lab's engine, and the key of what it was made from. */
+/** An image in the lab's engine, and the key of everything that it was built from. */
 export interface BuiltImage {
   readonly tags: readonly string[];
   readonly key: string;
   readonly preload: boolean;
 }
 
-/** What goes into an image beside its own folder. */
+/** The parts of an image in addition to its own folder. */
 export interface ImageParts {
-  /** Unpacked Debian packages (folder with rootfs/). */
+  /** Unpacked Debian packages (a folder with rootfs/). */
   readonly packages?: StepResult;
   /** The Kubernetes programs. */
   readonly kubernetes?: StepResult;
@@ -28,7 +28,7 @@ export interface ImageParts {
   readonly source?: StepResult;
 }
 
-/** The key an image has; "" when the engine does not have it under every one of its names. */
+/** The key of an image; "" when the engine does not have it under each of its names. */
 async function keyInEngine(engine: Engine, tags: readonly string[]): Promise<string> {
   const format = `{{index .Config.Labels "${KEY_LABEL}"}}`;
   const answer = await ask(engine.client, ["image", "inspect", "--format", format, ...tags], {
@@ -39,7 +39,7 @@ async function keyInEngine(engine: Engine, tags: readonly string[]): Promise<str
   return answer.exitCode === 0 && keys.size === 1 ? ([...keys][0] ?? "") : "";
 }
 
-/** Brings a root file system into the engine as the image kube-system-chaos-lab/NAME. */
+/** Imports a root file system into the engine as the image kube-system-chaos-lab/NAME. */
 export async function importRootfs(
   engine: Engine,
   name: string,
@@ -60,7 +60,7 @@ export async function importRootfs(
   return image;
 }
 
-/** The key of everything that an image is made from. */
+/** The key of everything that an image is built from. */
 export function imageKey(
   image: Pick<ImageFolder, "hash">,
   parts: ImageParts & { readonly parentKey: string },
@@ -100,7 +100,7 @@ export async function buildImage(
       await copySourceFiles(sourceTree(source.folder), image.sourceFiles, join(context, "source"));
     }
     const labels: Record<string, string> = { [KEY_LABEL]: key };
-    // A child of a stand-in would inherit its label; the empty ones take it back.
+    // A child of a substitute image would inherit its labels. Empty labels override them.
     labels[STAND_IN_LABEL] = image.standIn ?? "";
     labels[BUILT_FROM_LABEL] = image.builtFrom ?? "";
     await dockerBuild(engine, context, { tags: image.tags, labels });
@@ -108,7 +108,7 @@ export async function buildImage(
   return built;
 }
 
-/** Copies files of the source tree to the places they have in the image, below a folder of the context. */
+/** Copies files of the source tree to their paths in the image, below a folder of the context. */
 export async function copySourceFiles(
   tree: string,
   files: Readonly<Record<string, string>>,
@@ -121,7 +121,7 @@ export async function copySourceFiles(
   }
 }
 
-/** An empty build context with the files of an asset folder in it. */
+/** Creates a build context with the files of an asset folder and nothing else. */
 export async function prepareContext(paths: LabPaths, name: string, folder: string): Promise<string> {
   const context = join(paths.cache, "contexts", name);
   await rm(context, { recursive: true, force: true });
@@ -130,12 +130,12 @@ export async function prepareContext(paths: LabPaths, name: string, folder: stri
   return context;
 }
 
-/** Copies a file or folder as it is, owners and links included, sharing its blocks where it can be done. */
+/** Copies a file or folder with its owners and links, sharing its blocks where the file system can. */
 export async function copyInto(from: string, to: string): Promise<void> {
   await run("cp", ["-a", "--reflink=auto", from, to], { timeoutMs: 300_000 });
 }
 
-/** Builds a context and removes it; the image gets its names only when all of it is there. */
+/** Builds an image from a context and removes the context. The image gets its names only when it is complete. */
 export async function dockerBuild(
   engine: Engine,
   context: string,

@@ -3,7 +3,7 @@ import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { shortHash } from "../common/hash.js";
 
-/** Anything that decides what a step makes; compared by its JSON. */
+/** Anything that decides a step's result. Compared as JSON. */
 export type KeyInput =
   string | number | boolean | readonly KeyInput[] | { readonly [name: string]: KeyInput };
 
@@ -19,14 +19,14 @@ function canonical(input: KeyInput): string {
   return JSON.stringify(input);
 }
 
-/** A short hash of everything a step is made from; the order of an object's names does not matter. */
+/** A short hash of a step's inputs. The order of an object's keys does not matter. */
 export function keyOf(input: KeyInput): string {
   return shortHash(canonical(input));
 }
 
 /**
- * The hash of a file, or of all files below a folder: their names, contents, and whether they can be executed.
- * Times and owners do not count, so a fresh checkout has the same key.
+ * The hash of a file, or of all files below a folder: their names, contents and executable bits.
+ * Times and owners do not count: a fresh checkout has the same hash.
  */
 export async function hashOfFiles(path: string): Promise<string> {
   const hash = createHash("sha256");

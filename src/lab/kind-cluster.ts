@@ -24,7 +24,7 @@ const clusterRecord = z.object({
   /** The folder with kubectl. */
   kubernetes: z.string(),
 });
-/** What is written down once a cluster is complete; a half-made one has no record. */
+/** The record of a complete cluster. An incomplete cluster has none. */
 export type ClusterRecord = z.infer<typeof clusterRecord>;
 
 interface ClusterParts {
@@ -41,7 +41,7 @@ function recordPath(paths: LabPaths): string {
   return join(paths.state, "cluster.json");
 }
 
-/** The record of the last complete cluster; undefined when there is none or it cannot be read. */
+/** The record of the last complete cluster; undefined: there is none, or it cannot be read. */
 export async function readRecord(paths: LabPaths): Promise<ClusterRecord | undefined> {
   const text = await readFile(recordPath(paths), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
@@ -60,7 +60,7 @@ export async function clusterKey(paths: LabPaths, nodeImage: string): Promise<st
   });
 }
 
-/** Whether every node's container runs and the API server says that all nodes are ready. */
+/** Whether every node's container runs and all nodes are Ready. */
 export async function isHealthy(parts: ClusterParts, record: ClusterRecord): Promise<boolean> {
   const format = "{{.State.Running}}";
   const containers = await ask(parts.engine.client, ["inspect", "--format", format, ...NODES], {
@@ -78,9 +78,9 @@ export async function isHealthy(parts: ClusterParts, record: ClusterRecord): Pro
   return nodes.exitCode === 0 && states.length === NODES.length && states.every((state) => state === "True");
 }
 
-/** Removes the cluster's containers and its record, whatever state they are in. */
+/** Removes the cluster's containers and its record, in any state. */
 export async function removeCluster(parts: ClusterParts): Promise<void> {
-  // A kind that was left running by an interrupted try would go on making what is taken away here.
+  // A kind process left by an interrupted attempt would recreate what is removed here.
   const kind = toolPath(parts.tools, "kind");
   for (const left of await processesWithArgument(kubeconfigPath(parts.paths), kind)) await end(left, 3_000);
   await rm(recordPath(parts.paths), { force: true });
@@ -93,10 +93,10 @@ export async function removeCluster(parts: ClusterParts): Promise<void> {
 }
 
 /**
- * Makes the cluster with kind and waits until every node and the cluster's DNS are ready.
+ * Creates the cluster with kind and waits until every node and the cluster's DNS are ready.
  *
- * @throws ChaosError when kind fails, or something is not ready in time; what is half made is taken away by the
- *   next `up` or by `down`.
+ * @throws ChaosError when kind fails, or something is not ready in time. The next `up`, or `down`, removes the
+ *   incomplete cluster.
  */
 export async function createCluster(
   parts: ClusterParts,
@@ -119,8 +119,8 @@ export async function createCluster(
         env: engine.env,
         onLine: (line) => note(line.replace(/[^\x20-\x7e]/g, "").trim()),
         advice:
-          "The half-made cluster is kept so that it can be looked at; `chaos cluster down` takes it away, " +
-          "`chaos cluster up` makes it again.",
+          "The incomplete cluster is kept for inspection. `chaos cluster down` removes it; " +
+          "`chaos cluster up` creates it again.",
       },
     );
   });
@@ -146,7 +146,7 @@ async function waitFor(kubectl: Kubectl, args: readonly string[]): Promise<void>
   } catch (error) {
     const pods = await kubectl.ask(["get", "nodes,pods", "-A", "-o", "wide"], 15_000);
     throw new ChaosError(
-      `the new cluster did not become ready; this is its state:\n${pods.stdout}\n` +
+      `the new cluster did not become ready. Its state:\n${pods.stdout}\n` +
         "Run `chaos cluster down` and try again.",
       { cause: error },
     );

@@ -11,13 +11,13 @@ export class Kubectl {
     this.#kubeconfig = kubeconfig;
   }
 
-  /** @throws ChaosError when kubectl fails or takes longer than `timeoutMs`. */
+  /** @throws ChaosError when kubectl fails or times out. */
   async run(args: readonly string[], options: { timeoutMs: number; input?: string }): Promise<string> {
     const result = await run(this.#program, ["--kubeconfig", this.#kubeconfig, ...args], options);
     return result.stdout;
   }
 
-  /** For questions: whatever it answers within `timeoutMs`. */
+  /** Like `run`, but a failure or a timeout is a result, not an error. */
   async ask(args: readonly string[], timeoutMs: number): Promise<CommandResult> {
     return await ask(this.#program, ["--kubeconfig", this.#kubeconfig, ...args], { timeoutMs });
   }

@@ -33,13 +33,13 @@ import { toolsIn, toolsStep, type Tools } from "./steps/tools.js";
 import { Apt } from "./apt.js";
 
 export interface LabOptions {
-  /** Where the cache folder is read from; this process's environment by default. */
+  /** The environment that names the cache folder. Default: this process's. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
- * A kind cluster on a bare Debian 12 machine, from Debian's packages alone: the tools, the container engine,
- * Kubernetes, the node image and the application images are all made here and kept in the cache.
+ * A kind cluster on a bare Debian 12 machine, from Debian's packages alone. The tools, the container engine,
+ * Kubernetes, the node image and the application images are all built here and kept in the cache.
  */
 export function createLabProvider(options: LabOptions = {}): ClusterProvider {
   return new LabProvider(labPaths(options.env ?? process.env));
@@ -54,8 +54,8 @@ class LabProvider implements ClusterProvider {
   }
 
   /**
-   * @throws RefusedError when the machine is not fit for it, before anything is touched.
-   * @throws ChaosError when a step fails; what was finished stays in the cache and is not done again.
+   * @throws RefusedError when the machine cannot run a lab. Nothing was changed.
+   * @throws ChaosError when a step fails. Finished steps stay in the cache and are not performed again.
    */
   async up({ progress, signal }: UpOptions): Promise<ClusterHandle> {
     const machine = await examineMachine();
@@ -112,7 +112,7 @@ class LabProvider implements ClusterProvider {
     try {
       machine = await examineMachine();
     } catch (error) {
-      // Where no lab can run, none does: that is an answer, and not an error of whoever asked.
+      // On a machine that cannot run a lab, no lab runs: this is the status, not an error.
       if (!(error instanceof RefusedError)) throw error;
       return { provider: this.name, running: false, details: [error.message], standIns: [] };
     }
@@ -120,24 +120,24 @@ class LabProvider implements ClusterProvider {
     const engine = tools === undefined ? undefined : new Engine(this.#paths, tools);
     const record = await readRecord(this.#paths);
     let running = false;
-    let standIns: readonly SubstituteImage[] = [];
+    let substitutes: readonly SubstituteImage[] = [];
     if (tools !== undefined && engine !== undefined && (await engine.isRunning())) {
       details.push(`container engine: ${engine.env["DOCKER_HOST"] ?? ""}`);
       if (record === undefined) {
-        details.push("no complete cluster: `chaos cluster up` makes one");
+        details.push("no complete cluster: `chaos cluster up` creates one");
       } else {
         running = await isHealthy({ paths: this.#paths, engine, tools }, record);
         const kubectl = new Kubectl(record.kubernetes, kubeconfigPath(this.#paths));
         const nodes = await kubectl.ask(["get", "nodes", "-o", "wide", "--request-timeout=5s"], 10_000);
         details.push(...(nodes.exitCode === 0 ? nodes.stdout : nodes.stderr).trimEnd().split("\n"));
         details.push(`kubeconfig: ${kubeconfigPath(this.#paths)}`);
-        standIns = await readSubstituteImages(engine, record.images);
+        substitutes = await readSubstituteImages(engine, record.images);
       }
     } else {
       details.push("container engine: not running");
     }
     details.push(await describeCache(this.#paths));
-    return { provider: this.name, running, details, standIns };
+    return { provider: this.name, running, details, standIns: substitutes };
   }
 
   async find(): Promise<ClusterHandle | undefined> {

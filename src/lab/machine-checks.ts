@@ -20,40 +20,43 @@ export interface MachineFacts {
 
 const TRIPLES = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" } as const;
 
-/** The value of one name in an os-release file, without quotes; undefined when it is not there. */
+/** The value of a name in an os-release file, without quotes; undefined: the file does not have it. */
 function osReleaseValue(text: string, name: string): string | undefined {
   const line = text.split("\n").find((each) => each.startsWith(`${name}=`));
   return line?.slice(name.length + 1).replace(/^"(.*)"$/, "$1");
 }
 
 /**
- * Decides from facts whether the lab can run here.
+ * Decides from the facts whether the lab can run on this machine.
  *
- * @throws RefusedError that says what was needed and what was found; nothing has been touched then.
+ * @throws RefusedError that says what is needed and what was found. Nothing was changed.
  */
 export function machineFrom(facts: MachineFacts): Machine {
-  const other = "Use the kind provider (an installed Docker or Podman and kind), or the current context.";
+  const alternative =
+    "Use the kind provider (an installed Docker or Podman and kind), or the current context.";
   const id = osReleaseValue(facts.osRelease, "ID") ?? facts.platform;
   const version = osReleaseValue(facts.osRelease, "VERSION_ID") ?? "unknown";
   if (facts.platform !== "linux" || id !== "debian" || version !== "12") {
-    throw new RefusedError(`the lab needs Debian 12; this machine is ${id} ${version}. ${other}`);
+    throw new RefusedError(`the lab needs Debian 12; this machine is ${id} ${version}. ${alternative}`);
   }
   if (facts.uid !== 0) {
     throw new RefusedError(
-      `the lab needs root: it starts a container engine of its own; this is user ${facts.uid}. Run it as root. ${other}`,
+      `the lab needs root, because it starts its own container engine; this is user ${facts.uid}. Run it as root. ${alternative}`,
     );
   }
   const architecture = facts.arch === "x64" ? "amd64" : facts.arch;
   if (architecture !== "amd64" && architecture !== "arm64") {
-    throw new RefusedError(`the lab needs an amd64 or arm64 machine; this one is ${facts.arch}. ${other}`);
+    throw new RefusedError(
+      `the lab needs an amd64 or arm64 machine; this one is ${facts.arch}. ${alternative}`,
+    );
   }
   return { architecture, triple: TRIPLES[architecture] };
 }
 
 /**
- * Looks at this machine.
+ * Checks this machine.
  *
- * @throws RefusedError when it is not a Debian 12 machine with root's rights, or a base tool is missing.
+ * @throws RefusedError when this is not Debian 12 with root's rights, or a base tool is missing.
  */
 export async function examineMachine(): Promise<Machine> {
   const osRelease = await readFile("/etc/os-release", "utf8").catch(() => "");
@@ -67,7 +70,7 @@ export async function examineMachine(): Promise<Machine> {
     const found = await ask(tool, ["--version"], { timeoutMs: 10_000 });
     if (found.exitCode !== 0) {
       throw new RefusedError(
-        `the lab needs "${tool}", which every Debian 12 has; it was not found on PATH. Install it and try again.`,
+        `the lab needs "${tool}": it was not found on PATH, although Debian 12 includes it. Install it and try again.`,
       );
     }
   }

@@ -17,7 +17,7 @@ export interface NodeParts {
   readonly layers: StepResult;
 }
 
-/** Builds the image that kind makes nodes of, unless the engine has it, and returns its name. */
+/** Builds the image of kind's nodes unless the engine has it. @returns its name. */
 export async function buildNodeImage(
   engine: Engine,
   paths: LabPaths,
@@ -33,8 +33,11 @@ export async function buildNodeImage(
   });
   const repository = `${LAB_PREFIX}node`;
   const tag = `${repository}:${KUBERNETES_VERSION}-${key}`;
-  const there = await ask(engine.client, ["image", "inspect", tag], { timeoutMs: 30_000, env: engine.env });
-  if (there.exitCode === 0) return tag;
+  const existing = await ask(engine.client, ["image", "inspect", tag], {
+    timeoutMs: 30_000,
+    env: engine.env,
+  });
+  if (existing.exitCode === 0) return tag;
   await progress.step("Building the image of the nodes", async (note) => {
     await removeOlder(engine, repository);
     note("collecting");
@@ -57,7 +60,7 @@ export async function buildNodeImage(
   return tag;
 }
 
-/** Takes away node images made from something else; they are large. */
+/** Removes node images that were built from other inputs: they are large. */
 async function removeOlder(engine: Engine, repository: string): Promise<void> {
   const listed = await ask(engine.client, ["image", "ls", "--quiet", repository], {
     timeoutMs: 30_000,

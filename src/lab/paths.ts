@@ -2,38 +2,38 @@ import { join } from "node:path";
 import { packageRoot } from "../common/package-root.js";
 import { absoluteFrom, userFolder } from "../common/places.js";
 
-/** Where the containerd that unpacks the images for the nodes has its socket and configuration. */
+/** The folder with the socket and configuration of the containerd that unpacks the images for the nodes. */
 export function unpackFolder(paths: LabPaths): string {
   return join(paths.run, "unpack");
 }
 
-/** Every place on the machine that the lab writes to. Nothing else is touched. */
+/** Every path on the machine that the lab writes to. It changes nothing else. */
 export interface LabPaths {
-  /** The package's own folder, where kind-config.yaml is. */
+  /** The package's own folder, with kind-config.yaml. */
   readonly root: string;
   /** Sources that ship with the package: Dockerfiles, units, manifests, programs. */
   readonly assets: string;
-  /** Everything that survives `down`; `down --purge` removes it. */
+  /** Everything that `down` keeps and `down --purge` removes. */
   readonly cache: string;
-  /** One folder per finished build step. */
+  /** One folder for each finished build step. */
   readonly steps: string;
-  /** apt's lists and sources for the lab alone. */
+  /** The lab's own apt lists and sources. */
   readonly apt: string;
-  /** Go's own build cache: it makes an interrupted compilation go on where it was. */
+  /** Go's build cache: with it, an interrupted build continues where it stopped. */
   readonly goCache: string;
   /** The data root of the lab's own container engine. */
   readonly engineData: string;
-  /** The data root of the containerd below it. */
+  /** The data root of the engine's containerd. */
   readonly containerdData: string;
   /** Logs of the engine. */
   readonly logs: string;
-  /** The kubeconfig and what is known of the cluster that was made. */
+  /** The kubeconfig and the record of the created cluster. */
   readonly state: string;
-  /** Sockets and process ids; gone after a restart of the machine, as they should be. */
+  /** Sockets and process ids. Gone after a reboot, as they should be. */
   readonly run: string;
 }
 
-/** The folder for everything the lab keeps: $KUBE_SYSTEM_CHAOS_CACHE, or below the user's cache folder. */
+/** The lab's cache folder: below $KUBE_SYSTEM_CHAOS_CACHE, or below the user's cache folder. */
 export function cacheFolder(env: NodeJS.ProcessEnv): string {
   return join(absoluteFrom(env, "KUBE_SYSTEM_CHAOS_CACHE") ?? userFolder("cache", env), "lab");
 }
@@ -52,7 +52,7 @@ export function labPaths(env: NodeJS.ProcessEnv = process.env): LabPaths {
     containerdData: join(cache, "engine/containerd"),
     logs: join(cache, "logs"),
     state: join(cache, "state"),
-    // A fixed place: unix socket paths are limited to 107 bytes, and there is one lab per machine.
+    // A fixed path: unix socket paths are limited to 107 bytes, and there is one lab per machine.
     run: "/run/kube-system-chaos-lab",
   };
 }

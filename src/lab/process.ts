@@ -4,7 +4,9 @@ import { dirname } from "node:path";
 import { sleep } from "../common/clock.js";
 import { identify, isAlive, type ProcessIdentity } from "../common/process-identity.js";
 
-/** Starts a program that outlives this one, with its output in a log file, and writes who it is to `file`. */
+/**
+ * Starts a program that outlives this process, logs its output to a file, and writes its process identity to `file`.
+ */
 export async function startDaemon(
   command: readonly [string, ...string[]],
   options: { readonly file: string; readonly log: string; readonly env: Readonly<Record<string, string>> },
@@ -24,7 +26,7 @@ export async function startDaemon(
       child.once("error", reject);
     });
     const identity = child.pid === undefined ? undefined : await identify(child.pid);
-    if (identity === undefined) throw new Error(`${program} ended at once; see ${options.log}`);
+    if (identity === undefined) throw new Error(`${program} exited immediately. See ${options.log}`);
     await writeFile(options.file, JSON.stringify(identity));
     child.unref();
     return identity;
@@ -33,7 +35,7 @@ export async function startDaemon(
   }
 }
 
-/** Ends one process: SIGTERM, and after `graceMs` SIGKILL. Does nothing when it is not that process any more. */
+/** Ends a process: SIGTERM, and after `graceMs` SIGKILL. Does nothing when its pid belongs to another process now. */
 export async function end(process: ProcessIdentity | undefined, graceMs: number): Promise<void> {
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     if (process === undefined || !(await isAlive(process))) return;
@@ -51,7 +53,9 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** The processes whose command line has `text` as one whole argument; only those of one program, if given. */
+/**
+ * The processes that have `text` as a complete argument of their command line. `program`: only those of this program.
+ */
 export async function processesWithArgument(
   text: string,
   program?: string,

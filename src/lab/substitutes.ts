@@ -4,26 +4,27 @@ import type { Engine } from "./engine.js";
 import { STAND_IN_LABEL } from "./image-folder.js";
 import type { Kubectl } from "./kubectl.js";
 
-/** Where any runner can read which images of this cluster are not what their name says. */
+/** The ConfigMap from which any runner reads the cluster's substitute images. */
 const SUBSTITUTE_IMAGES = {
   name: "kube-system-chaos-stand-ins",
   namespace: "kube-public",
   key: "stand-ins.json",
 };
 
-/** The stand-ins out of lines "[names] label" of `docker image inspect`; without a label it is none. */
+/** Parses lines "[names] label" of `docker image inspect`. An image without a label is not a substitute image. */
 export function substituteImagesFrom(lines: string): readonly SubstituteImage[] {
-  const standIns: SubstituteImage[] = [];
+  const substitutes: SubstituteImage[] = [];
   for (const line of lines.split("\n").filter((each) => each.startsWith("["))) {
     const end = line.indexOf("] ");
     const description = line.slice(end + 2).trim();
     if (end < 0 || description === "" || description === "<no value>") continue;
-    for (const image of JSON.parse(line.slice(0, end + 1)) as string[]) standIns.push({ image, description });
+    for (const image of JSON.parse(line.slice(0, end + 1)) as string[])
+      substitutes.push({ image, description });
   }
-  return standIns.sort((a, b) => (a.image < b.image ? -1 : 1));
+  return substitutes.sort((a, b) => (a.image < b.image ? -1 : 1));
 }
 
-/** Asks the engine which of these images are stand-ins; docker's short names are written out again. */
+/** Asks the engine which of these images are substitute images. */
 export async function readSubstituteImages(
   engine: Engine,
   images: readonly string[],
@@ -40,16 +41,16 @@ export async function readSubstituteImages(
   return substituteImagesFrom(lines.join("\n"));
 }
 
-/** Writes the list into the cluster. */
+/** Publishes the list in the cluster. */
 export async function publishSubstituteImages(
   kubectl: Kubectl,
-  standIns: readonly SubstituteImage[],
+  substitutes: readonly SubstituteImage[],
 ): Promise<void> {
   const manifest = {
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: { name: SUBSTITUTE_IMAGES.name, namespace: SUBSTITUTE_IMAGES.namespace },
-    data: { [SUBSTITUTE_IMAGES.key]: JSON.stringify(standIns, null, 2) },
+    data: { [SUBSTITUTE_IMAGES.key]: JSON.stringify(substitutes, null, 2) },
   };
   await kubectl.run(["apply", "-f", "-"], { timeoutMs: 30_000, input: JSON.stringify(manifest) });
 }

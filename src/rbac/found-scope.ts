@@ -1,4 +1,4 @@
-/** What a run works with on the cluster that it is for: which of its namespaces are prepared, what its target is. */
+/** The scope of a run on its cluster: which of its namespaces are prepared, and what its target is. */
 import { correctedBy } from "../components/corrected.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import { fits, isControl } from "../experiment/attacks.js";
@@ -11,7 +11,7 @@ import { type AnyTarget, isNodeTarget, namespaceOf, type Target } from "../targe
 import type { PermissionScope, TargetForm } from "./needs.js";
 import { formsOfCompanions, placesOf, preparedScope } from "./scope.js";
 
-/** What is known of a namespace: its state, or that it may not be looked at. */
+/** A namespace's state, or the error that forbids reading it. */
 export interface KnownNamespace {
   readonly name: string;
   readonly state: NamespaceState | ApiError;
@@ -19,23 +19,23 @@ export interface KnownNamespace {
 
 export interface FoundScope {
   readonly scope: PermissionScope;
-  /** The application's, the probers' and, where there are canaries and they have one of their own, theirs. */
+  /** The application's, the probers' and, where the canaries have their own, the canaries' namespace. */
   readonly namespaces: readonly KnownNamespace[];
-  /** Workloads that would undo the attack; undefined: they may not be looked for. */
+  /** Workloads that would undo the attack; undefined: reading them is forbidden. */
   readonly companions: readonly Target[] | undefined;
 }
 
 export interface FoundOptions {
-  /** undefined: not found, or not to be looked for: then every form that it may have counts. */
+  /** undefined: not found, or reading it is forbidden. Then every form that the target may have counts. */
   readonly target: AnyTarget | undefined;
   readonly privilegedPods: boolean;
-  /** Namespace that the run makes for its canaries, where none is prepared. */
+  /** The namespace that the run creates for its canaries when none is prepared. */
   readonly canaries: string;
 }
 
 /**
- * What a run works with, as far as the cluster may be asked. What may not be asked is taken to be as the shipped Roles
- * have it: the right to ask is then missing, and is said; what would follow from it is not said on top of it.
+ * Finds the scope of a run, as far as the rights to read the cluster go. What is forbidden to read is assumed to be
+ * as in the shipped Roles: preflight then reports the missing right to read, and no rights that only follow from it.
  *
  * @throws ApiError (other than 403), ApiUnreachableError.
  */
@@ -46,16 +46,16 @@ export async function scopeOnCluster(
 ): Promise<FoundScope> {
   const { target, privilegedPods } = options;
   const scope = preparedScope(resolved, { privilegedPods, several: false });
-  const look = async (name: string): Promise<KnownNamespace> => ({
+  const read = async (name: string): Promise<KnownNamespace> => ({
     name,
     state: await unlessForbidden(
       async () => await namespaceState(transport, name),
       (error) => error,
     ),
   });
-  const application = await look(scope.application.name);
-  const probers = await look(PROBER_NAMESPACE);
-  const canaries = scope.functionProbe === undefined ? undefined : await look(CANARY_NAMESPACE);
+  const application = await read(scope.application.name);
+  const probers = await read(PROBER_NAMESPACE);
+  const canaries = scope.functionProbe === undefined ? undefined : await read(CANARY_NAMESPACE);
   const own = ({ name, state }: KnownNamespace): { name: string; prepared: boolean } => ({
     name,
     prepared: state === "prepared" || state instanceof ApiError,
@@ -90,7 +90,7 @@ export async function scopeOnCluster(
   };
 }
 
-/** The target in the one form in which it was found, and where it was looked for until then. */
+/** The form in which the target was found, and the places where it was looked for up to that form. */
 function formsFound(
   resolved: ResolvedExperiment,
   target: AnyTarget,
@@ -100,7 +100,7 @@ function formsFound(
   const looked = at < 0 ? places : places.slice(0, at + 1);
   const labelled = !isNodeTarget(target) && target.object.metadata.labels?.[ADDON_MODE_LABEL] !== undefined;
   return {
-    // One that the attack cannot take is refused: no right would help.
+    // A target that the attack cannot take down is refused: no right would help.
     targets: fits(resolved.attack.type, target.kind) ? [formOf(target)] : [],
     places: [...looked, ...formsOfCompanions(resolved)],
     addonManager: labelled && !isControl(resolved.attack),
@@ -117,7 +117,7 @@ const GVRS: Readonly<Record<string, Gvr>> = {
   "apps/daemonsets": DAEMONSETS,
 };
 
-/** Names of the workload that a probe sets wrong: those that are there. */
+/** The names of existing workloads that a function probe changes on purpose. */
 async function correctedNames(
   transport: Transport,
   probe: NonNullable<PermissionScope["functionProbe"]>,

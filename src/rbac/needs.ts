@@ -1,4 +1,4 @@
-/** Every right that a run needs: what preflight asks for, and what the shipped Roles hold. Pure. */
+/** Every right that a run needs: preflight checks them, and the shipped Roles grant them. Pure. */
 import type { FunctionCheckName } from "../components/functions.js";
 import { type AttackName, ATTACKS, COMPANION_ATTACK } from "../experiment/attacks.js";
 import type { TargetKind } from "../experiment/names.js";
@@ -18,7 +18,7 @@ import { functionProbes } from "../probes/functions/all-function-checks.js";
 /** A namespace that the run works in. */
 interface OwnNamespace {
   readonly name: string;
-  /** An administrator has made it, and it stays: no right to make or remove it is needed. */
+  /** An administrator has created it, and it stays: no right to create or delete it is needed. */
   readonly prepared: boolean;
 }
 
@@ -26,20 +26,20 @@ interface OwnNamespace {
 export interface TargetForm {
   readonly kind: TargetKind;
   readonly namespace: string;
-  /** Of a workload: the names that it has, or may have. */
+  /** For a workload: the names that it has or may have. */
   readonly names: readonly string[];
 }
 
-/** Where, and as what, a target is looked for. */
+/** A kind and a namespace in which a target is looked for. */
 export type Place = Pick<TargetForm, "kind" | "namespace"> & {
-  /** It is asked for by its name, and not by its labels. */
+  /** Set: it is looked up by name instead of labels. */
   readonly name?: string;
 };
 
-/** What a run works with. */
+/** What a run reads and changes. */
 export interface PermissionScope {
   readonly targets: readonly TargetForm[];
-  /** Where the target is looked for, and whatever has to be scaled down before it. */
+  /** Where the target and its companions are looked for. */
   readonly places: readonly Place[];
   /** Deployments that are scaled down before the target. */
   readonly companions: readonly TargetForm[];
@@ -48,28 +48,28 @@ export interface PermissionScope {
   readonly functionProbe?: {
     readonly name: FunctionCheckName;
     readonly canaries: OwnNamespace;
-    /** Names of the workload that it sets wrong. */
+    /** The names of the workload that the probe changes on purpose. */
     readonly corrected: readonly string[];
   };
-  /** Nodes are reached by privileged pods of ours. */
+  /** Nodes are reached through the run's own privileged pods. */
   readonly privilegedPods?: boolean;
-  /** The database's pod is replaced in the window. */
+  /** The database's pod is replaced during the window. */
   readonly churn?: boolean;
-  /** The target is said to be restored by addon-manager, which is proven first. */
+  /** addon-manager should restore the target, and preflight verifies that it works. */
   readonly addonManager?: boolean;
-  /** Services that abort conditions ask. */
+  /** Services that abort conditions query. */
   readonly asked?: readonly { readonly namespace: string; readonly service: string; readonly port: string }[];
-  /** One of several runs: the cluster is let come to rest between them. */
+  /** One of several runs: the cluster settles between two of them. */
   readonly several?: boolean;
 }
 
-/** Every right that a run of this attack needs, each once. Pure. */
+/** Every right that a run of this attack needs, without duplicates. Pure. */
 export function neededPermissions(attack: AttackName, scope: PermissionScope): Need[] {
   const needs = needsOf(attack, scope);
   return [...new Map(needs.map((need) => [describePermission(need), need])).values()];
 }
 
-/** The same, with everything that each right is for. Pure. */
+/** The same with duplicates: one entry for each purpose of a right. Pure. */
 export function needsOf(attack: AttackName, scope: PermissionScope): Need[] {
   return [
     ...everyRun(),
@@ -89,17 +89,17 @@ function everyRun(): Need[] {
   const lock = { resource: "coordination.k8s.io/leases", namespace: LOCK_NAMESPACE };
   const { namespace, name } = SUBSTITUTE_IMAGES_CONFIGMAP;
   return [
-    ...rights("the nodes, and when one is not Ready", ["list", "watch"], { resource: "nodes" }),
-    ...rights("which cluster it is, by the uid of kube-system", ["get"], {
+    ...rights("watching the nodes: whether each is Ready", ["list", "watch"], { resource: "nodes" }),
+    ...rights("identifying the cluster by the uid of kube-system", ["get"], {
       resource: "namespaces",
       names: ["kube-system"],
     }),
-    ...rights("the lock: one run at a time on a cluster", ["create"], lock),
-    ...rights("the lock: one run at a time on a cluster", ["get", "update", "delete"], {
+    ...rights("the lock: one run at a time per cluster", ["create"], lock),
+    ...rights("the lock: one run at a time per cluster", ["get", "update", "delete"], {
       ...lock,
       names: [LOCK_NAME],
     }),
-    ...rights("which images of the cluster are stand-ins", ["get"], {
+    ...rights("which images of the cluster are substitute images", ["get"], {
       resource: "configmaps",
       namespace,
       names: [name],
@@ -107,9 +107,9 @@ function everyRun(): Need[] {
   ];
 }
 
-/** Finding the target: where it is not found in one form, it is looked for in the next. */
+/** Finding the target: it is looked for in one form after another. */
 function placeNeeds({ kind, namespace, name }: Place): Need[] {
-  const why = "finding the target, and the Services that lead to it";
+  const why = "finding the target and the Services that select it";
   if (kind === "StaticPod") return rights(why, ["list"], { resource: "pods", namespace });
   if (kind === "SystemdUnit") return [];
   const resource = workloads(kind);
@@ -129,14 +129,14 @@ function targetNeeds(attack: AttackName, form: TargetForm): Need[] {
   const { kind, namespace } = form;
   const pods = { resource: "pods", namespace };
   if (kind === "StaticPod" || kind === "SystemdUnit") {
-    // On a node nothing is asked of the API.
+    // An attack on a node does not use the API.
     return [
-      ...rights("whether the target's pods are there, and what stand-ins run", ["list"], pods),
+      ...rights("whether the target's pods exist, and which substitute images they run", ["list"], pods),
       ...attackNeeds(attack, form),
     ];
   }
-  const watching = "watching the target: whether it is down, and back";
-  const back = "putting the target back as it was, where nobody else does";
+  const watching = "watching the target: whether it is down or ready";
+  const restoring = "restoring the target when nothing else does";
   const watch = ["list", "watch"];
   const resource = workloads(kind);
   const slices = { resource: "discovery.k8s.io/endpointslices", namespace };
@@ -149,14 +149,14 @@ function targetNeeds(attack: AttackName, form: TargetForm): Need[] {
     ...(ATTACKS[attack].changes === "nothing"
       ? []
       : [
-          ...rights(back, ["get", "update"], { resource, namespace, names: form.names }),
-          ...rights(back, ["create"], { resource, namespace }),
+          ...rights(restoring, ["get", "update"], { resource, namespace, names: form.names }),
+          ...rights(restoring, ["create"], { resource, namespace }),
         ]),
     ...attackNeeds(attack, form),
   ];
 }
 
-/** What the attack's own row asks for. */
+/** The rights in the attack's own row. */
 function attackNeeds(attack: AttackName, { kind, namespace, names }: TargetForm): Need[] {
   return ATTACKS[attack].rights.flatMap(({ verbs, to, only = kind, why = `the attack ${attack}` }) => {
     if (only !== kind) return [];
@@ -168,51 +168,53 @@ function attackNeeds(attack: AttackName, { kind, namespace, names }: TargetForm)
   });
 }
 
-/** The right to look what a namespace is, to clear it away again and, where it is not prepared, to make it. */
+const NAMESPACES_READ = "the run's namespaces: whether they exist and are prepared";
+
+/** The rights to read a namespace and to clean it up and, when it is not prepared, to create it. */
 function namespaceNeeds({ name, prepared }: OwnNamespace): Need[] {
   const resource = "namespaces";
   const names = [name];
-  const look = rights("our namespaces: whether they are there, and prepared", ["get"], { resource, names });
+  const reading = rights(NAMESPACES_READ, ["get"], { resource, names });
   if (prepared) {
     const why = "emptying the namespace after a run";
     const kinds = kindsMadeIn(name).map((gvr) =>
       gvr.group === "" ? gvr.resource : `${gvr.group}/${gvr.resource}`,
     );
     return [
-      ...look,
+      ...reading,
       ...kinds.flatMap((kind) => rights(why, ["list", "delete"], { resource: kind, namespace: name })),
     ];
   }
-  const made = "our namespaces: made for a run and removed after it";
-  // What would be made again first, so that the namespace is gone sooner.
+  const owning = "the run's namespaces: created for the run and deleted after it";
+  // Owners before the pods that they would recreate, so that the namespace is gone sooner.
   const swept = ["apps/deployments", "apps/daemonsets", "apps/replicasets", "pods"];
   return [
-    ...look,
-    ...rights(made, ["create"], { resource }),
-    ...rights(made, ["delete"], { resource, names }),
-    ...swept.flatMap((kind) => rights(made, ["list", "delete"], { resource: kind, namespace: name })),
+    ...reading,
+    ...rights(owning, ["create"], { resource }),
+    ...rights(owning, ["delete"], { resource, names }),
+    ...swept.flatMap((kind) => rights(owning, ["list", "delete"], { resource: kind, namespace: name })),
   ];
 }
 
-/** An object of ours that differs is removed and made anew. */
+/** An own object that differs is deleted and created again. */
 const ENSURE = ["get", "create", "delete"];
 
 function applicationNeeds({ application, churn }: PermissionScope): Need[] {
   const namespace = application.name;
   const deploying = "deploying the guestbook";
-  const where = "where the guestbook's pods and Services are";
-  const watching = "whether somebody else changes the guestbook while it is measured";
+  const finding = "finding the guestbook's pods and Services";
+  const watching = "detecting foreign changes to the guestbook";
   return [
     ...namespaceNeeds(application),
     ...rights(deploying, ENSURE, { resource: "apps/deployments", namespace }),
     ...rights(deploying, ENSURE, { resource: "services", namespace }),
-    ...rights(where, ["list"], { resource: "services", namespace }),
-    ...rights(where, ["list"], { resource: "pods", namespace }),
-    ...rights(where, ["list", "watch"], { resource: "endpoints", namespace }),
+    ...rights(finding, ["list"], { resource: "services", namespace }),
+    ...rights(finding, ["list"], { resource: "pods", namespace }),
+    ...rights(finding, ["list", "watch"], { resource: "endpoints", namespace }),
     ...rights(watching, ["list", "watch"], { resource: "apps/deployments", namespace }),
     ...rights(watching, ["list", "watch"], { resource: "services", namespace }),
     ...(churn === true
-      ? rights("replacing the database's pod in the window", ["patch"], {
+      ? rights("replacing the database's pod during the window", ["patch"], {
           resource: "apps/deployments",
           namespace,
           names: ["redis-leader"],
@@ -225,18 +227,18 @@ function proberNeeds({ probers, privilegedPods }: PermissionScope): Need[] {
   const namespace = probers.name;
   const deploying =
     privilegedPods === true
-      ? "deploying the probers, and the pods that reach the nodes"
+      ? "deploying the probers and the pods that reach the nodes"
       : "deploying the probers";
-  const asking = "asking the probers for what they have measured";
+  const fetching = "fetching the probers' samples";
   const secrets = { resource: "secrets", namespace };
   return [
     ...namespaceNeeds(probers),
     ...rights(deploying, ENSURE, { resource: "apps/daemonsets", namespace }),
     ...rights(deploying, ENSURE, { resource: "configmaps", namespace }),
-    ...rights(asking, ["list"], { resource: "pods", namespace }),
-    ...rights(asking, ["get", "create"], { resource: "pods", subresource: "proxy", namespace }),
+    ...rights(fetching, ["list"], { resource: "pods", namespace }),
+    ...rights(fetching, ["get", "create"], { resource: "pods", subresource: "proxy", namespace }),
     ...rights(
-      "the journal's copy, from which another machine can restore",
+      "the journal's copy, from which another machine can restore the run",
       [...ENSURE, "list", "update"],
       secrets,
     ),
@@ -248,7 +250,7 @@ function functionProbeNeeds({ functionProbe }: PermissionScope): Need[] {
   if (functionProbe === undefined) return [];
   const { name, canaries, corrected } = functionProbe;
   return [
-    ...rights("our namespaces: whether they are there, and prepared", ["get"], {
+    ...rights(NAMESPACES_READ, ["get"], {
       resource: "namespaces",
       names: [CANARY_NAMESPACE],
     }),
@@ -259,7 +261,7 @@ function functionProbeNeeds({ functionProbe }: PermissionScope): Need[] {
 
 function addonManagerNeeds(): Need[] {
   const namespace = ADDON_NAMESPACE;
-  const why = "whether addon-manager, which restores the target, is at work (where it is ours)";
+  const why = "whether addon-manager, which restores the target, works (where this tool installed it)";
   return [
     ...rights(why, ["get"], { resource: "apps/deployments", namespace, names: [ADDON_MANAGER_NAME] }),
     ...rights(why, ["list"], { resource: "pods", namespace }),
@@ -269,7 +271,7 @@ function addonManagerNeeds(): Need[] {
 
 function askedNeeds(asked: NonNullable<PermissionScope["asked"]>[number]): Need[] {
   const { namespace, service, port } = asked;
-  const why = "asking a Service that the experiment's abort conditions name";
+  const why = "querying a Service that the abort conditions name";
   return [
     ...rights(why, ["get"], {
       resource: "services",
@@ -282,7 +284,7 @@ function askedNeeds(asked: NonNullable<PermissionScope["asked"]>[number]): Need[
 }
 
 function severalNeeds(): Need[] {
-  const why = "several runs: whether the cluster has come to rest between two of them";
+  const why = "several runs: whether the cluster has settled between two of them";
   const namespace = "kube-system";
   return [
     ...["apps/deployments", "apps/daemonsets", "pods"].flatMap((resource) =>

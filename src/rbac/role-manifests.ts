@@ -12,15 +12,15 @@ export interface ServiceAccountName {
 }
 
 export interface RbacInput {
-  /** Of the ClusterRole, the Roles and the bindings: of one experiment its own, so that two files do not meet. */
+  /** Of the ClusterRole, the Roles and the bindings. Each experiment has its own, so that two files do not collide. */
   readonly name: string;
   readonly account: ServiceAccountName;
   readonly needs: readonly Need[];
-  /** Namespaces that are to be prepared. */
+  /** The namespaces to prepare. */
   readonly namespaces: readonly string[];
-  /** The one that gets privileged pods of ours; undefined: none. */
+  /** The namespace of the run's privileged pods; undefined: none. */
   readonly privileged: string | undefined;
-  /** First lines of the output. */
+  /** The first lines of the output. */
   readonly head: readonly string[];
 }
 
@@ -39,7 +39,7 @@ export function rbacText(input: RbacInput): string {
   return `${comment(input.head)}---\n${documents.map((each) => each.toString(STYLE)).join("---\n")}`;
 }
 
-// As prettier would have it: no padding in lists, nothing folded.
+// Prettier's style: no padding in lists, nothing folded.
 const STYLE = { lineWidth: 0, flowCollectionPadding: false } as const;
 
 function namespaceDocument(name: string, privileged: boolean): Document {
@@ -57,9 +57,9 @@ function namespaceDocument(name: string, privileged: boolean): Document {
   });
   head(document, [
     privileged
-      ? "Prepared: used as it is, emptied after each run, never removed. Privileged pods reach the nodes from here."
-      : "Prepared: used as it is, emptied after each run, never removed. The last label keeps privileged pods out. " +
-        "Where no Pod Security admission heeds it (before Kubernetes 1.23), whoever may make pods here can be root on a node.",
+      ? "Prepared: used as it is, emptied after each run, never deleted. Privileged pods reach the nodes from here."
+      : "Prepared: used as it is, emptied after each run, never deleted. The last label keeps privileged pods out. " +
+        "Without Pod Security admission (before Kubernetes 1.23), anyone who may create pods here can become root on a node.",
   ]);
   return document;
 }
@@ -72,8 +72,8 @@ function accountDocument({ namespace, name }: ServiceAccountName, prepared: read
   });
   head(document, [
     prepared.includes(namespace)
-      ? "What `chaos run` logs in as."
-      : `What \`chaos run\` logs in as. Namespace ${namespace} must be there.`,
+      ? "The account of `chaos run`."
+      : `The account of \`chaos run\`. Namespace ${namespace} must exist.`,
   ]);
   return document;
 }
@@ -111,7 +111,7 @@ function head(document: Document, paragraphs: readonly string[]): void {
   if (document.contents !== null) document.contents.commentBefore = commentText(paragraphs);
 }
 
-/** Above each rule what it is for, and what it is as good as; its lists on one line each. */
+/** Writes the purpose and the warning of each rule above it, and each of its lists on one line. */
 function explain(role: Document, rules: readonly Rule[], danger: (rule: Rule) => string | undefined): void {
   const nodes = role.get("rules");
   if (!isSeq(nodes)) return;
@@ -124,7 +124,7 @@ function explain(role: Document, rules: readonly Rule[], danger: (rule: Rule) =>
   }
 }
 
-/** As the library wants comments: each line after "#", with its space. */
+/** A comment as the library expects it: each line without "#" but with the space after it. */
 function commentText(paragraphs: readonly string[]): string {
   return paragraphs
     .flatMap(wrapped)

@@ -1,4 +1,4 @@
-/** What a run works with, as far as its experiment tells: without a cluster, in every form that the target may have. */
+/** The scope of a run from its experiment alone: without a cluster, in every form that the target may have. */
 import { components } from "../components/all-components.js";
 import type { ComponentDefinition, Find } from "../components/component.js";
 import { correctedBy } from "../components/corrected.js";
@@ -8,7 +8,7 @@ import { CANARY_NAMESPACE } from "../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../own/own-names.js";
 import type { PermissionScope, Place, TargetForm } from "./needs.js";
 
-/** Where a target is looked for: by its name, or as each form of its component in turn. Pure. */
+/** Where a target is looked for: by its name, or in each form of its component. Pure. */
 export function placesOf({
   experiment,
   component,
@@ -37,12 +37,12 @@ function formsOf(find: Find): TargetForm[] {
     case "static-pod":
       return [{ kind: "StaticPod", namespace: find.namespace, names: [] }];
     case "systemd-unit":
-      // A unit has no namespace: its neighbours are in kube-system.
+      // A unit has no namespace: kube-system counts as its own.
       return [{ kind: "SystemdUnit", namespace: "kube-system", names: [] }];
   }
 }
 
-/** What may have to be scaled down before the target. Pure. */
+/** The companions that a run may have to scale down before the target. Pure. */
 export function formsOfCompanions({
   attack,
   component,
@@ -54,7 +54,7 @@ export function formsOfCompanions({
     .filter(({ kind }) => kind === "Deployment");
 }
 
-/** What of a run is the same on every cluster. Pure. */
+/** The part of the scope that is the same on every cluster. Pure. */
 function scopeOfExperiment({
   experiment,
 }: Pick<ResolvedExperiment, "experiment">): Pick<PermissionScope, "churn" | "asked"> {
@@ -74,7 +74,7 @@ export interface ScopeOptions {
   readonly several: boolean;
 }
 
-/** What a run on prepared namespaces works with, in every form that the target may have. Pure. */
+/** The scope of a run in prepared namespaces, with every form that the target may have. Pure. */
 export function preparedScope(resolved: ResolvedExperiment, options: ScopeOptions): PermissionScope {
   const { experiment, component, attack } = resolved;
   const probe = component?.functionProbe;
@@ -97,7 +97,7 @@ export function preparedScope(resolved: ResolvedExperiment, options: ScopeOption
             corrected: correctedBy(probe)?.knownAs ?? [],
           },
         }),
-    // It may carry addon-manager's label: only the cluster knows.
+    // The target may have addon-manager's label: only the cluster knows.
     addonManager: !isControl(attack) && targets.some(({ names }) => names.length > 0),
   };
 }

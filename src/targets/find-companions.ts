@@ -5,15 +5,15 @@ import type { ResolvedExperiment } from "../components/resolve.js";
 import { findTarget, isNodeTarget, type Target } from "./target.js";
 
 /**
- * Workloads that would undo the attack and have to be suppressed before the target: kube-dns-autoscaler, which
- * sets kube-dns' replicas every 10 s, when they are what is changed. One that the cluster does not run, or that
- * has no replicas wanted, undoes nothing.
+ * Finds the workloads that would undo the attack and must be scaled down before the target. For an attack on replicas
+ * of kube-dns this is kube-dns-autoscaler, which sets them every 10 s. A workload that does not exist or wants no
+ * replicas undoes nothing.
  */
 export async function findCompanions(
   transport: Transport,
   { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
 ): Promise<readonly Target[]> {
-  // A workload that is gone cannot be scaled; its controller's replacements are what delete-pods is for.
+  // A deleted workload cannot be scaled, and delete-pods deletes the pods that a controller creates anyway.
   if (ATTACKS[attack.type].changes !== "replicas") return [];
   const found: Target[] = [];
   for (const name of component?.suppressFirst ?? []) {

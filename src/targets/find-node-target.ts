@@ -1,4 +1,4 @@
-/** Finding what runs on nodes: by the API as far as it tells, and by the nodes themselves where they can be asked. */
+/** Finds targets that run on nodes: from the API where it knows them, and from the nodes where there is access. */
 import type { ComponentDefinition, FindStaticPod, FindUnit } from "../components/component.js";
 import { list, PODS, resourcePath, selectorString } from "../kube/api.js";
 import type { Node, Pod } from "../kube/objects.js";
@@ -9,7 +9,7 @@ import type { NodeTarget } from "./node-target.js";
 /** The kubelet's annotation on a mirror pod (kubelet/types.ConfigMirrorAnnotationKey of Kubernetes). */
 const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
 
-/** How long one question to a node may take, ms. */
+/** Timeout of one command on a node, ms. */
 const ASK_TIMEOUT_MS = 10_000;
 
 export interface NodesToLookAt {
@@ -17,7 +17,7 @@ export interface NodesToLookAt {
   readonly access?: NodeAccess;
 }
 
-/** The mirror pods that kubelets show for a static pod. */
+/** The mirror pods that the kubelets publish for a static pod. */
 export async function mirrorPods(
   transport: Transport,
   where: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
@@ -30,7 +30,7 @@ export async function mirrorPods(
   return items.filter((pod) => pod.metadata.annotations?.[MIRROR_ANNOTATION] !== undefined);
 }
 
-/** @returns the target, or what was looked for in vain. */
+/** @returns the target; `looked`: a description of what was looked for and does not exist. */
 export async function findStaticPod(
   transport: Transport,
   component: Pick<ComponentDefinition, "name">,
@@ -45,7 +45,8 @@ export async function findStaticPod(
   if (nodes.length === 0) {
     return { looked: `static pods with ${selectorString(labels)} in ${namespace} (${knownAs.join(", ")})` };
   }
-  // Not asked (the privileged pods come later, say): the best known. It is looked for before anything is moved.
+  // Without access (privileged pods, for example, come later) assume the most common path. It is checked before
+  // anything is moved.
   const manifest = access === undefined ? manifests[0] : await findManifest(access, nodes, manifests);
   const images = pods.flatMap((pod) =>
     (pod.spec?.containers ?? []).map((container) => container.image ?? ""),
@@ -64,7 +65,7 @@ export async function findStaticPod(
   };
 }
 
-/** The first of the paths that is there on every node; undefined: none. */
+/** The first of the paths that exists on every node; undefined: none does. */
 async function findManifest(
   access: NodeAccess,
   nodes: readonly string[],
@@ -81,10 +82,10 @@ async function findManifest(
   return manifests.find((manifest) => found.every((paths) => paths.includes(manifest)));
 }
 
-/** What systemd says of a unit, by property. */
+/** A unit's properties, as systemd reports them. */
 type Properties = Readonly<Record<string, string>>;
 
-/** @returns the target, or what was looked for in vain. */
+/** @returns the target; `looked`: a description of what was looked for and does not exist. */
 export async function findUnit(
   component: Pick<ComponentDefinition, "name">,
   find: FindUnit,
@@ -94,7 +95,7 @@ export async function findUnit(
   const looked = `a systemd unit ${find.units.join(" or ")} on ${names.join(", ")}`;
   const [assumed] = find.units;
   if (access === undefined) {
-    // Every node has one, or it would not be a node; which of the names it has is found out with access only.
+    // Every node has such a unit, or it would not be a node. Only access tells which of the names it has.
     if (assumed === undefined || names.length === 0) return { looked };
     return unitTarget(component.name, { unit: assumed, nodes: names, restart: undefined });
   }
@@ -111,7 +112,7 @@ export async function findUnit(
   return { looked };
 }
 
-/** A unit that crashes over and over is "activating" most of the time. It is there, if not well. */
+/** A unit that crashes repeatedly is "activating" most of the time. It exists, even if it does not work well. */
 function isUp(state: Properties): boolean {
   return state["ActiveState"] === "active" || state["ActiveState"] === "activating";
 }

@@ -1,6 +1,6 @@
 /**
- * What somebody else does to the target's workload while it is under attack. Some of it is what the attack fights
- * anyway; some of it makes the measurement mean something else, and ends it. What each is, is decided here.
+ * Foreign changes to the target's workload during the attack. The attack fights some of them anyway. Others change
+ * what the measurement means, and end it. This file decides which is which.
  */
 import { after as systemAfter, type Clock } from "../common/clock.js";
 import { isDeepStrictEqual } from "node:util";
@@ -14,10 +14,12 @@ import { lastWriterOf } from "../kube/written-by.js";
 import { MANAGED_BY } from "../own/manifest.js";
 import type { Target } from "./target.js";
 
-/** A workload that is replaced (`kubectl replace --force`) is gone for a second or two; after this it is gone, ms. */
+/** How long a workload may be gone before it counts as deleted, ms. `kubectl replace --force` takes a second or two. */
 const GONE_FOR_GOOD_MS = 10_000;
 
-/** The parts of a workload's spec by which one is told from another. */
+const UNKNOWN_MANAGER = "an unknown field manager";
+
+/** The parts of a workload's spec that are compared. */
 interface Shape {
   readonly selector: unknown;
   readonly template: unknown;
@@ -29,7 +31,7 @@ function shapeOf(object: KubeObject): Shape {
   return { selector: spec?.selector, template: spec?.template, replicas: spec?.replicas ?? 1 };
 }
 
-/** What a new state of the workload means, and whether the run can go on. Pure. */
+/** What a new state of the workload means, and whether it stops the attack. undefined: no foreign change. Pure. */
 function meaningOf(
   attack: AttackName,
   reference: Pick<Shape, "selector" | "template">,
@@ -38,18 +40,18 @@ function meaningOf(
 ): { readonly what: string; readonly stops: boolean } | undefined {
   const now = shapeOf(object);
   if (!isDeepStrictEqual(now.selector, reference.selector))
-    return { what: "has another selector now", stops: true };
-  // One that is deleted again the moment it is seen: what it would have run does not matter.
+    return { what: "now has another selector", stops: true };
+  // The attack deletes it as soon as it is seen: what its pods would run does not matter.
   const { changes } = ATTACKS[attack];
   if (changes === "workload") return undefined;
   if (!isDeepStrictEqual(now.template, reference.template))
-    return { what: "has another pod template now", stops: true };
+    return { what: "now has another pod template", stops: true };
   if (replicas.now === replicas.before) return undefined;
   if (changes === "replicas") {
     if (replicas.now === 0) return undefined;
-    return { what: `was set to ${replicas.now} replicas, and is scaled down again`, stops: false };
+    return { what: `was set to ${replicas.now} replicas, and the attack scales it down again`, stops: false };
   }
-  // Without pods there is nothing to delete, and a control run takes nothing down: this is somebody else's outage.
+  // Without pods there is nothing to delete, and a control run takes nothing down: someone else caused this outage.
   return { what: `was set to ${replicas.now} replicas`, stops: changes === "nothing" || replicas.now === 0 };
 }
 
@@ -57,26 +59,26 @@ export interface ForeignChangesOptions {
   readonly target: Target;
   readonly attack: AttackName;
   readonly emit: (body: RunEventBody) => void;
-  /** Called once: the run must not go on; why. */
+  /** Called once when the attack must stop, with the reason. */
   readonly onChanged: (message: string) => void;
-  /** Another workload with the target's selector, named; undefined: there is none, or it cannot be told. */
+  /** The name of another workload with the target's selector; undefined: none, or unknown. */
   readonly findNamesake: () => Promise<string | undefined>;
   /** Default: the machine's. */
   readonly after?: Clock["after"];
 }
 
-/** Follows what others do to the target from the attack's beginning to its end. */
+/** Detects foreign changes to the target from the beginning of the attack to its end. */
 export class ForeignChanges {
   readonly #options: ForeignChangesOptions;
-  /** As it was when the attack began. */
+  /** The workload's shape when the attack began. */
   #reference: Shape;
   #uid: string;
   #replicas: number;
   #active = false;
   #stopped = false;
   #cancelGone: (() => void) | undefined;
-  readonly #told = new Set<string>();
-  /** Workloads with the target's labels that were there before the attack. */
+  readonly #warned = new Set<string>();
+  /** Workloads with the target's labels that existed before the attack. */
   readonly #neighbours = new Set<string>();
 
   constructor(options: ForeignChangesOptions) {
@@ -86,7 +88,7 @@ export class ForeignChanges {
     this.#replicas = this.#reference.replicas;
   }
 
-  /** The attack begins (or strikes again): from now on every change that is not its own is somebody else's. */
+  /** The attack begins, or begins another interval: from now on every change that is not its own is foreign. */
   begin(workload: KubeObject | undefined): void {
     this.#active = true;
     if (workload === undefined) return;
@@ -94,14 +96,14 @@ export class ForeignChanges {
     this.see({ type: "MODIFIED", object: workload });
   }
 
-  /** The attack has stopped: what happens now is the release. */
+  /** The attack has ended: later changes belong to the release. */
   end(): void {
     this.#active = false;
     this.#cancelGone?.();
     this.#cancelGone = undefined;
   }
 
-  /** A change of the workload. */
+  /** Handles a change of the workload. */
   see({ type, object }: WatchEvent<KubeObject>): void {
     if (!this.#active) return;
     if (type === "DELETED" || isTerminating(object)) {
@@ -114,24 +116,24 @@ export class ForeignChanges {
     this.#replicas = replicas.now;
     const meaning = meaningOf(attack, this.#reference, replicas, object);
     if (meaning === undefined) return;
-    const by = lastWriterOf(object, MANAGED_BY) ?? "somebody";
+    const by = lastWriterOf(object, MANAGED_BY) ?? UNKNOWN_MANAGER;
     const text = `${this.#name} ${meaning.what} (by ${by})`;
     if (meaning.stops) this.#stop(text);
-    else this.#tell(text);
+    else this.#warn(text);
   }
 
-  /** A pod with the target's labels that is not the target's. */
+  /** Handles a pod that has the target's labels and belongs to another workload. */
   seeStranger(pod: KubeObject): void {
     const owner = (pod.metadata.ownerReferences ?? []).find((each) => each.controller === true);
     if (owner === undefined) return;
-    // The workload's own name, whatever the template's hash.
+    // The workload's name without the template's hash.
     const name = owner.kind === "ReplicaSet" ? owner.name.replace(/-[^-]+$/, "") : owner.name;
     const key = `${owner.kind} ${name}`;
     if (!this.#active) this.#neighbours.add(key);
     if (this.#neighbours.has(key) || !isReady(pod as unknown as Pod) || isTerminating(pod)) return;
     this.#stop(
-      `pod ${pod.metadata.name} of ${owner.kind} ${owner.name} serves in the place of ${this.#name}: ` +
-        "it has the same labels, and came after the attack began",
+      `pod ${pod.metadata.name} of ${owner.kind} ${owner.name} serves in place of ${this.#name}: ` +
+        "it has the same labels and appeared after the attack began",
     );
   }
 
@@ -141,21 +143,21 @@ export class ForeignChanges {
 
   #onGone(object: KubeObject): void {
     const { attack, after = systemAfter } = this.#options;
-    // Its end is the attack's own work, or as good as that.
+    // The attack deletes the workload itself: a deletion by someone else changes nothing.
     if (ATTACKS[attack].changes === "workload" || this.#cancelGone !== undefined) return;
     this.#uid = object.metadata.uid;
-    this.#tell(`${this.#name} was deleted by somebody else: the attack ${attack} does not delete it`);
+    this.#warn(`${this.#name} was deleted by someone else: the attack ${attack} does not delete it`);
     this.#cancelGone = after(GONE_FOR_GOOD_MS, () => void this.#goneForGood());
   }
 
   async #goneForGood(): Promise<void> {
     const namesake = await this.#options.findNamesake();
     if (this.#cancelGone === undefined) return;
-    const since = `was not back ${GONE_FOR_GOOD_MS / 1000} s after somebody else had deleted it`;
+    const since = `was not recreated within ${GONE_FOR_GOOD_MS / 1000} s after someone else deleted it`;
     this.#stop(
       namesake === undefined
         ? `${this.#name} ${since}`
-        : `${this.#name} ${since}; ${namesake} has the same selector: was it renamed?`,
+        : `${this.#name} ${since}; ${namesake} has the same selector: was the workload renamed?`,
     );
   }
 
@@ -163,14 +165,16 @@ export class ForeignChanges {
     this.#uid = object.metadata.uid;
     this.#cancelGone?.();
     this.#cancelGone = undefined;
-    // Who brings it back is what the fight is about: the report has a table of it.
+    // The report lists who recreates the workload in the table of the fight.
     if (ATTACKS[this.#options.attack].changes === "workload") return;
-    this.#tell(`${this.#name} was made anew by ${lastWriterOf(object) ?? "somebody"}: the attack goes on`);
+    this.#warn(
+      `${this.#name} was recreated by ${lastWriterOf(object) ?? UNKNOWN_MANAGER}; the attack continues`,
+    );
   }
 
-  #tell(text: string): void {
-    if (this.#told.has(text) || this.#stopped) return;
-    this.#told.add(text);
+  #warn(text: string): void {
+    if (this.#warned.has(text) || this.#stopped) return;
+    this.#warned.add(text);
     this.#options.emit({ type: "warning", text });
   }
 

@@ -12,14 +12,14 @@ import type { NodeTarget } from "./node-target.js";
 
 const EVERY_MS = 1_000;
 
-/** What does not change is told again after this, ms: evidence that it was asked. */
-const TELL_EVERY_MS = 5_000;
+/** An unchanged state is recorded again after this time, ms: evidence that the node was asked. */
+const RECORD_EVERY_MS = 5_000;
 
-/** How long one question to a node, or to the API server, may take, ms. */
+/** Timeouts of one request to a node and to the API server, ms. */
 const NODE_TIMEOUT_MS = 5_000;
 const API_TIMEOUT_MS = 2_000;
 
-/** States of a unit in which it has processes (systemd's ActiveState); "deactivating": they are about to end. */
+/** The ActiveStates in which a unit has processes. "deactivating": they are about to end. */
 const RUNS: readonly string[] = ["active", "reloading", "deactivating"];
 
 const API_SERVER = "kube-apiserver";
@@ -27,11 +27,11 @@ const API_SERVER = "kube-apiserver";
 export interface NodeTargetWatchOptions {
   readonly transport: Transport;
   readonly target: NodeTarget;
-  /** The nodes on which it is taken down: only they are asked. */
+  /** The nodes on which the target is taken down. Only these are asked. */
   readonly attacked: readonly string[];
-  /** The attack that is to come. Default: one that stops its target. */
+  /** The attack of the run. Default: one that stops its target. */
   readonly attack?: AttackName;
-  /** undefined (a control run only): nothing is asked of the nodes, and what the API says is believed. */
+  /** undefined (only in a control run): the nodes are not asked, and the API's state counts. */
   readonly access: NodeAccess | undefined;
   readonly emit: (body: RunEventBody) => void;
   readonly signal: AbortSignal;
@@ -40,17 +40,17 @@ export interface NodeTargetWatchOptions {
 }
 
 /**
- * Looks at a unit or at static pods on the attacked nodes for the whole run: there is no watch of a node, so each is
- * asked over and over, by a way that works without the API.
+ * Monitors a unit or static pods on the attacked nodes during the whole run. A node offers no watch, so each node is
+ * polled, in a way that works without the API.
  */
 export class NodeTargetWatch implements TargetMonitor {
   readonly attacked: readonly string[];
   readonly #options: NodeTargetWatchOptions;
-  /** Nodes on which it was seen up at the last question. */
+  /** Nodes on which the target was up at the last poll. */
   readonly #up = new Set<string>();
-  /** Nodes whose mirror pods the API calls ready; empty when it did not answer. */
+  /** Nodes whose mirror pods are ready according to the API. Empty when the API did not answer. */
   #mirrored: ReadonlySet<string> = new Set();
-  readonly #told = new Map<string, { text: string; atMs: number }>();
+  readonly #recorded = new Map<string, { text: string; atMs: number }>();
 
   constructor(options: NodeTargetWatchOptions) {
     this.#options = options;
@@ -62,8 +62,9 @@ export class NodeTargetWatch implements TargetMonitor {
   }
 
   /**
-   * The unit active, or a container of the static pod running and its mirror pod Ready, on every attacked node. An API
-   * server that does not answer says nothing is ready: where it is itself the target, that is the truth of it.
+   * Whether on every attacked node the unit is active, or a container of the static pod runs and its mirror pod is
+   * Ready. When the API server does not answer, nothing counts as ready: correct where the API server itself is the
+   * target.
    */
   isTargetReady(): boolean {
     const { target, access } = this.#options;
@@ -87,12 +88,12 @@ export class NodeTargetWatch implements TargetMonitor {
     };
     const done = all(loops.map((loop) => loop.done));
     const synced = Promise.race([all(loops.map((loop) => loop.first)), done]);
-    // Whoever follows `done` learns of an error; it may come before anybody waits for `synced`.
+    // `done` reports the error to its caller. `synced` may reject before anyone waits for it.
     synced.catch(() => undefined);
     return { synced, done };
   }
 
-  /** Asks at once and then at a fixed rate, until the signal; a slow answer only skips what it has missed. */
+  /** Polls immediately and then at a fixed rate, until the signal. A slow answer only skips the polls it has missed. */
   #repeat(ask: () => Promise<void>): { first: Promise<void>; done: Promise<void> } {
     const { signal, everyMs = EVERY_MS } = this.#options;
     const first = ask();
@@ -101,7 +102,6 @@ export class NodeTargetWatch implements TargetMonitor {
       await first;
       while (!signal.aborted) {
         const waitMs = Math.max(0, askedAt + everyMs - performance.now());
-        // Rejects only when the signal ends it: the loop's condition sees that.
         await sleep(waitMs, signal);
         if (signal.aborted) return;
         askedAt = performance.now();
@@ -129,16 +129,16 @@ export class NodeTargetWatch implements TargetMonitor {
           : ["sh", "-c", own.state, "kube-system-chaos", unit];
       const state = (await access.exec(node, argv, NODE_TIMEOUT_MS)).trim();
       this.#setUp(node, state === "active");
-      this.#tell(node, { type: "unit", node, unit, active: RUNS.includes(state) });
+      this.#record(node, { type: "unit", node, unit, active: RUNS.includes(state) });
     } catch (error) {
       this.#setUp(node, false);
-      this.#tell(node, { type: "unit", node, unit, active: false, error: firstLine(error) });
+      this.#record(node, { type: "unit", node, unit, active: false, error: firstLine(error) });
     }
   }
 
   /**
-   * The API server is judged by its answers: asked to end it refuses at once, and its process lives on for the grace
-   * of its pod (30 s), which the runtime would call running.
+   * The API server is judged by its answers. After SIGTERM it refuses requests immediately, but its process keeps
+   * running for the pod's grace period (30 s), and the runtime reports it as running.
    */
   async #askServer(node: string): Promise<void> {
     const { transport } = this.#options;
@@ -147,21 +147,21 @@ export class NodeTargetWatch implements TargetMonitor {
     try {
       await transport.json({ method: "GET", path: "/version", timeoutMs: API_TIMEOUT_MS, retry: false });
     } catch {
-      // Refused, reset, silent or an error of its own: it does not serve.
+      // Refused, reset, timed out or an error response: it does not serve.
       active = false;
     }
     this.#setUp(node, active);
-    this.#tell(node, { type: "unit", node, unit, active });
+    this.#record(node, { type: "unit", node, unit, active });
   }
 
   async #askRuntime(access: NodeAccess, node: string): Promise<void> {
     try {
       const running = await runningContainers(access, node, this.#options.target, NODE_TIMEOUT_MS);
       this.#setUp(node, running.length > 0);
-      this.#tell(node, { type: "runtime", node, running });
+      this.#record(node, { type: "runtime", node, running });
     } catch (error) {
       this.#setUp(node, false);
-      this.#tell(node, { type: "runtime", node, running: [], error: firstLine(error) });
+      this.#record(node, { type: "runtime", node, running: [], error: firstLine(error) });
     }
   }
 
@@ -177,19 +177,19 @@ export class NodeTargetWatch implements TargetMonitor {
       const ready = pods.filter((pod) => isReady(pod) && !isTerminating(pod));
       this.#mirrored = new Set(ready.map((pod) => pod.spec?.nodeName ?? ""));
     } catch {
-      // Its own outage is measured by the probes; here it only means that nothing is known to be ready.
+      // The probes measure the API server's outage. Here it only means that no mirror pod is known to be ready.
       this.#mirrored = new Set();
     }
   }
 
-  /** Writes an answer down, if it is another one than before or that one was long ago. */
-  #tell(node: string, body: RunEventBody): void {
+  /** Records a state if it has changed, or if the last record is old. */
+  #record(node: string, body: RunEventBody): void {
     if (this.#options.signal.aborted) return;
     const text = JSON.stringify(body);
-    const told = this.#told.get(node);
+    const last = this.#recorded.get(node);
     const now = performance.now();
-    if (told?.text === text && now - told.atMs < TELL_EVERY_MS) return;
-    this.#told.set(node, { text, atMs: now });
+    if (last?.text === text && now - last.atMs < RECORD_EVERY_MS) return;
+    this.#recorded.set(node, { text, atMs: now });
     this.#options.emit(body);
   }
 }

@@ -1,6 +1,6 @@
 import type { ObjectRef } from "../evidence/events.js";
 
-/** A component that is no workload: a systemd unit, or static pods that the kubelets keep alive from a file. */
+/** A component that is not a workload: a systemd unit, or static pods that the kubelets run from a manifest file. */
 export interface NodeTarget {
   readonly kind: "StaticPod" | "SystemdUnit";
   /** The component's name: "kubelet", "kube-scheduler". */
@@ -9,17 +9,20 @@ export interface NodeTarget {
   readonly namespace: string;
   /** SystemdUnit only: "kubelet.service". */
   readonly unit?: string;
-  /** StaticPod only: the manifest's path on each node, the best known where no node was asked; undefined: none is there. */
+  /**
+   * StaticPod only: the manifest's path on each node; without node access the most common path; undefined: none
+   * exists.
+   */
   readonly manifest?: string;
   /** Of the static pods; {} for units. */
   readonly labels: Readonly<Record<string, string>>;
   /** Where it runs. */
   readonly nodes: readonly string[];
-  /** On how many nodes. */
+  /** The number of nodes. */
   readonly count: number;
   readonly images: readonly string[];
   readonly services: readonly ObjectRef[];
-  /** Who brings it back. */
+  /** What brings it back, from the pod or unit upwards. */
   readonly ownerChain: readonly string[];
 }
 

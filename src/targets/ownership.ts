@@ -2,8 +2,8 @@ import type { KubeObject } from "../kube/objects.js";
 import type { Target } from "./target.js";
 
 /**
- * Whether an object is the target or one of its dependents. Labels alone do not say so: another workload may
- * carry the same ones. By name, not by uid: a workload that was brought back has another uid.
+ * Whether an object is the target or one of its dependents. Labels are not enough: another workload may have the same
+ * labels. Compares names instead of uids: a recreated workload has another uid.
  */
 export function ownedByTarget(target: Target, kind: string, object: KubeObject): boolean {
   if (kind === target.kind) return object.metadata.name === target.name;

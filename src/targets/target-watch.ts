@@ -15,7 +15,7 @@ import { type Target, refOf, wantedCount } from "./target.js";
 
 export type WatchedKind = "Deployment" | "DaemonSet" | "ReplicaSet" | "Pod";
 
-/** Told of every change of the target, in the socket's own event, before anything is written down. */
+/** Called for every change of the target, inside the socket's event and before anything is recorded. */
 export type TargetListener = (kind: WatchedKind, event: WatchEvent<KubeObject>) => void;
 
 export interface TargetWatchOptions {
@@ -24,24 +24,24 @@ export interface TargetWatchOptions {
   readonly target: Target;
   readonly emit: (body: RunEventBody) => void;
   readonly signal: AbortSignal;
-  /** How often everything is listed anew beside the watches, ms: the most that a silent watch can hide. */
+  /** How often everything is re-listed, ms: the longest time that a silent watch can hide a change. */
   readonly resyncMs: number;
-  /** The attack that is to come, and who is told when somebody else has changed the target under it. */
+  /** The attack of the run, and what is called when a foreign change invalidates it. */
   readonly foreign?: {
     readonly attack: AttackName;
-    /** Called once: the measurement would not mean any more what it says; why. */
+    /** Called once when a foreign change invalidates the measurement, with the reason. */
     readonly onChanged: (message: string) => void;
     /** Timers, so that tests are exact. Default: the platform's. */
     readonly after?: NonNullable<ForeignChangesOptions["after"]>;
   };
 }
 
-/** How long one question for another workload may take, ms. */
+/** Timeout of the request for another workload with the target's selector, ms. */
 const NAMESAKE_TIMEOUT_MS = 2_000;
 
 /**
  * Watches the target for the whole run: the workload, its ReplicaSets and pods, the endpoints of its Services.
- * Keeps what is there now, and writes down what came, changed and went.
+ * Keeps the current objects, and records what was created, changed and deleted.
  */
 export class TargetWatch implements TargetMonitor {
   readonly #options: TargetWatchOptions;
@@ -79,7 +79,7 @@ export class TargetWatch implements TargetMonitor {
     this.#foreign?.begin(this.#workload);
   }
 
-  /** What is there now, of one kind. */
+  /** The current objects of one kind. */
   current(kind: WatchedKind): KubeObject[] {
     return [...this.#objects.values()].filter((entry) => entry.kind === kind).map((entry) => entry.object);
   }
@@ -90,7 +90,7 @@ export class TargetWatch implements TargetMonitor {
     return [...this.#endpoints.values()].reduce((sum, entry) => sum + entry.ready, 0);
   }
 
-  /** All wanted instances ready, the workload there, and its Services with as many endpoints. */
+  /** Whether the workload exists, all wanted pods are ready, and each of its Services has as many endpoints. */
   isTargetReady(): boolean {
     const { target } = this.#options;
     const ready = this.current("Pod").filter(
@@ -98,7 +98,8 @@ export class TargetWatch implements TargetMonitor {
     ).length;
     const workload = this.#workload;
     if (workload === undefined || isTerminating(workload)) return false;
-    // An attack that leaves the spec alone does not put it back either: it is as wanted when its owner says so.
+    // An attack that leaves the spec alone does not restore it either: the owner's current replica count is the
+    // wanted one.
     const attack = this.#options.foreign?.attack;
     const ownersWord = attack !== undefined && leavesSpecAlone(attack);
     const count = ownersWord ? wantedCount(target.kind, workload) : target.count;
@@ -116,8 +117,8 @@ export class TargetWatch implements TargetMonitor {
   /**
    * Starts every watch.
    *
-   * @returns `synced`: resolves when all of them have listed once; `done`: when the signal has ended them,
-   * rejects when one of them can not go on (no permission, a handler that threw).
+   * @returns `synced`: resolves when all of them have listed once. `done`: resolves when the signal has ended them,
+   * rejects when one of them cannot continue (no permission, or a handler threw).
    */
   start(): { synced: Promise<void>; done: Promise<void> } {
     const { target, discovery } = this.#options;
@@ -155,12 +156,12 @@ export class TargetWatch implements TargetMonitor {
       Promise.all(starts.map(async (start) => await start.synced)).then(() => undefined),
       done,
     ]);
-    // Whoever follows `done` learns of a refusal; it may come before anybody waits for `synced`.
+    // `done` reports a refusal to its caller. `synced` may reject before anyone waits for it.
     synced.then(() => this.#beginControl()).catch(() => undefined);
     return { synced, done };
   }
 
-  /** A control run has no attack that would begin: from the first look on nobody may change the target. */
+  /** A control run has no attack that begins: every change after the first list is foreign. */
   #beginControl(): void {
     const { foreign, signal } = this.#options;
     if (foreign !== undefined && isControl({ type: foreign.attack }) && !signal.aborted)
@@ -196,7 +197,7 @@ export class TargetWatch implements TargetMonitor {
     return { synced, done };
   }
 
-  #tellForeign(kind: WatchedKind, event: WatchEvent<KubeObject>, owned: boolean): void {
+  #reportForeign(kind: WatchedKind, event: WatchEvent<KubeObject>, owned: boolean): void {
     if (owned && kind === this.#options.target.kind) this.#foreign?.see(event);
     if (!owned && kind === "Pod" && event.type !== "DELETED") this.#foreign?.seeStranger(event.object);
   }
@@ -206,10 +207,10 @@ export class TargetWatch implements TargetMonitor {
     const { object } = event;
     const key = object.metadata.uid;
     const known = this.#objects.has(key);
-    // Another workload may carry the same labels; what is not the target's says nothing of it. What was (an
-    // orphaned pod) is gone as far as the target is concerned.
+    // Another workload may have the same labels: its objects do not count. An object that no longer belongs to the
+    // target (an orphaned pod) counts as gone.
     const owned = ownedByTarget(target, kind, object);
-    this.#tellForeign(kind, event, owned);
+    this.#reportForeign(kind, event, owned);
     if (!owned && !known) return;
     if (!owned || event.type === "DELETED") {
       this.#objects.delete(key);
@@ -225,7 +226,7 @@ export class TargetWatch implements TargetMonitor {
     if (kind === "Pod") this.#onPod(object);
   }
 
-  /** Another workload of the target's kind with its very selector: what was renamed is one. */
+  /** Finds another workload of the target's kind with the same selector: the target may have been renamed. */
   async #findNamesake(): Promise<string | undefined> {
     const { target, transport, signal } = this.#options;
     const call = { timeoutMs: NAMESAKE_TIMEOUT_MS, retry: false, signal };
@@ -237,7 +238,7 @@ export class TargetWatch implements TargetMonitor {
       const found = items.find((item) => item.metadata.name !== target.name && selector(item) === wanted);
       return found === undefined ? undefined : `${target.kind} ${found.metadata.name}`;
     } catch {
-      // Only for the message: that the target is gone is known without it.
+      // This is only for the message: the target is gone either way.
       return undefined;
     }
   }
@@ -274,11 +275,11 @@ export class TargetWatch implements TargetMonitor {
           .map(instanceOf),
       });
     }
-    const mine = [...this.#slices.values()].filter((entry) => entry.service === service.name);
-    // Each instance once: on dual stack it is in a slice of each address family.
+    const own = [...this.#slices.values()].filter((entry) => entry.service === service.name);
+    // Counts each instance once: with dual stack it is in a slice of each address family.
     this.#setEndpoints(service, {
-      ready: new Set(mine.flatMap((entry) => entry.ready)).size,
-      servingTerminating: new Set(mine.flatMap((entry) => entry.servingTerminating)).size,
+      ready: new Set(own.flatMap((entry) => entry.ready)).size,
+      servingTerminating: new Set(own.flatMap((entry) => entry.servingTerminating)).size,
     });
   }
 
@@ -308,7 +309,7 @@ interface Started {
   readonly done: Promise<void>;
 }
 
-/** What an endpoint stands for: the pod, or where there is none its addresses. */
+/** The identity of an endpoint: its pod's uid, or its addresses when it has no pod. */
 function instanceOf(endpoint: NonNullable<EndpointSlice["endpoints"]>[number]): string {
   return endpoint.targetRef?.uid ?? endpoint.addresses.join(",");
 }

@@ -25,31 +25,31 @@ export interface Target {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
-  /** The whole object, as the API gave it: what is put back. */
+  /** The whole object as the API returned it: what a restore recreates. */
   readonly object: KubeObject;
-  /** URL path of the object and of its collection. */
+  /** URL paths of the object and of its collection. */
   readonly path: string;
   readonly collection: string;
-  /** Selects the workload's pods, and its ReplicaSets. */
+  /** Selects the workload's pods and ReplicaSets. */
   readonly labels: Readonly<Record<string, string>>;
-  /** Wanted instances. */
+  /** The number of wanted pods. */
   readonly count: number;
   readonly images: readonly string[];
   /** Services that route to its pods. */
   readonly services: readonly ObjectRef[];
-  /** From the pod up to whoever would bring the workload back, as far as the objects tell. */
+  /** From the pod up to the controllers and addon-manager that would restore the workload, as far as known. */
   readonly ownerChain: readonly string[];
 }
 
-/** Whatever an experiment takes down. */
+/** Any target of an experiment. */
 export type AnyTarget = Target | NodeTarget;
 
-/** Whether a target runs on nodes (a unit, static pods) and is no workload of the API. */
+/** Whether a target runs on nodes (a unit, static pods) and is not a workload in the API. */
 export function isNodeTarget(target: AnyTarget): target is NodeTarget {
   return target.kind === "StaticPod" || target.kind === "SystemdUnit";
 }
 
-/** Why no target could be chosen: what was looked for, what was found. */
+/** Why no target was chosen: what was looked for, and what was found. */
 export interface NoTarget {
   readonly problem: string;
 }
@@ -57,11 +57,11 @@ export interface NoTarget {
 const GVR = { Deployment: DEPLOYMENTS, DaemonSet: DAEMONSETS } as const;
 
 /**
- * Finds what an experiment takes down: a workload by its name, or a component in each of the forms in which it is
- * known, the first that is there; says what it looked for when there is none, or more than one.
+ * Finds the target of an experiment: a workload by its name, or a component in the first of its known forms that
+ * exists. When there is none, or more than one, the problem says what was looked for.
  *
- * @param options the nodes, for what runs on them. Without `access` a unit is taken to be on every node, and a
- * static pod's manifest where it is best known to be.
+ * @param options the nodes, for targets that run on them. Without `access` a unit is assumed to be on every node, and
+ * a static pod's manifest at its most common path.
  */
 export async function findTarget(
   transport: Transport,
@@ -72,10 +72,10 @@ export async function findTarget(
   if (!("component" in target)) {
     const path = resourcePath(GVR[target.kind], target.namespace, target.name);
     const object = await getOrUndefined<Deployment | DaemonSet>(transport, path);
-    if (object === undefined) return { problem: `no ${objectName(target)} in the cluster` };
+    if (object === undefined) return { problem: `${objectName(target)} does not exist in the cluster` };
     return await describeTarget(transport, target.kind, object);
   }
-  if (component === undefined) return { problem: `no component called ${target.component}` };
+  if (component === undefined) return { problem: `there is no component named ${target.component}` };
   const looked: string[] = [];
   for (const find of component.find) {
     const found = await findAs(transport, component, find, options);
@@ -117,7 +117,9 @@ async function findWorkload(
   if (only === undefined) return { looked: `a ${looked}` };
   if (others.length > 0) {
     const names = found.map(({ kind, object }) => `${kind} ${object.metadata.name}`).join(", ");
-    return { problem: `looked for one ${looked}; found ${names}: name one with target.kind and target.name` };
+    return {
+      problem: `looked for one ${looked}; found ${names}. Choose one with target.kind and target.name`,
+    };
   }
   return await describeTarget(transport, only.kind, only.object);
 }
@@ -132,7 +134,7 @@ async function describeTarget(
   const labels = spec?.selector.matchLabels ?? {};
   if (Object.keys(labels).length === 0 || (spec?.selector.matchExpressions ?? []).length > 0) {
     return {
-      problem: `${kind} ${object.metadata.name} selects its pods by expressions; only matchLabels are supported`,
+      problem: `${kind} ${object.metadata.name} selects its pods by matchExpressions; only matchLabels are supported`,
     };
   }
   const podLabels = spec?.template.metadata?.labels ?? {};
@@ -142,7 +144,7 @@ async function describeTarget(
     namespace,
     name: object.metadata.name,
     uid: object.metadata.uid,
-    // Lists leave these two out of their items; a snapshot that is created again needs them.
+    // Items of a list lack these two fields. Recreating the object needs them.
     object: { ...object, apiVersion: "apps/v1", kind },
     path: resourcePath(GVR[kind], namespace, object.metadata.name),
     collection: resourcePath(GVR[kind], namespace),
@@ -156,7 +158,7 @@ async function describeTarget(
   };
 }
 
-/** Instances that the workload is to have. */
+/** The number of pods that the workload wants. */
 export function wantedCount(kind: WorkloadKind, object: KubeObject): number {
   if (kind === "Deployment") return (object as unknown as Deployment).spec?.replicas ?? 1;
   return (object as unknown as DaemonSet).status?.desiredNumberScheduled ?? 0;
@@ -167,13 +169,13 @@ function selects(service: Service, podLabels: Readonly<Record<string, string>>):
   return selector.length > 0 && selector.every(([key, value]) => podLabels[key] === value);
 }
 
-/** The object's name, for events and messages. */
+/** A reference to the object, for events and messages. */
 export function refOf(kind: string, object: Pick<KubeObject, "metadata">): ObjectRef {
   const { namespace, name, uid } = object.metadata;
   return { kind, ...(namespace === undefined ? {} : { namespace }), name, uid };
 }
 
-/** Who would bring it back, from the pod upwards: controllers at once, addon-manager within a minute. */
+/** What would bring a pod back, from the pod upwards: controllers immediately, addon-manager within a minute. */
 export function ownerChain(kind: WorkloadKind, object: KubeObject): string[] {
   const chain =
     kind === "Deployment"
@@ -185,7 +187,7 @@ export function ownerChain(kind: WorkloadKind, object: KubeObject): string[] {
   return chain;
 }
 
-/** Where a target is looked for and its neighbours are. A unit has no namespace: kube-system is meant. Pure. */
+/** The namespace of a target and its neighbours. A unit has no namespace: kube-system counts as its own. Pure. */
 export function namespaceOf(target: AnyTarget | undefined): string {
   return target === undefined || target.namespace === "" ? "kube-system" : target.namespace;
 }

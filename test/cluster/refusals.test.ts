@@ -17,7 +17,7 @@ test.serial(
     });
     const { exitCode, stdout, stderr } = await chaosRun(cluster, space, file);
     t.is(exitCode, 4);
-    t.regex(`${stdout}${stderr}`, /no Deployment kube-system\/kube-dms/);
+    t.regex(`${stdout}${stderr}`, /Deployment kube-system\/kube-dms does not exist/);
     t.deepEqual(await snapshot(cluster), before);
     t.deepEqual(await readdir(join(space.folder, "reports")).catch(() => []), []);
   },

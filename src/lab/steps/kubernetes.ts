@@ -7,7 +7,7 @@ import type { LabPaths } from "../paths.js";
 import type { Step } from "../build-plan.js";
 import type { Tools } from "./tools.js";
 
-/** The version the study was made with; the one that Debian 12 has the source of. */
+/** The version that the study used, and that Debian 12 has the source of. */
 export const KUBERNETES_VERSION = "v1.20.2";
 
 const BINARIES = [
@@ -20,15 +20,15 @@ const TREE = "src/k8s.io/kubernetes";
 
 const GENERATOR = "vendor/k8s.io/kube-openapi/cmd/openapi-gen";
 
-/** Files that ask for a generated OpenAPI definition say so in a comment at the start of a line. */
+/** The comment with which a file requests a generated OpenAPI definition, at the start of a line. */
 const OPENAPI_MARK = "^// *[+]k8s:openapi-gen=";
 
-/** The source tree in the folder of the source's step. */
+/** The source tree in the folder of the source step. */
 export function sourceTree(folder: string): string {
   return join(folder, TREE);
 }
 
-/** Go's settings: the tree is vendored and built as a GOPATH, without C and without the network. */
+/** Go's environment: the tree is vendored and built as a GOPATH, without C and without the network. */
 function goEnv(paths: LabPaths, tools: Tools, goPath: string): Record<string, string> {
   return {
     GOROOT: tools.goRoot,
@@ -55,12 +55,12 @@ export function versionFlags(version: string, commit: string): string {
   return flags.join(" ");
 }
 
-/** The import path of a folder of the Kubernetes tree, as its generators want it. */
+/** The import path of a folder of the Kubernetes tree, as its generators expect it. */
 export function importPath(folder: string): string {
   return `k8s.io/kubernetes/${folder.replace(/^staging\/src\//, "vendor/")}`;
 }
 
-/** Fetches Debian's source package and makes it buildable: two changes that Go 1.19 and the tree need. */
+/** Fetches Debian's source package and makes two changes that a build with Go 1.19 needs. */
 export function kubernetesSourceStep(apt: Apt, paths: LabPaths, tools: Tools, toolsKey: string): Step {
   return {
     name: "kubernetes-source",
@@ -75,7 +75,7 @@ export function kubernetesSourceStep(apt: Apt, paths: LabPaths, tools: Tools, to
       const archive = await apt.downloadSource("bookworm", "kubernetes", download);
       if (!basename(archive).includes(KUBERNETES_VERSION.slice(1))) {
         throw new ChaosError(
-          `Debian's source package kubernetes is ${basename(archive)}; the lab knows how to build ${KUBERNETES_VERSION} only`,
+          `Debian's source package kubernetes is ${basename(archive)}: the lab can build only ${KUBERNETES_VERSION}`,
         );
       }
       note("unpacking");
@@ -123,7 +123,7 @@ async function generateOpenApi(tree: string, env: Record<string, string>, scratc
   await rm(report, { force: true });
 }
 
-/** Builds the seven programs; about four minutes on two cores. */
+/** Builds the seven programs. Measured: about four minutes on two cores. */
 export function kubernetesBinariesStep(
   paths: LabPaths,
   tools: Tools,
@@ -152,7 +152,7 @@ export function kubernetesBinariesStep(
   };
 }
 
-/** The commit that the release was made from, which git wrote into the archive; empty when it did not. */
+/** The release's commit, which git wrote into the archive; "": it did not. */
 async function sourceCommit(tree: string): Promise<string> {
   const text = await readFile(join(tree, "hack/lib/version.sh"), "utf8");
   return /KUBE_GIT_COMMIT='([0-9a-f]{40})'/.exec(text)?.[1] ?? "";
@@ -160,7 +160,7 @@ async function sourceCommit(tree: string): Promise<string> {
 
 /**
  * Builds one of the project's own Go programs inside the Kubernetes tree, with the libraries vendored there
- * (client-go, a DNS library). The tree itself is not written to: Go is told where the files are.
+ * (client-go, a DNS library). An overlay tells Go where the files are: the tree itself is not changed.
  */
 export function programStep(
   paths: LabPaths,

@@ -11,16 +11,16 @@ import type { Step } from "../build-plan.js";
 import { end, processesWithArgument, startDaemon } from "../process.js";
 import { toolPath, type Tools } from "./tools.js";
 
-/** Where a node finds the unpacked layers; outside /var, which every node gets a copy of. */
+/** The folder of the unpacked layers on a node. Outside /var, because every node gets its own copy of /var. */
 const LAYERS_FOLDER = "kind/layers";
 
 const SNAPSHOTS = "io.containerd.snapshotter.v1.overlayfs/snapshots";
 const BLOBS = "io.containerd.content.v1.content/blobs/sha256";
 
 /**
- * Unpacks the cluster's images once, with a containerd like the nodes', and splits the result: layers.tar with
- * the files of all layers, which the nodes share, and images.tar with containerd's records, in which each layer
- * is a link. A node then starts with every image there: nothing is imported, and its own copy of /var is small.
+ * Unpacks the cluster's images once, with a containerd like the nodes', and splits the result. layers.tar has the
+ * files of all layers, which the nodes share. images.tar has containerd's records, in which each layer is a link. A
+ * node then starts with every image: nothing is imported, and its own copy of /var is small.
  */
 export function layersStep(
   engine: Engine,
@@ -50,12 +50,12 @@ export function layersStep(
   };
 }
 
-/** Starts a containerd with its root in `root`, has it import the archive, and ends it. */
+/** Starts a containerd with its root in `root`, imports the archive with it, and ends it. */
 async function importInto(root: string, archive: string, paths: LabPaths, tools: Tools): Promise<void> {
   const folder = unpackFolder(paths);
   const socket = join(folder, "containerd.sock");
   const config = join(folder, "containerd.toml");
-  // One that an interrupted try left running would hold the socket.
+  // A containerd left by an interrupted attempt would keep the socket.
   for (const left of await processesWithArgument(config)) await end(left, 5_000);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder);
@@ -79,7 +79,7 @@ async function importInto(root: string, archive: string, paths: LabPaths, tools:
   try {
     for (let waited = 0; !existsSync(socket); waited += 50) {
       if (waited > 30_000) {
-        throw new ChaosError(`containerd did not answer; see ${join(paths.logs, "unpack.log")}`);
+        throw new ChaosError(`containerd did not answer within 30 s. See ${join(paths.logs, "unpack.log")}`);
       }
       await sleep(50);
     }
@@ -91,7 +91,7 @@ async function importInto(root: string, archive: string, paths: LabPaths, tools:
         })
       ).stdout;
     await ctr("images", "import", "--snapshotter", "overlayfs", archive);
-    // The packed form of a layer is not needed once it is unpacked (containerd's own discard_unpacked_layers).
+    // An unpacked layer does not need its packed form (like containerd's discard_unpacked_layers).
     const layers = await layerDigests(join(root, BLOBS));
     if (layers.length > 0) await ctr("content", "rm", ...layers);
   } finally {
@@ -101,7 +101,7 @@ async function importInto(root: string, archive: string, paths: LabPaths, tools:
   }
 }
 
-/** The digests of all layers that the manifests among the blobs name. */
+/** The digests of all layers in the manifests among the blobs. */
 async function layerDigests(blobs: string): Promise<readonly string[]> {
   const digests = new Set<string>();
   for (const name of await readdir(blobs)) {
@@ -115,7 +115,7 @@ async function layerDigests(blobs: string): Promise<readonly string[]> {
   return [...digests];
 }
 
-/** Moves the layers' files out of containerd's folder, leaves links, and packs both. */
+/** Moves the layers' files out of containerd's folder, replaces them with links, and packs both. */
 async function split(root: string, scratch: string, output: string): Promise<void> {
   const layers = join(scratch, LAYERS_FOLDER);
   await mkdir(layers, { recursive: true });
@@ -134,10 +134,10 @@ async function split(root: string, scratch: string, output: string): Promise<voi
 }
 
 /**
- * The layers become part of the node's own image, where a file that stands for "deleted" would be taken as said
- * of the node.
+ * The layers become part of the node's own image, where a whiteout (an overlay's mark of a deleted file) would delete
+ * a file of the node.
  *
- * @throws ChaosError when a layer has one: its Dockerfile must not delete what an earlier layer brought.
+ * @throws ChaosError when a layer has a whiteout: a Dockerfile must not delete files of an earlier layer.
  */
 async function refuseWhiteouts(layer: string): Promise<void> {
   const devices = ["-type", "c", "-exec", "stat", "--format=%t:%T /%n", "{}", "+"];
@@ -146,7 +146,7 @@ async function refuseWhiteouts(layer: string): Promise<void> {
   if (deleted.length > 0) {
     throw new ChaosError(
       `an image deletes files of the image it is built from: ${deleted.join(", ")}. ` +
-        "The lab's images may only add; leave these files out where they come in.",
+        "The lab's images may only add files. Exclude these files in the image that adds them.",
     );
   }
 }

@@ -7,20 +7,20 @@ import type { Machine } from "../machine-checks.js";
 import { toolPath, type Tools } from "./tools.js";
 import { unpackDebs } from "./unpack.js";
 
-/** Documentation is left out; licences stay. */
+/** Excludes documentation. Licences stay. */
 const LEFT_OUT = ["man", "locale", "info", "lintian", "doc"].map(
   (name) => `path-exclude=/usr/share/${name}/*`,
 );
 const DPKG_OPTIONS = [...LEFT_OUT, "path-include=/usr/share/doc/*/copyright"];
 
-/** What a node runs, beyond Kubernetes: kind's list, in Debian's names. */
+/** The packages of a node in addition to Kubernetes: kind's list, with Debian's names. */
 const NODE_PACKAGES = [
   ...["systemd", "dbus", "containerd", "runc", "containernetworking-plugins", "libseccomp2"],
   ...["conntrack", "iptables", "nftables", "iproute2", "ethtool", "socat"],
   ...["util-linux", "mount", "kmod", "procps", "psmisc", "jq", "ca-certificates"],
 ];
 
-/** A Debian root file system as rootfs.tar, and its list of packages (dpkg's status file) as status. */
+/** Builds a Debian root file system as rootfs.tar, with its list of packages (dpkg's status file) as status. */
 function rootfsStep(
   name: string,
   title: string,
@@ -61,17 +61,17 @@ function rootfsStep(
   };
 }
 
-/** The base system under every image that needs one. */
+/** The base system of every image that needs one. */
 export function baseRootfsStep(parts: { apt: Apt; tools: Tools; machine: Machine }): Step {
-  return rootfsStep("base-system", "Making the base system of the images", [], parts);
+  return rootfsStep("base-system", "Building the base system of the images", [], parts);
 }
 
 /** The system of the nodes. */
 export function nodeRootfsStep(parts: { apt: Apt; tools: Tools; machine: Machine }): Step {
-  return rootfsStep("node-system", "Making the system of the nodes", NODE_PACKAGES, parts);
+  return rootfsStep("node-system", "Building the system of the nodes", NODE_PACKAGES, parts);
 }
 
-/** Some packages with what they need on top of the base system, unpacked into the folder rootfs. */
+/** Packages with the dependencies that the base system lacks, unpacked into the folder rootfs. */
 export function packagesStep(
   apt: Apt,
   name: string,

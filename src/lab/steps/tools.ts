@@ -6,22 +6,22 @@ import type { Machine } from "../machine-checks.js";
 import { unpackDebs } from "./unpack.js";
 
 /**
- * The programs the lab runs on the machine itself, with the libraries a bare Debian 12 lacks. They are unpacked
- * into the cache and not installed: the system's package list stays as it is, no service is started, and
- * `down --purge` takes all of it away.
+ * The programs that the lab runs on the machine itself, with the libraries that a bare Debian 12 lacks. They are
+ * unpacked into the cache and not installed: the system's package list does not change, no service is started, and
+ * `down --purge` removes all of them.
  */
 const BOOKWORM_PACKAGES = [
   // The engine and its parts.
   ...["docker.io", "containerd", "runc", "tini", "libdevmapper1.02.1", "libseccomp2"],
   ...["iptables", "libxtables12", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0"],
   ...["libnetfilter-conntrack3", "libnfnetlink0"],
-  // What makes root file systems: a Perl program, and the modules that a minimal Debian lacks.
+  // mmdebstrap builds root file systems. It is a Perl program and needs modules that a minimal Debian lacks.
   ...["mmdebstrap", "perl-modules-5.36", "libperl5.36"],
-  // What builds Kubernetes.
+  // For building Kubernetes.
   ...["golang-1.19-go", "golang-1.19-src", "golang-github-modern-go-reflect2-dev"],
 ];
 
-/** kind came into Debian with release 13; its binary runs on 12. */
+/** Debian has kind since release 13. Its binary runs on 12. */
 const TRIXIE_PACKAGES = ["kind"];
 
 export function toolsStep(apt: Apt, machine: Machine): Step {
@@ -41,7 +41,7 @@ export function toolsStep(apt: Apt, machine: Machine): Step {
       note("unpacking");
       await unpackDebs(debs, output);
       await rm(downloads, { recursive: true });
-      // Which flavour "iptables" is, is decided at installation; Debian's default is nf_tables.
+      // An installation would link "iptables" to one of its variants. nf_tables is Debian's default.
       for (const name of ["iptables", "ip6tables"]) {
         for (const verb of ["", "-save", "-restore"]) {
           await symlink("xtables-nft-multi", join(output, "usr/sbin", `${name}${verb}`));
@@ -51,13 +51,13 @@ export function toolsStep(apt: Apt, machine: Machine): Step {
   };
 }
 
-/** Where the unpacked tools are and what they need in their environment. */
+/** The folder of the unpacked tools and the environment that they need. */
 export interface Tools {
   readonly folder: string;
   readonly goRoot: string;
-  /** For dockerd, containerd, iptables and the client: their libraries and each other. */
+  /** For dockerd, containerd, iptables and the docker client: the paths of their libraries and of each other. */
   readonly env: Readonly<Record<string, string>>;
-  /** For Perl programs: modules that the system may lack. */
+  /** For Perl programs: the path of modules that the system may lack. */
   readonly perlEnv: Readonly<Record<string, string>>;
 }
 

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { run } from "../command.js";
 
 /**
- * Unpacks Debian packages into a folder, without running their scripts. What they put into /bin, /lib and so on
- * ends up below /usr, where a Debian 12 has it.
+ * Unpacks Debian packages into a folder, without running their scripts. Moves their files from /bin, /lib and so on to
+ * /usr, where Debian 12 has them.
  */
 export async function unpackDebs(debs: readonly string[], folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });

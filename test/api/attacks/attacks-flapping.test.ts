@@ -15,14 +15,14 @@ const TARGET = {
 } as unknown as Target;
 const UNIT = { kind: "SystemdUnit", name: "kubelet" } as unknown as NodeTarget;
 
-/** A clock that is moved by hand, an attack that only counts, and what they did, in order. */
+/** A clock that is moved by hand, an attack that only counts, and what happened, in order. */
 class Bench {
   now = 0;
   readonly story: string[] = [];
   readonly events: { body: RunEventBody; tMs: number }[] = [];
-  /** Resolved by hand, if set: the end of a blow, or a let-up, that takes its time. */
+  /** If set, resolved by hand: the end of a kill, or an undo, that takes longer. */
   stopping: Promise<void> = Promise.resolve();
-  lettingUp: Promise<void> = Promise.resolve();
+  undoing: Promise<void> = Promise.resolve();
   readonly context: AttackContext;
   #timers: { at: number; work: () => void }[] = [];
 
@@ -39,8 +39,8 @@ class Bench {
       now: () => this.now,
       after: (ms, work) => this.#timers.push({ at: this.now + ms, work }),
       letUp: async () => {
-        this.#note("let up");
-        await this.lettingUp;
+        this.#note("undo");
+        await this.undoing;
       },
       ...change,
     };
@@ -68,7 +68,7 @@ class Bench {
     this.story.push(`${this.now} ${what}`);
   }
 
-  /** Moves the clock, and lets everything happen that is due. */
+  /** Moves the clock and runs every timer that is due. */
   async until(ms: number): Promise<void> {
     for (; this.now <= ms; this.now += 100) {
       const due = this.#timers.filter(({ at }) => at <= this.now);
@@ -79,18 +79,18 @@ class Bench {
   }
 }
 
-test("down for half of the time, put back for the other half, at a fixed rate", async (t) => {
+test("down for half of the interval, undone for the other half, at a fixed rate", async (t) => {
   const b = new Bench();
   const running = flapping(b.attack, { every: 10_000, comesBack: false }).start(b.context);
   await b.until(22_000);
   t.deepEqual(b.story, [
     "0 down",
     "5000 stop",
-    "5000 let up",
+    "5000 undo",
     "5000 let-up event of kube-dns",
     "10000 down",
     "15000 stop",
-    "15000 let up",
+    "15000 undo",
     "15000 let-up event of kube-dns",
     "20000 down",
   ]);
@@ -107,7 +107,7 @@ test("down for half of the time, put back for the other half, at a fixed rate", 
   t.is(b.story.at(-1), "22100 stop");
 });
 
-test("what its controller brings back is struck once a blow, and not put back by the runner", async (t) => {
+test("a target that its controller brings back is killed once per interval, and the runner undoes nothing", async (t) => {
   const b = new Bench({ letUp: undefined as never });
   const running = flapping(b.attack, { every: 4_000, comesBack: true }).start(b.context);
   await b.until(9_000);
@@ -116,37 +116,37 @@ test("what its controller brings back is struck once a blow, and not put back by
   await running.stop();
 });
 
-test("a let-up that takes longer puts the next blow off, and not two on top of each other", async (t) => {
+test("an undo that takes longer delays the next kill, and two never overlap", async (t) => {
   const b = new Bench();
   let end = (): void => undefined;
-  b.lettingUp = new Promise((resolve) => (end = resolve));
+  b.undoing = new Promise((resolve) => (end = resolve));
   const running = flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context);
   await b.until(6_900);
   end();
   await b.until(7_500);
-  t.deepEqual(b.story, ["0 down", "2000 stop", "2000 let up", "7000 let-up event of kube-dns", "7100 down"]);
+  t.deepEqual(b.story, ["0 down", "2000 stop", "2000 undo", "7000 let-up event of kube-dns", "7100 down"]);
   await running.stop();
 });
 
-test("a let-up that fails is a warning, and the next blow comes all the same", async (t) => {
+test("an undo that fails is a warning, and the next kill follows anyway", async (t) => {
   const b = new Bench({ letUp: async () => await Promise.reject(new Error("not to be reached")) });
   const running = flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context);
   await b.until(5_000);
   t.deepEqual(b.story, ["0 down", "2000 stop", "4000 down"]);
   t.deepEqual(
     b.events.flatMap(({ body }) => (body.type === "warning" ? [body.text] : [])),
-    ["not put back between two blows: not to be reached"],
+    ["could not undo the attack between two kills: not to be reached"],
   );
   await running.stop();
 });
 
-test("stopped while it is down, while it ends and while it is put back: nothing more is done", async (t) => {
+test("stopped while the target is down, while a kill ends and during an undo: nothing more is done", async (t) => {
   const down = new Bench();
   const first = flapping(down.attack, { every: 10_000, comesBack: false }).start(down.context);
   await down.until(1_000);
   await first.stop();
   await down.until(40_000);
-  t.deepEqual(down.story, ["0 down", "1100 stop"], "putting it back is the release's");
+  t.deepEqual(down.story, ["0 down", "1100 stop"], "the release undoes it");
 
   const ending = new Bench();
   let end = (): void => undefined;
@@ -157,24 +157,24 @@ test("stopped while it is down, while it ends and while it is put back: nothing 
   end();
   await stopping;
   await ending.until(40_000);
-  t.false(ending.story.some((line) => line.includes("let up")));
+  t.false(ending.story.some((line) => line.includes("undo")));
 
   const up = new Bench();
   let finish = (): void => undefined;
-  up.lettingUp = new Promise((resolve) => (finish = resolve));
+  up.undoing = new Promise((resolve) => (finish = resolve));
   const third = flapping(up.attack, { every: 10_000, comesBack: false }).start(up.context);
   await up.until(6_000);
   let stopped = false;
   const waiting = third.stop().then(() => (stopped = true));
   await up.until(7_000);
-  t.false(stopped, "what is under way is waited for: the release must not meet it");
+  t.false(stopped, "stop waits for the undo in flight: it must not overlap with the release");
   finish();
   await waiting;
   await up.until(40_000);
   t.is(up.story.filter((line) => line.endsWith(" down")).length, 1);
 });
 
-test("on nodes each of them is told to be back", async (t) => {
+test("on nodes there is one let-up event per node", async (t) => {
   const b = new Bench({ target: UNIT, node: {} as never });
   const running = flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context);
   await b.until(2_000);
@@ -185,10 +185,10 @@ test("on nodes each of them is told to be back", async (t) => {
   await running.stop();
 });
 
-test("without a way to put it back nothing is begun", (t) => {
+test("without a way to undo a kill nothing begins", (t) => {
   const b = new Bench({ letUp: undefined as never });
   t.throws(() => flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context), {
-    message: /can not be put back between two blows/,
+    message: /^cannot flap kube-dns: there is no way to undo a kill$/,
   });
   t.deepEqual(b.story, []);
 });
@@ -199,7 +199,7 @@ test("the plan says how often, and how it comes back", (t) => {
     "every 10 s:",
     "take it down",
     "again when it comes back",
-    "put it back 5 s after each blow",
+    "undo it 5 s after each kill",
   ]);
   t.deepEqual(flapping(b.attack, { every: 2_500, comesBack: true }).plan(TARGET), [
     "every 2.5 s:",

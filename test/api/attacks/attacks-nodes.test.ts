@@ -50,9 +50,9 @@ interface Attacked {
   readonly running: RunningAttack;
   readonly events: { body: RunEventBody; tMs: number | undefined }[];
   kills(): Extract<RunEventBody, { type: "kill" }>[];
-  /** Lets the timers that are due after so many ms begin their work. */
+  /** Starts the timers that are due after this many ms. */
   advance(ms: number): number;
-  /** The same, and waits until each look has set the timer of the next. */
+  /** The same, and waits until each check has set the timer of the next. */
   pass(ms: number): Promise<void>;
 }
 
@@ -129,7 +129,7 @@ test("systemd-unit: stopped on the attacked nodes and no other, behind a timer o
   t.is(a.running.lastError, undefined);
 });
 
-test("systemd-unit: as long as the runner lives, the timer counts anew every 15 s; one that has acted does not", async (t) => {
+test("systemd-unit: while the runner lives, the timer restarts every 15 s; a timer that has fired does not", async (t) => {
   const a = await attacked(t, UNIT_SPEC, { on: ["a"] });
   await until("it is stopped", () => a.running.kills === 1);
   const restarts = (): number =>
@@ -148,7 +148,7 @@ test("systemd-unit: as long as the runner lives, the timer counts anew every 15 
   t.is(a.nodes.timer("a", TIMER), undefined);
 });
 
-test("systemd-unit: found started again, it is stopped again; looked at in vain, it is not", async (t) => {
+test("systemd-unit: found started, it is stopped again; a check that fails is not a kill", async (t) => {
   const a = await attacked(t, UNIT_SPEC, { on: ["a"] });
   await until("it is stopped", () => a.running.kills === 1);
   await a.pass(2_000);
@@ -162,14 +162,14 @@ test("systemd-unit: found started again, it is stopped again; looked at in vain,
   );
   await a.nodes.put("a", "broken", "");
   await a.pass(2_000);
-  t.is(a.kills().length, 2, "a look that fails is no blow");
+  t.is(a.kills().length, 2, "a failed check is not a kill");
   t.regex(a.running.lastError?.message ?? "", /the node is broken/);
   await a.nodes.drop("a", "broken");
   await a.pass(5_000);
   t.is(a.running.lastError, undefined);
 });
 
-test("systemd-unit: without its timer it is not stopped; that is said, and tried again", async (t) => {
+test("systemd-unit: without its timer it is not stopped; the error is reported and the kill retried", async (t) => {
   const a = await attacked(t, UNIT_SPEC, {
     on: ["a"],
     prepare: async (nodes) => await nodes.put("a", "no-timers", ""),
@@ -186,7 +186,7 @@ test("systemd-unit: without its timer it is not stopped; that is said, and tried
   t.is(a.running.kills, 1);
 });
 
-test("systemd-unit: after stop nothing is stopped any more, and what is under way is waited for", async (t) => {
+test("systemd-unit: after stop no unit is stopped, and stop waits for what is in flight", async (t) => {
   const a = await attacked(t, UNIT_SPEC, { on: ["a"] });
   await a.running.stop();
   t.is(a.running.kills, 1, "its answer is in");
@@ -195,7 +195,7 @@ test("systemd-unit: after stop nothing is stopped any more, and what is under wa
   t.is(a.nodes.unit("a", "kubelet.service"), "active");
 });
 
-test("static-pod: its manifest is moved away behind a timer, again when it re-appears", async (t) => {
+test("static-pod: its manifest is moved away behind a timer, again when it reappears", async (t) => {
   const a = await attacked(t, POD_SPEC, { on: ["a"] });
   await until("it is moved", () => a.running.kills === 1);
   t.is(a.nodes.text("a", MANIFEST), undefined);
@@ -245,7 +245,7 @@ for (const [spec, target, down] of [
     t.is((await undo(NO_API, entry)).how === "started", false, "twice is once");
   });
 
-  test(`${spec.type}: a runner that dies is made good by the timer`, async (t) => {
+  test(`${spec.type}: the timer undoes the attack of a runner that died`, async (t) => {
     const a = await attacked(t, spec, { on: ["a"] });
     await until("it is down", () => a.running.kills === 1);
     await a.running.stop();
@@ -253,7 +253,7 @@ for (const [spec, target, down] of [
     t.false(down(a.nodes));
   });
 
-  test(`${spec.type}: flapping: down, put back from the undo, down again behind a new timer`, async (t) => {
+  test(`${spec.type}: flapping: down, undone from the journal, down again behind a new timer`, async (t) => {
     let entries: NodeUndo[] = [];
     const a = await attacked(
       t,
@@ -270,7 +270,7 @@ for (const [spec, target, down] of [
     );
     await until("it is down", () => down(a.nodes) && a.running.kills === 1);
     a.advance(5_000);
-    await until("it is told to be back", () => a.events.some(({ body }) => body.type === "let-up"));
+    await until("the let-up event comes", () => a.events.some(({ body }) => body.type === "let-up"));
     t.false(down(a.nodes));
     t.is(a.nodes.timer("a", entries[0]?.timer ?? ""), undefined);
     a.advance(5_000);
@@ -326,9 +326,9 @@ test("recorded: an undo that this version does not have is not guessed, and its 
 test("plans: the timer first, then the fault; by name", async (t) => {
   await Promise.resolve();
   t.deepEqual(createAttack(UNIT_SPEC).plan(KUBELET), [
-    "set a timer of systemd on each attacked node that starts kubelet.service again, if the runner does not",
-    "stop kubelet.service on it",
-    "the same again whenever it is found started",
+    "set a systemd timer on each attacked node that starts kubelet.service if the runner does not",
+    "stop kubelet.service on the node",
+    "stop it again whenever it was started",
   ]);
   t.regex(
     createAttack(POD_SPEC).plan(SCHEDULER).join("\n"),
@@ -336,7 +336,7 @@ test("plans: the timer first, then the fault; by name", async (t) => {
   );
 });
 
-test("what does not fit is refused when it is to begin", (t) => {
+test("an attack that does not fit its target is refused at the start", (t) => {
   const context = {
     transport: NO_API,
     watch: { attacked: ["a"] },
@@ -349,14 +349,16 @@ test("what does not fit is refused when it is to begin", (t) => {
   for (const type of ["systemd-unit", "static-pod"] as const) {
     const attack = createAttack({ type, nodes: "one" });
     t.throws(() => attack.start({ ...context, target: workload }), { message: /is a workload/ });
-    t.throws(() => attack.start({ ...context, target: KUBELET }), { message: /without access to its nodes/ });
+    t.throws(() => attack.start({ ...context, target: KUBELET }), {
+      message: /there is no access to its nodes/,
+    });
   }
   for (const spec of [
     { type: "delete-pods", gracePeriod: 1000, delay: 0 },
     { type: "delete-workload", gracePeriod: 1000 },
   ] as const) {
     t.throws(() => createAttack(spec).start({ ...context, target: KUBELET }), {
-      message: /kubelet is no workload/,
+      message: /kubelet is not a workload/,
     });
   }
 });

@@ -6,10 +6,10 @@ import type { TargetListener, TargetWatch } from "../../../src/targets/target-wa
 import type { Target } from "../../../src/targets/target.js";
 import { pod } from "../../helpers/target-fixtures.js";
 
-/** A bucket of 60, filled with 30 a second: deletions that may have been sent after so many ms. */
+/** A bucket of 60, refilled at 30 per second: how many deletions may have been sent after this many ms. */
 const allowed = (ms: number): number => 60 + (ms * 30) / 1000;
 
-test("a controller that replaces pods without end: so many deletions a second, and no more", async (t) => {
+test("a controller that replaces pods endlessly: the deletions per second are limited", async (t) => {
   let now = 0;
   let timers: { at: number; work: () => void }[] = [];
   const sentAt: number[] = [];
@@ -26,7 +26,7 @@ test("a controller that replaces pods without end: so many deletions a second, a
     },
     current: () => Array.from({ length: 3 }, born),
   } as unknown as TargetWatch;
-  // A server without any delay, and a controller that is as quick: two new pods for each that goes.
+  // A server and a controller without any delay: two new pods for each deleted one.
   const answers: (() => void)[] = [];
   const transport = {
     request: async () => {

@@ -54,7 +54,7 @@ function context(w: Watched, change: Partial<AttackContext> = {}): AttackContext
 const replicas = (server: FakeApiServer, path = PATH): number | undefined =>
   (server.object(path) as unknown as Deployment | undefined)?.spec?.replicas;
 
-/** Somebody sets the replicas: the server counts a generation up, as it does for each change of a spec. */
+/** Someone sets the replicas: the server increments the generation, as for each change of a spec. */
 function scale(server: FakeApiServer, to: number, path = PATH): KubeObject {
   const { generation = 0 } = server.object(path)?.metadata ?? {};
   return server.update(path, { metadata: { generation: generation + 1 }, spec: { replicas: to } });
@@ -92,7 +92,7 @@ test("scale-to-zero: this very Deployment, in one request on the fast lane; noth
   t.is(w.server.objects(REPLICASETS).length, 1);
 });
 
-test("scale-to-zero: scaled up again by anybody, it is scaled down again, each time once", async (t) => {
+test("scale-to-zero: scaled up by anyone, it is scaled down again, once each time", async (t) => {
   const w = await kubeDns(t);
   const running = start(t, w);
   await until("it is scaled", () => running.kills === 1);
@@ -105,7 +105,7 @@ test("scale-to-zero: scaled up again by anybody, it is scaled down again, each t
     w.of("kill").map(({ reason }) => reason),
     ["initial", "recreated", "recreated", "recreated"],
   );
-  // The Deployment controller writes the status often, also while the old replicas are still to be seen.
+  // The Deployment controller writes the status often, also while the old replicas still exist.
   for (let count = 0; count < 5; count += 1) w.server.update(PATH, { status: { replicas: count } });
   scale(w.server, 0);
   scale(w.server, 7);
@@ -114,7 +114,7 @@ test("scale-to-zero: scaled up again by anybody, it is scaled down again, each t
   t.is(patches(w.server).length, 5);
 });
 
-test("scale-to-zero: made anew, it is scaled down anew; another of its labels is not", async (t) => {
+test("scale-to-zero: recreated, it is scaled down again; another workload with its labels is not", async (t) => {
   const w = await kubeDns(t);
   const running = start(t, w);
   await until("it is scaled", () => running.kills === 1);
@@ -153,7 +153,7 @@ test("scale-to-zero: one that has none already is left alone", async (t) => {
 });
 
 for (const status of [500, 403, 422]) {
-  test(`scale-to-zero: ${status} is an outstanding blow, tried until it goes through`, async (t) => {
+  test(`scale-to-zero: ${status} is an outstanding kill, retried until it succeeds`, async (t) => {
     const w = await kubeDns(t);
     w.server.fault({ kind: "status", status, method: "PATCH", times: 2 });
     const running = start(t, w);
@@ -167,7 +167,7 @@ for (const status of [500, 403, 422]) {
   });
 }
 
-test("scale-to-zero: what is gone, or was scaled down by somebody, is not tried again", async (t) => {
+test("scale-to-zero: a workload that is gone, or that someone else scaled down, is not retried", async (t) => {
   for (const change of [
     (w: Watched) => void w.server.remove(PATH),
     (w: Watched) => void scale(w.server, 0),
@@ -196,7 +196,7 @@ test("scale-to-zero: after stop nothing is scaled any more", async (t) => {
   t.is(patches(w.server).length, 1);
 });
 
-test("scale-to-zero: what has no replicas is refused before anything is done, with what to use instead", async (t) => {
+test("scale-to-zero: a target without replicas is refused before anything is done, with the attack to use instead", async (t) => {
   const w = await kubeDns(t);
   const attack = scaleToZero();
   for (const [kind, instead] of [
@@ -205,7 +205,7 @@ test("scale-to-zero: what has no replicas is refused before anything is done, wi
     ["SystemdUnit", "systemd-unit"],
   ] as const) {
     const target = { ...w.target, kind } as unknown as Target | NodeTarget;
-    const expected = { instanceOf: RefusedError, message: new RegExp(`use ${instead}`) };
+    const expected = { instanceOf: RefusedError, message: new RegExp(`Use ${instead}`) };
     t.throws(() => attack.plan(target), expected);
   }
   t.throws(() => attack.start(context(w, { target: { ...w.target, kind: "DaemonSet" } })), {
@@ -241,7 +241,7 @@ async function withAutoscaler(t: ExecutionContext): Promise<WithAutoscaler> {
   return { w, autoscaler: await watching(t, served, { target }) };
 }
 
-test("companions: scaled down before the target, kept so, and said in the plan", async (t) => {
+test("companions: scaled down before the target, kept down, and in the plan", async (t) => {
   const { w, autoscaler } = await withAutoscaler(t);
   const attack = createAttack({ type: "scale-to-zero" }, { companions: [autoscaler.target] });
   t.deepEqual(
@@ -263,14 +263,14 @@ test("companions: scaled down before the target, kept so, and said in the plan",
   );
   scale(w.server, 1, AUTOSCALER);
   scale(w.server, 1);
-  await until("both are kept so", () => running.kills === 4);
+  await until("both are kept down", () => running.kills === 4);
   await running.stop();
   for (const path of [AUTOSCALER, PATH]) scale(w.server, 3, path);
   await new Promise((resolve) => setTimeout(resolve, 50));
   t.deepEqual([replicas(w.server, AUTOSCALER), replicas(w.server)], [3, 3]);
 });
 
-test("companions: the target waits for the answer, and not for ever", async (t) => {
+test("companions: the target waits for the answer, but only up to a limit", async (t) => {
   const { w, autoscaler } = await withAutoscaler(t);
   w.server.fault({ kind: "hang", method: "PATCH", path: "autoscaler", times: Infinity });
   const timers: { ms: number; work: () => void }[] = [];
@@ -289,12 +289,12 @@ test("companions: the target waits for the answer, and not for ever", async (t) 
     [5_000],
   );
   for (const { work } of timers) work();
-  await until("the target is scaled all the same", () => replicas(w.server) === 0);
+  await until("the target is scaled anyway", () => replicas(w.server) === 0);
   w.transport.close();
   await running.stop();
 });
 
-test("companions: stopped while the first is under way, the target is not touched", async (t) => {
+test("companions: stopped while the first request is in flight, the target is not changed", async (t) => {
   const { w, autoscaler } = await withAutoscaler(t);
   let answer = (): void => undefined;
   const held = new Promise<void>((resolve) => (answer = resolve));

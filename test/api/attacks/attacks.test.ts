@@ -67,7 +67,7 @@ const optionsOf = ({ body }: { readonly body?: unknown }): SentOptions => body a
 const uidOf = (request: { readonly body?: unknown }): string => optionsOf(request).preconditions?.uid ?? "";
 const deletions = (server: FakeApiServer): LoggedRequest[] => server.requestsOf("DELETE");
 
-/** Without kind and apiVersion a server ignores the rest; without the uid it deletes whoever has the name. */
+/** Without kind and apiVersion a server ignores the rest; without the uid it deletes any object with the name. */
 function assertExact(t: ExecutionContext, server: FakeApiServer): void {
   for (const request of deletions(server)) {
     t.like(request.body, { kind: "DeleteOptions", apiVersion: "v1" });
@@ -81,7 +81,7 @@ const living = (server: FakeApiServer, collection = PODS): string[] =>
     .filter((object) => !isDying(object))
     .map((object) => object.metadata.name);
 
-/** A ReplicaSet controller: a new pod at once for each that goes, while its ReplicaSet is there. */
+/** A ReplicaSet controller: immediately creates a new pod for each deleted one, while its ReplicaSet exists. */
 function replacesPods(server: FakeApiServer, rounds: number): KubeObject[] {
   const made: KubeObject[] = [];
   server.store.onEvent(({ type, at, object, previous }) => {
@@ -93,7 +93,7 @@ function replacesPods(server: FakeApiServer, rounds: number): KubeObject[] {
   return made;
 }
 
-/** addon-manager's kubectl, and the two controllers below it; each as quick as can be. */
+/** addon-manager's kubectl and the two controllers below it, without any delay. */
 function bringsBackDeployment(server: FakeApiServer, rounds: number): KubeObject[] {
   const made: KubeObject[] = [];
   server.store.onEvent(({ type, at, object }) => {
@@ -142,7 +142,7 @@ test("delete-pods: grace 0 is said, not left out", async (t) => {
   t.true(deletions(w.server).every((request) => optionsOf(request).gracePeriodSeconds === 0));
 });
 
-test("delete-pods: a controller that replaces each at once is beaten, round after round", async (t) => {
+test("delete-pods: a controller that replaces each pod immediately is beaten, round after round", async (t) => {
   const w = await kubeDns(t);
   const made = replacesPods(w.server, 40);
   const running = start(t, w, podsAttack);
@@ -168,7 +168,7 @@ test("delete-pods: a pod of another workload with the same labels is left alone,
   ];
   const names = strangers.map(({ metadata }) => metadata?.["name"] as string).sort();
   for (const draft of strangers.slice(0, 2)) w.server.put(PODS, draft);
-  // What was told before it has been heard.
+  // Every earlier event has been handled.
   w.server.update(`${PODS}/${REPLICASET}-a`, { metadata: { annotations: { mark: "1" } } });
   await until("it has seen them", () => {
     return w.watch.current("Pod").some(({ metadata }) => metadata.annotations?.["mark"] === "1");
@@ -178,14 +178,14 @@ test("delete-pods: a pod of another workload with the same labels is left alone,
   for (const draft of strangers.slice(2)) w.server.put(PODS, draft);
   w.server.put(PODS, pod(`${REPLICASET}-last`, { node: undefined }));
   await until("those of the target are deleted", () => running.kills === 3);
-  // The last of them came after all strangers.
+  // The last of them came after all other pods.
   await until("it has seen all", () => w.of("recreated").length === 1);
   await running.stop();
   t.deepEqual(living(w.server), names);
   t.is(deletions(w.server).length, 3);
 });
 
-test("delete-pods: a pod that is going already is not asked again", async (t) => {
+test("delete-pods: a terminating pod is not deleted again", async (t) => {
   const served = await serve(t);
   putKubeDns(served.server);
   served.server.update(`${PODS}/${REPLICASET}-a`, {
@@ -213,7 +213,7 @@ for (const [name, attack, count] of [
   ["delete-pods", podsAttack, 2],
   ["delete-workload", workloadAttack, 4],
 ] as const) {
-  test(`${name}: what changes while its deletion is under way is not asked twice`, async (t) => {
+  test(`${name}: an object that changes while its deletion is in flight is not deleted twice`, async (t) => {
     const w = await kubeDns(t);
     let answer = (): void => undefined;
     const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)));
@@ -241,7 +241,7 @@ for (const [name, attack, count] of [
   });
 }
 
-test("delete-pods with a delay: a new pod lives for so long, and no longer", async (t) => {
+test("delete-pods with a delay: a new pod lives for the delay, and no longer", async (t) => {
   const w = await kubeDns(t);
   const timers: { work: () => void; ms: number }[] = [];
   const attack = deletePods({ gracePeriod: 1000, delay: 500 });
@@ -271,7 +271,7 @@ for (const [what, fault] of [
     ["delete-pods", podsAttack],
     ["delete-workload", workloadAttack],
   ] as const) {
-    test(`${name}: ${what} on a deletion is tried again until it is gone`, async (t) => {
+    test(`${name}: ${what} on a deletion is retried until the object is gone`, async (t) => {
       const w = await kubeDns(t);
       w.server.fault({ ...fault, method: "DELETE", times: 7 });
       const kills: { uid: string | undefined; status: number; tMs: number | undefined }[] = [];
@@ -307,7 +307,7 @@ for (const [what, fault] of [
   }
 }
 
-test("a pod that went by itself is not asked for again", async (t) => {
+test("a deletion is not retried for a pod that is gone", async (t) => {
   const w = await kubeDns(t);
   const timers: (() => void)[] = [];
   w.server.fault({ kind: "status", status: 500, method: "DELETE", times: Infinity });
@@ -323,14 +323,14 @@ test("a pod that went by itself is not asked for again", async (t) => {
   t.is(running.kills, 0);
 });
 
-test("a name that is used again: the other object is not deleted for the first", async (t) => {
+test("a reused name: the new object is not deleted in place of the first", async (t) => {
   const w = await kubeDns(t);
   const name = `${REPLICASET}-a`;
   const timers: (() => void)[] = [];
   w.server.fault({ kind: "status", status: 500, method: "DELETE", path: name });
   const running = start(t, w, podsAttack, { after: (_ms, work) => timers.push(work) });
   await until("one was refused", () => timers.length === 1 && running.kills === 1);
-  // Its name goes to a pod of somebody else, and nobody hears of it.
+  // Another workload's pod takes its name, and the watch does not report it yet.
   w.server.silenceWatches();
   w.server.remove(`${PODS}/${name}`);
   w.server.put(PODS, pod(name, { of: owner("ReplicaSet", "another-5f") }));
@@ -347,7 +347,7 @@ test("a name that is used again: the other object is not deleted for the first",
   await until("the same again", () => timers.length === 1);
   t.deepEqual(statuses(), [200, 409, 409, 500]);
   t.is(running.kills, 1, "not a kill");
-  // Now it is heard: there is nothing to try again.
+  // Now the watch reports it: there is nothing to retry.
   w.server.endWatches();
   await until("it is seen to be gone", () => w.of("gone").some(({ object }) => object.name === name));
   t.is(running.lastError, undefined);
@@ -358,7 +358,7 @@ test("a name that is used again: the other object is not deleted for the first",
 });
 
 for (const status of [409, 500]) {
-  test(`seen gone while its deletion is under way: an answer of ${status} is not tried again`, async (t) => {
+  test(`gone while its deletion is in flight: an answer of ${status} is not retried`, async (t) => {
     const w = await kubeDns(t);
     const name = `${REPLICASET}-a`;
     const timers: (() => void)[] = [];
@@ -420,7 +420,7 @@ for (const [what, breakIt] of [
     },
   ],
 ] as const) {
-  test(`the watch is ${what} in the middle: new pods are still deleted, once each`, async (t) => {
+  test(`the watch is ${what} during the attack: new pods are still deleted, once each`, async (t) => {
     const w = await kubeDns(t, { resyncMs: what === "silent" ? 50 : 0 });
     const running = start(t, w, podsAttack);
     await until("it has begun", () => running.kills === 2);
@@ -441,7 +441,7 @@ for (const [name, attack] of [
   ["delete-pods", podsAttack],
   ["delete-workload", workloadAttack],
 ] as const) {
-  test(`${name}: after stop nothing is deleted any more, whatever appears`, async (t) => {
+  test(`${name}: after stop nothing is deleted, whatever appears`, async (t) => {
     const w = await kubeDns(t);
     const running = start(t, w, attack);
     await until("it has begun", () => living(w.server).length === 0);
@@ -461,7 +461,7 @@ for (const [name, attack] of [
   });
 }
 
-test("stop: what waits for its next try, or its delay, is never sent", async (t) => {
+test("stop: a request that waits for its retry or its delay is never sent", async (t) => {
   const w = await kubeDns(t);
   const timers: (() => void)[] = [];
   w.server.fault({ kind: "status", status: 500, method: "DELETE", times: 2 });
@@ -476,7 +476,7 @@ test("stop: what waits for its next try, or its delay, is never sent", async (t)
   t.is(living(w.server).length, 3);
 });
 
-test("stop does not wait for a server that asks for patience, nor is the deletion sent again", async (t) => {
+test("stop does not wait for Retry-After, and the deletion is not sent again", async (t) => {
   const w = await kubeDns(t);
   w.server.fault({ kind: "status", status: 429, retryAfter: 1, method: "DELETE", times: Infinity });
   const running = start(t, w, podsAttack);
@@ -488,7 +488,7 @@ test("stop does not wait for a server that asks for patience, nor is the deletio
   t.regex(running.lastError?.message ?? "", /429/);
 });
 
-test("Retry-After is kept, up to a limit", async (t) => {
+test("Retry-After is respected, up to a limit", async (t) => {
   const w = await kubeDns(t);
   const waits: number[] = [];
   w.server.fault({ kind: "status", status: 429, retryAfter: 3, method: "DELETE" });
@@ -501,7 +501,7 @@ test("Retry-After is kept, up to a limit", async (t) => {
   );
 });
 
-test("the wait between two tries grows, up to a limit", async (t) => {
+test("the wait between two attempts grows, up to a limit", async (t) => {
   const w = await kubeDns(t);
   w.server.remove(`${PODS}/${REPLICASET}-b`);
   await until("one is left", () => w.watch.current("Pod").length === 1);
@@ -517,7 +517,7 @@ test("the wait between two tries grows, up to a limit", async (t) => {
   t.deepEqual(waits, [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
 });
 
-test("stop waits for the deletion that is under way", async (t) => {
+test("stop waits for the deletion in flight", async (t) => {
   const w = await kubeDns(t);
   let answer = (): void => undefined;
   const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)));
@@ -565,7 +565,7 @@ test("delete-workload: the Deployment, then its ReplicaSets, then the pods", asy
   t.deepEqual(living(w.server, REPLICASETS), ["kube-dns-autoscaler-x1"]);
 });
 
-test("delete-workload: a restorer that brings it back again and again is beaten each time", async (t) => {
+test("delete-workload: a Deployment that is recreated repeatedly is deleted each time", async (t) => {
   const rounds = 8;
   const w = await kubeDns(t);
   const made = bringsBackDeployment(w.server, rounds);
@@ -594,7 +594,7 @@ test("delete-workload: a restorer that brings it back again and again is beaten 
   t.is(running.kills, w.of("kill").filter(({ status }) => status < 300).length);
 });
 
-test("delete-workload: what is terminating is not asked again", async (t) => {
+test("delete-workload: a terminating object is not deleted again", async (t) => {
   const w = await kubeDns(t);
   const running = start(t, w, workloadAttack);
   await until("all is deleted", () => running.kills === 4);
@@ -614,7 +614,7 @@ test("delete-workload: what is terminating is not asked again", async (t) => {
   t.is(deletions(w.server).length, count);
 });
 
-test("delete-workload: a DaemonSet and its pods; a namesake's are left alone", async (t) => {
+test("delete-workload: a DaemonSet and its pods; those of a similar name are left alone", async (t) => {
   const served = await serve(t);
   const { server } = served;
   const labels = { app: "agent" };
@@ -641,7 +641,7 @@ test("delete-workload: a DaemonSet and its pods; a namesake's are left alone", a
   t.deepEqual(workloadAttack.plan(target)[1], "sweep its pods, grace period 1 s");
 });
 
-test("none: touches nothing", async (t) => {
+test("none: changes nothing", async (t) => {
   const w = await kubeDns(t);
   const running = start(t, w, createAttack({ type: "none" }));
   await running.stop();
@@ -650,7 +650,7 @@ test("none: touches nothing", async (t) => {
   t.deepEqual(deletions(w.server), []);
 });
 
-test("an experiment's attack is made by its type, and says what it will do", async (t) => {
+test("an experiment's attack is created by its type, and its plan says what it will do", async (t) => {
   const w = await kubeDns(t);
   const specs = [
     { type: "none" },

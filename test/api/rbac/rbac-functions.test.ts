@@ -1,4 +1,4 @@
-/** The rights of each function probe: what it asks of the API server is allowed, and what is allowed it asks. */
+/** The rights of each function probe: it may send every request that it sends, and it sends every one that it may. */
 import test from "ava";
 import { FUNCTION_PROBES, type FunctionCheckName } from "../../../src/components/functions.js";
 import { describePermission } from "../../../src/kube/permission.js";
@@ -14,7 +14,9 @@ import {
 } from "../../helpers/function-fixtures.js";
 import { permissionOf } from "../../helpers/rbac-fixtures.js";
 
-/** What a probe needs beside the world; nobody corrects anything, so that the looks have to. */
+/**
+ * What a probe needs in the cluster. No component corrects anything, so the function checks must undo their changes.
+ */
 const BESIDE: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   ...BESIDE_THE_WORLD,
   "dns-is-scaled": (world) =>
@@ -48,10 +50,10 @@ const BESIDE: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   },
 };
 
-/** What every run has for its own ends. */
+/** The rights that every run has for other purposes. */
 const OF_EVERY_RUN = ["list pods in kube-system-chaos", "create pods/proxy in kube-system-chaos"];
 
-/** Used only when something goes wrong: an answer is lost, or somebody has deleted what is to be put back. */
+/** Rights for failures only: an answer is lost, or someone has deleted an object that must be restored. */
 const WHEN_THINGS_GO_WRONG: Partial<Record<FunctionCheckName, readonly string[]>> = {
   "services-follow": [`get apps/deployments in ${NAMESPACE}`],
   "replicas-are-made": [`get apps/replicasets in ${NAMESPACE}`],
@@ -68,7 +70,7 @@ const WHEN_THINGS_GO_WRONG: Partial<Record<FunctionCheckName, readonly string[]>
 };
 
 for (const name of FUNCTION_PROBES) {
-  test(`${name}: the rights that it has are those that it uses`, async (t) => {
+  test(`${name}: it has exactly the rights that it uses`, async (t) => {
     const world = await World.start(t);
     BESIDE[name]?.(world);
     const ready = await functionProbes[name].prepare(world.context);

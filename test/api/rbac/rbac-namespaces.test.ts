@@ -1,4 +1,4 @@
-/** Namespaces that an administrator has prepared: recorded, used, emptied, and there afterwards. */
+/** Namespaces that an administrator has prepared: recorded, used, emptied and kept. */
 import { after } from "../../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import test from "ava";
@@ -24,8 +24,8 @@ import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { serve, type Served } from "../../helpers/target-fixtures.js";
 
 const NAMESPACES = "/api/v1/namespaces";
-const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
-const PREPARED = { ...OURS, "kube-system-chaos/prepared": "true" };
+const OWN = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
+const PREPARED = { ...OWN, "kube-system-chaos/prepared": "true" };
 
 type Empty = Extract<Undo, { action: "empty" }>;
 
@@ -33,10 +33,10 @@ const emptying = (name: string): Empty => ({
   action: "empty",
   path: `${NAMESPACES}/${name}`,
   object: { kind: "Namespace", name },
-  labels: OURS,
+  labels: OWN,
 });
 
-/** Each wait is over at once, and so is the time limit in the end. */
+/** Each wait ends at once, and so does the time limit in the end. */
 function quick(): Clock {
   let now = 0;
   return {
@@ -73,14 +73,14 @@ const ALL = [
   EVENTS,
 ];
 
-test("what a namespace is decides how it is cleared away, and that is in the journal first", async (t) => {
+test("the kind of a namespace decides how it is cleaned up, and the journal has it first", async (t) => {
   const { server, transport } = await prepared(t, "prepared");
-  server.put(NAMESPACES, { metadata: { name: "ours", labels: OURS } });
+  server.put(NAMESPACES, { metadata: { name: "own", labels: OWN } });
   server.put(NAMESPACES, { metadata: { name: "claims", labels: { "kube-system-chaos/prepared": "true" } } });
   const intents: Undo[] = [];
   const journal = { intent: async (entry: Undo) => await Promise.resolve(intents.push(entry)) };
   const made: PendingUndo[] = [];
-  for (const name of ["prepared", "ours", "claims", "absent"])
+  for (const name of ["prepared", "own", "claims", "absent"])
     await recordNamespace({ transport, journal, made }, name);
   t.deepEqual(
     intents.map(({ action }) => action),
@@ -91,10 +91,10 @@ test("what a namespace is decides how it is cleared away, and that is in the jou
     made.map((each) => each.undo),
     intents,
   );
-  t.deepEqual(namespacesOf(made), ["ours", "claims", "absent"], "nobody waits for the end of one that stays");
+  t.deepEqual(namespacesOf(made), ["own", "claims", "absent"], "a namespace that stays is not waited for");
 });
 
-test("the guestbook and the probers: made in prepared namespaces, gone after emptying; the namespaces stay", async (t) => {
+test("the guestbook and the probers: created in prepared namespaces, gone after emptying; the namespaces stay", async (t) => {
   const { server, transport } = await prepared(t, "guestbook", "kube-system-chaos");
   const options = { frontendReplicas: 1, followerReplicas: 1, controlReplicas: 1, nodePort: 30080 };
   const manifests = [
@@ -119,14 +119,14 @@ test("the guestbook and the probers: made in prepared namespaces, gone after emp
   );
 });
 
-test("what is not ours stays, and so does the copy of a journal", async (t) => {
+test("objects of others stay, and so does the copy of a journal", async (t) => {
   const { server, transport } = await prepared(t, CANARY_NAMESPACE, "kube-system-chaos");
   const theirs = { metadata: { name: "theirs", labels: { app: "chaos-canary" } } };
-  const ours = { metadata: { name: "ours", labels: { ...OURS, app: "chaos-canary" } } };
+  const own = { metadata: { name: "own", labels: { ...OWN, app: "chaos-canary" } } };
   for (const namespace of [CANARY_NAMESPACE, "kube-system-chaos"]) {
     for (const gvr of ALL) {
       server.put(resourcePath(gvr, namespace), theirs);
-      server.put(resourcePath(gvr, namespace), ours);
+      server.put(resourcePath(gvr, namespace), own);
     }
   }
   await new ClusterCopy(transport, "run-1").write("text");
@@ -136,15 +136,15 @@ test("what is not ours stays, and so does the copy of a journal", async (t) => {
   await emptyNamespace(transport, emptying("kube-system-chaos"));
   for (const namespace of [CANARY_NAMESPACE, "kube-system-chaos"])
     t.is(names(server, namespace, ALL).filter((name) => name.endsWith(" theirs")).length, ALL.length);
-  // What no run makes there is not even looked at.
-  t.deepEqual(kept(CANARY_NAMESPACE), ["daemonsets ours", "secrets ours"]);
+  // Kinds that no run creates there are not even listed.
+  t.deepEqual(kept(CANARY_NAMESPACE), ["daemonsets own", "secrets own"]);
   t.deepEqual(kept("kube-system-chaos"), [
-    "deployments ours",
-    "replicasets ours",
-    "services ours",
+    "deployments own",
+    "replicasets own",
+    "services own",
     "secrets journal-run-1",
-    "horizontalpodautoscalers ours",
-    "events ours",
+    "horizontalpodautoscalers own",
+    "events own",
   ]);
 });
 
@@ -152,19 +152,19 @@ const ownedBy = ({ metadata: { uid, name }, kind = "" }: KubeObject): object => 
   ownerReferences: [{ apiVersion: "apps/v1", kind, name, uid, controller: true }],
 });
 
-test("what ours own is theirs too, by the uid: ReplicaSets and pods carry the labels of a template", async (t) => {
+test("dependents of own objects are own too, by the uid: ReplicaSets and pods have the labels of a template", async (t) => {
   const { server, transport } = await prepared(t, "guestbook");
   const put = (resource: string, group: "" | "apps", name: string, metadata: object): KubeObject =>
     server.put(resourcePath({ group, version: "v1", resource }, "guestbook"), {
       metadata: { name, ...metadata },
     });
-  const ours = put("deployments", "apps", "frontend", { labels: OURS });
-  const set = put("replicasets", "apps", "frontend-1", ownedBy(ours));
-  const ourPod = put("pods", "", "frontend-1-a", ownedBy(set));
+  const own = put("deployments", "apps", "frontend", { labels: OWN });
+  const set = put("replicasets", "apps", "frontend-1", ownedBy(own));
+  const ownPod = put("pods", "", "frontend-1-a", ownedBy(set));
   const theirs = put("deployments", "apps", "shop", {});
   const theirSet = put("replicasets", "apps", "shop-1", ownedBy(theirs));
   put("pods", "", "shop-1-a", ownedBy(theirSet));
-  // Of one that had our uid's name, but is another.
+  // Its owner has the same name as the own ReplicaSet, but another uid.
   put("pods", "", "frontend-1-b", ownedBy({ ...set, metadata: { ...set.metadata, uid: "another" } }));
   await emptyNamespace(transport, emptying("guestbook"));
   t.deepEqual(names(server, "guestbook", ALL), [
@@ -180,15 +180,15 @@ test("what ours own is theirs too, by the uid: ReplicaSets and pods carry the la
         path.split("/").at(-1),
         (body as { preconditions: { uid: string } }).preconditions.uid,
       ]),
-    [ours, set, ourPod].map(({ metadata }) => [metadata.name, metadata.uid]),
+    [own, set, ownPod].map(({ metadata }) => [metadata.name, metadata.uid]),
     "from the top down, each by its uid",
   );
 });
 
-test("a pod that an owner on its way out has made in between goes, too", async (t) => {
+test("a pod that a terminating owner created meanwhile is deleted, too", async (t) => {
   const { server, transport } = await prepared(t, "guestbook");
   const deployment = server.put("/apis/apps/v1/namespaces/guestbook/deployments", {
-    metadata: { name: "frontend", labels: OURS },
+    metadata: { name: "frontend", labels: OWN },
   });
   const pods = "/api/v1/namespaces/guestbook/pods";
   let late = 1;
@@ -207,7 +207,7 @@ test("a pod that an owner on its way out has made in between goes, too", async (
   t.true(server.requestsOf("DELETE", "pods/late").length === 1);
 });
 
-test("waits for pods to end; one whose containers have ended is let go at once", async (t) => {
+test("waits for pods to end; a pod whose containers have ended is removed at once", async (t) => {
   const { server, transport } = await prepared(t, CANARY_NAMESPACE);
   const pods = `${NAMESPACES}/${CANARY_NAMESPACE}/pods`;
   const { metadata, spec } = canaryPod({ namespace: CANARY_NAMESPACE, name: "canary", node: "worker-1" });
@@ -215,7 +215,7 @@ test("waits for pods to end; one whose containers have ended is let go at once",
   let looks = 0;
   server.handle("GET", /\/pods$/, () => {
     looks += 1;
-    // Its kubelet ends the container, and keeps the object for a while.
+    // Its kubelet ends the container and keeps the object for a while.
     if (looks === 4)
       server.update(`${pods}/canary`, { status: { containerStatuses: [{ state: { terminated: {} } }] } });
     return undefined;
@@ -231,11 +231,11 @@ test("waits for pods to end; one whose containers have ended is let go at once",
   );
 });
 
-test("what does not go is named when the time is up, and the entry is not done", async (t) => {
+test("a timeout names what is left, and the entry is not done", async (t) => {
   const { server, transport } = await prepared(t, "guestbook");
   const pods = "/api/v1/namespaces/guestbook/pods";
   for (const name of ["a", "b", "c", "d", "e", "f"])
-    server.put(pods, { metadata: { name, labels: OURS }, spec: { nodeName: "worker-1" } });
+    server.put(pods, { metadata: { name, labels: OWN }, spec: { nodeName: "worker-1" } });
   await t.throwsAsync(emptyNamespace(transport, emptying("guestbook"), { clock: quick(), limitMs: 3_000 }), {
     message:
       "namespace guestbook is not empty 3 s after what runs had made in it was deleted: " +
@@ -243,7 +243,7 @@ test("what does not go is named when the time is up, and the entry is not done",
   });
 });
 
-test("a namespace that somebody has removed has nothing to empty; one that may not be looked at is an error", async (t) => {
+test("a namespace that someone has deleted needs no emptying; one that is forbidden to read is an error", async (t) => {
   const { server, transport } = await prepared(t);
   const { how } = await emptyNamespace(transport, emptying("guestbook"));
   t.is(how, "emptied");
@@ -253,12 +253,12 @@ test("a namespace that somebody has removed has nothing to empty; one that may n
   await t.throwsAsync(emptyNamespace(transport, emptying("guestbook")), { message: /403/ });
 });
 
-test("nobody waits for the end of a namespace that was prepared meanwhile", async (t) => {
+test("a namespace that was prepared meanwhile is not waited for", async (t) => {
   const { transport } = await prepared(t, "guestbook");
   await t.notThrowsAsync(removedNamespaces(transport, quick(), ["guestbook"]));
 });
 
-test("canaries are made in the prepared namespace, which is recorded to be emptied", async (t) => {
+test("canaries are created in the prepared namespace, which is recorded to be emptied", async (t) => {
   const { server, transport } = await prepared(t, CANARY_NAMESPACE);
   const intents: Undo[] = [];
   const clock = quick();

@@ -1,4 +1,4 @@
-/** Preflight as a ServiceAccount with nothing but a shipped Role, and with one verb of it taken away. */
+/** Preflight as a ServiceAccount with nothing but a shipped Role, and with some of its verbs removed. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
@@ -20,12 +20,12 @@ import {
   serve,
 } from "../../helpers/target-fixtures.js";
 
-/** So many verbs are taken away at a time: each is named all the same, and it takes a fourth of the time. */
+/** How many verbs are removed at a time: each is still named, and the test takes a fourth of the time. */
 const AT_ONCE = 4;
 
 const ADDON = { "addonmanager.kubernetes.io/mode": "Reconcile" };
 
-/** A cluster on which the experiment finds its target, with the namespaces that the file prepares. */
+/** A cluster with the experiment's target and the namespaces that the file prepares. */
 async function cluster(t: ExecutionContext, manifests: readonly Manifest[]): Promise<Served> {
   const served = await serve(t);
   const { server } = served;
@@ -96,7 +96,7 @@ for (const [file, experiment] of [
   ["systemd-unit", "kubelet"],
   ["none", "variants/control"],
 ] as const) {
-  test(`rbac/${file}.yaml is enough for preflight; with verbs taken away, those are named and no other`, async (t) => {
+  test(`rbac/${file}.yaml is enough for preflight; with verbs removed, exactly those are named`, async (t) => {
     const text = await readFile(join(packageRoot(), "rbac", `${file}.yaml`), "utf8");
     const resolved = resolveExperiment(
       (await loadExperiment(join(packageRoot(), "experiments", `${experiment}.yaml`))).experiment,

@@ -342,7 +342,7 @@ test("scale-to-zero: scaled up by somebody: scaled down again, named, and restor
     await until("it was told", () => warnings().length > 0);
   });
   t.deepEqual(outcome.warnings(), [
-    "Deployment kube-system/kube-dns was set to 5 replicas, and is scaled down again (by kubectl-scale)",
+    "Deployment kube-system/kube-dns was set to 5 replicas, and the attack scales it down again (by kubectl-scale)",
   ]);
   t.deepEqual(outcome.changed, []);
   t.true(outcome.whole);
@@ -372,7 +372,9 @@ test("delete-workload: made anew with another selector: its pods would not be se
     });
     await until("the run was told to stop", () => changed.length > 0);
   });
-  t.deepEqual(outcome.changed, ["Deployment kube-system/kube-dns has another selector now (by somebody)"]);
+  t.deepEqual(outcome.changed, [
+    "Deployment kube-system/kube-dns now has another selector (by an unknown field manager)",
+  ]);
 });
 
 for (const attack of ["delete-pods", "scale-to-zero"] as const) {
@@ -385,7 +387,7 @@ for (const attack of ["delete-pods", "scale-to-zero"] as const) {
       await until("the run was told to stop", () => changed.length > 0);
     });
     t.deepEqual(outcome.changed, [
-      "Deployment kube-system/kube-dns was not back 10 s after somebody else had deleted it",
+      "Deployment kube-system/kube-dns was not recreated within 10 s after someone else deleted it",
     ]);
     t.true(outcome.whole);
     const { server } = await serve(t);
@@ -401,8 +403,8 @@ for (const attack of ["delete-pods", "scale-to-zero"] as const) {
       await until("the run was told to stop", () => changed.length > 0);
     });
     t.deepEqual(outcome.changed, [
-      "Deployment kube-system/kube-dns was not back 10 s after somebody else had deleted it; " +
-        "Deployment kube-dns-2 has the same selector: was it renamed?",
+      "Deployment kube-system/kube-dns was not recreated within 10 s after someone else deleted it; " +
+        "Deployment kube-dns-2 has the same selector: was the workload renamed?",
     ]);
     t.not(outcome.server.object(`${DEPLOYMENTS}/kube-dns-2`), undefined, "theirs stays");
   });
@@ -416,7 +418,7 @@ for (const attack of ["delete-pods", "scale-to-zero"] as const) {
     });
     t.regex(
       outcome.warnings().join("\n"),
-      /was deleted by somebody else: .*\n.*was made anew by somebody: the attack goes on/,
+      /was deleted by someone else: .*\n.*was recreated by an unknown field manager; the attack continues/,
     );
     t.deepEqual(outcome.changed, []);
     t.true(outcome.whole);
@@ -429,7 +431,7 @@ for (const attack of ["delete-pods", "scale-to-zero"] as const) {
       await until("the run was told to stop", () => changed.length > 0);
     });
     t.deepEqual(outcome.changed, [
-      "Deployment kube-system/kube-dns has another pod template now (by kubectl-edit)",
+      "Deployment kube-system/kube-dns now has another pod template (by kubectl-edit)",
     ]);
     t.true(outcome.whole);
   });
@@ -484,8 +486,8 @@ test("another workload with the same labels serves all of a sudden: stopped; one
     { prepare: (server) => void server.put(PODS, pod("neighbour-1-x", other("neighbour-1"))) },
   );
   t.deepEqual(outcome.changed, [
-    "pod kube-dns-b-1-y of ReplicaSet kube-dns-b-1 serves in the place of Deployment kube-system/kube-dns: " +
-      "it has the same labels, and came after the attack began",
+    "pod kube-dns-b-1-y of ReplicaSet kube-dns-b-1 serves in place of Deployment kube-system/kube-dns: " +
+      "it has the same labels and appeared after the attack began",
   ]);
 });
 

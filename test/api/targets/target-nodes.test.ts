@@ -22,13 +22,13 @@ import {
 const NODES = ["a", "b", "c"].map((name) => ({ metadata: { name, uid: name, resourceVersion: "1" } }));
 const MANIFESTS = "/etc/kubernetes/manifests";
 
-/** Nodes that are asked in JavaScript. */
+/** Fake nodes that answer in JavaScript. */
 class AskedNodes {
-  /** Units by node; what is absent is not found. */
+  /** Units by node. An absent unit is not found. */
   readonly units = new Map<string, Record<string, string>>();
   /** Manifests by node. */
   readonly manifests = new Map<string, string[]>();
-  /** Running containers by node, as the runtime says them; an Error: it can not be asked. */
+  /** Running containers by node, as the runtime lists them; an Error: it cannot be asked. */
   readonly running = new Map<string, string[] | Error>();
   readonly asked: { node: string; argv: readonly string[] }[] = [];
   readonly access: NodeAccess = {
@@ -114,7 +114,7 @@ test("a unit: the first of its names that any node has", async (t) => {
   t.like(found, { kind: "SystemdUnit", name: "container-runtime", unit: "crio.service", count: 3 });
 });
 
-test("a unit: on no node: said, with all that was looked for", async (t) => {
+test("a unit on no node: the problem lists everything that was looked for", async (t) => {
   const served = await serve(t);
   const nodes = new AskedNodes();
   nodes.units.set("a", { "containerd.service": "failed" });
@@ -125,7 +125,7 @@ test("a unit: on no node: said, with all that was looked for", async (t) => {
   });
 });
 
-test("a unit: without access every node is taken to have the best known one", async (t) => {
+test("a unit: without access every node is assumed to have the most common one", async (t) => {
   const found = await find(await serve(t), "container-runtime");
   t.like(found, {
     unit: "containerd.service",
@@ -140,7 +140,7 @@ test("static pods: by their mirrors, and the manifest that each of their nodes h
   server.put(PODS, mirror("kube-scheduler-b", "b"));
   server.put(PODS, mirror("kube-scheduler-a", "a"));
   server.put(PODS, mirror("etcd-a", "a", { component: "etcd" }));
-  // Somebody's pod with the same label is no static pod.
+  // An ordinary pod with the same label is not a static pod.
   server.put(PODS, {
     metadata: { name: "stranger", labels: { component: "kube-scheduler" } },
     spec: { nodeName: "c" },
@@ -168,7 +168,7 @@ test("static pods: by their mirrors, and the manifest that each of their nodes h
   t.like(unasked, { kind: "StaticPod", nodes: ["a", "b"], manifest });
 });
 
-test("kube-proxy: a DaemonSet where there is one, else a static pod; neither: both are said", async (t) => {
+test("kube-proxy: a DaemonSet where there is one, else a static pod; neither: the problem lists both", async (t) => {
   const served = await serve(t);
   const neither = await find(served, "kube-proxy");
   const message = "problem" in neither ? neither.problem : "";
@@ -191,12 +191,15 @@ test("kube-proxy: a DaemonSet where there is one, else a static pod; neither: bo
   t.false("problem" in found || isNodeTarget(found));
 });
 
-test("several workloads with the label are an error, whatever else the component could be", async (t) => {
+test("several workloads with the label are a problem, whatever other form the component may have", async (t) => {
   const served = await serve(t);
   putKubeDns(served.server);
   served.server.put("/apis/apps/v1/namespaces/kube-system/deployments", deployment("coredns"));
   const found = await find(served, "kube-dns");
-  t.regex("problem" in found ? found.problem : "", /looked for one .*; found .*: name one with target.kind/);
+  t.regex(
+    "problem" in found ? found.problem : "",
+    /looked for one .*; found .*\. Choose one with target.kind/,
+  );
 });
 
 test("a node target by its node", (t) => {
@@ -265,7 +268,7 @@ async function watching(
   return { watch, nodes, events, server, end };
 }
 
-test("a unit is watched on the attacked nodes; what changes is told, once", async (t) => {
+test("a unit is watched on the attacked nodes; each change is recorded once", async (t) => {
   const w = await watching(
     t,
     UNIT,
@@ -284,7 +287,7 @@ test("a unit is watched on the attacked nodes; what changes is told, once", asyn
     ["inactive", { active: false }],
     ["broken", { active: false, error: "the node does not answer" }],
     ["active", { active: true }],
-    // It still has its processes, and is about not to have them: neither down nor ready.
+    // It still has its processes and is about to end them: neither down nor ready.
     ["deactivating", { active: true }],
     ["activating", { active: false }],
     ["reloading", { active: true }],
@@ -293,7 +296,7 @@ test("a unit is watched on the attacked nodes; what changes is told, once", asyn
   for (const [state, told] of expected) {
     const before = w.events.length;
     w.nodes.units.set("a", { "kubelet.service": state });
-    await until(`${state} is told`, () => w.events.length > before);
+    await until(`${state} is recorded`, () => w.events.length > before);
     t.like(w.events.at(-1), told, state);
     t.is(w.watch.isTargetReady(), state === "active", state);
   }
@@ -305,10 +308,10 @@ test("a unit is ready when it is on every attacked node", async (t) => {
   t.false(w.watch.isTargetReady());
   w.nodes.units.set("b", { "kubelet.service": "active" });
   await until("it is ready", () => w.watch.isTargetReady());
-  t.is(w.server.requestsOf("GET").length, 0, "a unit is no business of the API's");
+  t.is(w.server.requestsOf("GET").length, 0, "a unit needs no request to the API");
 });
 
-test("static pods: what the runtimes run, and what the API says of their mirrors", async (t) => {
+test("static pods: the containers in the runtimes, and the mirror pods in the API", async (t) => {
   const w = await watching(t, STATIC_POD, (nodes, server) => {
     for (const name of ["a", "b"]) {
       nodes.running.set(name, [`kube-scheduler-${name} c0ffee`]);
@@ -328,7 +331,7 @@ test("static pods: what the runtimes run, and what the API says of their mirrors
   await until("it is seen not to run", () => !w.watch.isTargetReady());
   t.deepEqual(w.events.at(-1), { type: "runtime", node: "a", running: [] });
   w.nodes.running.set("a", new Error("no runtime"));
-  await until("that it can not be asked is told", () => w.events.length === 4);
+  await until("the failed request is recorded", () => w.events.length === 4);
   t.deepEqual(w.events.at(-1), { type: "runtime", node: "a", running: [], error: "no runtime" });
   w.nodes.running.set("a", ["kube-scheduler-a beef"]);
   await until("it runs again", () => w.watch.isTargetReady());
@@ -341,7 +344,7 @@ test("static pods: what the runtimes run, and what the API says of their mirrors
   await until("its mirror is gone", () => !w.watch.isTargetReady());
 });
 
-test("static pods: an API server that does not answer calls nothing ready; the nodes are asked all the same", async (t) => {
+test("static pods: when the API server does not answer, nothing is ready; the nodes are still asked", async (t) => {
   const w = await watching(
     t,
     STATIC_POD,
@@ -360,7 +363,7 @@ test("static pods: an API server that does not answer calls nothing ready; the n
   await until("it is ready again", () => w.watch.isTargetReady());
 });
 
-test("a control run without access believes the API, and a unit", async (t) => {
+test("a control run without access trusts the API, and assumes that a unit is ready", async (t) => {
   const unit = await watching(t, UNIT, () => undefined, { access: undefined });
   t.true(unit.watch.isTargetReady());
   const pods = await watching(
@@ -375,7 +378,7 @@ test("a control run without access believes the API, and a unit", async (t) => {
   t.deepEqual([...unit.events, ...pods.events], []);
 });
 
-test("the signal ends it: no question and no event after that", async (t) => {
+test("the signal ends it: no request and no event after that", async (t) => {
   const w = await watching(t, UNIT, (nodes) => nodes.units.set("a", { "kubelet.service": "active" }));
   await w.end();
   const asked = w.nodes.asked.length;
@@ -399,7 +402,7 @@ test("the runtime's answer: a container that is listed under two sandboxes of it
   t.regex(nodes.asked[0]?.argv.at(-1) ?? "", /pod.namespace"==kube-system,labels."x"==y$/);
 });
 
-test("the API server is judged by its answers: its process lives on for its grace, and refuses", async (t) => {
+test("the API server is judged by its answers: its process keeps running for the grace period and refuses", async (t) => {
   const target = { ...STATIC_POD, name: "kube-apiserver", labels: { component: "kube-apiserver" } };
   const w = await watching(
     t,
@@ -414,7 +417,7 @@ test("the API server is judged by its answers: its process lives on for its grac
   t.is(w.events.length, 1);
   t.like(w.events[0], { type: "unit", node: "a", active: true });
   w.server.fault({ kind: "status", status: 503, method: "GET", path: "version", times: Infinity });
-  await until("it is told", () => w.events.length > 1);
+  await until("it is recorded", () => w.events.length > 1);
   t.like(w.events[1], { type: "unit", node: "a", active: false });
   t.false(w.watch.isTargetReady(), "whatever the runtime runs");
   t.deepEqual(w.nodes.asked, [], "the runtime is not asked");

@@ -37,7 +37,7 @@ async function kubeDns(t: ExecutionContext): Promise<Watched> {
   return await watching(t, served);
 }
 
-/** An endpoint with conditions; none: an older controller, or one that does not know. */
+/** An endpoint with conditions; none: an older controller, or an unknown state. */
 const endpoint = (ip: string, conditions?: Draft): Draft => ({
   addresses: [ip],
   ...(conditions === undefined ? {} : { conditions }),
@@ -91,7 +91,7 @@ test("found by kind and name; a DaemonSet's count is what it wants", async (t) =
   t.like(target.object, { kind: "DaemonSet", apiVersion: "apps/v1" });
 });
 
-test("not found: says what was looked for; more than one: says which, and what to write", async (t) => {
+test("not found: the problem says what was looked for; more than one: which, and how to choose", async (t) => {
   const { server, transport } = await serve(t);
   const find = async (spec: Parameters<typeof findTarget>[1]): Promise<string> => {
     const found = await findTarget(transport, spec, components["kube-dns"]);
@@ -101,12 +101,15 @@ test("not found: says what was looked for; more than one: says which, and what t
     await find({ component: "kube-dns" }),
     /Deployment with k8s-app=kube-dns in kube-system \(kube-dns, coredns\); found none/,
   );
-  t.is(await find({ kind: "DaemonSet", namespace: "ns", name: "x" }), "no DaemonSet ns/x in the cluster");
+  t.is(
+    await find({ kind: "DaemonSet", namespace: "ns", name: "x" }),
+    "DaemonSet ns/x does not exist in the cluster",
+  );
   server.put(DEPLOYMENTS, deployment("kube-dns"));
   server.put(DEPLOYMENTS, deployment("coredns"));
   t.regex(
     await find({ component: "kube-dns" }),
-    /found Deployment coredns, Deployment kube-dns: .*target\.name/,
+    /found Deployment coredns, Deployment kube-dns\. .*target\.name/,
   );
 });
 
@@ -124,13 +127,13 @@ for (const [what, selector] of [
       const found = await findTarget(transport, wanted, components["kube-dns"]);
       t.regex(
         "problem" in found ? found.problem : "",
-        /^Deployment kube-dns selects its pods by expressions/,
+        /^Deployment kube-dns selects its pods by matchExpressions/,
       );
     }
   });
 }
 
-test("no expressions at all, said so, is no problem", async (t) => {
+test("an empty list of expressions is no problem", async (t) => {
   const { server, transport } = await serve(t);
   const { spec } = deployment() as { spec: object };
   const selector = { matchLabels: LABELS, matchExpressions: [] };
@@ -156,7 +159,7 @@ test("the owner chain goes up to addon-manager", (t) => {
   t.deepEqual(ownerChain("DaemonSet", { metadata: { name: "a" } } as KubeObject), ["Pod", "DaemonSet a"]);
 });
 
-test("who made an object: the earliest manager", (t) => {
+test("who created an object: the earliest manager", (t) => {
   const by = (managedFields?: object[]): string | undefined =>
     creatorOf({ metadata: { managedFields } } as unknown as KubeObject);
   t.is(by(), undefined);
@@ -170,7 +173,7 @@ test("who made an object: the earliest manager", (t) => {
   );
 });
 
-test("synced: everything that is there is known, and told", async (t) => {
+test("synced: everything that exists is known and recorded", async (t) => {
   const w = await kubeDns(t);
   t.is(w.watch.current("Deployment").length, 1);
   t.is(w.watch.current("ReplicaSet").length, 1);
@@ -224,7 +227,7 @@ test("only the target's own workload, pods and ReplicaSets are watched", async (
   t.is(w.watch.current("ReplicaSet").length, 1);
 });
 
-test("another workload's pods and ReplicaSets with the same labels say nothing of the target", async (t) => {
+test("another workload's pods and ReplicaSets with the same labels do not count for the target", async (t) => {
   const served = await serve(t);
   putKubeDns(served.server);
   const strangers = (round: number): void => {
@@ -241,7 +244,7 @@ test("another workload's pods and ReplicaSets with the same labels say nothing o
   served.server.update(`${PODS}/of-nobody-1`, { status: { phase: "Failed" } });
   served.server.remove(`${PODS}/of-nobody-1`);
   served.server.remove(`${REPLICASETS}/of-nobody-1`);
-  // Own ones at the end of each watch: what was told before them has been heard.
+  // The target's own objects at the end of each watch: every earlier event has been handled.
   served.server.put(REPLICASETS, replicaSet("kube-dns-last"));
   served.server.put(PODS, pod(`${REPLICASET}-last`));
   await until("the last are seen", () => w.of("recreated").length === 2);
@@ -263,17 +266,17 @@ test("another workload's pods and ReplicaSets with the same labels say nothing o
   );
 });
 
-test("orphaned: gone as far as the target is concerned; adopted: there again", async (t) => {
+test("orphaned: gone for the target; adopted: recreated", async (t) => {
   const w = await kubeDns(t);
   const path = `${PODS}/${REPLICASET}-a`;
   w.watch.listener = () => undefined;
   w.server.update(path, { metadata: { ownerReferences: null } });
-  await until("it is told", () => w.of("gone").length === 1);
+  await until("it is recorded", () => w.of("gone").length === 1);
   t.is(w.of("gone")[0]?.object.name, `${REPLICASET}-a`);
   t.is(w.watch.current("Pod").length, 1);
   t.false(w.watch.isTargetReady());
   w.server.update(path, { metadata: owner("ReplicaSet", REPLICASET) });
-  await until("it is told, too", () => w.of("recreated").length === 1);
+  await until("it is recorded, too", () => w.of("recreated").length === 1);
   t.true(w.watch.isTargetReady());
   w.server.update(path, { metadata: { ownerReferences: null } });
   w.server.remove(path);
@@ -285,12 +288,12 @@ test("orphaned: gone as far as the target is concerned; adopted: there again", a
   );
 });
 
-test("recreated: what is new after the attack began, by whom; not what only changes", async (t) => {
+test("recreated: new objects after the attack began, and by whom; not changed objects", async (t) => {
   const w = await kubeDns(t);
   const heard: string[] = [];
   w.watch.listener = (kind, { type }) => {
     heard.push(`${type} ${kind}`);
-    // First of all the attack, then the books.
+    // The attack's listener comes before any record.
     t.is(w.of("recreated").length, 0);
   };
   w.server.update(`${DEPLOYMENTS}/kube-dns`, { status: { replicas: 1 } });
@@ -302,12 +305,12 @@ test("recreated: what is new after the attack began, by whom; not what only chan
       managedFields: [{ manager: "kube-controller-manager", time: "2026-08-01T12:00:01Z" }],
     },
   });
-  await until("it is told", () => w.of("recreated").length === 1);
+  await until("it is recorded", () => w.of("recreated").length === 1);
   t.deepEqual(heard, ["MODIFIED Deployment", "ADDED ReplicaSet"]);
   t.like(w.of("recreated")[0], { object: { kind: "ReplicaSet" }, by: "kube-controller-manager" });
   w.watch.listener = undefined;
   w.server.put(PODS, pod("late"));
-  await until("what comes after the attack's end is still told", () => w.of("recreated").length === 2);
+  await until("what comes after the attack's end is still recorded", () => w.of("recreated").length === 2);
   t.false("by" in (w.of("recreated")[1] ?? {}));
 });
 
@@ -436,16 +439,16 @@ test("a target without a Service has no endpoints to count", async (t) => {
   t.true(w.watch.isTargetReady());
 });
 
-/** What keeps a target from being ready, and whether it does. */
+/** Changes of the cluster, and whether the target is ready after each. */
 const READINESS: Readonly<Record<string, readonly [boolean, (server: FakeApiServer) => void]>> = {
-  "all is there": [true, () => undefined],
+  "everything exists": [true, () => undefined],
   "the workload is gone": [false, (s) => void s.remove(`${DEPLOYMENTS}/kube-dns`)],
   "the workload is terminating": [
     false,
     (s) =>
       void s.update(`${DEPLOYMENTS}/kube-dns`, { metadata: { deletionTimestamp: "2026-08-01T12:00:00Z" } }),
   ],
-  "the workload was made anew": [
+  "the workload was recreated": [
     true,
     (s) => {
       s.remove(`${DEPLOYMENTS}/kube-dns`);
@@ -515,7 +518,7 @@ for (const [what, [ready, change]] of Object.entries(READINESS)) {
     await until("all watches are open", () => w.server.watchCount() === 4);
     change(w.server);
     if (!ready) return await t.notThrowsAsync(until("it is not", () => !w.watch.isTargetReady()));
-    // A mark on each resource: what was told before it has been heard.
+    // A mark on each resource: every earlier event has been handled.
     const mark = { metadata: { annotations: { mark: "1" } } };
     w.server.update(`${DEPLOYMENTS}/kube-dns`, mark);
     await until("the mark is there", () => {
@@ -526,7 +529,7 @@ for (const [what, [ready, change]] of Object.entries(READINESS)) {
   });
 }
 
-test("a watch that is refused ends it: said, not waited for", async (t) => {
+test("a refused watch ends it with an error at once", async (t) => {
   const served = await serve(t);
   putKubeDns(served.server);
   const target = await targetOf(served.transport);
@@ -549,7 +552,7 @@ test("a broken watch is an event, by its resource", async (t) => {
   const w = await kubeDns(t);
   await until("all watches are open", () => w.server.watchCount() === 4);
   w.server.endWatches();
-  await until("each is told", () => w.of("watch").length === 4);
+  await until("each is recorded", () => w.of("watch").length === 4);
   t.deepEqual(
     w
       .of("watch")

@@ -27,14 +27,14 @@ test("the lab runs on Debian 12 as root and refuses everything else", (t) => {
   }
 });
 
-test("looked for where none was made: there is none, and nothing is written", async (t) => {
+test("find without a lab: there is none, and nothing is written", async (t) => {
   const cache = await mkdtemp(join(tmpdir(), "chaos-no-lab-"));
   t.teardown(async () => await rm(cache, { recursive: true, force: true }));
   t.is(await createLabProvider({ env: { KUBE_SYSTEM_CHAOS_CACHE: cache } }).find(), undefined);
   t.deepEqual(await readdir(cache), []);
 });
 
-test("the cache folder can be named, and is below the user's cache otherwise", (t) => {
+test("the cache folder can be set, and is below the user's cache otherwise", (t) => {
   t.is(cacheFolder({ KUBE_SYSTEM_CHAOS_CACHE: "/big/disk" }), "/big/disk/lab");
   t.is(cacheFolder({ XDG_CACHE_HOME: "/home/me/cache" }), "/home/me/cache/kube-system-chaos/lab");
   t.is(cacheFolder({ HOME: "/home/me" }), "/home/me/.cache/kube-system-chaos/lab");
@@ -42,7 +42,7 @@ test("the cache folder can be named, and is below the user's cache otherwise", (
   t.throws(() => cacheFolder({ KUBE_SYSTEM_CHAOS_CACHE: "here" }), { instanceOf: UsageError });
 });
 
-test("the engine keeps to its own folders and manages no firewall", (t) => {
+test("the engine uses only its own folders and manages no firewall", (t) => {
   const paths = labPaths({ KUBE_SYSTEM_CHAOS_CACHE: "/c" });
   const config = engineConfig(paths, undefined) as Record<string, unknown>;
   t.is(config["data-root"], "/c/lab/engine/docker");
@@ -71,7 +71,7 @@ test("forwarded packets stay on the bridge", (t) => {
   );
 });
 
-test("only labelled images are stand-ins", (t) => {
+test("only labelled images are substitute images", (t) => {
   const lines = ['["b:1"] Debian\'s b', '["a:1","a:2"] a small a', '["real:1"] <no value>', '["other:1"] '];
   t.deepEqual(substituteImagesFrom(lines.join("\n")), [
     { image: "a:1", description: "a small a" },

@@ -53,9 +53,9 @@ const APPLICATION = {
   nodePort: 30080,
 };
 
-const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
+const OWN = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
 
-/** A run against a workload that is called `name`, found by its component's labels or by that name. */
+/** A run against a workload named `name`, found by its component's labels or by that name. */
 function scopeOf(
   kind: WorkloadKind,
   change: Partial<PermissionScope> & { readonly prepared?: boolean; readonly namespace?: string } = {},
@@ -75,19 +75,19 @@ function scopeOf(
 const needed = (attack: Attack["type"], scope: PermissionScope): string[] =>
   neededPermissions(attack, scope).map(describePermission);
 
-/** The rights that allow a request: to all objects, and to this one. */
+/** The rights that allow a request: for all objects, and for this one. */
 function allowedBy({ name, ...rest }: Permission): string[] {
   return [describePermission(rest), ...(name === undefined ? [] : [describePermission({ ...rest, name })])];
 }
 
-/** As if it had been made by an older version: what `ensure` then has to do. */
+/** As if an older version had created it: `ensure` must then replace it. */
 function putOld(server: FakeApiServer, manifests: readonly Manifest[]): void {
   for (const manifest of manifests) {
     server.put(pathsOf(manifest).collection, { metadata: { ...manifest.metadata } });
   }
 }
 
-/** A watched window with an attack in it, then everything gone and put back, and brought back by halves. */
+/** A watched window with an attack, then everything gone and restored, and restored only in part. */
 async function harm({ server, transport }: Served, spec: Attack, kind: WorkloadKind): Promise<void> {
   const target = await targetOf(
     transport,
@@ -136,7 +136,7 @@ async function harm({ server, transport }: Served, spec: Attack, kind: WorkloadK
   await undo(transport, back);
 }
 
-/** Looks whether somebody changes the application, until both watches are open. */
+/** Watches the application for foreign changes until both watches are open. */
 async function watchApplication(t: ExecutionContext, { server, transport }: Served): Promise<void> {
   const measured = new AbortController();
   const application = new ApplicationWatch({
@@ -156,14 +156,14 @@ async function watchApplication(t: ExecutionContext, { server, transport }: Serv
   await application.done;
 }
 
-/** Everything else that a run asks of the API server. */
+/** Every other request of a run to the API server. */
 async function surround(
   t: ExecutionContext,
   { server, transport }: Served,
   prepared: boolean,
 ): Promise<void> {
   await namespaceState(transport, "kube-system");
-  const prepare = { ...OURS, ...(prepared ? { "kube-system-chaos/prepared": "true" } : {}) };
+  const prepare = { ...OWN, ...(prepared ? { "kube-system-chaos/prepared": "true" } : {}) };
   if (prepared) {
     for (const name of ["guestbook", "kube-system-chaos"])
       server.put("/api/v1/namespaces", { metadata: { name, labels: prepare } });
@@ -221,7 +221,7 @@ async function surround(
       resource,
     }));
     for (const gvr of prepared ? kindsMadeIn(namespace) : made)
-      server.put(resourcePath(gvr, namespace), { metadata: { name: "left", labels: OURS } });
+      server.put(resourcePath(gvr, namespace), { metadata: { name: "left", labels: OWN } });
   }
   for (const [namespace, labels] of [
     ["guestbook", { app: "guestbook", tier: "frontend" }],
@@ -231,7 +231,7 @@ async function surround(
   ] as const) {
     const name = Object.values(labels).join("-");
     server.put(`/api/v1/namespaces/${namespace}/pods`, {
-      ...pod(name, { labels: { ...labels, ...OURS }, node: undefined }),
+      ...pod(name, { labels: { ...labels, ...OWN }, node: undefined }),
       status: { podIP: "10.1.1.1" },
     });
   }
@@ -261,7 +261,7 @@ async function surround(
   for (const name of ["guestbook", "kube-system-chaos"]) {
     const path = resourcePath(NAMESPACES, undefined, name);
     const action = prepared ? "empty" : "remove";
-    await undo(transport, { action, path, object: { kind: "Namespace", name }, labels: OURS });
+    await undo(transport, { action, path, object: { kind: "Namespace", name }, labels: OWN });
   }
 }
 
@@ -277,7 +277,7 @@ for (const spec of ATTACKS) {
     if (spec.type === "scale-to-zero" && kind === "DaemonSet") continue;
     for (const prepared of [false, true]) {
       const where = prepared ? "prepared namespaces" : "namespaces of its own";
-      test(`${spec.type} of a ${kind} in ${where}: the rights that are asked for are those that are used, each`, async (t) => {
+      test(`${spec.type} of a ${kind} in ${where}: a run asks for exactly the rights that it uses`, async (t) => {
         const served = await serve(t);
         const { server } = served;
         putKubeDns(server);
@@ -324,7 +324,7 @@ test("rights are asked for where they are used: the lock is not in the target's 
   );
 });
 
-test("the control run needs no right to harm", (t) => {
+test("the control run needs no right to change the target", (t) => {
   for (const kind of ["Deployment", "DaemonSet"] as const) {
     const rights = needed("none", scopeOf(kind)).filter((right) => right.endsWith("in kube-system"));
     const harmful = rights.filter(
@@ -334,7 +334,7 @@ test("the control run needs no right to harm", (t) => {
   }
 });
 
-test("in prepared namespaces no right to make or remove one is needed; where one is not, that one by its name", (t) => {
+test("prepared namespaces need no right to create or delete them; any other needs it by its name", (t) => {
   const ofNamespaces = (change: Parameters<typeof scopeOf>[1]): string[] =>
     needed("delete-workload", scopeOf("Deployment", change)).filter((right) =>
       /^(create|delete) namespaces/.test(right),
@@ -346,7 +346,7 @@ test("in prepared namespaces no right to make or remove one is needed; where one
   ]);
 });
 
-test("what is written is named: only what has no name yet, or is made by controllers, is allowed for all", (t) => {
+test("writes are allowed by name: only objects without a name yet, or created by controllers, are allowed for all", (t) => {
   const scope = scopeOf("Deployment", { prepared: true });
   const foreign = neededPermissions("delete-workload", scope).filter(
     ({ namespace, verb }) =>
@@ -368,7 +368,7 @@ test("what is written is named: only what has no name yet, or is made by control
   );
 });
 
-test("what a run may need beside: only where it does", (t) => {
+test("additional rights: only for the runs that need them", (t) => {
   const plain = needed("scale-to-zero", scopeOf("Deployment", { prepared: true }));
   const more = (change: Partial<PermissionScope>): string[] =>
     needed("scale-to-zero", scopeOf("Deployment", { prepared: true, ...change })).filter(
@@ -404,7 +404,7 @@ test("no right is asked for twice", (t) => {
   }
 });
 
-test("how a right is said", (t) => {
+test("how a right is described", (t) => {
   const say = (permission: Permission): string => describePermission(permission);
   t.is(say({ verb: "list", group: "", resource: "nodes" }), "list nodes");
   t.is(
@@ -418,7 +418,7 @@ test("how a right is said", (t) => {
   t.is(say({ verb: "get", group: "", resource: "namespaces", name: "shop" }), "get namespaces shop");
 });
 
-test("each right is asked for once, as it is; what is not allowed is missing", async (t) => {
+test("each right is asked for once; what is not allowed is missing", async (t) => {
   const { server, transport } = await serve(t);
   const wanted = neededPermissions("delete-workload", scopeOf("Deployment"));
   let open = 0;
@@ -428,7 +428,7 @@ test("each right is asked for once, as it is; what is not allowed is missing", a
     await new Promise((resolve) => setImmediate(resolve));
     open -= 1;
     const { verb } = (body as { spec: { resourceAttributes: Permission } }).spec.resourceAttributes;
-    // What is neither allowed nor denied says so by saying nothing.
+    // An empty status is neither allowed nor denied.
     return {
       status: 201,
       body: verb === "delete" ? { status: {} } : { status: { allowed: verb !== "create" } },

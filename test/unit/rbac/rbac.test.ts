@@ -1,4 +1,4 @@
-/** `chaos rbac`: the least Roles, and the files that are shipped. */
+/** `chaos rbac`: the least Roles, and the shipped files. */
 import test from "ava";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { allows, type Manifest, manifestsOf, rightsOf } from "../../helpers/rbac
 
 const cwd = packageRoot();
 
-/** The shipped files, and the experiments that they are for. */
+/** The shipped files and their experiments. */
 const SHIPPED: Readonly<Record<string, string>> = {
   "delete-pods.yaml": "experiments/variants/kube-dns-delete-pods.yaml",
   "delete-workload.yaml": "experiments/kube-dns.yaml",
@@ -48,7 +48,7 @@ for (const [file, experiment] of Object.entries(SHIPPED)) {
 
 for (const name of COMPONENTS) {
   for (const nodeAccess of [undefined, "pod"] as const) {
-    test(`${name}${nodeAccess === undefined ? "" : " by privileged pods"}: what is printed allows all that a run needs`, async (t) => {
+    test(`${name}${nodeAccess === undefined ? "" : " by privileged pods"}: the printed Roles allow everything that a run needs`, async (t) => {
       const file = `experiments/${name}.yaml`;
       const resolved = resolveExperiment((await loadExperiment(join(cwd, file))).experiment);
       const manifests = manifestsOf(await printed(file, { nodeAccess, several: true }));
@@ -60,7 +60,7 @@ for (const name of COMPONENTS) {
         manifests.some(({ rules = [] }) =>
           rules.some(({ verbs, resources }) => [...verbs, ...resources].includes("*")),
         ),
-        "nothing is allowed wholesale",
+        "no rule allows everything",
       );
       const prepared = only(manifests, "Namespace").map(({ metadata }) => metadata.name);
       const used = needed.flatMap(({ namespace }) =>
@@ -69,7 +69,7 @@ for (const name of COMPONENTS) {
       t.deepEqual(
         [...new Set(used)].filter((each) => !prepared.includes(each) && each !== "kube-system-chaos-sink"),
         [],
-        "a Role is in a namespace that is there",
+        "each Role is in a namespace that exists",
       );
     });
   }
@@ -143,7 +143,7 @@ test("every form of the target that the attack can take has its rights, by each 
   t.false(may("delete", "deployments", "coredns"));
 });
 
-test("of several experiments one set of Roles, with what lies between the runs", async (t) => {
+test("several experiments: one set of Roles, with the rights between the runs", async (t) => {
   const references = ["experiments/kube-dns.yaml", "experiments/kubelet.yaml", "experiments/kube-dns.yaml"];
   const text = await rbac({ references, cwd });
   const manifests = manifestsOf(text);
@@ -158,13 +158,13 @@ test("of several experiments one set of Roles, with what lies between the runs",
   t.is(body(twice), body(text), "whatever the order");
 });
 
-test("another ServiceAccount is bound, and made where it is said to be", async (t) => {
+test("another ServiceAccount is bound, and created in its namespace", async (t) => {
   const text = await printed("experiments/kube-dns.yaml", { serviceAccount: "ops/chaos" });
   const manifests = manifestsOf(text);
   t.like(only(manifests, "ServiceAccount")[0]?.metadata, { namespace: "ops", name: "chaos" });
   for (const { subjects } of manifests.filter(({ kind }) => kind.endsWith("Binding")))
     t.deepEqual(subjects, [{ kind: "ServiceAccount", name: "chaos", namespace: "ops" }]);
-  t.regex(text, /Namespace ops must be there/);
+  t.regex(text, /Namespace ops must exist/);
   t.false(only(manifests, "Namespace").some(({ metadata }) => metadata.name === "ops"));
   for (const serviceAccount of ["chaos", "a/b/c", "/x", "Ops/chaos", "ops/chaos\nrules: []"]) {
     await t.throwsAsync(printed("experiments/kube-dns.yaml", { serviceAccount }), {
@@ -174,7 +174,7 @@ test("another ServiceAccount is bound, and made where it is said to be", async (
   }
 });
 
-test("what cannot be printed: a bad file, a name that is none", async (t) => {
+test("errors: a bad file, an invalid name", async (t) => {
   await t.throwsAsync(printed("no-such-experiment"), {
     instanceOf: UsageError,
     message: /no-such-experiment/,

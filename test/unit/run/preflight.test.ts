@@ -256,7 +256,7 @@ test("rights are asked for by the target's kind and attack, also when it is not 
     }),
   });
   t.deepEqual(asked.failed, ["target"]);
-  t.regex(asked.detail("target"), /no DaemonSet kube-system\/kube-proxy/);
+  t.regex(asked.detail("target"), /DaemonSet kube-system\/kube-proxy does not exist/);
   const rights = served.server.requestsOf("POST", "selfsubjectaccessreviews").map(({ body }) => {
     const { spec } = body as { spec: { resourceAttributes: Permission } };
     return `${spec.resourceAttributes.verb} ${spec.resourceAttributes.resource} ${spec.resourceAttributes.namespace}`;
