@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * What each command does. The only file that reads argv, prints, and sets the exit code. What a command needs is
+ * The handler of each command. The only file that reads argv, prints and sets the exit code. A command's modules are
  * loaded when it is called, so that --help and --version start fast.
  */
 import { CommanderError } from "commander";
@@ -125,7 +125,7 @@ const handlers: Handlers = {
 
 const program = createProgram(handlers);
 
-/** The watchdog of this process's runs; it is started with the first of them. */
+/** The watchdog for this process's runs. It starts with the first run. */
 async function startableWatchdog(
   view: RunView,
   { allowCommands }: Pick<RunFlags, "allowCommands">,
@@ -171,13 +171,13 @@ async function askYesNo(question: string): Promise<boolean> {
   }
 }
 
-/** The first signal's abort, and which run would have to be restored. */
+/** Aborted by the first signal; `runId`: the run that a restore would finish. */
 interface Interruption {
   readonly signal: AbortSignal;
   runId?: string;
 }
 
-/** Runs a command with a view; the first signal stops and restores, a second one only says how to finish. */
+/** Runs a command with a view. The first signal stops and restores; later ones only say how to finish. */
 async function withView(work: (view: RunView, interruption: Interruption) => Promise<void>): Promise<void> {
   const { createView } = await import("./ui/view.js");
   const { json, plain } = program.opts<GlobalFlags>();
@@ -187,7 +187,7 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
   const interruption: Interruption = { signal: controller.signal };
   const onSignal = (signal: NodeJS.Signals): void => {
     if (!controller.signal.aborted) {
-      view.warn(`${signal}: stopping the attack and restoring; this takes a moment`);
+      view.warn(`${signal}: stopping the attack and restoring. This takes a moment`);
       controller.abort(signal);
       return;
     }
@@ -213,7 +213,7 @@ async function main(): Promise<void> {
     await program.parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {
-      // Help and version end well; everything else that the parser refuses is bad usage.
+      // Help and version succeed; any other parser error is bad usage.
       process.exitCode = error.exitCode === 0 ? 0 : ExitCode.usage;
       return;
     }

@@ -15,12 +15,12 @@ import { clusterProviders, selectCluster } from "./select-cluster.js";
 
 const USER_AGENT = "kube-system-chaos";
 
-/** Installing the add-ons and seeing addon-manager put a change back takes two minutes or three, ms. */
+/** Installing the add-ons and waiting until addon-manager repairs a drift takes two to three minutes, ms. */
 const ADDONS_LIMIT_MS = 10 * 60_000;
 
 export interface ClusterOptions {
   readonly provider: Exclude<ProviderName, "current"> | undefined;
-  /** --context and --kubeconfig: a cluster that is there already, instead of a provider's. */
+  /** --context and --kubeconfig: an existing cluster instead of a provider's. */
   readonly context?: string;
   readonly kubeconfigPath?: string;
   readonly view: RunView;
@@ -28,7 +28,7 @@ export interface ClusterOptions {
 }
 
 export interface ClusterUpOptions extends ClusterOptions {
-  /** Install the study add-ons, or remove them; undefined: they are left as they are. */
+  /** Install the study's add-ons, or remove them; undefined: leave them unchanged. */
   readonly addons: boolean | undefined;
   /** --yes: change a cluster that is not local. */
   readonly yes: boolean;
@@ -38,8 +38,8 @@ export interface ClusterUpOptions extends ClusterOptions {
 }
 
 /**
- * `chaos cluster up`: makes the cluster, or finds it running; installs or removes the study add-ons where that is
- * asked for; says how to reach it.
+ * `chaos cluster up`: creates the cluster or finds it running, installs or removes the study's add-ons on request, and
+ * prints how to reach the cluster.
  */
 export async function clusterUp(options: ClusterUpOptions): Promise<void> {
   const { view, signal, addons } = options;
@@ -61,13 +61,11 @@ export async function clusterUp(options: ClusterUpOptions): Promise<void> {
   );
 }
 
-/** Whether a cluster that is there already was named. @throws UsageError when one to be made was named, too. */
+/** Whether the user named an existing cluster. @throws UsageError when the user also named a provider. */
 function namesExisting({ provider, context, kubeconfigPath }: ClusterOptions): boolean {
   const existing = context !== undefined || kubeconfigPath !== undefined;
   if (existing && provider !== undefined) {
-    throw new UsageError(
-      `--cluster ${provider} brings its own context: leave out --context and --kubeconfig`,
-    );
+    throw new UsageError(`--cluster ${provider} has its own context: omit --context and --kubeconfig`);
   }
   return existing;
 }
@@ -83,7 +81,7 @@ async function existingCluster(options: ClusterOptions): Promise<ClusterHandle> 
   });
 }
 
-/** Installs or removes the study add-ons; how it is now, as a line. */
+/** Installs or removes the study's add-ons. @returns a line with their state. */
 async function setAddons(handle: ClusterHandle, wanted: boolean, options: ClusterUpOptions): Promise<string> {
   const { kubeconfigPath, context } = handle;
   return await withConnection({ kubeconfigPath, context, userAgent: USER_AGENT }, async (connection) => {
@@ -92,7 +90,7 @@ async function setAddons(handle: ClusterHandle, wanted: boolean, options: Cluste
       env: options.env,
       confirm: () => options.context !== undefined && options.yes,
       refusal: ({ because }) =>
-        `context ${context} is not local (${because}): its kube-system is changed only when it is named with --context ${context} and confirmed with --yes`,
+        `context ${context} is not local (${because}). To change its kube-system, name it with --context ${context} and confirm with --yes`,
     });
     const { clock = systemClock() } = options;
     const lock = {
@@ -111,7 +109,7 @@ async function setAddons(handle: ClusterHandle, wanted: boolean, options: Cluste
   });
 }
 
-/** `chaos cluster down`: removes all that `up` made; with `purge` also what is cached. */
+/** `chaos cluster down`: removes everything that `up` created; with `purge` also the cache. */
 export async function clusterDown(options: ClusterOptions & { readonly purge: boolean }): Promise<void> {
   const provider = await choose(options);
   await provider.down({ progress: options.view, purge: options.purge });
@@ -120,7 +118,7 @@ export async function clusterDown(options: ClusterOptions & { readonly purge: bo
   });
 }
 
-/** `chaos cluster status`: what runs, what is a stand-in, whether the study add-ons are installed. */
+/** `chaos cluster status`: what runs, which images are substitutes, whether the study's add-ons are installed. */
 export async function clusterStatus(options: ClusterOptions): Promise<void> {
   if (namesExisting(options)) {
     const handle = await existingCluster(options);
@@ -141,7 +139,7 @@ export async function clusterStatus(options: ClusterOptions): Promise<void> {
         ...(addons === undefined ? [] : [`  ${addons}`]),
         ...(status.standIns.length === 0
           ? []
-          : ["  stand-ins (images that carry a public name and are not the public image):"]),
+          : ["  substitute images (they have a public image's name but are not the public image):"]),
         ...status.standIns.map(({ image, description }) => `    ${image}: ${description}`),
       ],
       addons === undefined ? status : { ...status, addons },
@@ -149,7 +147,7 @@ export async function clusterStatus(options: ClusterOptions): Promise<void> {
   }
 }
 
-/** The study add-ons' line; that they cannot be asked for is no reason to say nothing of the cluster. */
+/** The line about the study's add-ons. If reading their state fails, the rest of the status is still shown. */
 async function addonsLine(cluster: {
   readonly kubeconfigPath?: string;
   readonly context?: string;
@@ -163,11 +161,11 @@ async function addonsLine(cluster: {
     const known =
       error instanceof ChaosError || error instanceof ApiError || error instanceof ApiUnreachableError;
     if (!known) throw error;
-    return `study add-ons: not known (${messageOf(error)})`;
+    return `study add-ons: unknown (${messageOf(error)})`;
   }
 }
 
-/** The named provider; without a name the one that runs. */
+/** The named provider, or else the running one. */
 async function choose(options: ClusterOptions): Promise<ClusterProvider> {
   const providers = clusterProviders();
   if (options.provider !== undefined) return providers[options.provider];
@@ -175,6 +173,6 @@ async function choose(options: ClusterOptions): Promise<ClusterProvider> {
     if ((await provider.status()).running) return provider;
   }
   throw new UsageError(
-    "which cluster? --cluster kind (an engine and kind are there) or --cluster lab (a bare Debian 12 machine, as root)",
+    "no provider's cluster is running. Choose --cluster kind (needs kind and a container engine) or --cluster lab (a bare Debian 12 machine, as root)",
   );
 }

@@ -12,7 +12,7 @@ import { buildMatrix, matrixJson, shownRuns, type Matrix } from "../report/matri
 export interface MatrixCommandOptions {
   /** Folders of reports, or of single runs. */
   readonly folders: readonly string[];
-  /** Where the files are written, and what their links start from. Default: the first folder. */
+  /** Folder for the files; their links are relative to it. Default: the first folder. */
   readonly out?: string | undefined;
   /** Print this language's Markdown instead of writing files. */
   readonly lang?: Language | undefined;
@@ -21,11 +21,11 @@ export interface MatrixCommandOptions {
 }
 
 export interface MatrixFiles {
-  /** Runs that are rows of the table. */
+  /** Number of runs in the table. */
   readonly rows: number;
-  /** What was written. */
+  /** The written files. */
   readonly files: readonly string[];
-  /** Results that were left out, each with its path and why. */
+  /** Omitted results, each with its path and the reason. */
   readonly warnings: readonly string[];
 }
 
@@ -41,20 +41,20 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** The folders that may be of a run: the folder itself, and those in it. @throws UsageError when it is none. */
+/** Folders that may belong to a run: the folder and its subfolders. @throws UsageError when it is not a folder. */
 async function runFolders(folder: string): Promise<string[]> {
   try {
     const names = await readdir(folder);
     return [folder, ...names.sort().map((name) => join(folder, name))];
   } catch (error) {
     if (!["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) throw error;
-    throw new UsageError(`${folder}: there is no such folder of reports`, { cause: error });
+    throw new UsageError(`${folder}: this folder of reports does not exist`, { cause: error });
   }
 }
 
 type Found = { readonly entry: MatrixEntry } | { readonly warning: string };
 
-/** The result in a folder; undefined: there is none. */
+/** The result in a folder; undefined: the folder has none. */
 async function resultIn(folder: string, out: string): Promise<Found | undefined> {
   const path = join(folder, RESULT);
   let json: string;
@@ -62,21 +62,21 @@ async function resultIn(folder: string, out: string): Promise<Found | undefined>
     json = await readFile(path, "utf8");
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) return undefined;
-    return { warning: `${path}: left out: ${messageOf(error)}` };
+    return { warning: `${path}: omitted: ${messageOf(error)}` };
   }
   const read = resultFromJson(json);
   if ("problem" in read) {
-    const mend = read.ofRun ? ` (\`chaos report ${folder}\` computes it again from the run's raw files)` : "";
-    return { warning: `${path}: left out: ${read.problem}${mend}` };
+    const mend = read.ofRun ? ` (\`chaos report ${folder}\` recomputes it from the run's raw files)` : "";
+    return { warning: `${path}: omitted: ${read.problem}${mend}` };
   }
   const lacks: ReportFile[] = [];
   for (const file of REPORT_FILES) if (!(await exists(join(folder, file)))) lacks.push(file);
-  // With slashes on every system: it becomes a link.
+  // Always with slashes, because it becomes a link.
   const link = relative(resolve(out), resolve(path)).split(sep).join("/");
   return { entry: { path: link, result: read.result, lacks } };
 }
 
-/** The matrix of all results in some folders. @throws UsageError when one of them is not there. */
+/** The matrix of all results in some folders. @throws UsageError when one of them does not exist. */
 async function readMatrix(
   folders: readonly string[],
   out: string,
@@ -95,7 +95,7 @@ async function readMatrix(
       else warnings.push(found.warning);
     }
   }
-  if (entries.length === 0) warnings.push(`no result of a run in ${folders.join(", ")}`);
+  if (entries.length === 0) warnings.push(`no results of runs in ${folders.join(", ")}`);
   return { matrix: buildMatrix(entries, Object.values(components)), warnings };
 }
 
@@ -120,7 +120,7 @@ async function writeFiles(folders: readonly string[], out: string): Promise<Matr
   return { rows: shownRuns(matrix).length, files, warnings };
 }
 
-/** Writes the matrix of all reports in a folder into it: after runs, so that it is never behind them. */
+/** Writes the matrix of all reports in a folder into that folder. Called after runs, so that it is always current. */
 export async function writeMatrix(folder: string): Promise<MatrixFiles> {
   return await writeFiles([folder], folder);
 }
@@ -129,7 +129,7 @@ export async function writeMatrix(folder: string): Promise<MatrixFiles> {
  * `chaos matrix`: all reports as one table.
  *
  * @returns `text` for standard output, and warnings.
- * @throws UsageError when a folder is not there, or two forms of output are asked for.
+ * @throws UsageError when a folder does not exist, or two forms of output are requested.
  */
 export async function matrix(
   options: MatrixCommandOptions,
@@ -137,13 +137,13 @@ export async function matrix(
   const { folders, lang, json = false } = options;
   const out = options.out ?? folders[0] ?? ".";
   if (lang !== undefined && json) {
-    throw new UsageError("--lang prints Markdown and --json prints data: give one of them");
+    throw new UsageError("--lang prints Markdown and --json prints data: use only one of them");
   }
   if (lang === undefined && !json) {
     const { rows, files, warnings } = await writeFiles(folders, out);
     return { text: `${rows} ${rows === 1 ? "row" : "rows"}: ${files.join(", ")}\n`, warnings };
   }
   const { matrix: data, warnings } = await readMatrix(folders, out);
-  // One line: what --json promises of every command.
+  // One line, as --json promises for every command.
   return { text: lang === undefined ? `${JSON.stringify(data)}\n` : matrixMarkdown(data, lang), warnings };
 }

@@ -3,10 +3,10 @@ import type { LocalConfig } from "../config/local-config.js";
 import { UsageError } from "../common/errors.js";
 
 /**
- * How nodes may be reached. A command is run only when it is in the local configuration and allowed on the command
- * line; a privileged pod only when it is asked for.
+ * How nodes may be reached. A command runs only if it is in the local configuration and allowed on the command line; a
+ * privileged pod is used only on request. Pure.
  *
- * @throws UsageError when a command is asked for and there is none, or it is not allowed. Pure.
+ * @throws UsageError when a command is requested but is not configured or not allowed.
  */
 export function nodeAccessOptions(
   flags: { readonly nodeAccess: "engine" | "pod" | "command" | undefined; readonly allowCommands: boolean },

@@ -1,6 +1,6 @@
 /**
- * What the command line takes: commands, arguments and flags, with their help. Importing it runs nothing and loads only
- * commander; src/cli.ts says what each command does, and docs/reference.md is made from it.
+ * The command line: commands, arguments and flags, with their help. Importing it runs nothing and loads only commander.
+ * src/cli.ts has the handlers, and docs/reference.md is generated from this file.
  */
 import { Command, Option } from "commander";
 import { readFileSync } from "node:fs";
@@ -10,13 +10,13 @@ import { ENVIRONMENT } from "../common/environment.js";
 import { EXIT_CODE_WORDS } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
 
-/** Flags of every command; commander finds them by `program.opts()`. */
+/** Flags of every command; read them with `program.opts()`. */
 export interface GlobalFlags {
   readonly json?: boolean;
   readonly plain?: boolean;
 }
 
-/** How a command selects its cluster. */
+/** Flags that select the cluster. */
 export interface ClusterFlags {
   readonly cluster?: ProviderName;
   readonly context?: string;
@@ -66,7 +66,7 @@ export interface ClusterCommandFlags extends Omit<ClusterFlags, "cluster"> {
   readonly purge?: boolean;
 }
 
-/** What each command does with what it is given. */
+/** The handlers of the commands. */
 export interface Handlers {
   readonly run: (references: string[], flags: RunFlags) => Promise<void>;
   readonly watchdog: (flags: WatchdogFlags) => Promise<void>;
@@ -83,7 +83,7 @@ export function createProgram(handlers: Handlers): Command {
   const program = new Command("chaos")
     .description("If this kube-system component dies, what happens to my application?")
     .version(version())
-    .option("--json", "one JSON object a line on stdout, for programs")
+    .option("--json", "one JSON object per line on stdout, for programs")
     .option("--plain", "plain lines, no live view")
     .exitOverride()
     .showHelpAfterError("(--help lists commands and flags)")
@@ -94,38 +94,42 @@ export function createProgram(handlers: Handlers): Command {
     .description("take a component down, keep it down, measure, restore, report")
     .argument("<experiments...>", "files, folders, or names such as kube-dns")
     .addOption(
-      new Option("--cluster <provider>", "which cluster to use or make").choices(["current", "kind", "lab"]),
+      new Option("--cluster <provider>", "which cluster to use or create").choices([
+        "current",
+        "kind",
+        "lab",
+      ]),
     )
     .option("--context <name>", "kubeconfig context; naming it allows a cluster that is not local")
     .option("--kubeconfig <file>", "kubeconfig file")
     .option("--yes", "attack a cluster that is not local without asking", false)
     .option("--dry-run", "print all checks and the plan; change nothing", false)
-    .option("--only <names>", "of several experiments only these (comma-separated names)", names, [])
-    .option("--skip <names>", "of several experiments not these (comma-separated names)", names, [])
-    .option("--control", "take nothing down: every experiment with the attack none", false)
+    .option("--only <names>", "run only these experiments (comma-separated names)", names, [])
+    .option("--skip <names>", "skip these experiments (comma-separated names)", names, [])
+    .option("--control", "control run: every experiment with the attack none, nothing is taken down", false)
     .addOption(
       new Option(
         "--node-access <how>",
-        "how nodes are reached; a privileged pod only when you ask for it",
+        "how to reach nodes; a privileged pod is used only with `pod`",
       ).choices(["engine", "pod", "command"]),
     )
     .option("--allow-commands", "allow the commands of the local configuration", false)
-    .option("--config <file>", "local configuration, instead of the user's own")
-    .option("--keep-app", "leave the guestbook in the cluster afterwards", false)
-    .option("--no-watchdog", "start no second process that restores if this one is killed")
+    .option("--config <file>", "local configuration file, instead of the default one")
+    .option("--keep-app", "keep the guestbook in the cluster after the run", false)
+    .option("--no-watchdog", "do not start the second process that restores if this one is killed")
     .option(
       "--dead-man",
-      "a pod in the cluster that restores if this machine is lost; as good as cluster-admin while it exists",
+      "deploy a pod that restores if this machine is lost; it has cluster-admin power while it exists",
       false,
     )
-    .option("--reports <folder>", "where reports are written", "reports")
+    .option("--reports <folder>", "folder for the reports", "reports")
     .action(handlers.run);
 
   program
-    // `run` starts it for itself.
+    // `run` starts it.
     .command("watchdog", { hidden: true })
-    .description("restore what the process at the other end of standard input leaves when it dies")
-    .option("--allow-commands", "reach nodes by the run's command of the local configuration", false)
+    .description("restore the unfinished runs of the process at the other end of stdin when it dies")
+    .option("--allow-commands", "reach nodes with the run's command of the local configuration", false)
     .action(handlers.watchdog);
 
   program
@@ -138,66 +142,71 @@ export function createProgram(handlers: Handlers): Command {
 
   program
     .command("rbac")
-    .description("print the least rights for runs of these experiments, for kubectl apply; needs no cluster")
+    .description(
+      "print the minimal permissions for runs of these experiments, for kubectl apply; needs no cluster",
+    )
     .argument("<experiments...>", "files, folders, or names")
     .option(
       "--service-account <namespace/name>",
-      "the account that runs; default: kube-system-chaos/kube-system-chaos",
+      "ServiceAccount of the runs; default: kube-system-chaos/kube-system-chaos",
     )
     .addOption(
-      new Option("--node-access <how>", "nodes reached by privileged pods; other ways need no right").choices(
-        ["pod"],
-      ),
+      new Option(
+        "--node-access <how>",
+        "reach nodes with privileged pods; other ways need no permissions",
+      ).choices(["pod"]),
     )
-    .option("--several", "runs that follow each other in one command; default: when there are several")
+    .option("--several", "several runs in one command; default: if several experiments are given")
     .action(handlers.rbac);
 
   program
     .command("restore")
-    .description("restore what an interrupted run left behind; without arguments: list such runs")
+    .description("restore unfinished runs; without arguments: list them")
     .argument("[run]", "id of the run")
-    .option("--all", "every unfinished run; with --context, those of that cluster, from any machine", false)
+    .option("--all", "every unfinished run; with --context: of that cluster, from any machine", false)
     .option("--dry-run", "show what would change, as a diff; change nothing", false)
     .option(
       "--context <name>",
-      "kubeconfig context, instead of the run's own: also runs of other machines on it",
+      "kubeconfig context, instead of the run's own; includes runs of other machines on that cluster",
     )
     .option("--kubeconfig <file>", "kubeconfig file, instead of the run's own")
-    .option("--allow-commands", "reach nodes by the run's command of the local configuration", false)
+    .option("--allow-commands", "reach nodes with the run's command of the local configuration", false)
     .action(handlers.restore);
 
   program
     .command("report")
-    .description("compute result.json and report.md again from a run's raw files")
+    .description("recompute result.json and report.md from a run's raw files")
     .argument("<folder>", "folder of a run")
     .action(handlers.report);
 
   program
     .command("matrix")
-    .description("all reports as one table: impact-matrix.md, impact-matrix.ja.md and impact-matrix.json")
+    .description(
+      "write all reports as one table: impact-matrix.md, impact-matrix.ja.md and impact-matrix.json",
+    )
     .argument("[folders...]", "folders of reports, or of single runs", ["reports"])
     .addOption(
       new Option("--lang <language>", "print the table instead of writing files").choices(["en", "ja"]),
     )
-    .option("--out <folder>", "where the files are written; default: the first folder")
+    .option("--out <folder>", "folder for the files; default: the first folder")
     .action(handlers.matrix);
 
   const cluster = program
     .command("cluster")
-    .description("make, remove or show the cluster that runs can use");
+    .description("create, remove or show the cluster that runs can use");
   for (const [name, description] of [
-    ["up", "make the cluster, or find it running; install or remove the study's add-ons"],
-    ["down", "remove everything that `up` made"],
+    ["up", "create the cluster or find it running; install or remove the study's add-ons"],
+    ["down", "remove everything that `up` created"],
     ["status", "what runs, which images are substitutes, whether the study's add-ons are installed"],
   ] as const) {
     const command = cluster
       .command(name)
       .description(description)
       .addOption(new Option("--cluster <provider>", "kind or lab").choices(["kind", "lab"]));
-    if (name === "down") command.option("--purge", "remove the cache, too", false);
+    if (name === "down") command.option("--purge", "also remove the cache", false);
     else {
       command
-        .option("--context <name>", "kubeconfig context of an existing cluster, instead of making one")
+        .option("--context <name>", "kubeconfig context of an existing cluster, instead of creating one")
         .option("--kubeconfig <file>", "kubeconfig file of an existing cluster");
     }
     if (name === "up") {
@@ -213,7 +222,7 @@ export function createProgram(handlers: Handlers): Command {
   return program;
 }
 
-/** Exit codes and environment variables, under the program's own help. */
+/** Exit codes and environment variables, after the program's own help. */
 function afterHelp(): string {
   const exitCodes = Object.entries(EXIT_CODE_WORDS).map(([code, words]): [string, string] => [code, words]);
   return [section("Exit codes", exitCodes), section("Environment", Object.entries(ENVIRONMENT))].join("");
@@ -229,7 +238,7 @@ function version(): string {
   return (JSON.parse(manifest) as { version: string }).version;
 }
 
-/** "a,b" → a and b, after those given before. */
+/** "a,b" → a and b, appended to the names of earlier flags. */
 function names(value: string, before: readonly string[]): string[] {
   return [...before, ...value.split(",").map((name) => name.trim())].filter((name) => name !== "");
 }

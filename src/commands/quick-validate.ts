@@ -1,7 +1,7 @@
-/** `chaos validate` of good files. Bundled apart, without zod (scripts/quick-validate.mjs), so that it starts fast. */
+/** `chaos validate` for good files. Bundled separately, without zod (scripts/quick-validate.mjs), for a fast start. */
 import { validate } from "./validate-command.js";
 
-/** The lines about the files; undefined when one may be bad: then validate-command.ts has to say what is wrong. */
+/** @returns the lines about the files; undefined if one may be bad: then validate-command.ts reports what is wrong. */
 export async function quickValidate(references: readonly string[]): Promise<string[] | undefined> {
   const { ok, lines } = await validate(references);
   return ok ? lines : undefined;

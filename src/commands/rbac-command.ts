@@ -15,19 +15,19 @@ export interface RbacOptions extends ReferenceOptions {
   readonly references: readonly string[];
   /** "NAMESPACE/NAME"; default: `kube-system-chaos/kube-system-chaos`. */
   readonly serviceAccount?: string;
-  /** Nodes are reached by privileged pods. Any other way needs no right. */
+  /** Reach nodes with privileged pods. Any other way needs no permissions. */
   readonly nodeAccess?: "pod" | undefined;
-  /** The runs follow each other in one command. Default: when there are several experiments. */
+  /** Several runs in one command. Default: if there are several experiments. */
   readonly several?: boolean;
 }
 
 const NAME = "kube-system-chaos";
 
 /**
- * `chaos rbac`: the least rights for runs of these experiments, as YAML for `kubectl apply -f`. Asks no cluster: where
- * the target may have several forms, or names, the rights are for each of them.
+ * `chaos rbac`: the minimal permissions for runs of these experiments, as YAML for `kubectl apply -f`. Needs no
+ * cluster: if the target may have several forms or names, the permissions cover each of them.
  *
- * @throws UsageError when a file is bad, or an attack can take its target in none of its forms.
+ * @throws UsageError when a file is bad, or an attack fits none of its target's forms.
  */
 export async function rbac(options: RbacOptions): Promise<string> {
   const loaded = await loadAll(options.references, options);
@@ -67,17 +67,17 @@ function checkFitting(file: string, resolved: ResolvedExperiment): void {
           : "SystemdUnit";
   const name = "component" in target ? target.component : target.name;
   throw new UsageError(
-    `${file}: ${attackProblem({ kind, name }, resolved) ?? `${name} has no form to take down`}`,
+    `${file}: ${attackProblem({ kind, name }, resolved) ?? `${name} has no form that can be taken down`}`,
   );
 }
 
-/** @throws UsageError when it is no "NAMESPACE/NAME". */
+/** @throws UsageError when the text is not "NAMESPACE/NAME". */
 function accountOf(text: string): ServiceAccountName {
   const match = /^(?<namespace>[a-z0-9][-a-z0-9]*)\/(?<name>[a-z0-9][-a-z0-9.]*)$/.exec(text)?.groups;
   const { namespace, name } = match ?? {};
   if (namespace === undefined || name === undefined)
     throw new UsageError(
-      `a service account is named as NAMESPACE/NAME, for example ${PROBER_NAMESPACE}/${NAME}; found ${JSON.stringify(text)}`,
+      `a ServiceAccount must be NAMESPACE/NAME, for example ${PROBER_NAMESPACE}/${NAME}; found ${JSON.stringify(text)}`,
     );
   return { namespace, name };
 }
@@ -90,10 +90,10 @@ function headOf(loaded: readonly Loaded[], options: RbacOptions, several: boolea
   ];
   const files = loaded.map(({ file }) => file);
   return [
-    "The least rights for `chaos run` of:",
+    "The minimal permissions for `chaos run` of:",
     ...loaded.map(({ file, resolved }) => `- ${file}: ${wordsOf(resolved)}`),
     `Printed by: ${["chaos rbac", ...files, ...flags].join(" ")}`,
-    "A workload is named as it is known to be called. Where it has another name, preflight says which right is missing: put that name in here.",
+    "Workloads have their usual names. If a workload has another name in your cluster, preflight names the missing permission: replace the name in here.",
   ];
 }
 

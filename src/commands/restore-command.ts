@@ -22,8 +22,8 @@ import { clockOf, restoreOne } from "../safety/restore/restore-one.js";
 import { checkCluster } from "../safety/restore/restore-run.js";
 
 /**
- * `chaos restore`: finishes unfinished runs, from the journals of this machine, and, of a cluster that was named (or
- * where RUN is not known here), from their copies in the cluster. Idempotent; goes on past single failures.
+ * `chaos restore`: restores unfinished runs from the journals on this machine and, if a cluster was named or RUN is
+ * unknown here, from their copies in the cluster. Idempotent. Continues after single failures.
  */
 export async function restore(options: RestoreOptions): Promise<ExitCode> {
   const { runId, all } = options;
@@ -42,11 +42,11 @@ export async function restore(options: RestoreOptions): Promise<ExitCode> {
 }
 
 async function restoreAll(found: Found, options: RestoreOptions): Promise<ExitCode> {
-  // The newest first: what several runs share was there before them, and holds their journals' copies.
+  // Newest first: what several runs share is older than the runs and contains their journals' copies.
   const code = await restoreEach([...found.runs].reverse(), options);
   if (code !== ExitCode.asExpected) return code;
   if (found.unreadable.length > 0 && !options.dryRun) return ExitCode.notRestored;
-  // In a dry run the lock of a run that is still to be restored is there, and no orphan.
+  // In a dry run the lock of a run that is not restored yet still exists and is not orphaned.
   const orphans = found.inCluster && !(options.dryRun && found.runs.length > 0);
   return orphans ? await withoutJournal(options) : code;
 }
@@ -60,7 +60,7 @@ async function restoreEach(runs: readonly JournalState[], options: RestoreOption
     if (options.dryRun) {
       await showPending(run, options);
     } else if (experiment === SESSION && left.has(clusterUid)) {
-      options.view.warn(`${runId} is what several runs share: it stays until they are restored`);
+      options.view.warn(`${runId} is the session that several runs share: it stays until they are restored`);
     } else if (!(await restoreOneOf(runs, run, { ...options, silent }))) {
       left.add(clusterUid);
       code = ExitCode.notRestored;
@@ -69,7 +69,7 @@ async function restoreEach(runs: readonly JournalState[], options: RestoreOption
   return code;
 }
 
-/** One run alone fails with its own words; among several the others are still restored. */
+/** A single run fails with its own error. Among several runs, the others are still restored. */
 async function restoreOneOf(
   runs: readonly JournalState[],
   run: JournalState,
@@ -86,8 +86,8 @@ async function restoreOneOf(
 }
 
 /**
- * What no journal tells of any more: a lock whose runner died before it had harmed anything, and workloads that say
- * themselves which run has scaled them down.
+ * What no journal records any more: a lock whose runner died before its attack, and workloads whose annotations name
+ * the run that scaled them down.
  */
 async function withoutJournal(options: RestoreOptions): Promise<ExitCode> {
   const { view, dryRun } = options;
@@ -95,7 +95,7 @@ async function withoutJournal(options: RestoreOptions): Promise<ExitCode> {
     const clock = clockOf(options);
     const lock = await takeAwayOrphanedLock(transport, { clock, note: () => undefined, dryRun });
     if (lock !== undefined) view.info(lock.text);
-    // A runner that is alive restores by itself.
+    // A live runner restores its run itself.
     if (lock?.alive === true) return ExitCode.preflightRefused;
     let code: ExitCode = ExitCode.asExpected;
     for (const workload of await annotatedWorkloads(transport)) {
@@ -104,25 +104,25 @@ async function withoutJournal(options: RestoreOptions): Promise<ExitCode> {
       const { name, replicas, runId } = workload;
       view.info(
         problem ??
-          `Deployment ${name}: ${dryRun ? "would get" : "has got"} its ${replicas} replicas back; run ${runId}, by its annotations`,
+          `Deployment ${name}: ${dryRun ? "would be scaled" : "scaled"} back to ${replicas} replicas (run ${runId}, by its annotations)`,
       );
     }
     return code;
   });
 }
 
-/** @returns why it has not got its replicas back; undefined: it has. */
+/** @returns why the workload was not scaled back; undefined: it was. */
 async function annotatedProblem(transport: Transport, workload: Annotated): Promise<string | undefined> {
   try {
     await restoreAnnotated(transport, workload);
     return undefined;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    return `Deployment ${workload.name} has not got its ${workload.replicas} replicas back (run ${workload.runId}, by its annotations): ${messageOf(error)}; run \`chaos restore --all --context NAME\` again`;
+    return `could not scale Deployment ${workload.name} back to ${workload.replicas} replicas (run ${workload.runId}, by its annotations): ${messageOf(error)}. Run \`chaos restore --all --context NAME\` again`;
   }
 }
 
-/** A dry run: what differs, where the cluster answers; what there is to do, where it does not. */
+/** A dry run: the diff if the cluster answers; otherwise the list of pending undos. */
 async function showPending(run: JournalState, options: RestoreOptions): Promise<void> {
   const { open, pending } = run;
   const { view, allowCommands = false } = options;
@@ -136,10 +136,10 @@ async function showPending(run: JournalState, options: RestoreOptions): Promise<
   } catch (error) {
     lines = [
       ...[...pending].reverse().map(({ undo }) => planOf(undo)),
-      `what differs is not known: ${messageOf(error)}`,
+      `the diff is unknown: ${messageOf(error)}`,
     ];
   }
-  view.result([`run ${open.runId} would have undone:`, ...lines.map((line) => `  ${line}`)], {
+  view.result([`a restore of run ${open.runId} would undo:`, ...lines.map((line) => `  ${line}`)], {
     runId: open.runId,
     pending,
     lines,

@@ -26,14 +26,14 @@ export interface RunCommandOptions {
   /** Only these experiments, by name; empty: all. */
   readonly only: readonly string[];
   readonly skip: readonly string[];
-  /** Measure everything, harm nothing: every experiment with the attack none. */
+  /** Measure everything without an attack: every experiment with the attack none. */
   readonly control: boolean;
   readonly nodeAccess: "engine" | "pod" | "command" | undefined;
   readonly allowCommands: boolean;
-  /** The local configuration; undefined: the user's own, where there is one. */
+  /** The local configuration file; undefined: the default one, if it exists. */
   readonly configFile: string | undefined;
   readonly keepApp: boolean;
-  /** A dead-man's switch in the cluster restores when this machine is lost. */
+  /** Deploy a dead-man's switch in the cluster that restores if this machine is lost. */
   readonly deadMan: boolean;
   readonly dryRun: boolean;
   readonly yes: boolean;
@@ -42,11 +42,11 @@ export interface RunCommandOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly ask?: (question: string) => Promise<boolean>;
   readonly onJournal?: (runId: string) => void;
-  /** Restores when this process is killed; undefined: `chaos restore` has to. */
+  /** Restores when this process is killed; undefined: the user runs `chaos restore`. */
   readonly watchdog?: Watchdog;
 }
 
-/** Most serious first: what several runs end with is the first of these that one of them ended with. */
+/** Most serious first: several runs end with the first of these codes that any of them ended with. */
 const BY_WEIGHT: readonly ExitCode[] = [
   ExitCode.notRestored,
   ExitCode.interrupted,
@@ -58,9 +58,9 @@ const BY_WEIGHT: readonly ExitCode[] = [
 ];
 
 /**
- * `chaos run`: validates every file first (a bad one ends the command before any cluster is touched), chooses
- * or makes the cluster, then runs one experiment after the other. Several share the guestbook, and the cluster is
- * let come to rest between them. One that fails does not stop the rest; one that leaves the cluster harmed does.
+ * `chaos run`: validates every file first (a bad one ends the command before any cluster is changed), chooses or
+ * creates the cluster, then runs one experiment after the other. Several experiments share the guestbook, and the
+ * cluster settles between them. A failed run does not stop the rest; a run that is not restored does.
  */
 export async function run(options: RunCommandOptions): Promise<ExitCode> {
   const nodeAccess = nodeAccessOptions(options, await loadLocalConfig(options.configFile, options.env));
@@ -94,7 +94,7 @@ async function runSeveral(
       const outcome = await runOne(options, { ...each, ...common, ...sharedBy(session) });
       codes.push(outcome.exitCode);
       lines.push(outcomeLine(each, outcome));
-      // What is still down would be measured again in every run that follows.
+      // A component that is still down would distort every following run.
       whole = outcome.exitCode !== ExitCode.notRestored;
       if (!whole || session?.lock.lost.aborted === true) break;
     }
@@ -105,7 +105,7 @@ async function runSeveral(
   return BY_WEIGHT.find((code) => codes.includes(code)) ?? ExitCode.asExpected;
 }
 
-/** Whether connections to a replaced pod may be left in the kernels. */
+/** Whether stale connections to a replaced pod may remain in the nodes' connection tracking. */
 function replacesPods({ experiment, attack }: Loaded["resolved"]): boolean {
   return experiment.churn !== undefined && !isControl(attack);
 }
@@ -121,7 +121,7 @@ function outcomeLine({ resolved }: Loaded, { result, exitCode }: RunOutcome): st
   return `  ${name}: ${result.severity}, ${result.verdict}${why}; function ${result.ownFunction.state}`;
 }
 
-/** One line a run, and the matrix of all that is in the folder. */
+/** Prints one line per run and writes the matrix of all reports in the folder. */
 async function summarise(options: RunCommandOptions, lines: readonly string[], runs: number): Promise<void> {
   const { files } = await writeMatrix(options.reportsFolder);
   options.view.result([`${runs} experiments:`, ...lines, `matrix: ${files.join(", ")}`], {
@@ -137,7 +137,7 @@ async function openSession(
 ): Promise<Session> {
   const { view, env, keepApp } = options;
   const namespaces = loaded.map(({ resolved }) => resolved.experiment.application.guestbook.namespace);
-  // With keepApp the guestbook stays: it is in nobody's journal.
+  // With keepApp the guestbook stays, so no journal has it.
   const applications = keepApp ? [] : [...new Set(namespaces)];
   try {
     const session = await Session.open({
@@ -154,12 +154,12 @@ async function openSession(
     return session;
   } catch (error) {
     if (error instanceof ApiError || error instanceof ApiUnreachableError)
-      throw new RefusedError(`${error.message}; nothing was touched`, { cause: error });
+      throw new RefusedError(`${error.message}. Nothing was changed.`, { cause: error });
     throw error;
   }
 }
 
-/** The longest that a run and what comes between it and the next may take, ms. */
+/** The longest time for a run and the wait before the next one, ms. */
 function longestMs({ baseline, window, recovery }: Loaded["resolved"]["experiment"]["phases"]): number {
   return baseline + window + recovery + 2 * SETTLE_LIMIT_MS;
 }
@@ -168,7 +168,7 @@ async function chooseCluster(options: RunCommandOptions): Promise<ClusterHandle>
   const { select, view, interrupted, ask } = options;
   if (options.dryRun && (select.provider === "kind" || select.provider === "lab")) {
     throw new UsageError(
-      `--dry-run touches nothing, so it makes no cluster either: leave out --cluster ${select.provider}`,
+      `--dry-run changes nothing, so it creates no cluster: omit --cluster ${select.provider}`,
     );
   }
   return await selectCluster({
@@ -205,22 +205,22 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
       view.result(summaryLines(result, join(folder, "report.md")), result);
     return outcome;
   } catch (error) {
-    // The API server's own words; they reach this place only before anything was touched.
+    // Errors of the API server get here only before anything was changed.
     const api = error instanceof ApiError || error instanceof ApiUnreachableError;
-    // Only what says itself what to do is told in a line; anything else is a bug, and keeps its stack.
+    // Known errors are printed as one line. Anything else is a bug and keeps its stack.
     if (!(error instanceof ChaosError) && !api) throw error;
-    const text = api ? `${error.message}; nothing was touched` : messageOf(error);
+    const text = api ? `${error.message}. Nothing was changed.` : messageOf(error);
     for (const line of `${experiment.file}: ${text}`.split("\n")) view.warn(line);
     return { exitCode: api ? ExitCode.preflightRefused : error.exitCode };
   }
 }
 
-/** Whether a cluster that is not local may be harmed: only one that was named, and confirmed. */
+/** Whether a cluster that is not local may be attacked: only if it was named and confirmed. */
 function confirmation({ select, yes, ask }: RunCommandOptions): () => Promise<boolean> {
   const { context } = select;
   return async () => {
     if (context === undefined) return false;
-    return yes || (await ask?.(`Take a kube-system component of context ${context} down?`)) === true;
+    return yes || (await ask?.(`Take down a kube-system component of context ${context}?`)) === true;
   };
 }
 

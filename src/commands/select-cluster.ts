@@ -17,53 +17,50 @@ export interface SelectOptions {
   readonly kubeconfigPath?: string;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** Asks a person yes or no; undefined: nobody is there to ask. */
+  /** Asks the user a yes/no question; undefined: the terminal is not interactive. */
   readonly ask?: (question: string) => Promise<boolean>;
 }
 
-/** The providers that make clusters. */
+/** The providers that create clusters. */
 export function clusterProviders(): Readonly<Record<Exclude<ProviderName, "current">, ClusterProvider>> {
   return { kind: createKindProvider(), lab: createLabProvider() };
 }
 
 /**
- * The cluster that a run is for. A context that is there is used, or the run ends with what is wrong with it:
- * it never falls through to a new cluster. Without any, a cluster of ours that runs is used; then one is made
- * with kind, where kind and an engine are there; system packages are installed only when asked for.
+ * Selects the cluster for a run. An existing context is used, or its problem ends the run: there is no fallback to a
+ * new cluster. Without a context, a running cluster of a provider is used. Otherwise kind creates one if kind and an
+ * engine are installed. System packages are installed only on request.
  *
- * @throws RefusedError, UsageError saying what was looked for and what would help.
+ * @throws RefusedError, UsageError that say what was searched for and what would help.
  */
 export async function selectCluster(options: SelectOptions): Promise<ClusterHandle> {
   const { provider, context, kubeconfigPath, progress, signal } = options;
   if (provider === "kind" || provider === "lab") {
     if (context !== undefined || kubeconfigPath !== undefined) {
-      throw new UsageError(
-        `--cluster ${provider} brings its own context: leave out --context and --kubeconfig`,
-      );
+      throw new UsageError(`--cluster ${provider} has its own context: omit --context and --kubeconfig`);
     }
     return await clusterProviders()[provider].up({ progress, signal });
   }
   const current = await currentCluster(options);
   if (current !== undefined) return current;
-  if (provider === "current")
-    throw new UsageError("--cluster current: there is no kubeconfig with a current context");
+  if (provider === "current") throw new UsageError("--cluster current: no kubeconfig has a current context");
 
   const providers = clusterProviders();
   for (const each of [providers.kind, providers.lab]) {
     if ((await each.status()).running) return await each.up({ progress, signal });
   }
-  const looked = "no kubeconfig with a current context, and no cluster of ours is running";
+  const searched = "no kubeconfig has a current context, and no kind or lab cluster of this tool is running";
   try {
     return await providers.kind.up({ progress, signal });
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     const question =
       "Install what is missing from Debian's packages and build a kind cluster on this machine (--cluster lab)?";
-    if ((await options.ask?.(`${looked}. ${question}`)) === true)
+    if ((await options.ask?.(`${searched}. ${question}`)) === true)
       return await providers.lab.up({ progress, signal });
     throw new RefusedError(
       [
-        `there is no cluster to run on: ${looked}, and kind cannot make one (${messageOf(error)}). What would help:`,
+        `no cluster to run on: ${searched}, and kind cannot create one (${messageOf(error)}). Provide one of these:`,
         "  - a kubeconfig with a current context (or --kubeconfig and --context),",
         "  - kind and Docker or Podman on the PATH, or",
         "  - on a Debian 12 machine, as root: --cluster lab, which installs and builds what it needs",
@@ -73,7 +70,7 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
   }
 }
 
-/** The kubeconfig's context, if there is one, proven to answer. */
+/** The kubeconfig's context, if there is one, after its API server has answered. */
 async function currentCluster(options: SelectOptions): Promise<ClusterHandle | undefined> {
   const { context, kubeconfigPath } = options;
   let connection: Connection;
@@ -84,7 +81,7 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
       userAgent: USER_AGENT,
     });
   } catch (error) {
-    // Named by the user and not there: their error. Not named: there is none to use.
+    // Named by the user but missing: report it. Not named: there is no context to use.
     if (context !== undefined || kubeconfigPath !== undefined || !(error instanceof UsageError)) throw error;
     return undefined;
   }
@@ -92,8 +89,8 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
     await get(connection.transport, "/version", { timeoutMs: 10_000 });
   } catch (error) {
     throw new RefusedError(
-      `context ${connection.context} is there, and its API server ${connection.server} does not answer: ${messageOf(error)}. ` +
-        "Start that cluster, choose another with --context, or have one made with --cluster kind or --cluster lab",
+      `the API server ${connection.server} of context ${connection.context} does not answer: ${messageOf(error)}. ` +
+        "Start that cluster, choose another with --context, or create one with --cluster kind or --cluster lab",
       { cause: error },
     );
   } finally {
@@ -107,7 +104,7 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
   };
 }
 
-/** The address of a cluster's API server, by its kubeconfig; undefined: that is not there. */
+/** The address of a cluster's API server, from its kubeconfig; undefined: the kubeconfig or context does not exist. */
 async function serverOf({ kubeconfigPath, context }: ClusterHandle): Promise<string | undefined> {
   try {
     const path = kubeconfigPath === undefined ? {} : { kubeconfigPath };
@@ -120,7 +117,7 @@ async function serverOf({ kubeconfigPath, context }: ClusterHandle): Promise<str
   }
 }
 
-/** The engine of a cluster of ours, when the context leads to one: the lab's is not the one on the PATH. */
+/** The engine of a provider's cluster, if the context leads to one: the lab's engine is not the one on the PATH. */
 async function engineOf(connection: Connection): Promise<Pick<ClusterHandle, "engineCommand" | "env">> {
   for (const provider of Object.values(clusterProviders())) {
     const handle = await provider.find();

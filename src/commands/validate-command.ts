@@ -5,11 +5,11 @@ import type { ReferenceOptions } from "../load/references.js";
 import { formatDurationMs } from "../experiment/schema.js";
 
 /**
- * Checks experiment files without a cluster: a line for each good file, and for each bad one a line a problem.
- * A file that is named twice is checked once.
+ * Checks experiment files without a cluster: one line per good file, one line per problem of a bad file. A file that is
+ * named twice is checked once.
  *
  * @param references files, folders or names, as for `chaos run`.
- * @returns `ok` is false when a file is bad or a reference leads nowhere.
+ * @returns `ok` is false when a file is bad or a reference matches nothing.
  */
 export async function validate(
   references: readonly string[],

@@ -10,13 +10,13 @@ import { RELEASE, WATCH, WATCHING } from "../safety/watchdog.js";
 import { createView } from "../ui/view.js";
 import { restore } from "./restore-command.js";
 
-/** A restore that did not succeed is begun anew after this, ms. */
+/** A failed restore is retried after this, ms. */
 const AGAIN_AFTER_MS = 10_000;
 
-/** And given up after this, ms: then the journal, and who reads it, have to do. */
+/** The watchdog gives up after this, ms. The journal then remains for `chaos restore`. */
 const GIVE_UP_MS = 30 * 60_000;
 
-/** Beside the journal of a run that the watchdog restored: what it did, line by line. */
+/** Log of what the watchdog did, next to the journal of the run that it restored. */
 export const WATCHDOG_LOG = "watchdog.log";
 
 export interface WatchdogCommandOptions {
@@ -31,14 +31,14 @@ export interface WatchdogCommandOptions {
 }
 
 /**
- * `chaos watchdog`, which a run starts for itself: waits until its runner is gone, then restores what that had not
- * released, the newest first.
+ * `chaos watchdog`, which a run starts: waits until its runner is gone, then restores what the runner has not released,
+ * newest first.
  */
 export async function watchdog(options: WatchdogCommandOptions): Promise<ExitCode> {
   const { input, output, clock = systemClock() } = options;
   const restoreRun = options.restoreRun ?? (async (folder: string) => await restoreFrom(folder, options));
   const folders = new Set<string>();
-  // The runner is gone: nobody reads this any more.
+  // When the runner is gone, no one reads the output any more.
   output.on("error", () => undefined);
   for await (const line of createInterface({ input })) {
     if (line.startsWith(RELEASE)) folders.delete(line.slice(RELEASE.length));
@@ -59,7 +59,7 @@ export async function watchdog(options: WatchdogCommandOptions): Promise<ExitCod
   }
 }
 
-/** @returns whether there is nothing left to do for it. */
+/** @returns whether nothing is left to restore. */
 async function restoreFrom(
   folder: string,
   { env, allowCommands }: Pick<RestoreOptions, "env"> & { readonly allowCommands: boolean },
@@ -67,7 +67,7 @@ async function restoreFrom(
   const log = createWriteStream(join(folder, WATCHDOG_LOG), { flags: "a", mode: 0o600 });
   const view = createView({ stream: log, out: log, mode: "plain" });
   try {
-    // A run that was killed between two of its records: is there anything left?
+    // The runner may have been killed between finishing a run and releasing it: is anything left?
     const state = await readJournal(folder);
     if (state === undefined || state.closed) return true;
     view.info(
@@ -84,7 +84,7 @@ async function restoreFrom(
     return code === ExitCode.asExpected;
   } catch (error) {
     view.warn(messageOf(error));
-    // Somebody else's `chaos restore` was first.
+    // Another `chaos restore` was faster.
     return error instanceof UsageError && (await readJournal(folder))?.closed === true;
   } finally {
     view.close();

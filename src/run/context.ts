@@ -10,7 +10,7 @@ import type { HeldLock } from "../safety/lock/lease.js";
 import type { AnyTarget, Target } from "../targets/target.js";
 import type { RunView } from "../ui/base.js";
 
-/** A run that preflight lets pass: what was asked for, and what was found. Nothing is touched so far. */
+/** A run that passed preflight: what the user asked for and what was found. Nothing has been changed yet. */
 export interface Prepared {
   readonly runId: string;
   readonly resolved: ResolvedExperiment;
@@ -20,13 +20,13 @@ export interface Prepared {
   readonly clusterUid: string;
   readonly nodeAccess: NodeAccess | undefined;
   readonly target: AnyTarget;
-  /** Workloads that would undo the attack, and are suppressed before the target. */
+  /** Workloads that would undo the attack. They are suppressed before the target. */
   readonly companions: readonly Target[];
-  /** The guestbook stays, the probers go. */
+  /** Keep the guestbook after the run; the probers are removed. */
   readonly keepApp: boolean;
-  /** Guestbook, probers and lock belong to several runs: whoever had them first takes them away. */
+  /** Guestbook, probers and lock belong to several runs: the session that created them removes them. */
   readonly shared: { readonly lock: HeldLock } | undefined;
-  /** A dead-man's switch is set up before the first harm. */
+  /** A dead-man's switch is deployed before the attack. */
   readonly deadMan: boolean;
   readonly recorder: Recorder;
   readonly view: RunView;
@@ -38,8 +38,8 @@ export interface Prepared {
 /** What every phase of a run shares. */
 export interface RunContext extends Prepared {
   readonly journal: Journal;
-  /** What the run has made, in order, as its journal has it: removed at the end. */
+  /** What the run created, in the journal's order. Removed at the end. */
   readonly made: PendingUndo[];
-  /** Objects that a probe of a function changes, as they were: put back at the end, where nobody else has. */
+  /** Objects that a function check changes, as they were. Undone at the end unless someone else has done so. */
   readonly changed: PendingUndo[];
 }

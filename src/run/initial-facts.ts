@@ -10,7 +10,7 @@ import { functionProbes } from "../probes/functions/all-function-checks.js";
 import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
 import type { Prepared } from "./context.js";
 
-/** The stand-ins that a cluster declares; none where it declares nothing. */
+/** The substitute images that a cluster declares; none if it declares nothing. */
 async function declaredSubstituteImages(transport: Transport): Promise<SubstituteImage[]> {
   const { namespace, name, key } = SUBSTITUTE_IMAGES_CONFIGMAP;
   const configMap = await getOrUndefined<ConfigMap>(transport, resourcePath(CONFIGMAPS, namespace, name));
@@ -18,7 +18,7 @@ async function declaredSubstituteImages(transport: Transport): Promise<Substitut
   return text === undefined ? [] : (JSON.parse(text) as SubstituteImage[]);
 }
 
-/** Images that a run touches: the application's, the prober's, and those that the target's pods really run. */
+/** Substitute images among those that a run uses: the application's, the prober's and those of the target's pods. */
 export async function touchedSubstituteImages(
   transport: Transport,
   target: AnyTarget | undefined,
@@ -27,7 +27,7 @@ export async function touchedSubstituteImages(
   if (declared.length === 0) return [];
   const victims = new Set(target?.images ?? []);
   const used = new Set<string>([...Object.values(GUESTBOOK_IMAGES), PROBER_IMAGE, ...victims]);
-  // Everything else that a stand-in does in the target's namespace has a part in what is measured, too.
+  // Any other substitute image in the target's namespace affects the measurement, too.
   const { items } = await list<Pod>(transport, resourcePath(PODS, namespaceOf(target)));
   for (const pod of items)
     for (const container of pod.spec?.containers ?? []) used.add(container.image ?? "");
@@ -36,7 +36,7 @@ export async function touchedSubstituteImages(
     .map(({ image, description }) => ({ image, description, victim: victims.has(image) }));
 }
 
-/** What is known of a run before anything was measured. Pure. */
+/** What is known about a run before anything is measured. Pure. */
 export function initialFacts(
   { runId, resolved, clusterUid, discovery, nodes, target }: Prepared,
   run: {
@@ -75,7 +75,7 @@ export function initialFacts(
         kubelet: node.status?.nodeInfo?.kubeletVersion ?? "",
         runtime: node.status?.nodeInfo?.containerRuntimeVersion ?? "",
         os: node.status?.nodeInfo?.osImage ?? "",
-        // The release alone: a local version's suffix names whoever built it.
+        // Only the release: the suffix of a local build names the person who built it.
         kernel: /^[\d.]*\d/.exec(node.status?.nodeInfo?.kernelVersion ?? "")?.[0] ?? "",
       })),
     },
@@ -98,10 +98,10 @@ function functionProbeFacts(component: ComponentDefinition | undefined): RunFact
   return { name, means, deadlineMs, disturbs };
 }
 
-/** What the slide's column "type" calls a target of nodes. */
+/** Words for targets on nodes in the slide's column "type". */
 const NODE_TYPES = { StaticPod: "static Pod", SystemdUnit: "systemd" } as const;
 
-/** The target as the facts carry it. The nodes that are attacked are known once the application runs. Pure. */
+/** The target as it appears in the facts. The attacked nodes are known only once the application runs. Pure. */
 export function targetFacts(target: AnyTarget, component: string | null): NonNullable<RunFacts["target"]> {
   const { kind, namespace, name } = target;
   const where = namespace === "" ? {} : { namespace };

@@ -9,47 +9,47 @@ import type { RunContext } from "./context.js";
 import { Collector } from "./measuring/collector.js";
 import type { Measuring } from "./measuring/measuring.js";
 
-/** The harm that is done, from the moment before the first blow: it has to be put back. */
+/** The damage done by the attack, from the moment before the first kill. It must be undone. */
 export interface Harm {
-  /** The series that were good before it: they have to be good again. */
+  /** The series that were good before the attack: they must become good again. */
   readonly series: ReadonlySet<string>;
-  /** Whether the component's own function was there before it: it has to be there again. */
+  /** Whether the component's own function worked before the attack: then it must work again. */
   readonly functionWorked: boolean;
-  /** Ends the outage early: a signal, a lost lock, a dead watch, a change by somebody else, an abort condition. */
+  /** Ends the outage early: a signal, a lost lock, a failed watch, a foreign change, an abort condition. */
   readonly stopped: AbortSignal;
-  /** The attack, once it was begun; it runs until it was stopped. */
+  /** The attack, once it has started; it runs until it is stopped. */
   attack?: RunningAttack;
   attackRuns: boolean;
-  /** Ends what is done beside the attack in the window. */
+  /** Ends the attack's side work in the window. */
   readonly windowOver: AbortController;
   sideWork?: Promise<unknown>;
 }
 
-/** What the phases of a run share, and change on its way. */
+/** The state that the phases of a run share and change. */
 export class RunState {
   readonly context: RunContext;
   facts: RunFacts;
   readonly collector: Collector;
-  /** Ends every watch, when the measuring is over. */
+  /** Ends every watch when the measuring is over. */
   readonly abort = new AbortController();
-  /** How the target is put back, from the moment before the first kill. */
+  /** How to restore the target; set before the first kill. */
   readonly pending: PendingUndo[] = [];
-  /** Taken away when everything else is as before: the lock, the journal's copy. */
+  /** Removed when everything else is restored: the lock, the journal's copy. */
   last: readonly PendingUndo[] = [];
   lock: HeldLock | undefined;
   deadMan: DeployedDeadMan | undefined;
   harm: Harm | undefined;
-  /** Whether the release has put everything back; undefined: it did not come to an end. */
-  putBack: boolean | undefined;
-  /** Ends the window early: the lock was lost, a watch died, somebody else changed what is measured. */
+  /** Whether the release undid everything; undefined: the release did not finish. */
+  released: boolean | undefined;
+  /** Ends the window early: the lock was lost, a watch failed, or there was a foreign change. */
   readonly broken = new AbortController();
-  /** The first signal, or {@link broken}: what is under way ends, what was harmed is put back. */
+  /** The first signal, or {@link broken}: the current work ends and the damage is undone. */
   readonly stop: AbortSignal;
-  /** A phase has said no, or failed: what is put back and removed at the end is all that follows. */
+  /** A phase refused or failed: only the undo and the tear-down follow. */
   halted = false;
-  /** What the probes see of it says nothing any more: it is not waited for. */
+  /** After a foreign change to the application its probes prove nothing: the recovery does not wait for them. */
   applicationChanged = false;
-  /** Whether the target is as before, as far as the runner has seen. */
+  /** Whether the target is restored, as far as the runner has seen. */
   whole = true;
   #measuring: Measuring | undefined;
   readonly #watches: Promise<void>[] = [];
@@ -61,7 +61,7 @@ export class RunState {
     this.stop = AbortSignal.any([context.interrupted, this.broken.signal]);
   }
 
-  /** What is measured with; there is none before the deployment's phase is over. */
+  /** The measuring parts; there are none before the deploy phase has ended. */
   get measuring(): Measuring {
     if (this.#measuring === undefined) throw new Error("nothing is measured yet");
     return this.#measuring;
@@ -71,7 +71,7 @@ export class RunState {
     this.#measuring = measuring;
   }
 
-  /** A watch that dies ends the run as a failed attack does: what it would have shown is missing. */
+  /** A failed watch ends the run like a failed attack, because its evidence is missing. */
   follow(done: Promise<void>): void {
     this.#watches.push(
       done.catch((error: unknown) => {
@@ -81,51 +81,51 @@ export class RunState {
     );
   }
 
-  /** Ends the measuring, and everything that follows the cluster. */
+  /** Ends the measuring and all watches. */
   async endMeasuring(): Promise<void> {
     const { recorder } = this.context;
     try {
-      await this.#measuring?.looks?.end();
+      await this.#measuring?.functionChecks?.end();
       await this.#measuring?.abortWhen?.stop();
       await this.collector
         .stop()
         .catch((error: unknown) =>
-          recorder.emit({ type: "warning", text: `measuring ended with: ${messageOf(error)}` }),
+          recorder.emit({ type: "warning", text: `measuring ended with an error: ${messageOf(error)}` }),
         );
       this.abort.abort();
       await Promise.all(this.#watches);
     } catch (error) {
-      // The tear-down must not be left out for it.
+      // The tear-down must still run.
       this.stopped("attack-failed", error);
     }
   }
 
-  /** Somebody else may be at work on the cluster by then: nothing is harmed any more. */
+  /** Stops the attack when the lock is lost: someone else may be using the cluster by then. */
   stopWhenLockIsLost(): void {
     const lost = this.lock?.lost;
     const stop = (): void => {
-      this.stopped("lock-lost", `the lock is held by ${String(lost?.reason)} now`);
+      this.stopped("lock-lost", `the lock was lost: ${String(lost?.reason)} holds it now`);
       this.broken.abort();
     };
     if (lost?.aborted === true) stop();
     else lost?.addEventListener("abort", stop, { once: true, signal: this.abort.signal });
   }
 
-  /** Somebody else changed what is measured: the window ends, and everything is put back. */
+  /** A foreign change: the window ends and everything is undone. */
   changed(code: "application-changed" | "target-changed", message: string): void {
     if (code === "application-changed") this.applicationChanged = true;
     this.stopped(code, message);
     this.broken.abort();
   }
 
-  /** Says in the events and to the user why the run does not go on as planned. */
+  /** Reports in the events and to the user why the run does not continue as planned. */
   stopped(code: string, problem: unknown): void {
     const message = typeof problem === "string" ? problem : messageOf(problem);
     this.context.recorder.emit({ type: "stopped", code, message });
     this.context.view.warn(message);
   }
 
-  /** Writes the facts as they are known now into the report's folder. */
+  /** Writes the current facts to the report's folder. */
   async writeFacts(): Promise<void> {
     await this.context.recorder.write("run.json", factsJson(this.facts));
   }

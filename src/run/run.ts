@@ -44,32 +44,32 @@ export interface RunOptions {
   readonly file: string;
   readonly handle: ClusterHandle;
   readonly view: RunView;
-  /** Folder that gets one folder a run. */
+  /** Folder that gets one subfolder per run. */
   readonly reportsFolder: string;
   readonly keepApp: boolean;
-  /** Whether a dead-man's switch is set up before the first harm. Default: not. */
+  /** Whether a dead-man's switch is deployed before the attack. Default: no. */
   readonly deadMan?: boolean;
-  /** Guestbook, probers and lock are shared by several runs: the id of the journal that takes them away. */
+  /** The session whose runs share guestbook, probers and lock: the id of its journal, and the lock. */
   readonly sharedBy?: { readonly id: string; readonly lock: HeldLock };
   readonly nodeAccess?: NodeAccessOptions;
   readonly dryRun: boolean;
-  /** Asked before a cluster is harmed that is not local: whether it was named and confirmed. */
+  /** Called before a cluster that is not local is attacked: whether it was named and confirmed. */
   readonly confirm: () => Promise<boolean>;
   /** Aborted by the first signal; its reason is the signal's name. */
   readonly interrupted: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly toolVersion: string;
-  /** Restores when this process dies; undefined: only the journal is there. */
+  /** Restores when this process dies; undefined: only the journal remains for a restore. */
   readonly watchdog?: Watchdog;
-  /** Told the run's id as soon as there is damage that a restore would have to undo. */
+  /** Called with the run's id before there is any damage that a restore would have to undo. */
   readonly onJournal?: (runId: string) => void;
 }
 
 /**
  * One experiment, from preflight to report.
  *
- * @throws RefusedError when preflight, the lock or the journal refuse: nothing was harmed.
- * @throws ApiUnreachableError, ApiError before anything was touched; afterwards every error ends in a report.
+ * @throws RefusedError when preflight, the lock or the journal refuse: nothing was attacked.
+ * @throws ApiUnreachableError, ApiError before anything was changed; later every error ends in a report.
  */
 export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
   const clock = systemClock();
@@ -84,7 +84,7 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
   });
 }
 
-/** @returns the outcome where the run ends here: a dry run, or a signal that came while only questions were asked. */
+/** @returns the outcome if the run ends here: a dry run, or a signal during preflight. */
 async function prepareRun(
   options: RunOptions,
   { transport, server, context }: Connection,
@@ -138,7 +138,7 @@ async function prepareRun(
   }
   if (interrupted.aborted) {
     await discard(recorder);
-    view.warn("interrupted before anything was touched");
+    view.warn("interrupted before anything was changed");
     return { exitCode: ExitCode.interrupted };
   }
   return {
@@ -161,7 +161,7 @@ async function prepareRun(
   };
 }
 
-/** The part of a run that has a journal: whatever happens in it, everything is undone and reported. */
+/** The part of a run that has a journal: whatever happens, everything is undone and reported. */
 async function execute(
   options: RunOptions,
   connection: Connection,
@@ -194,15 +194,15 @@ async function execute(
     if (recorder.failure !== undefined) throw unwritable(recorder.folder, recorder.failure);
     await runPhases(PHASES, running);
     const outcome = await view.step("write the report", async () => await finish(running));
-    // Not in the finally: a run that ends with an error of ours may have left damage, and the watchdog sees to it.
+    // Not in `finally`: a run that ends with an internal error may have left damage, which the watchdog then restores.
     watchdog?.release(journal.folder);
     return outcome;
   } catch (error) {
-    // The cluster was not had.
+    // The lock was never acquired, so there is nothing to report.
     if (state?.lock === undefined) await discard(recorder);
     throw error;
   } finally {
-    // Whatever went wrong: a lock that is renewed for ever would keep the process alive, and others out.
+    // In every case: a lock that is renewed forever would keep the process alive and block other runs.
     if (prepared.shared === undefined) await state?.lock?.stopRenewing();
   }
 }
@@ -214,16 +214,16 @@ async function finish({ context, facts, whole }: RunState): Promise<RunOutcome> 
     try {
       await journal.finish();
     } catch (error) {
-      // All is put back; a journal that cannot be closed must not cost the report.
+      // Everything is restored. A journal that cannot be closed must not prevent the report.
       recorder.emit({
         type: "warning",
-        text: `the journal could not be closed (${messageOf(error)}): \`chaos restore ${runId}\` will find nothing to do and close it`,
+        text: `the journal could not be closed: ${messageOf(error)}. Nothing is left to restore; \`chaos restore ${runId}\` closes the journal`,
       });
     }
   } else {
     recorder.emit({
       type: "warning",
-      text: `something is not as before: \`chaos restore ${runId}\` finishes it from the journal`,
+      text: `the run is not fully restored. Finish it with \`chaos restore ${runId}\``,
     });
     await journal.close();
   }
@@ -232,13 +232,13 @@ async function finish({ context, facts, whole }: RunState): Promise<RunOutcome> 
   return { exitCode: exitCodeOfReport(report, whole), folder: recorder.folder, result: report.result };
 }
 
-/** A run that ended before it began has no report. */
+/** Deletes the report folder of a run that ended before it started. */
 async function discard(recorder: Recorder): Promise<void> {
   await recorder.close();
   await rm(recorder.folder, { recursive: true, force: true });
 }
 
-/** How nodes are reached. The privileged pods come with the probers: until then they are only announced. */
+/** How nodes are reached. The privileged pods are deployed with the probers and do not exist before. */
 async function accessOf(
   transport: Transport,
   nodes: readonly Node[],
@@ -258,7 +258,7 @@ async function createRecorder(folder: string, now: () => number): Promise<Record
 
 function unwritable(folder: string, cause: unknown): RefusedError {
   return new RefusedError(
-    `cannot write the report's folder ${folder}: ${messageOf(cause)}; nothing was touched`,
+    `cannot write the report folder ${folder}: ${messageOf(cause)}. Nothing was changed.`,
     { cause },
   );
 }

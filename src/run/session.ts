@@ -16,40 +16,40 @@ import { removeOwn } from "./phases/tear-down.js";
 
 export interface SessionOptions {
   readonly handle: ClusterHandle;
-  /** Namespaces of the applications that the runs deploy; one that stays is not among them. */
+  /** Namespaces of the applications that the runs deploy, except those that stay (--keep-app). */
   readonly applications: readonly string[];
   readonly view: RunView;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly toolVersion: string;
-  /** Asked before a cluster is touched that is not local: whether it was named and confirmed. */
+  /** Called before a cluster that is not local is changed: whether it was named and confirmed. */
   readonly confirm: () => Promise<boolean>;
-  /** How long all of the runs may take together, ms: so long the lock's holder may be silent. */
+  /** How long all runs together may take, ms: the lock lasts this long without being renewed. */
   readonly durationMs: number;
   readonly watchdog?: Watchdog;
 }
 
 /**
- * Connections to a pod that was replaced while kube-proxy was away stay in the kernel's connection tracking for 120 s
- * (nf_conntrack_tcp_timeout_syn_sent); a new one that happens to have the same port follows them into nothing.
+ * If a pod was replaced while kube-proxy was down, its connections stay in the kernel's connection tracking for 120 s
+ * (nf_conntrack_tcp_timeout_syn_sent). A new connection from the same port is then sent to the deleted pod.
  */
 const STALE_CONNECTIONS_MS = 125_000;
 
 /**
- * Several runs, one after the other on one cluster: they share the lock, the guestbook and the probers, which are in a
- * journal of the session's own, so that they are removed also when one of the runs is killed.
+ * Several runs, one after the other on one cluster. They share the lock, the guestbook and the probers. The session has
+ * its own journal for these, so that they are removed even if one of the runs is killed.
  */
 export class Session {
   /** The id of the session's journal. */
   readonly id: string;
-  /** Held from the first run to the last: nobody comes in between two of them. */
+  /** Kept from the first run to the last, so that no one else starts a run in between. */
   readonly lock: HeldLock;
   readonly #connection: Connection;
   readonly #journal: Journal;
   readonly #made: PendingUndo[];
   readonly #last: readonly PendingUndo[];
   readonly #options: SessionOptions;
-  /** What was not at rest before the first run is not waited for after the others. */
-  readonly #restless: readonly string[];
+  /** What had not settled before the first run: later waits ignore it. */
+  readonly #unsettled: readonly string[];
   readonly #clock = systemClock();
 
   private constructor(options: SessionOptions, parts: SessionParts) {
@@ -59,11 +59,11 @@ export class Session {
     this.#journal = parts.journal;
     this.#made = parts.made;
     this.#last = parts.last;
-    this.#restless = parts.restless;
+    this.#unsettled = parts.unsettled;
     this.#options = options;
   }
 
-  /** @throws ApiUnreachableError, ApiError, ChaosError (no journal, no lock) before anything was harmed. */
+  /** @throws ApiUnreachableError, ApiError, ChaosError (no journal, no lock) before anything was attacked. */
   static async open(options: SessionOptions): Promise<Session> {
     const { handle, toolVersion } = options;
     const id = newRunId(new Date(), "session");
@@ -73,23 +73,23 @@ export class Session {
       userAgent: `kube-system-chaos/${toolVersion} (${id})`,
     });
     try {
-      return await Session.#hold(options, id, connection);
+      return await Session.#lock(options, id, connection);
     } catch (error) {
       connection.transport.close();
       throw error;
     }
   }
 
-  static async #hold(options: SessionOptions, id: string, connection: Connection): Promise<Session> {
+  static async #lock(options: SessionOptions, id: string, connection: Connection): Promise<Session> {
     const { env, toolVersion, view, watchdog } = options;
     const { transport } = connection;
-    // What every run of it would refuse, too, but only after the lock and a namespace were made.
+    // Every run would refuse this, too, but only after the lock and a namespace were created.
     const clusterUid = await mayTouch(connection, options);
-    const restless = await look(transport);
-    const blind = restless.filter((each) => each.includes("HTTP 403"));
+    const unsettled = await look(transport);
+    const blind = unsettled.filter((each) => each.includes("HTTP 403"));
     if (blind.length > 0) {
       view.warn(
-        `whether the cluster comes to rest between two runs cannot be seen (${blind.join("; ")}): \`chaos rbac --several\` prints the right`,
+        `cannot check whether the cluster settles between two runs: ${blind.join("; ")}. \`chaos rbac --several\` prints the missing permission`,
       );
     }
     const about = { runId: id, experiment: "session", clusterUid, toolVersion, startedAt: new Date() };
@@ -103,36 +103,38 @@ export class Session {
     });
     for (const name of new Set(options.applications))
       await recordNamespace({ transport, journal, made }, name);
-    return new Session(options, { id, connection, journal, restless, made, last, lock });
+    return new Session(options, { id, connection, journal, unsettled, made, last, lock });
   }
 
-  /** Waits between two runs until the cluster has come to rest. What has not is said; the next run's own checks decide. */
+  /** Waits between two runs until the cluster has settled. Reports what has not; the next run's own checks decide. */
   async settle(signal: AbortSignal, replacedPod: boolean): Promise<void> {
     if (replacedPod) {
       await this.#options.view.step(
-        `wait ${STALE_CONNECTIONS_MS / 1000} s for stale connections to the replaced pod to be forgotten`,
+        `wait ${STALE_CONNECTIONS_MS / 1000} s until stale connections to the replaced pod have expired`,
         async () => await this.#clock.sleep(STALE_CONNECTIONS_MS, signal),
       );
     }
     const left = await this.#options.view.step(
-      "wait until the cluster has come to rest",
+      "wait until the cluster has settled",
       async (note) =>
         await settle(this.#connection.transport, this.#clock, {
           limitMs: SETTLE_LIMIT_MS,
           signal,
           note,
-          ignored: this.#restless,
+          ignored: this.#unsettled,
         }),
     );
     if (left.length > 0 && !signal.aborted)
-      this.#options.view.warn(`not at rest after ${SETTLE_LIMIT_MS / 60_000} minutes: ${left.join(", ")}`);
+      this.#options.view.warn(
+        `timed out after ${SETTLE_LIMIT_MS / 60_000} minutes waiting for the cluster to settle: ${left.join(", ")}`,
+      );
   }
 
   /**
-   * Removes what the runs shared. Where one of them has left damage, the lock and the journals' copies stay, until
-   * `chaos restore` has put that right.
+   * Removes what the runs shared. If one of them left damage, the lock and the journals' copies stay until
+   * `chaos restore` has restored it.
    *
-   * @returns whether all of it is gone.
+   * @returns whether everything was removed.
    */
   async close({ whole }: { readonly whole: boolean }): Promise<boolean> {
     if (!whole) {
@@ -155,14 +157,14 @@ export class Session {
           stopRenewing: async () => await this.lock.stopRenewing(),
         });
         for (const text of problems)
-          this.#options.view.warn(`${text}; \`chaos restore ${this.id}\` removes the rest`);
+          this.#options.view.warn(`${text}. \`chaos restore ${this.id}\` removes the rest`);
         if (problems.length === 0) await journal.finish();
         else await journal.close();
         return problems.length === 0;
       });
     } catch (error) {
       await journal.close();
-      this.#options.view.warn(`${messageOf(error)}; \`chaos restore ${this.id}\` removes the rest`);
+      this.#options.view.warn(`${messageOf(error)}. \`chaos restore ${this.id}\` removes the rest`);
       return false;
     } finally {
       await this.lock.stopRenewing();
@@ -176,7 +178,7 @@ interface SessionParts {
   readonly id: string;
   readonly connection: Connection;
   readonly journal: Journal;
-  readonly restless: readonly string[];
+  readonly unsettled: readonly string[];
   readonly made: PendingUndo[];
   readonly last: readonly PendingUndo[];
   readonly lock: HeldLock;

@@ -1,6 +1,6 @@
 /**
- * The abort conditions of an experiment (`abortWhen`): asked from the baseline on, and decisive in the window. What
- * is asked is a probe of the guestbook, whose samples come in anyway, or a Service of the cluster.
+ * The abort conditions of an experiment (`abortWhen`): checked from the baseline on, and able to end the window. A
+ * condition reads a probe of the guestbook, whose samples come in anyway, or asks a Service of the cluster.
  */
 import type { Clock } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
@@ -14,33 +14,33 @@ import {
   SERVICE_TIMEOUT_MS,
   type ServiceAnswer,
 } from "../../probes/service-proxy.js";
-import { FailingTime, type Observation } from "./failing-time.js";
+import { type Answer, FailingTime } from "./failing-time.js";
 import type { HealthTracker } from "./health.js";
 
 /** How often a Service is asked, ms. */
 const ASK_EVERY_MS = 1_000;
 
-/** A sample's answer holds at least so long, ms, where the next ones are missing. */
-const LEAST_HOLD_MS = 2_000;
+/** If the next samples are missing, a sample's answer stays valid at least this long, ms. */
+const MIN_VALID_MS = 2_000;
 
-/** One condition, followed over its series: a probe has one for each source, a Service one. */
+/** One condition with its series: a probe has one series per source, a Service has one. */
 class Followed {
   readonly condition: AbortCondition;
-  readonly #holdMs: number;
+  readonly #validMs: number;
   readonly #series = new Map<string, FailingTime>();
 
-  constructor(condition: AbortCondition, holdMs: number) {
+  constructor(condition: AbortCondition, validMs: number) {
     this.condition = condition;
-    this.#holdMs = holdMs;
+    this.#validMs = validMs;
   }
 
-  add(series: string, observation: Observation): void {
-    const known = this.#series.get(series) ?? new FailingTime(this.#holdMs);
+  add(series: string, answer: Answer): void {
+    const known = this.#series.get(series) ?? new FailingTime(this.#validMs);
     this.#series.set(series, known);
-    known.add(observation);
+    known.add(answer);
   }
 
-  /** The sentence about the first series that has failed for long enough; undefined: none has. */
+  /** @returns a sentence about the first series that has failed for long enough; undefined: none has. */
   met(): string | undefined {
     const { failsFor } = this.condition;
     for (const [series, time] of this.#series) {
@@ -54,7 +54,7 @@ class Followed {
     return undefined;
   }
 
-  /** What is not good, or not known, at this moment; undefined: every series is good. */
+  /** @returns what is not good, or not known, right now; undefined: every series is good. */
   notGood(): string | undefined {
     const bad = [...this.#series].flatMap(([series, time]) => {
       const { notGood } = time;
@@ -72,22 +72,22 @@ class Followed {
 
 export interface AbortWatchOptions {
   readonly conditions: readonly AbortCondition[];
-  /** Where the samples of the probes come in. */
+  /** Source of the probes' samples. */
   readonly health: Pick<HealthTracker, "follow">;
-  /** A sample of each probe so often, ms. */
+  /** Interval between two samples of a probe, ms. */
   readonly intervalMs: number;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly emit: (event: RunEventBody) => void;
   /** How often a Service is asked. Default 1 000 ms. */
   readonly askEveryMs?: number;
-  /** How long it may take to answer. Default 2 000 ms. */
+  /** How long a Service may take to answer. Default 2 000 ms. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Follows all conditions of a run: `start` at the baseline, `notGood` at its end, `arm` in the window, `stop` in the
- * end. An API server that does not answer is neither failing nor good: the time of a condition stands still then.
+ * Follows all conditions of a run: `start` at the baseline, `notGood` at its end, `arm` in the window, `stop` at the
+ * end. While the API server does not answer, a condition is neither failing nor good, and its time does not count.
  */
 export class AbortWatch {
   readonly #options: AbortWatchOptions;
@@ -96,8 +96,8 @@ export class AbortWatch {
   readonly #timeoutMs: number;
   readonly #stop = new AbortController();
   readonly #met = new AbortController();
-  /** What each Service's state was when it was last told of. */
-  readonly #told = new Map<Followed, ServiceAnswer["state"]>();
+  /** The last reported state of each Service. */
+  readonly #reported = new Map<Followed, ServiceAnswer["state"]>();
   #armed = false;
   #asking: Promise<unknown> = Promise.resolve();
 
@@ -106,15 +106,15 @@ export class AbortWatch {
     this.#options = options;
     this.#askEveryMs = askEveryMs;
     this.#timeoutMs = timeoutMs;
-    // A failure is known after the question and the question whether the API server answers; then comes the next.
-    const askedHoldMs = askEveryMs + 2 * timeoutMs;
-    const sampledHoldMs = Math.max(LEAST_HOLD_MS, 2 * intervalMs);
+    // A failure is known only after two requests: to the Service, then to the API server itself.
+    const askedValidMs = askEveryMs + 2 * timeoutMs;
+    const sampledValidMs = Math.max(MIN_VALID_MS, 2 * intervalMs);
     this.#followed = conditions.map(
-      (condition) => new Followed(condition, condition.http === undefined ? sampledHoldMs : askedHoldMs),
+      (condition) => new Followed(condition, condition.http === undefined ? sampledValidMs : askedValidMs),
     );
   }
 
-  /** Begins to ask and to follow the samples. */
+  /** Starts asking the Services and following the samples. */
   start(): void {
     const unfollow = this.#options.health.follow((source, line, tMs) => {
       for (const followed of this.#followed) {
@@ -127,12 +127,12 @@ export class AbortWatch {
     });
     this.#stop.signal.addEventListener("abort", unfollow, { once: true });
     this.#asking = Promise.all(
-      this.#services().map(async (service) => await this.#askAgainAndAgain(...service)),
+      this.#services().map(async (service) => await this.#askRepeatedly(...service)),
     );
   }
 
   /**
-   * Asks each Service once more, and says what is not good: at the end of the baseline nothing may be harmed then.
+   * Asks each Service once more and returns what is not good. If anything is not good, no attack may start.
    *
    * @returns a sentence; undefined: every condition is good.
    */
@@ -140,12 +140,12 @@ export class AbortWatch {
     await Promise.all(this.#services().map(async (service) => await this.#ask(...service)));
     const bad = this.#followed.flatMap((followed) => followed.notGood() ?? []);
     if (bad.length === 0) return undefined;
-    return `An abort condition is not good before any harm: ${bad.join("; ")}.`;
+    return `An abort condition is not good before the attack: ${bad.join("; ")}.`;
   }
 
   /**
-   * From now on a condition that is met ends the outage: the signal comes, and `stopped` with the code `aborted` is
-   * an event. Failing that began before counts.
+   * From now on a condition that is met ends the outage: the signal aborts, and a `stopped` event with the code
+   * `aborted` is recorded. Failing time from before this call counts.
    */
   arm(): AbortSignal {
     this.#armed = true;
@@ -153,12 +153,12 @@ export class AbortWatch {
     return this.#met.signal;
   }
 
-  /** The outage is over: what fails now is no reason to end it. */
+  /** The outage is over, so a failing condition no longer ends it. */
   disarm(): void {
     this.#armed = false;
   }
 
-  /** Ends all questions. */
+  /** Stops asking. */
   async stop(): Promise<void> {
     this.#armed = false;
     this.#stop.abort();
@@ -172,7 +172,7 @@ export class AbortWatch {
     });
   }
 
-  async #askAgainAndAgain(followed: Followed, service: AskedService): Promise<void> {
+  async #askRepeatedly(followed: Followed, service: AskedService): Promise<void> {
     const { clock } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
@@ -187,23 +187,23 @@ export class AbortWatch {
     const { signal } = this.#stop;
     const atMs = clock.now();
     const answer = await askService(transport, service, { signal, timeoutMs: this.#timeoutMs }).catch(
-      // It says nothing of the application; and it must not end a run that has an outage to undo.
+      // This says nothing about the application, and must not end a run that has an outage to undo.
       (error: unknown): ServiceAnswer => ({ state: "not known", detail: messageOf(error) }),
     );
     if (signal.aborted) return;
-    if ((this.#told.get(followed) ?? "good") !== answer.state) {
+    if ((this.#reported.get(followed) ?? "good") !== answer.state) {
       emit({ type: "condition", asked: describeService(service), ...answer });
     }
-    this.#told.set(followed, answer.state);
+    this.#reported.set(followed, answer.state);
     this.#add(followed, "", { atMs, ...answer });
   }
 
-  #add(followed: Followed, series: string, observation: Observation): void {
-    followed.add(series, observation);
-    if (observation.state === "failing") this.#check();
+  #add(followed: Followed, series: string, answer: Answer): void {
+    followed.add(series, answer);
+    if (answer.state === "failing") this.#check();
   }
 
-  /** Ends the outage with the first condition that is met, once. */
+  /** Ends the outage, once, at the first condition that is met. */
   #check(): void {
     if (!this.#armed || this.#met.signal.aborted) return;
     for (const followed of this.#followed) {

@@ -1,6 +1,6 @@
 /**
- * Watches the application that a run measures, from its deployment to the end of the recovery. An outage that somebody
- * made by deleting or changing the application must not be called the component's.
+ * Watches the application that a run measures, from its deployment to the end of the recovery. An outage caused by
+ * someone who deleted or changed the application must not be attributed to the component.
  */
 import { isDeepStrictEqual } from "node:util";
 import { guestbookManifests, type GuestbookOptions } from "../../application/guestbook.js";
@@ -15,17 +15,17 @@ import { lastWriterOf } from "../../kube/written-by.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { REPLACED_AT } from "../../own/own-names.js";
 
-/** The watches list everything anew so often, ms. */
+/** Interval at which the watches re-list everything, ms. */
 const RESYNC_MS = 5_000;
 
-/** How often the namespace itself is asked for, and how long one question may take, ms. */
+/** How often the namespace itself is read, and the timeout of one read, ms. */
 const NAMESPACE_EVERY_MS = 1_000;
 const NAMESPACE_TIMEOUT_MS = 2_000;
 
 const GVRS = { Deployment: DEPLOYMENTS, Service: SERVICES } as const;
 type Kind = keyof typeof GVRS;
 
-/** An object that the run has deployed. */
+/** An object that the run deployed. */
 export interface Deployed {
   readonly kind: Kind;
   readonly name: string;
@@ -39,8 +39,8 @@ export function deployedObjects(options: GuestbookOptions): Deployed[] {
 }
 
 /**
- * What of a spec somebody else has changed, as paths; empty: nothing. Pure. The run itself replaces the database's
- * pod by a stamp on its template, and sets the strategy for that: these two are its own, whenever they come.
+ * The paths of a spec that someone else changed; empty: none. Pure. The run itself replaces the database pod with a
+ * stamp on its template and sets the strategy for that: these two changes are its own at any time.
  */
 export function foreignDifferences(before: KubeObject, now: KubeObject): string[] {
   const a = withoutOwn(before.spec);
@@ -66,13 +66,13 @@ export interface ApplicationWatchOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly objects: readonly Deployed[];
-  /** Ends it; before the run's own tear-down begins. */
+  /** Ends the watch, before the run's own tear-down starts. */
   readonly signal: AbortSignal;
-  /** Called once: what somebody did to the application, and who, as far as the API tells. */
+  /** Called once, with the foreign change to the application and, if the API tells, who made it. */
   readonly onChange: (message: string) => void;
-  /** Told of each trouble of a watch. */
+  /** Called for each problem of a watch. */
   readonly onNote?: (resource: string, what: string) => void;
-  /** How often everything is listed anew beside the watches, ms; the namespace is asked for as often, if not more. */
+  /** Interval of the re-lists, ms; the namespace is read at least as often. */
   readonly resyncMs?: number;
 }
 
@@ -88,10 +88,10 @@ export class ApplicationWatch {
   }
 
   /**
-   * Starts to look. What is there at the first look is the application as it was deployed.
+   * Starts watching. The first list is taken as the application as it was deployed.
    *
-   * @returns `synced`: resolves when everything was seen once; `done`: when the signal has ended it, rejects when it
-   * can not go on (no permission).
+   * @returns `synced`: resolves when everything was listed once; `done`: resolves when the signal has ended the watch,
+   * rejects when the watch cannot continue (no permission).
    */
   start(): { readonly synced: Promise<void>; readonly done: Promise<void> } {
     const starts = (["Deployment", "Service"] as const).map((kind) => this.#watch(kind));
@@ -99,7 +99,7 @@ export class ApplicationWatch {
       () => undefined,
     );
     const synced = Promise.race([Promise.all(starts.map((each) => each.synced)).then(() => undefined), done]);
-    // Whoever follows `done` learns of a refusal; it may come before anybody waits for `synced`.
+    // The caller sees a refusal through `done`. It may come before anyone awaits `synced`.
     synced.catch(() => undefined);
     return { synced, done };
   }
@@ -120,10 +120,10 @@ export class ApplicationWatch {
       },
       onSynced: () => {
         for (const name of wanted.filter((each) => !this.#deployed.has(keyOf(kind, each))))
-          this.#tell(`${this.#nameOf(kind, name)} is gone: somebody else has deleted it`);
+          this.#tell(`${this.#nameOf(kind, name)} is gone: someone else deleted it`);
         markSynced();
       },
-      // These change seldom: that a watch was silent for long, and was begun anew, is no trouble.
+      // These objects change rarely: a watch that was silent for long and restarted is no problem.
       onNote: (what) => {
         if (!signal.aborted && !what.includes("silent")) onNote?.(`application's ${resource}`, what);
       },
@@ -135,18 +135,18 @@ export class ApplicationWatch {
     const { name, uid } = object.metadata;
     const known = this.#deployed.get(keyOf(kind, name));
     if (type === "DELETED" || isTerminating(object)) {
-      // The end of an older one, under a name that was used again, is no news.
+      // The end of an older object, whose name was reused, is not a change.
       if (known === undefined || known.metadata.uid === uid)
-        this.#tell(`${this.#nameOf(kind, name)} was deleted by somebody else`);
+        this.#tell(`${this.#nameOf(kind, name)} was deleted by someone else`);
       return;
     }
     if (known === undefined) {
       this.#deployed.set(keyOf(kind, name), object);
       return;
     }
-    const by = lastWriterOf(object, MANAGED_BY) ?? "somebody else";
+    const by = lastWriterOf(object, MANAGED_BY) ?? "someone else";
     if (known.metadata.uid !== uid) {
-      this.#tell(`${this.#nameOf(kind, name)} was deleted and made anew by ${by}`);
+      this.#tell(`${this.#nameOf(kind, name)} was deleted and recreated by ${by}`);
       return;
     }
     const paths = foreignDifferences(known, object);
@@ -154,7 +154,7 @@ export class ApplicationWatch {
       this.#tell(`${this.#nameOf(kind, name)} was changed by ${by}: ${paths.slice(0, 5).join(", ")}`);
   }
 
-  /** Asked, not watched: to read one namespace by its name is a right that a run has anyway. */
+  /** Reads instead of watches: a run has the permission to read one namespace by its name anyway. */
   async #followNamespace(): Promise<void> {
     const { clock, signal, resyncMs = RESYNC_MS } = this.#options;
     while (!signal.aborted) {
@@ -164,7 +164,7 @@ export class ApplicationWatch {
     }
   }
 
-  /** @returns what is wrong with the namespace; undefined: nothing, or the API server does not say. */
+  /** @returns what is wrong with the namespace; undefined: nothing, or the API server does not answer. */
   async #namespaceProblem(): Promise<string | undefined> {
     const { transport, namespace, signal } = this.#options;
     const path = resourcePath(NAMESPACES, undefined, namespace);
@@ -176,9 +176,9 @@ export class ApplicationWatch {
       this.#namespaceUid ??= live.metadata.uid;
       return live.metadata.uid === this.#namespaceUid
         ? undefined
-        : `the namespace ${namespace} of the application was made anew`;
+        : `the namespace ${namespace} of the application was recreated`;
     } catch {
-      // An API server that is away says nothing of the application; what it does then is measured by the probes.
+      // An unreachable API server says nothing about the application. The probes measure the application meanwhile.
       return undefined;
     }
   }
@@ -187,13 +187,13 @@ export class ApplicationWatch {
     return `the application's ${kind} ${this.#options.namespace}/${name}`;
   }
 
-  /** Says it once, with the cause: where the whole namespace goes, each of its objects goes. */
+  /** Reports once, with the cause: when the whole namespace is deleted, each of its objects is, too. */
   #tell(what: string): void {
     if (this.#told || this.#options.signal.aborted) return;
     this.#told = true;
     void this.#namespaceProblem().then((problem) => {
       const text = problem ?? what;
-      this.#options.onChange(`${text}; what was measured since is not the component's doing`);
+      this.#options.onChange(`${text}. Failures measured after that are not caused by the component`);
     });
   }
 }

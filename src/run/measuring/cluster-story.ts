@@ -3,19 +3,19 @@ import type { Endpoints, Node } from "../../kube/objects.js";
 import { watch, type WatchEvent } from "../../kube/watch.js";
 import type { RunContext } from "../context.js";
 
-/** The watches list everything anew so often, ms. */
+/** Interval at which the watches re-list everything, ms. */
 const RESYNC_MS = 5_000;
 
 /**
- * Writes down what the cluster does meanwhile: nodes that are no longer Ready, endpoints of the application that
- * come and go. What a kubelet's absence does to an application is told by these two.
+ * Records what the cluster does during the run: nodes that are no longer Ready and endpoints of the application that
+ * come and go. These two show what the loss of a kubelet does to an application.
  *
  * @returns resolves when the signal has ended both watches.
  */
 export async function watchStory(context: RunContext, signal: AbortSignal): Promise<void> {
   const { transport, recorder, resolved } = context;
   const { namespace } = resolved.experiment.application.guestbook;
-  // These change seldom: that a watch was silent for long, and was begun anew, is no trouble.
+  // These objects change rarely: a watch that was silent for long and restarted is no problem.
   const onNote = (resource: string) => (what: string) => {
     if (!signal.aborted && !what.includes("silent")) recorder.emit({ type: "watch", resource, what });
   };

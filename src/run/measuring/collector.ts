@@ -17,17 +17,17 @@ import { HealthTracker } from "./health.js";
 
 /** How often samples are fetched, ms. */
 const FETCH_EVERY_MS = 1_000;
-/** How often it is looked whether the application's pods have moved, ms. */
+/** How often the collector checks whether the application's pods have moved, ms. */
 const REPLAN_EVERY_MS = 5_000;
-/** Clock readings at the start and at the end; the quickest of them counts. */
+/** Clock readings at the start and at the end. The one with the shortest round trip counts. */
 const CLOCK_READINGS = 10;
 /**
- * A prober hands over a mebibyte at most: an answer of half of it, or less, was all that there was. (To ask until there
- * is nothing more would never end where a request takes longer than the prober takes to write the next sample.)
+ * A prober sends at most one mebibyte per answer. An answer below half of that means that everything was read. (Reading
+ * until nothing is left would never end if a request takes longer than the prober needs to write the next sample.)
  */
 const FULL_CHUNK_BYTES = 512 * 1024;
 
-/** Sets the probers going, fetches what they measure while the run goes on, and follows who is healthy. */
+/** Starts the probers, fetches their samples during the run, and tracks which probes are healthy. */
 export class Collector {
   readonly health: HealthTracker;
   readonly #context: RunContext;
@@ -37,7 +37,7 @@ export class Collector {
   readonly #clocks = new Map<string, number>();
   readonly #boots = new Map<string, string>();
   readonly #complaints = new Map<string, string>();
-  /** The last fetch from each prober: two at once would both get the same lines. */
+  /** The last fetch from each prober: two concurrent fetches would both get the same lines. */
   readonly #turns = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
   #loop: Promise<void> | undefined;
@@ -53,11 +53,11 @@ export class Collector {
     return this.#probers.map((prober) => prober.node);
   }
 
-  /** Finds the probers, reads their clocks, gives them their plans, and begins to fetch. */
+  /** Finds the probers, reads their clocks, sends them their plans and starts fetching. */
   async start(): Promise<void> {
     const { transport, resolved, runId } = this.#context;
     this.#probers = await findProbers(transport);
-    if (this.#probers.length === 0) throw new ChaosError("no prober runs: nothing would be measured");
+    if (this.#probers.length === 0) throw new ChaosError("cannot measure: no prober pod is running");
     this.#addresses = await findAddresses(transport, resolved.experiment.application.guestbook.namespace);
     for (const prober of this.#probers) {
       await this.#readClock(prober);
@@ -65,7 +65,7 @@ export class Collector {
       await sendPlan(transport, prober, proberPlan(runId, prober.node, resolved.experiment, this.#addresses));
     }
     this.#loop = this.#run();
-    // `stop` hands its error on; until then it must not end the process.
+    // `stop` rethrows its error. Until then it must not end the process.
     this.#loop.catch(() => undefined);
   }
 
@@ -79,7 +79,7 @@ export class Collector {
     });
   }
 
-  /** Fetches what is there now. */
+  /** Fetches all samples written so far. */
   async fetch(): Promise<void> {
     await Promise.all(
       this.#probers.map(async (prober) => {
@@ -97,7 +97,7 @@ export class Collector {
     await this.#outside?.stop();
     await this.#loop;
     await this.fetch();
-    // All at once: those that do not answer cost one time limit, not one each.
+    // In parallel: probers that do not answer cost one timeout in total, not one each.
     await Promise.all(
       this.#probers.map(
         async (prober) =>
@@ -120,7 +120,7 @@ export class Collector {
     }
   }
 
-  /** A prober that several runs share still has the samples of those before: of them only its boots are this run's. */
+  /** A shared prober still has samples of earlier runs. This run uses only the boot lines among them. */
   async #skipEarlierRuns(prober: Prober): Promise<void> {
     for (;;) {
       const offset = this.#offsets.get(prober.node) ?? 0;
@@ -131,7 +131,7 @@ export class Collector {
     }
   }
 
-  /** Follows the application's pods to new addresses: the front end is asked by its pods' IPs. */
+  /** Sends new plans when the application's pods have new addresses: front ends are probed by pod IP. */
   async #replan(): Promise<void> {
     const { transport, resolved, runId } = this.#context;
     try {
@@ -143,7 +143,7 @@ export class Collector {
       this.#addresses = addresses;
       this.#context.recorder.emit({
         type: "warning",
-        text: "the application's pods have changed: the probers follow them",
+        text: "the application's pods have changed. The probers now use the new addresses",
       });
     } catch (error) {
       this.#complain("application", error);
@@ -157,14 +157,14 @@ export class Collector {
         const { lines, nextOffset } = await fetchSamples(this.#context.transport, prober, offset);
         const restarted = lines.filter(isBoot).some((line) => line.boot !== this.#boots.get(prober.node));
         if (restarted) await this.#readClock(prober);
-        // Only now: a clock that could not be read must not cost these lines, its boot among them.
+        // Only now: if reading the clock fails, these lines (with the boot line) are fetched again.
         this.#offsets.set(prober.node, nextOffset);
         this.#add(prober.node, lines, this.#clocks.get(prober.node) ?? 0);
         this.#complaints.delete(prober.node);
         if (nextOffset - offset < FULL_CHUNK_BYTES) return;
       }
     } catch (error) {
-      // The samples wait in the prober: fetching goes on at the next turn.
+      // The samples stay in the prober: the next fetch continues here.
       this.#complain(prober.node, error);
     }
   }
@@ -172,7 +172,7 @@ export class Collector {
   async #readClock(prober: Prober): Promise<void> {
     const { transport, clock, recorder } = this.#context;
     const reading = await readClock(transport, prober, clock.now, CLOCK_READINGS);
-    if (reading === undefined) throw new ChaosError(`the prober on ${prober.node} does not tell its clock`);
+    if (reading === undefined) throw new ChaosError(`cannot read the clock of the prober on ${prober.node}`);
     this.#boots.set(prober.node, reading.boot);
     this.#clocks.set(prober.node, reading.offsetMs);
     recorder.emit({ type: "clock", source: prober.node, ...reading });
@@ -183,11 +183,11 @@ export class Collector {
     for (const line of lines) this.health.add(source, line, line.t + offsetMs);
   }
 
-  /** Says a trouble once, not once a second. */
+  /** Reports a problem once, not once a second. */
   #complain(who: string, error: unknown): void {
     const text = messageOf(error);
     if (this.#complaints.get(who) === text) return;
     this.#complaints.set(who, text);
-    this.#context.recorder.emit({ type: "warning", text: `samples of ${who}: ${text}` });
+    this.#context.recorder.emit({ type: "warning", text: `cannot fetch samples of ${who}: ${text}` });
   }
 }

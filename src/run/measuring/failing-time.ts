@@ -1,8 +1,8 @@
-/** How long something has failed without a break, from answers that come in pieces, late and out of order. Pure. */
+/** How long something has failed without a break, from answers that arrive in batches, late and out of order. Pure. */
 
-/** What one question (or one sample) said. "not known": there was no answer that says anything. */
-export interface Observation {
-  /** When it was asked, the runner's ms. */
+/** The result of one request (or one sample). "not known": there was no conclusive answer. */
+export interface Answer {
+  /** When the request was sent, in the runner's ms. */
   readonly atMs: number;
   readonly state: "good" | "failing" | "not known";
   /** Why it is not good. */
@@ -11,46 +11,46 @@ export interface Observation {
 
 /** Failing without a good answer in between. */
 export interface Failing {
-  /** When it was asked for the first time that failed. */
+  /** When the first request that failed was sent. */
   readonly sinceMs: number;
-  /** Of the time since then, what it is known to have failed, ms. */
+  /** How long it is known to have failed since then, ms. */
   readonly forMs: number;
-  /** Why it failed the last time. */
+  /** Why the last request failed. */
   readonly detail: string;
 }
 
 /**
- * Follows the answers of one series. An answer holds until the next one was asked, at most for `holdMs`; a failure
- * that no later failure has confirmed counts for no time yet. So a good answer begins everything anew, and time in
- * which nothing is known (answers that say so, or none at all) neither counts nor begins anything anew.
+ * Follows the answers of one series. An answer is valid until the next request, at most for `validMs`. A failure
+ * counts for no time until a later failure confirms it. A good answer resets the failing time. Unknown time (answers
+ * that say so, or no answers) neither counts nor resets it.
  *
- * Answers may come in any order: what is said of a set of them (asked at different moments) is always the same.
+ * Answers may arrive in any order: the same set of answers always gives the same result.
  */
 export class FailingTime {
-  readonly #holdMs: number;
+  readonly #validMs: number;
   #lastGoodMs = -Infinity;
-  /** Answers that were asked after the last good one, in order of time. */
-  #since: Observation[] = [];
+  /** Answers to requests after the last good one, in order of time. */
+  #since: Answer[] = [];
 
-  /** @param holdMs how long an answer holds at most, where the next one is missing. */
-  constructor(holdMs: number) {
-    this.#holdMs = holdMs;
+  /** @param validMs how long an answer is valid at most if the next one is missing. */
+  constructor(validMs: number) {
+    this.#validMs = validMs;
   }
 
-  add(observation: Observation): void {
-    const { atMs, state } = observation;
+  add(answer: Answer): void {
+    const { atMs, state } = answer;
     if (atMs < this.#lastGoodMs) return;
     if (state === "good") {
       this.#lastGoodMs = atMs;
       this.#since = this.#since.filter((other) => other.atMs > atMs);
     } else if (atMs > this.#lastGoodMs) {
-      // Nearly always the newest: a sample that timed out comes after those that failed at once.
+      // Nearly always at the end. A sample that timed out arrives after samples that failed immediately.
       const index = this.#since.findLastIndex((other) => other.atMs <= atMs) + 1;
-      this.#since.splice(index, 0, observation);
+      this.#since.splice(index, 0, answer);
     }
   }
 
-  /** undefined: it is not failing, as far as is known. */
+  /** undefined: not failing, as far as is known. */
   get failing(): Failing | undefined {
     const known = this.#since.filter(({ state }) => state === "failing");
     const first = known[0];
@@ -60,12 +60,12 @@ export class FailingTime {
     for (const [index, { atMs, state }] of this.#since.entries()) {
       const next = this.#since[index + 1];
       if (state !== "failing" || next === undefined || atMs >= last.atMs) continue;
-      forMs += Math.min(next.atMs - atMs, this.#holdMs);
+      forMs += Math.min(next.atMs - atMs, this.#validMs);
     }
     return { sinceMs: first.atMs, forMs, detail: last.detail };
   }
 
-  /** The newest answer was good; else what it said; "no answer" where there is none. */
+  /** undefined: the newest answer was good; otherwise its state and detail, or "no answer". */
   get notGood(): string | undefined {
     const newest = this.#since.at(-1);
     if (newest !== undefined) return `${newest.state}: ${newest.detail}`;

@@ -18,19 +18,19 @@ import type { PendingUndo } from "../../safety/journal/journal.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
 
-/** A look that is given up at the end of its phase may take so much longer to say so, ms. */
-const GIVING_UP_MS = 1_000;
+/** How long a check that is cancelled at the end of its phase may take to end, ms. */
+const CANCEL_MS = 1_000;
 
 /**
- * Looks at the component's own function, again and again while a phase goes on. Every look that was finished
- * becomes an event; one that the end of its phase cut off is no evidence of anything, unless it had succeeded.
+ * Checks the component's own function repeatedly during a phase. Every finished check becomes an event. A check that
+ * the end of its phase cut off is no evidence, unless it succeeded.
  */
 export class FunctionChecks {
   readonly #context: RunContext;
   readonly #probe: FunctionCheck;
   readonly #ready: ReadyFunctionCheck;
   readonly #pending: { readonly look: number; readonly id: string }[] = [];
-  #look = 0;
+  #finished = 0;
   #lastPresent = false;
   #running: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
 
@@ -41,11 +41,11 @@ export class FunctionChecks {
   }
 
   /**
-   * Sets the probe's canaries up, in a namespace of the run's own.
+   * Creates the check's canaries in the run's own namespace.
    *
-   * @param nodes that are attacked; empty: the target is a workload.
-   * @returns undefined when the component has no such probe.
-   * @throws ChaosError when the canaries cannot be made.
+   * @param nodes the attacked nodes; empty: the target is a workload.
+   * @returns undefined when the component has no function check.
+   * @throws ChaosError when the canaries cannot be created.
    */
   static async prepare(
     context: RunContext,
@@ -72,7 +72,7 @@ export class FunctionChecks {
     return new FunctionChecks(context, probe, ready);
   }
 
-  /** Whether a look may disturb the application, and so is taken outside its window. */
+  /** Whether a check may disturb the application and therefore runs outside the window. */
   get disturbs(): boolean {
     return this.#probe.disturbs;
   }
@@ -81,23 +81,23 @@ export class FunctionChecks {
     return this.#probe.deadlineMs;
   }
 
-  /** Looks that were finished so far. */
+  /** Number of checks finished so far. */
   get finished(): number {
-    return this.#look;
+    return this.#finished;
   }
 
   get lastPresent(): boolean {
     return this.#lastPresent;
   }
 
-  /** Begins to look, one look after the other. */
+  /** Starts checking, one check after the other. */
   begin(): void {
     if (this.#running !== undefined) return;
     const abort = new AbortController();
     this.#running = { abort, done: this.#loop(abort.signal) };
   }
 
-  /** Gives up the look that is under way, and looks no more. */
+  /** Cancels the current check and stops checking. */
   async end(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
@@ -105,17 +105,17 @@ export class FunctionChecks {
     await running?.done;
   }
 
-  /** Waits until a further look is finished, or the time is up. @returns whether the last one found it present. */
+  /** Waits until one more check is finished, or the time is up. @returns whether it found the function present. */
   async another(limitMs: number, signal: AbortSignal): Promise<boolean> {
-    const before = this.#look;
+    const finishedBefore = this.#finished;
     const end = this.#context.clock.now() + limitMs;
     this.begin();
-    while (this.#look === before && this.#context.clock.now() < end && !signal.aborted)
+    while (this.#finished === finishedBefore && this.#context.clock.now() < end && !signal.aborted)
       await this.#context.clock.sleep(100, signal);
-    return this.#look > before && this.#lastPresent;
+    return this.#finished > finishedBefore && this.#lastPresent;
   }
 
-  /** After the recovery: looks for what had not arrived by its deadline, up to a look. */
+  /** After the recovery: checks, up to a given check, whether results that missed their deadline have arrived since. */
   async followUp(upTo: number): Promise<void> {
     const { recorder } = this.#context;
     for (const { look, id } of this.#pending) {
@@ -127,7 +127,7 @@ export class FunctionChecks {
       } catch (error) {
         recorder.emit({
           type: "warning",
-          text: `what became of look ${look} is not known: ${messageOf(error)}`,
+          text: `cannot find out whether the result of function check ${look} arrived later: ${messageOf(error)}`,
         });
       }
     }
@@ -150,21 +150,21 @@ export class FunctionChecks {
       if (!signal.aborted)
         recorder.emit({
           type: "warning",
-          text: `a look at ${this.#probe.name} could not be taken: ${messageOf(error)}`,
+          text: `the function check ${this.#probe.name} failed to run: ${messageOf(error)}`,
         });
       return;
     }
     if (signal.aborted && !observation.present) return;
-    this.#look += 1;
+    this.#finished += 1;
     this.#lastPresent = observation.present;
     const { present, evidence, pendingId } = observation;
     const tookMs = clock.now() - startedAt;
-    if (pendingId !== undefined && !present) this.#pending.push({ look: this.#look, id: pendingId });
+    if (pendingId !== undefined && !present) this.#pending.push({ look: this.#finished, id: pendingId });
     recorder.emit(
       {
         type: "function",
         probe: this.#probe.name,
-        look: this.#look,
+        look: this.#finished,
         present,
         tookMs: Math.round(tookMs),
         evidence,
@@ -174,17 +174,17 @@ export class FunctionChecks {
     );
   }
 
-  /** A look has its own limits; one that does not keep them must not hang the run. */
+  /** A check has its own limits. A check that exceeds them must not hang the run. */
   async #bounded(signal: AbortSignal): Promise<Observation> {
-    const limitMs = this.#probe.deadlineMs + 5 * GIVING_UP_MS;
-    const limit = { limitMs, what: "it did not end" };
+    const limitMs = this.#probe.deadlineMs + 5 * CANCEL_MS;
+    const limit = { limitMs, what: "the function check did not end" };
     return await within(this.#context.clock, limit, this.#ready.look(signal));
   }
 }
 
 /**
- * A namespace for the canaries: the prepared one, or else one of this run alone (removing it takes time that the next
- * run need not wait for).
+ * A namespace for the canaries: the prepared one, or one for this run alone, so that the next run does not have to wait
+ * for its removal.
  */
 async function canaryNamespace(context: RunContext): Promise<string> {
   const { transport } = context;
@@ -200,15 +200,15 @@ export function canaryNamespaceOf(runId: string): string {
   return `${PROBER_NAMESPACE}-canary-${runId.slice(-4)}`;
 }
 
-/** Writes down how an object outside our namespaces is put back, once, before a look changes it. */
+/** Records, once, how to undo changes to an object outside the run's own namespaces, before a check changes it. */
 async function recordObject(context: RunContext, path: string, collection: string): Promise<void> {
   const known = (entry: PendingUndo): boolean =>
     entry.undo.action === "restore-workload" && entry.undo.path === path;
   if (context.changed.some(known)) return;
   const object = await getOrUndefined<KubeObject>(context.transport, path);
-  if (object === undefined) throw new ChaosError(`${path} is not there any more`);
+  if (object === undefined) throw new ChaosError(`${path} no longer exists`);
   await record(context.journal, context.changed, { action: "restore-workload", path, collection, object });
 }
 
-/** A look at the function that was begun shortly before the end of the baseline may end so much later, ms. */
-export const LOOK_SLACK_MS = 2000;
+/** How much later than the baseline a function check may end that started shortly before the baseline's end, ms. */
+export const CHECK_SLACK_MS = 2000;

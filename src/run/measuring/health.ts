@@ -9,12 +9,12 @@ interface Series {
   seenGood: boolean;
 }
 
-/** Told of every good and every failed sample, in the order in which they came; `tMs` in the runner's clock. */
+/** Called for every good and every failed sample, in order of arrival; `tMs` in the runner's clock. */
 export type SampleFollower = (source: string, line: GoodLine | FailedLine, tMs: number) => void;
 
 /**
- * Follows the latest samples of every probe from every source: how many succeeded in a row since a moment.
- * Pure; times are the runner's ms.
+ * Counts, per probe and source, how many samples in a row succeeded since the last reset. Pure; times are the runner's
+ * ms.
  */
 export class HealthTracker {
   readonly #needed: number;
@@ -23,12 +23,12 @@ export class HealthTracker {
   #counts = { ok: 0, failing: 0 };
   readonly #followers = new Set<SampleFollower>();
 
-  /** @param needed K: so many good samples in a row count as healthy. */
+  /** @param needed K: this many good samples in a row count as healthy. */
   constructor(needed: number) {
     this.#needed = needed;
   }
 
-  /** Counts from zero again: only samples that begin at or after `sinceMs` make a probe healthy. */
+  /** Resets the counts: only samples that start at or after `sinceMs` make a probe healthy. */
   reset(sinceMs: number): void {
     this.#since = sinceMs;
     for (const series of this.#series.values()) series.good = 0;
@@ -46,25 +46,25 @@ export class HealthTracker {
     for (const follower of this.#followers) follower(source, line, tMs);
   }
 
-  /** Tells of every sample from now on. @returns what ends it. */
+  /** Calls the follower for every sample from now on. @returns a function that ends this. */
   follow(follower: SampleFollower): () => void {
     this.#followers.add(follower);
     return () => void this.#followers.delete(follower);
   }
 
-  /** Probes that have not K good samples in a row since the last reset; `known`: only these series. */
+  /** Probes without K good samples in a row since the last reset; `known`: only these series. */
   unhealthy(known?: ReadonlySet<string>): { readonly probe: ProbeName; readonly source: string }[] {
     return [...this.#series]
       .filter(([key, series]) => series.good < this.#needed && (known === undefined || known.has(key)))
       .map(([, { probe, source }]) => ({ probe, source }));
   }
 
-  /** The series that have ever succeeded: those that recovery waits for. */
+  /** The series that have succeeded at least once: recovery waits for these. */
   everGood(): Set<string> {
     return new Set([...this.#series].filter(([, series]) => series.seenGood).map(([key]) => key));
   }
 
-  /** The series of which a sample has been seen. */
+  /** Number of series with at least one sample. */
   get size(): number {
     return this.#series.size;
   }
@@ -74,7 +74,7 @@ export class HealthTracker {
     return { ...this.#counts };
   }
 
-  /** Counts the writes of a new phase. */
+  /** Starts counting the writes of a new phase. */
   startCounting(): void {
     this.#counts = { ok: 0, failing: 0 };
   }

@@ -8,20 +8,20 @@ import type { AbortWatch } from "./abort-when.js";
 import type { Collector } from "./collector.js";
 import type { FunctionChecks } from "./function-checks.js";
 
-/** What a run measures with, from the deployment on. */
+/** The measuring parts of a run, from the deployment on. */
 export interface Measuring {
-  /** Nodes that are attacked; empty where the target is a workload. */
+  /** The attacked nodes; empty if the target is a workload. */
   readonly nodes: readonly string[];
   readonly watch: TargetMonitor;
-  /** What is suppressed before the target. */
+  /** Workloads that are suppressed before the target. */
   readonly companions: readonly { readonly target: Target; readonly watch: TargetWatch }[];
-  /** Looks at the component's own function, where it has a probe of its own. */
-  readonly looks?: FunctionChecks;
-  /** The experiment's own conditions that end the window early, where it has any. */
+  /** Checks of the component's own function, if it has one. */
+  readonly functionChecks?: FunctionChecks;
+  /** The experiment's conditions that end the window early, if it has any. */
   readonly abortWhen?: AbortWatch;
 }
 
-/** What the live line tells of: a run's state has it. */
+/** The parts of a run's state that the live line shows. */
 interface Live {
   readonly context: Pick<RunContext, "view">;
   readonly collector: Pick<Collector, "health">;
@@ -40,7 +40,7 @@ export function showLive({ context, collector, measuring }: Live, kills: number,
   });
 }
 
-/** Asks every node's runtime, each so often, which containers of the target run. */
+/** Repeatedly asks every node's container runtime which containers of the target run. */
 export async function askRuntimes(context: RunContext, target: Target, signal: AbortSignal): Promise<void> {
   const { clock, nodeAccess } = context;
   if (nodeAccess === undefined) return;
@@ -52,7 +52,7 @@ export async function askRuntimes(context: RunContext, target: Target, signal: A
   }
 }
 
-/** One question to each node; the answer, or that there was none, becomes an event. */
+/** Asks each node once. The answer, or its absence, becomes an event. */
 export async function askRuntimesOnce(context: RunContext, target: Target): Promise<void> {
   const { nodes, nodeAccess, recorder } = context;
   if (nodeAccess === undefined) return;
@@ -74,10 +74,10 @@ export async function askRuntimesOnce(context: RunContext, target: Target): Prom
   );
 }
 
-/** How often the nodes' runtimes are asked what really runs, ms. */
+/** How often the nodes' container runtimes are asked, ms. */
 const RUNTIME_EVERY_MS = 5000;
 
 const RUNTIME_TIMEOUT_MS = 5000;
 
-/** First question after the attack began: by then the first kill has had its effect. */
+/** Delay of the first request after the attack starts, ms: by then the first kill has had its effect. */
 const RUNTIME_FIRST_MS = 3000;

@@ -28,7 +28,7 @@ export interface Prober {
   readonly pod: string;
 }
 
-/** Addresses of the application that the plans are made of. */
+/** Addresses of the application for the probers' plans. */
 export interface Addresses {
   readonly frontends: readonly FrontEnd[];
   readonly control: readonly FrontEnd[];
@@ -44,7 +44,7 @@ export async function findProbers(transport: Transport): Promise<Prober[]> {
     .sort((a, b) => a.node.localeCompare(b.node));
 }
 
-/** Where the application is now. @throws ChaosError when a part of it has no address. */
+/** The application's current addresses. @throws ChaosError when a part of it has no address. */
 export async function findAddresses(transport: Transport, namespace: string): Promise<Addresses> {
   const [frontends, control, leaders, services] = await Promise.all([
     podsOf(transport, namespace, FRONTEND_LABELS),
@@ -72,7 +72,7 @@ function frontEnd(pod: Pod): FrontEnd {
   return { name: pod.metadata.name, ip: pod.status?.podIP ?? "", port: FRONTEND_PORT };
 }
 
-/** What the prober of one node is to measure. Pure. */
+/** The plan for the prober of one node. Pure. */
 export function proberPlan(
   runId: string,
   node: string,
@@ -97,7 +97,7 @@ export function proberPlan(
       "http-service": { ip: addresses.frontendServiceIp, port: FRONTEND_PORT, path: "/" },
       "dns-internal": { name: `${LEADER_SERVICE}.${namespace}.svc.cluster.local` },
       ...(probes.external === false ? {} : { "dns-external": { name: probes.external } }),
-      // Completed by the search path of the prober's own pod ("svc.cluster.local"), as an application's would be.
+      // The search path of the prober's pod ("svc.cluster.local") completes it, as it does for an application.
       "dns-search": { name: `${LEADER_SERVICE}.${namespace}` },
       "tcp-service": { ip: addresses.leaderServiceIp, port: REDIS_PORT },
       "tcp-pod": { ip: addresses.leaderPodIp, port: REDIS_PORT },
@@ -106,7 +106,7 @@ export function proberPlan(
   };
 }
 
-/** Hands a plan over. @throws ChaosError with the agent's own reason when it refuses. */
+/** Sends a plan. @throws ChaosError with the prober's reason when it refuses. */
 export async function sendPlan(transport: Transport, prober: Prober, plan: ProberPlan): Promise<void> {
   const answer = await podProxy(transport, {
     ...place(prober),
@@ -117,7 +117,7 @@ export async function sendPlan(transport: Transport, prober: Prober, plan: Probe
   });
   if (answer.status >= 300) {
     throw new ChaosError(
-      `the prober on ${prober.node} did not take its plan: HTTP ${answer.status} ${answer.body.toString("utf8").slice(0, 300)}`,
+      `the prober on ${prober.node} refused its plan: HTTP ${answer.status} ${answer.body.toString("utf8").slice(0, 300)}`,
     );
   }
 }
@@ -126,7 +126,7 @@ function place(prober: Prober): { namespace: string; pod: string; port: number }
   return { namespace: PROBER_NAMESPACE, pod: prober.pod, port: PROBER_PORT };
 }
 
-/** A measured clock: runnerMs = agentMs + offsetMs, right within ± uncertaintyMs. */
+/** A measured clock offset: runnerMs = agentMs + offsetMs ± uncertaintyMs. */
 export interface ClockReading {
   readonly boot: string;
   readonly offsetMs: number;
@@ -134,8 +134,8 @@ export interface ClockReading {
 }
 
 /**
- * Reads a prober's clock several times; the quickest answer bounds the offset best: the agent read its clock
- * somewhere between the request and the answer, so the middle is right within half the round trip (Cristian).
+ * Reads a prober's clock several times and keeps the reading with the shortest round trip. The agent read its clock
+ * between request and answer, so the midpoint is off by at most half the round trip (Cristian's algorithm).
  */
 export async function readClock(
   transport: Transport,
@@ -158,7 +158,7 @@ export async function readClock(
   return best;
 }
 
-/** What a prober has written from an offset on. */
+/** The samples of a prober from an offset on. */
 export interface SampleChunk {
   readonly lines: readonly SampleLine[];
   readonly nextOffset: number;
@@ -176,25 +176,28 @@ export async function fetchSamples(
     query: { offset },
     timeoutMs: 5_000,
   });
-  // Its file is shorter than what was read of it: the pod was replaced, and a new one begins anew.
+  // The file is shorter than the offset: the pod was replaced and its successor starts at 0.
   if (answer.status === 416) return { lines: [], nextOffset: 0 };
   if (answer.status !== 200) {
     throw new ChaosError(
-      `the prober on ${prober.node} gave no samples: HTTP ${answer.status} ${answer.body.toString("utf8").slice(0, 200)}`,
+      `the prober on ${prober.node} sent no samples: HTTP ${answer.status} ${answer.body.toString("utf8").slice(0, 200)}`,
     );
   }
   const next = Number(answer.headers["x-next-offset"]);
   if (!Number.isSafeInteger(next))
-    throw new ChaosError(`the prober on ${prober.node} did not say where its samples go on`);
+    throw new ChaosError(`the prober on ${prober.node} sent no valid x-next-offset header`);
   const lines: SampleLine[] = [];
   for (const text of answer.body.toString("utf8").split("\n")) {
     if (text === "") continue;
     try {
       lines.push(JSON.parse(text) as SampleLine);
     } catch (error) {
-      throw new ChaosError(`the prober on ${prober.node} wrote a line that is no JSON: ${messageOf(error)}`, {
-        cause: error,
-      });
+      throw new ChaosError(
+        `the prober on ${prober.node} wrote a line that is not JSON: ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   return { lines, nextOffset: next };

@@ -3,9 +3,9 @@ import type { RunContext } from "../context.js";
 import { GUESTBOOK_SCRIPT } from "./probers.js";
 
 /**
- * Starts the probe from outside, where the front end's NodePort can be reached from here.
+ * Starts the probe from outside if the front end's NodePort is reachable from this machine.
  *
- * @returns why it is not measured; undefined: it is.
+ * @returns why it is not measured; undefined: it is measured.
  */
 export async function startOutside(context: RunContext, collector: Collector): Promise<string | undefined> {
   const { resolved, nodes, clock } = context;
@@ -14,7 +14,7 @@ export async function startOutside(context: RunContext, collector: Collector): P
     return "switched off in the experiment";
   }
   const { checkOutside } = await import("../../probes/outside-probe.js");
-  // kind maps the NodePort to the host's loopback; elsewhere a node's own address may be in reach.
+  // kind maps the NodePort to the host's loopback. On other clusters a node's address may be reachable.
   const onKind = nodes.some((node) => node.spec?.providerID?.startsWith("kind://") === true);
   const nodeAddress = nodes[0]?.status?.addresses?.find((address) => address.type === "InternalIP")?.address;
   const hosts = [onKind ? "127.0.0.1" : undefined, nodeAddress].filter((host) => host !== undefined);
@@ -30,5 +30,5 @@ export async function startOutside(context: RunContext, collector: Collector): P
     await collector.startOutside({ ...target, host, intervalMs: probes.interval });
     return undefined;
   }
-  return `NodePort ${target.port} does not answer on ${hosts.join(" or ")} from where the runner is`;
+  return `NodePort ${target.port} does not answer on ${hosts.join(" or ")} from the runner`;
 }

@@ -10,21 +10,21 @@ import type { Collector } from "./collector.js";
 import type { RunContext } from "../context.js";
 import type { RunState } from "../run-state.js";
 
-/** The watches list everything anew so often, ms: what a silent watch can hide at most. */
+/** Interval at which the watches re-list everything, ms: the longest time that a silent watch can miss a change. */
 const RESYNC_MS = 2_000;
 
-/** Something that is watched, and its start. */
+/** A watch and its start. */
 interface Watched<T> {
   readonly watch: T;
   readonly started: { readonly synced: Promise<void>; readonly done: Promise<void> };
 }
 
-/** @throws ChaosError when the target runs on nodes, is to be attacked, and there is no access to them. */
+/** @throws ChaosError when the target on nodes is to be attacked and there is no access to the nodes. */
 export function watchTarget(state: RunState, nodes: readonly string[]): Watched<TargetMonitor> {
   const { target, transport, recorder, nodeAccess } = state.context;
   if (!isNodeTarget(target)) return watchWorkload(state, target);
   if (nodeAccess === undefined && !isControl(state.context.resolved.attack))
-    throw new ChaosError(`${target.name} runs on nodes, and there is no access to them`);
+    throw new ChaosError(`cannot attack ${target.name}: it runs on nodes, and there is no node access`);
   const watch = new NodeTargetWatch({
     transport,
     target,
@@ -37,10 +37,10 @@ export function watchTarget(state: RunState, nodes: readonly string[]): Watched<
   return { watch, started: watch.start() };
 }
 
-/** Follows a workload; a change of it that is not the attack's ends the window. */
+/** Watches a workload. A foreign change ends the window. */
 export function watchWorkload(state: RunState, target: Target): Watched<TargetWatch> {
   const { recorder, discovery, transport, resolved } = state.context;
-  // What would undo the attack is scaled down before it, whatever the attack is.
+  // Companions are scaled down before any type of attack.
   const attack = target === state.context.target ? resolved.attack.type : COMPANION_ATTACK;
   const watch = new TargetWatch({
     transport,
@@ -54,7 +54,7 @@ export function watchWorkload(state: RunState, target: Target): Watched<TargetWa
   return { watch, started: watch.start() };
 }
 
-/** Follows what the run has deployed; a change by somebody else ends the window. */
+/** Watches the application that the run deployed. A foreign change ends the window. */
 export function watchApplication(state: RunState): {
   readonly synced: Promise<void>;
   readonly done: Promise<void>;
@@ -72,7 +72,7 @@ export function watchApplication(state: RunState): {
   }).start();
 }
 
-/** The conditions under which the window is ended early, where the experiment has some. */
+/** The conditions that end the window early, if the experiment has any. */
 export function abortWatch(context: RunContext, { health }: Collector): AbortWatch | undefined {
   const { resolved, transport, clock, recorder } = context;
   const { abortWhen: conditions, probes } = resolved.experiment;

@@ -9,11 +9,11 @@ import type { Prepared } from "../context.js";
 const PROOF_LIMIT_MS = 90_000;
 
 /**
- * A target that addon-manager is said to restore: addon-manager must have repaired a drift made on purpose, or the
- * fight against it is one against nobody. Where it is not ours (GKE runs it out of sight) that is not known, and
- * is said.
+ * If addon-manager should restore the target, it must first have repaired a deliberate drift. Otherwise the attack
+ * would have no opponent. Where addon-manager is not visible (GKE runs it outside the cluster) this is unknown, and the
+ * check says so.
  *
- * @throws RefusedError when it is there and does not repair.
+ * @throws RefusedError when addon-manager exists and does not repair.
  */
 export async function relyOnAddonManager({
   transport,
@@ -29,7 +29,9 @@ export async function relyOnAddonManager({
   const check = (detail: string): void =>
     recorder.emit({ type: "check", name: "addon-manager", ok: true, detail });
   if (proof.state === "absent") {
-    check(`${target.name} carries its label; whether it is at work is not known: ${proof.detail}`);
+    check(
+      `${target.name} has addon-manager's label. Unknown whether addon-manager is working: ${proof.detail}`,
+    );
     return;
   }
   if (proof.state === "proven") {
@@ -38,13 +40,13 @@ export async function relyOnAddonManager({
   }
   try {
     const { repairedAfterMs } = await view.step(
-      "wait until addon-manager has repaired a drift made on purpose",
+      "wait until addon-manager has repaired a deliberate drift",
       async (note) => await proveAddonManager(transport, clock, { limitMs: PROOF_LIMIT_MS, note }),
     );
-    check(`repaired a drift made on purpose in ${Math.round(repairedAfterMs / 1000)} s`);
+    check(`repaired a deliberate drift in ${Math.round(repairedAfterMs / 1000)} s`);
   } catch (error) {
     throw new RefusedError(
-      `${target.name} is to be restored by addon-manager, which does not work: ${messageOf(error)}; nothing was touched`,
+      `addon-manager should restore ${target.name} but is not working: ${messageOf(error)}. Nothing was changed.`,
       { cause: error },
     );
   }

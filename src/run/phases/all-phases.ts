@@ -1,4 +1,4 @@
-/** What a run does, in order, once preflight has let it pass. */
+/** The phases of a run after preflight, in order. */
 import { isNodeTarget } from "../../targets/target.js";
 import { askRuntimesOnce } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
@@ -13,24 +13,24 @@ import { cleanUp } from "./tear-down.js";
 import { attackInWindow, endOutage, endWindow, checkOutsideTheWindow, readyToHarm } from "./window.js";
 
 const always = (): boolean => true;
-/** After a signal, or a failure, no further step towards harm is taken. */
-const goesOn = ({ halted, context }: RunState): boolean => !halted && !context.interrupted.aborted;
+/** After a signal or a failure, no further step towards the attack is taken. */
+const notStopped = ({ halted, context }: RunState): boolean => !halted && !context.interrupted.aborted;
 
 export const PHASES: readonly Phase[] = [
   { name: "lock", due: always, run: lockForRun },
   { name: "deploy", due: always, failure: "deploy-failed", run: prepare },
   {
     name: "baseline",
-    due: goesOn,
+    due: notStopped,
     failure: "attack-failed",
     limitMs: ({ context }) => context.resolved.experiment.phases.baseline,
     before: targetIsReady,
     run: measureBaseline,
   },
-  { name: "record", due: goesOn, failure: "attack-failed", before: baselineIsGood, run: recordUndo },
+  { name: "record", due: notStopped, failure: "attack-failed", before: baselineIsGood, run: recordUndo },
   {
     name: "window",
-    due: goesOn,
+    due: notStopped,
     failure: "attack-failed",
     limitMs: ({ context }) => context.resolved.experiment.phases.window,
     before: readyToHarm,
@@ -40,11 +40,11 @@ export const PHASES: readonly Phase[] = [
     name: "function",
     due: ({ harm }) => harm?.attackRuns === true,
     failure: "attack-failed",
-    limitMs: ({ measuring }) => measuring.looks?.deadlineMs ?? 0,
+    limitMs: ({ measuring }) => measuring.functionChecks?.deadlineMs ?? 0,
     before: endWindow,
     run: checkOutsideTheWindow,
   },
-  // From here on no signal changes anything: what was harmed is put back.
+  // From here on no signal stops the run: the damage is always undone.
   {
     name: "release",
     due: ({ harm }) => harm !== undefined,
@@ -52,18 +52,18 @@ export const PHASES: readonly Phase[] = [
     before: endOutage,
     run: async (state) => {
       const { target, resolved } = state.context;
-      state.putBack = await release(state.context, { target, attack: resolved.attack }, state.pending);
+      state.released = await release(state.context, { target, attack: resolved.attack }, state.pending);
       return true;
     },
   },
   {
     name: "recovery",
-    due: ({ putBack }) => putBack !== undefined,
+    due: ({ released }) => released !== undefined,
     failure: "attack-failed",
     limitMs: ({ context }) => context.resolved.experiment.phases.recovery,
     run: async (state) => {
       const healthy = state.harm !== undefined && (await recover(state, state.harm));
-      state.whole = state.putBack === true && healthy;
+      state.whole = state.released === true && healthy;
       return true;
     },
   },
@@ -72,7 +72,7 @@ export const PHASES: readonly Phase[] = [
     due: always,
     before: async (state) => {
       const { target } = state.context;
-      if (state.putBack !== undefined && !isNodeTarget(target)) await askRuntimesOnce(state.context, target);
+      if (state.released !== undefined && !isNodeTarget(target)) await askRuntimesOnce(state.context, target);
       await state.endMeasuring();
       return true;
     },

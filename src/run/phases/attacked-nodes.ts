@@ -5,10 +5,10 @@ import type { NodeTarget } from "../../targets/node-target.js";
 import type { RunContext } from "../context.js";
 
 /**
- * On which nodes a component of nodes is taken down. `one`: where the application's database runs, because that is
- * where it would hurt most; where it does not run there, the first node that has the component.
+ * The nodes on which a node component is taken down. `one`: the node of the application's database, where the impact is
+ * greatest, or the first node that has the component if that node does not.
  *
- * @throws ChaosError when a named node has no such component.
+ * @throws ChaosError when a named node does not have the component.
  */
 export async function attackedNodes(context: RunContext, target: NodeTarget): Promise<readonly string[]> {
   const { attack, experiment } = context.resolved;
@@ -18,7 +18,7 @@ export async function attackedNodes(context: RunContext, target: NodeTarget): Pr
     const unknown = wanted.filter((node) => !target.nodes.includes(node));
     if (unknown.length === 0) return wanted;
     throw new ChaosError(
-      `attack.nodes: ${unknown.join(", ")} has no ${target.name}; it runs on ${target.nodes.join(", ")}`,
+      `attack.nodes: ${target.name} does not run on ${unknown.join(", ")}. It runs on ${target.nodes.join(", ")}`,
     );
   }
   const { namespace } = experiment.application.guestbook;

@@ -1,36 +1,36 @@
 import { analyse } from "../../analysis/analyse.js";
-import { LOOK_SLACK_MS } from "../measuring/function-checks.js";
+import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { showLive } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
 
-/** A target that is not ready is not measured, much less attacked. */
+/** A target that is not ready is neither measured nor attacked. */
 export async function targetIsReady(state: RunState): Promise<boolean> {
   const ready = state.measuring.watch.isTargetReady();
   const { kind, name } = state.context.target;
-  if (!ready) state.stopped("target-not-ready", `${kind} ${name} is not wholly ready before the run`);
+  if (!ready) state.stopped("target-not-ready", `${kind} ${name} is not fully ready before the run`);
   return await Promise.resolve(ready);
 }
 
 /** Measures the healthy system. */
 export async function measureBaseline(state: RunState): Promise<boolean> {
   const { clock, resolved } = state.context;
-  const { looks, abortWhen } = state.measuring;
+  const { functionChecks, abortWhen } = state.measuring;
   state.collector.health.startCounting();
   abortWhen?.start();
-  const looking = looks?.disturbs === false ? looks : undefined;
-  looking?.begin();
+  const checks = functionChecks?.disturbs === false ? functionChecks : undefined;
+  checks?.begin();
   const end = clock.now() + resolved.experiment.phases.baseline;
   while (clock.now() < end && !state.stop.aborted) {
     showLive(state, 0);
     await clock.sleep(Math.min(250, end - clock.now()), state.stop);
   }
-  // A function that was not once seen to work says nothing by being gone.
-  if (looking?.finished === 0) await looking.another(looking.deadlineMs + LOOK_SLACK_MS, state.stop);
-  await looking?.end();
+  // If the function was never seen working, its absence later proves nothing.
+  if (checks?.finished === 0) await checks.another(checks.deadlineMs + CHECK_SLACK_MS, state.stop);
+  await checks?.end();
   return true;
 }
 
-/** @returns false when the baseline was not healthy: then nothing may be harmed. */
+/** @returns false when the baseline was not healthy: then the attack must not start. */
 export async function baselineIsGood(state: RunState): Promise<boolean> {
   const { recorder } = state.context;
   await state.collector.fetch();

@@ -11,20 +11,20 @@ import type { RunContext } from "../context.js";
 /** Name of the database's Deployment in the guestbook. */
 const LEADER = "redis-leader";
 
-/** The new pod starts within a second or two; a slow node takes longer, ms. */
+/** The new pod usually starts within one or two seconds; a slow node takes longer, ms. */
 const LIMIT_MS = 30_000;
 
 /**
- * Replaces the application's database pod, the gentle way: the new one is there, and in its Service, before the
- * old one goes (a rolling restart with one more than wanted). Whether anything was harmed by it, the probes say.
+ * Replaces the application's database pod with a rolling restart (maxSurge 1): the new pod is ready and in its Service
+ * before the old one is deleted. The probes show whether this had an impact.
  */
 export async function replaceDatabasePod(
   context: RunContext,
   options: {
     readonly rehearsal: boolean;
-    /** Of a rehearsal: asked afterwards what is not healthy; undefined: everything is. */
+    /** In a rehearsal: called afterwards, returns what is unhealthy; undefined: everything is healthy. */
     readonly harmless?: () => Promise<string | undefined>;
-    /** Ends the waiting: the window is over, and the release must not wait for this. */
+    /** Ends the wait: when the window is over, the release must not wait for this. */
     readonly signal?: AbortSignal;
   },
 ): Promise<boolean> {
@@ -63,7 +63,7 @@ export async function replaceDatabasePod(
       const harmed = await options.harmless?.();
       return harmed === undefined
         ? report(true, taken)
-        : report(false, `${taken}, and these failed: ${harmed}`);
+        : report(false, `${taken}, but these probes failed: ${harmed}`);
     }
     if (signal?.aborted === true) return report(false, "the window was over before the old pod was replaced");
     const { status } = await get<Deployment>(transport, path, call);

@@ -14,10 +14,10 @@ import { proberManifests } from "../../probes/prober-manifests.js";
 import { recordNamespace } from "../../safety/journal/entries.js";
 import type { RunContext } from "../context.js";
 
-/** How long the guestbook and the probers may take to be ready, ms: image pulls included. */
+/** How long the guestbook and the probers may take to become ready, ms, including image pulls. */
 const DEPLOY_LIMIT_MS = 5 * 60_000;
 
-/** Waiting reasons of a container that do not heal by waiting. */
+/** Waiting reasons of a container for which more waiting does not help. */
 const FATAL_REASONS = [
   "ErrImagePull",
   "ImagePullBackOff",
@@ -26,13 +26,13 @@ const FATAL_REASONS = [
   "CreateContainerConfigError",
 ];
 
-/** Deploys guestbook and probers and waits until every pod of them is ready. What it makes is in the journal first. */
+/** Deploys guestbook and probers and waits until all their pods are ready. The journal records each object first. */
 export async function deploy(context: RunContext): Promise<void> {
   const { transport, resolved, view, clock, keepApp, shared } = context;
   const guestbook = guestbookManifests(resolved.experiment.application.guestbook);
   const probers = await proberManifests();
   const application = resolved.experiment.application.guestbook.namespace;
-  // What several runs share is in the journal of whoever made it; the probers' namespace is there with the lock.
+  // Shared objects are in the session's journal. The lock phase has already recorded the probers' namespace.
   if (shared === undefined && !keepApp) await recordNamespace(context, application);
   await view.step("deploy the guestbook and the probers", async (note) => {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
@@ -54,7 +54,7 @@ export async function deploy(context: RunContext): Promise<void> {
         const all = states.reduce((sum, state) => sum + state.all, 0);
         note(`${readyCount} of ${all} pods ready`);
         const fatal = states.flatMap((state) => state.fatal);
-        if (fatal.length > 0) throw new ChaosError(`the application cannot be deployed: ${fatal.join("; ")}`);
+        if (fatal.length > 0) throw new ChaosError(`cannot deploy the application: ${fatal.join("; ")}`);
         const enough = states.every(
           (state, index) => state.ready === state.all && state.all >= (wanted[index]?.count ?? 0),
         );
@@ -66,13 +66,13 @@ export async function deploy(context: RunContext): Promise<void> {
         wanted.map(async ({ namespace }) => await podStates(transport, namespace)),
       );
       throw new ChaosError(
-        `the application was not ready within ${DEPLOY_LIMIT_MS / 1000} s: ${states.flatMap((state) => state.waiting).join("; ")}`,
+        `timed out after ${DEPLOY_LIMIT_MS / 1000} s waiting for the application: ${states.flatMap((state) => state.waiting).join("; ")}`,
       );
     }
   });
 }
 
-/** Namespace first, then everything else at once. */
+/** Namespace first, then Services and ConfigMaps, then the workloads. */
 async function apply(context: RunContext, manifests: readonly Manifest[]): Promise<void> {
   const { transport, clock } = context;
   const [namespace, ...rest] = manifests;
@@ -84,7 +84,7 @@ async function apply(context: RunContext, manifests: readonly Manifest[]): Promi
   await Promise.all(workloads.map(async (manifest) => await ensure(transport, manifest)));
 }
 
-/** Pods that the manifests ask for: a DaemonSet's on every one of so many schedulable nodes. Pure. */
+/** Number of pods that the manifests ask for; a DaemonSet has one per schedulable node. Pure. */
 function podCount(manifests: readonly Manifest[], nodes: number): number {
   let count = 0;
   for (const { kind, spec } of manifests) {

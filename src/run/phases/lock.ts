@@ -1,4 +1,4 @@
-/** What a run, or several that share something, does before anything else is touched: the lock, and the journal's copy. */
+/** The first changes of a run or session: it acquires the lock and stores the copy of the journal. */
 import type { Clock } from "../../common/clock.js";
 import { RefusedError } from "../../common/errors.js";
 import type { Transport } from "../../kube/transport.js";
@@ -12,7 +12,7 @@ import { acquireLock, type HeldLock, LOCK_PATH } from "../../safety/lock/lease.j
 import { undoAll } from "../../safety/restore/undo-entries.js";
 import type { RunState } from "../run-state.js";
 
-/** The lock outlives window and recovery by this, ms. */
+/** How much longer than baseline, window and recovery the lock lasts, ms. */
 const LOCK_SLACK_MS = 5 * 60_000;
 
 export interface Holding {
@@ -20,23 +20,23 @@ export interface Holding {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly journal: Journal;
-  /** What was made, as its journal has it. */
+  /** What was created, as recorded in the journal. */
   readonly made: PendingUndo[];
 }
 
-/** The cluster is this runner's. */
+/** This runner holds the cluster's lock. */
 export interface HeldCluster {
   readonly lock: HeldLock;
-  /** The lock and the journal's copy: taken away last, when everything else is as before. */
+  /** The lock and the journal's copy: removed last, when everything else is restored. */
   readonly last: readonly PendingUndo[];
 }
 
 /**
- * Takes the lock, then puts the journal's copy into the probers' namespace, which is made for it. Nothing is kept when
- * it fails: the journal is closed, unless something could not be taken away again.
+ * Acquires the lock, creates the probers' namespace and stores the journal's copy in it. On failure it removes all of
+ * this again and closes the journal; if something cannot be removed, the journal stays open.
  *
- * @param options `durationMs`: how long the holder may be silent.
- * @throws RefusedError when somebody else holds the lock; ApiError, ApiUnreachableError, ChaosError otherwise.
+ * @param options `durationMs`: how long the lock lasts without being renewed.
+ * @throws RefusedError when someone else holds the lock; ApiError, ApiUnreachableError, ChaosError otherwise.
  */
 export async function lockCluster(
   holding: Holding,
@@ -55,14 +55,14 @@ export async function lockCluster(
     return { lock, last };
   } catch (error) {
     await lock?.stopRenewing();
-    // A refusal before the lock was had: it is somebody else's, and so may be whatever is there.
-    const ours = lock === undefined && error instanceof RefusedError ? [] : [...last, ...made];
-    await letGo(holding, ours);
+    // Refused before the lock was acquired: someone else holds it, and existing objects may belong to their run.
+    const own = lock === undefined && error instanceof RefusedError ? [] : [...last, ...made];
+    await undoAndClose(holding, own);
     throw error;
   }
 }
 
-/** The run's own lock, or that of those which it is one of; and the journal's copy. @throws as {@link lockCluster}. */
+/** Acquires the run's lock, or uses its session's, and stores the journal's copy. @throws as {@link lockCluster}. */
 export async function lockForRun(state: RunState): Promise<boolean> {
   const { context } = state;
   const { shared, recorder, journal } = context;
@@ -79,7 +79,7 @@ export async function lockForRun(state: RunState): Promise<boolean> {
     try {
       await keepCopy(context, last);
     } catch (error) {
-      // Nothing else was done yet; what may have been made is the session's to take away.
+      // Nothing else was changed yet. The session removes what may have been created.
       await journal.finish();
       throw error;
     }
@@ -90,7 +90,7 @@ export async function lockForRun(state: RunState): Promise<boolean> {
   return true;
 }
 
-/** Puts a copy of the journal into the probers' namespace, and keeps it up to date. */
+/** Stores a copy of the journal in the probers' namespace and keeps it up to date. */
 async function keepCopy(
   { transport, journal, runId }: Omit<Holding, "made" | "clock">,
   last: PendingUndo[],
@@ -99,7 +99,7 @@ async function keepCopy(
   await journal.keepCopy(new ClusterCopy(transport, runId));
 }
 
-async function letGo({ transport, journal }: Holding, entries: readonly PendingUndo[]): Promise<void> {
+async function undoAndClose({ transport, journal }: Holding, entries: readonly PendingUndo[]): Promise<void> {
   const left = await undoAll(
     transport,
     entries,

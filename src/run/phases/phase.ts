@@ -2,22 +2,22 @@ import type { PhaseName } from "../../evidence/events.js";
 import type { RunContext } from "../context.js";
 import type { RunState } from "../run-state.js";
 
-/** A part of a run. Its start and end are events. */
+/** A phase of a run. Its start and end are events. */
 export interface Phase {
   readonly name: PhaseName;
-  /** Whether it has its turn, as things stand. */
+  /** Whether the phase runs in the current state. */
   readonly due: (state: RunState) => boolean;
-  /** How long it takes at most, ms; a phase that has none is not shown while it goes on. */
+  /** The longest time it takes, ms. A phase without it is not shown while it runs. */
   readonly limitMs?: (state: RunState) => number;
-  /** Before its start: ends what went on until now, or asks whether it may begin. false: not, and the run is halted. */
+  /** Runs before the start: ends earlier work, or checks whether the phase may start. false: the run is halted. */
   readonly before?: (state: RunState) => Promise<boolean>;
-  /** @returns false when the run is halted: nothing further is done to the cluster than to put it right. */
+  /** @returns false when the run is halted: from then on the cluster is only restored. */
   readonly run: (state: RunState) => Promise<boolean>;
-  /** Why the run is halted when it fails; undefined: the error ends the run. */
+  /** Code with which the run is halted when the phase fails; undefined: the error ends the run. */
   readonly failure?: "deploy-failed" | "attack-failed";
 }
 
-/** One phase after the other, each when it is due: also after a failure, what was harmed is put back. */
+/** Runs one phase after the other, each if it is due. The damage is undone even after a failure. */
 export async function runPhases(phases: readonly Phase[], state: RunState): Promise<void> {
   for (const phase of phases) {
     if (!phase.due(state)) continue;
@@ -32,7 +32,7 @@ export async function runPhases(phases: readonly Phase[], state: RunState): Prom
         return false;
       }
     };
-    const goesOn =
+    const passed =
       (await attempt(phase.before)) &&
       (await inPhase(
         state.context,
@@ -40,11 +40,11 @@ export async function runPhases(phases: readonly Phase[], state: RunState): Prom
         async () => await attempt(phase.run),
         phase.limitMs?.(state),
       ));
-    if (!goesOn) state.halted = true;
+    if (!passed) state.halted = true;
   }
 }
 
-/** Work between a phase's start and its end. @param limitMs undefined: the phase is not shown while it goes on. */
+/** Does work between a phase's start and end events. @param limitMs undefined: the phase is not shown while it runs. */
 export async function inPhase<T>(
   { recorder, view }: Pick<RunContext, "recorder" | "view">,
   phase: PhaseName,

@@ -7,7 +7,7 @@ import { functionProbes } from "../../probes/functions/all-function-checks.js";
 import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
 import type { Check } from "./preflight.js";
 
-/** What a run would do, for --dry-run. Pure. */
+/** The plan that --dry-run prints. Pure. */
 export function planLines(
   options: { readonly file: string; readonly resolved: ResolvedExperiment; readonly keepApp: boolean },
   { target, companions }: { readonly target: AnyTarget; readonly companions: readonly Target[] },
@@ -18,13 +18,13 @@ export function planLines(
   const { baseline, window, recovery } = experiment.phases;
   const namespace = experiment.application.guestbook.namespace;
   return [
-    `dry run of ${options.file}: nothing was touched`,
+    `dry run of ${options.file}: nothing was changed`,
     ...checks.map((check) => `  ✓ ${check.name}: ${check.detail}`),
     isNodeTarget(target)
       ? `target: ${target.name} on ${nodesOf(resolved, target.nodes)}`
-      : `target: ${target.kind} ${target.namespace}/${target.name} (${target.count} wanted)`,
+      : `target: ${target.kind} ${target.namespace}/${target.name} (${target.count} desired)`,
     `who restores it: ${target.ownerChain.join(" → ")}`,
-    `would deploy: the guestbook into ${namespace} (${Object.values(GUESTBOOK_IMAGES).join(", ")}), a prober a node into ${PROBER_NAMESPACE}`,
+    `would deploy: the guestbook into ${namespace} (${Object.values(GUESTBOOK_IMAGES).join(", ")}), one prober per node into ${PROBER_NAMESPACE}`,
     `would measure: ${baseline / 1000} s of baseline, ${window / 1000} s of window, up to ${recovery / 1000} s of recovery, every ${experiment.probes.interval} ms`,
     functionLine(resolved),
     `attack ${attack.type}:`,
@@ -34,8 +34,8 @@ export function planLines(
     isControl(attack)
       ? "would restore: nothing"
       : isNodeTarget(target)
-        ? `would restore: ${target.name} on its nodes; a timer on each does so too, if the runner cannot`
-        : `would restore: ${target.kind} ${target.name} from the journal, where the cluster's own restorer does not`,
+        ? `would restore: ${target.name} on its nodes; a timer on each node does it if the runner cannot`
+        : `would restore: ${target.kind} ${target.name} from the journal, unless the cluster's own controllers restore it`,
     `would remove: ${PROBER_NAMESPACE}${keepApp ? "" : `, ${namespace}`}`,
     `expected impact: ${resolved.expectedImpact ?? "none stated"}`,
   ];
@@ -51,16 +51,16 @@ function nodesOf({ attack }: ResolvedExperiment, nodes: readonly string[]): stri
 function functionLine({ component }: ResolvedExperiment): string {
   if (component?.functionProbe === undefined) {
     const samples = component?.functionProbes ?? [];
-    return `its own function: ${samples.length === 0 ? "no probe" : samples.join(", ")}`;
+    return `its own function: ${samples.length === 0 ? "no function check" : samples.join(", ")}`;
   }
   const { means, deadlineMs } = functionProbes[component.functionProbe];
   return `its own function: ${means} (deadline ${deadlineMs / 1000} s)`;
 }
 
-/** Why preflight refuses: every check that failed. Pure. */
+/** The refusal of preflight: every check that failed. Pure. */
 export function refusal(refused: readonly Check[]): string {
   return [
-    "preflight refused; nothing was touched:",
+    "preflight refused; nothing was changed:",
     ...refused.map((check) => `  ${check.name}: ${check.detail}`),
   ].join("\n");
 }

@@ -38,20 +38,20 @@ export interface PreflightInput {
   readonly resolved: ResolvedExperiment;
   readonly nodeAccess: NodeAccess | { readonly none: string };
   readonly unfinished: UnfinishedRuns;
-  /** Who may hold the lock already: the runs that this one is one of. */
+  /** A holder of the lock that is accepted: the session that this run belongs to. */
   readonly ownId?: string;
-  /** Namespace that the function probe's canaries will have. */
+  /** Namespace for the canaries of the function check. */
   readonly canaries: string;
-  /** Whether a dead-man's switch is to be set up. */
+  /** Whether the run deploys a dead-man's switch. */
   readonly deadMan?: boolean;
-  /** Asked where the cluster is not local: whether the user named its context (`--context`) and confirmed. */
+  /** Called for a cluster that is not local: whether the user named its context (`--context`) and confirmed. */
   readonly confirm: () => Promise<boolean>;
   readonly emit: (body: RunEventBody) => void;
 }
 
 export interface PreflightOutcome {
   readonly checks: readonly Check[];
-  /** undefined when it was not found: the check "target" says what was looked for. */
+  /** undefined when it was not found: the check "target" says what was searched for. */
   readonly target: AnyTarget | undefined;
   /** Workloads that would undo the attack. */
   readonly companions: readonly Target[];
@@ -59,7 +59,7 @@ export interface PreflightOutcome {
 
 type Verdict = Omit<Check, "name">;
 
-/** What the checks find on the way, for those after them. */
+/** Findings that later checks use. */
 interface Found {
   target?: AnyTarget;
   onCluster?: FoundScope;
@@ -67,11 +67,11 @@ interface Found {
 
 interface PreflightCheck {
   readonly title: string;
-  /** @returns a verdict for each thing that was looked at; none: there is nothing to say. */
+  /** @returns one verdict per thing that was checked; empty: nothing to report. */
   check(input: PreflightInput, found: Found): readonly Verdict[] | Promise<readonly Verdict[]>;
 }
 
-/** What has to hold before anything is touched, in the order in which it is asked and said. */
+/** The conditions for any change to the cluster, in the order in which they are checked and reported. */
 const CHECKS: readonly PreflightCheck[] = [
   {
     title: "api",
@@ -104,7 +104,7 @@ const CHECKS: readonly PreflightCheck[] = [
       return [
         {
           ok: false,
-          detail: `held by ${holder}. If that run is gone, \`chaos restore\` undoes what it left and removes its lock`,
+          detail: `held by ${holder}. If that run is no longer running, \`chaos restore\` restores it and removes its lock`,
         },
       ];
     },
@@ -123,7 +123,7 @@ const CHECKS: readonly PreflightCheck[] = [
       return [
         {
           ok: true,
-          detail: `${objectName(target)}, ${target.count} wanted; ${target.ownerChain.join(" → ")}`,
+          detail: `${objectName(target)}, ${target.count} desired; ${target.ownerChain.join(" → ")}`,
         },
       ];
     },
@@ -174,7 +174,7 @@ const CHECKS: readonly PreflightCheck[] = [
           : {
               ok: false,
               detail:
-                "no node takes pods (all are tainted, cordoned or not ready): the probers have nowhere to run",
+                "no node is schedulable (all are tainted, cordoned or not ready): the probers cannot run",
             },
       ];
     },
@@ -189,7 +189,7 @@ const CHECKS: readonly PreflightCheck[] = [
   },
 ];
 
-/** Every check, each with its reason; nothing is changed. All of them run, so that all problems are said at once. */
+/** Runs every check and changes nothing. All of them run, so that all problems are reported together. */
 export async function preflight(input: PreflightInput): Promise<PreflightOutcome> {
   const checks: Check[] = [];
   const found: Found = {};
@@ -203,7 +203,7 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   return { checks, target: found.target, companions: found.onCluster?.companions ?? [] };
 }
 
-/** A question that may not be asked is a failed check: the other problems are still to be said. */
+/** A forbidden request is a failed check, so that the other problems are still reported. */
 async function unlessForbidden(ask: () => Promise<readonly Verdict[]>): Promise<readonly Verdict[]> {
   try {
     return await ask();
@@ -213,12 +213,12 @@ async function unlessForbidden(ask: () => Promise<readonly Verdict[]>): Promise<
   }
 }
 
-/** The access that there is before anything is deployed: privileged pods are not. */
+/** The node access before anything is deployed: privileged pods do not exist yet. */
 function accessBefore(access: PreflightInput["nodeAccess"]): NodeAccess | undefined {
   return "none" in access || leadsThroughApi(access) ? undefined : access;
 }
 
-/** Why this attack cannot take the target as it was found; undefined: it can. Pure. */
+/** Why this attack cannot take down the target in the form that was found; undefined: it can. Pure. */
 export function attackProblem(
   target: Pick<AnyTarget, "kind" | "name">,
   { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
@@ -235,8 +235,8 @@ export function attackProblem(
 }
 
 /**
- * A component of nodes cannot be taken down, nor put back, without access to them; and where the API server (or
- * its store) is the victim, that access must not lead through it.
+ * A node component can be taken down and restored only with access to its nodes. If the target is the API server or
+ * its store, that access must not lead through the API server.
  */
 export function nodeAccessCheck(
   access: PreflightInput["nodeAccess"],
@@ -248,22 +248,22 @@ export function nodeAccessCheck(
     return needed
       ? {
           ok: false,
-          detail: `${target.name} is taken down on its nodes, and there is no access to them (${access.none}). On kind the container engine is used; elsewhere --node-access pod, or a command of the local configuration with --allow-commands`,
+          detail: `${target.name} is taken down on its nodes, and there is no node access (${access.none}). On kind, start the container engine. Elsewhere use --node-access pod, or a command of the local configuration with --allow-commands`,
         }
-      : { ok: true, detail: `none (${access.none}): whether the target is down is known from the API only` };
+      : { ok: true, detail: `none (${access.none}): only the API shows whether the target is down` };
   }
   const throughTheApi = leadsThroughApi(access);
   if (needed && throughTheApi && component?.carriesApi === true) {
     return {
       ok: false,
-      detail: `${access.how} leads through the API server, which is the victim: it could not be put back that way`,
+      detail: `${access.how} leads through the API server, which is the target: it could not be restored that way. Use the container engine, or a command of the local configuration with --allow-commands`,
     };
   }
   const later = throughTheApi ? " (deployed with the probers)" : "";
-  return { ok: true, detail: `${access.how}${later}: the nodes are asked what really runs` };
+  return { ok: true, detail: `${access.how}${later}: the nodes' container runtimes show what is running` };
 }
 
-/** What is to be said of a namespace that the run works in; undefined: nothing, it is made for the run. Pure. */
+/** The verdict on a namespace that the run uses; undefined: nothing to report, the run creates it. Pure. */
 function namespaceCheck({ name, state }: KnownNamespace): Verdict | undefined {
   if (state instanceof ApiError) return { ok: false, detail: messageOf(state) };
   switch (state) {
@@ -271,27 +271,30 @@ function namespaceCheck({ name, state }: KnownNamespace): Verdict | undefined {
     case "ours":
       return undefined;
     case "prepared":
-      return { ok: true, detail: `${name} is prepared: it is used as it is, and emptied after the run` };
+      return { ok: true, detail: `${name} is prepared: the run uses it as it is and empties it afterwards` };
     case "foreign": {
       const remedy =
         name === PROBER_NAMESPACE || name === CANARY_NAMESPACE
-          ? `the ${name === PROBER_NAMESPACE ? "probers need" : "canaries have"} this name: remove it, if nobody needs it`
-          : "choose another with application.guestbook.namespace";
-      return { ok: false, detail: `namespace ${name} is there and not ours: ${remedy}` };
+          ? `The ${name === PROBER_NAMESPACE ? "probers" : "canaries"} need this name. Delete the namespace if it is not in use`
+          : "Choose another one with application.guestbook.namespace";
+      return {
+        ok: false,
+        detail: `namespace ${name} already exists and was not created by this tool. ${remedy}`,
+      };
     }
   }
 }
 
-/** All of them at once, or whoever asks for them would have to ask again and again. Pure. */
+/** All missing permissions together, so that the user can request them in one go. Pure. */
 function permissionWords(missing: readonly Permission[]): string {
-  return missing.length === 0 ? "all there" : `missing: ${missing.map(describePermission).join("; ")}`;
+  return missing.length === 0 ? "all granted" : `missing: ${missing.map(describePermission).join("; ")}`;
 }
 
 /**
- * What a run ends with when the questions that come before preflight (the nodes, the cluster's uid) are forbidden
- * already: every right that is missing, at once.
+ * The error of a run for which even the requests before preflight (the nodes, the cluster's uid) are forbidden: it
+ * lists every missing permission.
  *
- * @returns the refusal; undefined when the error is another one.
+ * @returns the refusal; undefined for any other error.
  */
 export async function refusalOfForbidden(
   transport: Transport,
@@ -303,12 +306,12 @@ export async function refusalOfForbidden(
   const { scope } = await scopeOnCluster(transport, resolved, { ...options, target: undefined });
   const missing = await missingPermissions(transport, neededPermissions(resolved.attack.type, scope));
   return new RefusedError(
-    `permissions: ${permissionWords(missing)}. \`chaos rbac\` prints the least Roles; nothing was touched`,
+    `permissions: ${permissionWords(missing)}. \`chaos rbac\` prints the minimal Roles. Nothing was changed.`,
     { cause: error },
   );
 }
 
-/** Whether the images that the run needs are on the nodes already. What is not will be pulled, or the deployment says that it cannot. */
+/** Whether the needed images are already on the nodes. Missing ones are pulled; a failed pull fails the deploy phase. */
 function describeImages(workers: readonly Node[]): string {
   const wanted = [...Object.values(GUESTBOOK_IMAGES), PROBER_IMAGE];
   const absent = wanted.filter((image) =>

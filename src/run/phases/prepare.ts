@@ -11,10 +11,10 @@ import { attackedNodes } from "./attacked-nodes.js";
 import { deploy } from "./deploy.js";
 import { rehearse, warmUp } from "./warm-up.js";
 
-/** By the time that every probe is good, each watch has long listed once, ms. */
+/** Limit for the first list of all watches, ms. Once every probe is good, they have normally finished it long ago. */
 const SYNC_LIMIT_MS = 30_000;
 
-/** Everything before the baseline. @returns false when the run must not go on; why is an event. */
+/** Everything before the baseline. @returns false when the run must not continue; an event says why. */
 export async function prepare(state: RunState): Promise<boolean> {
   const { context, collector, stop } = state;
   const { view, clock, interrupted } = context;
@@ -34,22 +34,22 @@ export async function prepare(state: RunState): Promise<boolean> {
     });
     await collector.start();
     state.facts = { ...state.facts, sources: collector.sources };
-    const looks = await prepareChecks(state, nodes);
-    // By now the journal names every namespace that the switch may have to clear away.
+    const functionChecks = await prepareChecks(state, nodes);
+    // By now the journal names every namespace that the dead-man's switch may have to remove.
     if (context.deadMan) await setDeadMan(state, nodes);
     const abortWhen = abortWatch(context, collector);
     state.measuring = {
       nodes,
       watch: watching.watch,
       companions,
-      ...(looks === undefined ? {} : { looks }),
+      ...(functionChecks === undefined ? {} : { functionChecks }),
       ...(abortWhen === undefined ? {} : { abortWhen }),
     };
     await view.step("wait until every probe is good", async (note) => await warmUp(state, note));
     const synced = [application, ...[watching, ...companions].map(({ started }) => started)];
     await within(
       clock,
-      { limitMs: SYNC_LIMIT_MS, what: "not every watch has listed once", signal: stop },
+      { limitMs: SYNC_LIMIT_MS, what: "not every watch has finished its first list", signal: stop },
       Promise.all(synced.map(async (each) => await each.synced)),
     );
     if (stop.aborted) return false;
@@ -59,7 +59,7 @@ export async function prepare(state: RunState): Promise<boolean> {
   }
 }
 
-/** The nodes that are attacked, where the target is one of nodes; they become facts of the run. */
+/** Chooses the attacked nodes of a node target and adds them to the facts. */
 async function chooseNodes(state: RunState): Promise<readonly string[]> {
   const { target } = state.context;
   if (!isNodeTarget(target)) return [];
@@ -69,7 +69,7 @@ async function chooseNodes(state: RunState): Promise<readonly string[]> {
   return nodes;
 }
 
-/** @throws ChaosError when it does not become ready: then nothing may be harmed. */
+/** @throws ChaosError when the switch does not become ready: then the attack must not start. */
 async function setDeadMan(state: RunState, attacked: readonly string[]): Promise<void> {
   const {
     runId,
@@ -86,7 +86,7 @@ async function setDeadMan(state: RunState, attacked: readonly string[]): Promise
     companions,
   } = state.context;
   state.deadMan = await view.step(
-    "set the dead-man's switch up",
+    "deploy the dead-man's switch",
     async (note) =>
       await deployDeadMan({
         runId,
@@ -107,11 +107,11 @@ async function setDeadMan(state: RunState, attacked: readonly string[]): Promise
   if (remark !== undefined) recorder.emit({ type: "warning", text: remark });
 }
 
-/** A function that cannot be looked at leaves its cell open; what the application sees is measured all the same. */
+/** If the function cannot be checked, its cell stays open. The application is still measured. */
 async function prepareChecks(state: RunState, nodes: readonly string[]): Promise<FunctionChecks | undefined> {
   try {
     return await state.context.view.step(
-      "set up the probe of the component's own function",
+      "set up the check of the component's own function",
       async () => await FunctionChecks.prepare(state.context, state.context.target, nodes),
     );
   } catch (error) {

@@ -8,7 +8,7 @@ import { notWritten, record } from "../../safety/journal/entries.js";
 import { nodeUndos } from "../../safety/restore/undo-entries.js";
 import type { RunState } from "../run-state.js";
 
-/** Writes into the journal which of the announced changes were made, once each. */
+/** Records in the journal, once each, which of the announced changes were made. */
 export function noteActed(state: RunState): void {
   const { recorder, journal } = state.context;
   const waiting = new Map(state.pending.map(({ seq, undo }) => [objectNameOf(undo), seq]));
@@ -17,20 +17,23 @@ export function noteActed(state: RunState): void {
     const seq = waiting.get(event.object.name);
     if (seq === undefined) return;
     waiting.delete(event.object.name);
-    // The attack does not wait for it: without the record, the change is taken to have been made.
+    // The attack does not wait for this: without the record, a restore assumes that the change was made.
     journal.acted(seq).catch((error: unknown) => {
       recorder.emit({ type: "warning", text: notWritten(error) });
     });
   });
 }
 
-/** Writes into the journal how the target is put back, as it is at this moment. */
+/** Records in the journal how to restore the target to its current state. */
 export async function recordUndo(state: RunState): Promise<boolean> {
   const { journal, resolved, nodeAccess, runId, target, companions } = state.context;
   const { nodes } = state.measuring;
   if (isControl(resolved.attack)) return true;
   if (isNodeTarget(target)) {
-    if (nodeAccess === undefined) throw new ChaosError(`no access to ${nodes.join(", ")}`);
+    if (nodeAccess === undefined)
+      throw new ChaosError(
+        `cannot record how to restore ${target.name}: no access to node ${nodes.join(", ")}`,
+      );
     try {
       for (const undo of await nodeUndos(target, nodes, nodeAccess, runId, resolved.attack.type))
         await record(journal, state.pending, undo);
@@ -40,7 +43,7 @@ export async function recordUndo(state: RunState): Promise<boolean> {
       return false;
     }
   }
-  // What is suppressed first is put back last.
+  // Workloads that are suppressed first are restored last.
   for (const workload of [...companions, target]) {
     if (!(await recordWorkload(state, workload))) return false;
   }
@@ -51,10 +54,7 @@ async function recordWorkload(state: RunState, target: Target): Promise<boolean>
   const { transport, journal } = state.context;
   const live = await getOrUndefined<KubeObject>(transport, target.path);
   if (live?.metadata.uid !== target.uid) {
-    state.stopped(
-      "target-not-ready",
-      `${target.kind} ${target.name} was replaced while the baseline was measured`,
-    );
+    state.stopped("target-not-ready", `${target.kind} ${target.name} was replaced during the baseline`);
     return false;
   }
   const object = { ...live, apiVersion: "apps/v1", kind: target.kind };
@@ -64,7 +64,7 @@ async function recordWorkload(state: RunState, target: Target): Promise<boolean>
   return true;
 }
 
-/** How much of a workload the attack changes: what differs beyond it is somebody else's doing, and wish. */
+/** How much of a workload the attack changes. Any other difference is a foreign change and is kept. */
 function extentOf(
   state: RunState,
   target: Target,

@@ -6,15 +6,15 @@ import { POLL_MS } from "./release.js";
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Recovery: until the target is ready again and every probe that worked at baseline has succeeded K times in a
- * row, or the time is up. Goes on after a signal: what was harmed is seen to be whole.
+ * Waits until the target is ready again and every probe that worked at baseline has succeeded K times in a row, or the
+ * time is up. Continues after a signal, to confirm that the target has recovered.
  *
- * @returns whether it was.
+ * @returns whether it has recovered.
  */
 export async function recover(state: RunState, harm: Harm): Promise<boolean> {
   const { clock, recorder, resolved } = state.context;
   const { collector, measuring } = state;
-  const { looks } = measuring;
+  const { functionChecks } = measuring;
   const limitMs = resolved.experiment.phases.recovery;
   const { health } = collector;
   health.startCounting();
@@ -22,12 +22,14 @@ export async function recover(state: RunState, harm: Harm): Promise<boolean> {
   let ready = false;
   const all = [measuring, ...measuring.companions];
   let healthySeen = false;
-  const looked = looks?.finished ?? 0;
-  const functionIsBack = (): boolean =>
-    looks === undefined || !harm.functionWorked || (looks.finished > looked && looks.lastPresent);
-  // An application that somebody has changed says nothing any more, and is not waited for.
+  const finishedBefore = functionChecks?.finished ?? 0;
+  const functionWorks = (): boolean =>
+    functionChecks === undefined ||
+    !harm.functionWorked ||
+    (functionChecks.finished > finishedBefore && functionChecks.lastPresent);
+  // After a foreign change to the application its probes prove nothing: the recovery does not wait for them.
   const wanted = (): ReadonlySet<string> => (state.applicationChanged ? NONE : harm.series);
-  if (looks?.disturbs === false) looks.begin();
+  if (functionChecks?.disturbs === false) functionChecks.begin();
   const whole = await pollUntil(clock, { everyMs: POLL_MS, limitMs }, async () => {
     if (!ready && all.every(({ watch }) => watch.isTargetReady())) {
       ready = true;
@@ -38,13 +40,13 @@ export async function recover(state: RunState, harm: Harm): Promise<boolean> {
     if (ready && unhealthy.length === 0 && !healthySeen) {
       healthySeen = true;
       if (series.size > 0) recorder.emit({ type: "healthy" });
-      // It may disturb the application, whose recovery has been measured by now.
-      looks?.begin();
+      // The check may disturb the application, so it starts after the application's recovery was measured.
+      functionChecks?.begin();
     }
     const waiting = ready
       ? [
           ...unhealthy.map(({ probe, source }) => `${probe} from ${source}`).slice(0, 2),
-          ...(functionIsBack() ? [] : ["its own function"]),
+          ...(functionWorks() ? [] : ["the component's own function"]),
         ]
       : ["the target"];
     showLive(
@@ -52,12 +54,15 @@ export async function recover(state: RunState, harm: Harm): Promise<boolean> {
       harm.attack?.kills ?? 0,
       waiting.length > 0 ? `waiting for ${waiting.join(", ")}` : undefined,
     );
-    return await Promise.resolve(healthySeen && functionIsBack() ? true : undefined);
+    return await Promise.resolve(healthySeen && functionWorks() ? true : undefined);
   });
-  await looks?.end();
-  // What was sent after the release is no victim of the window.
-  await looks?.followUp(looked);
-  if (healthySeen && !functionIsBack())
-    recorder.emit({ type: "warning", text: "the component's own function was not seen again in time" });
+  await functionChecks?.end();
+  // Results of checks that started after the release do not belong to the window.
+  await functionChecks?.followUp(finishedBefore);
+  if (healthySeen && !functionWorks())
+    recorder.emit({
+      type: "warning",
+      text: "timed out waiting for the component's own function to work again",
+    });
   return whole === true;
 }

@@ -17,16 +17,16 @@ import type { RunContext } from "../context.js";
 /** addon-manager reconciles every 60 s (kube-addons.sh, ADDON_CHECK_INTERVAL_SEC); a pass takes some seconds. */
 const ADDON_MANAGER_LIMIT_MS = 75_000;
 
-/** How long an undo that the API server will not take is tried again, ms. */
+/** How long an undo that the API server rejects is retried, ms. */
 const UNDO_LIMIT_MS = 120_000;
 
 export const POLL_MS = 100;
 
 /**
- * Release: lets the cluster's own restorer act where there is one, then puts back what it has not, or not
- * wholly. Never interrupted: a signal must not leave the component down.
+ * Release: waits for the cluster's own restorer if there is one, then undoes everything that it did not fully restore.
+ * Never interrupted: a signal must not leave the component down.
  *
- * @returns whether everything was put back.
+ * @returns whether everything was undone.
  */
 export async function release(
   context: RunContext,
@@ -34,7 +34,7 @@ export async function release(
   pending: readonly PendingUndo[],
 ): Promise<boolean> {
   const { recorder, clock } = context;
-  // Replicas, a moved manifest and a stopped unit are nobody's to restore.
+  // No controller restores replicas, a moved manifest or a stopped unit.
   const flaps = "every" in attack && attack.every !== undefined;
   if (!isNodeTarget(target) && ATTACKS[attack.type].changes === "workload" && !flaps) {
     const waitMs = restorerWaitMs(target, recorder.events);
@@ -53,14 +53,14 @@ export async function release(
     { clock, limitMs: UNDO_LIMIT_MS },
     nodeAccess === undefined ? {} : { access: nodeAccess },
   );
-  for (const { error } of failures) recorder.emit({ type: "warning", text: `not put back: ${error}` });
+  for (const { error } of failures) recorder.emit({ type: "warning", text: `not restored: ${error}` });
   return failures.length === 0;
 }
 
 /**
- * How long another restorer is given to bring the workload back, ms. Pure. Somebody who re-created it in the
- * window will do so again: twice the longest gap is waited, and addon-manager's interval where its label is on
- * the object. 0: nobody is known to; the runner acts at once.
+ * How long to wait for another restorer to recreate the workload, ms. Pure. A restorer that recreated it in the window
+ * will do so again: wait twice the longest gap, or addon-manager's interval if the object has its label. 0: no restorer
+ * is known, so the runner acts immediately.
  */
 export function restorerWaitMs(target: Pick<Target, "kind" | "object">, events: readonly RunEvent[]): number {
   if (target.object.metadata.labels?.[ADDON_MODE_LABEL] !== undefined) return ADDON_MANAGER_LIMIT_MS;
@@ -75,21 +75,21 @@ export function restorerWaitMs(target: Pick<Target, "kind" | "object">, events: 
   return Math.min(ADDON_MANAGER_LIMIT_MS, Math.max(5_000, 2 * Math.max(...gaps)));
 }
 
-/** Waits until somebody else has brought the workload back, and says who. */
+/** Waits until the restorer has recreated the workload, and shows who it was. */
 async function waitForRestorer(context: RunContext, target: Target, limitMs: number): Promise<void> {
   const { transport, clock, recorder, view } = context;
   await view.step(
     `wait for the cluster's own restorer (up to ${Math.round(limitMs / 1000)} s)`,
     async (note) => {
-      const back = await pollUntil(clock, { everyMs: POLL_MS * 2, limitMs }, async () => {
+      const recreated = await pollUntil(clock, { everyMs: POLL_MS * 2, limitMs }, async () => {
         const live = await getOrUndefined<KubeObject>(transport, target.path).catch(() => undefined);
         return live !== undefined && !isTerminating(live) ? live : undefined;
       });
-      note(back === undefined ? "nobody brought it back" : `brought back by ${creatorOf(back) ?? "unknown"}`);
-      if (back === undefined)
+      note(recreated === undefined ? "not recreated" : `recreated by ${creatorOf(recreated) ?? "unknown"}`);
+      if (recreated === undefined)
         recorder.emit({
           type: "warning",
-          text: "the restorer did not bring the workload back in time: the runner does",
+          text: "the cluster's own restorer did not recreate the workload in time, so the runner restores it",
         });
     },
   );

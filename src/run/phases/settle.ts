@@ -7,18 +7,18 @@ import { isReady } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
 import { daemonSetState, deploymentState } from "../../kube/workload-state.js";
 
-/** After etcd was away the API server may take minutes: the kubelet's restart back-off alone goes up to 5, ms. */
+/** After an etcd outage the API server may take minutes: the kubelet's restart back-off alone is up to 5 minutes, ms. */
 export const SETTLE_LIMIT_MS = 7 * 60_000;
 const POLL_MS = 1_000;
 
-/** So many good looks in a row: a pod that is just about to be found missing must not pass for settled. */
+/** Good polls in a row: a pod that is about to be reported missing must not pass as settled. */
 const GOOD_IN_A_ROW = 3;
 
 interface ApiService extends KubeObject {
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }
 
-/** What is not at rest; empty: all is. Pure. */
+/** What has not settled; empty: everything has. Pure. */
 export function unsettled(state: {
   readonly nodes: readonly Node[];
   readonly deployments: readonly Deployment[];
@@ -59,10 +59,10 @@ export function unsettled(state: {
 }
 
 /**
- * Waits until the cluster has come to rest after a run: nodes Ready, every workload and pod of kube-system ready,
- * every aggregated API available; several looks in a row.
+ * Waits until the cluster has settled after a run: nodes Ready, every workload and pod of kube-system ready, every
+ * aggregated API available, in several polls in a row.
  *
- * @returns what is still not at rest when the time was up; empty: it has settled.
+ * @returns what has not settled when the time is up; empty: everything has.
  */
 export async function settle(
   transport: Transport,
@@ -71,11 +71,11 @@ export async function settle(
     readonly limitMs: number;
     readonly signal: AbortSignal;
     readonly note: (text: string) => void;
-    /** What was not at rest before anything was done is not waited for. */
+    /** Entries to ignore: they had not settled before the first run. */
     readonly ignored?: readonly string[];
   },
 ): Promise<readonly string[]> {
-  let last: readonly string[] = ["not looked at"];
+  let last: readonly string[] = ["not checked"];
   let good = 0;
   const { limitMs, signal } = options;
   await pollUntil(clock, { everyMs: POLL_MS, limitMs, signal }, async () => {
@@ -87,7 +87,7 @@ export async function settle(
   return good >= GOOD_IN_A_ROW ? [] : last;
 }
 
-/** What is not at rest now; the API server itself, when it does not answer. */
+/** What has not settled now; the API server itself if it does not answer. */
 export async function look(transport: Transport): Promise<readonly string[]> {
   try {
     const [nodes, deployments, daemonSets, pods, apiServices] = await Promise.all([

@@ -9,24 +9,24 @@ import { namespacesOf, stagesOf } from "../../safety/restore/order.js";
 import { type Retry, undoAll, undoTogether } from "../../safety/restore/undo-entries.js";
 import type { RunState } from "../run-state.js";
 
-/** An API server that is away for a moment must not leave what a run has made, ms. */
+/** How long removals are retried, ms: a short API server outage must not leave objects of the run behind. */
 const REMOVE_LIMIT_MS = 60_000;
 
 /**
- * Removes the application and the probers, then the journal's copy and the lock. Where the target is not as before,
- * the copy and the lock stay: nobody else is to work on this cluster until `chaos restore` has put it right.
+ * Removes the application and the probers, then the journal's copy and the lock. If the target is not restored, the
+ * copy and the lock stay: no other run may use this cluster until `chaos restore` has restored it.
  *
- * @returns whether all of it is gone.
+ * @returns whether everything was removed.
  */
 export async function cleanUp(state: RunState): Promise<boolean> {
   const { transport, clock, recorder, view, made, changed } = state.context;
   const problems: string[] = [];
   const report = async (seq: number, undone: Undone): Promise<void> =>
     await writeRestored(state.context, seq, undone);
-  await view.step("remove what the run had made", async () => {
-    // What a probe of a function had changed and nobody has put right.
+  await view.step("remove what the run created", async () => {
+    // Changes of function checks that no one has undone yet.
     const left = await undoAll(transport, changed, report);
-    problems.push(...left.map(({ error }) => `not put back: ${error}`));
+    problems.push(...left.map(({ error }) => `not restored: ${error}`));
     await removeOwn([...made, ...state.last], problems, {
       transport,
       clock,
@@ -43,10 +43,10 @@ export async function cleanUp(state: RunState): Promise<boolean> {
 }
 
 /**
- * Removes what a run, or several that share something, had made: all of it at once, and, when that is gone, the
- * journal's copy and the lock, unless there are problems by then.
+ * Removes what a run or session created: everything in parallel, then, if there are no problems, the journal's copy and
+ * the lock.
  *
- * @param problems so far; what cannot be removed is added.
+ * @param problems problems so far; objects that cannot be removed are added.
  */
 export async function removeOwn(
   entries: readonly PendingUndo[],
@@ -55,9 +55,9 @@ export async function removeOwn(
     readonly transport: Transport;
     readonly clock: Clock;
     readonly report: (seq: number, undone: Undone) => Promise<void>;
-    /** Default: each is tried once. */
+    /** Default: one attempt each. */
     readonly retry?: Retry;
-    /** Whether the target is as before. Otherwise what keeps others away stays, and the dead-man's switch. */
+    /** Whether the target is restored. Otherwise the lock, the copy and the dead-man's switch stay. */
     readonly whole: boolean;
     readonly stopRenewing: () => Promise<void>;
   },
@@ -74,7 +74,7 @@ export async function removeOwn(
   }
   await stopRenewing();
   if (!whole || problems.length > 0) return;
-  // The last is undone first.
+  // undoAll works from the last entry to the first.
   const last = await undoAll(transport, [...lock, ...copy], report, retry);
   problems.push(...last.map(({ error }) => `not removed: ${error}`));
 }

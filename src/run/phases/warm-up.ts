@@ -1,40 +1,40 @@
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
 import type { RunFacts } from "../../evidence/facts.js";
-import { LOOK_SLACK_MS } from "../measuring/function-checks.js";
+import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { startOutside } from "../measuring/start-outside.js";
 import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
 
 /**
- * How long the deployed application may take until every probe is good, ms. After etcd or the API server was away a
- * kube-proxy's watch can hang until client-go ends it, after 5 to 10 minutes (reflector.go, minWatchTimeout): until
- * then that node does not follow new Services (seen on Kubernetes 1.20 after etcd had been down for 30 s).
+ * How long the deployed application may take until every probe is good, ms. After an outage of etcd or the API server,
+ * a kube-proxy's watch can hang until client-go ends it after 5 to 10 minutes (reflector.go, minWatchTimeout). Until
+ * then that node does not see new Services (measured on Kubernetes 1.20 after etcd had been down for 30 s).
  */
 const WARM_UP_LIMIT_MS = 11 * 60_000;
 
-/** A probe that may be missing (a name outside, a port from outside) is given up after this, ms. */
+/** An optional probe (an external name, a port from outside) is dropped after this, ms. */
 const OPTIONAL_LIMIT_MS = 6_000;
 
-/** Replacing the database's pod before the baseline must be forgotten after this, ms. */
+/** All probes must be good again this long after the database pod was replaced before the baseline, ms. */
 const CHURN_LIMIT_MS = 15_000;
 
 /**
- * What would disturb the baseline is done before it: a look that changes the cluster's DNS, and the replacing of
- * the database's pod, which must be harmless while all is well.
+ * Steps that would disturb the baseline run before it: a function check that changes the cluster's DNS, and the
+ * replacement of the database pod, which must be harmless in a healthy cluster.
  */
 export async function rehearse(state: RunState): Promise<boolean> {
-  const { looks } = state.measuring;
+  const { functionChecks } = state.measuring;
   const { view, interrupted, resolved } = state.context;
-  if (looks?.disturbs === true) {
-    await view.step("look at the component's own function", async () => {
-      await looks.another(looks.deadlineMs + LOOK_SLACK_MS, interrupted);
-      await looks.end();
+  if (functionChecks?.disturbs === true) {
+    await view.step("check the component's own function", async () => {
+      await functionChecks.another(functionChecks.deadlineMs + CHECK_SLACK_MS, interrupted);
+      await functionChecks.end();
       await healthyAgain(state, WARM_UP_LIMIT_MS);
     });
   }
   if (resolved.experiment.churn === undefined || interrupted.aborted) return true;
-  return await view.step("replace the database's pod, which must be harmless", async () => {
+  return await view.step("replace the database pod (must be harmless)", async () => {
     return await replaceDatabasePod(state.context, {
       rehearsal: true,
       harmless: async () => await healthyAgain(state, CHURN_LIMIT_MS),
@@ -42,7 +42,7 @@ export async function rehearse(state: RunState): Promise<boolean> {
   });
 }
 
-/** @returns what is not healthy again when the time is up; undefined: everything is. */
+/** @returns what is still unhealthy when the time is up; undefined: everything is healthy. */
 async function healthyAgain(state: RunState, limitMs: number): Promise<string | undefined> {
   const { clock } = state.context;
   const signal = state.stop;
@@ -61,7 +61,7 @@ async function healthyAgain(state: RunState, limitMs: number): Promise<string | 
     .join(", ");
 }
 
-/** Waits until every probe has been good K times in a row; drops those that a cluster may lack. */
+/** Waits until every probe has been good K times in a row. Drops probes that a cluster may lack. */
 export async function warmUp(state: RunState, note: (text: string) => void): Promise<void> {
   const { clock } = state.context;
   const signal = state.stop;
@@ -82,12 +82,16 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
     return await Promise.resolve(health.size > 0 && unhealthy.length === optional ? true : undefined);
   });
   if (good === true && health.unhealthy().length > 0) {
-    notMeasured(state, "dns-external", "no answer before the run: the cluster resolves no outside name");
+    notMeasured(
+      state,
+      "dns-external",
+      "no answer before the run: the cluster does not resolve external names",
+    );
   }
   if (good !== true && !signal.aborted) {
     const bad = health.unhealthy().map(({ probe, source }) => `${probe} from ${source}`);
     throw new ChaosError(
-      `not healthy ${WARM_UP_LIMIT_MS / 60_000} minutes after it was deployed: ${bad.join(", ")}`,
+      `timed out after ${WARM_UP_LIMIT_MS / 60_000} minutes waiting for a healthy application: ${bad.join(", ")}`,
     );
   }
 }

@@ -11,44 +11,44 @@ import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
 import { noteActed } from "./record-undo.js";
 
-/** Sockets that are opened before the first kill. */
+/** Number of connections opened before the first kill. */
 const WARM_SOCKETS = 4;
 
-/** API servers close a socket that nothing was sent on; a request each so often keeps them open, ms. */
+/** API servers close idle connections; a request at this interval keeps them open, ms. */
 const KEEP_WARM_EVERY_MS = 20_000;
 
-/** How often the live line is drawn anew, ms. */
+/** How often the live line is redrawn, ms. */
 const LIVE_EVERY_MS = 250;
 
-/** How long after the first blow the looks at the function begin, ms: by then it has had its effect. */
-const LOOKS_AFTER_MS = 2_000;
+/** Delay of the function checks after the first kill, ms: by then the kill has had its effect. */
+const CHECKS_AFTER_MS = 2_000;
 
-/** The timer on a node acts when the runner has not been heard of for so long, ms: six of its re-arms missed. */
+/** The timer on a node restores it after this long without the runner, ms: six missed re-arms. */
 const HEAL_AFTER_MS = 90_000;
 
 /**
- * Right before the first harm: the dead-man's switch is there, and from here on everything is put back.
+ * Right before the attack: checks that the dead-man's switch is ready. From here on everything is undone.
  *
- * @returns false when nothing may be struck: also when the lock was lost, or the target changed by somebody else, since
- * the baseline, or an abort condition is met already.
+ * @returns false when the attack must not start: also when the lock was lost or the target had a foreign change since
+ * the baseline, or an abort condition is already met.
  */
 export async function readyToHarm(state: RunState): Promise<boolean> {
   const unguarded = await state.deadMan?.problem();
   if (unguarded !== undefined) {
     state.stopped(
       "deploy-failed",
-      `the dead-man's switch is not there right before the first harm: ${unguarded}`,
+      `the dead-man's switch is not ready right before the attack: ${unguarded}`,
     );
     return false;
   }
   noteActed(state);
-  const { looks, abortWhen } = state.measuring;
+  const { functionChecks, abortWhen } = state.measuring;
   const met = abortWhen?.arm();
   const stopped = AbortSignal.any([state.stop, ...(met === undefined ? [] : [met])]);
   state.whole = false;
   state.harm = {
     series: state.collector.health.everGood(),
-    functionWorked: looks?.lastPresent ?? false,
+    functionWorked: functionChecks?.lastPresent ?? false,
     stopped,
     attackRuns: false,
     windowOver: new AbortController(),
@@ -58,14 +58,15 @@ export async function readyToHarm(state: RunState): Promise<boolean> {
 }
 
 /**
- * The outage window: starts the attack, keeps it up for the window's time, asks the runtimes meanwhile. It is stopped
- * whatever happens, but for a look that may disturb the application: that comes after the window, under attack.
+ * The outage window: starts the attack, keeps the target down for the window's time and asks the container runtimes
+ * meanwhile. The attack is always stopped at the end, except for a function check that may disturb the application: it
+ * runs after the window, while the attack continues.
  */
 export async function attackInWindow(state: RunState): Promise<boolean> {
   const { context, harm, measuring } = state;
-  if (harm === undefined) throw new Error("nothing says what has to be put back");
+  if (harm === undefined) throw new Error("the state has no record of what to undo");
   const { clock, recorder, resolved, target } = context;
-  const { looks, companions } = measuring;
+  const { functionChecks, companions } = measuring;
   const attack = createAttack(resolved.attack, { companions: companions.map((each) => each.target) });
   state.collector.health.startCounting();
   const end = clock.now() + resolved.experiment.phases.window;
@@ -76,12 +77,14 @@ export async function attackInWindow(state: RunState): Promise<boolean> {
   harm.sideWork = Promise.all([
     isNodeTarget(target) ? undefined : askRuntimes(context, target, over),
     keepWarm(context, over),
-    looks?.disturbs === false ? lookFromFirstBlow(context, looks, running, over) : undefined,
+    functionChecks?.disturbs === false
+      ? checkFromFirstKill(context, functionChecks, running, over)
+      : undefined,
     churnLater(context, over),
   ]);
-  // It is waited for at the end of the outage; until then an error of it must not end the process in the middle of it.
+  // Awaited at the end of the outage. Until then its error must not end the process during the outage.
   harm.sideWork.catch(() => undefined);
-  let goesOn = false;
+  let keepsDown = false;
   try {
     while (clock.now() < end && !harm.stopped.aborted) {
       showLive(state, running.kills);
@@ -89,11 +92,11 @@ export async function attackInWindow(state: RunState): Promise<boolean> {
     }
     const { lastError } = running;
     if (lastError !== undefined)
-      recorder.emit({ type: "warning", text: `a blow did not go through: ${messageOf(lastError)}` });
-    goesOn = looks?.disturbs === true && !harm.stopped.aborted;
+      recorder.emit({ type: "warning", text: `an attack request failed: ${messageOf(lastError)}` });
+    keepsDown = functionChecks?.disturbs === true && !harm.stopped.aborted;
   } finally {
-    // First of all: nothing is done to the target after this line.
-    if (!goesOn) await stopAttack(state);
+    // First: after this line nothing changes the target any more.
+    if (!keepsDown) await stopAttack(state);
   }
   return true;
 }
@@ -104,14 +107,14 @@ async function stopAttack({ harm, measuring }: RunState): Promise<void> {
   measuring.abortWhen?.disarm();
 }
 
-/** What was done beside the attack ends with the window. */
+/** Side work of the attack ends with the window. */
 export async function endWindow({ harm, measuring }: RunState): Promise<boolean> {
   harm?.windowOver.abort();
-  await measuring.looks?.end();
+  await measuring.functionChecks?.end();
   return true;
 }
 
-/** The attack is over, and all that was done beside it. An error of that must not keep the release from its work. */
+/** Ends the attack and its side work. An error of the side work must not prevent the release. */
 export async function endOutage(state: RunState): Promise<boolean> {
   try {
     await stopAttack(state);
@@ -134,8 +137,8 @@ function attackContext(state: RunState): AttackContext {
     companions,
     emit: recorder.emit,
     now: clock.now,
-    after: clock.after,
-    // Its journal entry stays open: it will be taken down again.
+    setTimeout: (work, ms) => setTimeout(work, ms),
+    // The journal entry stays open: the target will be taken down again.
     letUp: async () => {
       const failures = await undoAll(
         transport,
@@ -146,35 +149,36 @@ function attackContext(state: RunState): AttackContext {
           ...(nodeAccess === undefined ? {} : { access: nodeAccess }),
         },
       );
-      for (const { error } of failures) recorder.emit({ type: "warning", text: `not let up: ${error}` });
+      for (const { error } of failures)
+        recorder.emit({ type: "warning", text: `could not end the attack: ${error}` });
     },
     ...(nodeAccess === undefined ? {} : { node: { access: nodeAccess, healAfterMs: HEAL_AFTER_MS } }),
   };
 }
 
-/** Looks at the function as soon as the first blow has had its effect, until the window is over. */
-async function lookFromFirstBlow(
+/** Checks the function from the moment that the first kill has had its effect until the window is over. */
+async function checkFromFirstKill(
   context: RunContext,
-  looks: FunctionChecks,
+  functionChecks: FunctionChecks,
   running: RunningAttack,
   signal: AbortSignal,
 ): Promise<void> {
   const control = isControl(context.resolved.attack);
   while (!control && running.kills === 0 && !signal.aborted) await context.clock.sleep(100, signal);
-  if (!control) await context.clock.sleep(LOOKS_AFTER_MS, signal);
-  if (!signal.aborted) looks.begin();
+  if (!control) await context.clock.sleep(CHECKS_AFTER_MS, signal);
+  if (!signal.aborted) functionChecks.begin();
 }
 
-/** A look that may disturb the application: its window is over, the component is still kept down. */
+/** A function check that may disturb the application: it runs after the window, while the component is still down. */
 export async function checkOutsideTheWindow({ harm, measuring }: RunState): Promise<boolean> {
-  const { looks } = measuring;
-  if (looks === undefined || harm === undefined) return false;
-  await looks.another(looks.deadlineMs + LOOKS_AFTER_MS, harm.stopped);
-  await looks.end();
+  const { functionChecks } = measuring;
+  if (functionChecks === undefined || harm === undefined) return false;
+  await functionChecks.another(functionChecks.deadlineMs + CHECKS_AFTER_MS, harm.stopped);
+  await functionChecks.end();
   return true;
 }
 
-/** Replaces the database's pod in the window, where the experiment says so. */
+/** Replaces the database pod in the window, if the experiment asks for it. */
 async function churnLater(context: RunContext, signal: AbortSignal): Promise<void> {
   const { churn } = context.resolved.experiment;
   if (churn === undefined) return;
@@ -186,7 +190,7 @@ async function keepWarm(context: RunContext, signal: AbortSignal): Promise<void>
   for (;;) {
     await context.clock.sleep(KEEP_WARM_EVERY_MS, signal);
     if (signal.aborted) return;
-    // Only a convenience for the next deletion: one that fails is no event of the run.
+    // This only speeds up the next deletion, so a failure is not an event of the run.
     await context.transport.warm(WARM_SOCKETS).catch(() => undefined);
   }
 }

@@ -1,4 +1,4 @@
-/** `chaos cluster up --addons` changes kube-system: only under the lock, and only where nothing is left to restore. */
+/** `chaos cluster up --addons` changes kube-system only under the lock, and only if nothing is left to restore. */
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { PassThrough } from "node:stream";
@@ -33,7 +33,7 @@ async function refused(t: ExecutionContext, m: Machine, addons: boolean): Promis
   return String(await t.throwsAsync(up(m, addons), { instanceOf: RefusedError }));
 }
 
-/** The lock is renewed beside the work, whose sleeps alone take this clock's time. */
+/** The work's sleeps advance this clock; the sleeps between renewals of the lock do not. */
 function unlessRenewing(clock: Clock): Clock {
   const renewal = async (signal?: AbortSignal): Promise<void> =>
     await new Promise((resolve) => signal?.addEventListener("abort", () => resolve()));
@@ -44,7 +44,7 @@ function unlessRenewing(clock: Clock): Clock {
   };
 }
 
-test("--addons, then --no-addons: under the lock, which is gone afterwards, and all is as before", async (t) => {
+test("--addons, then --no-addons: under the lock, which is removed afterwards; everything is as before", async (t) => {
   const at = await world(t);
   const m = await machine(t, at.server);
   const before = at.declared();
@@ -83,7 +83,7 @@ for (const addons of [true, false]) {
     );
   });
 
-  test(`${addons ? "--addons" : "--no-addons"}: refused while a run was not finished, with what cures it`, async (t) => {
+  test(`${addons ? "--addons" : "--no-addons"}: refused while a run is unfinished, with the remedy`, async (t) => {
     const c = await cluster(t);
     const m = await machine(t, c.server);
     await crashed(c, m, { runId: "run-1", undos: [putBack(c)] });

@@ -42,7 +42,7 @@ interface Bench {
   restore(change: Partial<RestoreOptions>): Promise<{ code?: ExitCode; error?: unknown; said: string }>;
 }
 
-/** What the cluster's controllers would do: a Deployment that is looked at has become ready. */
+/** Replaces the cluster's controllers: a Deployment becomes ready when it is read. */
 function controllersWork(server: FakeApiServer): void {
   server.handle("GET", /deployments\/kube-dns$/, () => {
     const live = server.object(PATH);
@@ -123,14 +123,14 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   };
 }
 
-/** One bit of the opening record is another one. */
+/** Changes one character of the opening record. */
 async function damage(folder: string): Promise<void> {
   const file = join(folder, "journal");
   const content = await readFile(file, "utf8");
   await writeFile(file, content.replace('"experiment":"kube-dns"', '"experiment":"kube-dnr"'));
 }
 
-test("restore: a run is finished from its journal, once", async (t) => {
+test("restore: a run is restored from its journal, once", async (t) => {
   const b = await bench(t);
   const folder = await b.crashed("run-1");
   b.server.remove(PATH);
@@ -149,7 +149,7 @@ test("restore: a run is finished from its journal, once", async (t) => {
   t.regex(again.said, /nothing to restore/);
 });
 
-test("restore: what was never gone is said to be untouched, by nobody", async (t) => {
+test("restore: a workload that was never deleted is reported as untouched", async (t) => {
   const b = await bench(t);
   await b.crashed("run-1");
   const { code, said } = await b.restore({ all: true });
@@ -158,7 +158,7 @@ test("restore: what was never gone is said to be untouched, by nobody", async (t
   t.deepEqual(writes(b.server), []);
 });
 
-test("restore: an unreadable journal is said, with what to do; the others are restored all the same", async (t) => {
+test("restore: an unreadable journal is reported with a remedy; the other runs are still restored", async (t) => {
   const b = await bench(t);
   const damaged = await b.crashed("run-1");
   const folder = await b.crashed("run-2");
@@ -192,7 +192,7 @@ test("restore: an unreadable journal is said, with what to do; the others are re
   t.notRegex(alone.said, /nothing to restore/);
 });
 
-test("restore: a run that can be read does not care for another's journal", async (t) => {
+test("restore: an unreadable journal does not affect another run", async (t) => {
   const b = await bench(t);
   await damage(await b.crashed("run-1"));
   await b.crashed("run-2");
@@ -204,7 +204,7 @@ test("restore: a run that can be read does not care for another's journal", asyn
 
 const API_SERVER = staticPod("kube-apiserver", MANIFEST);
 
-/** A node whose kubelet is stopped and whose manifest is moved away, and how that is undone. */
+/** A node with a stopped kubelet and a moved manifest, and the entries that undo this. */
 async function harmedNode(
   t: ExecutionContext,
   runId: string,
@@ -227,13 +227,13 @@ async function harmedNode(
   return { nodes, entries };
 }
 
-test("restore: nodes first, then what is in the API; each is said", async (t) => {
+test("restore: nodes first, then objects of the API; each is reported", async (t) => {
   const b = await bench(t);
   const { nodes, entries } = await harmedNode(t, "run-1");
   const folder = await b.crashed("run-1", entries);
   b.server.remove(PATH);
   b.server.handle("POST", /deployments$/, () => {
-    t.is(nodes.unit("a", "kubelet.service"), "active", "before anything of the API");
+    t.is(nodes.unit("a", "kubelet.service"), "active", "before any object of the API");
     return undefined;
   });
   const dry = await b.restore({ runId: "run-1", dryRun: true });
@@ -252,14 +252,14 @@ test("restore: nodes first, then what is in the API; each is said", async (t) =>
   t.true((await readJournal(folder))?.closed);
 });
 
-test("restore: an API server that is down because of the run is waited for, after the nodes", async (t) => {
+test("restore: restores the nodes, then waits for an API server that the run took down", async (t) => {
   const b = await bench(t);
   const { nodes, entries } = await harmedNode(t, "run-1");
   const folder = await b.crashed("run-1", entries);
   b.server.remove(PATH);
   const disarm = b.server.fault({ kind: "reset", times: Infinity });
   const restoring = b.restore({ runId: "run-1" });
-  await until("the nodes are whole without it", () => {
+  await until("the nodes are restored without it", () => {
     return nodes.text("a", MANIFEST) !== undefined && nodes.unit("a", "kubelet.service") === "active";
   });
   t.is(b.server.object(PATH), undefined);
@@ -270,7 +270,7 @@ test("restore: an API server that is down because of the run is waited for, afte
   t.true((await readJournal(folder))?.closed);
 });
 
-test("restore: another cluster's API server: its nodes, which have the same names, are left alone", async (t) => {
+test("restore: nodes of another cluster with the same names are left unchanged", async (t) => {
   const b = await bench(t);
   const { nodes, entries } = await harmedNode(t, "run-1");
   await b.crashed("run-1", entries);
@@ -281,7 +281,7 @@ test("restore: another cluster's API server: its nodes, which have the same name
   t.is(nodes.unit("a", "kubelet.service"), "inactive");
 });
 
-test("restore: another machine of the node's name is left alone, and said; the rest is restored", async (t) => {
+test("restore: another machine with the node's name is left unchanged and reported; the rest is restored", async (t) => {
   const b = await bench(t);
   const { nodes, entries } = await harmedNode(t, "run-1");
   const folder = await b.crashed("run-1", entries.slice(0, 1));
@@ -295,7 +295,7 @@ test("restore: another machine of the node's name is left alone, and said; the r
   t.false((await readJournal(folder))?.closed);
 });
 
-test("restore: a command of this machine is run only where it is allowed", async (t) => {
+test("restore: a command of this machine runs only if it is allowed", async (t) => {
   const b = await bench(t);
   const { nodes, entries } = await harmedNode(t, "run-1");
   const argv = [`${nodes.root}/docker`, "exec", "{node}"];
@@ -312,7 +312,7 @@ test("restore: a command of this machine is run only where it is allowed", async
   t.is(nodes.unit("a", "kubelet.service"), "active");
 });
 
-test("restore: without the API and without leave to reach the node there is nothing to wait for", async (t) => {
+test("restore: without the API and without permission to reach the node it does not wait", async (t) => {
   const b = await bench(t);
   const { entries } = await harmedNode(t, "run-1");
   const byCommand = entries.map((entry) => ({ ...entry, access: { type: "command", argv: ["x"] } as const }));
@@ -322,7 +322,7 @@ test("restore: without the API and without leave to reach the node there is noth
   t.regex(String(error), /run-1 is not restored: .*--allow-commands/);
 });
 
-test("restore: a run of this machine that still goes on is left to itself, until its process is gone", async (t) => {
+test("restore: a running run of this machine is left unchanged until its process has exited", async (t) => {
   const b = await bench(t);
   const { pid, end } = await ourProcess(t);
   await b.crashed("run-1", [], { host: hostname(), pid });
@@ -338,27 +338,27 @@ test("restore: a run of this machine that still goes on is left to itself, until
   const all = await b.restore({ all: true });
   t.is(all.code, ExitCode.notRestored);
   t.regex(all.said, /run-1 still goes on/);
-  t.true((await readJournal(folder))?.closed, "the other one is restored");
+  t.true((await readJournal(folder))?.closed, "the other run is restored");
   await end();
   t.is((await b.restore({ all: true })).code, ExitCode.asExpected);
 });
 
 for (const [what, runner] of [
-  ["another process of this tool has its number", { startTicks: "1" }],
-  ["the machine has started again since", { bootId: "another" }],
+  ["another process of this tool has its PID", { startTicks: "1" }],
+  ["the machine has rebooted since", { bootId: "another" }],
 ] as const) {
   test(`restore: a run of this machine whose process is gone, and ${what}`, async (t) => {
     const b = await bench(t);
     const { pid } = await ourProcess(t);
     const now = await identify(pid);
-    if (now === undefined) return t.pass("without /proc a process is known by its number alone");
+    if (now === undefined) return t.pass("without /proc only the PID identifies a process");
     const folder = await b.crashed("run-1", [], { host: hostname(), ...now, ...runner });
     t.is((await b.restore({ runId: "run-1" })).code, ExitCode.asExpected);
     return t.true((await readJournal(folder))?.closed);
   });
 }
 
-test("restore: a run in another container of this machine is left to itself while it renews its lock", async (t) => {
+test("restore: a run in another container of this machine is left unchanged while it renews its lock", async (t) => {
   const b = await bench(t);
   await b.crashed("run-1", [], { host: hostname(), pid: 1, pidNamespace: "pid:[1]" });
   b.server.put(LEASES, {
@@ -376,7 +376,7 @@ test("restore: a run in another container of this machine is left to itself whil
   t.deepEqual(writes(b.server), []);
 });
 
-test("restore: while another process restores the run it is waited for; then there is nothing left to do", async (t) => {
+test("restore: waits while another process restores the run; then nothing is left to do", async (t) => {
   const b = await bench(t);
   const { pid } = await ourProcess(t);
   const folder = await b.crashed("run-1");
@@ -384,7 +384,7 @@ test("restore: while another process restores the run it is waited for; then the
   const clock = new SleepingClock();
   const first = await claimRestore(folder, { clock, note: () => undefined, self: { pid } });
   clock.onTime = async (nowMs) => {
-    t.is(b.server.object(PATH), undefined, "nothing is done before");
+    t.is(b.server.object(PATH), undefined, "nothing is changed before");
     if (nowMs < 1_000) return;
     const state = await readJournal(folder);
     if (state !== undefined) await (await Journal.reopen(state)).finish();
@@ -396,7 +396,7 @@ test("restore: while another process restores the run it is waited for; then the
   t.true(clock.now() >= 1_000);
 });
 
-test("restore: a claim of a restore that was killed does not keep the next one out", async (t) => {
+test("restore: the claim of a killed restore does not block the next one", async (t) => {
   const b = await bench(t);
   const { pid, end } = await ourProcess(t);
   const folder = await b.crashed("run-1");

@@ -35,10 +35,10 @@ const SHOP: AskedService = {
   status: { from: 200, to: 399 },
 };
 const PROXY = /^\/api\/v1\/namespaces\/shop\/services\/web:80\/proxy\/healthz$/;
-/** Short, so that the test is; long enough for a busy machine to answer. */
+/** Short, to keep the test short; long enough for a busy machine to answer. */
 const TIMEOUT_MS = 500;
 
-/** A cluster of which the API server can be asked for something of its own. */
+/** A cluster whose API server also answers a request of its own. */
 async function shop(t: ExecutionContext): Promise<Served> {
   const served = await serve(t);
   served.server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } });
@@ -52,7 +52,7 @@ const ask = async ({ transport }: Served, change: Partial<AskedService> = {}): P
     { signal: new AbortController().signal, timeoutMs: TIMEOUT_MS },
   );
 
-/** The Service answers so from now on. */
+/** Sets the Service's answer from now on. */
 function answers(server: FakeApiServer, status: number, body: unknown = "ok", headers = {}): void {
   server.handle("GET", PROXY, () => ({ status, body, headers }));
 }
@@ -69,7 +69,7 @@ test("a good answer: one GET through the service proxy, with its query, and noth
   );
 });
 
-test("a redirect is an answer like another, and is not followed", async (t) => {
+test("a redirect counts as an answer and is not followed", async (t) => {
   const served = await shop(t);
   answers(served.server, 302, "", { location: "/api/v1/secrets" });
   t.is((await ask(served)).state, "good");
@@ -94,18 +94,18 @@ test("failing: a bad status, no endpoint, no Service; the API server answers for
   t.is((await ask(served)).detail, 'HTTP 404 services "web" not found');
 });
 
-test("an application that says nothing is failing: the API server, asked after it, answers", async (t) => {
+test("a silent application is failing if the API server itself answers", async (t) => {
   const served = await shop(t);
   const disarm = served.server.fault({ kind: "hang", path: "/proxy/", times: Infinity });
   const answer = await ask(served);
   disarm();
   t.is(answer.state, "failing");
   t.regex(answer.detail, /within 500 ms/);
-  // Something that every run may read anyway: no right more is needed.
+  // A path that every run may read anyway: no extra permission is needed.
   t.is(served.server.requests.at(-1)?.path, "/api/v1/namespaces/kube-system");
 });
 
-test("not known: the API server is silent, refuses connections, has lost etcd, or refuses to ask", async (t) => {
+test("not known: the API server is silent, refuses connections, has lost etcd, or refuses to forward the request", async (t) => {
   const served = await shop(t);
   const { server } = served;
   for (const fault of [
@@ -129,7 +129,7 @@ test("not known: the API server is silent, refuses connections, has lost etcd, o
   t.is((await ask(served)).state, "not known");
 });
 
-test("a signal ends a question that waits", async (t) => {
+test("a signal ends a pending request", async (t) => {
   const served = await shop(t);
   const disarm = served.server.fault({ kind: "hang", times: Infinity });
   const ended = new AbortController();
@@ -145,7 +145,7 @@ interface Following {
   readonly events: RunEventBody[];
 }
 
-/** The condition on the shop, asked each 20 ms, and met after 200 ms. */
+/** The condition on the shop: asked every 20 ms, met after 200 ms. */
 function following(
   t: ExecutionContext,
   { transport }: Served,
@@ -166,7 +166,7 @@ function following(
   return { watch, events };
 }
 
-test("a Service that fails for so long ends the outage; changes are told, not every answer", async (t) => {
+test("a Service that fails for long enough ends the outage; only changes are reported, not every answer", async (t) => {
   const served = await shop(t);
   const { watch, events } = following(t, served);
   answers(served.server, 200);
@@ -192,7 +192,7 @@ test("a Service that fails for so long ends the outage; changes are told, not ev
   t.like(events[2], { type: "condition", state: "good" });
 });
 
-test("an API server that is away does not make the application's time run", async (t) => {
+test("time without the API server does not count as failing time of the application", async (t) => {
   const served = await shop(t);
   const { watch, events } = following(t, served, { failsFor: 60_000 });
   answers(served.server, 200);
@@ -211,13 +211,13 @@ test("an API server that is away does not make the application's time run", asyn
   t.false(events.some(({ type }) => type === "stopped"));
 });
 
-test("not good at the end of the baseline: asked once more, and said", async (t) => {
+test("not good at the end of the baseline: asked once more, then reported", async (t) => {
   const served = await shop(t);
   const { watch } = following(t, served);
   answers(served.server, 503, "starting");
   t.is(
     await watch.notGood(),
-    "An abort condition is not good before any harm: GET shop/web:80/healthz?full=1 is failing: HTTP 503.",
+    "An abort condition is not good before the attack: GET shop/web:80/healthz?full=1 is failing: HTTP 503.",
   );
   answers(served.server, 200);
   t.is(await watch.notGood(), undefined);
@@ -264,7 +264,7 @@ async function window(
   return { running, events };
 }
 
-test("a condition that is met ends the window: the attack is over, and what comes back lives", async (t) => {
+test("a condition that is met ends the window: the attack stops, and new pods stay alive", async (t) => {
   const served = await shop(t);
   const { server } = served;
   const { watch, events } = following(t, served);
@@ -300,7 +300,7 @@ test("a condition that is met ends the window: the attack is over, and what come
   );
 });
 
-test("a condition that is met before the window: nothing is harmed", async (t) => {
+test("a condition that is met before the window: nothing is attacked", async (t) => {
   const served = await shop(t);
   const { watch, events } = following(t, served, { failsFor: 20 });
   answers(served.server, 500);

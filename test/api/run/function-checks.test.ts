@@ -1,4 +1,4 @@
-/** Looks at a component's own function, against an API server that comes and goes. */
+/** Checks of a component's own function, against an API server that fails at times. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
@@ -11,12 +11,12 @@ import type { AnyTarget } from "../../../src/targets/target.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { serve } from "../../helpers/target-fixtures.js";
 
-type Look = Extract<RunEvent, { type: "function" }>;
+type CheckEvent = Extract<RunEvent, { type: "function" }>;
 
-interface Looking {
-  readonly looks: FunctionChecks;
+interface Checking {
+  readonly checks: FunctionChecks;
   readonly server: FakeApiServer;
-  readonly seen: () => Look[];
+  readonly seen: () => CheckEvent[];
   readonly intents: Undo[];
   readonly made: unknown[];
 }
@@ -28,7 +28,7 @@ const TARGET = {
   nodes: ["a"],
 } as unknown as AnyTarget;
 
-async function looking(t: ExecutionContext): Promise<Looking> {
+async function checking(t: ExecutionContext): Promise<Checking> {
   const { server, transport } = await serve(t);
   const events: RunEvent[] = [];
   const intents: Undo[] = [];
@@ -43,7 +43,7 @@ async function looking(t: ExecutionContext): Promise<Looking> {
     recorder: { emit: (body: RunEventBody, tMs = now) => void events.push({ ...body, tMs }) },
     clock: {
       now: () => now,
-      // The limit of a look (over five seconds) is never reached here; every other wait is over at once.
+      // The limit of a check (over five seconds) is never reached here; every other wait ends immediately.
       sleep: async (ms: number, signal?: AbortSignal) => {
         if (ms > 5_000)
           await new Promise<void>((resolve) =>
@@ -60,17 +60,17 @@ async function looking(t: ExecutionContext): Promise<Looking> {
     changed: [],
     interrupted: new AbortController().signal,
   } as unknown as RunContext;
-  const looks = await FunctionChecks.prepare(context, TARGET, ["a"]);
-  if (looks === undefined) throw new Error("kube-apiserver has a function probe");
-  t.teardown(async () => await looks.end());
-  const seen = (): Look[] => events.filter((event): event is Look => event.type === "function");
-  return { looks, server, seen, intents, made };
+  const checks = await FunctionChecks.prepare(context, TARGET, ["a"]);
+  if (checks === undefined) throw new Error("kube-apiserver must have a function check");
+  t.teardown(async () => await checks.end());
+  const seen = (): CheckEvent[] => events.filter((event): event is CheckEvent => event.type === "function");
+  return { checks, server, seen, intents, made };
 }
 
 const NEVER = new AbortController().signal;
 
-test("the canaries' namespace is in the journal before it is made, and is the run's own", async (t) => {
-  const { intents, made, server } = await looking(t);
+test("the canaries' namespace is in the journal before it is created, and is the run's own", async (t) => {
+  const { intents, made, server } = await checking(t);
   t.is(canaryNamespaceOf("20260101t000000z-x-3f9a"), "kube-system-chaos-canary-3f9a");
   t.like(intents[0], {
     action: "remove",
@@ -80,22 +80,22 @@ test("the canaries' namespace is in the journal before it is made, and is the ru
   t.not(server.object("/api/v1/namespaces/kube-system-chaos-canary-3f9a"), undefined);
 });
 
-test("finished looks are events, present and absent, with their evidence", async (t) => {
-  const { looks, server, seen } = await looking(t);
-  t.true(await looks.another(1_000_000, NEVER));
-  await looks.end();
-  t.is(looks.finished, seen().length);
+test("finished checks are events, present and absent, with their evidence", async (t) => {
+  const { checks, server, seen } = await checking(t);
+  t.true(await checks.another(1_000_000, NEVER));
+  await checks.end();
+  t.is(checks.finished, seen().length);
   t.like(seen()[0], { probe: "api-stores", look: 1, present: true });
   server.fault({ kind: "status", status: 503, method: "POST", path: "configmaps", times: Infinity });
-  t.false(await looks.another(1_000_000, NEVER));
-  await looks.end();
+  t.false(await checks.another(1_000_000, NEVER));
+  await checks.end();
   t.like(seen().at(-1), { present: false });
   t.regex(seen().at(-1)?.evidence ?? "", /503/);
-  t.false(looks.lastPresent);
+  t.false(checks.lastPresent);
 });
 
-test("a look that the end of its phase cuts off is no evidence", async (t) => {
-  const { looks, server, seen } = await looking(t);
+test("a check that the end of its phase cuts off is no evidence", async (t) => {
+  const { checks, server, seen } = await checking(t);
   let asked = (): void => undefined;
   const begun = new Promise<void>((resolve) => (asked = resolve));
   let giveUp = (): void => undefined;
@@ -105,16 +105,16 @@ test("a look that the end of its phase cuts off is no evidence", async (t) => {
     await givenUp;
     return { status: 503 };
   });
-  looks.begin();
+  checks.begin();
   await begun;
-  const ended = looks.end();
+  const ended = checks.end();
   giveUp();
   await ended;
   t.deepEqual(seen(), []);
-  t.is(looks.finished, 0);
+  t.is(checks.finished, 0);
 });
 
-test("a component without a probe of its own has no looks", async (t) => {
+test("a component without a function check has no checks", async (t) => {
   const { transport } = await serve(t);
   const context = { resolved: { component: components["kube-dns"] }, transport } as unknown as RunContext;
   t.is(await FunctionChecks.prepare(context, TARGET, []), undefined);

@@ -1,4 +1,4 @@
-/** A whole outage window, and the release after it, with something going wrong in the middle. */
+/** A full outage window and its release, with a problem in the middle. */
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { PassThrough } from "node:stream";
@@ -39,25 +39,25 @@ const PATH = `${DEPLOYMENTS}/kube-dns`;
 
 type AttackType = "delete-pods" | "delete-workload" | "scale-to-zero" | "none";
 
-/** A window that is under way. */
+/** A running window. */
 interface Fight {
   readonly server: FakeApiServer;
   readonly watch: TargetWatch;
   readonly events: RunEvent[];
   readonly warnings: () => string[];
-  /** Why the run was told to stop. */
+  /** Reasons why the run had to stop. */
   readonly changed: string[];
-  /** Fires what was put off (the grace of a deletion by somebody else). */
+  /** Fires the delayed work (the grace period after someone else's deletion). */
   readonly later: () => Promise<void>;
 }
 
 interface Outcome extends Fight {
-  /** Whether everything was put back. */
+  /** Whether everything was restored. */
   readonly whole: boolean;
 }
 
 /**
- * The window of an attack on kube-dns, which lasts until `meanwhile` is done (or the run is told to stop), and the
+ * The window of an attack on kube-dns, which lasts until `meanwhile` has ended (or the run has to stop), and the
  * release after it.
  */
 async function fight(
@@ -85,7 +85,7 @@ async function fight(
   const changed: string[] = [];
   const over = new AbortController();
   const ended = new AbortController();
-  const puttOff = new Set<() => void>();
+  const delayed = new Set<() => void>();
   const watch = new TargetWatch({
     transport,
     discovery: await discover(transport),
@@ -99,9 +99,9 @@ async function fight(
         changed.push(message);
         ended.abort();
       },
-      after: (_ms, work) => {
-        puttOff.add(work);
-        return () => puttOff.delete(work);
+      later: (work) => {
+        delayed.add(work);
+        return () => delayed.delete(work);
       },
     },
   });
@@ -142,7 +142,7 @@ async function fight(
     state,
   );
   await until(
-    "the attack has struck",
+    "the attack has killed something",
     () => type === "none" || events.some((event) => event.type === "kill"),
   );
   const under: Fight = {
@@ -152,8 +152,8 @@ async function fight(
     changed,
     warnings: () => events.flatMap((event) => (event.type === "warning" ? [event.text] : [])),
     later: async () => {
-      await until("something was put off", () => puttOff.size > 0);
-      for (const work of [...puttOff]) work();
+      await until("some work was delayed", () => delayed.size > 0);
+      for (const work of [...delayed]) work();
     },
   };
   await meanwhile(under);
@@ -168,7 +168,7 @@ async function fight(
   return { ...under, whole };
 }
 
-/** The same clock, in which sleeping takes no time: a release waits for restorers that are not there. */
+/** The same clock, but sleeping takes no real time: a release waits for restorers that do not exist here. */
 function skipping(clock: Clock): Clock {
   let skippedMs = 0;
   return {
@@ -187,15 +187,15 @@ const replicas = (server: FakeApiServer): number | undefined =>
 const seenReplicas = (watch: TargetWatch): number | undefined =>
   (watch.current("Deployment")[0] as unknown as Deployment | undefined)?.spec?.replicas;
 
-/** Somebody changes the spec: the server counts a generation up. */
+/** Someone else changes the spec: the server increments the generation. */
 function change(server: FakeApiServer, spec: Draft, manager = "kubectl-edit"): void {
   const { generation = 0 } = server.object(PATH)?.metadata ?? {};
   const managedFields = [{ manager, time: "2026-06-01T00:00:00Z", fieldsV1: { "f:spec": {} } }];
   server.update(PATH, { metadata: { generation: generation + 1, managedFields }, spec });
 }
 
-/** Somebody brings the Deployment back, and it has to go again. */
-async function broughtBackAndTakenAgain({ server }: Fight): Promise<void> {
+/** Someone else recreates the Deployment, and the attack deletes it again. */
+async function recreatedAndDeletedAgain({ server }: Fight): Promise<void> {
   await until("the Deployment was gone", () => server.object(PATH) === undefined);
   const { uid } = server.put(DEPLOYMENTS, deployment()).metadata;
   await until("it was deleted again", () => server.object(PATH)?.metadata.uid !== uid);
@@ -226,15 +226,15 @@ const TROUBLES: Readonly<Record<string, (server: FakeApiServer) => () => void>> 
 };
 
 for (const [trouble, begin] of Object.entries(TROUBLES)) {
-  test(`${trouble}, for a while: the fight goes on after it, and all is put back`, async (t) => {
+  test(`${trouble}, for a while: the attack continues after it, and everything is restored`, async (t) => {
     const outcome = await fight(t, "delete-workload", async (under) => {
       const { server, events } = under;
       await until("the Deployment was gone", () => server.object(PATH) === undefined);
       const heal = begin(server);
       const { uid } = server.put(DEPLOYMENTS, deployment()).metadata;
       const troubles = (): number => events.filter((event) => event.type === "watch").length;
-      await until("the watches had told of it several times", () => troubles() >= 6);
-      t.is(server.object(PATH)?.metadata.uid, uid, "there meanwhile: nothing could be done about it");
+      await until("the watches had reported it several times", () => troubles() >= 6);
+      t.is(server.object(PATH)?.metadata.uid, uid, "it exists meanwhile: it could not be deleted");
       heal();
       await until("it was deleted again", () => server.object(PATH)?.metadata.uid !== uid);
     });
@@ -244,11 +244,11 @@ for (const [trouble, begin] of Object.entries(TROUBLES)) {
   });
 }
 
-test("watches that never open: lists take their place", async (t) => {
+test("watches that never open: re-lists replace them", async (t) => {
   const outcome = await fight(t, "delete-workload", async (under) => {
     under.server.fault({ kind: "hang", watch: true, times: 8 });
     under.server.resetWatches();
-    await broughtBackAndTakenAgain(under);
+    await recreatedAndDeletedAgain(under);
   });
   t.true(outcome.whole);
 });
@@ -274,11 +274,11 @@ const OF_WATCHES: Readonly<Record<string, (server: FakeApiServer) => void>> = {
 };
 
 for (const [trouble, begin] of Object.entries(OF_WATCHES)) {
-  test(`the watches are ${trouble}: what comes back is taken again, and the gap is in the evidence`, async (t) => {
+  test(`the watches are ${trouble}: a recreated target is deleted again, and the gap is in the evidence`, async (t) => {
     const outcome = await fight(t, "delete-workload", async (under) => {
       await until("the Deployment was gone", () => under.server.object(PATH) === undefined);
       begin(under.server);
-      await broughtBackAndTakenAgain(under);
+      await recreatedAndDeletedAgain(under);
     });
     t.true(outcome.events.some((event) => event.type === "watch"));
     t.deepEqual(outcome.changed, []);
@@ -287,18 +287,18 @@ for (const [trouble, begin] of Object.entries(OF_WATCHES)) {
   });
 }
 
-test("a deletion is lost with its connection: sent again, and both are in the evidence", async (t) => {
+test("a deletion lost with its connection is sent again, and both are in the evidence", async (t) => {
   const outcome = await fight(t, "delete-workload", async (under) => {
     await until("the Deployment was gone", () => under.server.object(PATH) === undefined);
     under.server.fault({ kind: "cut-body", method: "DELETE", path: "/deployments/", times: 2 });
-    await broughtBackAndTakenAgain(under);
+    await recreatedAndDeletedAgain(under);
   });
   const kills = outcome.events.filter((event) => event.type === "kill" && event.object.kind === "Deployment");
   t.true(kills.some((event) => event.type === "kill" && event.status === 0));
   t.true(outcome.whole);
 });
 
-test("the API server is away when the window ends: the attack's end has a limit, the restore goes on trying", async (t) => {
+test("the API server is unreachable when the window ends: stopping the attack has a limit, the restore retries", async (t) => {
   let heal: () => void = () => undefined;
   const outcome = await fight(t, "delete-workload", async ({ server, events }) => {
     await until("the Deployment was gone", () => server.object(PATH) === undefined);
@@ -312,14 +312,14 @@ test("the API server is away when the window ends: the attack's end has a limit,
   t.is(replicas(outcome.server), 2);
 });
 
-test("the wall clock steps by an hour, back and forth: the window, its events and the restore do not notice", async (t) => {
+test("the wall clock steps by an hour, back and forth: the window, its events and the restore are not affected", async (t) => {
   const real = systemClock();
   let asked = 0;
   const clock: Clock = {
     ...real,
     wall: () => new Date(Date.UTC(2026, 0, 1) + (asked++ % 2 === 0 ? 1 : -1) * 3_600_000),
   };
-  const outcome = await fight(t, "delete-workload", broughtBackAndTakenAgain, { clock });
+  const outcome = await fight(t, "delete-workload", recreatedAndDeletedAgain, { clock });
   const phases = outcome.events.filter((event) => event.type === "phase").map(({ tMs }) => tMs);
   t.deepEqual(
     phases,
@@ -329,17 +329,17 @@ test("the wall clock steps by an hour, back and forth: the window, its events an
   t.true(outcome.whole);
 });
 
-// What somebody else does to the target in the middle of the window.
+// Foreign changes to the target during the window.
 
 const NEW_TEMPLATE = { template: { spec: { containers: [{ name: "dns", image: "coredns:v2" }] } } };
 
-test("scale-to-zero: scaled up by somebody: scaled down again, named, and restored to the number before", async (t) => {
+test("scale-to-zero: scaled up by someone else: scaled down again, reported, and restored to the number before", async (t) => {
   const outcome = await fight(t, "scale-to-zero", async ({ server, watch, warnings }) => {
     await until("scaled down", () => replicas(server) === 0);
     await until("the attack's own change was seen", () => seenReplicas(watch) === 0);
     change(server, { replicas: 5 }, "kubectl-scale");
     await until("scaled down again", () => replicas(server) === 0);
-    await until("it was told", () => warnings().length > 0);
+    await until("it was reported", () => warnings().length > 0);
   });
   t.deepEqual(outcome.warnings(), [
     "Deployment kube-system/kube-dns was set to 5 replicas, and the attack scales it down again (by kubectl-scale)",
@@ -349,10 +349,10 @@ test("scale-to-zero: scaled up by somebody: scaled down again, named, and restor
   t.is(replicas(outcome.server), 2);
 });
 
-test("delete-workload: made anew by somebody, again and again: deleted again; nothing stops", async (t) => {
+test("delete-workload: recreated by someone else repeatedly: deleted each time; the run does not stop", async (t) => {
   const outcome = await fight(t, "delete-workload", async (under) => {
-    await broughtBackAndTakenAgain(under);
-    await broughtBackAndTakenAgain(under);
+    await recreatedAndDeletedAgain(under);
+    await recreatedAndDeletedAgain(under);
   });
   t.deepEqual(outcome.changed, []);
   t.is(
@@ -362,7 +362,7 @@ test("delete-workload: made anew by somebody, again and again: deleted again; no
   t.true(outcome.whole);
 });
 
-test("delete-workload: made anew with another selector: its pods would not be seen; stopped", async (t) => {
+test("delete-workload: recreated with another selector: its pods would not be seen, so the run stops", async (t) => {
   const outcome = await fight(t, "delete-workload", async ({ server, changed }) => {
     await until("the Deployment was gone", () => server.object(PATH) === undefined);
     const draft = deployment() as { spec: object };
@@ -370,7 +370,7 @@ test("delete-workload: made anew with another selector: its pods would not be se
       ...draft,
       spec: { ...draft.spec, selector: { matchLabels: { app: "other" } } },
     });
-    await until("the run was told to stop", () => changed.length > 0);
+    await until("the run had to stop", () => changed.length > 0);
   });
   t.deepEqual(outcome.changed, [
     "Deployment kube-system/kube-dns now has another selector (by an unknown field manager)",
@@ -378,13 +378,13 @@ test("delete-workload: made anew with another selector: its pods would not be se
 });
 
 for (const attack of ["delete-pods", "scale-to-zero"] as const) {
-  test(`${attack}: the workload is deleted for good: named, stopped after its grace, made anew`, async (t) => {
+  test(`${attack}: the workload is deleted for good: reported, stopped after the grace period, recreated`, async (t) => {
     const outcome = await fight(t, attack, async ({ server, later, changed, warnings }) => {
       server.remove(PATH);
-      await until("it was told", () => warnings().length > 0);
-      t.deepEqual(changed, [], "it may come back in a moment");
+      await until("it was reported", () => warnings().length > 0);
+      t.deepEqual(changed, [], "it may be recreated in a moment");
       await later();
-      await until("the run was told to stop", () => changed.length > 0);
+      await until("the run had to stop", () => changed.length > 0);
     });
     t.deepEqual(outcome.changed, [
       "Deployment kube-system/kube-dns was not recreated within 10 s after someone else deleted it",
@@ -395,25 +395,25 @@ for (const attack of ["delete-pods", "scale-to-zero"] as const) {
     t.deepEqual(declared(outcome.server), declared(server), "as it was before the run");
   });
 
-  test(`${attack}: the workload is renamed: stopped, and the new name is said`, async (t) => {
+  test(`${attack}: the workload is renamed: stopped, and the new name is reported`, async (t) => {
     const outcome = await fight(t, attack, async ({ server, later, changed }) => {
       server.put(DEPLOYMENTS, deployment("kube-dns-2"));
       server.remove(PATH);
       await later();
-      await until("the run was told to stop", () => changed.length > 0);
+      await until("the run had to stop", () => changed.length > 0);
     });
     t.deepEqual(outcome.changed, [
       "Deployment kube-system/kube-dns was not recreated within 10 s after someone else deleted it; " +
         "Deployment kube-dns-2 has the same selector: was the workload renamed?",
     ]);
-    t.not(outcome.server.object(`${DEPLOYMENTS}/kube-dns-2`), undefined, "theirs stays");
+    t.not(outcome.server.object(`${DEPLOYMENTS}/kube-dns-2`), undefined, "their Deployment stays");
   });
 
-  test(`${attack}: deleted and made anew at once: named, and it goes on`, async (t) => {
+  test(`${attack}: deleted and recreated immediately: reported, and the attack continues`, async (t) => {
     const outcome = await fight(t, attack, async ({ server, warnings }) => {
       server.remove(PATH);
       server.put(DEPLOYMENTS, deployment());
-      await until("both were told", () => warnings().length >= 2);
+      await until("both were reported", () => warnings().length >= 2);
       if (attack === "scale-to-zero") await until("scaled down again", () => replicas(server) === 0);
     });
     t.regex(
@@ -425,10 +425,10 @@ for (const attack of ["delete-pods", "scale-to-zero"] as const) {
     t.is(replicas(outcome.server), 2);
   });
 
-  test(`${attack}: the template is changed: stopped, with who did it`, async (t) => {
+  test(`${attack}: the template is changed: stopped, with the author`, async (t) => {
     const outcome = await fight(t, attack, async ({ server, changed }) => {
       change(server, NEW_TEMPLATE);
-      await until("the run was told to stop", () => changed.length > 0);
+      await until("the run had to stop", () => changed.length > 0);
     });
     t.deepEqual(outcome.changed, [
       "Deployment kube-system/kube-dns now has another pod template (by kubectl-edit)",
@@ -437,10 +437,10 @@ for (const attack of ["delete-pods", "scale-to-zero"] as const) {
   });
 }
 
-test("delete-pods: scaled up by somebody: named, it goes on, and their number stays", async (t) => {
+test("delete-pods: scaled up by someone else: reported, the attack continues, and their number stays", async (t) => {
   const outcome = await fight(t, "delete-pods", async ({ server, warnings }) => {
     change(server, { replicas: 3 }, "kubectl-scale");
-    await until("it was told", () => warnings().length > 0);
+    await until("it was reported", () => warnings().length > 0);
     const { name } = server.put(PODS, pod(`${REPLICASET}-third`)).metadata;
     await until("the new pod is deleted, too", () => {
       const third = server.object(`${PODS}/${name}`);
@@ -455,17 +455,17 @@ test("delete-pods: scaled up by somebody: named, it goes on, and their number st
   t.is(replicas(outcome.server), 3);
 });
 
-test("delete-pods: scaled to 0 by somebody: the outage is theirs; stopped, and left as they want it", async (t) => {
+test("delete-pods: scaled to 0 by someone else: the outage is theirs; stopped, and their change is kept", async (t) => {
   const outcome = await fight(t, "delete-pods", async ({ server, changed }) => {
     change(server, { replicas: 0 }, "kubectl-scale");
-    await until("the run was told to stop", () => changed.length > 0);
+    await until("the run had to stop", () => changed.length > 0);
   });
   t.deepEqual(outcome.changed, ["Deployment kube-system/kube-dns was set to 0 replicas (by kubectl-scale)"]);
   t.true(outcome.whole);
   t.is(replicas(outcome.server), 0);
 });
 
-test("another workload with the same labels serves all of a sudden: stopped; one from before is no news", async (t) => {
+test("another workload with the same labels starts to serve: stopped; an older one does not count", async (t) => {
   const other = (name: string): { readonly of: Draft } => ({ of: owner("ReplicaSet", name) });
   const outcome = await fight(
     t,
@@ -474,14 +474,14 @@ test("another workload with the same labels serves all of a sudden: stopped; one
       // A rollout of the neighbour: another ReplicaSet, the same Deployment.
       server.put(PODS, pod("neighbour-2-x", other("neighbour-2")));
       server.put(PODS, pod("kube-dns-b-1-x", { ...other("kube-dns-b-1"), ready: false }));
-      // One of the target's own, told after them on the same watch.
+      // A pod of the target itself, reported after them on the same watch.
       const { name } = server.put(PODS, pod(`${REPLICASET}-last`)).metadata;
       await until("they were seen", () =>
         events.some((event) => event.type === "instance" && event.object.name === name),
       );
       t.deepEqual(changed, []);
       server.put(PODS, pod("kube-dns-b-1-y", other("kube-dns-b-1")));
-      await until("the run was told to stop", () => changed.length > 0);
+      await until("the run had to stop", () => changed.length > 0);
     },
     { prepare: (server) => void server.put(PODS, pod("neighbour-1-x", other("neighbour-1"))) },
   );
@@ -496,13 +496,13 @@ for (const [what, theirs] of [
   ["scaled", { replicas: 1 }],
   ["given another template", NEW_TEMPLATE],
 ] as const) {
-  test(`a control run, and the target is ${what} by somebody: stopped, and nothing is undone`, async (t) => {
+  test(`a control run, and the target is ${what} by someone else: stopped, and nothing is undone`, async (t) => {
     const outcome = await fight(t, "none", async ({ server, changed, later }) => {
       if (theirs === undefined) {
         server.remove(PATH);
         await later();
       } else change(server, theirs);
-      await until("the run was told to stop", () => changed.length > 0);
+      await until("the run had to stop", () => changed.length > 0);
     });
     t.is(outcome.changed.length, 1);
     t.deepEqual(
@@ -512,7 +512,7 @@ for (const [what, theirs] of [
   });
 }
 
-test("the release is not somebody else's doing", async (t) => {
+test("the release does not count as a foreign change", async (t) => {
   const outcome = await fight(t, "scale-to-zero", async ({ server }) => {
     await until("scaled down", () => replicas(server) === 0);
   });

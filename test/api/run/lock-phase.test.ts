@@ -24,7 +24,7 @@ const SECRETS = `${OWN}/secrets`;
 const COPY = copyPath("run-1");
 const SHOP = removal(`${NAMESPACES}/shop`);
 
-/** Nobody renews, and nothing is waited for. */
+/** A clock that stands still: the lock is never renewed. */
 const stillClock: Clock = {
   now: () => 0,
   after,
@@ -40,7 +40,7 @@ interface Bench {
   readonly server: FakeApiServer;
   readonly holding: Holding;
   hold(): Promise<HeldCluster>;
-  /** The kinds whose undo is on disk at this moment, and whether the journal is closed. */
+  /** The kinds whose undo is on disk now, and whether the journal is closed. */
   onDisk(): string[];
   /** "METHOD path" of every request that changes something. */
   written(): string[];
@@ -48,7 +48,7 @@ interface Bench {
 
 async function bench(t: ExecutionContext): Promise<Bench> {
   const { server, transport } = await serve(t);
-  const root = await mkdtemp(join(tmpdir(), "chaos-hold-"));
+  const root = await mkdtemp(join(tmpdir(), "chaos-lock-"));
   t.teardown(async () => await rm(root, { recursive: true, force: true }));
   const journal = await Journal.create(root, opened("run-1"));
   const holding = { runId: "run-1", transport, clock: stillClock, journal, made: [] };
@@ -73,7 +73,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   };
 }
 
-/** The text of the copy in the cluster. */
+/** The text of the journal's copy in the cluster. */
 function copyOf(server: FakeApiServer): string {
   return unpacked(server.object(COPY));
 }
@@ -82,12 +82,12 @@ function unpacked(secret: Secret | undefined): string {
   return gunzipSync(Buffer.from(secret?.data?.["journal.gz"] ?? "", "base64")).toString();
 }
 
-/** Numbers of the intents that a text of a journal has. */
+/** Sequence numbers of the intents in a journal's text. */
 function seqsOf(text: string): number[] {
   return (parseJournal("f", text)?.intents ?? []).map(({ seq }) => seq);
 }
 
-test("lock, namespace, copy: in this order, each on disk before it is asked for", async (t) => {
+test("lock, namespace, copy: in this order, each on disk before its request", async (t) => {
   const b = await bench(t);
   const seen: [string, string[]][] = [];
   for (const path of [/leases$/, /namespaces$/, /secrets$/]) {
@@ -122,7 +122,7 @@ test("lock, namespace, copy: in this order, each on disk before it is asked for"
   t.deepEqual(holdOf(b.server, "run-1"), ["Lease", "Namespace", "Secret"]);
 });
 
-test("what the hold is made of is told from all else", (t) => {
+test("lock, own namespace and copy are told apart from other objects", (t) => {
   const other = removal(`${NAMESPACES}/guestbook`);
   const workload = { action: "restore-workload", object: { metadata: { name: "x" } } } as unknown as Undo;
   t.deepEqual(
@@ -147,7 +147,7 @@ for (const [what, path] of [
   ["the copy", "secrets"],
 ] as const) {
   for (const made of [false, true]) {
-    test(`${what} fails${made ? ", and was made all the same" : ""}: nothing is left, and nothing to restore`, async (t) => {
+    test(`${what} fails${made ? " but was created anyway" : ""}: nothing is left, and nothing to restore`, async (t) => {
       const b = await bench(t);
       b.server.handle("POST", new RegExp(`/${path}$`), (request) => {
         if (made) b.server.put(request.path, request.body as never);
@@ -160,7 +160,7 @@ for (const [what, path] of [
     });
   }
 
-  test(`${what} fails, and it cannot be taken away again: the journal stays open and names it`, async (t) => {
+  test(`${what} fails, and it cannot be removed again: the journal stays open and names it`, async (t) => {
     const b = await bench(t);
     b.server.handle("POST", new RegExp(`/${path}$`), (request) => {
       b.server.put(request.path, request.body as never);
@@ -170,7 +170,7 @@ for (const [what, path] of [
     await t.throwsAsync(b.hold(), { instanceOf: ApiError, message: /timed out/ });
     const state = await readJournal(b.holding.journal.folder);
     t.false(state?.closed);
-    // Whatever is there, a restore knows of it.
+    // A restore knows about everything that exists.
     t.deepEqual(
       state?.pending.map(({ undo }) => undo.object.kind),
       holdOf(b.server, "run-1"),
@@ -179,7 +179,7 @@ for (const [what, path] of [
   });
 }
 
-test("the lock is somebody else's: refused, and nothing that is theirs is touched", async (t) => {
+test("someone else holds the lock: refused, and their objects are left unchanged", async (t) => {
   const b = await bench(t);
   const theirs = b.server.put(LEASES, {
     metadata: { name: "kube-system-chaos", labels: { "kube-system-chaos/run": "run-0" } },
@@ -195,7 +195,7 @@ test("the lock is somebody else's: refused, and nothing that is theirs is touche
   t.deepEqual(b.onDisk(), ["Lease", "closed"]);
 });
 
-test("the namespace is somebody else's: refused, it stays, and the lock is given back", async (t) => {
+test("the namespace is someone else's: refused, the namespace stays, and the lock is removed", async (t) => {
   const b = await bench(t);
   const theirs = b.server.put(NAMESPACES, { metadata: { name: "kube-system-chaos" } });
   await t.throwsAsync(b.hold(), { instanceOf: RefusedError, message: /not made by this tool/ });
@@ -204,7 +204,7 @@ test("the namespace is somebody else's: refused, it stays, and the lock is given
   t.is(b.onDisk().at(-1), "closed");
 });
 
-test("a lock whose holder could not hold on to the rest is not renewed any more", async (t) => {
+test("if a later step fails, the lock is no longer renewed", async (t) => {
   const b = await bench(t);
   const slept: AbortSignal[] = [];
   const clock: Clock = {
@@ -242,7 +242,7 @@ test("each later intent is in the copy before it resolves", async (t) => {
   t.is(copyOf(b.server), readFileSync(join(journal.folder, "journal"), "utf8"));
 });
 
-test("a copy that cannot be written refuses the intent: nothing may be done; the next one is written again", async (t) => {
+test("a copy that cannot be written refuses the intent: nothing may be changed; the next intent is written again", async (t) => {
   const b = await bench(t);
   await b.hold();
   const { journal } = b.holding;
@@ -257,10 +257,10 @@ test("a copy that cannot be written refuses the intent: nothing may be done; the
   t.deepEqual(seqsOf(copyOf(b.server)), [1, 2, 3]);
   heal();
   t.is(await journal.intent(SHOP), 5);
-  t.deepEqual(seqsOf(copyOf(b.server)), [1, 2, 3, 4, 5], "with the one that was refused: it is on disk");
+  t.deepEqual(seqsOf(copyOf(b.server)), [1, 2, 3, 4, 5], "including the refused one: it is on disk");
 });
 
-test("intents at once: one write at a time, and none ever takes a newer one's place", async (t) => {
+test("concurrent intents: one write at a time, and none overwrites a newer one", async (t) => {
   const b = await bench(t);
   await b.hold();
   const { journal } = b.holding;

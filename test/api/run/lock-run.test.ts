@@ -19,7 +19,7 @@ const LEASES = LOCK_PATH.replace(/\/[^/]+$/, "");
 interface Outcome {
   readonly error: unknown;
   readonly unfinished: readonly JournalState[];
-  /** What is in the reports' folder. */
+  /** Entries of the reports folder. */
   readonly reports: readonly string[];
 }
 
@@ -75,7 +75,7 @@ async function run(t: ExecutionContext, server: FakeApiServer): Promise<Outcome>
   return { error, unfinished, reports };
 }
 
-/** The lock is made, and the answer says that it failed: a time-out in the store, a proxy that gave up. */
+/** The lock is created, but the response says that it failed: a timeout in the store, a proxy that gave up. */
 function answersTooLate(server: FakeApiServer): void {
   server.handle("POST", /leases$/, ({ body }) => {
     server.put(LEASES, body as never);
@@ -83,7 +83,7 @@ function answersTooLate(server: FakeApiServer): void {
   });
 }
 
-test("somebody takes the lock after preflight: refused, theirs stays, nothing is left to restore", async (t) => {
+test("someone else acquires the lock after preflight: refused, their lock stays, nothing is left to restore", async (t) => {
   const { server } = await serve(t);
   server.handle("POST", /leases$/, () => {
     server.put(LEASES, {
@@ -104,7 +104,7 @@ test("somebody takes the lock after preflight: refused, theirs stays, nothing is
   );
 });
 
-test("the lock was made, and the answer was lost: it is removed again", async (t) => {
+test("the lock was created but the response was lost: it is removed again", async (t) => {
   const { server } = await serve(t);
   answersTooLate(server);
   const { error, unfinished, reports } = await run(t, server);
@@ -114,7 +114,7 @@ test("the lock was made, and the answer was lost: it is removed again", async (t
   t.deepEqual(reports, []);
 });
 
-test("the same, and it can not be removed: the journal keeps it for a restore", async (t) => {
+test("the same, but the lock cannot be removed: the journal keeps it for a restore", async (t) => {
   const { server } = await serve(t);
   answersTooLate(server);
   server.fault({ kind: "status", status: 500, method: "DELETE", times: Infinity });
@@ -127,7 +127,7 @@ test("the same, and it can not be removed: the journal keeps it for a restore", 
   );
 });
 
-test("a refusal of preflight leaves nothing behind: no journal, no report, no write", async (t) => {
+test("a refused preflight leaves nothing behind: no journal, no report, no write", async (t) => {
   const { server } = await serve(t);
   server.put(LEASES, {
     metadata: { name: "kube-system-chaos" },
@@ -135,7 +135,7 @@ test("a refusal of preflight leaves nothing behind: no journal, no report, no wr
   });
   const { error, unfinished, reports } = await run(t, server);
   t.true(error instanceof RefusedError);
-  t.regex(String(error), /preflight refused; nothing was touched:\n {2}lock: held by run-0@elsewhere/);
+  t.regex(String(error), /preflight refused; nothing was changed:\n {2}lock: held by run-0@elsewhere/);
   t.deepEqual(unfinished, []);
   t.deepEqual(reports, []);
   t.deepEqual(writes(server), []);

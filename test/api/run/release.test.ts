@@ -13,10 +13,10 @@ const PATH = `${DEPLOYMENTS}/kube-dns`;
 interface Released {
   readonly whole: boolean;
   readonly events: readonly RunEventBody[];
-  /** What the journal was told. */
+  /** Records of the journal. */
   readonly undone: readonly string[];
   readonly server: FakeApiServer;
-  /** The clock's, in which only sleeping takes time, ms. */
+  /** By a clock that only sleeping advances, ms. */
   readonly tookMs: number;
 }
 
@@ -71,7 +71,7 @@ const END: RunEventBody = { type: "phase", phase: "release", state: "end" };
 
 const inner = ({ events }: Released): readonly RunEventBody[] => events.slice(1, -1);
 
-test("release: what is gone is created; an event, and the journal, say so", async (t) => {
+test("release: a deleted workload is created; an event and the journal say so", async (t) => {
   const released = await releasing(t, (server) => void server.remove(PATH));
   t.true(released.whole);
   t.deepEqual([released.events[0], released.events.at(-1)], [START, END]);
@@ -81,7 +81,7 @@ test("release: what is gone is created; an event, and the journal, say so", asyn
   t.is(released.tookMs, 0);
 });
 
-test("release: what was never gone is no event, and done with in the journal", async (t) => {
+test("release: a workload that was never deleted gives no event and is done in the journal", async (t) => {
   const released = await releasing(t, () => undefined);
   t.true(released.whole);
   t.deepEqual(released.events, [START, END]);
@@ -89,7 +89,7 @@ test("release: what was never gone is no event, and done with in the journal", a
   t.deepEqual(writes(released.server), []);
 });
 
-test("release: an API server that fails for a while is asked again", async (t) => {
+test("release: requests to an API server that fails for a while are retried", async (t) => {
   const released = await releasing(t, (server) => {
     server.remove(PATH);
     server.fault({ kind: "status", status: 500, method: "POST", path: "deployments", times: 3 });
@@ -100,7 +100,7 @@ test("release: an API server that fails for a while is asked again", async (t) =
   t.is(released.tookMs, 3_000);
 });
 
-test("release: one that fails for good is given up after two minutes, and it is said", async (t) => {
+test("release: an API server that keeps failing is given up after two minutes, with a warning", async (t) => {
   const released = await releasing(t, (server) => {
     server.remove(PATH);
     server.fault({ kind: "status", status: 500, method: "POST", path: "deployments", times: Infinity });
@@ -109,12 +109,12 @@ test("release: one that fails for good is given up after two minutes, and it is 
   t.is(released.tookMs, 120_000);
   t.is(inner(released).length, 1);
   t.like(inner(released)[0], { type: "warning" });
-  t.regex(JSON.stringify(inner(released)[0]), /not put back: .*500/);
+  t.regex(JSON.stringify(inner(released)[0]), /not restored: .*500/);
   t.deepEqual(released.undone, []);
   t.deepEqual(released.events.at(-1), END);
 });
 
-test("release: a journal that cannot be written is a warning; it is put back all the same", async (t) => {
+test("release: a journal that cannot be written is a warning; the workload is still restored", async (t) => {
   const released = await releasing(t, (server) => void server.remove(PATH), { journalFails: true });
   t.true(released.whole);
   t.not(released.server.object(PATH), undefined);
@@ -124,5 +124,5 @@ test("release: a journal that cannot be written is a warning; it is put back all
     type: "warning",
     text: "the journal could not be written: ENOSPC: no space left on device",
   });
-  t.is(writes(released.server).length, 1, "and not again");
+  t.is(writes(released.server).length, 1, "created only once");
 });

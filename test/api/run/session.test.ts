@@ -1,4 +1,4 @@
-/** What several runs share: held before anything is made, and taken away at the end, or kept for a restore. */
+/** What several runs share: locked before anything is created, then removed at the end or kept for a restore. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { PassThrough } from "node:stream";
@@ -28,7 +28,7 @@ const GUESTBOOK = `${NAMESPACES}/guestbook`;
 interface Bench {
   readonly c: Cluster;
   readonly m: Machine;
-  /** What the watchdog was told. */
+  /** Calls of the watchdog. */
   readonly told: string[];
   open(change?: Partial<SessionOptions>): Promise<Session>;
   said(): Promise<string>;
@@ -74,7 +74,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
 
 const folderOf = async ({ m }: Bench): Promise<string> => (await m.unfinished())[0]?.folder ?? "";
 
-test("opened: watched, then lock, namespace and copy; the copy names the application's namespace", async (t) => {
+test("open: watchdog, then lock, namespace and copy; the copy names the application's namespace", async (t) => {
   const b = await bench(t);
   let watchedBefore = false;
   b.c.server.handle("POST", /leases$/, () => {
@@ -92,10 +92,10 @@ test("opened: watched, then lock, namespace and copy; the copy names the applica
     state?.pending.map(({ undo }) => `${undo.action} ${undo.object.kind}`),
     ["remove Lease", "remove Namespace", "remove Secret", "remove Namespace"],
   );
-  t.is(b.c.server.object(GUESTBOOK), undefined, "named before it is made; each once");
+  t.is(b.c.server.object(GUESTBOOK), undefined, "named before it is created, and only once");
 });
 
-test("closed when all is whole: what was shared goes, the lock last, the journal is finished and released", async (t) => {
+test("close after restored runs: shared objects are removed, the lock last; the journal is closed and released", async (t) => {
   const b = await bench(t);
   const session = await b.open();
   const folder = await folderOf(b);
@@ -114,7 +114,7 @@ test("closed when all is whole: what was shared goes, the lock last, the journal
   t.deepEqual(b.told, [`watch ${folder}`, `release ${folder}`]);
 });
 
-test("closed when one of its runs is not: all of it stays, and so do the runs' copies; restore --all ends both", async (t) => {
+test("close after a run that is not restored: shared objects and copies stay; restore --all removes both", async (t) => {
   const b = await bench(t);
   const session = await b.open();
   const folder = await folderOf(b);
@@ -127,7 +127,11 @@ test("closed when one of its runs is not: all of it stays, and so do the runs' c
   t.deepEqual(holdOf(b.c.server, session.id), ["Lease", "Namespace", "Secret"]);
   t.deepEqual(holdOf(b.c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
   t.false((await readJournal(folder))?.closed);
-  t.deepEqual(b.told, [`watch ${folder}`, `release ${folder}`], "what is left to do was said by its run");
+  t.deepEqual(
+    b.told,
+    [`watch ${folder}`, `release ${folder}`],
+    "the run itself has reported what is left to do",
+  );
   const { code, said } = await b.m.restore({ all: true });
   t.is(code, ExitCode.asExpected, said);
   t.true(said.indexOf("run run-1:") < said.indexOf(`run ${session.id}:`));
@@ -135,7 +139,7 @@ test("closed when one of its runs is not: all of it stays, and so do the runs' c
   t.deepEqual(holdOf(b.c.server, session.id), []);
 });
 
-test("what cannot be taken away is said; lock and journal stay for a restore", async (t) => {
+test("an object that cannot be removed is reported; lock and journal stay for a restore", async (t) => {
   const b = await bench(t);
   const session = await b.open();
   b.c.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: OURS } });
@@ -156,7 +160,7 @@ test("what cannot be taken away is said; lock and journal stay for a restore", a
   t.is(b.c.server.object(GUESTBOOK), undefined);
 });
 
-test("somebody holds the lock: refused, theirs stays, nothing is left to restore, nothing to watch", async (t) => {
+test("someone else holds the lock: refused, their lock stays, nothing is left to restore or to watch", async (t) => {
   const b = await bench(t);
   const theirs = b.c.server.put(LEASES, {
     metadata: { name: "kube-system-chaos" },
@@ -168,7 +172,7 @@ test("somebody holds the lock: refused, theirs stays, nothing is left to restore
   t.is(b.c.server.object(OWN), undefined);
 });
 
-test("an unfinished run, here or of another machine: refused before anything is touched", async (t) => {
+test("an unfinished run of this or another machine: refused before anything is changed", async (t) => {
   const b = await bench(t);
   await new ClusterCopy(b.c.transport, "run-1").write(journalText(opened("run-1"), []));
   b.c.server.requests.length = 0;
@@ -183,14 +187,14 @@ test("an unfinished run, here or of another machine: refused before anything is 
   await t.throwsAsync(b.open(), { instanceOf: RefusedError, message: /run run-2 was not finished/ });
 });
 
-test("a cluster that is not local and was not named: refused before anything is touched", async (t) => {
+test("a cluster that is not local and was not named: refused before anything is changed", async (t) => {
   const b = await bench(t);
   b.c.server.update("/api/v1/nodes/worker-1", { spec: { providerID: "gce://project/zone/node" } });
   await t.throwsAsync(b.open(), { instanceOf: RefusedError, message: /not a local cluster/ });
   t.deepEqual(writes(b.c.server), []);
 });
 
-test("a watchdog that cannot watch: nothing is made, and no journal is left open", async (t) => {
+test("a watchdog that cannot watch: nothing is created, and no journal stays open", async (t) => {
   const b = await bench(t);
   const watchdog = {
     watch: async () =>

@@ -143,7 +143,7 @@ test("annotated workloads get their replicas back, and lose our annotations and 
   const bystander = c.server.object(`${DEPLOYMENTS}/bystander`);
   const { code, said } = await m.restore({ all: true, kubeconfigPath: m.kubeconfigPath, context: "fake" });
   t.is(code, ExitCode.asExpected, said);
-  t.regex(said, /Deployment kube-dns: has got its 2 replicas back; run run-1, by its annotations/);
+  t.regex(said, /Deployment kube-dns: scaled back to 2 replicas \(run run-1, by its annotations\)/);
   t.is(specOf(c)?.replicas, 2);
   t.deepEqual(Object.keys(c.server.object(TARGET)?.metadata.annotations ?? {}), [
     "note",
@@ -161,7 +161,7 @@ test("only where a cluster was named; a dry run only says it", async (t) => {
   scaledDown(c);
   t.is((await m.restore({ all: true })).code, ExitCode.asExpected);
   const dry = await m.restore({ all: true, dryRun: true, kubeconfigPath: m.kubeconfigPath });
-  t.regex(dry.said, /Deployment kube-dns: would get its 2 replicas back/);
+  t.regex(dry.said, /Deployment kube-dns: would be scaled back to 2 replicas/);
   t.is(specOf(c)?.replicas, 0);
   t.deepEqual(writes(c.server), []);
 });
@@ -198,7 +198,7 @@ test("one that is not taken is said and counted; the others are put right", asyn
     said,
     /Deployment kube-dns has not got its 2 replicas back \(run run-1.*409.*`chaos restore --all --context/,
   );
-  t.regex(said, /Deployment metrics-server: has got its 1 replicas? back/);
+  t.regex(said, /Deployment metrics-server: scaled back to 1 replicas/);
   t.is(specOf(c)?.replicas, 0);
   t.is(specOf(c, "metrics-server")?.replicas, 1);
 });

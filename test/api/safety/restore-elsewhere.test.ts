@@ -302,7 +302,7 @@ test("what several runs shared stays while one of them is not restored", async (
   const { code, said } = await b.restore({ ...there(b), all: true });
   t.is(code, ExitCode.notRestored);
   t.regex(said, /Deployment kube-dns not restored: .*403/);
-  t.regex(said, /session-1 is what several runs share: it stays until they are restored/);
+  t.regex(said, /session-1 is the session that several runs share: it stays until they are restored/);
   t.deepEqual(holdOf(c.server, "session-1"), ["Lease", "Namespace", "Secret"]);
   t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
 });

@@ -17,7 +17,7 @@ async function temporary(t: ExecutionContext): Promise<string> {
   return folder;
 }
 
-/** A folder with two reports, as runs leave them. */
+/** A folder with two reports, as runs write them. */
 async function reports(t: ExecutionContext): Promise<string> {
   const folder = join(await temporary(t), "reports");
   await writeReport(folder, OUTAGE);
@@ -25,7 +25,7 @@ async function reports(t: ExecutionContext): Promise<string> {
   return folder;
 }
 
-/** The matrix of a folder, as its files would be now. */
+/** The files that the matrix of a folder would have now. */
 async function rebuiltMatrix(folder: string): Promise<Readonly<Record<string, string>>> {
   const json = (await matrix({ folders: [folder], json: true })).text;
   return {
@@ -35,7 +35,7 @@ async function rebuiltMatrix(folder: string): Promise<Readonly<Record<string, st
   };
 }
 
-/** Links of a Markdown file that lead nowhere: no such file, or no such heading in it. */
+/** Broken links of a Markdown file: the file or its heading does not exist. */
 async function deadLinks(folder: string, markdown: string): Promise<string[]> {
   const dead: string[] = [];
   for (const link of new Set(linksOf(markdown))) {
@@ -49,7 +49,7 @@ async function deadLinks(folder: string, markdown: string): Promise<string[]> {
   return dead;
 }
 
-test("writes the three files, and again the same bytes", async (t) => {
+test("writes the three files, and the same bytes the second time", async (t) => {
   const folder = await reports(t);
   const first = await writeMatrix(folder);
   t.is(first.rows, 2);
@@ -63,14 +63,14 @@ test("writes the three files, and again the same bytes", async (t) => {
   const before = await read();
   await writeMatrix(folder);
   t.deepEqual(await read(), before);
-  for (const text of before) t.false(text.includes(folder), "no path of this machine");
+  for (const text of before) t.false(text.includes(folder), "no local path");
   t.deepEqual(
     Object.entries(await rebuiltMatrix(folder)).sort(),
     FILES.map((name, index) => [name, before[index]]),
   );
 });
 
-test("links lead to files and headings that are there", async (t) => {
+test("links lead to existing files and headings", async (t) => {
   const folder = await reports(t);
   const rebuilt = await rebuiltMatrix(folder);
   for (const name of ["impact-matrix.md", "impact-matrix.ja.md"]) {
@@ -82,7 +82,7 @@ test("links lead to files and headings that are there", async (t) => {
   t.deepEqual(await deadLinks(folder, (await rebuiltMatrix(folder))["impact-matrix.md"] ?? ""), []);
 });
 
-test("--out: links start from there", async (t) => {
+test("--out: links are relative to it", async (t) => {
   const folder = await reports(t);
   const out = join(folder, "..", "public", "here");
   await matrix({ folders: [folder], out });
@@ -106,7 +106,7 @@ test("--lang and --json print, and write nothing", async (t) => {
   await t.throwsAsync(matrix({ folders: [folder], lang: "en", json: true }), { instanceOf: UsageError });
 });
 
-test("folders of single runs, and the same one twice", async (t) => {
+test("folders of single runs; the same one twice counts once", async (t) => {
   const folder = await reports(t);
   const one = join(folder, OUTAGE.facts.runId);
   const rows = async (...folders: string[]): Promise<number> =>
@@ -120,7 +120,7 @@ test("folders of single runs, and the same one twice", async (t) => {
   t.deepEqual(new Set(groups.map(({ olderRuns }) => olderRuns)), new Set([0]));
 });
 
-test("a damaged or foreign result is named and left out; the rest is shown", async (t) => {
+test("a damaged or foreign result is named and omitted; the rest is shown", async (t) => {
   const folder = await reports(t);
   for (const [name, content] of [
     ["cut-off", '{"schemaVersion": 2, "facts": {'],
@@ -139,11 +139,11 @@ test("a damaged or foreign result is named and left out; the rest is shown", asy
     warnings.map((line) => line.split(": left out: ")[0]),
     ["cut-off", "foreign", "is-a-folder", "old"].map((name) => join(folder, name, "result.json")),
   );
-  t.regex(warnings[0] ?? "", /cut off \(`chaos report .*cut-off` computes it again/);
+  t.regex(warnings[0] ?? "", /cut off \(`chaos report .*cut-off` recomputes it/);
   t.regex(warnings[3] ?? "", /schemaVersion is 1/);
 });
 
-test("no folder is a mistake; a folder without results gives a table of what was not run, and says so", async (t) => {
+test("a missing folder is an error; a folder without results gives a table of components not run, and a warning", async (t) => {
   const folder = await temporary(t);
   const missing = join(folder, "missing");
   const error = await t.throwsAsync(matrix({ folders: [missing] }), { instanceOf: UsageError });
@@ -155,7 +155,7 @@ test("no folder is a mistake; a folder without results gives a table of what was
   t.regex(await readFile(join(folder, "impact-matrix.md"), "utf8"), /\| kubelet \| .* \| not run \|/);
 });
 
-test("the reports that are committed: the matrix is what they come to (mend: chaos matrix reports/example)", async (t) => {
+test("the committed matrix matches the committed reports (fix: chaos matrix reports/example)", async (t) => {
   const folder = join(packageRoot(), "reports/example");
   const { warnings } = await matrix({ folders: [folder], lang: "en" });
   t.deepEqual(warnings, [], "every committed result can be read");
@@ -164,7 +164,7 @@ test("the reports that are committed: the matrix is what they come to (mend: cha
     t.deepEqual(await deadLinks(folder, rebuilt[name] ?? ""), [], name);
   }
   t.regex(rebuilt["impact-matrix.md"] ?? "", /^\| kube-dns \(Deployment kube-system\/coredns\) \|/m);
-  // From the first commit of the matrix on, all three are there and up to date.
+  // All three files must exist and be up to date.
   if (!existsSync(join(folder, "impact-matrix.md"))) return;
   for (const [name, text] of Object.entries(rebuilt)) {
     t.is(await readFile(join(folder, name), "utf8"), text, name);

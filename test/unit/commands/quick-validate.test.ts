@@ -1,4 +1,4 @@
-/** `chaos validate` of good files is a bundle without zod: it must be small, and accept nothing that zod refuses. */
+/** `chaos validate` uses a bundle without zod for good files: it must be small and accept nothing that zod refuses. */
 import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ import { parseExperiment } from "../../../src/load/parse.js";
 
 const FOLDERS = ["experiments", "experiments/variants", "test/helpers/fixtures/experiments/invalid"];
 
-/** Every experiment of the repository, good and bad, by its file. */
+/** Every experiment of the repository, good and bad, by file. */
 const TEXTS = FOLDERS.flatMap((folder) =>
   readdirSync(join(packageRoot(), folder))
     .filter((file) => /\.ya?ml$/.test(file))
@@ -45,7 +45,7 @@ const FULL = {
   expectation: { impact: "outage" },
 };
 
-/** Values that some key takes, and others that look like it. */
+/** Values that some keys accept, and similar values. */
 const ODD = [
   null,
   true,
@@ -84,7 +84,7 @@ test("the bundle needs neither the cluster's client nor zod", async (t) => {
   t.deepEqual([...new Set(packages)], ["yaml"]);
 });
 
-test("what it accepts, zod accepts, with the same result", async (t) => {
+test("zod accepts everything that it accepts, with the same result", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "quick-validate-"));
   t.teardown(async () => await rm(folder, { recursive: true }));
   const file = join(folder, "parse.mjs");
@@ -97,7 +97,7 @@ test("what it accepts, zod accepts, with the same result", async (t) => {
     const byZod = parseExperiment(text, "file");
     const read = quick.parseExperiment(text, "file");
     if ("experiment" in read) accepted += 1;
-    // It may refuse more, but not one of the files above or what is like them.
+    // It may refuse more than zod, but none of the files above or similar ones.
     if ("experiment" in read || "experiment" in byZod) t.deepEqual(read, byZod, what);
   };
   for (const [name, text] of TEXTS) compare(text, name);
@@ -106,7 +106,7 @@ test("what it accepts, zod accepts, with the same result", async (t) => {
   t.true(accepted >= 100, String(accepted));
 });
 
-/** Copies of a value with one of its parts replaced, or with one more key. */
+/** Copies of a value with one part replaced or one key added. */
 function* mutantsOf(value: unknown, path = ""): Generator<[string, unknown]> {
   if (typeof value !== "object" || value === null) return;
   const parts = Object.entries(value);

@@ -8,15 +8,15 @@ import { experimentSchema, servicePathProblem, type AskedService } from "../../.
 import type { Transport } from "../../../src/kube/transport.js";
 import { describeService, judgeAnswer, serviceRequest } from "../../../src/probes/service-proxy.js";
 import { AbortWatch } from "../../../src/run/measuring/abort-when.js";
-import { FailingTime, type Observation } from "../../../src/run/measuring/failing-time.js";
+import { type Answer, FailingTime } from "../../../src/run/measuring/failing-time.js";
 import { HealthTracker } from "../../../src/run/measuring/health.js";
 
-const HOLD_MS = 2_000;
+const VALID_MS = 2_000;
 
 const STATES = { "+": "good", "-": "failing", "?": "not known" } as const;
 
 /** "0- 1? 2+": at 0 s failing, at 1 s not known, at 2 s good. */
-function observations(text: string): Observation[] {
+function parsed(text: string): Answer[] {
   return text.split(" ").map((word) => ({
     atMs: Number(word.slice(0, -1)) * 1000,
     state: STATES[word.slice(-1) as keyof typeof STATES],
@@ -24,26 +24,30 @@ function observations(text: string): Observation[] {
   }));
 }
 
-function after(all: readonly Observation[], holdMs = HOLD_MS): FailingTime {
+function after(all: readonly Answer[], holdMs = VALID_MS): FailingTime {
   const time = new FailingTime(holdMs);
   for (const one of all) time.add(one);
   return time;
 }
 
-const failing = (text: string): unknown => after(observations(text)).failing;
+const failing = (text: string): unknown => after(parsed(text)).failing;
 
 test("failing counts from the first failed answer to the last one", (t) => {
   t.is(failing("0+"), undefined);
-  t.deepEqual(failing("1-"), { sinceMs: 1000, forMs: 0, detail: "at 1" }, "one failure is no time yet");
+  t.deepEqual(
+    failing("1-"),
+    { sinceMs: 1000, forMs: 0, detail: "at 1" },
+    "one failure counts for no time yet",
+  );
   t.deepEqual(failing("1- 2- 3.5-"), { sinceMs: 1000, forMs: 2500, detail: "at 3.5" });
 });
 
-test("one good answer begins it anew", (t) => {
+test("one good answer resets the failing time", (t) => {
   t.is(failing("1- 2- 3+"), undefined);
   t.deepEqual(failing("1- 2- 3+ 4- 5-"), { sinceMs: 4000, forMs: 1000, detail: "at 5" });
 });
 
-test("time in which nothing is known neither counts nor begins it anew", (t) => {
+test("unknown time neither counts nor resets the failing time", (t) => {
   t.is(failing("0? 1? 9?"), undefined, "not known is not failing");
   t.deepEqual(
     failing("0- 1- 2? 3? 60?"),
@@ -54,21 +58,21 @@ test("time in which nothing is known neither counts nor begins it anew", (t) => 
   t.deepEqual(failing("0? 5- 6-"), { sinceMs: 5000, forMs: 1000, detail: "at 6" });
 });
 
-test("an answer holds for so long at most where the next ones are missing", (t) => {
-  t.deepEqual(failing("0- 60- 61-"), { sinceMs: 0, forMs: HOLD_MS + 1000, detail: "at 61" });
+test("if the next answers are missing, an answer stays valid for a limited time", (t) => {
+  t.deepEqual(failing("0- 60- 61-"), { sinceMs: 0, forMs: VALID_MS + 1000, detail: "at 61" });
 });
 
-test("what comes late is put where it belongs", (t) => {
-  // A sample that timed out was sent before those that succeeded at once, and comes after them.
+test("a late answer is sorted in by its time", (t) => {
+  // A sample that timed out was sent before those that succeeded immediately, and arrives after them.
   t.is(failing("1+ 2+ 0-"), undefined);
   t.deepEqual(failing("1- 3- 2+"), { sinceMs: 3000, forMs: 0, detail: "at 3" });
   t.deepEqual(failing("1- 3- 2-"), { sinceMs: 1000, forMs: 2000, detail: "at 3" });
-  t.is(after(observations("2+ 1-")).notGood, undefined);
+  t.is(after(parsed("2+ 1-")).notGood, undefined);
 });
 
-test("not good: the newest answer says so, or there is none", (t) => {
-  const notGood = (text: string): unknown => after(observations(text)).notGood;
-  t.is(new FailingTime(HOLD_MS).notGood, "no answer");
+test("not good: the newest answer is not good, or there is no answer", (t) => {
+  const notGood = (text: string): unknown => after(parsed(text)).notGood;
+  t.is(new FailingTime(VALID_MS).notGood, "no answer");
   t.is(notGood("1- 2+"), undefined);
   t.is(notGood("1+ 2-"), "failing: at 2");
   t.is(notGood("1+ 2- 3?"), "not known: at 3");
@@ -86,7 +90,7 @@ const histories = fc
   )
   .map((all) => all.sort((a, b) => a.atMs - b.atMs));
 
-test("property: the order in which answers come changes nothing", (t) => {
+test("property: the order in which answers arrive does not matter", (t) => {
   const shuffled = histories.chain((all) =>
     fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
   );
@@ -100,7 +104,7 @@ test("property: the order in which answers come changes nothing", (t) => {
   t.pass();
 });
 
-test("property: it never counts more than the time without a good answer, and only between failures", (t) => {
+test("property: failing time is never longer than the time without a good answer, and lies between failures", (t) => {
   fc.assert(
     fc.property(histories, fc.integer({ min: 1, max: 10_000 }), (all, holdMs) => {
       const since = all.slice(all.findLastIndex(({ state }) => state === "good") + 1);
@@ -120,7 +124,7 @@ test("property: it never counts more than the time without a good answer, and on
   t.pass();
 });
 
-test("property: answers that say nothing never make the time longer", (t) => {
+test("property: unknown answers never make the failing time longer", (t) => {
   fc.assert(
     fc.property(histories, (all) => {
       const known = all.filter(({ state }) => state !== "not known");
@@ -163,14 +167,14 @@ const EVIL = [
   ...["/a?b?c", "/a?b=1&b=2", "/\ud800", "/a?\udc00", "/a\u00a0b", "/a\u2028b"],
 ];
 
-test("a path that could lead out of the Service is refused, and is never asked", (t) => {
+test("a path that could lead out of the Service is refused and never requested", (t) => {
   for (const path of EVIL) {
     t.is(typeof servicePathProblem(path), "string", JSON.stringify(path));
     t.throws(() => serviceRequest(asked({ path })), { instanceOf: RangeError });
   }
 });
 
-test("property: whatever is accepted stays in the Service, for every reader of the URL on the way", (t) => {
+test("property: every accepted path stays in the Service, for every parser of the URL on the way", (t) => {
   const root = "/api/v1/namespaces/shop/services/web:80/proxy/";
   const piece = fc.oneof(
     fc.constantFrom(..."/.%?#&=\\@:; \t", "..", "//", "%2e", "%2f", "http:", "\ud800", "．", "／"),
@@ -197,7 +201,7 @@ test("property: whatever is accepted stays in the Service, for every reader of t
     }),
     { numRuns: 2_000 },
   );
-  t.true(accepted > 100, `only ${accepted} paths were accepted: the property hardly looked`);
+  t.true(accepted > 100, `only ${accepted} paths were accepted: the property tested too little`);
 });
 
 test("property: a file's namespace, service and port cannot lead elsewhere either", (t) => {
@@ -233,7 +237,7 @@ test("the application's status decides; the API server's own answers are never g
   t.is(
     judgeAnswer(404, '{"kind":"Page"}', { from: 404, to: 404 }).state,
     "good",
-    "a 404 can be what is wanted",
+    "a 404 can be the expected status",
   );
   t.is(judgeAnswer(404, statusBody("not found"), { from: 404, to: 404 }).state, "failing");
   for (const refusal of [401, 403, 429]) {
@@ -248,11 +252,11 @@ test("the application's status decides; the API server's own answers are never g
 const line = (probe: ProbeName, ok: boolean): SampleLine =>
   ok ? { probe, t: 0, d: 1, ok } : { probe, t: 0, d: 1, ok, kind: "timeout", message: "no answer" };
 
-/** A watch of probes, and the samples that come in: nothing is asked, so no time passes. */
+/** A watch on probes, with samples that are passed in: no Service is asked, so no time passes. */
 function ofProbes(...conditions: { failsFor: number; probe: "app-write" | "app-read" }[]): {
   readonly watch: AbortWatch;
   readonly events: RunEventBody[];
-  /** Samples at such seconds, one way or the other. */
+  /** Adds good or failed samples at these seconds. */
   readonly sample: (probe: ProbeName, source: string, ok: boolean, ...seconds: number[]) => void;
 } {
   const events: RunEventBody[] = [];
@@ -261,7 +265,7 @@ function ofProbes(...conditions: { failsFor: number; probe: "app-write" | "app-r
     conditions,
     health,
     intervalMs: 250,
-    // Nothing is asked of it: a test that did would fail.
+    // Never used: a test that sends a request fails.
     transport: undefined as unknown as Transport,
     clock: {
       now: () => 0,
@@ -281,7 +285,7 @@ function ofProbes(...conditions: { failsFor: number; probe: "app-write" | "app-r
   };
 }
 
-test("a probe that fails for so long from one worker ends the outage, with when and why, once", (t) => {
+test("a probe that fails for long enough from one worker ends the outage once, and says when and why", (t) => {
   const { watch, events, sample } = ofProbes({ failsFor: 3000, probe: "app-write" });
   const signal = watch.arm();
   sample("app-write", "n1", true, 10, 11, 12, 13, 14);
@@ -302,7 +306,7 @@ test("a probe that fails for so long from one worker ends the outage, with when 
   ]);
 });
 
-test("two workers that fail in turn are not one that fails for so long; other probes do not count", (t) => {
+test("two workers that fail in turn do not add up; other probes do not count", (t) => {
   const { watch, sample } = ofProbes({ failsFor: 3000, probe: "app-write" });
   const signal = watch.arm();
   sample("app-read", "n1", false, 1, 2, 3, 4, 5, 6, 7);
@@ -328,20 +332,20 @@ test("any one of several conditions is enough", (t) => {
   t.is(events.length, 1);
 });
 
-test("samples that waited in a prober count with their own times", (t) => {
+test("samples that waited in a prober count with the time at which they were taken", (t) => {
   const { watch, sample } = ofProbes({ failsFor: 3000, probe: "app-write" });
   const signal = watch.arm();
   sample("app-write", "n1", true, 10);
-  // Fetched at once, minutes later.
+  // All fetched together, minutes later.
   sample("app-write", "n1", false, 11, 12, 13, 14);
   t.true(signal.aborted);
 });
 
-test("before it is armed and after it is disarmed nothing ends; what failed before it was armed counts", (t) => {
+test("only an armed watch ends the outage; failures from before it was armed count", (t) => {
   const early = ofProbes({ failsFor: 2000, probe: "app-write" });
   early.sample("app-write", "n1", false, 1, 2, 3, 4);
   t.deepEqual(early.events, []);
-  t.true(early.watch.arm().aborted, "the attack must not even begin");
+  t.true(early.watch.arm().aborted, "the attack must not even start");
   t.is(early.events.length, 1);
 
   const late = ofProbes({ failsFor: 2000, probe: "app-write" });
@@ -354,7 +358,7 @@ test("before it is armed and after it is disarmed nothing ends; what failed befo
 
 test("at the end of the baseline every worker's newest sample must be good", async (t) => {
   const { watch, events, sample } = ofProbes({ failsFor: 2000, probe: "app-write" });
-  const head = "An abort condition is not good before any harm: ";
+  const head = "An abort condition is not good before the attack: ";
   t.is(await watch.notGood(), `${head}app-write has no sample.`);
   sample("app-write", "n1", true, 1);
   t.is(await watch.notGood(), undefined);
@@ -362,10 +366,10 @@ test("at the end of the baseline every worker's newest sample must be good", asy
   t.is(await watch.notGood(), `${head}app-write from n2 is failing: timeout: no answer.`);
   sample("app-write", "n2", true, 2);
   t.is(await watch.notGood(), undefined);
-  t.deepEqual(events, [], "who asks says it");
+  t.deepEqual(events, [], "the caller reports it");
 });
 
-test("after its end no sample is followed any more", async (t) => {
+test("after stop, samples are ignored", async (t) => {
   const { watch, sample } = ofProbes({ failsFor: 1000, probe: "app-write" });
   const signal = watch.arm();
   await watch.stop();

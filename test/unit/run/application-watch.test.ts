@@ -44,13 +44,13 @@ function putGuestbook(server: FakeApiServer): void {
     else
       server.put(SERVICES, { metadata: { name }, spec: { selector: { app: name }, ports: [{ port: 80 }] } });
   }
-  // Somebody else's, in the same namespace.
+  // Someone else's object in the same namespace.
   server.put(DEPLOYMENTS, deployment("neighbour"));
 }
 
 interface Watched extends Served {
-  /** What was told. */
-  readonly told: string[];
+  /** The reported messages. */
+  readonly reported: string[];
   readonly abort: AbortController;
   readonly done: Promise<void>;
 }
@@ -61,7 +61,7 @@ async function watched(
 ): Promise<Watched> {
   const served = await serve(t);
   before(served.server);
-  const told: string[] = [];
+  const reported: string[] = [];
   const abort = new AbortController();
   const application = new ApplicationWatch({
     transport: served.transport,
@@ -69,7 +69,7 @@ async function watched(
     namespace: "guestbook",
     objects: deployedObjects(guestbook),
     signal: abort.signal,
-    onChange: (message) => void told.push(message),
+    onChange: (message) => void reported.push(message),
     resyncMs: 50,
   });
   const { synced, done } = application.start();
@@ -78,13 +78,13 @@ async function watched(
     await done;
   });
   await synced;
-  return { ...served, told, abort, done };
+  return { ...served, reported, abort, done };
 }
 
-/** A later change of the neighbour has been seen by the server's watches, and a question for the namespace answered. */
+/** Waits until the namespace was read again successfully. */
 async function settled({ server }: Watched): Promise<void> {
   const asked = server.requestsOf("GET", `${NAMESPACES}/guestbook`).length;
-  await until("the namespace was asked for again", () => {
+  await until("the namespace was read again", () => {
     return (
       server.requestsOf("GET", `${NAMESPACES}/guestbook`).filter(({ path, status }) => {
         return path === `${NAMESPACES}/guestbook` && status === 200;
@@ -114,26 +114,26 @@ test("the objects of the guestbook, as the run deploys them", (t) => {
   ]);
 });
 
-test("nobody changes anything: nothing is told; status, and what is somebody else's, is no change", async (t) => {
+test("no change, no report: status and objects of someone else do not count", async (t) => {
   const watch = await watched(t);
   watch.server.update(`${DEPLOYMENTS}/frontend`, { status: { readyReplicas: 0 } });
   watch.server.update(`${DEPLOYMENTS}/frontend`, { metadata: { annotations: { note: "x" } } });
   watch.server.update(`${DEPLOYMENTS}/neighbour`, { spec: { replicas: 7 } });
   watch.server.remove(`${DEPLOYMENTS}/neighbour`);
   await settled(watch);
-  t.deepEqual(watch.told, []);
+  t.deepEqual(watch.reported, []);
 });
 
 const CHANGES: readonly (readonly [string, (server: FakeApiServer) => void, RegExp])[] = [
   [
     "a Deployment is deleted",
     (server) => void server.remove(`${DEPLOYMENTS}/frontend`),
-    /^the application's Deployment guestbook\/frontend was deleted by somebody else; /,
+    /^the application's Deployment guestbook\/frontend was deleted by someone else\. /,
   ],
   [
     "a Service is deleted",
     (server) => void server.remove(`${SERVICES}/redis-leader`),
-    /^the application's Service guestbook\/redis-leader was deleted by somebody else; /,
+    /^the application's Service guestbook\/redis-leader was deleted by someone else\. /,
   ],
   [
     "a Deployment's deletion has begun",
@@ -147,7 +147,7 @@ const CHANGES: readonly (readonly [string, (server: FakeApiServer) => void, RegE
     "a Deployment is scaled, and by whom",
     (server) =>
       server.update(`${DEPLOYMENTS}/frontend`, { metadata: by("kubectl-scale"), spec: { replicas: 0 } }),
-    /Deployment guestbook\/frontend was changed by kubectl-scale: \.spec\.replicas; /,
+    /Deployment guestbook\/frontend was changed by kubectl-scale: \.spec\.replicas\. /,
   ],
   [
     "a template is changed",
@@ -155,81 +155,81 @@ const CHANGES: readonly (readonly [string, (server: FakeApiServer) => void, RegE
       server.update(`${DEPLOYMENTS}/frontend`, {
         spec: { template: { spec: { containers: [{ name: "x", image: "x:2" }] } } },
       }),
-    /changed by somebody else: \.spec\.template\.spec\.containers; /,
+    /changed by someone else: \.spec\.template\.spec\.containers\. /,
   ],
   [
-    "a restart of somebody else's is one, too",
+    "someone else restarts it",
     (server) =>
       server.update(`${DEPLOYMENTS}/redis-leader`, {
         spec: { template: { metadata: { annotations: { "kubectl.kubernetes.io/restartedAt": "now" } } } },
       }),
-    /changed by somebody else: \.spec\.template\.metadata\.annotations; /,
+    /changed by someone else: \.spec\.template\.metadata\.annotations\. /,
   ],
   [
     "a Service routes elsewhere",
     (server) => server.update(`${SERVICES}/frontend`, { spec: { selector: { app: "other" } } }),
-    /Service guestbook\/frontend was changed by somebody else: \.spec\.selector\.app; /,
+    /Service guestbook\/frontend was changed by someone else: \.spec\.selector\.app\. /,
   ],
   [
     "the namespace is being deleted",
     (server) =>
       server.update(`${NAMESPACES}/guestbook`, { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } }),
-    /^the namespace guestbook of the application is being deleted; /,
+    /^the namespace guestbook of the application is being deleted\. /,
   ],
   [
-    "the namespace is gone, with all that is in it: one message, the cause",
+    "the namespace and everything in it are gone: one message, with the cause",
     (server) => {
       server.remove(`${NAMESPACES}/guestbook`);
       for (const { kind, name } of deployedObjects(guestbook))
         server.remove(`${kind === "Deployment" ? DEPLOYMENTS : SERVICES}/${name}`);
     },
-    /^the namespace guestbook of the application is gone; /,
+    /^the namespace guestbook of the application is gone\. /,
   ],
 ];
 
 for (const [what, change, expected] of CHANGES) {
-  test(`${what}: told, once`, async (t) => {
+  test(`${what}: reported once`, async (t) => {
     const watch = await watched(t);
-    // The namespace is known before it is touched.
+    // The namespace must be known before it is changed.
     await settled(watch);
     change(watch.server);
-    await until("it was told", () => watch.told.length > 0);
+    await until("it was reported", () => watch.reported.length > 0);
     watch.server.remove(`${DEPLOYMENTS}/redis-follower`);
     await settledOrGone(watch);
-    t.is(watch.told.length, 1);
-    t.regex(watch.told[0] ?? "", expected);
-    t.regex(watch.told[0] ?? "", /not the component's doing$/);
+    t.is(watch.reported.length, 1);
+    t.regex(watch.reported[0] ?? "", expected);
+    t.regex(watch.reported[0] ?? "", /not caused by the component$/);
   });
 }
 
-/** One more question for the namespace was answered, whatever the answer. */
+/** Waits until one more read of the namespace was answered, with any answer. */
 async function settledOrGone({ server }: Watched): Promise<void> {
   const path = `${NAMESPACES}/guestbook`;
   const answered = (): number =>
     server.requests.filter((request) => request.path === path && request.status !== undefined).length;
   const before = answered();
-  await until("the namespace was asked for again", () => answered() > before);
+  await until("the namespace was read again", () => answered() > before);
 }
 
-test("deleted and made anew under its name: told, with who made it", async (t) => {
+test("deleted and recreated under the same name: reported, with who did it", async (t) => {
   const watch = await watched(t);
   watch.server.silenceWatches();
   watch.server.remove(`${DEPLOYMENTS}/frontend`);
   watch.server.put(DEPLOYMENTS, deployment("frontend"));
-  await until("it was told", () => watch.told.length > 0);
-  t.regex(watch.told[0] ?? "", /frontend was (deleted by somebody else|deleted and made anew)/);
+  await until("it was reported", () => watch.reported.length > 0);
+  t.regex(watch.reported[0] ?? "", /frontend was (deleted by someone else|deleted and recreated)/);
 });
 
-test("what is not there at the first look was deleted since it was deployed", async (t) => {
+test("an object missing from the first list was deleted after the deployment", async (t) => {
   const watch = await watched(t, (server) => {
     putGuestbook(server);
     server.remove(`${DEPLOYMENTS}/frontend-env`);
   });
-  await until("it was told", () => watch.told.length > 0);
-  t.regex(watch.told[0] ?? "", /Deployment guestbook\/frontend-env is gone: somebody else has deleted it/);
+  await until("it was reported", () => watch.reported.length > 0);
+  t.regex(watch.reported[0] ?? "", /Deployment guestbook\/frontend-env is gone: someone else deleted it/);
 });
 
-test("the run's own replacement of the database's pod is no change", async (t) => {
+test("the run's own replacement of the database pod is not a foreign change", async (t) => {
   const watch = await watched(t);
   const reported: unknown[] = [];
   const context = {
@@ -238,7 +238,7 @@ test("the run's own replacement of the database's pod is no change", async (t) =
     recorder: { emit: (body: unknown) => void reported.push(body) },
     resolved: { experiment: { application: { guestbook } } },
   } as unknown as RunContext;
-  // No controller is there to replace the pod: the change of the Deployment is what matters here.
+  // No controller replaces the pod here: only the change of the Deployment matters.
   const over = new AbortController();
   const churning = replaceDatabasePod(context, { rehearsal: false, signal: over.signal });
   await until("the Deployment was patched", () =>
@@ -248,23 +248,23 @@ test("the run's own replacement of the database's pod is no change", async (t) =
   over.abort();
   t.false(await churning);
   t.like(reported[0], { type: "churn", ok: false });
-  t.deepEqual(watch.told, []);
-  // And only that: the next change of the same object is somebody else's.
+  t.deepEqual(watch.reported, []);
+  // Only that: the next change of the same object is a foreign change.
   watch.server.update(`${DEPLOYMENTS}/redis-leader`, { spec: { replicas: 0 } });
-  await until("it was told", () => watch.told.length > 0);
-  t.regex(watch.told[0] ?? "", /redis-leader was changed by .*: \.spec\.replicas/);
+  await until("it was reported", () => watch.reported.length > 0);
+  t.regex(watch.reported[0] ?? "", /redis-leader was changed by .*: \.spec\.replicas/);
 });
 
-test("after the signal nothing is told: the run's own tear-down", async (t) => {
+test("after the signal nothing is reported: the run's own tear-down", async (t) => {
   const watch = await watched(t);
   watch.abort.abort();
   watch.server.remove(`${NAMESPACES}/guestbook`);
   watch.server.remove(`${DEPLOYMENTS}/frontend`);
   await watch.done;
-  t.deepEqual(watch.told, []);
+  t.deepEqual(watch.reported, []);
 });
 
-test("an API server that is away, refuses or starts anew says nothing of the application", async (t) => {
+test("an API server that is unreachable, refuses or restarts says nothing about the application", async (t) => {
   const watch = await watched(t);
   const heal = [
     watch.server.fault({ kind: "status", status: 429, retryAfter: 0.01, times: Infinity }),
@@ -276,10 +276,10 @@ test("an API server that is away, refuses or starts anew says nothing of the app
   });
   heal.forEach((each) => each());
   await settled(watch);
-  t.deepEqual(watch.told, []);
+  t.deepEqual(watch.reported, []);
 });
 
-test("a right that is missing ends it with the API server's words", async (t) => {
+test("a missing permission ends the watch with the API server's message", async (t) => {
   const { server, transport } = await serve(t);
   putGuestbook(server);
   server.fault({ kind: "status", status: 403, path: "/deployments", reason: "Forbidden", times: Infinity });
@@ -297,7 +297,7 @@ test("a right that is missing ends it with the API server's words", async (t) =>
   abort.abort();
 });
 
-test("differences: the own stamp and strategy are none, whoever comes first", (t) => {
+test("differences: the run's own stamp and strategy do not count, in either order", (t) => {
   const object = (spec: unknown): KubeObject => ({
     metadata: { name: "x", uid: "1", resourceVersion: "1" },
     spec,

@@ -6,7 +6,7 @@ import { type Addresses, fetchSamples, proberPlan, readClock } from "../../../sr
 
 const PROBER = { node: "worker-1", pod: "chaos-prober-abc" };
 
-/** Answers one by one; each takes its time of the clock: so long to the pod, so long back. */
+/** Sends one answer after the other; each advances the clock by the time to the pod and the time back. */
 function scripted(
   script: readonly {
     readonly there: number;
@@ -22,7 +22,7 @@ function scripted(
     requests.push(sent);
     const { there, back, status = 200, body } = left.shift() ?? { there: 0, back: 0, status: 500 };
     now += there;
-    // The agent's clock: it began when the runner's stood at 7000.
+    // The agent's clock started when the runner's clock was at 7000.
     const text = JSON.stringify(body ?? { boot: "boot-1", t: now - 7_000 });
     now += back;
     return await Promise.resolve({ status, headers: {}, body: Buffer.from(text) });
@@ -30,7 +30,7 @@ function scripted(
   return { transport: { request } as unknown as Transport, now: () => now, requests };
 }
 
-test("a clock is read at the middle of the quickest exchange", async (t) => {
+test("a clock is read at the midpoint of the shortest round trip", async (t) => {
   const { transport, now, requests } = scripted([
     { there: 40, back: 60 },
     { there: 3, back: 5 },
@@ -66,7 +66,7 @@ test("the true offset is always within the uncertainty", async (t) => {
   }
 });
 
-test("of equally quick ones the first; a failed answer does not count; none is none", async (t) => {
+test("equal round trips: the first counts; a failed answer does not count; no answer gives no reading", async (t) => {
   const failed = { there: 0, back: 0, status: 503, body: "no endpoints" };
   const mixed = scripted([failed, { there: 0, back: 10 }, { there: 10, back: 0 }, failed]);
   t.deepEqual(await readClock(mixed.transport, PROBER, mixed.now, 4), {
@@ -78,7 +78,7 @@ test("of equally quick ones the first; a failed answer does not count; none is n
   t.is(await readClock(none.transport, PROBER, none.now, 2), undefined);
 });
 
-test("an agent that restarted in between: its new clock counts, however slow the answer", async (t) => {
+test("an agent restarts in between: its new clock counts, however slow the answer", async (t) => {
   const { transport, now } = scripted([
     { there: 1, back: 1 },
     { there: 50, back: 50, body: { boot: "boot-2", t: 10 } },
@@ -89,7 +89,7 @@ test("an agent that restarted in between: its new clock counts, however slow the
   t.is(reading?.offsetMs, 10_002 + 50 - 10);
 });
 
-test("samples: lines and where to go on; what is no sample file is an error with the node's name", async (t) => {
+test("samples: lines and the next offset; anything but a sample file is an error with the node's name", async (t) => {
   const answer = (change: Partial<ApiResponse>): Transport => {
     const response = { status: 200, headers: { "x-next-offset": "99" }, body: Buffer.from(""), ...change };
     return { request: async () => await Promise.resolve(response) } as unknown as Transport;

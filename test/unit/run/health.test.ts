@@ -30,7 +30,7 @@ test("healthy after K good samples in a row, not before", (t) => {
   t.deepEqual(unhealthy(health), []);
 });
 
-test("one failure begins it anew", (t) => {
+test("one failure resets the count", (t) => {
   const health = tracker(3, "app-write@n1+", "app-write@n1+", "app-write@n1+", "app-write@n1-");
   t.deepEqual(unhealthy(health), ["app-write@n1"]);
   add(health, 400, "app-write@n1+", "app-write@n1+");
@@ -39,16 +39,16 @@ test("one failure begins it anew", (t) => {
   t.deepEqual(unhealthy(health), []);
 });
 
-test("each probe from each source counts for itself", (t) => {
+test("each probe from each source is counted separately", (t) => {
   const health = tracker(1, "app-write@n1+", "app-write@n2-", "app-read@n1-", "app-read@n2+");
   t.deepEqual(unhealthy(health), ["app-write@n2", "app-read@n1"]);
   t.is(health.size, 4);
 });
 
-test("after a reset only samples from its moment on count, good or bad", (t) => {
+test("after a reset only later samples count, good or bad", (t) => {
   const health = tracker(2, "app-write@n1+", "app-write@n1+");
   health.reset(1_000);
-  t.deepEqual(unhealthy(health), ["app-write@n1"], "what was good has to prove it again");
+  t.deepEqual(unhealthy(health), ["app-write@n1"], "a good series must become good again");
   add(health, 800, "app-write@n1+", "app-write@n1+");
   t.deepEqual(unhealthy(health), ["app-write@n1"], "fetched late, sampled before");
   add(health, 1_000, "app-write@n1+", "app-write@n1+");
@@ -59,7 +59,7 @@ test("after a reset only samples from its moment on count, good or bad", (t) => 
   t.deepEqual(unhealthy(health), ["app-write@n1"]);
 });
 
-test("only the series that are asked for; of which no sample came, none", (t) => {
+test("only the requested series; a series without samples is not listed", (t) => {
   const health = tracker(1, "app-write@n1+", "dns-external@n1-", "app-read@n1-");
   const good = health.everGood();
   t.deepEqual([...good], ["app-write n1"]);
@@ -68,19 +68,19 @@ test("only the series that are asked for; of which no sample came, none", (t) =>
   t.deepEqual(unhealthy(new HealthTracker(1)), []);
 });
 
-test("what was ever good stays known, through failures and resets", (t) => {
+test("a series that was good once stays known, through failures and resets", (t) => {
   const health = tracker(2, "app-write@n1+", "app-write@n1-", "app-read@n1-");
   health.reset(5_000);
   t.deepEqual([...health.everGood()], ["app-write n1"]);
 });
 
-test("a boot line is no sample", (t) => {
+test("a boot line is not a sample", (t) => {
   const health = new HealthTracker(1);
   health.add("n1", { boot: "b", t: 0, wall: 0, node: "n1" }, 0);
   t.is(health.size, 0);
 });
 
-test("the counts are those of app → DB writes of this phase", (t) => {
+test("the counts are the app → DB writes of this phase", (t) => {
   const health = tracker(1, "app-write@n1+", "app-write@n2-", "app-read@n1+", "app-write-env@n1-");
   t.deepEqual(health.counts, { ok: 1, failing: 1 });
   health.startCounting();
@@ -89,7 +89,7 @@ test("the counts are those of app → DB writes of this phase", (t) => {
   t.deepEqual(health.counts, { ok: 0, failing: 2 });
 });
 
-test("who follows is told of every good and failed sample, until it has had enough; of nothing else", (t) => {
+test("a follower gets every good and failed sample until it stops following, and nothing else", (t) => {
   const health = new HealthTracker(3);
   const told: string[] = [];
   const end = health.follow((source, { probe, ok }, tMs) =>

@@ -63,9 +63,9 @@ const experiment = (change: Partial<ExperimentFile> = {}): PreflightInput["resol
 
 interface Asked extends PreflightOutcome {
   readonly events: readonly RunEventBody[];
-  /** Names of the checks that failed, in order. */
+  /** Names of the failed checks, in order. */
   readonly failed: readonly string[];
-  /** Details of the check (or checks) of a name. */
+  /** Details of all checks with this name. */
   detail(name: string): string;
 }
 
@@ -81,7 +81,7 @@ async function ask(served: Served, change: Partial<PreflightInput> = {}): Promis
     resolved: experiment(),
     nodeAccess: { none: "not on this machine" },
     unfinished: { runs: [], unreadable: [] },
-    confirm: async () => await Promise.reject(new Error("nobody is to be asked")),
+    confirm: async () => await Promise.reject(new Error("no confirmation expected")),
     emit: (body) => events.push(body),
     ...change,
   });
@@ -98,7 +98,7 @@ async function ask(served: Served, change: Partial<PreflightInput> = {}): Promis
   };
 }
 
-/** What is asked in access reviews, by verb and resource: not allowed. */
+/** Denies the matching permissions in access reviews. */
 function forbid(served: Served, match: (permission: Permission) => boolean): void {
   served.server.handle("POST", /selfsubjectaccessreviews$/, ({ body }) => {
     const permission = (body as { spec: { resourceAttributes: Permission } }).spec.resourceAttributes;
@@ -106,7 +106,7 @@ function forbid(served: Served, match: (permission: Permission) => boolean): voi
   });
 }
 
-/** What was asked in access reviews so far. */
+/** The permissions asked about in access reviews so far. */
 function rightsAskedFor(served: Served): string[] {
   return served.server
     .requestsOf("POST", "selfsubjectaccessreviews")
@@ -121,7 +121,7 @@ async function healthy(t: ExecutionContext): Promise<Served> {
   return served;
 }
 
-test("all is well: every check says why, the target is there, nothing was changed", async (t) => {
+test("everything passes: every check has a detail, the target is found, nothing is changed", async (t) => {
   const served = await healthy(t);
   const asked = await ask(served);
   t.deepEqual(asked.failed, []);
@@ -141,7 +141,7 @@ test("all is well: every check says why, the target is there, nothing was change
   t.deepEqual(
     asked.events,
     asked.checks.map((check) => ({ type: "check", ...check })),
-    "each is an event, too",
+    "each check is also an event",
   );
 });
 
@@ -152,7 +152,7 @@ test("an unreadable journal is enough to refuse", async (t) => {
   t.is(asked.detail("journal"), DAMAGED.message);
 });
 
-test("everything is wrong: all of it is said at once", async (t) => {
+test("everything fails: all problems are reported together", async (t) => {
   const served = await serve(t);
   served.server.put(LEASES, {
     metadata: { name: "kube-system-chaos" },
@@ -185,12 +185,18 @@ test("everything is wrong: all of it is said at once", async (t) => {
   t.regex(asked.detail("lock"), /run-0@elsewhere.*chaos restore/);
   t.regex(asked.detail("target"), /looked for a Deployment with k8s-app=kube-dns in kube-system.*found none/);
   t.regex(asked.detail("permissions"), /missing: delete pods in /);
-  t.regex(asked.detail("namespace"), /guestbook is there and not ours: choose another/);
-  t.regex(asked.detail("namespace"), /kube-system-chaos is there and not ours: (?!choose another)/);
+  t.regex(
+    asked.detail("namespace"),
+    /guestbook already exists and was not created by this tool\. Choose another/,
+  );
+  t.regex(
+    asked.detail("namespace"),
+    /kube-system-chaos already exists and was not created by this tool\. (?!Choose another)/,
+  );
   t.deepEqual(writes(served.server), []);
 });
 
-test("not local: named and confirmed it may be harmed, else not; a local one asks nobody", async (t) => {
+test("not local: attacked only when named and confirmed; a local cluster needs no confirmation", async (t) => {
   const served = await healthy(t);
   const remote = { server: "https://10.0.0.5", nodes: [node("n1", { provider: "aws" })] };
   const yes = await ask(served, { ...remote, confirm: async () => await Promise.resolve(true) });
@@ -200,7 +206,7 @@ test("not local: named and confirmed it may be harmed, else not; a local one ask
   t.deepEqual(no.failed, ["context"]);
 });
 
-test("missing permissions: each by its name", async (t) => {
+test("missing permissions: each is named", async (t) => {
   const served = await healthy(t);
   forbid(
     served,
@@ -216,7 +222,7 @@ test("missing permissions: each by its name", async (t) => {
   t.is(said.split(";").length, 2);
 });
 
-test("what may not even be read: the check says so, and the missing rights are listed all the same", async (t) => {
+test("a forbidden read: its check says so, and the missing permissions are still listed", async (t) => {
   const served = await healthy(t);
   served.server.fault({ kind: "status", status: 403, reason: "Forbidden", path: "leases", times: Infinity });
   served.server.fault({
@@ -241,13 +247,13 @@ test("what may not even be read: the check says so, and the missing rights are l
   t.is(asked.target, undefined);
 });
 
-test("an API server that fails is an error, no refusal", async (t) => {
+test("a failing API server is an error, not a refusal", async (t) => {
   const served = await healthy(t);
   served.server.fault({ kind: "status", status: 500, path: "leases", times: Infinity });
   await t.throwsAsync(ask(served), { message: /500/ });
 });
 
-test("rights are asked for by the target's kind and attack, also when it is not found", async (t) => {
+test("the target's kind and the attack decide the permissions, even if the target is not found", async (t) => {
   const served = await healthy(t);
   const asked = await ask(served, {
     resolved: experiment({
@@ -265,7 +271,7 @@ test("rights are asked for by the target's kind and attack, also when it is not 
   t.false(rights.includes("delete deployments kube-system"));
 });
 
-test("namespaces that are ours are used again", async (t) => {
+test("own namespaces are reused", async (t) => {
   const served = await healthy(t);
   for (const name of ["guestbook", "kube-system-chaos"]) {
     served.server.put(NAMESPACES, { metadata: { name, labels: OURS } });
@@ -275,7 +281,7 @@ test("namespaces that are ours are used again", async (t) => {
 
 const PREPARED = { ...OURS, "kube-system-chaos/prepared": "true" };
 
-test("prepared namespaces: each is named, and no right to make or remove it is asked for", async (t) => {
+test("prepared namespaces: each is named, and no permission to create or delete it is needed", async (t) => {
   const served = await healthy(t);
   for (const name of ["guestbook", "kube-system-chaos", "kube-system-chaos-canaries"]) {
     served.server.put(NAMESPACES, { metadata: { name, labels: PREPARED } });
@@ -283,8 +289,8 @@ test("prepared namespaces: each is named, and no right to make or remove it is a
   const asked = await ask(served);
   t.deepEqual(asked.failed, []);
   t.deepEqual(asked.detail("namespace").split("\n"), [
-    "guestbook is prepared: it is used as it is, and emptied after the run",
-    "kube-system-chaos is prepared: it is used as it is, and emptied after the run",
+    "guestbook is prepared: the run uses it as it is and empties it afterwards",
+    "kube-system-chaos is prepared: the run uses it as it is and empties it afterwards",
   ]);
   const rights = rightsAskedFor(served);
   t.false(rights.some((right) => /^(create|delete) namespaces/.test(right)));
@@ -294,7 +300,7 @@ test("prepared namespaces: each is named, and no right to make or remove it is a
   );
 });
 
-test("a prepared namespace for canaries is used instead of one of the run's own", async (t) => {
+test("a prepared namespace for canaries is used instead of the run's own", async (t) => {
   const served = await healthy(t);
   const resolved = experiment({ target: { component: "kube-scheduler" }, attack: { type: "static-pod" } });
   await ask(served, { resolved });
@@ -312,7 +318,7 @@ test("a prepared namespace for canaries is used instead of one of the run's own"
   t.regex(asked.detail("namespace"), /kube-system-chaos-canaries is prepared/);
 });
 
-test("a namespace that is prepared for somebody else, or on its way out, is not", async (t) => {
+test("a namespace that is prepared for someone else, or is being deleted, does not count as prepared", async (t) => {
   const served = await healthy(t);
   const label = { "kube-system-chaos/prepared": "true" };
   served.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: label } });
@@ -321,11 +327,11 @@ test("a namespace that is prepared for somebody else, or on its way out, is not"
   });
   const asked = await ask(served);
   t.deepEqual(asked.failed, ["namespace"]);
-  t.regex(asked.detail("namespace"), /^namespace guestbook is there and not ours/);
+  t.regex(asked.detail("namespace"), /^namespace guestbook already exists and was not created by this tool/);
   t.true(rightsAskedFor(served).includes("delete namespaces kube-system-chaos"));
 });
 
-test("where the first questions are forbidden, all that is missing is said at once", async (t) => {
+test("if the first requests are forbidden, all missing permissions are reported together", async (t) => {
   const served = await healthy(t);
   forbid(
     served,
@@ -340,24 +346,24 @@ test("where the first questions are forbidden, all that is missing is said at on
   t.is(refusal?.exitCode, 4);
   t.is(
     refusal?.message,
-    "permissions: missing: list nodes; watch nodes; create secrets in kube-system-chaos. `chaos rbac` prints the least Roles; nothing was touched",
+    "permissions: missing: list nodes; watch nodes; create secrets in kube-system-chaos. `chaos rbac` prints the minimal Roles. Nothing was changed.",
   );
   t.is(refusal?.cause, forbidden);
   const another = new Error("another");
   t.is(await refusalOfForbidden(served.transport, experiment(), another, options), undefined);
 });
 
-test("the application's namespace is the experiment's", async (t) => {
+test("the experiment sets the application's namespace", async (t) => {
   const served = await healthy(t);
   served.server.put(NAMESPACES, { metadata: { name: "guestbook" } });
   served.server.put(NAMESPACES, { metadata: { name: "shop" } });
   const resolved = experiment({ application: { guestbook: { namespace: "shop" } } });
   const asked = await ask(served, { resolved });
   t.deepEqual(asked.failed, ["namespace"]);
-  t.regex(asked.detail("namespace"), /^namespace shop is there/);
+  t.regex(asked.detail("namespace"), /^namespace shop already exists/);
 });
 
-test("nodes and images: only nodes that take pods count", async (t) => {
+test("nodes and images: only schedulable nodes count", async (t) => {
   const served = await healthy(t);
   const images = [
     "us-docker.pkg.dev/google-samples/containers/gke/gb-frontend:v5",
@@ -408,7 +414,7 @@ for (const [kind, attack, fits] of [
   });
 }
 
-test("a kube-proxy that is a static pod (GKE) is told what takes it", (t) => {
+test("for a kube-proxy that is a static pod (GKE) the refusal names the attack that fits", (t) => {
   const { component } = experiment({ target: { component: "kube-proxy" } });
   const problem = attackProblem(
     { kind: "StaticPod", name: "kube-proxy" },
@@ -417,7 +423,7 @@ test("a kube-proxy that is a static pod (GKE) is told what takes it", (t) => {
   t.regex(problem ?? "", /kube-proxy is a StaticPod here.*attack\.type can be static-pod$/);
 });
 
-test("a component of nodes needs access to them, and the API server's must not lead through it", (t) => {
+test("a node component needs node access, and the API server's must not lead through the API server", (t) => {
   const kubelet = experiment({ target: { component: "kubelet" } });
   const etcd = experiment({ target: { component: "etcd" } });
   const none = { none: "the engine does not answer" };

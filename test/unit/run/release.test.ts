@@ -16,7 +16,7 @@ const target = (
   >;
 
 const windowStart = (tMs: number): RunEvent => ({ type: "phase", phase: "window", state: "start", tMs });
-const back = (tMs: number, kind = "Deployment"): RunEvent => ({
+const recreated = (tMs: number, kind = "Deployment"): RunEvent => ({
   type: "recreated",
   object: { kind, name: "x" },
   tMs,
@@ -30,51 +30,61 @@ const TABLE: readonly (readonly [
   readonly RunEvent[],
   waitMs: number,
 ])[] = [
-  ["nobody was seen, no label", target("Deployment"), [windowStart(1_000)], 0],
+  ["no restorer seen, no label", target("Deployment"), [windowStart(1_000)], 0],
   ["addon-manager's label, nothing seen yet", target("Deployment", ADDON), [windowStart(1_000)], 75_000],
-  ["addon-manager's label, seen often", target("Deployment", ADDON), [windowStart(0), back(100)], 75_000],
+  [
+    "addon-manager's label, seen often",
+    target("Deployment", ADDON),
+    [windowStart(0), recreated(100)],
+    75_000,
+  ],
   ["another label", target("Deployment", { app: "dns" }), [windowStart(0)], 0],
-  ["back at once: no less than 5 s", target("Deployment"), [windowStart(1_000), back(1_100)], 5_000],
-  ["back after 10 s: twice that", target("Deployment"), [windowStart(1_000), back(11_000)], 20_000],
+  [
+    "recreated immediately: at least 5 s",
+    target("Deployment"),
+    [windowStart(1_000), recreated(1_100)],
+    5_000,
+  ],
+  ["recreated after 10 s: twice that", target("Deployment"), [windowStart(1_000), recreated(11_000)], 20_000],
   [
     "the longest gap counts",
     target("Deployment"),
-    [windowStart(0), back(4_000), back(16_000), back(17_000)],
+    [windowStart(0), recreated(4_000), recreated(16_000), recreated(17_000)],
     24_000,
   ],
   [
     "the first gap, from the window's start",
     target("Deployment"),
-    [windowStart(0), back(30_000), back(31_000)],
+    [windowStart(0), recreated(30_000), recreated(31_000)],
     60_000,
   ],
-  ["never longer than addon-manager", target("Deployment"), [windowStart(0), back(59_000)], 75_000],
+  ["never longer than addon-manager", target("Deployment"), [windowStart(0), recreated(59_000)], 75_000],
   [
-    "only pods and ReplicaSets came back",
+    "only pods and ReplicaSets were recreated",
     target("Deployment"),
-    [windowStart(0), back(9_000, "Pod"), back(9_000, "ReplicaSet")],
+    [windowStart(0), recreated(9_000, "Pod"), recreated(9_000, "ReplicaSet")],
     0,
   ],
-  ["a DaemonSet", target("DaemonSet"), [windowStart(0), back(9_000, "DaemonSet")], 18_000],
+  ["a DaemonSet", target("DaemonSet"), [windowStart(0), recreated(9_000, "DaemonSet")], 18_000],
   [
-    "the end of another phase is no start",
+    "the start of another phase does not count",
     target("Deployment"),
     [
       { type: "phase", phase: "baseline", state: "start", tMs: 0 },
       { type: "phase", phase: "window", state: "end", tMs: 1 },
-      back(9_000),
+      recreated(9_000),
     ],
     0,
   ],
 ];
 
 for (const [what, of, events, waitMs] of TABLE) {
-  test(`the restorer is given ${waitMs} ms: ${what}`, (t) => {
+  test(`waits ${waitMs} ms for the restorer: ${what}`, (t) => {
     t.is(restorerWaitMs(of, events), waitMs);
   });
 }
 
-/** A clock in which only sleeping takes time. */
+/** A clock that only sleeping advances. */
 function sleepingClock(): Clock & { readonly slept: number[] } {
   let now = 0;
   const slept: number[] = [];
@@ -91,7 +101,7 @@ function sleepingClock(): Clock & { readonly slept: number[] } {
   };
 }
 
-test("pollUntil: asks until the answer is there", async (t) => {
+test("pollUntil: polls until there is an answer", async (t) => {
   const clock = sleepingClock();
   let asked = 0;
   const answer = await pollUntil(clock, { everyMs: 100, limitMs: 1_000 }, async () => {
@@ -102,7 +112,7 @@ test("pollUntil: asks until the answer is there", async (t) => {
   t.deepEqual(clock.slept, [100, 100]);
 });
 
-test("pollUntil: asks once more at the very end of the time, then gives up", async (t) => {
+test("pollUntil: polls once more at the end of the time, then gives up", async (t) => {
   const clock = sleepingClock();
   const times: number[] = [];
   const answer = await pollUntil(clock, { everyMs: 400, limitMs: 1_000 }, async () => {
@@ -113,7 +123,7 @@ test("pollUntil: asks once more at the very end of the time, then gives up", asy
   t.deepEqual(times, [0, 400, 800, 1_000]);
 });
 
-test("pollUntil: no time at all is one question; false is an answer; a signal ends it", async (t) => {
+test("pollUntil: without any time it polls once; false is an answer; a signal ends it", async (t) => {
   const clock = sleepingClock();
   t.is(await pollUntil(clock, { everyMs: 1, limitMs: 0 }, async () => await Promise.resolve("yes")), "yes");
   t.is(await pollUntil(clock, { everyMs: 1, limitMs: 9 }, async () => await Promise.resolve(false)), false);

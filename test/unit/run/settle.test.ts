@@ -15,7 +15,7 @@ const CALM = {
 const state = (change: Partial<Record<keyof State, unknown>> = {}): State =>
   ({ ...CALM, ...change }) as unknown as State;
 
-test("a cluster at rest has nothing to wait for", (t) => {
+test("a settled cluster has nothing to wait for", (t) => {
   t.deepEqual(unsettled(state()), []);
 });
 
@@ -27,7 +27,7 @@ for (const [what, change, expected] of [
     "coredns 1/2",
   ],
   [
-    "a DaemonSet that was never counted",
+    "a DaemonSet without a status",
     { daemonSets: [{ metadata: named("kube-proxy"), status: {} }] },
     "kube-proxy 0/0",
   ],
@@ -38,12 +38,12 @@ for (const [what, change, expected] of [
     "API v1beta1.metrics.k8s.io is not available",
   ],
 ] as const) {
-  test(`what is not at rest is named: ${what}`, (t) => {
+  test(`what has not settled is named: ${what}`, (t) => {
     t.deepEqual(unsettled(state(change)), [expected]);
   });
 }
 
-test("a Deployment scaled to zero, a pod that has ended and one that goes are at rest", (t) => {
+test("a Deployment scaled to zero, a finished pod and a terminating pod count as settled", (t) => {
   const ended = { metadata: named("job"), status: { phase: "Succeeded" } };
   const going = {
     metadata: { name: "old", deletionTimestamp: "2026-01-01T00:00:00Z" },
