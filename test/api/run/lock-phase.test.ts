@@ -196,7 +196,7 @@ test("the lock is somebody else's: refused, and nothing that is theirs is touche
 test("the namespace is somebody else's: refused, it stays, and the lock is given back", async (t) => {
   const b = await bench(t);
   const theirs = b.server.put(NAMESPACES, { metadata: { name: "kube-system-chaos" } });
-  await t.throwsAsync(b.hold(), { instanceOf: RefusedError, message: /not made by this tool/ });
+  await t.throwsAsync(b.hold(), { instanceOf: RefusedError, message: /not created by this tool/ });
   t.deepEqual(b.server.object(OWN), theirs);
   t.is(b.server.object(LOCK_PATH), undefined);
   t.is(b.onDisk().at(-1), "closed");
