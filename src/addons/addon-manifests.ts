@@ -1,4 +1,4 @@
-/** The add-ons' manifests: read from the package's YAML files, with what depends on the cluster filled in. */
+/** The add-ons' manifests: read from the package's YAML files, with the cluster-dependent values filled in. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
@@ -8,7 +8,7 @@ import { SINK_URL } from "../own/own-names.js";
 import { type Manifest } from "../own/manifest.js";
 import { shortHash } from "../common/hash.js";
 
-/** Under addon-manager's care, one file an add-on. */
+/** Managed by addon-manager: one file per add-on. */
 const STUDY_FILES = [
   "kube-dns-autoscaler.yaml",
   "fluentd-gcp.yaml",
@@ -20,7 +20,7 @@ const STUDY_FILES = [
   "drift.yaml",
 ] as const;
 
-/** The kinds that addon-manager may prune, as kubectl names them; those of the study's files that it prunes at all. */
+/** The kinds that addon-manager may prune, as kubectl names them: the prunable kinds that the study's files contain. */
 export const PRUNED_KINDS = [
   "core/v1/ConfigMap",
   "core/v1/Service",
@@ -31,22 +31,22 @@ export const PRUNED_KINDS = [
 const WRAPPER = "kubectl-without-tokens.sh";
 
 export interface ManifestOptions {
-  /** The cluster's DNS: what kube-dns-autoscaler scales, and what else addon-manager cares for. */
+  /** The cluster's DNS: kube-dns-autoscaler scales it, and addon-manager manages it too. */
   readonly dns: Manifest;
-  /** The server's gitVersion, as `v1.20.2`. */
+  /** The server's gitVersion, such as `v1.20.2`. */
   readonly serverVersion: string;
 }
 
 export interface AddonManifests {
-  /** What addon-manager makes and keeps, without the cluster's DNS. */
+  /** The objects that addon-manager creates and reconciles, without the cluster's DNS. */
   readonly study: readonly Manifest[];
-  /** The sink, in the order in which it is made. */
+  /** The sink's objects, in creation order. */
   readonly sink: readonly Manifest[];
-  /** The addon-manager itself, its files included, in the order in which it is made. */
+  /** The objects of addon-manager itself, including its files, in creation order. */
   readonly manager: readonly Manifest[];
 }
 
-/** Everything that is to be installed. Reads files only. */
+/** Everything to install. Reads files only. */
 export async function addonManifests({ dns, serverVersion }: ManifestOptions): Promise<AddonManifests> {
   const values = { dnsDeployment: dns.metadata.name, sinkUrl: SINK_URL };
   const texts = await Promise.all(
@@ -63,13 +63,13 @@ export async function addonManifests({ dns, serverVersion }: ManifestOptions): P
   return { study, sink, manager: withoutTokens ? manager.map(withWrapper) : manager };
 }
 
-/** From 1.24 on a ServiceAccount has no token Secret. Pure. */
+/** Since 1.24, a ServiceAccount has no token Secret. Pure. */
 export function lacksTokenSecrets(serverVersion: string): boolean {
   const [, major = "1", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(serverVersion) ?? [];
   return Number(major) > 1 || Number(minor) >= 24;
 }
 
-/** Objects of one of our own files, its ConfigMap filled with `data`. */
+/** The objects of a file that this tool applies itself, with `data` in its ConfigMap. */
 async function ownObjects(
   file: string,
   data: Readonly<Record<string, string>>,
@@ -80,7 +80,7 @@ async function ownObjects(
   return objects.map((object) => (object.kind === "ConfigMap" ? { ...object, data } : object));
 }
 
-/** The addon-manager with a kubectl that answers for the token Secret which current releases do not make. */
+/** addon-manager with a kubectl wrapper that reports the token Secret, which current releases do not create. */
 function withWrapper(object: Manifest): Manifest {
   if (object.kind !== "Deployment") return object;
   const copy = structuredClone(object) as Manifest & {
@@ -95,7 +95,7 @@ async function read(file: string): Promise<string> {
   return await readFile(join(packageRoot(), "src/addons/manifests", file), "utf8");
 }
 
-/** Fills `{{name}}` in. A name without a value is a mistake in the file. Pure. */
+/** Replaces each `{{name}}` by its value. A name without a value is an error in the file. Pure. */
 export function fill(text: string, values: Readonly<Record<string, string>>): string {
   return text.replace(/\{\{(\w+)\}\}/g, (_all, name: string) => {
     const value = values[name];

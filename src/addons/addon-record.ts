@@ -1,4 +1,4 @@
-/** The ConfigMap in which is kept what the cluster was like before the add-ons, and that addon-manager works. */
+/** The ConfigMap that records the cluster's state before the add-ons and the proof that addon-manager works. */
 import { ChaosError } from "../common/errors.js";
 import { CONFIGMAPS, create, getOrUndefined, patch, resourcePath } from "../kube/api.js";
 import type { ConfigMap, KubeObject } from "../kube/objects.js";
@@ -8,19 +8,19 @@ import { ADDON_NAMESPACE, RECORD_NAME } from "../own/own-names.js";
 
 export const RECORD_PATH = resourcePath(CONFIGMAPS, ADDON_NAMESPACE, RECORD_NAME);
 
-/** Which addon-manager was seen to put a change back. */
+/** The addon-manager instance that reverted a change. */
 export interface Proof {
   readonly podUid: string;
-  /** Of its container, then: one that was restarted since is to be proven again. */
+  /** The restart count of its container at that time. After a restart it must be proven again. */
   readonly restartCount: number;
   /** Wall clock, RFC 3339. */
   readonly provenAt: string;
-  /** From the change until it was put back, ms. */
+  /** From the change until addon-manager reverted it, ms. */
   readonly repairedAfterMs: number;
 }
 
 export interface AddonRecord {
-  /** The cluster's DNS Deployment before anything was changed, as it has to be again. */
+  /** The cluster's DNS Deployment before any change; removal restores it to this. */
   readonly dns: KubeObject;
   readonly proof: Proof | undefined;
 }
@@ -28,7 +28,7 @@ export interface AddonRecord {
 const DNS_KEY = "kube-dns.json";
 const PROOF_KEY = "proof.json";
 
-/** What is recorded; undefined: the add-ons are not installed. @throws ChaosError when it cannot be read. */
+/** The record; undefined: the add-ons are not installed. @throws ChaosError when it cannot be parsed. */
 export async function readRecord(transport: Transport): Promise<AddonRecord | undefined> {
   const object = await getOrUndefined<ConfigMap>(transport, RECORD_PATH);
   if (object === undefined) return undefined;
@@ -40,14 +40,14 @@ export async function readRecord(transport: Transport): Promise<AddonRecord | un
     };
   } catch (error) {
     throw new ChaosError(
-      `ConfigMap ${ADDON_NAMESPACE}/${RECORD_NAME} should say what the cluster's DNS was like before the add-ons, and cannot be read; ` +
-        "somebody has changed it. Put it right, or make the cluster anew",
+      `ConfigMap ${ADDON_NAMESPACE}/${RECORD_NAME}, which records the cluster's DNS before the add-ons, cannot be parsed: ` +
+        "someone else has changed it. Repair it, or recreate the cluster",
       { cause: error },
     );
   }
 }
 
-/** Writes down what the DNS Deployment is like, before anything is changed. */
+/** Records the DNS Deployment before anything is changed. */
 export async function writeRecord(transport: Transport, dns: KubeObject): Promise<void> {
   await create(transport, resourcePath(CONFIGMAPS, ADDON_NAMESPACE), {
     apiVersion: "v1",

@@ -1,4 +1,4 @@
-/** The cluster's DNS, which was there before the add-ons, as addon-manager shall care for it. */
+/** The cluster's DNS, which existed before the add-ons, as a manifest for addon-manager. */
 import { RefusedError } from "../common/errors.js";
 import { DEPLOYMENTS, list, resourcePath, selectorString } from "../kube/api.js";
 import { sanitised } from "../kube/declared.js";
@@ -10,35 +10,35 @@ import { type Manifest } from "../own/manifest.js";
 const DNS_LABELS = { "k8s-app": "kube-dns" } as const;
 
 /**
- * The Deployment that is the cluster's DNS.
+ * Finds the Deployment of the cluster's DNS.
  *
- * @throws RefusedError when there is none, several, or one that an addon-manager already has.
+ * @throws RefusedError when there is none, more than one, or one that an addon-manager already manages.
  */
 export async function findDns(transport: Transport): Promise<KubeObject> {
   const selector = selectorString(DNS_LABELS);
   const { items } = await list<KubeObject>(transport, resourcePath(DEPLOYMENTS, ADDON_NAMESPACE), {
     labelSelector: selector,
   });
-  const [dns, ...others] = items;
-  if (dns === undefined || others.length > 0) {
+  const [dns, ...rest] = items;
+  if (dns === undefined || rest.length > 0) {
     const found = items.map(({ metadata }) => metadata.name).join(", ") || "none";
     throw new RefusedError(
-      `the study add-ons need the one Deployment in ${ADDON_NAMESPACE} with the label ${selector} that is the cluster's DNS; found: ${found}`,
+      `the study add-ons need exactly one Deployment in ${ADDON_NAMESPACE} with the label ${selector} (the cluster's DNS); found: ${found}`,
     );
   }
   const { name, labels } = dns.metadata;
   if (labels?.[ADDON_MODE_LABEL] !== undefined) {
     throw new RefusedError(
-      `Deployment ${ADDON_NAMESPACE}/${name} already carries the label ${ADDON_MODE_LABEL}: another addon-manager has it, and two would not agree. ` +
-        `If there is none, take the label away: kubectl -n ${ADDON_NAMESPACE} label deployment ${name} ${ADDON_MODE_LABEL}-`,
+      `Deployment ${ADDON_NAMESPACE}/${name} already has the label ${ADDON_MODE_LABEL}: another addon-manager manages it, and two would conflict. ` +
+        `If there is no other addon-manager, remove the label: kubectl -n ${ADDON_NAMESPACE} label deployment ${name} ${ADDON_MODE_LABEL}-`,
     );
   }
   return { apiVersion: "apps/v1", kind: "Deployment", ...dns };
 }
 
 /**
- * A DNS Deployment as addon-manager's manifest: what its owner declared, without `replicas` (as upstream: the
- * autoscaler sets them) and with the label that puts it under addon-manager's care. Pure.
+ * A DNS Deployment as a manifest for addon-manager: what its owner declared, without `replicas` (as upstream: the
+ * autoscaler sets them) and with the label by which addon-manager manages it. Pure.
  */
 export function dnsManifest(original: KubeObject): Manifest {
   const spec = { ...(original.spec as object), replicas: undefined };
@@ -49,8 +49,8 @@ export function dnsManifest(original: KubeObject): Manifest {
 }
 
 /**
- * Without keys that say nothing: undefined, null (`creationTimestamp: null` of pod templates; kubectl would read
- * "remove it"), and annotations of which none is left.
+ * Removes keys without a value: undefined, null (`creationTimestamp: null` of pod templates, which kubectl would
+ * read as "remove this field"), and empty annotations.
  */
 function declared(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(declared);

@@ -1,6 +1,6 @@
 /**
- * Whether addon-manager is at work: seen by changing, on purpose, what it has to put back. A run that takes
- * something of addon-manager's down rests on it, so it is proven, never assumed.
+ * Proves that addon-manager works: changes an object on purpose and waits until addon-manager reverts it. A run that
+ * attacks an add-on relies on addon-manager to restore it, so this is proven, never assumed.
  */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../common/clock.js";
@@ -23,30 +23,30 @@ import { isOwn, MANAGED_BY } from "../own/manifest.js";
 import { ADDON_MANAGER_LABELS, ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME } from "../own/own-names.js";
 import { type Proof, readRecord, recordProof } from "./addon-record.js";
 
-/** addon-manager's interval is 60 s (kube-addons.sh); a pass takes seconds, and on a busy machine more. */
+/** addon-manager's interval is 60 s (kube-addons.sh). A pass takes seconds, longer on a busy machine. */
 const PROOF_LIMIT_MS = 90_000;
-const LOOK_EVERY_MS = 500;
+const POLL_EVERY_MS = 500;
 
-/** data.state of the drift ConfigMap, as addon-manager's manifest has it. */
+/** data.state of the drift ConfigMap in addon-manager's manifest. */
 const RECONCILED = "reconciled";
 
 const DRIFT_PATH = resourcePath(CONFIGMAPS, ADDON_NAMESPACE, DRIFT_NAME);
 const MANAGER = `${ADDON_NAMESPACE}/${ADDON_MANAGER_NAME}`;
 
 export interface ProofOptions {
-  /** How long addon-manager may take to put the change back, ms; default 90 s. */
+  /** How long addon-manager may take to revert the change, ms; default 90 s. */
   readonly limitMs?: number;
-  /** Told what is being waited for. */
+  /** Receives what the proof is waiting for. */
   readonly note?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Changes the drift ConfigMap and waits until addon-manager has put it back; records which pod did.
+ * Changes the drift ConfigMap, waits until addon-manager reverts it, and records the addon-manager pod.
  *
  * @returns how long it took, ms, and the pod.
- * @throws ChaosError when there is no addon-manager of ours running, it did not put the change back in time, it
- *   was restarted meanwhile, or the signal came.
+ * @throws ChaosError when this tool's addon-manager is not running, does not revert the change in time or restarts
+ *   meanwhile, or when the signal aborts.
  */
 export async function proveAddonManager(
   transport: Transport,
@@ -57,27 +57,27 @@ export async function proveAddonManager(
   const before = await managerInstance(transport);
   if ("problem" in before) throw new ChaosError(`${before.problem}. ${remedy(before.state)}`);
   const drifted = `drifted-${randomBytes(4).toString("hex")}`;
-  note?.(`changed ConfigMap ${DRIFT_NAME}; addon-manager puts it back within a minute`);
+  note?.(`changed ConfigMap ${DRIFT_NAME}; addon-manager should revert it within a minute`);
   const startedAt = clock.now();
   await writeState(transport, drifted);
   const repaired = await pollUntil(
     clock,
-    { everyMs: LOOK_EVERY_MS, limitMs, ...(signal === undefined ? {} : { signal }) },
+    { everyMs: POLL_EVERY_MS, limitMs, ...(signal === undefined ? {} : { signal }) },
     async () => ((await readState(transport)) === RECONCILED ? clock.now() - startedAt : undefined),
   );
   if (repaired === undefined) {
-    // Left as addon-manager would have it: what is wrong is with addon-manager, and said below.
+    // Leave the ConfigMap as in the manifest: the fault is addon-manager's, as the error below says.
     await writeState(transport, RECONCILED);
     if (signal?.aborted === true) throw interrupted();
     throw new ChaosError(
-      `addon-manager is not at work: ConfigMap ${ADDON_NAMESPACE}/${DRIFT_NAME} was changed on purpose and not put back within ${Math.round(limitMs / 1000)} s. ` +
-        `kubectl -n ${ADDON_NAMESPACE} logs deployment/${ADDON_MANAGER_NAME} says what it does; \`chaos cluster up --addons\` puts it right`,
+      `addon-manager is not working: it did not revert a test change to ConfigMap ${ADDON_NAMESPACE}/${DRIFT_NAME} within ${Math.round(limitMs / 1000)} s. ` +
+        `See kubectl -n ${ADDON_NAMESPACE} logs deployment/${ADDON_MANAGER_NAME}; \`chaos cluster up --addons\` repairs it`,
     );
   }
   const after = await managerInstance(transport);
   if (!("podUid" in after) || !isSame(before, after)) {
     throw new ChaosError(
-      `addon-manager (${MANAGER}) was restarted while it was being proven: so it cannot be said which one put the change back. Prove it again`,
+      `addon-manager (${MANAGER}) restarted during its proof, so the proof does not count. Run it again`,
     );
   }
   await recordProof(transport, {
@@ -89,7 +89,7 @@ export async function proveAddonManager(
 }
 
 function interrupted(): ChaosError {
-  return new ChaosError("interrupted while addon-manager was being proven", {
+  return new ChaosError("interrupted during the proof of addon-manager", {
     exitCode: ExitCode.interrupted,
   });
 }
@@ -98,7 +98,7 @@ async function readState(transport: Transport): Promise<string | undefined> {
   return (await getOrUndefined<ConfigMap>(transport, DRIFT_PATH))?.data?.["state"];
 }
 
-/** One that is not there is addon-manager's to make: then that is what is waited for. */
+/** When the ConfigMap does not exist, addon-manager has to create it: that proves it too. */
 async function writeState(transport: Transport, state: string): Promise<void> {
   try {
     await patch(transport, DRIFT_PATH, { data: { state } }, { fieldManager: MANAGED_BY });
@@ -107,10 +107,10 @@ async function writeState(transport: Transport, state: string): Promise<void> {
   }
 }
 
-/** `absent`: no addon-manager of ours. `not-running`: no ready pod of it. `unproven`: it runs, and was never seen at work. */
+/** `absent`: not installed by this tool. `not-running`: no ready pod. `unproven`: it runs but is not proven to work. */
 export type AddonManagerState = "absent" | "unproven" | "proven" | "not-running";
 
-/** Whether the addon-manager that runs now is the one that was seen to put a change back. Changes nothing. */
+/** Whether the running addon-manager is the instance that was proven. Changes nothing. */
 export async function addonManagerProof(
   transport: Transport,
 ): Promise<{ readonly state: AddonManagerState; readonly podUid?: string; readonly detail: string }> {
@@ -119,15 +119,19 @@ export async function addonManagerProof(
   const { podUid } = instance;
   const proof = (await readRecord(transport))?.proof;
   if (proof === undefined)
-    return { state: "unproven", podUid, detail: `addon-manager (${MANAGER}) runs and was never proven` };
+    return {
+      state: "unproven",
+      podUid,
+      detail: `addon-manager (${MANAGER}) runs but was never proven to work`,
+    };
   if (!isSame(proof, instance)) {
     return {
       state: "unproven",
       podUid,
-      detail: `addon-manager (${MANAGER}) was started anew since it was proven at ${proof.provenAt}`,
+      detail: `addon-manager (${MANAGER}) has restarted since its proof at ${proof.provenAt}`,
     };
   }
-  const detail = `addon-manager put a change back ${(proof.repairedAfterMs / 1000).toFixed(1)} s after it was made (proven at ${proof.provenAt})`;
+  const detail = `addon-manager reverted a change after ${(proof.repairedAfterMs / 1000).toFixed(1)} s (proven at ${proof.provenAt})`;
   return { state: "proven", podUid, detail };
 }
 
@@ -139,24 +143,27 @@ function isSame(a: Instance, b: Instance): boolean {
 
 function remedy(state: AddonManagerState): string {
   return state === "absent"
-    ? "`chaos cluster up --addons` installs one, with the study's add-ons"
-    : `kubectl -n ${ADDON_NAMESPACE} describe pods -l ${selectorString(ADDON_MANAGER_LABELS)} says why`;
+    ? "`chaos cluster up --addons` installs it, with the study's add-ons"
+    : `kubectl -n ${ADDON_NAMESPACE} describe pods -l ${selectorString(ADDON_MANAGER_LABELS)} shows why`;
 }
 
-/** The addon-manager that runs, ready. */
+/** The running, ready instance of addon-manager. */
 async function managerInstance(
   transport: Transport,
 ): Promise<Instance | { readonly state: "absent" | "not-running"; readonly problem: string }> {
   const path = resourcePath(DEPLOYMENTS, ADDON_NAMESPACE, ADDON_MANAGER_NAME);
   const deployment = await getOrUndefined<KubeObject>(transport, path);
   if (deployment === undefined || !isOwn(deployment))
-    return { state: "absent", problem: `no addon-manager of ours is installed (Deployment ${MANAGER})` };
+    return {
+      state: "absent",
+      problem: `this tool has not installed an addon-manager (Deployment ${MANAGER})`,
+    };
   const { items } = await list<Pod>(transport, resourcePath(PODS, ADDON_NAMESPACE), {
     labelSelector: selectorString(ADDON_MANAGER_LABELS),
   });
   const pod = items.find((each) => isReady(each) && !isTerminating(each));
   if (pod === undefined)
-    return { state: "not-running", problem: `no pod of addon-manager (${MANAGER}) is ready` };
+    return { state: "not-running", problem: `addon-manager (${MANAGER}) has no ready pod` };
   const restarts = (pod.status?.containerStatuses ?? []).map(({ restartCount }) => restartCount);
   return { podUid: pod.metadata.uid, restartCount: restarts.reduce((sum, each) => sum + each, 0) };
 }

@@ -1,4 +1,4 @@
-/** What is in the way of the add-ons. Asked before anything is changed: nothing of anybody else's may be touched. */
+/** What conflicts with the add-ons. Checked before any change: foreign objects must not be modified. */
 import { RefusedError } from "../common/errors.js";
 import {
   CONFIGMAPS,
@@ -36,18 +36,18 @@ const nameOf = ({ kind, metadata }: Pick<KubeObject, "kind"> & { metadata: Manif
 const CLUSTER_SERVICE_LABEL = "kubernetes.io/cluster-service";
 const CONTROL_PLANE_LABELS = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 
-/** The kinds that addon-manager may prune (PRUNED_KINDS), as the API has them. */
+/** The kinds that addon-manager may prune (PRUNED_KINDS), as API resources. */
 const PRUNED: readonly Gvr[] = [CONFIGMAPS, SERVICES, DAEMONSETS, DEPLOYMENTS];
 
-/** Whether a live object belongs to the study add-ons: under addon-manager's care, or made by this tool. */
+/** Whether a live object belongs to the study add-ons: it has their label, or this tool created it. */
 export function isAddonObject(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.labels?.[ADDON_LABEL] !== undefined || isOwn(object);
 }
 
 /**
- * @param options `installed`: the record is there, so what the add-ons have made themselves is theirs; `dnsName`:
- *   the cluster's DNS, which is meant to come under addon-manager's care.
- * @throws RefusedError with every object that is in the way, and what to do.
+ * @param options `installed`: the record exists, so objects that the add-ons generated are theirs; `dnsName`: the
+ *   cluster's DNS, which addon-manager is to manage.
+ * @throws RefusedError with every conflicting object, and what to do.
  */
 export async function refuseForeign(
   transport: Transport,
@@ -70,9 +70,9 @@ export async function refuseForeign(
   if (problems.length === 0) return;
   throw new RefusedError(
     [
-      "the study add-ons cannot be installed here; nothing was changed:",
+      "the study add-ons cannot be installed on this cluster. Nothing was changed. Conflicts:",
       ...problems.map((problem) => `  - ${problem}`),
-      "Remove what is in the way, or use a cluster that is made for it: chaos cluster up --cluster kind --addons",
+      "Remove the conflicting objects, or use a new cluster: chaos cluster up --cluster kind --addons",
     ].join("\n"),
   );
 }
@@ -88,10 +88,10 @@ async function sameName(
 ): Promise<string[]> {
   const live = await getOrUndefined<KubeObject>(transport, pathsOf(object).path);
   if (live === undefined || isKnown(live)) return [];
-  return [`${nameOf(object)} is there and was not made by this tool`];
+  return [`${nameOf(object)} already exists and was not created by this tool`];
 }
 
-/** Somebody's own metrics-server under another name: two would answer for one. */
+/** A foreign workload with the same function under another name, such as a metrics-server: the two would conflict. */
 async function sameJob(transport: Transport, gvr: Gvr, study: readonly Manifest[]): Promise<string[]> {
   const apps = study.flatMap(({ metadata }) => metadata.labels?.["k8s-app"] ?? []);
   const { items } = await list<KubeObject>(transport, resourcePath(gvr, ADDON_NAMESPACE), {
@@ -99,28 +99,28 @@ async function sameJob(transport: Transport, gvr: Gvr, study: readonly Manifest[
   });
   return items
     .filter((item) => !isAddonObject(item))
-    .map((item) => `${nameOf(item)} does the same (its label k8s-app) and was not made by this tool`);
+    .map((item) => `${nameOf(item)} has the same function (label k8s-app) and was not created by this tool`);
 }
 
-/** Objects that kubectl's prune would delete, because they look like add-ons that are no longer wanted. */
+/** Foreign objects that kubectl's prune would delete because they look like removed add-ons. */
 async function pruned(transport: Transport, gvr: Gvr, dnsName: string): Promise<string[]> {
   const { items } = await list<KubeObject>(transport, resourcePath(gvr, ADDON_NAMESPACE));
   return items
     .filter((item) => isPrunable(item) && !isAddonObject(item))
     .filter((item) => !(gvr === DEPLOYMENTS && item.metadata.name === dnsName))
-    .map((item) => `${nameOf(item)} looks like an add-on, so addon-manager would delete it`);
+    .map((item) => `${nameOf(item)} is labelled as an add-on, so addon-manager would delete it`);
 }
 
 /** Whether kube-addons.sh's `kubectl apply --prune` would delete an object that is in none of its files. Pure. */
 export function isPrunable({ metadata }: Pick<KubeObject, "metadata">): boolean {
-  // kubectl passes over what it has not applied itself.
+  // kubectl prunes only objects that it has applied.
   if (metadata.annotations?.[LAST_APPLIED_ANNOTATION] === undefined) return false;
   const mode = metadata.labels?.[ADDON_MODE_LABEL];
   if (metadata.labels?.[CLUSTER_SERVICE_LABEL] === "true") return mode !== "EnsureExists";
   return mode === "Reconcile";
 }
 
-/** A static pod of the master (GKE) or a Deployment: two addon-managers undo each other's work. */
+/** A static pod of the master (GKE) or a Deployment. Two addon-managers would undo each other's changes. */
 async function otherAddonManager(transport: Transport): Promise<string[]> {
   const { items } = await list<Pod>(transport, resourcePath(PODS, ADDON_NAMESPACE), {
     labelSelector: selectorString(ADDON_MANAGER_LABELS),
@@ -128,13 +128,12 @@ async function otherAddonManager(transport: Transport): Promise<string[]> {
   return items
     .filter(({ metadata }) => !isPodOfOwnManager(metadata))
     .map(
-      ({ metadata }) =>
-        `the cluster has an addon-manager of its own (Pod ${ADDON_NAMESPACE}/${metadata.name})`,
+      ({ metadata }) => `the cluster already has an addon-manager (Pod ${ADDON_NAMESPACE}/${metadata.name})`,
     );
 }
 
 function isPodOfOwnManager({ ownerReferences = [] }: Pod["metadata"]): boolean {
-  // Its Deployment's name is refused above when it is somebody else's.
+  // A foreign Deployment of this name is refused above.
   return ownerReferences.some(
     ({ kind, name }) => kind === "ReplicaSet" && name.startsWith(`${ADDON_MANAGER_NAME}-`),
   );
@@ -147,6 +146,6 @@ async function noControlPlane(transport: Transport): Promise<string[]> {
   );
   if (found) return [];
   return [
-    `no node carries the label ${CONTROL_PLANE_LABELS.join(" or ")}: addon-manager and the sink run there, out of the experiments' way`,
+    `no node has the label ${CONTROL_PLANE_LABELS.join(" or ")}: addon-manager and the sink run on the control plane, apart from the experiments`,
   ];
 }

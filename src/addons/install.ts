@@ -1,4 +1,4 @@
-/** `chaos cluster up --addons`: the study's add-ons, with an addon-manager that is seen to be at work. */
+/** `chaos cluster up --addons`: installs the study's add-ons with an addon-manager that is proven to work. */
 import type { Clock } from "../common/clock.js";
 import { pollUntil } from "../common/clock.js";
 import { ChaosError, ExitCode } from "../common/errors.js";
@@ -18,13 +18,13 @@ import { addonManagerProof, proveAddonManager } from "./drift.js";
 import { isAddonObject, refuseForeign } from "./foreign.js";
 import { readiness } from "./ready.js";
 
-/** Image pulls included, ms. */
+/** Including image pulls, ms. */
 const READY_LIMIT_MS = 5 * 60_000;
-const LOOK_EVERY_MS = 500;
+const POLL_EVERY_MS = 500;
 
 export interface AddonsOptions {
   readonly transport: Transport;
-  /** Asked of the server when it is not given. */
+  /** Default: discovered from the server. */
   readonly discovery?: Discovery;
   readonly clock: Clock;
   readonly progress: Progress;
@@ -32,20 +32,20 @@ export interface AddonsOptions {
 }
 
 export interface Installed {
-  /** Whether anything had to be written: false when everything was found as it should be. */
+  /** Whether anything was written; false: everything was up to date. */
   readonly changed: boolean;
-  /** How long addon-manager took to put a change back, ms; undefined: it was proven before. */
+  /** How long addon-manager took to revert a change, ms; undefined: it was proven before. */
   readonly repairedAfterMs: number | undefined;
 }
 
 /**
- * Installs the study add-ons, or finds them as they are: the sink and addon-manager are made here, everything else
- * by addon-manager; then waits until all of it is ready and addon-manager proven. What the cluster's DNS was like
- * is recorded first. Whoever calls it holds the cluster's lock: a run's measurements would be spoilt.
+ * Installs the study add-ons; an up-to-date installation is not changed. Records the cluster's DNS first. Creates the
+ * sink and addon-manager; addon-manager creates the rest. Then waits until everything is ready and addon-manager is
+ * proven. The caller must own the cluster's lock: an installation would disturb the measurements of a run.
  *
- * @throws RefusedError when something of somebody else's is in the way; nothing was changed.
- * @throws ChaosError when something is not ready in time, or addon-manager does not do its work. What was made
- *   stays: doing it again goes on from there, `removeAddons` takes it away.
+ * @throws RefusedError when a foreign object conflicts; nothing was changed.
+ * @throws ChaosError when something is not ready in time, or addon-manager does not work. Created objects stay: a
+ *   second call continues from there, `removeAddons` removes them.
  */
 export async function installAddons(options: AddonsOptions): Promise<Installed> {
   const { transport, progress, clock, signal } = options;
@@ -72,7 +72,7 @@ export async function installAddons(options: AddonsOptions): Promise<Installed> 
   });
   if ((await addonManagerProof(transport)).state === "proven") return { changed, repairedAfterMs: undefined };
   const { repairedAfterMs } = await progress.step(
-    "Proving that addon-manager is at work",
+    "Proving that addon-manager works",
     async (note) =>
       await proveAddonManager(transport, clock, { note, ...(signal === undefined ? {} : { signal }) }),
   );
@@ -80,8 +80,9 @@ export async function installAddons(options: AddonsOptions): Promise<Installed> 
 }
 
 /**
- * Takes away what kubectl remembers of an apply by the cluster's owner: addon-manager's would remove whatever was
- * declared then and is not in its own manifest, the replicas above all. It is in the record, and comes back.
+ * Removes the annotation of an earlier `kubectl apply` by the cluster's owner. Otherwise addon-manager's apply would
+ * remove every field that was declared then and is not in its own manifest, above all the replicas. The record keeps
+ * the annotation, and removal of the add-ons restores it.
  */
 async function forgetLastApplied(transport: Transport, dns: Manifest): Promise<void> {
   const { path } = pathsOf(dns);
@@ -90,7 +91,7 @@ async function forgetLastApplied(transport: Transport, dns: Manifest): Promise<v
   await patch(transport, path, { metadata: { annotations: { [LAST_APPLIED_ANNOTATION]: null } } });
 }
 
-/** Waits until everything is there and ready. */
+/** Waits until everything exists and is ready. */
 async function whenReady(
   { transport, clock, signal }: AddonsOptions,
   what: {
@@ -101,7 +102,7 @@ async function whenReady(
 ): Promise<void> {
   let missing: readonly string[] = [];
   const poll = {
-    everyMs: LOOK_EVERY_MS,
+    everyMs: POLL_EVERY_MS,
     limitMs: READY_LIMIT_MS,
     ...(signal === undefined ? {} : { signal }),
   };
@@ -116,7 +117,7 @@ async function whenReady(
   if (ready === true) return;
   if (signal?.aborted === true) {
     throw new ChaosError(
-      "interrupted while the add-ons were being installed; what is there stays. `chaos cluster up --addons` goes on, `--no-addons` takes it away",
+      "interrupted during the installation of the add-ons; created objects stay. `chaos cluster up --addons` continues, `--no-addons` removes them",
       { exitCode: ExitCode.interrupted },
     );
   }
@@ -124,7 +125,7 @@ async function whenReady(
     [
       `the study add-ons were not ready within ${READY_LIMIT_MS / 1000} s:`,
       ...missing.map((each) => `  - ${each}`),
-      "kubectl -n kube-system get pods, and logs deployment/kube-addon-manager, say more; doing it again goes on from here, --no-addons takes it all away",
+      "See kubectl -n kube-system get pods, and logs deployment/kube-addon-manager. `chaos cluster up --addons` continues, `--no-addons` removes the add-ons",
     ].join("\n"),
   );
 }
@@ -132,9 +133,9 @@ async function whenReady(
 function cannotStart(fatal: readonly string[]): ChaosError {
   return new ChaosError(
     [
-      "the study add-ons do not start on this cluster:",
+      "the study add-ons cannot start on this cluster:",
       ...fatal.map((each) => `  - ${each}`),
-      "Load the images onto the nodes, or let the nodes reach their registry; --no-addons takes away what was installed",
+      "Load the images onto the nodes, or give the nodes access to the registry. `chaos cluster up --no-addons` removes what was installed",
     ].join("\n"),
   );
 }

@@ -1,4 +1,4 @@
-/** What the add-ons still lack. */
+/** Which objects of the add-ons are not ready, and why. */
 import { getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Pod } from "../kube/objects.js";
 import { isReady, isTerminating, waitingContainers } from "../kube/pod-state.js";
@@ -10,31 +10,31 @@ import { type Manifest } from "../own/manifest.js";
 import { objectName } from "../common/object-name.js";
 import { pathsOf } from "../kube/api.js";
 
-/** Waiting reasons of a container that waiting does not heal. */
+/** Waiting reasons that do not resolve by waiting. */
 const FATAL_REASONS = ["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
 
-/** What every container waits for before it runs. */
+/** Waiting reasons of every container before it runs. */
 const STARTING_REASONS = ["ContainerCreating", "PodInitializing"];
 
 export interface Readiness {
-  /** What is still to come, in the order of the manifests; empty: all is ready. */
+  /** What is not ready, in the order of the manifests; empty: everything is ready. */
   readonly missing: readonly string[];
-  /** What will not come by waiting, with the reason. */
+  /** What will not become ready by waiting, with the reason. */
   readonly fatal: readonly string[];
 }
 
-/** How far the cluster is on its way to the manifests. Changes nothing. */
+/** Compares the cluster with the manifests. Changes nothing. */
 export async function readiness(
   transport: Transport,
   manifests: AddonManifests,
   dns: Manifest,
 ): Promise<Readiness> {
   const objects = [...manifests.sink, ...manifests.manager, ...manifests.study, dns];
-  const [lacking, pods] = await Promise.all([
+  const [problems, pods] = await Promise.all([
     Promise.all(
       objects.map(async (object) => {
         const live = await getOrUndefined<KubeObject>(transport, pathsOf(object).path);
-        const problem = live === undefined ? "not there yet" : problemOf(object, live);
+        const problem = live === undefined ? "not created yet" : problemOf(object, live);
         return problem === undefined
           ? []
           : [`${objectName({ kind: object.kind, ...object.metadata })}: ${problem}`];
@@ -43,19 +43,19 @@ export async function readiness(
     waitingPods(transport, objects),
   ]);
   const fatal = pods.filter(({ reason }) => FATAL_REASONS.includes(reason));
-  const missing = lacking.flat();
+  const missing = problems.flat();
   return {
-    // Of pods only why others wait: one that is on its way out holds nothing up.
+    // Pods only explain why another object is not ready: a pod of an old template does not delay anything.
     missing: missing.length === 0 ? [] : [...missing, ...pods.map(({ text }) => text)],
     fatal: fatal.map(({ text }) => text),
   };
 }
 
-/** What a live object still lacks; undefined: nothing. Pure. */
+/** Why a live object is not ready; undefined: it is ready. Pure. */
 export function problemOf(wanted: Manifest, live: KubeObject): string | undefined {
   if (isTerminating(live)) return "being deleted";
   if (wanted.metadata.labels?.[ADDON_MODE_LABEL] !== live.metadata.labels?.[ADDON_MODE_LABEL])
-    return "not yet under addon-manager's care";
+    return "not yet managed by addon-manager";
   if (wanted.kind === "Deployment") return deploymentProblem(live as unknown as Deployment);
   if (wanted.kind === "DaemonSet") return daemonSetProblem(live as unknown as DaemonSet);
   return wanted.metadata.name === METRICS_API_SERVICE ? apiServiceProblem(live) : undefined;
@@ -63,17 +63,17 @@ export function problemOf(wanted: Manifest, live: KubeObject): string | undefine
 
 function deploymentProblem(live: Deployment): string | undefined {
   const { isSeen, wanted, total, updated, available } = deploymentState(live);
-  if (!isSeen) return "not yet looked at";
+  if (!isSeen) return "not yet seen by its controller";
   const settled = total === wanted && updated === wanted && available === wanted;
   return settled ? undefined : `${available} of ${wanted} pods ready`;
 }
 
 function daemonSetProblem(live: DaemonSet): string | undefined {
   const { isSeen, wanted, updated, available } = daemonSetState(live);
-  if (!isSeen) return "not yet looked at";
-  const there = Math.min(updated, available);
-  if (wanted === 0 || there < wanted) return `${there} of ${wanted} pods ready`;
-  // The scaler recreates the pods: only after that are they ready for good.
+  if (!isSeen) return "not yet seen by its controller";
+  const ready = Math.min(updated, available);
+  if (wanted === 0 || ready < wanted) return `${ready} of ${wanted} pods ready`;
+  // The scaler changes the template once, which recreates the pods: until then their readiness is temporary.
   return isScaled(live.spec) ? undefined : "fluentd-gcp-scaler has not set its resources yet";
 }
 
@@ -95,7 +95,7 @@ interface WaitingPod {
   readonly text: string;
 }
 
-/** Pods of the add-ons that are not ready for a reason that the cluster names. */
+/** Pods of the add-ons that are not ready, where the cluster states the reason. */
 async function waitingPods(transport: Transport, objects: readonly Manifest[]): Promise<WaitingPod[]> {
   const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "DaemonSet");
   const prefixes = workloads.map(({ metadata }) => `${metadata.name}-`);
@@ -111,7 +111,7 @@ async function waitingPods(transport: Transport, objects: readonly Manifest[]): 
     .flatMap((pod) => waitingReason(pod) ?? []);
 }
 
-/** Why a pod does not start, other than that it is on its way; undefined: there is no such reason. Pure. */
+/** Why a pod does not start, apart from normal start-up; undefined: no such reason. Pure. */
 export function waitingReason(pod: Pod): WaitingPod | undefined {
   const waiting = waitingContainers(pod).find(({ reason }) => !STARTING_REASONS.includes(reason));
   if (waiting === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** `chaos cluster up --no-addons`: the cluster as it was before the study add-ons. */
+/** `chaos cluster up --no-addons`: restores the cluster to its state before the study add-ons. */
 import type { Clock } from "../common/clock.js";
 import { pollUntil } from "../common/clock.js";
 import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
@@ -43,13 +43,13 @@ import {
 import { readRecord, RECORD_PATH } from "./addon-record.js";
 import type { AddonsOptions } from "./install.js";
 
-/** How long pods may take to go, ms: their grace of 30 s, and a node that is slow about it. */
+/** How long pods may take to terminate, ms: 30 s of grace, plus time for a slow node. */
 const GONE_LIMIT_MS = 90_000;
-const LOOK_EVERY_MS = 300;
+const POLL_EVERY_MS = 300;
 
 /**
- * Where add-ons' objects are, in the order in which they are removed. The APIService first: as long as nobody
- * answers for it, no namespace can be deleted. Rights and accounts after those who use them.
+ * The kinds of the add-ons' objects, in removal order. The APIService comes first: while its backend is down, no
+ * namespace can be deleted. Roles and ServiceAccounts come after the workloads that use them.
  */
 const KINDS: readonly { readonly gvr: Gvr; readonly namespace?: string }[] = [
   { gvr: API_SERVICES },
@@ -62,16 +62,16 @@ const KINDS: readonly { readonly gvr: Gvr; readonly namespace?: string }[] = [
 ];
 
 export interface Removed {
-  /** How many objects were removed or put back; 0: there was nothing to do. */
+  /** How many objects were removed or restored; 0: there was nothing to do. */
   readonly count: number;
 }
 
 /**
- * Stops addon-manager, removes every object of the add-ons, and puts the cluster's DNS back as it was. Nothing is
- * removed that does not carry the add-ons' label. Goes on past single failures. Whoever calls it holds the cluster's
- * lock: a run's measurements would be spoilt.
+ * Stops addon-manager, removes every object of the add-ons, and restores the cluster's DNS. Removes only objects that
+ * carry the add-ons' label. Continues after single failures. The caller must own the cluster's lock: a removal would
+ * disturb the measurements of a run.
  *
- * @throws ChaosError (exit code 5) with everything that failed; doing it again goes on from there.
+ * @throws ChaosError (exit code 5) with everything that failed; a second call continues from there.
  */
 export async function removeAddons(options: AddonsOptions): Promise<Removed> {
   const { progress } = options;
@@ -81,7 +81,7 @@ export async function removeAddons(options: AddonsOptions): Promise<Removed> {
     for (const failure of removal.failures) progress.warn(failure);
     if (removal.failures.length > 0) {
       throw new ChaosError(
-        `the study add-ons were not removed wholly: ${removal.failures.join("; ")}. \`chaos cluster up --no-addons\` tries again`,
+        `the study add-ons were not fully removed: ${removal.failures.join("; ")}. Try again with \`chaos cluster up --no-addons\``,
         { exitCode: ExitCode.notRestored },
       );
     }
@@ -103,7 +103,7 @@ class Removal {
     this.#note = note;
   }
 
-  /** How many objects were removed or put back. */
+  /** How many objects were removed or restored. */
   get count(): number {
     return this.#count;
   }
@@ -111,21 +111,21 @@ class Removal {
   async run(): Promise<void> {
     this.#note("stopping addon-manager");
     await this.#attempt("addon-manager", async () => await this.#stopManager());
-    // As long as it runs, it brings back whatever is removed.
+    // While it runs, it recreates every object that is removed.
     if (this.failures.length > 0) return;
     this.#note("removing objects");
     for (const { gvr, namespace } of KINDS) {
       await this.#attempt(gvr.resource, async () => await this.#removeLabelled(gvr, namespace));
     }
     const sink = resourcePath(NAMESPACES, undefined, SINK_NAMESPACE);
-    await this.#attempt("the sink", async () => await this.#removeIfOurs(sink));
-    this.#note("waiting for pods to end");
+    await this.#attempt("the sink", async () => await this.#removeIfOwn(sink));
+    this.#note("waiting for pods to terminate");
     await this.#attempt("pods", async () => await this.#podsGone());
     await this.#attempt("the cluster's DNS", async () => await this.#restoreDns());
     await this.#attempt("the sink's namespace", async () => await this.#gone(sink));
-    // Last, and only when all is well: without it nobody knows what the DNS was like.
+    // Last, and only without failures: it is the only record of the DNS before the add-ons.
     if (this.failures.length > 0) return;
-    await this.#attempt("the record", async () => await this.#removeIfOurs(RECORD_PATH));
+    await this.#attempt("the record", async () => await this.#removeIfOwn(RECORD_PATH));
   }
 
   async #attempt(what: string, work: () => Promise<void>): Promise<void> {
@@ -137,9 +137,9 @@ class Removal {
   }
 
   async #stopManager(): Promise<void> {
-    await this.#removeIfOurs(resourcePath(DEPLOYMENTS, ADDON_NAMESPACE, ADDON_MANAGER_NAME));
+    await this.#removeIfOwn(resourcePath(DEPLOYMENTS, ADDON_NAMESPACE, ADDON_MANAGER_NAME));
     const labelSelector = selectorString(ADDON_MANAGER_LABELS);
-    await this.#wait("addon-manager's pod to end", async () => {
+    await this.#wait("addon-manager's pod to terminate", async () => {
       const pods = await list<Pod>(this.#transport, resourcePath(PODS, ADDON_NAMESPACE), { labelSelector });
       return pods.items.length === 0;
     });
@@ -152,12 +152,12 @@ class Removal {
     for (const item of items) await this.#remove(resourcePath(gvr, namespace, item.metadata.name), item);
   }
 
-  async #removeIfOurs(path: string): Promise<void> {
+  async #removeIfOwn(path: string): Promise<void> {
     const live = await getOrUndefined<KubeObject>(this.#transport, path);
     if (live !== undefined && isOwn(live)) await this.#remove(path, live);
   }
 
-  /** By its uid: whatever comes under the same name in this moment is somebody else's. */
+  /** Deletes by uid: an object recreated under the same name in the meantime is foreign. */
   async #remove(path: string, live: KubeObject): Promise<void> {
     if (isTerminating(live)) return;
     const { uid } = live.metadata;
@@ -171,7 +171,7 @@ class Removal {
   /** Waits for the pods of the workloads that were removed. */
   async #podsGone(): Promise<void> {
     for (const labelSelector of this.#selectors) {
-      await this.#wait(`the pods with ${labelSelector} to end`, async () => {
+      await this.#wait(`the pods with ${labelSelector} to terminate`, async () => {
         const pods = await list<Pod>(this.#transport, resourcePath(PODS, ADDON_NAMESPACE), { labelSelector });
         return pods.items.length === 0;
       });
@@ -180,7 +180,7 @@ class Removal {
 
   async #restoreDns(): Promise<void> {
     const record = await readRecord(this.#transport);
-    if (record === undefined) return await this.#askAboutDns();
+    if (record === undefined) return await this.#reportDns();
     await this.#removeGenerated();
     const { name } = record.dns.metadata;
     const { how } = await undo(this.#transport, {
@@ -192,15 +192,15 @@ class Removal {
     if (how === "created" || how === "patched") this.#count += 1;
   }
 
-  /** What the add-ons made themselves, without any label; installing made sure that it was nobody else's. */
+  /** Removes what the add-ons create without a label. The installation checked that it was not foreign. */
   async #removeGenerated(): Promise<void> {
     const path = resourcePath(CONFIGMAPS, ADDON_NAMESPACE, AUTOSCALER_CONFIG_NAME);
     const live = await getOrUndefined<KubeObject>(this.#transport, path);
     if (live !== undefined) await this.#remove(path, live);
   }
 
-  /** Without a record it is not known what the DNS was like: it is left alone, and that is said. */
-  async #askAboutDns(): Promise<void> {
+  /** Without the record the original DNS is unknown: leaves it unchanged, and throws an error that says so. */
+  async #reportDns(): Promise<void> {
     if (this.#count === 0) return;
     const { items } = await list<KubeObject>(this.#transport, resourcePath(DEPLOYMENTS, ADDON_NAMESPACE), {
       labelSelector: `k8s-app=kube-dns,${ADDON_MODE_LABEL}`,
@@ -208,20 +208,20 @@ class Removal {
     const names = items.map(({ metadata }) => metadata.name);
     if (names.length === 0) return;
     throw new Error(
-      `ConfigMap ${ADDON_NAMESPACE}/${RECORD_NAME} is gone, so Deployment ${names.join(", ")} was left alone. Its label ${ADDON_MODE_LABEL} and its annotation ${LAST_APPLIED_ANNOTATION} may be taken away by hand`,
+      `ConfigMap ${ADDON_NAMESPACE}/${RECORD_NAME} does not exist, so Deployment ${names.join(", ")} was left unchanged. Remove its label ${ADDON_MODE_LABEL} and its annotation ${LAST_APPLIED_ANNOTATION} by hand`,
     );
   }
 
   async #gone(path: string): Promise<void> {
-    await this.#wait("the namespace to go", async () => {
+    await this.#wait("the namespace to be deleted", async () => {
       const live = await getOrUndefined<KubeObject>(this.#transport, path);
       return live === undefined || !isOwn(live);
     });
   }
 
-  async #wait(what: string, ask: () => Promise<boolean>): Promise<void> {
-    const poll = { everyMs: LOOK_EVERY_MS, limitMs: GONE_LIMIT_MS };
-    const done = await pollUntil(this.#clock, poll, async () => ((await ask()) ? true : undefined));
-    if (done !== true) throw new Error(`waited ${GONE_LIMIT_MS / 1000} s in vain for ${what}`);
+  async #wait(what: string, isDone: () => Promise<boolean>): Promise<void> {
+    const poll = { everyMs: POLL_EVERY_MS, limitMs: GONE_LIMIT_MS };
+    const done = await pollUntil(this.#clock, poll, async () => ((await isDone()) ? true : undefined));
+    if (done !== true) throw new Error(`timed out after ${GONE_LIMIT_MS / 1000} s waiting for ${what}`);
   }
 }

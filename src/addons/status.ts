@@ -1,9 +1,9 @@
-/** What `chaos cluster status` says of the study add-ons. */
+/** The line of `chaos cluster status` about the study add-ons. */
 import type { Transport } from "../kube/transport.js";
 import { addonManagerProof } from "./drift.js";
 import { readRecord } from "./addon-record.js";
 
-/** One line for people; changes nothing. Rejects when the API server does not answer. */
+/** One human-readable line. Changes nothing. Rejects when the API server does not answer. */
 export async function addonsStatus(transport: Transport): Promise<string> {
   const installed = (await readRecord(transport)) !== undefined;
   const { state, detail } = await addonManagerProof(transport);
@@ -11,5 +11,5 @@ export async function addonsStatus(transport: Transport): Promise<string> {
   if (!installed) return `study add-ons: partly removed; ${detail}`;
   return state === "proven"
     ? `study add-ons: installed; ${detail}`
-    : `study add-ons: installed, addon-manager ${state}: ${detail}; \`chaos cluster up --addons\` puts it right`;
+    : `study add-ons: installed, addon-manager ${state}: ${detail}; \`chaos cluster up --addons\` repairs it`;
 }

@@ -1,7 +1,6 @@
 /**
- * The study's application: the guestbook of the Kubernetes samples (PHP front end, Redis leader, Redis
- * followers), and beside it a second front end that finds Redis by environment variables: the control arm,
- * which needs no DNS.
+ * The study's application: the guestbook of the Kubernetes samples (PHP front end, Redis leader, Redis followers),
+ * plus the control arm: a second front end that finds Redis by environment variables and needs no DNS.
  */
 import type { Experiment } from "../experiment/schema.js";
 import { type Manifest, namespaceManifest, serviceManifest, workloadManifest } from "../own/manifest.js";
@@ -25,12 +24,12 @@ const FOLLOWER_SERVICE = "redis-follower";
 export const FRONTEND_PORT = 80;
 export const REDIS_PORT = 6379;
 
-/** The sample asks for 100m CPU and 100Mi of memory for each container; so do we. */
+/** The requests of the sample: 100m CPU and 100Mi of memory for each container. */
 const resources = { requests: { cpu: "100m", memory: "100Mi" } };
 
 /**
- * Every object of the guestbook, in the order in which they are to be made: Services before pods, because the
- * control arm reads their addresses from its environment, which is set when a pod starts.
+ * Every object of the guestbook, in creation order: Services before pods, because the control arm reads their
+ * addresses from its environment, which the kubelet sets when a pod starts.
  */
 export function guestbookManifests(options: GuestbookOptions): Manifest[] {
   const { namespace } = options;
@@ -94,9 +93,9 @@ function deployment(
 }
 
 /**
- * Without a readiness probe, as in the sample: a probe would take the database out of its Service while packets
- * to it are lost, and so turn a short loss into a longer outage. That everything listens is shown by the probers
- * before the baseline begins.
+ * Without a readiness probe, as in the sample: a probe would remove the database from its Service while packets to
+ * it are lost, and so turn a short loss into a longer outage. The probers check that everything listens before the
+ * baseline begins.
  */
 function container(name: string, image: string, port: number, hostsFrom?: "dns" | "env"): object {
   return {

@@ -13,17 +13,17 @@ import type {
   UpOptions,
 } from "./provider.js";
 
-/** kind's name for the cluster, as in kind-config.yaml. */
+/** The cluster's name in kind, as in kind-config.yaml. */
 const CLUSTER_NAME = "kube-system-chaos";
 
 /**
- * The node image that kind 0.27.0 makes clusters of by default, as its source (pkg/apis/config/defaults) pins it.
- * Later releases of kind run it too.
+ * The default node image of kind 0.27.0, as its source (pkg/apis/config/defaults) pins it. Later releases of kind run
+ * it too.
  */
 const NODE_IMAGE =
   "kindest/node:v1.32.2@sha256:f226345927d7e348497136874b6d207e0b32cc52154ad8323129352923a3142f";
 
-/** Pulling the node image can take as long as the network does. */
+/** Includes pulling the node image over a slow network (guess). */
 const CREATE_LIMIT_MS = 15 * 60_000;
 
 type EngineName = "docker" | "podman";
@@ -35,7 +35,7 @@ async function answers(command: string, args: readonly string[]): Promise<boolea
 
 /** A kind cluster with an installed Docker or Podman and an installed kind, from public images. */
 export function createKindProvider(): ClusterProvider {
-  // Not among the user's own kubeconfigs.
+  // Kept apart from the user's own kubeconfigs.
   return new KindProvider(join(userFolder("state", process.env), "kind", "kubeconfig"));
 }
 
@@ -68,7 +68,7 @@ class KindProvider implements ClusterProvider {
       try {
         await child;
       } catch (error) {
-        throw new ChaosError("kind could not create the cluster; what it said names the reason", {
+        throw new ChaosError("kind could not create the cluster; the output of kind names the reason", {
           cause: error,
         });
       }
@@ -114,7 +114,7 @@ class KindProvider implements ClusterProvider {
     }
   }
 
-  /** The engine that answers, Docker first; a KIND_EXPERIMENTAL_PROVIDER that is set decides. */
+  /** The engine that answers, Docker first. KIND_EXPERIMENTAL_PROVIDER, when set, decides. */
   async #engine(): Promise<EngineName> {
     if (!(await answers("kind", ["version"]))) {
       throw new RefusedError(
@@ -141,7 +141,7 @@ class KindProvider implements ClusterProvider {
     options: { env: Record<string, string>; timeoutMs: number; signal?: AbortSignal },
   ): ResultPromise {
     return execa("kind", [...args, "--kubeconfig", this.#kubeconfig], {
-      // kind-config.yaml names the audit policy relative to the package.
+      // kind-config.yaml has the audit policy's path relative to the package.
       cwd: packageRoot(),
       env: options.env,
       timeout: options.timeoutMs,

@@ -2,7 +2,7 @@ import type { Progress } from "../common/progress.js";
 
 export type ProviderName = "current" | "kind" | "lab";
 
-/** How to reach a cluster that a provider has brought up (or found). */
+/** How to reach a cluster that a provider has started or found. */
 export interface ClusterHandle {
   readonly provider: ProviderName;
   /** Path of the kubeconfig file; undefined means the default resolution (KUBECONFIG, ~/.kube/config). */
@@ -11,7 +11,7 @@ export interface ClusterHandle {
   readonly context: string;
   /** For kind and lab: kind's cluster name. */
   readonly kindName?: string;
-  /** Environment for docker, kind and kubectl children (DOCKER_HOST of the lab's own engine, say). */
+  /** Environment for docker, kind and kubectl child processes, such as DOCKER_HOST of the lab's own engine. */
   readonly env: Readonly<Record<string, string>>;
   /** Absolute path (or name on PATH) of the container engine's client that reaches the nodes, if any. */
   readonly engineCommand?: string;
@@ -21,13 +21,13 @@ export interface ClusterHandle {
 export interface ClusterStatus {
   readonly provider: ProviderName;
   readonly running: boolean;
-  /** What is there, for people: nodes, versions, where the cache is and how large. */
+  /** Human-readable facts: nodes, versions, the cache's path and size. */
   readonly details: readonly string[];
-  /** Images that carry a public name here but are not the public image, with what they are. */
+  /** Substitute images in use, with what they really are. */
   readonly standIns: readonly SubstituteImage[];
 }
 
-/** A stand-in image: it carries a public image's name and does its job, and says that it is not it. */
+/** A substitute image: it has a public image's name and function, and a label that says that it is a substitute. */
 export interface SubstituteImage {
   readonly image: string;
   /** What it really is, from the image's label. */
@@ -41,17 +41,17 @@ export interface UpOptions {
 
 export interface DownOptions {
   readonly progress: Progress;
-  /** Also remove what is cached outside the tree. */
+  /** Also remove the caches outside the source tree. */
   readonly purge: boolean;
 }
 
-/** Brings a cluster up, takes it down, says how it is. */
+/** Starts, deletes and inspects a cluster. */
 export interface ClusterProvider {
   readonly name: ProviderName;
-  /** Idempotent: a running cluster is reused; one that is not whole, or not what it would be now, is made anew. */
+  /** Idempotent: reuses a running cluster; recreates one that is incomplete or outdated. */
   up(options: UpOptions): Promise<ClusterHandle>;
   down(options: DownOptions): Promise<void>;
   status(): Promise<ClusterStatus>;
-  /** How to reach its cluster, whole or not; undefined: there is none. Changes nothing, and is quick. */
+  /** How to reach its cluster, complete or not; undefined: there is none. Changes nothing, and is fast. */
   find(): Promise<ClusterHandle | undefined>;
 }

@@ -6,7 +6,7 @@ interface AccessReview {
   readonly status?: { readonly allowed?: boolean; readonly reason?: string };
 }
 
-/** What a SelfSubjectAccessReview is asked about. */
+/** The resourceAttributes of a SelfSubjectAccessReview. */
 function attributesOf({ verb, group, resource, subresource, namespace, name }: Permission): Permission {
   return {
     verb,
@@ -18,7 +18,7 @@ function attributesOf({ verb, group, resource, subresource, namespace, name }: P
   };
 }
 
-/** Asks the API server for each right, several at a time; returns those that are missing, in the order given. */
+/** Asks the API server about each right, several at a time. Returns the missing ones, in the given order. */
 export async function missingPermissions<P extends Permission>(
   transport: Transport,
   permissions: readonly P[],
@@ -36,7 +36,7 @@ export async function missingPermissions<P extends Permission>(
     );
     if (review.status?.allowed !== true) missing.add(permission);
   };
-  // A few at once: enough to be quick, not so many that a priority level would refuse them.
+  // Eight at once: fast, but below the limits of API priority and fairness.
   const queue = [...permissions];
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) await ask(next);

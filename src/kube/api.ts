@@ -1,4 +1,4 @@
-/** A small typed helper over the transport: paths, discovery, and the calls that the runner needs. */
+/** A small typed layer over the transport: paths, discovery, and the calls that the runner needs. */
 import type { KubeObject } from "./objects.js";
 import { ApiError } from "./transport.js";
 import type { ApiRequest, Transport } from "./transport.js";
@@ -57,7 +57,7 @@ export function resourcePath(gvr: Gvr, namespace?: string, name?: string, subres
   return parts.join("/");
 }
 
-/** URL paths of an object and of its collection. Only for the kinds that this tool creates. */
+/** URL paths of an object and of its collection, for the kinds that this tool creates. */
 export function pathsOf(object: {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
@@ -70,11 +70,11 @@ export function pathsOf(object: {
 
 /** Which API versions the server has (GET /apis and /version). */
 export interface Discovery {
-  /** gitVersion, as `v1.34.0`. */
+  /** gitVersion, such as `v1.34.0`. */
   readonly serverVersion: string;
-  /** Versions served of a group, the server's preferred order; empty: the group is not there. */
+  /** The served versions of a group, in the server's order of preference; empty: the group is not served. */
   versions(group: string): readonly string[];
-  /** The first of the wanted versions that is served, best first; undefined: none. */
+  /** The first served version of the wanted ones, best first; undefined: none. */
   choose(group: string, resource: string, wanted: readonly string[]): Gvr | undefined;
   /** discovery.k8s.io v1, or v1beta1 (Kubernetes 1.17 to 1.20); undefined before. */
   readonly endpointSlices: Gvr | undefined;
@@ -107,22 +107,22 @@ export async function discover(transport: Transport): Promise<Discovery> {
   };
 }
 
-/** What every call may say: the lane, the time limit (timeoutMs), a signal, whether to retry. */
+/** Options of every call: the lane, the time limit (timeoutMs), a signal, whether to retry. */
 export type CallOptions = Pick<ApiRequest, "timeoutMs" | "signal" | "lane" | "retry">;
 
-/** `{app: "x"}` → `app=x`, as labelSelector wants it. */
+/** `{app: "x"}` → `app=x`, as labelSelector expects it. */
 export function selectorString(matchLabels: Readonly<Record<string, string>>): string {
   return Object.entries(matchLabels)
     .map(([key, value]) => `${key}=${value}`)
     .join(",");
 }
 
-/** One object. Rejects with ApiError (404 too). */
+/** One object. Rejects with ApiError (also 404). */
 export async function get<T>(transport: Transport, path: string, options: CallOptions = {}): Promise<T> {
   return await transport.json<T>({ ...options, method: "GET", path });
 }
 
-/** One object, or undefined when it is not there (404). Rejects with ApiError otherwise. */
+/** One object, or undefined when it does not exist (404). Rejects with ApiError otherwise. */
 export async function getOrUndefined<T>(
   transport: Transport,
   path: string,
@@ -143,7 +143,7 @@ export interface ListOptions extends CallOptions {
 
 export interface ObjectList<T> {
   readonly items: T[];
-  /** Where a watch goes on from. */
+  /** A watch continues from here. */
   readonly resourceVersion: string;
 }
 
@@ -154,13 +154,13 @@ interface ListBody<T> {
   readonly items: readonly T[] | null;
 }
 
-/** Objects asked for at once; the rest follows by `continue`, from the same snapshot. */
+/** Page size. The next pages follow by `continue`, from the same snapshot. */
 const PAGE = 500;
 
 /**
- * All objects of a collection: a consistent read (resourceVersion unset), in pages of 500, each item given
- * the kind and apiVersion that the server leaves out in lists. When the snapshot expires between two pages
- * (410) it is read again in one piece.
+ * All objects of a collection: a consistent read (resourceVersion unset), in pages of 500. Adds the kind and
+ * apiVersion that the server omits in list items. When the snapshot expires between two pages (410), reads the list
+ * again without pages.
  */
 export async function list<T extends KubeObject>(
   transport: Transport,
@@ -201,12 +201,12 @@ function named<T extends KubeObject>(body: ListBody<T>): T[] {
 }
 
 export interface WriteOptions extends CallOptions {
-  /** `All`: everything is checked, nothing is stored. */
+  /** `All`: the server validates the request but stores nothing. */
   readonly dryRun?: "All";
   readonly fieldManager?: string;
 }
 
-/** Creates an object in a collection; answers what the server stored. 409 AlreadyExists rejects (ApiError). */
+/** Creates an object in a collection; returns what the server stored. 409 AlreadyExists rejects (ApiError). */
 export async function create<T>(
   transport: Transport,
   collection: string,
@@ -216,7 +216,7 @@ export async function create<T>(
   return await write<T>(transport, { method: "POST", path: collection, body: object }, options);
 }
 
-/** Replaces an object (PUT): with a resourceVersion in it, only if nobody changed it since (409 rejects). */
+/** Replaces an object (PUT). With a resourceVersion in it, only if it is unchanged since (409 rejects). */
 export async function replace<T>(
   transport: Transport,
   path: string,
@@ -226,7 +226,7 @@ export async function replace<T>(
   return await write<T>(transport, { method: "PUT", path, body: object }, options);
 }
 
-/** Merge patch (RFC 7396): null removes a field, a list is replaced whole. */
+/** Merge patch (RFC 7396): null removes a field, a list replaces the whole list. */
 export async function patch<T>(
   transport: Transport,
   path: string,
@@ -243,15 +243,15 @@ async function write<T>(transport: Transport, request: ApiRequest, options: Writ
 }
 
 export interface RemoveOptions extends CallOptions {
-  /** Only this very object: one that has come back under the same name is left alone (409). */
+  /** Only the object with this uid: one recreated under the same name is not deleted (409). */
   readonly uid?: string;
-  /** 0: gone from the API at once, whatever the node does. Absent: the object's own. Seconds. */
+  /** Seconds. 0: removed from the API at once, whatever the node does. Default: the object's own grace period. */
   readonly gracePeriodSeconds?: number;
   readonly propagationPolicy?: "Background" | "Foreground" | "Orphan";
 }
 
 /**
- * Deletes an object. 404 (already gone) and 409 (another uid has the name) resolve with that status; other
+ * Deletes an object. 404 (does not exist) and 409 (another uid has the name) resolve with that status; other
  * failures reject with ApiError or ApiUnreachableError.
  */
 export async function remove(
@@ -264,7 +264,7 @@ export async function remove(
     ...call,
     method: "DELETE",
     path,
-    // Without kind and apiVersion the server ignores all the rest: a pod then takes its 30 s of grace.
+    // Without kind and apiVersion the server ignores the options: a pod then gets its 30 s of grace.
     body: {
       kind: "DeleteOptions",
       apiVersion: "v1",

@@ -1,6 +1,6 @@
 /**
- * From a kubeconfig (or a pod's service account) to a transport. The client library loads and authenticates;
- * it sends nothing. This module is meant to be loaded lazily: the library takes a good part of a second.
+ * From a kubeconfig (or a pod's service account) to a transport. The client library loads the configuration and gets
+ * the credentials; it sends nothing. Load this module lazily: the library takes most of a second to load.
  */
 import { readFileSync } from "node:fs";
 import type { Agent } from "node:http";
@@ -13,39 +13,39 @@ import { cachedCredentials } from "./credentials.js";
 import { createTransport } from "./transport.js";
 import type { Transport, TransportOptions } from "./transport.js";
 
-/** A way to a cluster. */
+/** A connection to a cluster. */
 export interface Connection {
   readonly transport: Transport;
   /** The API server's address, from the kubeconfig. */
   readonly server: string;
   readonly context: string;
-  /** The kubeconfig that was named; undefined: the default resolution (KUBECONFIG, ~/.kube/config, in-cluster). */
+  /** The given kubeconfig; undefined: the default resolution (KUBECONFIG, ~/.kube/config, in-cluster). */
   readonly kubeconfigPath: string | undefined;
 }
 
 export interface ConnectOptions {
   readonly kubeconfigPath?: string | undefined;
-  /** Default: the kubeconfig's current one. */
+  /** Default: the current context of the kubeconfig. */
   readonly context?: string | undefined;
   readonly userAgent: string;
 }
 
-/** What the client falls back to when it has found no configuration at all. */
+/** The context name that the client falls back to when it finds no configuration. */
 const NOTHING_FOUND = "loaded-context";
 
 /**
- * Loads the configuration and gets the first credentials; sends no request. HTTPS_PROXY is not looked at,
- * only the kubeconfig's proxy-url.
+ * Loads the configuration and gets the first credentials; sends no request. Ignores HTTPS_PROXY; uses only the
+ * kubeconfig's proxy-url.
  *
- * @throws UsageError when the file, the context or its cluster is not there.
- * @throws ChaosError when credentials cannot be had (the plugin fails, say).
+ * @throws UsageError when the file, the context or its cluster does not exist.
+ * @throws ChaosError when there are no credentials (because the plugin fails, for example).
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
   let config = loadConfig(options);
   const { name: context, server } = currentCluster(config, options);
   const credentials = cachedCredentials({
     fetch: async () => (await authOf(config)).headers,
-    // Loaded anew, with the client's own caches: what was refused may have been renewed on disk.
+    // Reload, which also drops the client's caches: refused credentials may have been renewed on disk.
     forget: () => {
       config = loadConfig(options);
     },
@@ -63,7 +63,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   return { transport, server, context, kubeconfigPath: options.kubeconfigPath };
 }
 
-/** A connection for as long as the work takes. @throws as {@link connect}. */
+/** Runs the work with a connection, then closes it. @throws as {@link connect}. */
 export async function withConnection<T>(
   options: ConnectOptions,
   work: (connection: Connection) => Promise<T>,
@@ -76,7 +76,7 @@ export async function withConnection<T>(
   }
 }
 
-/** The kubeconfig, with the context chosen, and what the client leaves out filled in. */
+/** Loads the kubeconfig, selects the context, and adds what the client omits. */
 function loadConfig({ kubeconfigPath, context }: ConnectOptions): KubeConfig {
   const config = new KubeConfig();
   try {
@@ -87,11 +87,11 @@ function loadConfig({ kubeconfigPath, context }: ConnectOptions): KubeConfig {
     throw new UsageError(`Cannot read the kubeconfig ${file}`, { cause: withoutSecrets(error) });
   }
   if (context !== undefined) config.setCurrentContext(context);
-  // Plain HTTP is refused by the client; to this very machine (kubectl proxy) it is as safe as it gets.
+  // The client refuses plain HTTP without skipTLSVerify. On loopback (kubectl proxy) plain HTTP is safe.
   config.clusters = config.clusters.map((cluster) =>
     isLoopbackHttp(cluster.server) ? { ...cluster, skipTLSVerify: true } : cluster,
   );
-  tellPluginsAboutThemselves(config);
+  addExecInfo(config);
   return config;
 }
 
@@ -99,7 +99,7 @@ function isLoopbackHttp(server: string): boolean {
   return /^http:\/\/(127\.|localhost(:|$|\/)|\[::1\])/.test(server);
 }
 
-/** A credential plugin's part of a kubeconfig user; the client's type of it is `any`. */
+/** The `exec` section of a kubeconfig user; the client types it as `any`. */
 interface ExecConfig {
   readonly apiVersion?: string;
   readonly provideClusterInfo?: boolean;
@@ -107,10 +107,10 @@ interface ExecConfig {
 }
 
 /**
- * The client does not pass KUBERNETES_EXEC_INFO, without which some plugins refuse to run: they take the
- * version of their answer from it. Kubernetes' documentation, "client-go credential plugins".
+ * Sets KUBERNETES_EXEC_INFO, which the client does not pass. Some plugins refuse to run without it: it tells them the
+ * version of their answer. See "client-go credential plugins" in the Kubernetes documentation.
  */
-function tellPluginsAboutThemselves(config: KubeConfig): void {
+function addExecInfo(config: KubeConfig): void {
   const exec = config.getCurrentUser()?.exec as ExecConfig | null | undefined;
   const cluster = config.getCurrentCluster();
   if (!exec || !cluster) return;
@@ -140,8 +140,8 @@ function currentCluster(config: KubeConfig, options: ConnectOptions): { name: st
   const known = config.getContexts().map((each) => each.name);
   if (options.context === undefined && name === NOTHING_FOUND) {
     throw new UsageError(
-      "No cluster is configured: looked for KUBECONFIG, ~/.kube/config and a pod's service account. " +
-        "Name a file with --kubeconfig, or make a cluster with `chaos cluster up`.",
+      "No cluster is configured: there is no KUBECONFIG, no ~/.kube/config and no service account of a pod. " +
+        "Name a file with --kubeconfig, or create a cluster with `chaos cluster up`.",
     );
   }
   const exist = known.length === 0 ? "It has none." : `It has: ${known.join(", ")}.`;
@@ -158,13 +158,14 @@ function currentCluster(config: KubeConfig, options: ConnectOptions): { name: st
 type Tls = Pick<TransportOptions, "ca" | "cert" | "key" | "rejectUnauthorized" | "servername">;
 
 /**
- * Certificates and headers as the client gives them. Runs the credential plugin if there is one; that it
- * fails is the user's to mend: ChaosError.
+ * Certificates and headers from the client. Runs the credential plugin if there is one.
+ *
+ * @throws ChaosError when the plugin fails.
  */
 async function authOf(config: KubeConfig): Promise<{ tls: Tls; headers: Record<string, string> }> {
   const given: RequestOptions = {};
   try {
-    // What the client starts cannot be ended from here: only waiting for it can.
+    // The client's child process cannot be ended from here; only the wait for it can.
     const limit = { limitMs: CREDENTIALS_LIMIT_MS, what: "the credential plugin has not answered" };
     await within(systemClock(), limit, config.applyToHTTPSOptions(given));
   } catch (error) {
@@ -175,7 +176,7 @@ async function authOf(config: KubeConfig): Promise<{ tls: Tls; headers: Record<s
   const tls = { ca, cert, key, rejectUnauthorized, servername };
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(given.headers ?? {})) {
-    // A token file may end with a newline, which no header may hold.
+    // A token file may end with a newline, which is invalid in a header.
     if (value !== undefined) headers[name] = String(value).trim();
   }
   if (typeof given.auth === "string") {
@@ -185,21 +186,21 @@ async function authOf(config: KubeConfig): Promise<{ tls: Tls; headers: Record<s
   return { tls: Object.fromEntries(present), headers };
 }
 
-/** A credential plugin may wait for a person at a browser; not for ever, ms. */
+/** A credential plugin may wait for a login in a browser; this limits the wait, ms. */
 const CREDENTIALS_LIMIT_MS = 2 * 60_000;
 
-/** Where the cluster is behind a proxy (proxy-url), the client's own agents lead through it. */
+/** For a cluster behind a proxy (proxy-url): the client's own agents connect through it. */
 function proxyOf(config: KubeConfig): Pick<TransportOptions, "createAgent"> {
   const cluster = config.getCurrentCluster();
   if (!cluster?.proxyUrl) return {};
-  // Private in the client's types, and the only thing that knows every kind of proxy it supports.
+  // Private in the client's types, but only this method knows every kind of proxy that the client supports.
   const client = config as unknown as { createAgent(to: Cluster, options: AgentOptions): Agent };
   return { createAgent: (options) => client.createAgent(cluster, options) };
 }
 
 /**
- * Parsers quote what they could not read, and in a kubeconfig or a plugin's answer that may be a token or a
- * key. Their error is replaced by one that says where, not what; the original is dropped on purpose.
+ * Parsers quote the text that they cannot read, and in a kubeconfig or a plugin's answer that may be a token or a
+ * key. Replaces their error by one that has the place but not the text; the original is dropped on purpose.
  */
 function withoutSecrets(error: unknown): unknown {
   if (error instanceof SyntaxError) return new Error("the credential plugin's answer is not JSON");

@@ -1,37 +1,37 @@
-/** Credentials kept for a while: the client would start a plugin process for each request. */
+/** A cache of credentials: without it, the client would start a plugin process for each request. */
 
-/** How long headers are used before they are asked for again, ms: client-go re-reads token files as often. */
+/** How long headers are used before they are fetched again, ms. client-go re-reads token files at the same interval. */
 const KEEP_MS = 60_000;
 
 /**
- * Younger than this, ms, they are not worth asking for again: a server that cannot check credentials at the
- * moment (its storage is away) answers 401 to all of them, and each answer would start a plugin.
+ * Headers younger than this, ms, are not fetched again. A server that cannot check credentials for a moment (its
+ * storage is down) answers 401 to all of them, and each answer would start a plugin.
  */
 const FRESH_MS = 5_000;
 
 export interface CredentialSource {
-  /** Asks anew (may run a plugin, may read a file). */
+  /** Gets new headers (may run a plugin or read a file). */
   readonly fetch: () => Promise<Record<string, string>>;
-  /** Drops what lies under `fetch`: the server has refused it. */
+  /** Drops the caches behind `fetch`: the server has refused the credentials. */
   readonly forget: () => void;
   /** Monotonic, ms. */
   readonly now?: () => number;
 }
 
 export interface Credentials {
-  /** Rejects with what `fetch` rejected with; the next call asks again. */
+  /** Rejects with the error of `fetch`; the next call fetches again. */
   readonly headers: () => Promise<Record<string, string>>;
-  /** The server has refused them: asked for anew by the next call, unless they are but 5 s old. */
+  /** The server has refused the headers: the next call fetches again, unless they are less than 5 s old. */
   readonly forget: () => void;
-  /** Takes headers that were fetched already. */
+  /** Caches headers that were fetched elsewhere. */
   readonly remember: (headers: Record<string, string>) => void;
 }
 
-/** One fetch for all who ask meanwhile, kept for 60 s, dropped by `forget`. */
+/** One fetch for all concurrent callers, cached for 60 s, dropped by `forget`. */
 export function cachedCredentials(source: CredentialSource): Credentials {
   const now = source.now ?? (() => performance.now());
   let kept: { readonly headers: Promise<Record<string, string>>; readonly since: number } | undefined;
-  /** While the first fetch is under way a second 401 of the same moment must not start another. */
+  /** A fetch is in progress: a second 401 at the same time must not start another. */
   let fetching = false;
   const keep = (headers: Promise<Record<string, string>>): Promise<Record<string, string>> => {
     kept = { headers, since: now() };

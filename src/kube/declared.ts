@@ -2,10 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import type { KubeObject } from "./objects.js";
 
 /**
- * What of an object is its owner's word: without server-set fields and status. Pure. The result can be created
- * again. ownerReferences stay: a workload whose owner is gone would be collected, which preflight refuses.
+ * The declared part of an object: without server-set fields and status. Pure. The result can be created again.
+ * ownerReferences stay: a workload whose owner is gone would be garbage-collected, which preflight refuses.
  */
-
 export function sanitised(object: KubeObject): KubeObject {
   const metadata: Record<string, unknown> = { ...object.metadata };
   for (const field of SERVER_SET) delete metadata[field];
@@ -21,7 +20,7 @@ export function sanitised(object: KubeObject): KubeObject {
   return rest as unknown as KubeObject;
 }
 
-/** Paths at which two sanitised objects differ, for messages and for the question whether they do. Pure. */
+/** Paths at which two sanitised objects differ; empty: they are equal. Pure. */
 export function differences(a: unknown, b: unknown, path = ""): string[] {
   if (isDeepStrictEqual(a, b)) return [];
   const bothObjects = isPlainObject(a) && isPlainObject(b);
@@ -47,7 +46,7 @@ const SERVER_SET = [
   "deletionGracePeriodSeconds",
 ] as const;
 
-/** Counted up by a controller, or the server, for each new template. */
+/** Counters that a controller or the server increments for each new template. */
 const CONTROLLER_ANNOTATIONS = [
   "deployment.kubernetes.io/revision",
   "deprecated.daemonset.template.generation",

@@ -7,19 +7,19 @@ export interface ExchangeRequest {
   readonly server: URL;
   readonly agent: http.Agent;
   readonly method: string;
-  /** With its query; the base path comes before it. */
+  /** Includes the query; the server's base path is prepended. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | undefined;
-  /** Ends the exchange at any point; its reason is what rejects. */
+  /** Ends the exchange at any point; its reason becomes the rejection. */
   readonly signal: AbortSignal;
 }
 
-/** No answer, or not all of it. */
+/** No answer, or an incomplete one. */
 export class ExchangeError extends Error {
   /** The socket had served another request before: the server may have closed it while it was idle. */
   readonly reusedSocket: boolean;
-  /** The headers had come, so the server has dealt with the request. */
+  /** The headers had arrived, so the server has processed the request. */
   readonly answered: boolean;
   constructor(cause: unknown, reusedSocket: boolean, answered: boolean) {
     super(cause instanceof Error ? cause.message : String(cause), { cause });
@@ -27,22 +27,22 @@ export class ExchangeError extends Error {
     this.reusedSocket = reusedSocket;
     this.answered = answered;
   }
-  /** ECONNRESET, ECONNREFUSED, EPIPE, …; "" when the cause has none. */
+  /** ECONNRESET, ECONNREFUSED, EPIPE, …; "" when the cause has no code. */
   get code(): string {
     return (this.cause as NodeJS.ErrnoException).code ?? "";
   }
 }
 
-/** TCP keep-alive: a peer that is gone is noticed after this much silence and some probes, ms. */
+/** TCP keep-alive: the silence before the first keep-alive probe, ms. The probes detect a peer that is gone. */
 export const TCP_KEEP_ALIVE_MS = 10_000;
 
-/** Host, port and TLS fields of a URL, as node:http wants them (IPv6 without brackets). */
+/** Host and port of a URL, as node:http expects them (IPv6 without brackets). */
 function target(server: URL): http.RequestOptions {
   const hostname = server.hostname.replace(/^\[(.*)\]$/, "$1");
   return server.port === "" ? { hostname } : { hostname, port: server.port };
 }
 
-/** Sends a request; resolves with the answer's head, its body not yet read. Rejects with ExchangeError. */
+/** Sends a request. Resolves with the answer's head; its body is not yet read. Rejects with ExchangeError. */
 export async function exchange(request: ExchangeRequest): Promise<http.IncomingMessage> {
   const { server, signal, body } = request;
   return await new Promise((resolve, reject) => {
@@ -58,7 +58,7 @@ export async function exchange(request: ExchangeRequest): Promise<http.IncomingM
       path: `${server.pathname.replace(/\/$/, "")}${request.path}`,
       headers: {
         ...request.headers,
-        // Node adds none to a DELETE with a body: the server would drop the DeleteOptions and choke on the rest.
+        // Node adds no length to a DELETE with a body: the server would drop the DeleteOptions and misread what follows.
         ...(body === undefined ? {} : { "Content-Length": String(body.length) }),
       },
     });
@@ -68,14 +68,14 @@ export async function exchange(request: ExchangeRequest): Promise<http.IncomingM
     signal.addEventListener("abort", abort, { once: true });
     outgoing.once("socket", (socket) => socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS));
     outgoing.once("close", () => signal.removeEventListener("abort", abort));
-    // Stays for the request's life: after the head has come, an error is the body's, and its reader sees it.
+    // Stays for the request's lifetime: after the head has arrived, the body's reader gets the error.
     outgoing.on("error", (error) => reject(new ExchangeError(error, outgoing.reusedSocket, false)));
     outgoing.once("response", resolve);
     outgoing.end(body);
   });
 }
 
-/** Reads an answer's body to its end. Rejects with ExchangeError when it breaks off. */
+/** Reads an answer's body to its end. Rejects with ExchangeError when the connection breaks. */
 export async function readBody(response: http.IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   try {

@@ -1,6 +1,6 @@
 /**
- * The API's objects as they come over the wire. The field names are those of the client's generated types
- * (types only: nothing of the client is loaded); times are the strings that the JSON carries, not Dates.
+ * The API's objects as in the JSON. The field names come from the client's generated types (types only: the client is
+ * not loaded). Times are strings, not Dates.
  */
 import type {
   V1ConfigMap,
@@ -47,7 +47,7 @@ export interface ManagedFields {
   readonly fieldsV1?: object;
 }
 
-/** Metadata of an object that the API server has answered with: name, uid and resourceVersion are there. */
+/** Metadata of an object from the API server: name, uid and resourceVersion are always present. */
 interface ObjectMeta {
   readonly name: string;
   /** Absent on cluster-scoped objects. */
@@ -62,13 +62,13 @@ interface ObjectMeta {
   readonly finalizers?: readonly string[];
   /** RFC 3339, whole seconds. */
   readonly creationTimestamp?: string;
-  /** RFC 3339. Set: the object is being deleted. */
+  /** RFC 3339. Present: the object is being deleted. */
   readonly deletionTimestamp?: string;
   readonly deletionGracePeriodSeconds?: number;
   readonly managedFields?: readonly ManagedFields[];
 }
 
-/** What every object has. Items of a list carry kind and apiVersion only because `list` puts them there. */
+/** The fields of every object. List items have kind and apiVersion only because `list` adds them. */
 export interface KubeObject {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -77,7 +77,7 @@ export interface KubeObject {
   readonly status?: unknown;
 }
 
-/** A generated type as the server sends it, with the metadata that a stored object always has. */
+/** A generated type as the server sends it, with the metadata of a stored object. */
 type Stored<T> = Omit<Raw<T>, "metadata"> & { readonly metadata: ObjectMeta };
 
 export type Pod = Stored<V1Pod>;

@@ -1,17 +1,17 @@
-/** One right that a run needs; the fields are those of a SelfSubjectAccessReview's ResourceAttributes. */
+/** One right that a run needs. The fields are those of a SelfSubjectAccessReview's ResourceAttributes. */
 export interface Permission {
   readonly verb: string;
-  /** "": the core. */
+  /** "": the core group. */
   readonly group: string;
   readonly resource: string;
   readonly subresource?: string;
   /** undefined: cluster-scoped. */
   readonly namespace?: string;
-  /** This object only (resourceNames of a Role). undefined: any: what is listed, watched or created has no name yet. */
+  /** Only this object (resourceNames of a Role). undefined: any; list, watch and create have no name. */
   readonly name?: string;
 }
 
-/** A right, and what it is for. */
+/** A right and its purpose. */
 export interface Need extends Permission {
   /** A phrase, for the comment in a Role. */
   readonly why: string;
@@ -19,15 +19,15 @@ export interface Need extends Permission {
 
 /** Objects of one kind. */
 export interface Objects {
-  /** "apps/deployments", "pods/proxy", "metrics.k8s.io/nodes": the group where it is not the core, as they are said. */
+  /** "apps/deployments", "pods", "metrics.k8s.io/nodes": with the group unless it is the core group. */
   readonly resource: string;
   readonly subresource?: string;
   readonly namespace?: string;
-  /** Only these; none at all: no right. Default: all. */
+  /** Only these; an empty list: no right. Default: all. */
   readonly names?: readonly string[];
 }
 
-/** Rights to the same objects for the same end. Pure. */
+/** Rights to the same objects for the same purpose. Pure. */
 export function rights(why: string, verbs: readonly string[], objects: Objects): Need[] {
   const { resource: qualified, subresource, namespace, names } = objects;
   const slash = qualified.indexOf("/");
@@ -41,12 +41,12 @@ export function rights(why: string, verbs: readonly string[], objects: Objects):
   return verbs.flatMap((verb) => each.map((named) => ({ verb, ...what, ...named, why })));
 }
 
-/** "pods/proxy", "apps/deployments": how a resource is said. */
+/** The display name of a resource: "pods/proxy", "apps/deployments". */
 export function resourceWords({ group, resource, subresource }: Permission): string {
   return `${group === "" ? "" : `${group}/`}${resource}${subresource === undefined ? "" : `/${subresource}`}`;
 }
 
-/** "delete apps/deployments kube-dns in kube-system". Two rights are the same when this is. */
+/** "delete apps/deployments kube-dns in kube-system". Two rights with the same description are equal. */
 export function describePermission(permission: Permission): string {
   const { verb, namespace, name } = permission;
   const which = name === undefined ? "" : ` ${name}`;

@@ -1,10 +1,10 @@
 /**
- * Talks to a pod through the API server, which dials the pod's IP itself: no kubelet, no kube-proxy and no
- * DNS on the way on kind and kubeadm. Built by hand: the generated client encodes the slashes of the path.
+ * Talks to a pod through the API server, which connects to the pod's IP itself: on kind and kubeadm the path does not
+ * use kubelet, kube-proxy or DNS. The URL is built here because the generated client encodes the slashes of the path.
  */
 import type { ApiRequest, ApiResponse, Transport } from "./transport.js";
 
-/** `path` is the pod's own, already percent-encoded; its slashes (a trailing one too) are kept. */
+/** `path` is the path inside the pod, already percent-encoded. Its slashes, also a trailing one, are kept. */
 export function podProxyPath(namespace: string, pod: string, port: number, path: string): string {
   const target = `${encodeURIComponent(pod)}:${port}`;
   const rest = path.startsWith("/") ? path : `/${path}`;
@@ -20,13 +20,13 @@ export interface PodProxyRequest extends Pick<ApiRequest, "body" | "contentType"
   readonly method?: ApiRequest["method"];
   /** The whole exchange, ms. Default 10 000. */
   readonly timeoutMs?: number;
-  /** Default false: a 503 may be the pod's own answer, and when to ask again is the caller's knowledge. */
+  /** Default false: a 503 may be the pod's own answer, and only the caller knows when to ask again. */
   readonly retry?: boolean;
 }
 
 /**
  * The pod's answer, or the API server's own (404: no such pod; 502, 503: it could not reach the pod).
- * Rejects with ApiUnreachableError when there was none.
+ * Rejects with ApiUnreachableError when there is no answer.
  */
 export async function podProxy(transport: Transport, request: PodProxyRequest): Promise<ApiResponse> {
   const { namespace, pod, port, path, method = "GET", retry = false, ...rest } = request;

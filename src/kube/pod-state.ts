@@ -1,21 +1,21 @@
 import type { KubeObject, Node, Pod } from "./objects.js";
 
-/** The Ready condition of a pod. */
+/** Whether a pod's Ready condition is True. */
 export function isReady(pod: Pod): boolean {
   return (pod.status?.conditions ?? []).some(
     (condition) => condition.type === "Ready" && condition.status === "True",
   );
 }
 
-/** Whether its deletion has begun. */
+/** Whether an object's deletion has begun. */
 export function isTerminating(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
 /**
- * Whether no container of a deleted pod runs any more, as its kubelet says: then no more than its object is left of
- * it, which may stay for up to half a minute longer (Kubernetes 1.20). A container that was removed before it was
- * looked at reads as waiting, not as terminated.
+ * Whether no container of a deleted pod runs, according to its kubelet. Then only its object is left, for up to half a
+ * minute more (Kubernetes 1.20). A container that was removed before the kubelet read its state appears as waiting, not
+ * as terminated.
  */
 export function hasEnded(pod: Pod): boolean {
   const statuses = pod.status?.containerStatuses ?? [];
@@ -26,7 +26,7 @@ export function hasEnded(pod: Pod): boolean {
   );
 }
 
-/** Nodes that take pods without a toleration: those that are Ready, not cordoned, without a NoSchedule taint. */
+/** Nodes that accept pods without a toleration: Ready, not cordoned, without a NoSchedule or NoExecute taint. */
 export function schedulableNodes(nodes: readonly Node[]): Node[] {
   return nodes.filter((node) => {
     const tainted = (node.spec?.taints ?? []).some(
@@ -37,7 +37,7 @@ export function schedulableNodes(nodes: readonly Node[]): Node[] {
   });
 }
 
-/** The containers that wait for a reason that the kubelet names, init containers first. Pure. */
+/** The waiting containers for which the kubelet states a reason, init containers first. Pure. */
 export function waitingContainers(
   pod: Pod,
 ): { readonly image: string; readonly reason: string; readonly message: string }[] {
@@ -48,7 +48,7 @@ export function waitingContainers(
   });
 }
 
-/** Why a pod is not ready, as the cluster says. Pure. */
+/** Why a pod is not ready, from its status. Pure. */
 export function reasonOf(pod: Pod): string {
   const [waiting] = waitingContainers(pod);
   if (waiting !== undefined) return `${waiting.reason} ${waiting.message}`.trim();

@@ -1,7 +1,7 @@
-/** Rights as the rules of Roles: merged where they can be, in an order that does not change. Pure. */
+/** Converts rights to the rules of Roles: merged where possible, in a stable order. Pure. */
 import { describePermission, type Need, type Permission, resourceWords } from "./permission.js";
 
-/** A PolicyRule, and what it is for. */
+/** A PolicyRule and its purpose. */
 export interface Rule {
   readonly apiGroup: string;
   readonly resources: readonly string[];
@@ -11,7 +11,7 @@ export interface Rule {
   readonly why: readonly string[];
 }
 
-/** The rules of one namespace, or of the cluster's own objects (undefined). */
+/** The rules of one namespace, or of cluster-scoped objects (undefined). */
 export interface RoleRules {
   readonly namespace: string | undefined;
   readonly rules: readonly Rule[];
@@ -19,7 +19,7 @@ export interface RoleRules {
 
 const VERBS = ["get", "list", "watch", "create", "update", "patch", "delete"];
 
-/** The cluster's own objects first, then namespace by namespace. */
+/** Cluster-scoped rules first, then one entry per namespace. */
 export function rolesOf(needs: readonly Need[]): RoleRules[] {
   const namespaces = [...new Set(needs.flatMap(({ namespace }) => namespace ?? []))].sort();
   return [undefined, ...namespaces]
@@ -30,7 +30,7 @@ export function rolesOf(needs: readonly Need[]): RoleRules[] {
     .filter(({ rules }) => rules.length > 0);
 }
 
-/** What is allowed for all objects needs no rule for one of them. */
+/** Drops rights to single objects that a right to all objects covers. */
 function withoutCovered(needs: readonly Need[]): Need[] {
   const all = new Set(needs.filter(({ name }) => name === undefined).map(describePermission));
   return needs.filter(({ name, ...rest }) => name === undefined || !all.has(describePermission(rest)));
@@ -67,11 +67,11 @@ function orderOf({ apiGroup, resources, names }: Rule): string {
   return [apiGroup, resources.join(), (names ?? []).join()].join(" ");
 }
 
-/** Rules that differ in one list only, with that list put together. */
+/** Merges rules that differ only in one list. */
 function merged(rules: readonly Rule[], rest: (rule: Rule) => unknown, list: "names" | "resources"): Rule[] {
   return groupBy(rules, (rule) => JSON.stringify(rest(rule))).map((group) => {
-    const together = [...new Set(group.flatMap((rule) => rule[list] ?? []))].sort();
-    return group[0][list] === undefined ? group[0] : { ...group[0], [list]: together };
+    const union = [...new Set(group.flatMap((rule) => rule[list] ?? []))].sort();
+    return group[0][list] === undefined ? group[0] : { ...group[0], [list]: union };
   });
 }
 

@@ -1,4 +1,4 @@
-/** What the transport takes, gives and throws. `transport.ts` exports all of it again. */
+/** The transport's inputs, outputs and errors. `transport.ts` re-exports them. */
 import type { Agent as HttpAgent } from "node:http";
 import type { AgentOptions } from "node:https";
 import type { Readable } from "node:stream";
@@ -12,21 +12,21 @@ export interface ApiRequest {
   readonly method: Method;
   /** Absolute and already percent-encoded, without a query: `/api/v1/namespaces/default/pods`. */
   readonly path: string;
-  /** Undefined values are left out. */
+  /** Undefined values are omitted. */
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
-  /** Sent as JSON; a string or a Buffer is sent as it is. */
+  /** Sent as JSON; a string or a Buffer is sent unchanged. */
   readonly body?: unknown;
-  /** Of the body. Default: application/json. */
+  /** Content type of the body. Default: application/json. */
   readonly contentType?: string;
-  /** The whole request with its retries and its answer's body, in ms. For a stream: until its headers. Default 10 000. */
+  /** Time limit of the request with its retries and the answer's body, ms. For a stream: until its headers. Default 10 000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
-  /** `fast` has its own pool of warm sockets, for deletions: never queued behind anything else. */
+  /** `fast` has its own pool of warm sockets for deletions, which never queue behind other requests. */
   readonly lane?: "default" | "fast";
   /**
-   * Default true: 429 is sent again when the server says (Retry-After, Status.details.retryAfterSeconds;
-   * capped); GET also after a reset, a refusal, 502, 503 and 504. All within timeoutMs: a wait that does not
-   * fit gives the last answer (or error) instead.
+   * Default true: retries after a 429 when the server says (Retry-After, Status.details.retryAfterSeconds; capped),
+   * and a GET also after a connection reset or refusal, 502, 503 and 504. All within timeoutMs: when the next delay does
+   * not fit, the last answer (or error) is the result.
    */
   readonly retry?: boolean;
 }
@@ -45,61 +45,60 @@ export interface ApiStream {
 }
 
 export interface Transport {
-  /** Any status resolves; rejects only when there was no answer (ApiUnreachableError). */
+  /** Any status resolves; rejects only without an answer (ApiUnreachableError). */
   request(request: ApiRequest): Promise<ApiResponse>;
   /** 2xx: the parsed JSON. Anything else rejects with ApiError. */
   json<T>(request: ApiRequest): Promise<T>;
   /** Opens a streaming GET (a watch). Any status resolves. Not retried. The caller destroys the stream. */
   stream(request: ApiRequest): Promise<ApiStream>;
   /**
-   * Opens the fast lane's sockets ahead of need (GET /version on each). API servers close a socket after some
-   * 90 s without use: call again before (each 20 s, say) to keep them warm; free sockets are used first.
+   * Opens the fast lane's sockets in advance (GET /version on each). API servers close a socket after about 90 s
+   * without use: call again earlier (every 20 s, for example) to keep them warm. Free sockets are used first.
    */
   warm(sockets: number): Promise<void>;
   /** Requests sent so far by method, retries and streams included, for the report. */
   readonly requestCounts: Readonly<Record<string, number>>;
-  /** Closes every socket; requests under way end with ApiUnreachableError. */
+  /** Closes every socket; pending requests reject with ApiUnreachableError. */
   close(): void;
 }
 
 export interface TransportOptions {
-  /** https://host:port, with a base path if need be; http:// for tests and kubectl proxy. */
+  /** https://host:port, optionally with a base path; http:// for tests and kubectl proxy. */
   readonly server: string;
   readonly ca?: Buffer | string;
   readonly cert?: Buffer | string;
   readonly key?: Buffer | string;
   readonly rejectUnauthorized?: boolean;
   readonly servername?: string;
-  /** Asked before every request (Authorization may change). Must be cheap: cache in there. */
+  /** Called before every request (Authorization may change). Must be cheap, so it must cache. */
   readonly headers?: () => Promise<Record<string, string>>;
-  /** Told of a 401; the request is then sent once more with what `headers` gives anew. */
+  /** Called after a 401; the request is then sent once more with new `headers`. */
   readonly onUnauthorized?: () => void;
-  /** Makes the agents, where a proxy is in the way. Default: those of node:https or node:http. */
+  /** Creates the agents for a connection through a proxy. Default: the agents of node:https or node:http. */
   readonly createAgent?: (options: AgentOptions) => HttpAgent;
   readonly userAgent: string;
 }
 
-/** The parts that we read of a Kubernetes Status. */
+/** The fields of a Kubernetes Status that are used here. */
 interface StatusBody {
   readonly reason?: string;
   readonly message?: string;
   readonly details?: { readonly retryAfterSeconds?: number };
 }
 
-/** The Status in a body, or nothing of it when it is none (a proxy's HTML page, plain text). */
+/** The Status in a body. Another body (a proxy's HTML page, plain text) becomes the message. */
 function statusOf(body: Buffer): StatusBody {
   try {
     const parsed: unknown = JSON.parse(body.toString("utf8"));
     return typeof parsed === "object" && parsed !== null ? parsed : {};
   } catch {
-    // No JSON: then the text itself is the message. Nothing is lost.
     return { message: body.toString("utf8", 0, 300).trim() };
   }
 }
 
 /**
- * How long the server asks to wait, in ms, from Retry-After (seconds; the HTTP date form is not used by API
- * servers) or the Status. Undefined: it does not say.
+ * The delay that the server asks for, ms, from Retry-After (seconds; API servers do not use the HTTP date form) or
+ * the Status. Undefined: none.
  */
 export function retryAfterMs(response: { headers: ResponseHeaders; body: Buffer }): number | undefined {
   const header = response.headers["retry-after"];
@@ -111,14 +110,14 @@ export function retryAfterMs(response: { headers: ResponseHeaders; body: Buffer 
   return found === undefined ? undefined : found * 1000;
 }
 
-/** The API server answered, and not with 2xx. */
+/** The API server answered with a status other than 2xx. */
 export class ApiError extends Error {
   readonly status: number;
   /** Status.reason (NotFound, Conflict, Forbidden, …), or "". */
   readonly reason: string;
   readonly path: string;
   readonly method: string;
-  /** What the server asks to wait before the next try, ms. */
+  /** The delay before a retry that the server asks for, ms. */
   readonly retryAfterMs: number | undefined;
   constructor(request: Pick<ApiRequest, "method" | "path">, response: ApiResponse) {
     const { reason = "", message = "" } = statusOf(response.body);
@@ -133,11 +132,11 @@ export class ApiError extends Error {
   }
 }
 
-/** There was no answer: refused, reset, timed out, no credentials, or the caller gave up. The cause is kept. */
+/** There was no answer: refused, reset, timed out, no credentials, or aborted by the caller. Keeps the cause. */
 export class ApiUnreachableError extends Error {
-  /** The time limit ended it. */
+  /** The time limit ended the request. */
   readonly timedOut: boolean;
-  /** The caller's signal ended it (or the transport was closed). */
+  /** The caller's signal ended the request (or the transport was closed). */
   readonly aborted: boolean;
   constructor(
     request: Pick<ApiRequest, "method" | "path">,

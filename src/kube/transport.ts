@@ -1,6 +1,6 @@
 /**
- * HTTP to the API server over kept-alive sockets. The generated client opens a new TLS connection for each
- * call; a deletion that has to win a race cannot wait for two round trips of handshake.
+ * HTTP to the API server over kept-alive sockets. The generated client opens a new TLS connection for each call; a
+ * deletion that has to win a race cannot wait for the two round trips of a handshake.
  */
 import { setMaxListeners } from "node:events";
 import http from "node:http";
@@ -15,17 +15,17 @@ import type { ApiRequest, ApiResponse, ApiStream, Transport, TransportOptions } 
 
 export * from "./transport-types.js";
 
-/** The whole request, ms. */
+/** Time limit of the whole request, ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** Sockets a lane may open; more requests at once wait for a free one. */
 const DEFAULT_SOCKETS = 16;
 const FAST_SOCKETS = 32;
 
-/** The time limit's own reason, to tell it from a caller's abort. */
+/** The abort reason of the time limit, to distinguish it from the caller's abort. */
 class TimeUp extends Error {
   readonly timeoutMs: number;
   constructor(timeoutMs: number, before?: unknown) {
-    super(`nothing within ${timeoutMs} ms`, before === undefined ? undefined : { cause: before });
+    super(`no response within ${timeoutMs} ms`, before === undefined ? undefined : { cause: before });
     this.name = "TimeUp";
     this.timeoutMs = timeoutMs;
   }
@@ -38,10 +38,10 @@ class Closed extends Error {
   }
 }
 
-/** A request's limits: one signal for the caller's abort, the time limit and the transport's end. */
+/** A request's limits: one signal for the caller's abort, the time limit and the transport's closing. */
 interface Limits {
   readonly signal: AbortSignal;
-  /** Left of the time limit, ms. */
+  /** Remaining time, ms. */
   leftMs(): number;
   dispose(): void;
 }
@@ -52,7 +52,7 @@ function limitsOf(request: ApiRequest, closed: AbortSignal): Limits {
   const endsAt = performance.now() + timeoutMs;
   const timer = setTimeout(() => controller.abort(new TimeUp(timeoutMs)), timeoutMs);
   const sources = request.signal === undefined ? [closed] : [closed, request.signal];
-  // Many requests and watches hang on one signal, each with a listener that it takes away again: no leak.
+  // Many requests and watches share one signal, each with a listener that it removes again: no leak.
   setMaxListeners(0, ...sources);
   const removers = sources.map((source) => {
     const abort = (): void => controller.abort(source.reason);
@@ -70,7 +70,7 @@ function limitsOf(request: ApiRequest, closed: AbortSignal): Limits {
   };
 }
 
-/** A string or Buffer as it is, anything else as JSON. An empty write says Content-Length: 0. */
+/** A string or Buffer unchanged, anything else as JSON. A write without a body has Content-Length: 0. */
 function bodyOf({ body, method }: ApiRequest): Buffer | undefined {
   if (Buffer.isBuffer(body)) return body;
   if (typeof body === "string") return Buffer.from(body);
@@ -87,8 +87,8 @@ function pathOf({ path, query }: ApiRequest): string {
 }
 
 /**
- * May it be sent again when a kept-alive socket broke? Not a create (it would conflict with itself), and a
- * deletion only of one very object: by name it could take the one that has come back since.
+ * Whether a request may be sent again after a kept-alive socket broke. Not a create (it would conflict with itself),
+ * and a deletion only by uid: by name it could delete an object that was recreated since.
  */
 function isSafeToRepeat(request: ApiRequest): boolean {
   if (request.method === "GET" || request.method === "PUT") return true;
@@ -96,7 +96,7 @@ function isSafeToRepeat(request: ApiRequest): boolean {
   return request.method === "DELETE" && typeof body?.preconditions?.uid === "string";
 }
 
-/** The socket had been kept alive, and the server had (perhaps) closed it before the request came. */
+/** The request used a kept-alive socket, which the server may have closed before the request arrived. */
 function isStale(error: unknown): boolean {
   return error instanceof ExchangeError && error.reusedSocket;
 }
@@ -121,7 +121,7 @@ class HttpTransport implements Transport {
       default: this.#agent({ maxSockets: DEFAULT_SOCKETS }),
       fast: this.#agent({ maxSockets: FAST_SOCKETS }),
       stream: this.#agent({}),
-      // For a request whose kept-alive socket turned out to be closed: never a second stale one.
+      // For a request whose kept-alive socket was closed: the second try must not use another stale socket.
       fresh: this.#agent({ keepAlive: false }),
     };
   }
@@ -141,7 +141,7 @@ class HttpTransport implements Transport {
     try {
       return JSON.parse(response.body.toString("utf8")) as T;
     } catch {
-      // The parser's message quotes the body, and a body may hold a secret: its length has to do.
+      // The parser's message quotes the body, which may contain a secret: report only its length.
       const text = `HTTP ${response.status} with ${response.body.length} bytes that are not JSON`;
       throw new ApiUnreachableError(request, { cause: new Error(text) });
     }
@@ -153,11 +153,11 @@ class HttpTransport implements Transport {
       const incoming = await this.#send(request, "stream", limits);
       const status = incoming.statusCode ?? 0;
       if (status < 200 || status > 299) {
-        // A refusal is short and ends: read here, it is under the time limit too.
+        // A refusal has a short body: read it here, within the time limit.
         const body = await readBody(incoming);
         return { status, headers: incoming.headers, stream: Readable.from([body]) };
       }
-      // It outlives the time limit, not the caller's signal; a destroyed stream's error has been asked for.
+      // The stream outlives the time limit, but not the caller's signal. Destroying it causes an expected error.
       incoming.on("error", () => undefined);
       const abort = (): void => void incoming.destroy();
       for (const signal of [this.#closed.signal, request.signal]) {
@@ -189,7 +189,7 @@ class HttpTransport implements Transport {
       keepAlive: true,
       keepAliveMsecs: TCP_KEEP_ALIVE_MS,
       noDelay: true,
-      // The socket used last is the one least likely to have been closed.
+      // The most recently used socket is the least likely to be closed.
       scheduling: "lifo",
       ...(ca === undefined ? {} : { ca }),
       ...(cert === undefined ? {} : { cert }),
@@ -204,7 +204,7 @@ class HttpTransport implements Transport {
 
   async #withRetries(request: ApiRequest, limits: Limits): Promise<ApiResponse> {
     let lane: Lane = request.lane ?? "default";
-    /** How the try before ended: what a time-out in the next one is really about. */
+    /** How the previous try ended: the real cause of a time-out in the next one. */
     let before: unknown;
     for (let attempt = 0; ; attempt++) {
       let delayMs: number | undefined;
@@ -230,7 +230,7 @@ class HttpTransport implements Transport {
     }
   }
 
-  /** One try, and a second with new credentials when the first was refused (401). */
+  /** One try, and a second one with new credentials when the first gets 401. */
   async #send(request: ApiRequest, lane: Lane, limits: Limits): Promise<http.IncomingMessage> {
     const first = await this.#sendOnce(request, lane, limits);
     if (first.statusCode !== 401 || this.#options.onUnauthorized === undefined) return first;
@@ -263,13 +263,13 @@ class HttpTransport implements Transport {
     let reason: unknown = limits.signal.aborted ? limits.signal.reason : undefined;
     const timedOut = reason instanceof TimeUp;
     if (reason instanceof TimeUp) reason = new TimeUp(reason.timeoutMs, before);
-    // The exchange's wrapper has told what it knew: what lies under it is the cause.
+    // Unwrap the ExchangeError: its cause is the cause to report.
     const cause = reason ?? underlying(error);
     return new ApiUnreachableError(request, { cause, timedOut, aborted: reason !== undefined && !timedOut });
   }
 }
 
-/** A promise that the signal can end before it settles (a credential plugin that hangs, say). */
+/** Awaits the work, or rejects when the signal aborts first (a credential plugin may hang). */
 async function untilAborted<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
   if (!(work instanceof Promise)) return work;
   let abort = (): void => undefined;
@@ -285,7 +285,7 @@ async function untilAborted<T>(work: T | Promise<T>, signal: AbortSignal): Promi
   }
 }
 
-/** A transport over node:https keep-alive agents, one each for calls, deletions and streams. */
+/** A transport over node:https keep-alive agents: one each for calls, deletions and streams. */
 export function createTransport(options: TransportOptions): Transport {
   return new HttpTransport(options);
 }

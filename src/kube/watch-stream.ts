@@ -1,7 +1,7 @@
-/** The body of a watch: one JSON object a line, each an event. */
+/** The body of a watch: one event as a JSON object per line. */
 import type { KubeObject } from "./objects.js";
 
-/** Cuts chunks into lines. What comes after the last newline waits for the rest. */
+/** Cuts chunks into lines. Keeps the text after the last newline until the rest arrives. */
 export class LineSplitter {
   #rest: Buffer = Buffer.alloc(0);
 
@@ -18,7 +18,7 @@ export class LineSplitter {
     return lines;
   }
 
-  /** Bytes of an unfinished line. */
+  /** Bytes of an incomplete line. */
   get pending(): number {
     return this.#rest.length;
   }
@@ -28,7 +28,7 @@ export type WatchLine<T> =
   | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: T }
   | { readonly type: "BOOKMARK"; readonly resourceVersion: string }
   | { readonly type: "ERROR"; readonly code: number; readonly message: string }
-  /** Not an event: `why` quotes nothing of it. */
+  /** Not an event. `why` does not quote the line. */
   | { readonly type: "INVALID"; readonly why: string };
 
 interface RawEvent<T> {
@@ -42,7 +42,7 @@ export function parseWatchLine<T extends KubeObject>(line: string): WatchLine<T>
   try {
     event = JSON.parse(line) as RawEvent<T>;
   } catch {
-    // The parser's message quotes the line, which may hold a secret: its length has to do.
+    // The parser's message quotes the line, which may contain a secret: report only its length.
     return { type: "INVALID", why: `a line of ${line.length} characters that is not JSON` };
   }
   const { type, object } = event;

@@ -1,6 +1,6 @@
 /**
- * Our own list-and-watch loop. The client library's informers stop for good after one 429, 500 or reset, and
- * swallow what a handler throws; an attack that has gone deaf would be a report of a component that was up.
+ * A list-and-watch loop. The client library's informers stop after one 429, 500 or reset, and swallow errors of
+ * handlers. An attack that misses events does not keep the component down, and the report would be wrong.
  */
 import { messageOf } from "../common/errors.js";
 import { list } from "./api.js";
@@ -14,7 +14,7 @@ import { LineSplitter, parseWatchLine } from "./watch-stream.js";
 
 export type { WatchEvent } from "./watch-state.js";
 
-/** Timers and chance, injectable so that tests are exact. ms; random: 0 ≤ x < 1. */
+/** Timers (ms) and random numbers (0 ≤ x < 1), injectable so that tests are deterministic. */
 export interface WatchTimers {
   after(ms: number, work: () => void): () => void;
   random(): number;
@@ -29,56 +29,59 @@ export interface WatchOptions<T> {
   /** Ends the watch; `watch` then resolves. */
   readonly signal: AbortSignal;
   /**
-   * Called synchronously for each event, inside the socket's data event, before anything else. What it throws
-   * ends the watch and rejects.
+   * Called synchronously for each event, inside the socket's data event, before anything else. An error that it throws
+   * ends the watch and becomes the rejection.
    */
   readonly onEvent: (event: WatchEvent<T>) => void;
-  /** After the first list (its objects have been given as ADDED) and each relist. */
+  /** Called after the first list (its objects are reported as ADDED) and after each re-list. */
   readonly onSynced?: () => void;
-  /** Told of each end, stall, 410, 429, error and what is done about it. */
+  /** Receives each end, stall, 410, 429 and error, and the reaction to it. */
   readonly onNote?: (note: string) => void;
   /**
-   * Lists anew this often and compares, ms: a watch that has gone silent loses at most this much (1 s, if
-   * less, when it does not even open). Differences found are given as events, and the watch is opened anew.
-   * 0: never. Default 0.
+   * Re-lists and compares at this interval, ms: a silent watch misses events for at most this long (at least 1 s when it
+   * does not open). Reports the differences as events and reopens the watch. 0: never. Default 0.
    */
   readonly resyncMs?: number;
   readonly timers?: WatchTimers;
 }
 
-/** Bookmarks come about once a minute: a watch as silent as this is dead, ms. */
+/** Bookmarks come about once a minute: a watch that is silent for this long is dead, ms. */
 const IDLE_MS = 90_000;
-/** A watch that has lived so long has worked: the next end is a first one again, ms. */
+/** A watch that was open for this long has worked: its end resets the back-off, ms. */
 const SETTLED_MS = 1_000;
-/** For the watch's headers, ms. */
+/** Time limit for the watch's headers, ms. */
 const OPEN_MS = 10_000;
 const FIRST_BACKOFF_MS = 20;
 const BACKOFF_CAP_MS = 2_000;
 const RETRY_AFTER_DEFAULT_MS = 1_000;
 const RETRY_AFTER_CAP_MS = 30_000;
-/** After so many fruitless watches in a row it is listed: a proxy that cannot stream becomes a poll. */
-const FRUITLESS_WATCHES = 4;
+/** After this many failed watches in a row the loop re-lists: with a proxy that cannot stream it becomes a poll. */
+const FAILED_WATCHES = 4;
 /**
- * Refusals in a row of what has worked before, until they count as final: an API server that has just
+ * Refusals in a row of a request that has worked before, until they count as final. An API server that has just
  * started refuses everyone for some seconds, until it has read its roles. With the back-off, about a minute.
  */
 const REFUSALS = 30;
 
-/** How a list or a watch came to its end, and what is next. */
+/** How a list or a watch ended, and the next step. */
 interface End {
   readonly next: "list" | "watch";
   readonly what?: string;
-  /** An ordinary end: the first of its kind in a row is followed by the next try at once. */
+  /** An ordinary end: after the first one in a row, the next try follows at once. */
   readonly ordinary?: boolean;
-  /** What the server asks to wait, ms. */
+  /** The delay that the server asks for, ms. */
   readonly waitMs?: number;
-  /** An answer that will not heal by itself, as a rule. */
+  /** An answer that is usually permanent. */
   readonly refused?: ApiError;
 }
 
-const REAL_TIMERS: WatchTimers = { after, random: () => Math.random() };
+const REAL_TIMERS: WatchTimers = {
+  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
+  random: () => Math.random(),
+};
 
-/** Resolves when the signal aborts; rejects only by a thrown handler or a 401/403/404 that will not heal. */
+/** Resolves when the signal aborts. Rejects only when a handler throws, or with a permanent 401, 403 or 404. */
 export async function watch<T extends KubeObject>(options: WatchOptions<T>): Promise<void> {
   await new WatchLoop(options).run();
 }
@@ -88,19 +91,19 @@ class WatchLoop<T extends KubeObject> {
   readonly #timers: WatchTimers;
   readonly #state: WatchState<T>;
   #resourceVersion = "";
-  /** Ends in a row since a watch last gave something, or lived for SETTLED_MS. */
-  #fruitless = 0;
+  /** Ends in a row since a watch last received something or was open for SETTLED_MS. */
+  #failures = 0;
   #refusals = 0;
-  /** What has worked before; a refusal of the rest is final. */
+  /** The steps that have worked before. A refusal of another step is final. */
   readonly #worked = new Set<"list" | "watch">();
-  /** Events of objects seen on streams. */
+  /** Object events received on streams. */
   #events = 0;
 
   constructor(options: WatchOptions<T>) {
     this.#options = options;
     this.#timers = options.timers ?? REAL_TIMERS;
     this.#state = new WatchState((event) => {
-      // A handler that aborts in the middle of a list has had enough.
+      // The handler may abort in the middle of a list: report nothing after that.
       if (!options.signal.aborted) options.onEvent(event);
     });
   }
@@ -110,21 +113,21 @@ class WatchLoop<T extends KubeObject> {
     let step: End["next"] = "list";
     while (!signal.aborted) {
       const end: End = step === "list" ? await this.#list() : await this.#watch();
-      // Asked of the options: the abort may have come meanwhile, which the loop's condition cannot show.
+      // Read through the options: TypeScript would take `signal.aborted` as still false after the loop's condition.
       if (this.#options.signal.aborted) return;
       if (end.refused !== undefined) this.#countRefusal(step, end.refused);
       const failed = end.what !== undefined;
-      if (failed) this.#fruitless++;
+      if (failed) this.#failures++;
       const waitMs = failed ? (end.waitMs ?? this.#backoffMs(end.ordinary ?? false)) : 0;
-      step = this.#fruitless >= FRUITLESS_WATCHES ? nextAfterMany(end, step) : end.next;
+      step = this.#failures >= FAILED_WATCHES ? nextAfterMany(end, step) : end.next;
       if (failed) onNote?.(`${end.what}; ${then(step, waitMs)}`);
       await this.#wait(waitMs);
     }
   }
 
-  /** 20, 40, … 2000 ms and up to half as much again; an ordinary end's first try costs nothing. */
+  /** 20, 40, … 2000 ms, each increased by up to half; 0 after the first ordinary end. */
   #backoffMs(ordinary: boolean): number {
-    const nth = this.#fruitless - (ordinary ? 2 : 1);
+    const nth = this.#failures - (ordinary ? 2 : 1);
     if (nth < 0) return 0;
     const base = FIRST_BACKOFF_MS * 2 ** Math.min(nth, 10);
     return Math.min(BACKOFF_CAP_MS, Math.round(base * (1 + this.#timers.random() / 2)));
@@ -146,7 +149,7 @@ class WatchLoop<T extends KubeObject> {
       ...(labelSelector === undefined ? {} : { labelSelector }),
       ...(fieldSelector === undefined ? {} : { fieldSelector }),
       signal,
-      // Our own back-off: one place that decides, and tells.
+      // Only this loop decides about the back-off, and notes it.
       retry: false,
     });
   }
@@ -174,7 +177,7 @@ class WatchLoop<T extends KubeObject> {
         watch: true,
         allowWatchBookmarks: true,
         resourceVersion: this.#resourceVersion,
-        // The server ends it; not all watches at the same moment.
+        // The server ends the watch. The random part keeps watches from ending at the same time.
         timeoutSeconds: 300 + Math.floor(this.#timers.random() * 300),
         labelSelector,
         fieldSelector,
@@ -188,14 +191,14 @@ class WatchLoop<T extends KubeObject> {
       if (opened.status !== 200) throw await refusalOf(request, opened);
     } catch (error) {
       const end = endOfError("watch", error);
-      // A server that does not open a watch within the resync period has gone silent just as well.
+      // A server that does not open a watch within the resync period is silent too.
       return resyncMs > 0 && error instanceof ApiUnreachableError ? { ...end, next: "list" } : end;
     }
     this.#succeeded("watch");
     return await this.#follow(opened.stream);
   }
 
-  /** Reads an open watch until it ends, fails, falls silent, or the signal aborts. */
+  /** Reads an open watch until it ends, fails or becomes silent, or the signal aborts. */
   async #follow(stream: ApiStream["stream"]): Promise<End> {
     const { signal, resyncMs = 0 } = this.#options;
     const timers = this.#timers;
@@ -223,9 +226,9 @@ class WatchLoop<T extends KubeObject> {
           .catch(fail);
       };
 
-      let idle = timers.after(IDLE_MS, onIdle);
-      const settled = timers.after(SETTLED_MS, () => (this.#fruitless = 0));
-      let resync = resyncMs > 0 ? timers.after(resyncMs, onResync) : undefined;
+      let idle = timers.setTimeout(onIdle, IDLE_MS);
+      const settled = timers.setTimeout(() => (this.#failures = 0), SETTLED_MS);
+      let resync = resyncMs > 0 ? timers.setTimeout(onResync, resyncMs) : undefined;
       signal.addEventListener("abort", onAbort, { once: true });
       if (signal.aborted) onAbort();
       stream.on("data", (chunk: Buffer) => {
@@ -241,16 +244,16 @@ class WatchLoop<T extends KubeObject> {
         idle();
         idle = timers.after(IDLE_MS, onIdle);
       });
-      stream.once("error", (error) => finish({ next: "watch", what: `watch broke: ${messageOf(error)}` }));
+      stream.once("error", (error) => finish({ next: "watch", what: `watch failed: ${messageOf(error)}` }));
       stream.once("close", () => finish({ next: "watch", what: "watch closed", ordinary: true }));
       stream.once("end", () => {
-        const cut = lines.pending === 0 ? "" : `, ${lines.pending} bytes of an unfinished line thrown away`;
+        const cut = lines.pending === 0 ? "" : `, ${lines.pending} bytes of an incomplete line dropped`;
         finish({ next: "watch", what: `watch ended by the server${cut}`, ordinary: true });
       });
     });
   }
 
-  /** One line of the stream; an End when it is the last that matters. What the handler throws passes through. */
+  /** Handles one line of the stream; returns an End when the watch must stop. The handler's error is passed on. */
   #take(text: string): End | undefined {
     const line = parseWatchLine<T>(text);
     switch (line.type) {
@@ -266,21 +269,21 @@ class WatchLoop<T extends KubeObject> {
         return undefined;
       case "ERROR":
         return line.code === 410
-          ? { next: "list", what: "watch too old (410)", ordinary: true }
-          : { next: "list", what: `watch gave an error (${line.code}): ${line.message}` };
+          ? { next: "list", what: "watch version too old (410)", ordinary: true }
+          : { next: "list", what: `watch sent an error (${line.code}): ${line.message}` };
       case "INVALID":
-        return { next: "watch", what: `watch gave ${line.why}` };
+        return { next: "watch", what: `watch sent ${line.why}` };
     }
   }
 
   #advance(resourceVersion: string): void {
     this.#resourceVersion = resourceVersion;
-    this.#fruitless = 0;
+    this.#failures = 0;
   }
 
   /**
-   * Lists and compares while a watch is open. Undefined: nothing was missed (or it cannot be told now: the
-   * list failed, or events came meanwhile, so the watch is alive and the list may be older than they are).
+   * Lists and compares while a watch is open. Undefined: nothing was missed, or it is unknown: the list failed, or
+   * events arrived meanwhile, so the watch is alive and the list may be older than the events.
    */
   async #resync(isOver: () => boolean): Promise<End | undefined> {
     const before = this.#events;
@@ -288,22 +291,22 @@ class WatchLoop<T extends KubeObject> {
     try {
       listed = await this.#fetch();
     } catch (error) {
-      if (!isOver()) this.#options.onNote?.(`resync failed: ${messageOf(error)}; the watch goes on`);
+      if (!isOver()) this.#options.onNote?.(`resync failed: ${messageOf(error)}; the watch continues`);
       return undefined;
     }
     if (isOver() || this.#events !== before) return undefined;
     const differences = this.#state.reconcile(listed.items);
     if (differences === 0) return undefined;
-    // The stream's own account of these changes, if it still comes, would be the second one.
+    // Continue from the list's version: the stream would report these changes a second time.
     this.#resourceVersion = listed.resourceVersion;
     this.#options.onSynced?.();
-    const what = `resync found ${differences} change(s) that the watch had not told`;
-    // No back-off: the resync's period is one.
-    this.#fruitless = 0;
+    const what = `resync found ${differences} change(s) that the watch had missed`;
+    // No back-off: the resync interval limits the rate.
+    this.#failures = 0;
     return { next: "watch", what, waitMs: 0 };
   }
 
-  /** Waits, or until the signal aborts. 0: not at all. */
+  /** Waits until the time is over or the signal aborts. */
   async #wait(ms: number): Promise<void> {
     const { signal } = this.#options;
     if (ms <= 0 || signal.aborted) return;
@@ -319,15 +322,15 @@ class WatchLoop<T extends KubeObject> {
   }
 }
 
-/** Many fruitless tries: a watch is given up for a list, a list is tried again. */
+/** After many failed tries: re-list instead of a watch; a list is tried again. */
 function nextAfterMany(end: End, step: End["next"]): End["next"] {
   return end.what === undefined ? end.next : step === "watch" ? "list" : end.next;
 }
 
-/** What is done next, for the note. */
+/** The next step, for the note. */
 function then(step: End["next"], waitMs: number): string {
-  const when = waitMs === 0 ? "at once" : `in ${waitMs} ms`;
-  return step === "list" ? `lists anew ${when}` : `resumes ${when}`;
+  const when = waitMs === 0 ? "immediately" : `in ${waitMs} ms`;
+  return step === "list" ? `re-lists ${when}` : `resumes ${when}`;
 }
 
 async function refusalOf(request: ApiRequest, { status, headers, stream }: ApiStream): Promise<ApiError> {
@@ -336,7 +339,7 @@ async function refusalOf(request: ApiRequest, { status, headers, stream }: ApiSt
   return new ApiError(request, { status, headers, body: Buffer.concat(chunks) });
 }
 
-/** What an error of a list or of a watch's opening means. */
+/** The End for an error of a list or of opening a watch. */
 function endOfError(step: End["next"], error: unknown): End {
   const what = `${step} failed: ${messageOf(error)}`;
   if (!(error instanceof ApiError)) {

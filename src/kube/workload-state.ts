@@ -1,15 +1,15 @@
 import type { DaemonSet, Deployment } from "./objects.js";
 
-/** How far a workload is, in pods. */
+/** The rollout state of a workload, in pods. */
 export interface WorkloadState {
-  /** Whether its controller has seen the current spec; until then the other figures are of an older one. */
+  /** Whether the controller has seen the current spec. Until then the other numbers belong to an older one. */
   readonly isSeen: boolean;
   readonly wanted: number;
-  /** Of every template. */
+  /** Pods of all templates. */
   readonly total: number;
   readonly ready: number;
   readonly available: number;
-  /** Of the current template. */
+  /** Pods of the current template. */
   readonly updated: number;
 }
 

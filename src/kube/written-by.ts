@@ -1,10 +1,10 @@
 import type { KubeObject, ManagedFields } from "./objects.js";
 
 /**
- * Who wrote an object's spec last ("kubectl-edit", say), by its managed fields; undefined: they do not tell. Their
- * times are whole seconds: of those of the same second the one that is not in `unless` counts.
+ * The field manager that wrote an object's spec last, such as "kubectl-edit"; undefined: unknown. The times of managed
+ * fields are whole seconds: within the same second, a manager other than `unless` counts.
  *
- * @param unless a manager whose own writes are known (the runner's).
+ * @param unless a manager whose writes are known (the runner's).
  */
 export function lastWriterOf(object: KubeObject, unless?: string): string | undefined {
   return [...(object.metadata.managedFields ?? [])]
@@ -17,9 +17,9 @@ export function lastWriterOf(object: KubeObject, unless?: string): string | unde
 }
 
 /**
- * Who made an object, by the earliest entry of its managed fields ("kubectl-client-side-apply", say). Their times are
- * whole seconds: of those of the same second, whoever wrote the spec made it; a controller that was quick wrote the
- * status.
+ * The field manager that created an object, such as "kubectl-client-side-apply": the earliest entry of its managed
+ * fields. Times are whole seconds: within the same second, the manager that wrote the spec created the object, and a
+ * fast controller wrote the status.
  */
 export function creatorOf(object: KubeObject): string | undefined {
   const fields = object.metadata.managedFields ?? [];

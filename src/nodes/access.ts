@@ -6,25 +6,25 @@ import type { Transport } from "../kube/transport.js";
 import { podAccess } from "./pod-access.js";
 import type { NodeAccess, NodeAccessSpec } from "./spec.js";
 
-/** The engine's client, and what it needs to find its engine. */
+/** The engine's client, and the environment that it needs to reach its engine. */
 export interface Engine {
   readonly command: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** A command's output may have so many bytes; a question to a node is answered in a few lines. */
+/** Limit of a command's output, bytes. Expected output is a few lines. */
 const MAX_OUTPUT = 1024 * 1024;
 
-/** A command that is told to end is ended by force after this, ms. */
+/** After SIGTERM a command gets SIGKILL after this time, ms. */
 const KILL_AFTER_MS = 1_000;
 
-/** How long the first question to a node may take, ms. */
+/** Time limit of the first command on a node, ms. */
 const PROOF_TIMEOUT_MS = 10_000;
 
-/** What a kind cluster's engine may be called: a journal's word for it is run without being asked. */
+/** Accepted engine names: the engine of a journal runs without confirmation only when it is one of these. */
 const ENGINES = ["docker", "podman", "nerdctl"];
 
-/** kind's nodes are containers: the engine runs a command in them. */
+/** kind's nodes are containers: the engine's client runs commands in them. */
 export function engineAccess(engine: Engine): NodeAccess {
   const { command, env } = engine;
   const how = `${baseName(command)} exec`;
@@ -36,7 +36,7 @@ export function engineAccess(engine: Engine): NodeAccess {
   };
 }
 
-/** A command that the user has named, run as it is: no shell of ours. */
+/** A command from the user's configuration. It runs as it is, without a shell. */
 export function commandAccess(template: readonly string[]): NodeAccess {
   const how = `the command ${baseName(template[0] ?? "")}`;
   return {
@@ -48,13 +48,13 @@ export function commandAccess(template: readonly string[]): NodeAccess {
 }
 
 /**
- * The argument list by which a command runs on a node. Pure. `{node}` is replaced by the node's name; `{command}` by
- * the command, quoted for the shell that reads it (ssh gives its arguments to one); without `{command}` the
- * command's arguments follow as they are.
+ * The argument list that runs a command on a node. Pure. Replaces `{node}` by the node's name, and `{command}` by the
+ * command, quoted for a shell (ssh passes its arguments to one). Without `{command}`, appends the command's arguments
+ * unchanged.
  */
 export function commandLine(template: readonly string[], node: string, argv: readonly string[]): string[] {
   const quoted = argv.map(shellQuoted).join(" ");
-  // In one pass, and with functions: what is put in is never looked at again.
+  // One pass with a replacer function: inserted text is not expanded again.
   const filled = template.map((part) =>
     part.replace(/\{(node|command)\}/g, (_all, name: string) => (name === "node" ? node : quoted)),
   );
@@ -78,13 +78,13 @@ async function runLocally({ how, node, command, env, timeoutMs }: LocalCommand):
   const running = execa(file, args, {
     env,
     timeout: timeoutMs,
-    // A client that ignores the gentle signal must not hold up the run.
+    // A client that ignores SIGTERM must not block the run.
     forceKillAfterDelay: KILL_AFTER_MS,
     maxBuffer: MAX_OUTPUT,
     stdin: "ignore",
     reject: false,
   });
-  // Nor a child of it (ssh's control master, say) that holds its output open after it has ended.
+  // Nor may its child process (such as ssh's control master) that keeps the output open after the client has ended.
   const late = setTimeout(
     () => {
       running.stdout.destroy();
@@ -106,27 +106,27 @@ interface Failure {
 }
 
 function whyFailed(result: Failure, timeoutMs: number): string {
-  if (result.timedOut) return `no end within ${timeoutMs} ms`;
+  if (result.timedOut) return `timed out after ${timeoutMs} ms`;
   if (result.isMaxBuffer) return `more than ${MAX_OUTPUT} bytes of output`;
   const said = result.stderr.trim().split("\n").slice(-3).join(" ").slice(0, 300);
-  // Without an exit code it was never begun: the message then says why (ENOENT, say), and not what was asked.
-  if (result.exitCode === undefined) return (result.shortMessage ?? "it could not be begun").slice(0, 300);
+  // Without an exit code the command never started: shortMessage then has the reason (such as ENOENT), not the command.
+  if (result.exitCode === undefined) return (result.shortMessage ?? "it could not be started").slice(0, 300);
   return `exit code ${result.exitCode}${said === "" ? "" : `: ${said}`}`;
 }
 
 export interface NodeAccessOptions {
   /** The local configuration's command. */
   readonly command?: readonly string[];
-  /** The privileged pod, deployed already. */
+  /** The privileged pods, already deployed. */
   readonly pod?: { readonly transport: Transport };
-  /** This way and no other. Default: the first that there is, of engine, command and pod. */
+  /** Use only this way. Default: the first that works of engine, command and pod. */
   readonly only?: NodeAccessSpec["type"];
 }
 
 /**
- * Node access where there is one, proven by running `true` on each node.
+ * Finds a working node access: it can run `true` on each node.
  *
- * @returns the access, or why there is none.
+ * @returns the access, or the reason why there is none.
  */
 export async function findNodeAccess(
   nodes: readonly Node[],
@@ -165,27 +165,27 @@ export async function findNodeAccess(
 async function problemOf(
   access: NodeAccess,
   nodes: readonly string[],
-  what: string,
+  failure: string,
 ): Promise<string | undefined> {
   try {
     await Promise.all(nodes.map(async (node) => await access.exec(node, ["true"], PROOF_TIMEOUT_MS)));
     return undefined;
   } catch (error) {
-    return `${what}: ${messageOf(error).split("\n")[0] ?? ""}`;
+    return `${failure}: ${messageOf(error).split("\n")[0] ?? ""}`;
   }
 }
 
 /**
- * The access that a journal names.
+ * Opens the access that a journal names.
  *
- * @throws ChaosError when it is a command and commands were not allowed, or needs the API and there is none.
+ * @throws ChaosError when it is a command and commands are not allowed, or needs the API and no transport is given.
  */
 export function openNodeAccess(
   spec: NodeAccessSpec,
   options: {
     readonly transport?: Transport;
     readonly allowCommands: boolean;
-    /** The journal came from the cluster: its word for an engine is not enough. */
+    /** The journal comes from the cluster: its engine command is not trusted. */
     readonly foreign?: boolean;
   },
 ): NodeAccess {
@@ -199,7 +199,7 @@ export function openNodeAccess(
       return commandAccess(spec.argv);
     case "pod":
       if (options.transport === undefined) {
-        throw new ChaosError("the way to the node leads through the API server, which does not answer", {
+        throw new ChaosError("the node can be reached only through the API server, which does not answer", {
           exitCode: ExitCode.notRestored,
         });
       }
@@ -210,12 +210,12 @@ export function openNodeAccess(
 function refuseCommand(argv: readonly string[], allowed: boolean): void {
   if (allowed) return;
   throw new ChaosError(
-    `the node is reached by a command of this machine (${argv.join(" ")}): allow it with --allow-commands`,
+    `the journal reaches the node with a local command (${argv.join(" ")}): allow it with --allow-commands`,
     { exitCode: ExitCode.notRestored },
   );
 }
 
-/** Whether a node is reached through the API server: then an attack on that very server could not be undone. */
+/** Whether access goes through the API server: then an attack on the API server could not be undone. */
 export function leadsThroughApi(access: Pick<NodeAccess, "spec">): boolean {
   return access.spec.type === "pod";
 }

@@ -1,16 +1,16 @@
 /**
- * What is done on a node, as small POSIX shell scripts: each safe to repeat, none of them needs the API server. A fault
- * is made only behind a timer of systemd on that node, which undoes it when nobody else has.
+ * Faults on nodes and their undo, as small POSIX shell scripts. Each is safe to repeat and needs no API server. Before
+ * each fault, a systemd timer is set on that node; it undoes the fault if nothing else does.
  */
 import { shortHash } from "../common/hash.js";
 import { ChaosError, ExitCode } from "../common/errors.js";
 import type { AttackRow } from "../experiment/attacks.js";
 import type { NodeAccess } from "./spec.js";
 
-/** Where manifests are held: beside the kubelet's folder, so on its file system and out of its sight. */
+/** Where moved manifests are kept: on the file system of the kubelet's manifest folder, but outside that folder. */
 export const HELD_ROOT = "/etc/kubernetes/kube-system-chaos";
 
-/** How long a question to a node may take, ms. */
+/** Time limit of a script without a unit to stop or start, ms. */
 const ASK_TIMEOUT_MS = 15_000;
 
 /** How long a unit may take to stop or to start, ms. */
@@ -23,14 +23,14 @@ export function timerName(runId: string, what: string): string {
   return `kube-system-chaos-${short}-${name}`;
 }
 
-/** Where a run holds a manifest that it has moved away. */
+/** Where a run keeps a manifest that it has moved away. */
 export function heldPath(runId: string, manifest: string): string {
   return `${HELD_ROOT}/${runId}/${manifest.split("/").at(-1) ?? "manifest"}`;
 }
 
 /**
- * Sets the timer, unless it is set, and proves that it waits. $timer, $seconds: set before; the arguments: what it runs.
- * systemd expands "$" in a timer's command: none of the commands has one.
+ * Sets the timer unless it is set, and checks that it is active. Reads $timer and $seconds; the arguments are the
+ * timer's command. systemd expands "$" in a timer's command: none of the commands contains one.
  */
 const ARM = `
 arm() {
@@ -43,7 +43,7 @@ arm() {
 }
 `;
 
-/** Units that systemd stops with this one, and does not start with it again. */
+/** Units that systemd stops together with this one, but does not start again with it. */
 const DEPENDENTS = `
 dependents() {
   for each in $(systemctl show -p RequiredBy -p BoundBy --value "$1"); do
@@ -56,20 +56,20 @@ const STOP_UNIT = `
 unit=$1
 ${DEPENDENTS}
 case $(systemctl is-active "$unit" || true) in
-  # Somebody may have taken the timer away meanwhile.
+  # Someone may have removed the timer meanwhile.
   inactive | failed) arm systemctl start "$unit"; echo down; exit 0 ;;
 esac
 arm systemctl start "$unit" $(dependents "$unit")
 systemctl stop "$unit"
 state=$(systemctl is-active "$unit" || true)
-case $state in inactive | failed) echo acted ;; *) echo "$unit is $state after it was stopped" >&2; exit 1 ;; esac
+case $state in inactive | failed) echo acted ;; *) echo "$unit is $state after systemctl stop" >&2; exit 1 ;; esac
 `;
 
-/** One that re-appeared is dropped when it is the one that is held, and kept beside it when it is not. */
+/** A manifest that reappeared is removed when it equals the kept one; otherwise it is kept under another name. */
 const HOLD_MANIFEST = `
 manifest=$1 held=$2
 if [ ! -e "$manifest" ]; then
-  [ -e "$held" ] || { echo "there is no $manifest" >&2; exit 1; }
+  [ -e "$held" ] || { echo "$manifest does not exist" >&2; exit 1; }
   arm mv -n "$held" "$manifest"; echo down; exit 0
 fi
 arm mv -n "$held" "$manifest"
@@ -77,23 +77,23 @@ folder=$(dirname "$held")
 umask 077
 mkdir -p "$folder"
 if [ "$(stat -c %d "$folder")" != "$(stat -c %d "$(dirname "$manifest")")" ]; then
-  echo "$folder is on another file system than $manifest" >&2; exit 1
+  echo "$folder is not on the file system of $manifest" >&2; exit 1
 fi
 if [ ! -e "$held" ]; then mv "$manifest" "$held"
 elif cmp -s "$manifest" "$held"; then rm "$manifest"
 else mv "$manifest" "$held.again.$(date +%s)"
 fi
-[ ! -e "$manifest" ] || { echo "$manifest is still there" >&2; exit 1; }
+[ ! -e "$manifest" ] || { echo "$manifest still exists" >&2; exit 1; }
 echo acted
 `;
 
-/** A timer that waits counts anew from now; systemd does it in one step. One that has acted is not brought back. */
+/** Restarts the countdown of an active timer; systemd does it atomically. A timer that has fired is not set again. */
 const REARM = `
 set -eu
 if systemctl is-active --quiet "$1.timer"; then systemctl restart "$1.timer"; fi
 `;
 
-/** Only on the very node that was harmed: another may have its name by now. */
+/** Acts only on the attacked machine: another machine may have the node's name by now. */
 const SAME_MACHINE = `
 if [ "$(cat /etc/machine-id)" != "$1" ]; then echo other-machine; exit 0; fi
 shift
@@ -122,7 +122,7 @@ echo "before=$(state "$1" || true)"
 echo "invocation=$(systemctl show -p InvocationID --value "$1")"
 ${undo}
 now=$(state "$1" || true)
-[ "$now" = active ] || { echo "$1 is $now after it was started" >&2; exit 1; }
+[ "$now" = active ] || { echo "$1 is $now after the undo" >&2; exit 1; }
 disarm
 `;
 
@@ -139,10 +139,10 @@ if [ -e "$manifest" ]; then
   if [ -e "$held" ] && cmp -s "$held" "$manifest"; then rm "$held"; fi
   [ ! -e "$held" ] || echo "kept=yes"
 elif [ -e "$held" ]; then mv "$held" "$manifest"
-else echo "neither $manifest nor $held is there" >&2; exit 1
+else echo "neither $manifest nor $held exists" >&2; exit 1
 fi
 disarm
-# What is left in it is not ours to remove: another manifest than ours was there in between.
+# Remaining files are foreign manifests that appeared during the run: keep them.
 rmdir "$folder" 2>/dev/null && rmdir "$(dirname "$folder")" 2>/dev/null || true
 `;
 
@@ -191,19 +191,19 @@ async function run(
 /** The delay of a timer, whole seconds. */
 const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1000)));
 
-/** The timer that undoes a fault when nobody else has. */
+/** The timer that undoes a fault if nothing else does. */
 interface Timed {
   /** Without ".timer". */
   readonly timer: string;
-  /** It undoes the fault so long after it was set, or told that the runner is there, ms. */
+  /** The timer fires this long after it was set or re-armed, ms. */
   readonly healAfterMs: number;
 }
 
 /**
- * Makes a fault on a node behind its timer. The script sets the timer with `arm COMMAND...`, the command that undoes
- * the fault, before it does anything; it prints "acted" when it has done something, and "$1" and so on are `args`.
+ * Causes a fault on a node after setting its timer. The script calls `arm COMMAND...` (the command that undoes the
+ * fault) before anything else, and prints "acted" when it has changed something. "$1" and so on are `args`.
  *
- * @returns whether there was something to do.
+ * @returns whether the script changed anything.
  */
 export async function actBehindTimer(
   on: OnNode,
@@ -221,18 +221,18 @@ ${ARM}${script}`;
 }
 
 /**
- * Stops a unit if it is not stopped, behind its timer.
+ * Stops a unit unless it is stopped, after setting its timer.
  *
- * @returns whether there was something to stop.
+ * @returns whether the unit was running.
  */
 export async function stopUnit(on: OnNode, fault: Timed & { readonly unit: string }): Promise<boolean> {
   return await actBehindTimer(on, fault, STOP_UNIT, [fault.unit], UNIT_TIMEOUT_MS);
 }
 
 /**
- * Moves a manifest away if it is there, behind its timer.
+ * Moves a manifest away if it exists, after setting its timer.
  *
- * @returns whether there was something to move.
+ * @returns whether the manifest existed.
  */
 export async function holdManifest(
   on: OnNode,
@@ -241,23 +241,23 @@ export async function holdManifest(
   return await actBehindTimer(on, fault, HOLD_MANIFEST, [fault.manifest, fault.heldAt]);
 }
 
-/** Has the timer on a node, if it waits, count anew: the runner is there. */
+/** Restarts the countdown of an active timer on a node: the runner is alive. */
 export async function rearm(on: OnNode, timer: string): Promise<void> {
   await run(on, REARM, [timer], ASK_TIMEOUT_MS);
 }
 
-/** What a unit or a manifest was before the run, as far as its undo needs it. */
+/** The state of a unit or a manifest before the run, as far as the undo needs it. */
 export interface Inspected {
   readonly machineId: string;
-  /** Of a unit: as systemd says ("active"). Of a manifest: "there", or "". */
+  /** Of a unit: systemd's word ("active"). Of a manifest: "there", or "". */
   readonly state: string;
-  /** Of a unit: names this very start of it. */
+  /** Of a unit: systemd's id of its current start. */
   readonly invocation: string;
-  /** Of a unit: what systemd stops with it. */
+  /** Of a unit: the units that systemd stops with it. */
   readonly also: readonly string[];
 }
 
-/** @throws Error when the node says no machine id: without one, another machine could be taken for it. */
+/** @throws Error when the node has no machine id: without one, a replaced machine would not be detected. */
 export async function inspect(
   on: OnNode,
   what: { readonly unit: string } | { readonly manifest: string },
@@ -277,17 +277,17 @@ export async function inspect(
   };
 }
 
-/** What was found when a fault was undone. */
+/** The result of an undo on a node. */
 export interface Put {
   readonly how: "put-back" | "found" | "untouched";
-  /** Who had put it back, where it was found so. */
+  /** Who undid the fault. */
   readonly by: string;
 }
 
 /**
- * Undoes a fault of a unit, after which it is active; then takes the timer away. Safe to repeat.
+ * Undoes a fault of a unit, so that it is active; then removes the timer. Safe to repeat.
  *
- * @param own how the fault is seen and undone, safe to repeat. Default: the unit is stopped, and is started.
+ * @param own how to detect and undo the fault, safe to repeat. Default: the fault is a stopped unit; start it.
  */
 export async function startUnit(
   on: OnNode,
@@ -307,7 +307,7 @@ export async function startUnit(
   return same ? { how: "untouched", by: "runner" } : { how: "found", by: restorer(facts) };
 }
 
-/** Moves a manifest back if it is away; then takes the timer away. Safe to repeat. */
+/** Moves a manifest back if it was moved away; then removes the timer. Safe to repeat. */
 export async function returnManifest(
   on: OnNode,
   fault: {
@@ -320,29 +320,27 @@ export async function returnManifest(
   const args = [fault.machineId, fault.timer, fault.manifest, fault.heldAt];
   const facts = sameMachine(on, factsOf(await run(on, RETURN_MANIFEST, args, ASK_TIMEOUT_MS)));
   if (!facts.has("before")) return { how: "put-back", by: "runner" };
-  // Begun, and not held any more: the timer has returned it, if it waits no longer.
-  const moved = facts.has("held") || (facts.has("began") && !timerWaits(facts));
+  // The run had started to move it and the kept file is gone: if the timer is no longer active, it has fired.
+  const moved = facts.has("held") || (facts.has("began") && !timerIsActive(facts));
   if (!moved) return { how: "untouched", by: "runner" };
-  const kept = facts.has("kept")
-    ? ` (with another content: the one from before is kept in ${fault.heldAt})`
-    : "";
+  const kept = facts.has("kept") ? ` (with different content: the original is kept in ${fault.heldAt})` : "";
   return { how: "found", by: `${restorer(facts)}${kept}` };
 }
 
 function sameMachine(on: OnNode, facts: Facts): Facts {
   if (facts.has("other-machine")) {
     throw new ChaosError(
-      `${on.node} is another machine than the one that was harmed (its /etc/machine-id differs): nothing was done to it`,
+      `${on.node} is another machine than the attacked one (its /etc/machine-id differs). Nothing was changed`,
       { exitCode: ExitCode.notRestored },
     );
   }
   return facts;
 }
 
-function timerWaits(facts: Facts): boolean {
+function timerIsActive(facts: Facts): boolean {
   return facts.get("timer")?.[0] === "active";
 }
 
 function restorer(facts: Facts): string {
-  return timerWaits(facts) ? "somebody on the node" : "the timer on the node";
+  return timerIsActive(facts) ? "someone else on the node" : "the timer on the node";
 }

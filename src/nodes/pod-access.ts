@@ -1,6 +1,6 @@
 /**
- * The way to a node through our privileged pod on it (agent/node-agent.ts), by the API server's pod proxy: no
- * kubelet on the way, but the API server is.
+ * Reaches a node through this tool's privileged pod on it (agent/node-agent.ts) and the API server's pod proxy. The
+ * path needs the API server, but not the kubelet.
  */
 import { getOrUndefined, list, PODS, resourcePath, SECRETS, selectorString } from "../kube/api.js";
 import type { Pod, Secret } from "../kube/objects.js";
@@ -19,19 +19,19 @@ export const NODE_ACCESS_PORT = 8081;
 /** Key of the token in its Secret. */
 export const TOKEN_KEY = "token";
 
-/** The agent ends a command that takes too long; its answer to that has to arrive, ms. */
+/** Extra time for the agent's answer after it has killed a command that took too long, ms. */
 const ANSWER_SLACK_MS = 2_000;
 
-/** What the agent answers. */
+/** The agent's answer. */
 interface Answer {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** Why it was ended, if it was: too long, or too much output. */
+  /** Why the agent killed the command: time limit, or too much output. */
   readonly ended?: string;
 }
 
-/** Access through the pods that are deployed; pods and token are looked up when they are needed first. */
+/** Access through the deployed pods. Looks up pods and token on first use. */
 export function podAccess(transport: Transport): NodeAccess {
   let token: string | undefined;
   let pods: ReadonlyMap<string, string> | undefined;
@@ -39,15 +39,15 @@ export function podAccess(transport: Transport): NodeAccess {
     token ??= await readToken(transport);
     pods ??= await findPods(transport);
     const pod = pods.get(node);
-    if (pod === undefined) throw new Error(`there is no ${NODE_ACCESS_NAME} pod on ${node}`);
+    if (pod === undefined) throw new Error(`no ${NODE_ACCESS_NAME} pod runs on ${node}`);
     return await podProxy(transport, {
       namespace: NODE_ACCESS_NAMESPACE,
       pod,
       port: NODE_ACCESS_PORT,
       method: "POST",
       path: "/exec",
-      // In the body: the API server takes an Authorization header away before it passes a request on, and a query
-      // would be in its audit log.
+      // The token is in the body: the API server strips an Authorization header before it forwards a request, and a
+      // query would be in its audit log.
       body: { token, argv, timeoutMs },
       timeoutMs: timeoutMs + ANSWER_SLACK_MS,
     });
@@ -58,7 +58,7 @@ export function podAccess(transport: Transport): NodeAccess {
     exec: async (node, argv, timeoutMs) => {
       let answer = await ask(node, argv, timeoutMs);
       if (answer.status === 401 || answer.status === 404) {
-        // Made anew since they were looked up. Neither of the two has run the command.
+        // Token or pod was recreated since the look-up. In both cases the command did not run.
         token = undefined;
         pods = undefined;
         answer = await ask(node, argv, timeoutMs);
@@ -73,7 +73,7 @@ async function readToken(transport: Transport): Promise<string> {
   const secret = await getOrUndefined<Secret>(transport, path);
   const data = secret?.data?.[TOKEN_KEY];
   if (data === undefined)
-    throw new Error(`there is no Secret ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} with a token`);
+    throw new Error(`Secret ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} does not exist or has no token`);
   return Buffer.from(data, "base64").toString("utf8");
 }
 
@@ -99,6 +99,6 @@ function outputOf(node: string, answer: ApiResponse): string {
     const said = stderr.trim().split("\n").slice(-3).join(" ").slice(0, 300);
     throw new Error(`${where}: exit code ${code ?? "unknown"}${said === "" ? "" : `: ${said}`}`);
   }
-  // As a child process's output elsewhere: without its last line feed.
+  // Without the last line feed, as the other ways of access return it.
   return stdout.replace(/\n$/, "");
 }

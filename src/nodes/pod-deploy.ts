@@ -1,4 +1,4 @@
-/** The privileged pods by which nodes are reached where there is no other way: what they are, and making them. */
+/** The privileged pods that reach nodes where there is no other way: their manifests and deployment. */
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../common/clock.js";
 import { pollUntil } from "../common/clock.js";
@@ -26,10 +26,10 @@ import {
   TOKEN_KEY,
 } from "./pod-access.js";
 
-/** How long the pods may take until all of them are ready (the image may have to be pulled), ms. */
+/** Time limit until all pods are ready, including the image pull, ms. */
 const READY_LIMIT_MS = 120_000;
 
-/** Namespace, agent (as a ConfigMap) and one privileged pod on every node; the token's Secret is made apart. */
+/** Namespace, agent (as a ConfigMap) and one privileged pod on every node. The token's Secret is created separately. */
 export async function nodeAccessManifests(): Promise<Manifest[]> {
   const name = NODE_ACCESS_NAME;
   const namespace = NODE_ACCESS_NAMESPACE;
@@ -48,7 +48,7 @@ export async function nodeAccessManifests(): Promise<Manifest[]> {
       labels: NODE_ACCESS_LABELS,
       podSpec: {
         hostPID: true,
-        // On every node, and for as long as a node that is harmed is NotReady.
+        // On every node, also while an attacked node is NotReady.
         tolerations: [{ operator: "Exists" }],
         containers: [
           {
@@ -76,21 +76,21 @@ export async function nodeAccessManifests(): Promise<Manifest[]> {
 }
 
 /**
- * Deploys the privileged pods and waits until they are ready on every node. What is there and ours is used as it is.
- * They go with their namespace.
+ * Deploys the privileged pods and waits until they are ready on every node. Own objects that exist are reused. Deleting
+ * the namespace removes them.
  *
- * @throws RefusedError when something of the same name is not ours, ChaosError when the pods do not become ready.
+ * @throws RefusedError when a foreign object has one of the names, ChaosError when the pods do not become ready.
  */
 export async function deployNodeAccess(
   transport: Transport,
   clock: Clock,
   signal?: AbortSignal,
 ): Promise<void> {
-  const [namespace, ...others] = await nodeAccessManifests();
+  const [namespace, ...rest] = await nodeAccessManifests();
   if (namespace !== undefined) await ensure(transport, namespace);
-  // Before the pods, which mount it.
+  // Before the pods: they mount it.
   await ensureToken(transport);
-  for (const manifest of others) await ensure(transport, manifest);
+  for (const manifest of rest) await ensure(transport, manifest);
   const path = resourcePath(DAEMONSETS, NODE_ACCESS_NAMESPACE, NODE_ACCESS_NAME);
   let last = "";
   const ready = await pollUntil(
@@ -104,13 +104,13 @@ export async function deployNodeAccess(
   );
   if (ready !== true && signal?.aborted !== true) {
     throw new ChaosError(
-      `the privileged pods ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} do not become ready: ${last} after ` +
-        `${READY_LIMIT_MS / 1000} s (see their events; a cluster may forbid privileged pods)`,
+      `the privileged pods ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} are not ready: ${last} after ` +
+        `${READY_LIMIT_MS / 1000} s. See their events; the cluster may forbid privileged pods`,
     );
   }
 }
 
-/** A random token in a Secret, unless there is one of ours. It is never written anywhere else. */
+/** Creates a Secret with a random token unless an own one exists. The token is never written anywhere else. */
 async function ensureToken(transport: Transport): Promise<void> {
   const secret = {
     apiVersion: "v1",
@@ -133,7 +133,7 @@ async function ensureToken(transport: Transport): Promise<void> {
     const live = await getOrUndefined<KubeObject>(transport, path);
     if (live !== undefined && !isOwn(live)) {
       throw new RefusedError(
-        `Secret ${NODE_ACCESS_NAME} is there and was not made by this tool; it is left alone`,
+        `Secret ${NODE_ACCESS_NAME} already exists and was not created by this tool. It is left unchanged`,
       );
     }
   }

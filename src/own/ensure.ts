@@ -7,24 +7,24 @@ import { ApiError, type Transport } from "../kube/transport.js";
 import { isOwn, type Manifest } from "./manifest.js";
 import { gone, namespaceState } from "./namespaces.js";
 
-/** What an object was made from: one that is there with the same hash is used as it is. */
+/** Hash of the manifest that an object was created from: an object with the same hash is reused. */
 const HASH_ANNOTATION = "kube-system-chaos/manifest-hash";
 
 type Paths = ReturnType<typeof pathsOf>;
 
 interface EnsureOptions {
-  /** Whether an object that exists may be changed. Default: it was made by this tool. */
+  /** Whether an existing object may be changed. Default: this tool created it. */
   readonly owns?: (live: KubeObject) => boolean;
-  /** How an own object that differs is brought up to date: deleted and created again (the default), or in place. */
+  /** How to update an own object that differs: delete and create it again (default), or in place. */
   readonly difference?: "recreate" | "update";
 }
 
 /**
- * Creates an object, or brings an own one that was made from another manifest up to date. One that was made from this
- * very manifest is left alone, and a prepared namespace is used as it is: its administrator may have put more into it.
+ * Creates an object, or updates an own one that was created from another manifest. Leaves an up-to-date object
+ * unchanged. Uses a prepared namespace as it is: its administrator may have added objects to it.
  *
  * @returns whether anything was written.
- * @throws RefusedError when an object of that name exists and is not own.
+ * @throws RefusedError when a foreign object of that name exists.
  */
 export async function ensure(
   transport: Transport,
@@ -32,16 +32,16 @@ export async function ensure(
   { owns = isOwn, difference = "recreate" }: EnsureOptions = {},
 ): Promise<boolean> {
   const paths = pathsOf(manifest);
-  // Not by trying to create it: where it is prepared, that may be forbidden.
+  // Read first: where the namespace is prepared, creating one may be forbidden.
   if (await isPreparedNamespace(transport, manifest)) return false;
   const wanted = withHash(manifest);
-  const look = async (): Promise<KubeObject | undefined> => await getOrUndefined(transport, paths.path);
-  const known = difference === "update" ? await look() : undefined;
+  const read = async (): Promise<KubeObject | undefined> => await getOrUndefined(transport, paths.path);
+  const known = difference === "update" ? await read() : undefined;
   if (known === undefined && (await created(transport, paths, wanted))) return true;
-  const live = known ?? (await look());
+  const live = known ?? (await read());
   if (live !== undefined && !owns(live)) {
     throw new RefusedError(
-      `${manifest.kind} ${manifest.metadata.name} is there and was not made by this tool; it is left alone`,
+      `${manifest.kind} ${manifest.metadata.name} already exists and was not created by this tool. It is left unchanged`,
     );
   }
   if (live !== undefined && hashIn(live) === hashIn(wanted)) return false;
@@ -65,7 +65,7 @@ async function isPreparedNamespace(transport: Transport, { kind, metadata }: Man
   return kind === "Namespace" && (await namespaceState(transport, metadata.name)) === "prepared";
 }
 
-/** Replaced where keys may have gone; merged where the server has filled in fields that must stay. */
+/** Replaces kinds in which keys may have been removed; merges the others, whose server-set fields must stay. */
 async function update(transport: Transport, { path }: Paths, wanted: Manifest): Promise<void> {
   const replaced = wanted.kind === "ConfigMap" || wanted.kind === "Deployment";
   await (replaced ? replace : patch)(transport, path, wanted);
@@ -81,7 +81,7 @@ async function recreate(
   await create(transport, collection, wanted);
 }
 
-/** Whether the object could be created; false: one of its name exists. */
+/** Creates the object; false: an object of that name exists. */
 async function created(
   transport: Transport,
   { path, collection }: Paths,
@@ -91,7 +91,7 @@ async function created(
     await create(transport, collection, wanted);
     return true;
   } catch (error) {
-    // A Service with a fixed nodePort that is there is refused for its port (422) before its name is looked at.
+    // An existing Service with a fixed nodePort is refused for its port (422) before its name is checked.
     const taken = error instanceof ApiError && (error.status === 409 || error.status === 422);
     if (!taken || (error.status === 422 && (await getOrUndefined(transport, path)) === undefined))
       throw error;
@@ -99,7 +99,7 @@ async function created(
   }
 }
 
-/** Makes a namespace; one of that name that is on its way out is waited for. */
+/** Creates a namespace; first waits until a terminating one of that name is gone. */
 export async function makeNamespace(transport: Transport, clock: Clock, namespace: Manifest): Promise<void> {
   await gone(transport, clock, namespace.metadata.name);
   await ensure(transport, namespace);

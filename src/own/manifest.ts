@@ -1,13 +1,13 @@
-/** Small builders for the objects that this tool makes; all of them carry the label that says so. */
+/** Builders for the objects that this tool creates. All of them carry the managed-by label. */
 import type { KubeObject } from "../kube/objects.js";
 
-/** Everything that this tool makes carries this label, and only what carries it is ever replaced or removed. */
+/** Every object that this tool creates has this label. Only objects with it are ever replaced or removed. */
 export const MANAGED_BY_LABEL = "app.kubernetes.io/managed-by";
 export const MANAGED_BY = "kube-system-chaos";
-/** The run that made an object: only that run's restore removes it. */
+/** The run that created an object: only that run's restore removes it. */
 export const RUN_LABEL = "kube-system-chaos/run";
 
-/** An object to be created: not yet with a uid. */
+/** An object to create: it has no uid yet. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -21,12 +21,12 @@ export interface Manifest {
   readonly data?: Readonly<Record<string, string>>;
 }
 
-/** Whether an object that is there was made by this tool. */
+/** Whether this tool created an existing object. */
 export function isOwn(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY;
 }
 
-/** Whether an object carries all of these labels: what a journal's entry says of what it may remove. Pure. */
+/** Whether an object has all of these labels: a journal entry states the labels of what it may remove. Pure. */
 export function carries(
   object: Pick<KubeObject, "metadata">,
   labels: Readonly<Record<string, string>>,
@@ -51,7 +51,7 @@ interface WorkloadOptions {
   readonly podSpec: Readonly<Record<string, unknown>>;
 }
 
-/** A Deployment or DaemonSet whose pods end quickly: they hold nothing that is worth a long goodbye. */
+/** A Deployment or DaemonSet whose pods terminate quickly: they have no state to save. */
 export function workloadManifest(options: WorkloadOptions): Manifest {
   const { kind, namespace, name, labels, replicas, podSpec } = options;
   return {

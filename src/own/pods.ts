@@ -15,7 +15,7 @@ export async function podsLabelled(
   return items;
 }
 
-/** Those of them that have an address and are not being deleted. */
+/** The pods with these labels that have an address and are not terminating. */
 export async function podsOf(
   transport: Transport,
   namespace: string,

@@ -38,7 +38,7 @@ test.serial(
 
     t.regex(
       await clusterUp(cluster, space, "--addons"),
-      /study add-ons: installed; addon-manager put a change back/,
+      /study add-ons: installed; addon-manager reverted a change/,
     );
     t.like(await addonManagerProof(transport), { state: "proven" });
     const startedAt = clock.now();

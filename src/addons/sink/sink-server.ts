@@ -4,7 +4,7 @@ import { Refused, type Sink } from "./sink.js";
 /** Longest body of a POST, bytes. */
 const BODY_LIMIT = 8 * 1024 * 1024;
 
-/** The sink behind HTTP, not yet listening; main.ts lists the requests. */
+/** The sink's HTTP server, not yet listening. main.ts lists the requests. */
 export function createSinkServer(sink: Sink): http.Server {
   return http.createServer((request, response) => {
     answer(sink, request).then(
@@ -34,7 +34,7 @@ async function answer(sink: Sink, request: http.IncomingMessage): Promise<object
 
 function unknown(request: http.IncomingMessage): Refused {
   request.resume();
-  return new Refused(404, `nothing here under ${request.url}`);
+  return new Refused(404, `no such path: ${request.url}`);
 }
 
 async function readBody(request: http.IncomingMessage): Promise<string> {
@@ -42,11 +42,10 @@ async function readBody(request: http.IncomingMessage): Promise<string> {
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    // Read to its end all the same: who sends wants to hear the answer.
+    // Read the rest too: otherwise the client does not get the answer.
     if (size <= BODY_LIMIT) chunks.push(chunk);
   }
-  if (size > BODY_LIMIT)
-    throw new Refused(413, `the body has ${size} bytes; at most ${BODY_LIMIT} are taken`);
+  if (size > BODY_LIMIT) throw new Refused(413, `the body has ${size} bytes; the limit is ${BODY_LIMIT}`);
   return Buffer.concat(chunks).toString("utf8");
 }
 

@@ -1,12 +1,12 @@
-/** What the sink keeps: the newest entries of each kind, in memory; an older one gives way. */
+/** The sink's store: the newest entries of each kind, in memory. The oldest are dropped. */
 
 /** Entries kept of each kind. */
 const CAPACITY = 20_000;
-/** Characters kept of each kind: as few lines of a megabyte must not fill the memory. */
+/** Characters kept of each kind: a few lines of a megabyte each must not fill the memory. */
 const CAPACITY_CHARACTERS = 32 * 1024 * 1024;
-/** Entries of one answer. */
+/** Most entries in one answer. */
 const ANSWER_LIMIT = 200;
-/** Nodes of which the newest metric is remembered. */
+/** Most nodes whose newest metric is kept. */
 const NODE_LIMIT = 5_000;
 
 type Entry = Readonly<Record<string, unknown>>;
@@ -32,10 +32,10 @@ export class Refused extends Error {
   }
 }
 
-/** The newest entries of a kind, as the lines that they came in. */
+/** The newest entries of one kind, as the lines in which they arrived. */
 export class Ring {
   #kept: (Kept | undefined)[] = [];
-  /** Of the oldest that is kept, in #kept. */
+  /** Index in #kept of the oldest entry. */
   #first = 0;
   #characters = 0;
   readonly #limits: Limits;
@@ -57,7 +57,7 @@ export class Ring {
       this.#kept[this.#first] = undefined;
       this.#first += 1;
     }
-    // What has given way is cut off now and then, not each time: that would copy the whole array.
+    // Dropped entries are cut off only now and then: each time would copy the whole array.
     if (this.#first > entries) {
       this.#kept = this.#kept.slice(this.#first);
       this.#first = 0;
@@ -66,7 +66,7 @@ export class Ring {
 
   /** The newest entries that contain a text ("" matches all), newest last. */
   newest(text: string, limit: number): Kept[] {
-    // As it stands in JSON, where a quotation mark has a backslash before it.
+    // As escaped in JSON: a quotation mark has a backslash before it.
     const quoted = JSON.stringify(text).slice(1, -1);
     const found: Kept[] = [];
     for (let at = this.#kept.length - 1; at >= this.#first && found.length < limit; at -= 1) {
@@ -79,7 +79,7 @@ export class Ring {
 }
 
 /**
- * The lines of a body, each proven to be one JSON object. Empty lines are passed over.
+ * The lines of a body, each checked to be one JSON object. Skips empty lines.
  *
  * @throws Refused
  */
@@ -96,10 +96,10 @@ function parseLine(line: string, number: number): Entry {
   try {
     entry = JSON.parse(line);
   } catch {
-    throw new Refused(400, `line ${number} is not JSON; nothing of the body was taken`);
+    throw new Refused(400, `line ${number} is not JSON; the whole body was rejected`);
   }
   if (typeof entry !== "object" || entry === null || Array.isArray(entry))
-    throw new Refused(400, `line ${number} is not a JSON object; nothing of the body was taken`);
+    throw new Refused(400, `line ${number} is not a JSON object; the whole body was rejected`);
   return entry as Entry;
 }
 
@@ -122,7 +122,7 @@ export class Sink {
     this.#rings = { logs: new Ring(limits), events: new Ring(limits), metrics: new Ring(limits) };
   }
 
-  /** @returns how many entries were taken. @throws Refused */
+  /** @returns how many entries were accepted. @throws Refused */
   take(kind: Kind, body: string): number {
     const lines = parseLines(body);
     const receivedAt = this.#now();

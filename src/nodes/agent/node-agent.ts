@@ -1,9 +1,9 @@
 /**
- * Runs in a privileged pod on a node (hostPID) and runs commands on that node, in the namespaces of its first process,
- * for anyone who has the token. Bundled into one file for Node 18 or newer (dist/node-agent.mjs).
+ * Runs in a privileged pod on a node (hostPID). Runs commands on that node, in the namespaces of its first process, for
+ * anyone who has the token. Bundled into one file for Node 18 or newer (dist/node-agent.mjs).
  *
  * GET /healthz: 200. POST /exec {token, argv, timeoutMs}: 200 {code, stdout, stderr, ended?}; 401 wrong token;
- * 400 no such request; 429 too many at once.
+ * 400 invalid request; 429 too many at once.
  */
 import { spawn } from "node:child_process";
 import { createHash, timingSafeEqual } from "node:crypto";
@@ -13,18 +13,18 @@ import type { Readable } from "node:stream";
 
 const PORT = Number(process.env["PORT"] ?? 8081);
 const TOKEN_FILE = process.env["TOKEN_FILE"] ?? "/token/token";
-/** How the node is entered; a test enters nothing. */
+/** The command that enters the node's namespaces; empty in tests. */
 const ENTER = (process.env["ENTER"] ?? "nsenter -t 1 -m -u -i -n -p --")
   .split(" ")
   .filter((part) => part !== "");
-/** A request may have so many bytes, and a command's outputs each. */
+/** Limits of a request's body and of each output of a command, bytes. */
 const MAX_BODY = 256 * 1024;
 const MAX_OUTPUT = 1024 * 1024;
-/** So many commands at once. */
+/** Most commands at once. */
 const MAX_COMMANDS = 16;
-/** The longest that a command may take, ms. */
+/** Longest time limit of a command, ms. */
 const MAX_TIMEOUT_MS = 120_000;
-/** The node's own commands: what the pod's environment says is of no use there. */
+/** For commands on the node: the pod's environment does not apply there. */
 const ENVIRONMENT = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" };
 
 interface Answer {
@@ -32,7 +32,7 @@ interface Answer {
   readonly body: object;
 }
 
-/** How a command ended; `ended`: why it was ended, or could not be begun. */
+/** How a command ended; `ended`: why it was killed, or could not be started. */
 interface Ended {
   readonly code: number | null;
   readonly stdout: string;
@@ -49,7 +49,7 @@ const server = createServer((request, response) => {
       response.end(JSON.stringify(body));
     },
     (error: unknown) => {
-      // Of a request's own errors only the kind is told: its body holds the token.
+      // Only the kind of the error, because the request's body contains the token.
       response.writeHead(500, { "Content-Type": "application/json" });
       response.end(JSON.stringify({ error: error instanceof Error ? error.name : "error" }));
     },
@@ -63,14 +63,15 @@ async function answer(request: IncomingMessage): Promise<Answer> {
   if (request.method !== "POST" || request.url !== "/exec")
     return { status: 400, body: { error: "no such request" } };
   const asked = await readJson(request);
-  if (asked === undefined) return { status: 400, body: { error: "no JSON of a fitting size" } };
+  if (asked === undefined)
+    return { status: 400, body: { error: "the body is too long or not a JSON object" } };
   const { token, argv, timeoutMs } = asked;
   if (typeof token !== "string" || !(await isToken(token)))
     return { status: 401, body: { error: "wrong token" } };
   if (!isArgv(argv) || !isTimeout(timeoutMs)) {
     return { status: 400, body: { error: `argv: strings; timeoutMs: 1 to ${MAX_TIMEOUT_MS}` } };
   }
-  if (running >= MAX_COMMANDS) return { status: 429, body: { error: `${running} commands run already` } };
+  if (running >= MAX_COMMANDS) return { status: 429, body: { error: `${running} commands already run` } };
   running += 1;
   try {
     return { status: 200, body: await run(argv, timeoutMs) };
@@ -87,14 +88,14 @@ function isTimeout(ms: unknown): ms is number {
   return typeof ms === "number" && ms >= 1 && ms <= MAX_TIMEOUT_MS;
 }
 
-/** Read each time: the kubelet replaces the file when the Secret is recreated. */
+/** Reads the file each time: the kubelet replaces it when the Secret is recreated. */
 async function isToken(given: string): Promise<boolean> {
   const token = (await readFile(TOKEN_FILE, "utf8")).trim();
   const hash = (text: string): Buffer => createHash("sha256").update(text).digest();
   return token !== "" && timingSafeEqual(hash(given), hash(token));
 }
 
-/** @returns undefined: too long, or no JSON object */
+/** @returns undefined: too long, or not a JSON object */
 async function readJson(request: IncomingMessage): Promise<Record<string, unknown> | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -113,7 +114,7 @@ async function readJson(request: IncomingMessage): Promise<Record<string, unknow
 
 async function run(argv: readonly string[], timeoutMs: number): Promise<Ended> {
   const [command = "", ...args] = [...ENTER, ...argv];
-  // A group of its own, so that what the command has begun ends with it.
+  // Its own process group, so that its child processes are killed with it.
   const child = spawn(command, args, { env: ENVIRONMENT, stdio: ["ignore", "pipe", "pipe"], detached: true });
   let ended: string | undefined;
   const end = (why: string): void => {
@@ -122,10 +123,10 @@ async function run(argv: readonly string[], timeoutMs: number): Promise<Ended> {
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
-      // It has ended by itself in this moment.
+      // It ended by itself at the same moment.
     }
   };
-  const timer = setTimeout(() => end(`no end within ${timeoutMs} ms`), timeoutMs);
+  const timer = setTimeout(() => end(`timed out after ${timeoutMs} ms`), timeoutMs);
   const collect = (stream: Readable): (() => string) => {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -140,7 +141,7 @@ async function run(argv: readonly string[], timeoutMs: number): Promise<Ended> {
   const stderr = collect(child.stderr);
   const code = await new Promise<number | null>((resolve) => {
     child.on("error", (error) => {
-      ended ??= `the command could not be begun: ${error.message}`;
+      ended ??= `the command could not be started: ${error.message}`;
       resolve(null);
     });
     child.on("close", resolve);

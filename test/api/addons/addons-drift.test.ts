@@ -8,25 +8,25 @@ import { DEPLOYMENTS, PODS } from "../../helpers/target-fixtures.js";
 const POD = `${PODS}/kube-addon-manager-1`;
 const DRIFT = `${CONFIGMAPS}/kube-system-chaos-drift`;
 
-test("absent: no addon-manager, or somebody else's", async (t) => {
+test("absent: no addon-manager, or a foreign one", async (t) => {
   const at = await world(t);
   t.like(await addonManagerProof(at.transport), { state: "absent" });
   at.server.put(DEPLOYMENTS, { metadata: { name: "kube-addon-manager" }, spec: {} });
   t.like(await addonManagerProof(at.transport), { state: "absent" });
   await t.throwsAsync(proveAddonManager(at.transport, at.clock), {
     instanceOf: ChaosError,
-    message: /no addon-manager of ours is installed.*chaos cluster up --addons/,
+    message: /this tool has not installed an addon-manager.*chaos cluster up --addons/,
   });
 });
 
-test("proven only for the very pod and container that put the change back", async (t) => {
+test("the proof counts only for the pod and container that reverted the change", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   const proven = await addonManagerProof(at.transport);
   t.is(proven.state, "proven");
   t.is(proven.podUid, at.server.object(POD)?.metadata.uid);
   at.server.update(POD, { status: { containerStatuses: [{ name: "kube-addon-manager", restartCount: 1 }] } });
-  t.like(await addonManagerProof(at.transport), { state: "unproven" }, "its container was restarted");
+  t.like(await addonManagerProof(at.transport), { state: "unproven" }, "its container has restarted");
   const { podUid, repairedAfterMs } = await proveAddonManager(at.transport, at.clock);
   t.true(podUid === proven.podUid);
   t.true(repairedAfterMs > 0 && repairedAfterMs <= 60_500);
@@ -37,7 +37,7 @@ test("proven only for the very pod and container that put the change back", asyn
   t.like(await addonManagerProof(at.transport), { state: "unproven" }, "another pod");
 });
 
-test("not ready, or on its way out: not running", async (t) => {
+test("not ready or terminating: not running", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   at.server.update(POD, { status: { conditions: [{ type: "Ready", status: "False" }] } });
@@ -46,11 +46,11 @@ test("not ready, or on its way out: not running", async (t) => {
   at.server.update(POD, { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } });
   t.like(await addonManagerProof(at.transport), { state: "not-running" });
   await t.throwsAsync(proveAddonManager(at.transport, at.clock), {
-    message: /no pod of addon-manager .* is ready/,
+    message: /addon-manager .* has no ready pod/,
   });
 });
 
-test("a limit that is too short says what was looked for; the note says what is waited for", async (t) => {
+test("no revert within the limit: the error names the change, the note names what it waits for", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   at.managerWorks = false;
@@ -58,13 +58,13 @@ test("a limit that is too short says what was looked for; the note says what is 
   const startedAt = at.clock.now();
   const note = (text: string): void => void notes.push(text);
   await t.throwsAsync(proveAddonManager(at.transport, at.clock, { limitMs: 5_000, note }), {
-    message: /kube-system-chaos-drift was changed on purpose and not put back within 5 s.*logs deployment/,
+    message: /did not revert .*kube-system-chaos-drift within 5 s.*logs deployment/,
   });
   t.is(at.clock.now() - startedAt, 5_000);
-  t.regex(notes.join(), /addon-manager puts it back within a minute/);
+  t.regex(notes.join(), /addon-manager should revert it within a minute/);
 });
 
-test("restarted meanwhile: nothing is proven", async (t) => {
+test("a restart during the proof: nothing is proven", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   const before = await addonManagerProof(at.transport);
@@ -72,12 +72,12 @@ test("restarted meanwhile: nothing is proven", async (t) => {
     void at.server.update(POD, {
       status: { containerStatuses: [{ name: "kube-addon-manager", restartCount: 3 }] },
     });
-  await t.throwsAsync(proveAddonManager(at.transport, at.clock), { message: /was restarted while/ });
+  await t.throwsAsync(proveAddonManager(at.transport, at.clock), { message: /restarted during its proof/ });
   t.is(before.state, "proven");
   t.like(await addonManagerProof(at.transport), { state: "unproven" });
 });
 
-test("the drift ConfigMap is gone: that addon-manager makes it again proves it, too", async (t) => {
+test("no drift ConfigMap: recreating it proves addon-manager too", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   at.server.remove(DRIFT);
@@ -85,7 +85,7 @@ test("the drift ConfigMap is gone: that addon-manager makes it again proves it, 
   t.like(at.server.object(DRIFT), { data: { state: "reconciled" } });
 });
 
-test("interrupted: exit code 130, and the change is taken back", async (t) => {
+test("interrupted: exit code 130, and the change is undone", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   at.managerWorks = false;

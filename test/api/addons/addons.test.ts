@@ -10,12 +10,12 @@ import { DAEMONSETS, DEPLOYMENTS, PODS } from "../../helpers/target-fixtures.js"
 const COREDNS = `${DEPLOYMENTS}/coredns`;
 const MODE = "addonmanager.kubernetes.io/mode";
 
-/** Nothing but reads since `requests` requests. */
+/** Whether all requests after the first `requests` are reads. */
 function onlyRead(at: World, requests: number): boolean {
   return at.server.requests.slice(requests).every(({ method }) => method === "GET");
 }
 
-test("installed: everything there, the DNS under addon-manager's care, addon-manager proven", async (t) => {
+test("install: everything exists, addon-manager manages the DNS and is proven", async (t) => {
   const at = await world(t);
   const { changed, repairedAfterMs } = await installAddons(at.options);
   t.true(changed);
@@ -37,12 +37,12 @@ test("installed: everything there, the DNS under addon-manager's care, addon-man
   );
   const dns = at.server.object(COREDNS);
   t.is(dns?.metadata.labels?.[MODE], "Reconcile");
-  t.like(dns, { spec: { replicas: 2 } }, "addon-manager's manifest has none, so they stay");
+  t.like(dns, { spec: { replicas: 2 } }, "the manifest has no replicas, so they stay");
   t.like(await addonManagerProof(at.transport), { state: "proven" });
-  t.regex(await addonsStatus(at.transport), /^study add-ons: installed; addon-manager put a change back/);
+  t.regex(await addonsStatus(at.transport), /^study add-ons: installed; addon-manager reverted a change/);
 });
 
-test("installed again: found as it is, nothing written, not proven again", async (t) => {
+test("install again: writes nothing and proves nothing again", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   const before = at.declared();
@@ -50,11 +50,11 @@ test("installed again: found as it is, nothing written, not proven again", async
   const startedAt = at.clock.now();
   t.deepEqual(await installAddons(at.options), { changed: false, repairedAfterMs: undefined });
   t.true(onlyRead(at, requests));
-  t.is(at.clock.now(), startedAt, "not waited for anything");
+  t.is(at.clock.now(), startedAt, "it waits for nothing");
   t.deepEqual(at.declared(), before);
 });
 
-test("removed: the cluster is as before, and again there is nothing to do", async (t) => {
+test("remove: the cluster is as before; a second removal has nothing to do", async (t) => {
   const at = await world(t);
   const before = at.declared();
   await installAddons(at.options);
@@ -67,7 +67,7 @@ test("removed: the cluster is as before, and again there is nothing to do", asyn
   t.true(onlyRead(at, requests));
 });
 
-test("removed after the DNS was made anew with one replica: it is as before all the same", async (t) => {
+test("remove after the DNS was recreated with one replica: it is as before", async (t) => {
   const at = await world(t);
   const before = at.declared();
   await installAddons(at.options);
@@ -79,7 +79,7 @@ test("removed after the DNS was made anew with one replica: it is as before all 
   t.deepEqual(at.declared(), before);
 });
 
-test("removed while the DNS is gone: it is made again", async (t) => {
+test("remove while the DNS does not exist: it is recreated", async (t) => {
   const at = await world(t);
   const before = at.declared();
   await installAddons(at.options);
@@ -88,7 +88,7 @@ test("removed while the DNS is gone: it is made again", async (t) => {
   t.deepEqual(at.declared(), before);
 });
 
-test("the owner's own apply of the DNS is forgotten for as long as addon-manager has it", async (t) => {
+test("the owner's last-applied annotation on the DNS is absent while addon-manager manages it", async (t) => {
   const at = await world(t);
   at.server.update(COREDNS, { metadata: { annotations: { [LAST_APPLIED]: '{"spec":{"replicas":2}}' } } });
   const before = at.declared();
@@ -97,12 +97,12 @@ test("the owner's own apply of the DNS is forgotten for as long as addon-manager
     if (seen === "nothing") seen = at.server.object(COREDNS)?.metadata.annotations?.[LAST_APPLIED];
   };
   await installAddons(at.options);
-  t.is(seen, undefined, "at addon-manager's first pass it was not there");
+  t.is(seen, undefined, "absent at addon-manager's first pass");
   await removeAddons(at.options);
   t.deepEqual(at.declared(), before);
 });
 
-test("never installed: removing does nothing, whatever else is there", async (t) => {
+test("never installed: removal does nothing, whatever else exists", async (t) => {
   const at = await world(t);
   at.server.put(CONFIGMAPS, { metadata: { name: "kube-dns-autoscaler" }, data: { linear: "theirs" } });
   at.server.put(DEPLOYMENTS, { metadata: { name: "kube-addon-manager" }, spec: {} });
@@ -113,77 +113,78 @@ test("never installed: removing does nothing, whatever else is there", async (t)
   t.deepEqual(at.declared(), before);
 });
 
-const inTheWay: readonly {
+const conflicts: readonly {
   readonly what: string;
   readonly put: (at: World) => void;
   readonly message: RegExp;
 }[] = [
   {
-    what: "somebody's metrics-server: its APIService",
+    what: "a foreign metrics-server: its APIService",
     put: ({ server }) => server.put(API_SERVICES, { metadata: { name: "v1beta1.metrics.k8s.io" } }),
-    message: /APIService v1beta1\.metrics\.k8s\.io is there and was not made by this tool/,
+    message: /APIService v1beta1\.metrics\.k8s\.io already exists and was not created by this tool/,
   },
   {
-    what: "somebody's metrics-server under another name",
+    what: "a foreign metrics-server under another name",
     put: ({ server }) =>
       server.put(DEPLOYMENTS, {
         metadata: { name: "metrics-server", labels: { "k8s-app": "metrics-server" } },
       }),
-    message: /Deployment kube-system\/metrics-server does the same/,
+    message: /Deployment kube-system\/metrics-server has the same function/,
   },
   {
-    what: "a Deployment of one of the names",
+    what: "a Deployment with one of the names",
     put: ({ server }) => server.put(DEPLOYMENTS, { metadata: { name: "heapster" }, spec: {} }),
-    message: /Deployment kube-system\/heapster is there and was not made by this tool/,
+    message: /Deployment kube-system\/heapster already exists and was not created by this tool/,
   },
   {
     what: "the autoscaler's parameters",
     put: ({ server }) => server.put(CONFIGMAPS, { metadata: { name: "kube-dns-autoscaler" } }),
-    message: /ConfigMap kube-system\/kube-dns-autoscaler is there/,
+    message: /ConfigMap kube-system\/kube-dns-autoscaler already exists/,
   },
   {
-    what: "a namespace of the sink's name",
+    what: "a namespace with the sink's name",
     put: ({ server }) => server.put("/api/v1/namespaces", { metadata: { name: "kube-system-chaos-sink" } }),
-    message: /Namespace kube-system-chaos-sink is there/,
+    message: /Namespace kube-system-chaos-sink already exists/,
   },
   {
     what: "what addon-manager would prune",
     put: ({ server }) =>
       server.put(CONFIGMAPS, {
         metadata: {
-          name: "ours",
+          name: "foreign-addon",
           labels: { "kubernetes.io/cluster-service": "true" },
           annotations: { [LAST_APPLIED]: "{}" },
         },
       }),
-    message: /ConfigMap kube-system\/ours looks like an add-on, so addon-manager would delete it/,
+    message:
+      /ConfigMap kube-system\/foreign-addon is labelled as an add-on, so addon-manager would delete it/,
   },
   {
-    what: "an addon-manager of the cluster's own",
+    what: "the cluster's own addon-manager",
     put: ({ server }) =>
       server.put(PODS, {
         metadata: { name: "kube-addon-manager-cp", labels: { component: "kube-addon-manager" } },
       }),
-    message: /an addon-manager of its own \(Pod kube-system\/kube-addon-manager-cp\)/,
+    message: /already has an addon-manager \(Pod kube-system\/kube-addon-manager-cp\)/,
   },
   {
-    what: "a DNS that an addon-manager has",
+    what: "a DNS that an addon-manager manages",
     put: ({ server }) => server.update(COREDNS, { metadata: { labels: { [MODE]: "EnsureExists" } } }),
-    message: /Deployment kube-system\/coredns already carries the label/,
+    message: /Deployment kube-system\/coredns already has the label/,
   },
   {
     what: "no DNS",
     put: ({ server }) => void server.remove(COREDNS),
-    message: /the label k8s-app=kube-dns that is the cluster's DNS; found: none/,
+    message: /the label k8s-app=kube-dns \(the cluster's DNS\); found: none/,
   },
   {
-    what: "no control plane among the nodes",
+    what: "no control plane node",
     put: ({ server }) => void server.update("/api/v1/nodes/cp", { metadata: { labels: null } }),
-    message: /no node carries the label node-role\.kubernetes\.io\/control-plane/,
+    message: /no node has the label node-role\.kubernetes\.io\/control-plane/,
   },
 ];
-for (const { what, put, message } of inTheWay) {
-  test(`in the way: ${what}: refused before anything is changed`, async (t) => {
+for (const { what, put, message } of conflicts) {
+  test(`conflict: ${what}: refused before any change`, async (t) => {
     const at = await world(t);
     put(at);
     const before = at.declared();
@@ -193,14 +194,14 @@ for (const { what, put, message } of inTheWay) {
   });
 }
 
-test("everything that is in the way is said at once", async (t) => {
+test("the refusal names every conflict", async (t) => {
   const at = await world(t);
   for (const name of ["heapster", "event-exporter"])
     at.server.put(DEPLOYMENTS, { metadata: { name }, spec: {} });
   await t.throwsAsync(installAddons(at.options), { message: /event-exporter[^]*heapster/ });
 });
 
-test("an image that cannot be pulled ends the wait, and says which", async (t) => {
+test("an image that cannot be pulled ends the wait, and the error names it", async (t) => {
   const at = await world(t);
   at.managerWorks = false;
   at.meanwhile = () =>
@@ -222,13 +223,13 @@ test("an image that cannot be pulled ends the wait, and says which", async (t) =
   });
 });
 
-test("not ready in time: what is missing is said; a second go goes on, and remove takes it away", async (t) => {
+test("not ready in time: the error names what is missing; a second install continues, and remove works", async (t) => {
   const at = await world(t);
   const before = at.declared();
   at.managerWorks = false;
   await t.throwsAsync(installAddons(at.options), {
     instanceOf: ChaosError,
-    message: /not ready within 300 s:[^]*Deployment kube-system\/heapster: not there yet/,
+    message: /not ready within 300 s:[^]*Deployment kube-system\/heapster: not created yet/,
   });
   at.managerWorks = true;
   t.true((await installAddons(at.options)).repairedAfterMs !== undefined);
@@ -236,7 +237,7 @@ test("not ready in time: what is missing is said; a second go goes on, and remov
   t.deepEqual(at.declared(), before);
 });
 
-test("interrupted: exit code 130, and what is there can be removed", async (t) => {
+test("interrupted: exit code 130, and created objects can be removed", async (t) => {
   const at = await world(t);
   const before = at.declared();
   at.managerWorks = false;
@@ -251,7 +252,7 @@ test("interrupted: exit code 130, and what is there can be removed", async (t) =
   t.deepEqual(at.declared(), before);
 });
 
-test("an addon-manager that does nothing is not proven, and the change is taken back", async (t) => {
+test("an addon-manager that does nothing is not proven, and the change is undone", async (t) => {
   const at = await world(t);
   let drifted = false;
   at.meanwhile = () => {
@@ -262,30 +263,36 @@ test("an addon-manager that does nothing is not proven, and the change is taken 
   };
   await t.throwsAsync(installAddons(at.options), {
     instanceOf: ChaosError,
-    message: /addon-manager is not at work: .*kube-system-chaos-drift .* within 90 s/,
+    message: /addon-manager is not working: .*kube-system-chaos-drift within 90 s/,
   });
   t.true(drifted);
   t.like(at.server.object(`${CONFIGMAPS}/kube-system-chaos-drift`), { data: { state: "reconciled" } });
   t.like(await addonManagerProof(at.transport), { state: "unproven" });
 });
 
-test("one failure does not stop the rest; the record stays, and a second go finishes", async (t) => {
+test("one failure does not stop the rest; the record stays, and a second removal finishes", async (t) => {
   const at = await world(t);
   const before = at.declared();
   await installAddons(at.options);
-  const heal = at.server.fault({ kind: "status", status: 500, method: "DELETE", path: "heapster", times: 9 });
+  const endFault = at.server.fault({
+    kind: "status",
+    status: 500,
+    method: "DELETE",
+    path: "heapster",
+    times: 9,
+  });
   const error = await t.throwsAsync(removeAddons(at.options), { instanceOf: ChaosError });
   t.is(error.exitCode, 5);
   t.regex(error?.message ?? "", /deployments: .*heapster.*500/);
   t.is(at.warnings.length > 0, true);
   t.not(at.server.object(`${CONFIGMAPS}/kube-system-chaos-addons`), undefined);
-  t.is(at.server.object(`${DAEMONSETS}/fluentd-gcp-v3.2.0`), undefined, "the rest went");
-  heal();
+  t.is(at.server.object(`${DAEMONSETS}/fluentd-gcp-v3.2.0`), undefined, "the rest is removed");
+  endFault();
   await removeAddons(at.options);
   t.deepEqual(at.declared(), before);
 });
 
-test("an addon-manager that cannot be stopped ends it: it would bring everything back", async (t) => {
+test("an addon-manager that cannot be stopped ends the removal: it would recreate everything", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   const before = at.declared();
@@ -294,18 +301,18 @@ test("an addon-manager that cannot be stopped ends it: it would bring everything
   t.deepEqual(at.declared(), before);
 });
 
-test("the record is gone: the DNS is left alone, and it is said how to clean it by hand", async (t) => {
+test("no record: the DNS is left unchanged, and the error says how to clean it by hand", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   at.server.remove(`${CONFIGMAPS}/kube-system-chaos-addons`);
   await t.throwsAsync(removeAddons(at.options), {
-    message: /kube-system-chaos-addons is gone, so Deployment coredns was left alone/,
+    message: /kube-system-chaos-addons does not exist, so Deployment coredns was left unchanged/,
   });
   t.is(at.server.object(COREDNS)?.metadata.labels?.[MODE], "Reconcile");
   t.is(at.server.object(`${DEPLOYMENTS}/heapster`), undefined);
 });
 
-test("what came under one of the names after the installation is somebody else's and stays", async (t) => {
+test("a foreign object that took one of the names after the installation stays", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
   at.server.remove(`${DEPLOYMENTS}/heapster`);

@@ -99,7 +99,7 @@ test("get, getOrUndefined", async (t) => {
   await t.throwsAsync(getOrUndefined(transport, POD), { instanceOf: ApiError });
 });
 
-test("a list is read in pages, and its items are told their kind", async (t) => {
+test("a list is read in pages, and its items get their kind", async (t) => {
   const { server, transport } = await setUp(t);
   for (let n = 0; n < 1201; n++) server.put(COLLECTION, running(`p${n}`));
   const all = await list<Pod>(transport, COLLECTION);
@@ -116,7 +116,7 @@ test("a list is read in pages, and its items are told their kind", async (t) => 
   );
 });
 
-test("a list whose snapshot expires between two pages is read again in one piece", async (t) => {
+test("a list whose snapshot expires between two pages is read again without pages", async (t) => {
   const { server, transport } = await setUp(t);
   for (let n = 0; n < 700; n++) server.put(COLLECTION, running(`p${n}`));
   server.handle("GET", /pods$/, (r) => (r.query.has("continue") ? { status: 410, body: {} } : undefined));
@@ -149,7 +149,7 @@ test("create, replace and patch", async (t) => {
   t.is((replaced.spec as { replicas: number }).replicas, 5);
 });
 
-test("remove sends DeleteOptions that say what they are: grace 0 is grace 0", async (t) => {
+test("remove sends DeleteOptions with kind and apiVersion: grace 0 takes effect", async (t) => {
   const { server, transport } = await setUp(t);
   const { uid } = server.put(COLLECTION, running("a")).metadata;
   const options = { uid, gracePeriodSeconds: 0, propagationPolicy: "Background" } as const;
@@ -164,7 +164,7 @@ test("remove sends DeleteOptions that say what they are: grace 0 is grace 0", as
   t.is(server.object(POD), undefined);
 });
 
-test("remove: what is gone (404) or is another now (409) resolves, a refusal rejects", async (t) => {
+test("remove: 404 and 409 (another uid) resolve, a refusal rejects", async (t) => {
   const { server, transport } = await setUp(t);
   t.deepEqual(await remove(transport, POD, { uid: "x" }), { status: 404 });
   server.put(COLLECTION, running("a"));
@@ -176,7 +176,7 @@ test("remove: what is gone (404) or is another now (409) resolves, a refusal rej
   t.like(await t.throwsAsync(remove(transport, POD)), { status: 403, reason: "Forbidden" });
 });
 
-test("the fake is as strict as the real one: without kind and apiVersion a pod takes its grace", async (t) => {
+test("the fake is as strict as the real server: without kind and apiVersion a pod gets its grace period", async (t) => {
   const { server, transport } = await setUp(t);
   server.put(COLLECTION, running("a"));
   await transport.request({ method: "DELETE", path: POD, body: { gracePeriodSeconds: 0 } });
@@ -185,10 +185,10 @@ test("the fake is as strict as the real one: without kind and apiVersion a pod t
   t.is(server.object(POD), undefined);
   server.put(COLLECTION, { metadata: { name: "a" } });
   await transport.request({ method: "DELETE", path: POD });
-  t.is(server.object(POD), undefined, "a pod on no node goes at once");
+  t.is(server.object(POD), undefined, "a pod without a node is removed at once");
 });
 
-test("the fake's onDelete is a controller's place", async (t) => {
+test("the fake's onDelete can act as a controller", async (t) => {
   const { server, transport } = await setUp(t);
   let made = 0;
   server.onDelete = ({ kind }, self) => {
@@ -202,7 +202,7 @@ test("the fake's onDelete is a controller's place", async (t) => {
   );
 });
 
-test("pod proxy: slashes stay, a trailing one too", (t) => {
+test("pod proxy: keeps slashes, also a trailing one", (t) => {
   t.is(podProxyPath("ns", "agent", 8080, "/a/b/"), "/api/v1/namespaces/ns/pods/agent:8080/proxy/a/b/");
   t.is(podProxyPath("ns", "agent", 8080, "a"), "/api/v1/namespaces/ns/pods/agent:8080/proxy/a");
 });

@@ -48,7 +48,7 @@ async function setUp(t: ExecutionContext): Promise<Files> {
 const authorization = (server: FakeApiServer): (string | undefined)[] =>
   server.requests.map((request) => request.headers.authorization);
 
-test("a token, and where it leads", async (t) => {
+test("a token, and the connection's server and context", async (t) => {
   const { server, kubeconfig } = await setUp(t);
   const kubeconfigPath = kubeconfig({ token: SECRET });
   const connection = await connect({ kubeconfigPath, userAgent: "t" });
@@ -69,7 +69,7 @@ test("name and password", async (t) => {
   transport.close();
 });
 
-test("bad usage: no such file, context or cluster; the contexts there are, are named", async (t) => {
+test("bad usage: no such file, context or cluster; the error lists the contexts", async (t) => {
   const { folder, kubeconfig } = await setUp(t);
   const kubeconfigPath = kubeconfig({});
   const cases: [{ kubeconfigPath: string; context?: string }, RegExp][] = [
@@ -91,7 +91,7 @@ test("bad usage: no such file, context or cluster; the contexts there are, are n
     t.regex(messageOf(await t.throwsAsync(connect({ ...last[0], userAgent: "t" }))), last[1]);
 });
 
-test("a kubeconfig that is no YAML: says where, quotes nothing", async (t) => {
+test("a kubeconfig that is not YAML: the error has the line but no quote", async (t) => {
   const { folder } = await setUp(t);
   const kubeconfigPath = join(folder, "bad");
   writeFileSync(kubeconfigPath, `users:\n- user: {token: "${SECRET}\n`);
@@ -100,7 +100,7 @@ test("a kubeconfig that is no YAML: says where, quotes nothing", async (t) => {
   t.notRegex(`${messageOf(error)}${error?.stack}`, new RegExp(SECRET));
 });
 
-/** A plugin that notes each start in a file and prints this. */
+/** A plugin that records each start in a file, then runs the script. */
 function plugin(folder: string, script: string): { exec: object; starts: () => number } {
   const log = join(folder, "starts");
   writeFileSync(log, "");
@@ -113,7 +113,7 @@ function plugin(folder: string, script: string): { exec: object; starts: () => n
   return { exec, starts: () => readFileSync(log, "utf8").length };
 }
 
-test("a credential plugin runs once for many requests, and is told what it is", async (t) => {
+test("a credential plugin runs once for many requests, and gets KUBERNETES_EXEC_INFO", async (t) => {
   const { server, folder, kubeconfig } = await setUp(t);
   const { exec, starts } = plugin(
     folder,
@@ -128,7 +128,7 @@ test("a credential plugin runs once for many requests, and is told what it is", 
   transport.close();
 });
 
-test("a plugin that fails, or prints nonsense: its words, not its secrets", async (t) => {
+test("a plugin that fails or prints nonsense: the error has its message, not its secrets", async (t) => {
   const { folder, kubeconfig } = await setUp(t);
   const failing = plugin(folder, `console.error("please log in"); process.exit(1)`);
   const options = { kubeconfigPath: kubeconfig({ exec: failing.exec }), userAgent: "t" };
@@ -144,7 +144,7 @@ test("a plugin that fails, or prints nonsense: its words, not its secrets", asyn
   t.notRegex(`${messageOf(error)}${error?.stack}`, new RegExp(SECRET));
 });
 
-test("credentials: one fetch for all, kept a minute, asked anew when refused, but not when just fetched", async (t) => {
+test("credentials: one fetch for all, cached for a minute, fetched again when refused unless just fetched", async (t) => {
   let now = 0;
   let fetches = 0;
   let forgotten = 0;
@@ -166,7 +166,7 @@ test("credentials: one fetch for all, kept a minute, asked anew when refused, bu
   t.deepEqual([forgotten, (await credentials.headers()).n], [1, "3"]);
 });
 
-test("credentials: a failed fetch reaches all who wait, and is not kept", async (t) => {
+test("credentials: a failed fetch rejects all callers, and is not cached", async (t) => {
   let fails = true;
   const credentials = cachedCredentials({
     fetch: async () => {

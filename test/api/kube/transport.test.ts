@@ -29,7 +29,7 @@ const unreachable = async (t: ExecutionContext, work: Promise<unknown>): Promise
   return error;
 };
 
-test("200 calls take one connection", async (t) => {
+test("200 calls use one connection", async (t) => {
   const { server, transport } = await setUp(t);
   for (let n = 0; n < 200; n++) await transport.json({ method: "GET", path: PODS });
   t.is(server.connections, 1);
@@ -37,7 +37,7 @@ test("200 calls take one connection", async (t) => {
   t.is(server.requests[0]?.headers["user-agent"], "chaos-test/1");
 });
 
-test("every body carries its length: the next request on the connection is whole", async (t) => {
+test("every body has its length: the next request on the connection is intact", async (t) => {
   const { server, transport } = await setUp(t);
   const body = { kind: "DeleteOptions", apiVersion: "v1", note: "はず" };
   const path = `${PODS}/x`;
@@ -55,7 +55,7 @@ test("every body carries its length: the next request on the connection is whole
   t.is(server.connections, 1);
 });
 
-test("strings and Buffers are sent as they are, with the content type that was named", async (t) => {
+test("strings and Buffers are sent unchanged, with the given content type", async (t) => {
   const { server, transport } = await setUp(t);
   for (const body of ["a=1", Buffer.from("a=1")]) {
     await transport.request({ method: "POST", path: "/x", body, contentType: "text/plain" });
@@ -69,7 +69,7 @@ test("strings and Buffers are sent as they are, with the content type that was n
   );
 });
 
-test("query: undefined is left out, the rest is encoded", async (t) => {
+test("query: undefined is omitted, the rest is encoded", async (t) => {
   const { server, transport } = await setUp(t);
   await transport.request({
     method: "GET",
@@ -79,7 +79,7 @@ test("query: undefined is left out, the rest is encoded", async (t) => {
   t.is(server.requests[0]?.query.toString(), "a=x%3Dy%2Cz&c=1&d=true");
 });
 
-test("a base path of the server comes before every path", async (t) => {
+test("a base path of the server is prepended to every path", async (t) => {
   const { server, transport } = await setUp(t);
   const behind = createTransport({ server: `${server.url}/k8s/clusters/c-1`, userAgent: "t" });
   t.teardown(() => behind.close());
@@ -88,7 +88,7 @@ test("a base path of the server comes before every path", async (t) => {
   t.truthy(transport);
 });
 
-test("429 is sent again after Retry-After, whatever the method", async (t) => {
+test("429 is retried after Retry-After, whatever the method", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "status", status: 429, retryAfter: 0.001, times: 2 });
   server.fault({ kind: "status", status: 429, retryAfterSeconds: 0.001 });
@@ -99,7 +99,7 @@ test("429 is sent again after Retry-After, whatever the method", async (t) => {
   t.deepEqual(transport.requestCounts, { POST: 4 });
 });
 
-test("429 whose wait does not fit into the time limit is the answer; retry: false gives it at once", async (t) => {
+test("429 whose delay does not fit into the time limit is the answer; retry: false returns it at once", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "status", status: 429, retryAfter: 3, reason: "TooManyRequests" });
   const error = await t.throwsAsync(transport.json({ method: "GET", path: PODS, timeoutMs: 2_000 }), {
@@ -111,7 +111,7 @@ test("429 whose wait does not fit into the time limit is the answer; retry: fals
 });
 
 for (const status of [502, 503, 504]) {
-  test(`${status}: a GET is sent again, a POST is not`, async (t) => {
+  test(`${status}: a GET is retried, a POST is not`, async (t) => {
     const { server, transport } = await setUp(t);
     server.fault({ kind: "status", status });
     t.is((await transport.request({ method: "GET", path: PODS })).status, 200);
@@ -127,7 +127,7 @@ test("500 is an answer", async (t) => {
   t.is((await transport.request({ method: "GET", path: PODS })).status, 500);
 });
 
-test("a reset: a GET is sent again, a POST rejects with its cause", async (t) => {
+test("a reset: a GET is retried, a POST rejects with its cause", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "reset", times: 2 });
   t.is((await transport.request({ method: "GET", path: PODS })).status, 200);
@@ -138,7 +138,7 @@ test("a reset: a GET is sent again, a POST rejects with its cause", async (t) =>
   t.is(server.requestsOf("POST").length, 1);
 });
 
-test("an answer cut in its body is no answer; a GET is sent again", async (t) => {
+test("an answer with an incomplete body is no answer; a GET is retried", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "cut-body" });
   t.is((await transport.request({ method: "GET", path: PODS })).status, 200);
@@ -146,7 +146,7 @@ test("an answer cut in its body is no answer; a GET is sent again", async (t) =>
   await unreachable(t, transport.request({ method: "GET", path: PODS, retry: false }));
 });
 
-test("a kept-alive socket that was reset: a deletion of one very object is sent once more, by name it is not", async (t) => {
+test("a kept-alive socket that was reset: a deletion by uid is retried once, a deletion by name is not", async (t) => {
   const { server, transport } = await setUp(t);
   const path = `${PODS}/a`;
   const body = { kind: "DeleteOptions", apiVersion: "v1", preconditions: { uid: "u" } };
@@ -166,10 +166,10 @@ test("a kept-alive socket that was reset: a deletion of one very object is sent 
   await transport.request({ method: "GET", path: "/version" });
   server.fault({ kind: "reset", times: 2 });
   await unreachable(t, transport.request({ method: "DELETE", path, body }));
-  t.is(server.requestsOf("DELETE").length, 5, "once more, not for ever");
+  t.is(server.requestsOf("DELETE").length, 5, "retried only once");
 });
 
-test("the second try is on a socket of its own, though others are kept alive", async (t) => {
+test("the second try uses a new socket, although others are kept alive", async (t) => {
   const { server, transport } = await setUp(t);
   const get = { method: "GET", path: "/version" } as const;
   await Promise.all([transport.request(get), transport.request(get)]);
@@ -182,7 +182,7 @@ test("the second try is on a socket of its own, though others are kept alive", a
   );
 });
 
-test("a fresh socket that is reset is not the kept-alive case", async (t) => {
+test("a reset of a new socket is not retried as a kept-alive one", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "reset" });
   const body = { preconditions: { uid: "u" } };
@@ -190,7 +190,7 @@ test("a fresh socket that is reset is not the kept-alive case", async (t) => {
   t.is(server.requestsOf("DELETE").length, 1);
 });
 
-test("a server that closes its idle sockets is no error", async (t) => {
+test("a server that closes its idle sockets causes no error", async (t) => {
   const { server, transport } = await setUp(t);
   for (let n = 0; n < 5; n++) {
     t.is((await transport.request({ method: "PUT", path: `${PODS}/a`, body: {} })).status, 404);
@@ -199,17 +199,17 @@ test("a server that closes its idle sockets is no error", async (t) => {
   t.true(server.connections >= 2);
 });
 
-test("silence: rejects when the time is up", async (t) => {
+test("no answer: rejects at the time limit", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "hang", times: 2 });
   const error = await unreachable(t, transport.request({ method: "GET", path: PODS, timeoutMs: 20 }));
   t.true(error.timedOut);
   t.false(error.aborted);
-  t.regex(error.message, /^GET \/api\/v1\/namespaces\/default\/pods: no answer: nothing within 20 ms$/);
+  t.regex(error.message, /^GET \/api\/v1\/namespaces\/default\/pods: no answer: no response within 20 ms$/);
   t.true((await unreachable(t, transport.stream({ method: "GET", path: PODS, timeoutMs: 20 }))).timedOut);
 });
 
-test("the time limit holds for the body and for the credentials too", async (t) => {
+test("the time limit covers the body and the credentials too", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "silent-watch" });
   const query = { watch: true };
@@ -226,7 +226,7 @@ test("the time limit holds for the body and for the credentials too", async (t) 
   t.deepEqual(server.requestsOf("GET", "/none"), []);
 });
 
-test("nobody listens: refused, with the cause; a GET keeps trying while there is time", async (t) => {
+test("nothing listens: refused, with the cause; a GET retries until the time limit", async (t) => {
   const { server, transport } = await setUp(t);
   await server.close();
   const once = await unreachable(t, transport.request({ method: "POST", path: PODS, body: {} }));
@@ -236,7 +236,7 @@ test("nobody listens: refused, with the cause; a GET keeps trying while there is
   while ((transport.requestCounts.GET ?? 0) < 3) await new Promise((resolve) => setTimeout(resolve, 5));
   controller.abort(new Error("enough"));
   t.true((await tried).aborted);
-  // No time for a second try: the first one's error stands.
+  // No time for a second try: the first error is the result.
   const short = await unreachable(t, transport.request({ method: "GET", path: PODS, timeoutMs: 20 }));
   t.true(short.timedOut || (short.cause as NodeJS.ErrnoException).code === "ECONNREFUSED");
 });
@@ -253,7 +253,7 @@ test("an abort ends a request at once", async (t) => {
   await unreachable(t, transport.request({ method: "GET", path: PODS, signal: controller.signal }));
 });
 
-test("ApiError: status, reason and the server's words; a body that is no Status is the message", async (t) => {
+test("ApiError: status, reason and the server's message; a body that is not a Status is the message", async (t) => {
   const { server, transport } = await setUp(t);
   const error = await t.throwsAsync(transport.json({ method: "GET", path: `${PODS}/a` }), {
     instanceOf: ApiError,
@@ -304,7 +304,7 @@ test("no secret is in any message", async (t) => {
   t.is(server.requests[0]?.headers.authorization, `Bearer ${TOKEN}`);
 });
 
-test("401: told once, sent once more with new credentials", async (t) => {
+test("401: calls onUnauthorized once and retries once with new credentials", async (t) => {
   let token = "old";
   let told = 0;
   const { server, transport } = await setUp(t, {
@@ -325,7 +325,7 @@ test("401: told once, sent once more with new credentials", async (t) => {
   t.is((await transport.stream({ method: "GET", path: PODS })).status, 401);
 });
 
-test("the fast lane is warm: its sockets are open before the first deletion, and apart from the rest", async (t) => {
+test("the fast lane is warm: its sockets are open before the first deletion, and separate from the others", async (t) => {
   const { server, transport } = await setUp(t);
   await transport.warm(4);
   t.is(server.connections, 4);
@@ -339,7 +339,7 @@ test("the fast lane is warm: its sockets are open before the first deletion, and
   t.is(server.connections, 5);
 });
 
-test("a stream: a refusal gives its body, an open one ends with the caller's signal", async (t) => {
+test("a stream: a refusal has its body, an open stream ends with the caller's signal", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "status", status: 403, message: "no" });
   const refused = await transport.stream({ method: "GET", path: PODS, query: { watch: true } });
@@ -358,12 +358,12 @@ test("a stream: a refusal gives its body, an open one ends with the caller's sig
   });
   const closed = new Promise((resolve) => open.stream.once("close", resolve));
   await new Promise((resolve) => setTimeout(resolve, 600));
-  t.false(open.stream.destroyed, "the time limit is for the headers");
+  t.false(open.stream.destroyed, "the time limit covers only the headers");
   controller.abort();
   await closed;
 });
 
-test("many requests and streams on one signal: no warning of a leak", async (t) => {
+test("many requests and streams on one signal: no leak warning", async (t) => {
   const { transport } = await setUp(t);
   const warnings: Error[] = [];
   const note = (warning: Error): void => void warnings.push(warning);
@@ -380,7 +380,7 @@ test("many requests and streams on one signal: no warning of a leak", async (t) 
   for (const { stream } of streams) stream.destroy();
 });
 
-test("close ends what is under way", async (t) => {
+test("close ends pending requests", async (t) => {
   const { server, transport } = await setUp(t);
   server.fault({ kind: "hang" });
   const work = transport.request({ method: "GET", path: PODS });
@@ -389,7 +389,7 @@ test("close ends what is under way", async (t) => {
   t.true(error.aborted);
 });
 
-test("a server that answers half a status line and goes", async (t) => {
+test("a server that sends half a status line and closes the connection", async (t) => {
   const server = createServer((socket) => socket.end("HTTP/1.1 20"));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;

@@ -10,31 +10,32 @@ import { FakeApiServer } from "../../helpers/fake-api-server.js";
 const PODS = "/api/v1/namespaces/kube-system/pods";
 const IDLE_MS = 90_000;
 
-/** Timers that note what was asked for. Waits under a minute are over at once; the rest fires by hand. */
+/** Timers that record their delays. Short delays end at once; the test fires the others. */
 class TestTimers implements WatchTimers {
   readonly asked: number[] = [];
   readonly #waiting = new Map<number, { ms: number; callback: () => void; timer?: NodeJS.Timeout }>();
-  /** Delays that only fire by hand, ms. */
-  readonly held: (ms: number) => boolean;
+  /** Whether the test fires a timer with this delay, ms. */
+  readonly isManual: (ms: number) => boolean;
   #next = 1;
 
-  constructor(held: (ms: number) => boolean = (ms) => ms >= 1_000) {
-    this.held = held;
+  constructor(isManual: (ms: number) => boolean = (ms) => ms >= 1_000) {
+    this.isManual = isManual;
   }
   after(ms: number, callback: () => void): () => void {
     const id = this.#next++;
     this.asked.push(ms);
     const fire = (): void => void (this.#waiting.delete(id) && callback());
-    this.#waiting.set(id, { ms, callback, ...(this.held(ms) ? {} : { timer: setTimeout(fire, 0) }) });
-    return () => {
-      clearTimeout(this.#waiting.get(id)?.timer);
-      this.#waiting.delete(id);
-    };
+    this.#waiting.set(id, { ms, callback, ...(this.isManual(ms) ? {} : { timer: setTimeout(fire, 0) }) });
+    return id;
+  }
+  clearTimeout(handle: unknown): void {
+    clearTimeout(this.#waiting.get(handle as number)?.timer);
+    this.#waiting.delete(handle as number);
   }
   random(): number {
     return 0;
   }
-  /** Fires the timers of this length. How many there were. */
+  /** Fires the timers with this delay; returns their number. */
   fire(ms: number): number {
     const due = [...this.#waiting.entries()].filter(([, each]) => each.ms === ms);
     for (const [id, { callback }] of due) {
@@ -46,9 +47,9 @@ class TestTimers implements WatchTimers {
   waiting(ms: number): number {
     return [...this.#waiting.values()].filter((each) => each.ms === ms).length;
   }
-  /** What was waited between tries. */
+  /** The delays between tries. */
   get backoffs(): number[] {
-    return this.asked.filter((ms) => !this.held(ms));
+    return this.asked.filter((ms) => !this.isManual(ms));
   }
 }
 
@@ -57,14 +58,14 @@ interface Watched {
   readonly transport: Transport;
   readonly timers: TestTimers;
   /** `ADDED a`, … */
-  readonly told: string[];
+  readonly reported: string[];
   readonly events: WatchEvent<Pod>[];
   readonly notes: string[];
   /** How many times it was synced. */
   synced: number;
-  /** Resolves as soon as the condition holds; looked at after each thing that happens. */
+  /** Resolves as soon as the condition is true. */
   until(condition: () => boolean): Promise<void>;
-  /** A watch is open at both ends. */
+  /** Resolves when a watch is open at both ends. */
   opened(): Promise<void>;
   stop(): Promise<void>;
   readonly done: Promise<void>;
@@ -86,7 +87,7 @@ async function watched(
     server,
     transport,
     timers,
-    told: [],
+    reported: [],
     events: [],
     notes: [],
     synced: 0,
@@ -105,7 +106,7 @@ async function watched(
       timers,
       ...options,
       onEvent: (event) => {
-        self.told.push(`${event.type} ${event.object.metadata.name}`);
+        self.reported.push(`${event.type} ${event.object.metadata.name}`);
         self.events.push(event);
         options.onEvent?.(event);
       },
@@ -113,7 +114,7 @@ async function watched(
       onNote: (note) => self.notes.push(note),
     }),
   };
-  // A rejection is looked at by the test that expects it.
+  // A test that expects a rejection checks it.
   self.done.catch(() => undefined);
   t.teardown(async () => {
     controller.abort();
@@ -133,7 +134,7 @@ function counts(server: FakeApiServer): { lists: number; watches: number } {
   return { lists: gets.filter((r) => !r.watch).length, watches: gets.filter((r) => r.watch).length };
 }
 
-/** Every uid and version at most once. */
+/** Asserts that each uid and version occurs at most once. */
 function assertNoRepeats(t: ExecutionContext, events: readonly WatchEvent<Pod>[]): void {
   const keys = events.map(
     (e) => `${e.type === "DELETED"} ${e.object.metadata.uid} ${e.object.metadata.resourceVersion}`,
@@ -141,15 +142,15 @@ function assertNoRepeats(t: ExecutionContext, events: readonly WatchEvent<Pod>[]
   t.deepEqual(keys, [...new Set(keys)]);
 }
 
-test("what is there comes as ADDED, then what happens, from the list's version", async (t) => {
+test("existing objects come as ADDED, then the changes since the list's version", async (t) => {
   const w = await watched(t, { prepare: (s) => s.put(PODS, pod("a")) });
   await w.opened();
   t.is(w.synced, 1);
   w.server.put(PODS, pod("b"));
   w.server.update(`${PODS}/a`, { metadata: { labels: { x: "1" } } });
   w.server.remove(`${PODS}/a`);
-  await w.until(() => w.told.length >= 4);
-  t.deepEqual(w.told, ["ADDED a", "ADDED b", "MODIFIED a", "DELETED a"]);
+  await w.until(() => w.reported.length >= 4);
+  t.deepEqual(w.reported, ["ADDED a", "ADDED b", "MODIFIED a", "DELETED a"]);
   t.is(w.events[0]?.object.kind, "Pod");
   const query = w.server.requests.find((r) => r.watch)?.query;
   t.is(query?.get("resourceVersion"), "101");
@@ -170,11 +171,11 @@ test("selectors go to the server: an object that ceases to match is DELETED", as
   });
   await w.opened();
   w.server.update(`${PODS}/dns`, { metadata: { labels: { "k8s-app": "x" } } });
-  await w.until(() => w.told.length >= 2);
-  t.deepEqual(w.told, ["ADDED dns", "DELETED dns"]);
+  await w.until(() => w.reported.length >= 2);
+  t.deepEqual(w.reported, ["ADDED dns", "DELETED dns"]);
 });
 
-test("HTTP 410: relists, and tells what was missed: gone, new, changed, a name used again", async (t) => {
+test("HTTP 410: re-lists and reports what was missed: deleted, new, changed, a reused name", async (t) => {
   const w = await watched(t, { prepare: (s) => ["a", "b", "c"].forEach((name) => s.put(PODS, pod(name))) });
   await w.opened();
   const oldUid = w.server.object(`${PODS}/c`)?.metadata.uid;
@@ -187,31 +188,31 @@ test("HTTP 410: relists, and tells what was missed: gone, new, changed, a name u
   w.server.compact();
   w.server.endWatches();
   await w.until(() => w.synced === 2);
-  t.deepEqual(w.told.slice(3), ["DELETED a", "DELETED c", "MODIFIED b", "ADDED c", "ADDED d"]);
+  t.deepEqual(w.reported.slice(3), ["DELETED a", "DELETED c", "MODIFIED b", "ADDED c", "ADDED d"]);
   t.is(w.events[4]?.object.metadata.uid, oldUid);
   t.not(w.events[6]?.object.metadata.uid, oldUid);
   t.true(w.notes.some((note) => note.includes("410")));
-  // The end was the first in a row, at once; the 410 the second.
+  // The end was the first in a row (no delay), the 410 the second.
   t.deepEqual(w.timers.backoffs, [20]);
   t.is(counts(w.server).lists, 2);
   assertNoRepeats(t, w.events);
 });
 
-test("an ERROR event 410 in the stream: relists at once", async (t) => {
+test("an ERROR event 410 in the stream: re-lists immediately", async (t) => {
   const w = await watched(t, { prepare: (s) => s.fault({ kind: "error-event", code: 410 }) });
   await w.until(() => w.synced === 2 && w.server.watchCount() === 1);
   t.deepEqual(counts(w.server), { lists: 2, watches: 2 });
   t.deepEqual(w.timers.backoffs, []);
-  t.deepEqual(w.notes, ["watch too old (410); lists anew at once"]);
+  t.deepEqual(w.notes, ["watch version too old (410); re-lists immediately"]);
 });
 
-test("an ERROR event of another code: relists after a short while", async (t) => {
+test("an ERROR event with another code: re-lists after a short delay", async (t) => {
   const w = await watched(t, { prepare: (s) => s.fault({ kind: "error-event", code: 500 }) });
   await w.until(() => w.synced === 2 && w.server.watchCount() === 1);
   t.deepEqual(w.timers.backoffs, [20]);
 });
 
-test("429 on a watch: waits as long as Retry-After says, then goes on", async (t) => {
+test("429 on a watch: waits for Retry-After, then continues", async (t) => {
   const w = await watched(t, {
     timers: new TestTimers((ms) => ms >= 60_000 || ms === 1_000),
     prepare: (s) => s.fault({ kind: "status", status: 429, retryAfter: 7, watch: true }),
@@ -220,10 +221,10 @@ test("429 on a watch: waits as long as Retry-After says, then goes on", async (t
   t.deepEqual(w.timers.backoffs, [7_000]);
   t.deepEqual(counts(w.server), { lists: 1, watches: 2 });
   w.server.put(PODS, pod("a"));
-  await w.until(() => w.told.length === 1);
+  await w.until(() => w.reported.length === 1);
 });
 
-test("429 on a list: the Status' retryAfterSeconds counts as well", async (t) => {
+test("429 on a list: retryAfterSeconds of the Status counts too", async (t) => {
   const w = await watched(t, {
     timers: new TestTimers((ms) => ms >= 60_000 || ms === 1_000),
     prepare: (s) => s.fault({ kind: "status", status: 429, retryAfterSeconds: 3, watch: false }),
@@ -233,36 +234,36 @@ test("429 on a list: the Status' retryAfterSeconds counts as well", async (t) =>
 });
 
 for (const fault of [{ kind: "status", status: 500 }, { kind: "reset" }] as const) {
-  test(`${fault.kind} on a watch's opening: a short back-off, then on from the last version`, async (t) => {
+  test(`${fault.kind} on opening a watch: a short back-off, then it continues from the last version`, async (t) => {
     const w = await watched(t, { prepare: (s) => s.fault({ ...fault, watch: true, times: 2 }) });
     await w.opened();
     t.deepEqual(w.timers.backoffs, [20, 40]);
     t.deepEqual(counts(w.server), { lists: 1, watches: 3 });
     w.server.put(PODS, pod("a"));
-    await w.until(() => w.told.length === 1);
+    await w.until(() => w.reported.length === 1);
   });
 
-  test(`${fault.kind} on a list: tried again until it works`, async (t) => {
+  test(`${fault.kind} on a list: retried until it works`, async (t) => {
     const w = await watched(t, { prepare: (s) => s.fault({ ...fault, watch: false, times: 6 }) });
     await w.until(() => w.synced === 1);
     t.deepEqual(w.timers.backoffs, [20, 40, 80, 160, 320, 640]);
   });
 }
 
-test("a reset in the middle: resumes from the last version, nothing lost, nothing twice", async (t) => {
+test("a reset of an open watch: resumes from the last version, nothing lost, nothing twice", async (t) => {
   const w = await watched(t);
   await w.opened();
   w.server.put(PODS, pod("a"));
-  await w.until(() => w.told.length === 1);
+  await w.until(() => w.reported.length === 1);
   w.server.resetWatches();
   w.server.put(PODS, pod("b"));
-  await w.until(() => w.told.length === 2 && w.server.watchCount() === 1);
-  t.deepEqual(w.told, ["ADDED a", "ADDED b"]);
+  await w.until(() => w.reported.length === 2 && w.server.watchCount() === 1);
+  t.deepEqual(w.reported, ["ADDED a", "ADDED b"]);
   t.deepEqual(counts(w.server), { lists: 1, watches: 2 });
   t.is(w.server.requests.filter((r) => r.watch)[1]?.query.get("resourceVersion"), "101");
 });
 
-test("the server closes every watch at once: the first again at once, then a growing back-off", async (t) => {
+test("the server closes every watch at once: the first retry is immediate, then a growing back-off", async (t) => {
   const w = await watched(t, {
     timers: new TestTimers((ms) => ms >= 60_000 || ms === 1_000),
     prepare: (s) => s.fault({ kind: "end-watch", times: Infinity }),
@@ -272,24 +273,24 @@ test("the server closes every watch at once: the first again at once, then a gro
   t.deepEqual(w.timers.backoffs.slice(0, 9), [20, 40, 80, 160, 320, 640, 1280, 2000, 2000]);
 });
 
-test("while every watch is closed, lists tell what happens", async (t) => {
+test("while every watch is closed, lists report the changes", async (t) => {
   const w = await watched(t, {
     timers: new TestTimers((ms) => ms >= 60_000 || ms === 1_000),
     prepare: (s) => s.fault({ kind: "end-watch", times: Infinity }),
   });
   await w.until(() => counts(w.server).watches >= 6);
   w.server.put(PODS, pod("a"));
-  await w.until(() => w.told.length === 1);
+  await w.until(() => w.reported.length === 1);
   w.server.remove(`${PODS}/a`);
-  await w.until(() => w.told.length === 2);
-  t.deepEqual(w.told, ["ADDED a", "DELETED a"]);
-  // No hot loop: after the first, each try has waited, up to the cap.
+  await w.until(() => w.reported.length === 2);
+  t.deepEqual(w.reported, ["ADDED a", "DELETED a"]);
+  // No hot loop: after the first, each try has a delay, up to the cap.
   await w.until(() => w.timers.backoffs.includes(2_000));
   t.true(w.timers.backoffs.length >= counts(w.server).watches - 2);
   await w.stop();
 });
 
-test("a watch that has lived makes the next end a first one again", async (t) => {
+test("a watch that was open long enough resets the back-off", async (t) => {
   const w = await watched(t);
   for (let end = 0; end < 3; end++) {
     await w.until(() => w.server.watchCount() === 1 && w.timers.waiting(1_000) === 1);
@@ -308,12 +309,12 @@ test("a silent server: the idle timer ends the watch, and it resumes without los
   w.server.silenceWatches();
   w.server.put(PODS, pod("a"));
   t.is(w.timers.fire(IDLE_MS), 1);
-  await w.until(() => w.told.length === 1);
+  await w.until(() => w.reported.length === 1);
   t.deepEqual(counts(w.server), { lists: 1, watches: 2 });
   t.regex(w.notes[0] ?? "", /silent for 90 s/);
 });
 
-test("each event and bookmark starts the idle timer anew", async (t) => {
+test("each event and bookmark restarts the idle timer", async (t) => {
   const w = await watched(t);
   await w.opened();
   for (let n = 1; n <= 3; n++) {
@@ -323,7 +324,7 @@ test("each event and bookmark starts the idle timer anew", async (t) => {
   t.is(w.timers.waiting(IDLE_MS), 1);
 });
 
-test("a silent server: a resync finds what was missed, tells it, and opens the watch anew", async (t) => {
+test("a silent server: a resync finds and reports what was missed, and reopens the watch", async (t) => {
   const w = await watched(t, { resyncMs: 5_000, prepare: (s) => s.put(PODS, pod("a")) });
   await w.opened();
   w.server.silenceWatches();
@@ -331,15 +332,15 @@ test("a silent server: a resync finds what was missed, tells it, and opens the w
   w.server.put(PODS, pod("b"));
   t.is(w.timers.fire(5_000), 1);
   await w.until(() => w.synced === 2 && counts(w.server).watches === 2);
-  t.deepEqual(w.told, ["ADDED a", "DELETED a", "ADDED b"]);
+  t.deepEqual(w.reported, ["ADDED a", "DELETED a", "ADDED b"]);
   t.deepEqual(w.timers.backoffs, []);
   t.is(w.server.requests.at(-1)?.query.get("resourceVersion"), "103");
   w.server.put(PODS, pod("c"));
-  await w.until(() => w.told.length === 4);
+  await w.until(() => w.reported.length === 4);
   assertNoRepeats(t, w.events);
 });
 
-test("a resync that finds nothing leaves the watch alone", async (t) => {
+test("a resync that finds nothing keeps the watch open", async (t) => {
   const w = await watched(t, { resyncMs: 5_000, prepare: (s) => s.put(PODS, pod("a")) });
   await w.opened();
   for (let n = 2; n <= 3; n++) {
@@ -347,77 +348,77 @@ test("a resync that finds nothing leaves the watch alone", async (t) => {
     await w.until(() => counts(w.server).lists === n && w.timers.waiting(5_000) === 1);
   }
   t.deepEqual(counts(w.server), { lists: 3, watches: 1 });
-  t.deepEqual(w.told, ["ADDED a"]);
+  t.deepEqual(w.reported, ["ADDED a"]);
 });
 
-test("a resync whose list is older than an event that came meanwhile tells nothing", async (t) => {
+test("a resync whose list is older than an event that arrived meanwhile reports nothing", async (t) => {
   const w = await watched(t, { resyncMs: 5_000 });
   await w.opened();
   const empty = { kind: "PodList", apiVersion: "v1", metadata: { resourceVersion: "100" }, items: [] };
   w.server.handle("GET", /\/pods$/, async (request) => {
     if (request.watch) return undefined;
     w.server.put(PODS, pod("new"));
-    await w.until(() => w.told.length === 1);
+    await w.until(() => w.reported.length === 1);
     return { body: empty };
   });
   w.timers.fire(5_000);
   await w.until(() => w.timers.waiting(5_000) === 1);
-  t.deepEqual(w.told, ["ADDED new"]);
+  t.deepEqual(w.reported, ["ADDED new"]);
   t.is(counts(w.server).watches, 1);
 });
 
-test("a resync that fails is noted, and the watch goes on", async (t) => {
+test("a resync that fails is noted, and the watch continues", async (t) => {
   const w = await watched(t, { resyncMs: 5_000 });
   await w.opened();
   w.server.fault({ kind: "status", status: 500, watch: false });
   w.timers.fire(5_000);
   await w.until(() => w.timers.waiting(5_000) === 1);
-  t.regex(w.notes[0] ?? "", /^resync failed: .*500.*; the watch goes on$/);
+  t.regex(w.notes[0] ?? "", /^resync failed: .*500.*; the watch continues$/);
   w.server.put(PODS, pod("a"));
-  await w.until(() => w.told.length === 1);
+  await w.until(() => w.reported.length === 1);
 });
 
-test("a line cut off by the end of the stream is thrown away; the event comes with the next watch, once", async (t) => {
+test("an incomplete line at the end of the stream is dropped; the event comes once, with the next watch", async (t) => {
   const w = await watched(t);
   await w.opened();
   w.server.fault({ kind: "truncate" });
   w.server.silenceWatches();
   w.server.put(PODS, pod("a"));
   w.server.endWatches();
-  await w.until(() => w.told.length === 1 && w.server.watchCount() === 1);
-  t.deepEqual(w.told, ["ADDED a"]);
-  t.true(w.notes.some((note) => note.includes("unfinished line thrown away")));
+  await w.until(() => w.reported.length === 1 && w.server.watchCount() === 1);
+  t.deepEqual(w.reported, ["ADDED a"]);
+  t.true(w.notes.some((note) => note.includes("incomplete line dropped")));
   t.is(counts(w.server).lists, 1);
 });
 
-test("a line that is not JSON: noted without quoting it, and resumed", async (t) => {
+test("a line that is not JSON: noted without a quote, and the watch resumes", async (t) => {
   const w = await watched(t);
   await w.opened();
   w.server.writeToWatches("{secret-token\n");
   await w.until(() => w.notes.length === 1);
   t.notRegex(w.notes[0] ?? "", /secret/);
   w.server.put(PODS, pod("a"));
-  await w.until(() => w.told.length === 1);
+  await w.until(() => w.reported.length === 1);
 });
 
-test("a server that repeats its whole history: nothing is told twice", async (t) => {
+test("a server that repeats its whole history: nothing is reported twice", async (t) => {
   const w = await watched(t);
   await w.opened();
   w.server.put(PODS, pod("a"));
   w.server.update(`${PODS}/a`, { metadata: { labels: { x: "1" } } });
   w.server.remove(`${PODS}/a`);
   w.server.put(PODS, pod("a"));
-  await w.until(() => w.told.length === 4);
+  await w.until(() => w.reported.length === 4);
   w.server.fault({ kind: "replay" });
   w.server.endWatches();
   await w.until(() => counts(w.server).watches === 3);
   w.server.put(PODS, pod("b"));
-  await w.until(() => w.told.includes("ADDED b"));
-  t.deepEqual(w.told, ["ADDED a", "MODIFIED a", "DELETED a", "ADDED a", "ADDED b"]);
+  await w.until(() => w.reported.includes("ADDED b"));
+  t.deepEqual(w.reported, ["ADDED a", "MODIFIED a", "DELETED a", "ADDED a", "ADDED b"]);
   assertNoRepeats(t, w.events);
 });
 
-test("a bookmark moves the version on, so that a compaction does not hurt", async (t) => {
+test("a bookmark advances the version, so that a compaction does no harm", async (t) => {
   const w = await watched(t);
   await w.opened();
   w.server.put("/api/v1/namespaces/other/pods", pod("elsewhere"));
@@ -429,7 +430,7 @@ test("a bookmark moves the version on, so that a compaction does not hurt", asyn
   t.is(counts(w.server).lists, 1);
 });
 
-test("a handler that throws on the stream ends the watch and rejects with its very error", async (t) => {
+test("a handler that throws on the stream ends the watch, which rejects with that error", async (t) => {
   const thrown = new Error("handler");
   const w = await watched(t, {
     onEvent: ({ object }) => {
@@ -472,7 +473,7 @@ test("403 on the first watch rejects: the verb is not granted", async (t) => {
   t.like(await t.throwsAsync<ApiError>(w.done), { status: 403 });
 });
 
-test("403 from a server that has just started heals; one that does not, rejects", async (t) => {
+test("403 from a server that has just started is retried; a lasting one rejects", async (t) => {
   const w = await watched(t, { timers: new TestTimers((ms) => ms >= 60_000 || ms === 1_000) });
   await w.opened();
   w.server.fault({ kind: "status", status: 403, times: 5 });
@@ -480,14 +481,14 @@ test("403 from a server that has just started heals; one that does not, rejects"
   await w.until(() => w.server.watchCount() === 0);
   await w.opened();
   w.server.put(PODS, pod("a"));
-  await w.until(() => w.told.length === 1);
+  await w.until(() => w.reported.length === 1);
 
   w.server.fault({ kind: "status", status: 403, times: Infinity });
   w.server.endWatches();
   t.like(await t.throwsAsync<ApiError>(w.done), { status: 403 });
 });
 
-test("the server goes away and comes back on its port: told what happened meanwhile", async (t) => {
+test("the server stops and starts again on its port: what happened meanwhile is reported", async (t) => {
   const w = await watched(t, { prepare: (s) => s.put(PODS, pod("a")) });
   await w.opened();
   const disarm = w.server.fault({ kind: "reset", times: Infinity });
@@ -495,11 +496,11 @@ test("the server goes away and comes back on its port: told what happened meanwh
   w.server.remove(`${PODS}/a`);
   await w.until(() => w.notes.length >= 5);
   disarm();
-  await w.until(() => w.told.length === 2);
-  t.deepEqual(w.told, ["ADDED a", "DELETED a"]);
+  await w.until(() => w.reported.length === 2);
+  t.deepEqual(w.reported, ["ADDED a", "DELETED a"]);
 });
 
-test("an abort ends it wherever it is, and clears every timer", async (t) => {
+test("an abort ends it at any point, and clears every timer", async (t) => {
   const open = await watched(t, { resyncMs: 5_000 });
   await open.opened();
   await open.stop();
@@ -522,7 +523,7 @@ test("an abort ends it wherever it is, and clears every timer", async (t) => {
   t.is(waiting.timers.waiting(20), 0);
 });
 
-test("the handler is called inside the data event: a deletion is under way before the next line is read", async (t) => {
+test("the handler runs inside the data event: a deletion has started before the next line is read", async (t) => {
   const order: string[] = [];
   const w = await watched(t, {
     onEvent: ({ object }) => {
@@ -538,7 +539,7 @@ test("the handler is called inside the data event: a deletion is under way befor
   t.deepEqual(order, ["begin a", "begin b", "later a", "later b"]);
 });
 
-test("lines may come in any pieces, also within a character", async (t) => {
+test("lines may arrive in any chunks, also split within a character", async (t) => {
   const w = await watched(t);
   await w.opened();
   const object = { metadata: { name: "a", uid: "u", resourceVersion: "201", labels: { word: "はず" } } };

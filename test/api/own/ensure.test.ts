@@ -19,7 +19,7 @@ const workload = (replicas: number): Manifest =>
 const LEADER = "/apis/apps/v1/namespaces/guestbook/deployments/leader";
 const COLLECTION = "/apis/apps/v1/namespaces/guestbook/deployments";
 
-test("paths of what is made", (t) => {
+test("paths of created objects", (t) => {
   t.deepEqual(pathsOf(workload(1)), { path: LEADER, collection: COLLECTION });
   t.deepEqual(pathsOf(namespaceManifest("guestbook")), {
     path: "/api/v1/namespaces/guestbook",
@@ -30,7 +30,7 @@ test("paths of what is made", (t) => {
   t.throws(() => pathsOf({ ...workload(1), kind: "CronJob" }), { message: /CronJob/ });
 });
 
-test("not there: made, with the label that says whose it is", async (t) => {
+test("does not exist: created, with the managed-by label", async (t) => {
   const { server, transport } = await serve(t);
   await ensure(transport, workload(1));
   t.like(server.object(LEADER), {
@@ -39,7 +39,7 @@ test("not there: made, with the label that says whose it is", async (t) => {
   });
 });
 
-test("there and equal: left alone, whatever its status and defaults", async (t) => {
+test("exists and is equal: unchanged, whatever its status and defaults", async (t) => {
   const { server, transport } = await serve(t);
   await ensure(transport, workload(1));
   const made = server.update(LEADER, { spec: { progressDeadlineSeconds: 600 }, status: { replicas: 1 } });
@@ -51,7 +51,7 @@ test("there and equal: left alone, whatever its status and defaults", async (t) 
   );
 });
 
-test("ours and different: made anew, the old one by its uid", async (t) => {
+test("own and different: recreated; the old one is deleted by uid", async (t) => {
   const { server, transport } = await serve(t);
   await ensure(transport, workload(1));
   const old = server.object(LEADER);
@@ -67,7 +67,7 @@ test("ours and different: made anew, the old one by its uid", async (t) => {
   t.is(server.requestsOf("DELETE").length, 1, "now it is equal");
 });
 
-test("ours, from a version that wrote no hash: made anew", async (t) => {
+test("own, from a version that wrote no hash: recreated", async (t) => {
   const { server, transport } = await serve(t);
   const { metadata, ...rest } = workload(1);
   server.put(COLLECTION, { ...rest, metadata: { ...metadata } });
@@ -76,19 +76,19 @@ test("ours, from a version that wrote no hash: made anew", async (t) => {
 });
 
 for (const theirs of [{}, { "app.kubernetes.io/managed-by": "Helm" }]) {
-  test(`somebody else's (${JSON.stringify(theirs)}): refused and left alone`, async (t) => {
+  test(`foreign (${JSON.stringify(theirs)}): refused and unchanged`, async (t) => {
     const { server, transport } = await serve(t);
     const before = server.put(COLLECTION, { metadata: { name: "leader", labels: theirs } });
     await t.throwsAsync(ensure(transport, workload(1)), {
       instanceOf: RefusedError,
-      message: /Deployment leader is there and was not made by this tool/,
+      message: /Deployment leader already exists and was not created by this tool/,
     });
     t.deepEqual(server.object(LEADER), before);
     t.deepEqual(server.requestsOf("DELETE"), []);
   });
 }
 
-test("gone between the refusal and the look: made", async (t) => {
+test("gone between the conflict and the read: created", async (t) => {
   const { server, transport } = await serve(t);
   await ensure(transport, workload(1));
   server.handle("GET", /leader$/, () => void server.remove(LEADER));
@@ -96,14 +96,14 @@ test("gone between the refusal and the look: made", async (t) => {
   t.not(server.object(LEADER), undefined);
 });
 
-test("another error than a conflict is passed on", async (t) => {
+test("an error other than a conflict is passed on", async (t) => {
   const { server, transport } = await serve(t);
   server.fault({ kind: "status", status: 403, method: "POST" });
   await t.throwsAsync(ensure(transport, workload(1)), { message: /403/ });
   t.is(server.requests.length, 1);
 });
 
-test("a prepared namespace is used as it is, and nothing is tried on it", async (t) => {
+test("a prepared namespace is used as it is, without any write", async (t) => {
   const { server, transport } = await serve(t);
   const labels = {
     "app.kubernetes.io/managed-by": "kube-system-chaos",
@@ -116,7 +116,7 @@ test("a prepared namespace is used as it is, and nothing is tried on it", async 
   t.deepEqual(writes(server), []);
 });
 
-test("a namespace of ours that is not prepared is made anew when it differs, as ever", async (t) => {
+test("an own namespace that is not prepared is recreated when it differs", async (t) => {
   const { server, transport } = await serve(t);
   const labels = { "app.kubernetes.io/managed-by": "kube-system-chaos", "kube-system-chaos/prepared": "no" };
   const before = server.put("/api/v1/namespaces", { metadata: { name: "guestbook", labels } });

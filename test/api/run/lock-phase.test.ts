@@ -198,7 +198,7 @@ test("someone else holds the lock: refused, and their objects are left unchanged
 test("the namespace is someone else's: refused, the namespace stays, and the lock is removed", async (t) => {
   const b = await bench(t);
   const theirs = b.server.put(NAMESPACES, { metadata: { name: "kube-system-chaos" } });
-  await t.throwsAsync(b.hold(), { instanceOf: RefusedError, message: /not made by this tool/ });
+  await t.throwsAsync(b.hold(), { instanceOf: RefusedError, message: /not created by this tool/ });
   t.deepEqual(b.server.object(OWN), theirs);
   t.is(b.server.object(LOCK_PATH), undefined);
   t.is(b.onDisk().at(-1), "closed");

@@ -43,7 +43,7 @@ async function serve(t: ExecutionContext, sink: Sink): Promise<Ask> {
 
 const line = (entry: object): string => JSON.stringify(entry);
 
-test("logs: kept with the time of their arrival and a number, found by a text, newest last", async (t) => {
+test("logs: stored with arrival time and sequence number, found by text, newest last", async (t) => {
   let now = 1_000;
   const ask = await serve(t, new Sink({ now: () => now }));
   t.deepEqual(await ask("POST", "/logs", `${line({ text: "a canary-1" })}\n\n${line({ text: "b" })}\n`), {
@@ -65,14 +65,14 @@ test("logs: kept with the time of their arrival and a number, found by a text, n
   t.deepEqual((await ask("GET", "/events")).body.entries, []);
 });
 
-test("a text with quotation marks and what else JSON escapes is found", async (t) => {
+test("a text with quotation marks and other JSON escapes is found", async (t) => {
   const ask = await serve(t, new Sink());
   const text = 'said "yes"\tand \\ no';
   await ask("POST", "/events", line({ message: text }));
   t.is((await ask("GET", `/events?contains=${encodeURIComponent(text)}`)).body.entries?.length, 1);
 });
 
-test("at most 200 entries in an answer: the newest", async (t) => {
+test("an answer has at most 200 entries: the newest", async (t) => {
   const ask = await serve(t, new Sink());
   await ask("POST", "/events", Array.from({ length: 250 }, (_, n) => line({ n })).join("\n"));
   const { entries = [] } = (await ask("GET", "/events")).body;
@@ -81,7 +81,7 @@ test("at most 200 entries in an answer: the newest", async (t) => {
   t.is(entries.at(-1)?.["n"], 249);
 });
 
-test("metrics: the newest, how many ever came, and the newest of each node", async (t) => {
+test("metrics: the newest, the total count, and the newest of each node", async (t) => {
   let now = 10;
   const ask = await serve(t, new Sink({ now: () => now }));
   t.deepEqual((await ask("GET", "/metrics/latest")).body, { now: 10, count: 0, entry: null, byNode: {} });
@@ -101,11 +101,11 @@ test("metrics: the newest, how many ever came, and the newest of each node", asy
 });
 
 for (const [what, bad, message] of [
-  ["no JSON", "{oops", /line 3 is not JSON/],
-  ["no object", "[1]", /line 3 is not a JSON object/],
+  ["not JSON", "{oops", /line 3 is not JSON/],
+  ["not an object", "[1]", /line 3 is not a JSON object/],
   ["null", "null", /line 3 is not a JSON object/],
 ] as const) {
-  test(`malformed (${what}): 400 with the line, and nothing of the body is taken`, async (t) => {
+  test(`malformed (${what}): 400 with the line, and the whole body is rejected`, async (t) => {
     const ask = await serve(t, new Sink());
     const { status, body } = await ask("POST", "/logs", `${line({ a: 1 })}\n\n${bad}\n${line({ b: 2 })}`);
     t.is(status, 400);
@@ -114,7 +114,7 @@ for (const [what, bad, message] of [
   });
 }
 
-test("what is not there, what is not allowed, and what is too long", async (t) => {
+test("unknown path, wrong method, too long body", async (t) => {
   const ask = await serve(t, new Sink());
   t.is((await ask("GET", "/")).status, 404);
   t.is((await ask("POST", "/metrics/latest", "{}")).status, 404);
@@ -123,25 +123,25 @@ test("what is not there, what is not allowed, and what is too long", async (t) =
   t.deepEqual((await ask("GET", "/healthz")).body, { ok: true });
 });
 
-test("empty bodies are taken as nothing", (t) => {
+test("an empty body has no entries", (t) => {
   t.deepEqual(parseLines(""), []);
   t.deepEqual(parseLines("\r\n \n"), []);
 });
 
-/** The lines that a ring keeps of those that came. */
+/** The lines that a ring keeps. */
 function keptOf(limits: { entries: number; characters: number }, lines: readonly string[]): string[] {
   const ring = new Ring(limits);
   for (const [seq, each] of lines.entries()) ring.add({ receivedAt: 0, seq, line: each });
   return ring.newest("", 1_000).map((kept) => kept.line);
 }
 
-test("a ring keeps the newest entries, however many come", (t) => {
+test("a ring keeps the newest entries, however many arrive", (t) => {
   const lines = Array.from({ length: 1_000 }, (_, n) => String(n));
   t.deepEqual(keptOf({ entries: 3, characters: 1_000 }, lines), ["997", "998", "999"]);
   t.deepEqual(keptOf({ entries: 3, characters: 1_000 }, ["a", "b"]), ["a", "b"]);
 });
 
-test("a ring keeps no more characters than it may, and always the newest entry", (t) => {
+test("a ring keeps at most its limit of characters, and always the newest entry", (t) => {
   t.deepEqual(keptOf({ entries: 100, characters: 10 }, ["aaaa", "bbbb", "cccc"]), ["bbbb", "cccc"]);
   t.deepEqual(keptOf({ entries: 100, characters: 10 }, ["a", "b".repeat(50)]), ["b".repeat(50)]);
 });
@@ -153,7 +153,7 @@ test("20,000 entries by default", (t) => {
   t.is(made.newest("", 20_000)[0]?.seq, 5);
 });
 
-test("as a program behind a ConfigMap's link: listens, and ends at SIGTERM", async (t) => {
+test("the program behind a ConfigMap's link listens, and ends on SIGTERM", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "sink-"));
   t.teardown(async () => await rm(folder, { recursive: true }));
   const program = join(folder, "sink.mjs");

@@ -18,7 +18,7 @@ import { ADDON_LABEL, SINK_URL } from "../../../src/own/own-names.js";
 const MODE = "addonmanager.kubernetes.io/mode";
 const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 
-/** CoreDNS as kubeadm makes it, as the API server answers with it. */
+/** CoreDNS of kubeadm, as the API server returns it. */
 function coreDns(): KubeObject {
   return {
     apiVersion: "apps/v1",
@@ -78,7 +78,7 @@ const find = (objects: readonly Manifest[], kind: string, name: string): Manifes
   return found as Manifest & Workload;
 };
 
-test("the DNS as addon-manager's manifest: what its owner declared, without replicas, with the label", (t) => {
+test("the DNS as a manifest for addon-manager: what its owner declared, without replicas, with the label", (t) => {
   const live = coreDns();
   const before = structuredClone(live);
   t.deepEqual(dnsManifest(live), {
@@ -100,14 +100,14 @@ test("the DNS as addon-manager's manifest: what its owner declared, without repl
   t.deepEqual(live, before);
 });
 
-test("the DNS's own annotations stay; what kubectl applied is no part of it", (t) => {
+test("the DNS keeps its annotations, except last-applied-configuration", (t) => {
   const live = coreDns();
   const annotations = { note: "kept", [LAST_APPLIED]: "{}" };
   const manifest = dnsManifest({ ...live, metadata: { ...live.metadata, annotations } });
   t.deepEqual(manifest.metadata.annotations, { note: "kept" });
 });
 
-test("each object of the study is under addon-manager's care, marked as ours, in kube-system, with a known path", async (t) => {
+test("each object of the study has addon-manager's label and the add-on label, is in kube-system, and has a known path", async (t) => {
   const { study } = await manifests();
   t.true(study.length > 20);
   for (const object of study) {
@@ -136,7 +136,7 @@ test("the study's table: kinds and names", async (t) => {
   ]);
 });
 
-test("workloads: found by the label of their component, no replicas, pods that fit, nothing pulled anew", async (t) => {
+test("workloads: label of their component, no replicas, matching pod labels, no second image pull", async (t) => {
   const { study } = await manifests();
   const known = Object.values(components).flatMap(({ find: ways }) =>
     ways.flatMap((way) => (way.how === "workload" ? [way.labels["k8s-app"]] : [])),
@@ -150,7 +150,7 @@ test("workloads: found by the label of their component, no replicas, pods that f
     t.like(spec.template.metadata.labels, spec.selector.matchLabels);
     for (const container of spec.template.spec.containers) {
       t.is(container.imagePullPolicy, "IfNotPresent", name);
-      t.is(container.command, undefined, `${name}: the image has its entry point`);
+      t.is(container.command, undefined, `${name}: the image has an entry point`);
     }
   }
 });
@@ -180,7 +180,7 @@ test("arguments: the DNS's name, the sink, and fluentd without resources of its 
   t.deepEqual(fluentd.tolerations, [{ operator: "Exists" }]);
 });
 
-test("the sink and addon-manager are ours, not addon-manager's; they run on the control plane", async (t) => {
+test("this tool manages the sink and addon-manager, not addon-manager; they run on the control plane", async (t) => {
   const { sink, manager } = await manifests();
   for (const { metadata, kind } of [...sink, ...manager]) {
     t.is(metadata.labels?.["app.kubernetes.io/managed-by"], "kube-system-chaos", `${kind} ${metadata.name}`);
@@ -196,7 +196,7 @@ test("the sink and addon-manager are ours, not addon-manager's; they run on the 
   t.regex(find(sink, "ConfigMap", "chaos-sink").data?.["sink.mjs"] ?? "", /createSinkServer/);
 });
 
-test("addon-manager's files: one an add-on, the DNS among them; its pod changes when they do", async (t) => {
+test("addon-manager's files: one per add-on, including the DNS; a change replaces its pod", async (t) => {
   const first = await manifests();
   const files = find(first.manager, "ConfigMap", "kube-addon-manager-files").data ?? {};
   t.deepEqual(Object.keys(files).sort(), [
@@ -222,7 +222,7 @@ test("addon-manager's files: one an add-on, the DNS among them; its pod changes 
   t.is(hash(first), hash(await manifests()));
 });
 
-test("addon-manager may prune the add-ons' own kinds and no others", async (t) => {
+test("addon-manager may prune only the kinds of the add-ons", async (t) => {
   const { study, manager } = await manifests();
   const env = find(manager, "Deployment", "kube-addon-manager").spec.template.spec.containers[0]?.env ?? [];
   t.is(env.find(({ name }) => name === "KUBECTL_PRUNE_WHITELIST_OVERRIDE")?.value, PRUNED_KINDS.join(" "));
@@ -230,7 +230,7 @@ test("addon-manager may prune the add-ons' own kinds and no others", async (t) =
   for (const kind of PRUNED_KINDS) t.true(own.has(kind.split("/").at(-1) ?? ""), kind);
 });
 
-test("from Kubernetes 1.24 on there is no token Secret to wait for", async (t) => {
+test("since Kubernetes 1.24 there is no token Secret to wait for", async (t) => {
   for (const version of ["v1.24.0", "v1.32.2", "v1.34.1+k3s1", "v2.0.0"])
     t.true(lacksTokenSecrets(version), version);
   for (const version of ["v1.20.2", "v1.23.17-gke.1", "v1.9.0"]) t.false(lacksTokenSecrets(version), version);
@@ -240,7 +240,7 @@ test("from Kubernetes 1.24 on there is no token Secret to wait for", async (t) =
   t.notRegex(await managerOf("v1.20.2"), /KUBECTL_BIN|without-tokens/);
 });
 
-test("a placeholder without a value is a mistake, and is said", (t) => {
+test("a placeholder without a value is an error", (t) => {
   t.is(fill("a {{x}} b", { x: "1" }), "a 1 b");
   t.throws(() => fill("{{y}}", {}), { message: /no value for \{\{y\}\}/ });
 });
@@ -257,7 +257,7 @@ test("what kube-addons.sh would prune", (t) => {
   t.false(prunable({}));
   t.false(
     prunable(service, {} as { [LAST_APPLIED]: string }),
-    "not applied by kubectl: as kubeadm's kube-dns Service",
+    "not applied by kubectl, like kubeadm's kube-dns Service",
   );
 });
 
@@ -271,22 +271,22 @@ const wanted = (kind: string, name = "x"): Manifest => ({
   metadata: { name, labels: { [MODE]: "Reconcile" } },
 });
 
-test("what a Deployment still lacks", (t) => {
+test("why a Deployment is not ready", (t) => {
   const deployment = (spec: object, status: object): string | undefined =>
     problemOf(wanted("Deployment"), live({ spec, status }));
   const all = { observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2 };
   t.is(deployment({ replicas: 2 }, all), undefined);
-  t.is(deployment({ replicas: 2 }, { ...all, observedGeneration: 1 }), "not yet looked at");
+  t.is(deployment({ replicas: 2 }, { ...all, observedGeneration: 1 }), "not yet seen by its controller");
   t.is(deployment({ replicas: 2 }, { ...all, availableReplicas: 1 }), "1 of 2 pods ready");
   t.is(deployment({ replicas: 2 }, { ...all, replicas: 3 }), "2 of 2 pods ready");
-  t.is(deployment({}, {}), "not yet looked at");
+  t.is(deployment({}, {}), "not yet seen by its controller");
   const metadata = { ...live({}).metadata, labels: {} };
-  t.is(problemOf(wanted("Deployment"), live({ metadata })), "not yet under addon-manager's care");
+  t.is(problemOf(wanted("Deployment"), live({ metadata })), "not yet managed by addon-manager");
   const deletionTimestamp = "2026-01-01T00:00:00Z";
   t.is(problemOf(wanted("Service"), live({ metadata: { ...metadata, deletionTimestamp } })), "being deleted");
 });
 
-test("what a DaemonSet and an APIService still lack", (t) => {
+test("why a DaemonSet or an APIService is not ready", (t) => {
   const daemonSet = (status: object, resources?: object): string | undefined => {
     const spec = { template: { spec: { containers: [{ name: "c", resources }] } } };
     return problemOf(wanted("DaemonSet"), live({ spec, status }));

@@ -32,7 +32,7 @@ async function script(t: ExecutionContext, text: string, name = "reach"): Promis
   return file;
 }
 
-test("a command line: the node and the command where they are named, else the command at its end", (t) => {
+test("a command line: replaces node and command, or appends the command", (t) => {
   t.deepEqual(commandLine(["nsenter-into", "{node}"], "a", ["systemctl", "stop", "x"]), [
     "nsenter-into",
     "a",
@@ -45,10 +45,14 @@ test("a command line: the node and the command where they are named, else the co
     ["ssh", "root@a.example.com", "--", "sudo sh -c 'echo $1; b'"],
   );
   t.deepEqual(commandLine(["x", "{node}{node}"], "a", []), ["x", "aa"]);
-  t.deepEqual(commandLine(["x", "{command}"], "a", ["{node}", "$&"]), ["x", `'{node}' '$&'`], "put in once");
+  t.deepEqual(
+    commandLine(["x", "{command}"], "a", ["{node}", "$&"]),
+    ["x", `'{node}' '$&'`],
+    "inserted text is not expanded again",
+  );
 });
 
-test("a quoted command reaches the command as it was, through a real shell", async (t) => {
+test("a quoted command passes unchanged through a real shell", async (t) => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(
@@ -65,7 +69,7 @@ test("a quoted command reaches the command as it was, through a real shell", asy
   );
 });
 
-test("the configured command is run without a shell of ours", async (t) => {
+test("the configured command runs without a shell", async (t) => {
   const reach = await script(t, `printf '%s|' "$@"`);
   const access = commandAccess([reach, "{node}", "$HOME"]);
   t.is(await access.exec("a", ["echo", "a b; c"], 5_000), "a|$HOME|echo|a b; c|");
@@ -73,17 +77,17 @@ test("the configured command is run without a shell of ours", async (t) => {
   t.is(access.how, "the command reach");
 });
 
-test("a child that holds the output open after its command has ended holds up nothing", async (t) => {
-  // ssh's control master does so.
+test("a child process that keeps the output open after its command has ended blocks nothing", async (t) => {
+  // ssh's control master does this.
   const startedAt = performance.now();
   const holding = commandAccess([await script(t, "sleep 30 & exit 0")]);
   await t.throwsAsync(holding.exec("a", ["x"], 100), {
-    message: "the command reach on a: no end within 100 ms",
+    message: "the command reach on a: timed out after 100 ms",
   });
   t.true(performance.now() - startedAt < 20_000);
 });
 
-test("what goes wrong is said in few words, without what was sent", async (t) => {
+test("the error is short and does not contain the sent script", async (t) => {
   const secret = "echo SENT-SCRIPT";
   const failing = commandAccess([await script(t, "echo one >&2; echo two >&2; exit 7")]);
   await t.throwsAsync(failing.exec("a", [secret], 5_000), {
@@ -91,7 +95,7 @@ test("what goes wrong is said in few words, without what was sent", async (t) =>
   });
   const slow = commandAccess([await script(t, "exec sleep 10")]);
   await t.throwsAsync(slow.exec("a", [secret], 100), {
-    message: "the command reach on a: no end within 100 ms",
+    message: "the command reach on a: timed out after 100 ms",
   });
   const long = commandAccess([await script(t, "yes")]);
   await t.throwsAsync(long.exec("a", [secret], 10_000), { message: /more than 1048576 bytes of output/ });
@@ -109,7 +113,7 @@ test("the engine's client runs a command in the node's container, in its own env
   t.false(leadsThroughApi(access));
 });
 
-test("found: the engine of kind's nodes, proven on each of them", async (t) => {
+test("find: the engine of kind's nodes, checked on each node", async (t) => {
   const nodes = await fakeNodes(t, ["a", "b"]);
   const handle = { engineCommand: join(nodes.root, "docker"), env: {} };
   const found = await findNodeAccess([node("a"), node("b")], handle);
@@ -125,7 +129,7 @@ test("found: the engine of kind's nodes, proven on each of them", async (t) => {
   );
 });
 
-test("found: what is there, in the order engine, command, pod; or the one that is named, and no other", async (t) => {
+test("find: the first that works of engine, command and pod; or only the given one", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   const engine = { engineCommand: join(nodes.root, "docker"), env: {} };
   const command = [await script(t, "exit 0")];
@@ -152,7 +156,7 @@ test("found: what is there, in the order engine, command, pod; or the one that i
   );
 });
 
-test("opened from a journal: an engine as it is, a command only where commands are allowed, a pod with the API", (t) => {
+test("open from a journal: an engine unchanged, a command only if commands are allowed, a pod with the API", (t) => {
   const open = openNodeAccess;
   const engine = { type: "engine", command: "/usr/bin/podman", env: {} } as const;
   t.deepEqual(open(engine, { allowCommands: false }).spec, engine);
@@ -163,7 +167,7 @@ test("opened from a journal: an engine as it is, a command only where commands a
   const other = { type: "engine", command: "/tmp/anything", env: {} } as const;
   t.throws(() => open(other, { allowCommands: false }), notAllowed);
   t.deepEqual(open(other, { allowCommands: true }).spec, other);
-  t.throws(() => open({ type: "pod" }, { allowCommands: true }), { message: /leads through the API server/ });
+  t.throws(() => open({ type: "pod" }, { allowCommands: true }), { message: /only through the API server/ });
   const pod = open({ type: "pod" }, { allowCommands: false, transport: {} as Transport });
   t.true(leadsThroughApi(pod));
 });

@@ -23,7 +23,7 @@ interface Agent {
   readonly tokenFile: string;
 }
 
-/** The agent itself, which enters nothing but this machine. */
+/** Starts the agent without entering a node: commands run on this machine. */
 async function agent(t: ExecutionContext): Promise<Agent> {
   const folder = await mkdtemp(join(tmpdir(), "chaos-agent-"));
   const tokenFile = join(folder, "token");
@@ -38,8 +38,8 @@ async function agent(t: ExecutionContext): Promise<Agent> {
   t.teardown(async () => {
     child.kill("SIGKILL");
     await rm(folder, { recursive: true, force: true });
-    // A token could be in it.
-    if (said !== "") throw new Error(`the agent said something: ${said}`);
+    // The output could contain a token.
+    if (said !== "") throw new Error(`the agent printed something: ${said}`);
   });
   const url = `http://127.0.0.1:${port}`;
   for (let tries = 0; tries < 200; tries += 1) {
@@ -50,7 +50,7 @@ async function agent(t: ExecutionContext): Promise<Agent> {
     if (up) return { url, tokenFile };
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
-  throw new Error(`the agent did not begin: ${said}`);
+  throw new Error(`the agent did not start: ${said}`);
 }
 
 async function freePort(): Promise<number> {
@@ -75,7 +75,7 @@ const ask = (argv: readonly unknown[], timeoutMs: unknown = 5_000): object => ({
   timeoutMs,
 });
 
-test("the agent: runs a command, and says how it ended", async (t) => {
+test("the agent: runs a command, and reports how it ended", async (t) => {
   const { url } = await agent(t);
   t.deepEqual(await post(url, ask(["sh", "-c", "echo out; echo err >&2; exit 3"])), {
     status: 200,
@@ -86,7 +86,7 @@ test("the agent: runs a command, and says how it ended", async (t) => {
   t.like(await post(url, ask(["/nowhere/at-all"])), { status: 200, body: { code: null } });
 });
 
-test("the agent: nothing without the token, nothing that is not a command", async (t) => {
+test("the agent: refuses a wrong token and an invalid command", async (t) => {
   const { url, tokenFile } = await agent(t);
   for (const token of ["", "wrong", `${TOKEN}x`, undefined, 1, [TOKEN]]) {
     t.is((await post(url, { ...ask(["true"]), token })).status, 401);
@@ -105,22 +105,22 @@ test("the agent: nothing without the token, nothing that is not a command", asyn
   }
   t.is((await post(url, { ...ask(["true"]), padding: "x".repeat(300_000) })).status, 400);
   t.is((await fetch(`${url}/other`)).status, 400);
-  // A Secret that was made anew.
+  // The Secret was recreated.
   await writeFile(tokenFile, "another");
   t.is((await post(url, ask(["true"]))).status, 401);
   await writeFile(tokenFile, "");
-  t.is((await post(url, { ...ask(["true"]), token: "" })).status, 401, "an empty token opens nothing");
+  t.is((await post(url, { ...ask(["true"]), token: "" })).status, 401, "an empty token is refused");
 });
 
-test("the agent: time and output are bounded, and what a command has begun ends with it", async (t) => {
+test("the agent: limits time and output, and kills a command's child processes with it", async (t) => {
   const { url } = await agent(t);
   const startedAt = performance.now();
   const mark = `chaos-agent-${process.pid}-${Math.round(startedAt)}`;
   const slow = await post(url, ask(["sh", "-c", `sleep 30 & echo $!; exec sh -c 'sleep 30' ${mark}`], 300));
   t.true(performance.now() - startedAt < 10_000);
-  t.is(slow.body["ended"], "no end within 300 ms");
+  t.is(slow.body["ended"], "timed out after 300 ms");
   const pid = Number(String(slow.body["stdout"]).trim());
-  await until("what it had begun is gone", () => {
+  await until("its child process is gone", () => {
     try {
       process.kill(pid, 0);
       return false;
@@ -133,7 +133,7 @@ test("the agent: time and output are bounded, and what a command has begun ends 
   t.true(String(long.body["stdout"]).length <= 1024 * 1024);
 });
 
-test("the agent: so many commands at once, and no more", async (t) => {
+test("the agent: limits the number of concurrent commands", async (t) => {
   const { url } = await agent(t);
   const answers = await Promise.all(
     Array.from({ length: 20 }, async () => await post(url, ask(["sleep", "1"]))),
@@ -142,7 +142,7 @@ test("the agent: so many commands at once, and no more", async (t) => {
   t.deepEqual([count(200), count(429)], [16, 4]);
 });
 
-/** An API server whose pod proxy leads to an agent. */
+/** An API server whose pod proxy forwards to an agent. */
 async function behindProxy(t: ExecutionContext): Promise<{
   server: FakeApiServer;
   transport: Awaited<ReturnType<typeof serve>>["transport"];
@@ -171,7 +171,7 @@ function putPod(server: FakeApiServer, name: string, node = "worker-1"): void {
   });
 }
 
-test("through the pod: its output, or why there is none", async (t) => {
+test("through the pod: the output, or why there is none", async (t) => {
   const { server, transport } = await behindProxy(t);
   const access = podAccess(transport);
   t.deepEqual(access.spec, { type: "pod" });
@@ -181,19 +181,19 @@ test("through the pod: its output, or why there is none", async (t) => {
     message: "the privileged pod on worker-1: exit code 4: why",
   });
   await t.throwsAsync(access.exec("worker-1", ["sleep", "9"], 100), {
-    message: "the privileged pod on worker-1: no end within 100 ms",
+    message: "the privileged pod on worker-1: timed out after 100 ms",
   });
   await t.throwsAsync(access.exec("worker-2", ["true"], 100), {
-    message: /no chaos-node-access pod on worker-2/,
+    message: /no chaos-node-access pod runs on worker-2/,
   });
   t.is(server.requestsOf("GET", "/secrets/").length, 1, "token and pods are looked up once");
   t.is(server.requestsOf("GET", "/pods").length, 1);
   for (const { path, query, headers } of server.requests) {
-    t.notRegex(JSON.stringify([path, query.toString(), headers]), new RegExp(TOKEN), "only ever in a body");
+    t.notRegex(JSON.stringify([path, query.toString(), headers]), new RegExp(TOKEN), "only in the body");
   }
 });
 
-test("through the pod: one that was replaced, and a token that was, are looked up anew", async (t) => {
+test("through the pod: a replaced pod and a replaced token are looked up again", async (t) => {
   const { server, transport, agent: behind } = await behindProxy(t);
   const access = openNodeAccess({ type: "pod" }, { transport, allowCommands: false });
   await access.exec("worker-1", ["true"], 5_000);
@@ -204,12 +204,12 @@ test("through the pod: one that was replaced, and a token that was, are looked u
   const data = { token: Buffer.from("another").toString("base64") };
   server.update(`${PLACE}/secrets/chaos-node-access`, { data });
   t.is(await access.exec("worker-1", ["echo", "y"], 5_000), "y");
-  await writeFile(behind.tokenFile, "not to be had");
+  await writeFile(behind.tokenFile, "another-token");
   const error = await t.throwsAsync(access.exec("worker-1", ["echo", "z"], 5_000), { message: /HTTP 401/ });
   t.notRegex(error?.message ?? "", /another/, "a token is never in a message");
 });
 
-test("manifests: privileged, in the host's process space, on every node, with nothing of the token", async (t) => {
+test("manifests: privileged, in the host's PID namespace, on every node, without the token", async (t) => {
   const manifests = await nodeAccessManifests();
   t.deepEqual(
     manifests.map(({ kind }) => kind),
@@ -225,7 +225,7 @@ test("manifests: privileged, in the host's process space, on every node, with no
   t.regex(manifests[1]?.data?.["node-agent.mjs"] ?? "", /nsenter -t 1 -m -u -i -n -p --/);
 });
 
-/** A clock in which only sleeping takes time. */
+/** A clock that advances only by sleeping. */
 function sleepingClock(onSleep: () => void = () => undefined): Clock {
   let now = 0;
   return {
@@ -241,7 +241,7 @@ function sleepingClock(onSleep: () => void = () => undefined): Clock {
 
 const DAEMONSET = "/apis/apps/v1/namespaces/kube-system-chaos/daemonsets/chaos-node-access";
 
-test("deployed: token first, then the pods, until all are ready; a second time nothing is made anew", async (t) => {
+test("deploy: token first, then the pods, until all are ready; a second deployment recreates nothing", async (t) => {
   const { server, transport } = await serve(t);
   const clock = sleepingClock(
     () => void server.update(DAEMONSET, { status: { desiredNumberScheduled: 3, numberReady: 3 } }),
@@ -258,7 +258,7 @@ test("deployed: token first, then the pods, until all are ready; a second time n
   t.is(server.requestsOf("DELETE").length, 0);
 });
 
-test("deployed: what is not ours is left alone, and pods that do not come are said", async (t) => {
+test("deploy: a foreign Secret is refused, and pods that do not become ready are an error", async (t) => {
   const { server, transport } = await serve(t);
   server.put(`${PLACE}/secrets`, { metadata: { name: "chaos-node-access" } });
   await t.throwsAsync(deployNodeAccess(transport, sleepingClock()), { instanceOf: RefusedError });

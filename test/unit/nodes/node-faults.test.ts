@@ -30,7 +30,7 @@ const on = (nodes: FakeNodes, node = "a"): { access: FakeNodes["access"]; node: 
   node,
 });
 
-test("timers: one for each run and fault, in letters that systemd takes", (t) => {
+test("timers: one per run and fault, with characters that systemd accepts", (t) => {
   t.regex(TIMER, /^kube-system-chaos-[0-9a-f]{8}-kubelet$/);
   t.regex(MANIFEST_TIMER, /^kube-system-chaos-[0-9a-f]{8}-kube-scheduler$/);
   t.not(timerName("another-run", UNIT), TIMER);
@@ -38,7 +38,7 @@ test("timers: one for each run and fault, in letters that systemd takes", (t) =>
   t.is(HELD, `/etc/kubernetes/kube-system-chaos/${RUN}/kube-scheduler.yaml`);
 });
 
-test("a unit: stopped behind a timer, once; started again, and the timer goes", async (t) => {
+test("a unit: stopped once after its timer is set; the undo starts it and removes the timer", async (t) => {
   const nodes = await fakeNodes(t, ["a", "b"]);
   t.true(await stopUnit(on(nodes), unitFault));
   t.is(nodes.unit("a", UNIT), "inactive");
@@ -48,18 +48,18 @@ test("a unit: stopped behind a timer, once; started again, and the timer goes", 
   t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "put-back", by: "runner" });
   t.is(nodes.unit("a", UNIT), "active");
   t.is(nodes.timer("a", TIMER), undefined);
-  // What is on the node now is another start than the one from before the run, and not the runner's in this call.
+  // The unit was started after the fault, but not by this call.
   t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "found", by: "the timer on the node" });
 });
 
-test("a unit: without its timer nothing is stopped", async (t) => {
+test("a unit: not stopped if its timer cannot be set", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await nodes.put("a", "no-timers", "");
   await t.throwsAsync(stopUnit(on(nodes), unitFault), { message: /Failed to start transient timer unit/ });
   t.is(nodes.unit("a", UNIT), "active");
 });
 
-test("a unit: its timer heals it by itself, and the undo finds it so", async (t) => {
+test("a unit: its timer undoes the fault, and the undo reports that", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await stopUnit(on(nodes), unitFault);
   await nodes.elapse("a", TIMER);
@@ -67,33 +67,36 @@ test("a unit: its timer heals it by itself, and the undo finds it so", async (t)
   t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "found", by: "the timer on the node" });
 });
 
-test("a unit: somebody's start is told from the timer's, and from none at all", async (t) => {
+test("a unit: a foreign start is distinguished from the timer's start and from no fault", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "untouched", by: "runner" });
   await stopUnit(on(nodes), unitFault);
   await nodes.access.exec("a", ["systemctl", "start", UNIT], 5_000);
-  t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "found", by: "somebody on the node" });
+  t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "found", by: "someone else on the node" });
   t.is(nodes.timer("a", TIMER), undefined);
 });
 
-test("a unit: stopped again when somebody has started it; the timer's time is not put off by that", async (t) => {
+test("a unit: stopped again after a foreign start, which does not postpone the timer", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await stopUnit(on(nodes), unitFault);
   await nodes.access.exec("a", ["systemctl", "start", UNIT], 5_000);
   t.true(await stopUnit(on(nodes), { ...unitFault, healAfterMs: 1_000 }));
   t.is(nodes.timer("a", TIMER)?.afterS, 90);
   await nodes.elapse("a", TIMER);
-  t.true(await stopUnit(on(nodes), { ...unitFault, healAfterMs: 1_000 }), "after its timer, with a new one");
+  t.true(
+    await stopUnit(on(nodes), { ...unitFault, healAfterMs: 1_000 }),
+    "after its timer has fired, with a new timer",
+  );
   t.is(nodes.timer("a", TIMER)?.afterS, 1);
 });
 
-test("a unit: what systemd stops with it is started with it, by the timer and by the undo", async (t) => {
+test("a unit: the timer and the undo also start the units that systemd stopped with it", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await nodes.put("a", "units/kubelet.service.dependents", "docker.service\nidle.service\n");
   await nodes.put("a", "units/docker.service", "active\n");
   await nodes.put("a", "units/idle.service", "inactive\n");
   const { also } = await inspect(on(nodes), { unit: UNIT });
-  t.deepEqual(also, ["docker.service"], "what did not run is no business of ours");
+  t.deepEqual(also, ["docker.service"], "only units that were running");
   await stopUnit(on(nodes), unitFault);
   t.is(nodes.unit("a", "docker.service"), "inactive");
   t.deepEqual(nodes.timer("a", TIMER)?.command, ["systemctl", "start", UNIT, "docker.service"]);
@@ -102,33 +105,33 @@ test("a unit: what systemd stops with it is started with it, by the timer and by
   t.is(nodes.unit("a", "idle.service"), "inactive");
 });
 
-test("a unit: an attack may bring its own fault and its own undo, behind the same timer", async (t) => {
+test("a unit: an attack may have its own fault and undo, after setting the same timer", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   const fault = 'arm systemctl restart "$1"\nsystemctl stop "$1"\necho acted';
   t.true(await actBehindTimer(on(nodes), unitFault, fault, [UNIT]));
   t.deepEqual(nodes.timer("a", TIMER), { afterS: 90, command: ["systemctl", "restart", UNIT] });
   const own = { state: 'systemctl is-active "$1"', undo: 'systemctl start "$1"' };
   await t.throwsAsync(startUnit(on(nodes), unitUndo, { ...own, undo: "true" }), {
-    message: /is inactive after it was started/,
+    message: /is inactive after the undo/,
   });
   t.deepEqual(await startUnit(on(nodes), unitUndo, own), { how: "put-back", by: "runner" });
   t.is(nodes.timer("a", TIMER), undefined);
 });
 
-test("a unit that does not stop, or does not start, is said; its timer stays", async (t) => {
+test("a unit that does not stop or start is an error; its timer stays", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await nodes.put("a", "units/kubelet.service.stubborn", "");
   await t.throwsAsync(stopUnit(on(nodes), unitFault), {
-    message: /kubelet.service is active after it was stopped/,
+    message: /kubelet.service is active after systemctl stop/,
   });
   await nodes.drop("a", "units/kubelet.service.stubborn");
   await stopUnit(on(nodes), unitFault);
   await nodes.put("a", "units/kubelet.service.fails", "");
-  await t.throwsAsync(startUnit(on(nodes), unitUndo), { message: /is failed after it was started/ });
-  t.not(nodes.timer("a", TIMER), undefined, "the second chance");
+  await t.throwsAsync(startUnit(on(nodes), unitUndo), { message: /is failed after the undo/ });
+  t.not(nodes.timer("a", TIMER), undefined, "the timer can still undo the fault");
 });
 
-test("another machine of the same name is left alone", async (t) => {
+test("another machine with the same name is not changed", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await stopUnit(on(nodes), unitFault);
   await holdManifest(on(nodes), manifestFault);
@@ -142,7 +145,7 @@ test("another machine of the same name is left alone", async (t) => {
   t.not(nodes.timer("a", TIMER), undefined);
 });
 
-test("inspected: machine, state and this very start", async (t) => {
+test("inspect: machine, state and current start", async (t) => {
   const nodes = await fakeNodes(t, ["a", "b"]);
   t.deepEqual(await inspect(on(nodes, "b"), { unit: UNIT }), {
     machineId: "1".repeat(32),
@@ -158,7 +161,7 @@ test("inspected: machine, state and this very start", async (t) => {
   await t.throwsAsync(inspect(on(nodes), { unit: UNIT }), { message: /a has no machine id/ });
 });
 
-test("a manifest: moved out behind a timer, as it is, and moved back", async (t) => {
+test("a manifest: moved away unchanged after its timer is set, and moved back", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   t.true(await holdManifest(on(nodes), manifestFault));
   t.is(nodes.text("a", MANIFEST), undefined);
@@ -178,7 +181,7 @@ test("a manifest: moved out behind a timer, as it is, and moved back", async (t)
   t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "untouched", by: "runner" });
 });
 
-test("a manifest: without its timer nothing is moved", async (t) => {
+test("a manifest: not moved if its timer cannot be set", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await nodes.put("a", "no-timers", "");
   await t.throwsAsync(holdManifest(on(nodes), manifestFault), { message: /Failed to start transient/ });
@@ -186,7 +189,7 @@ test("a manifest: without its timer nothing is moved", async (t) => {
   t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "untouched", by: "runner" });
 });
 
-test("a manifest: its timer returns it by itself, and the undo finds it so", async (t) => {
+test("a manifest: its timer moves it back, and the undo reports that", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await holdManifest(on(nodes), manifestFault);
   await nodes.elapse("a", MANIFEST_TIMER);
@@ -195,13 +198,13 @@ test("a manifest: its timer returns it by itself, and the undo finds it so", asy
   await t.throwsAsync(stat(nodes.path("a", HELD_FOLDER)), { code: "ENOENT" });
 });
 
-test("a manifest that re-appears is taken again; the first one comes back, and nothing is lost", async (t) => {
+test("a manifest that reappears is moved away again; the undo restores the first one, and nothing is lost", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await holdManifest(on(nodes), manifestFault);
   await nodes.put("a", MANIFEST, MANIFEST_TEXT);
-  t.true(await holdManifest(on(nodes), manifestFault), "the same one");
+  t.true(await holdManifest(on(nodes), manifestFault), "the same content");
   await nodes.put("a", MANIFEST, "kind: Other\n");
-  t.true(await holdManifest(on(nodes), manifestFault), "another one");
+  t.true(await holdManifest(on(nodes), manifestFault), "another content");
   t.is(nodes.text("a", MANIFEST), undefined);
   t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "put-back", by: "runner" });
   t.is(nodes.text("a", MANIFEST), MANIFEST_TEXT);
@@ -209,11 +212,14 @@ test("a manifest that re-appears is taken again; the first one comes back, and n
   t.is(left, "kind: Other");
 });
 
-test("a manifest that somebody has put back: found; another content is left, and the first is kept", async (t) => {
+test("a manifest restored by someone else: reported; different content stays, and the original is kept", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await holdManifest(on(nodes), manifestFault);
   await nodes.put("a", MANIFEST, MANIFEST_TEXT);
-  t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "found", by: "somebody on the node" });
+  t.deepEqual(await returnManifest(on(nodes), manifestUndo), {
+    how: "found",
+    by: "someone else on the node",
+  });
   t.is(nodes.text("a", HELD), undefined);
   await holdManifest(on(nodes), manifestFault);
   await nodes.put("a", MANIFEST, "kind: Other\n");
@@ -221,18 +227,18 @@ test("a manifest that somebody has put back: found; another content is left, and
   t.is(how, "found");
   t.regex(
     by,
-    /somebody on the node \(with another content: the one from before is kept in .*kube-scheduler.yaml\)/,
+    /someone else on the node \(with different content: the original is kept in .*kube-scheduler.yaml\)/,
   );
   t.is(nodes.text("a", MANIFEST), "kind: Other\n");
   t.is(nodes.text("a", HELD), MANIFEST_TEXT);
 });
 
-test("a manifest that is nowhere is said", async (t) => {
+test("a manifest that does not exist is an error", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await nodes.drop("a", MANIFEST);
   await t.throwsAsync(holdManifest(on(nodes), manifestFault), {
-    message: /there is no .*kube-scheduler.yaml/,
+    message: /kube-scheduler.yaml does not exist/,
   });
-  await t.throwsAsync(returnManifest(on(nodes), manifestUndo), { message: /neither .* nor .* is there/ });
+  await t.throwsAsync(returnManifest(on(nodes), manifestUndo), { message: /neither .* nor .* exists/ });
   t.is(nodes.timer("a", MANIFEST_TIMER), undefined);
 });
