@@ -75,11 +75,7 @@ interface End {
   readonly refused?: ApiError;
 }
 
-const REAL_TIMERS: WatchTimers = {
-  setTimeout: (callback, ms) => setTimeout(callback, ms),
-  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
-  random: () => Math.random(),
-};
+const REAL_TIMERS: WatchTimers = { after, random: () => Math.random() };
 
 /** Resolves when the signal aborts. Rejects only when a handler throws, or with a permanent 401, 403 or 404. */
 export async function watch<T extends KubeObject>(options: WatchOptions<T>): Promise<void> {
@@ -226,9 +222,9 @@ class WatchLoop<T extends KubeObject> {
           .catch(fail);
       };
 
-      let idle = timers.setTimeout(onIdle, IDLE_MS);
-      const settled = timers.setTimeout(() => (this.#failures = 0), SETTLED_MS);
-      let resync = resyncMs > 0 ? timers.setTimeout(onResync, resyncMs) : undefined;
+      let idle = timers.after(IDLE_MS, onIdle);
+      const settled = timers.after(SETTLED_MS, () => (this.#failures = 0));
+      let resync = resyncMs > 0 ? timers.after(resyncMs, onResync) : undefined;
       signal.addEventListener("abort", onAbort, { once: true });
       if (signal.aborted) onAbort();
       stream.on("data", (chunk: Buffer) => {

@@ -137,7 +137,7 @@ function attackContext(state: RunState): AttackContext {
     companions,
     emit: recorder.emit,
     now: clock.now,
-    setTimeout: (work, ms) => setTimeout(work, ms),
+    after: clock.after,
     // The journal entry stays open: the target will be taken down again.
     letUp: async () => {
       const failures = await undoAll(

@@ -26,11 +26,10 @@ class TestTimers implements WatchTimers {
     this.asked.push(ms);
     const fire = (): void => void (this.#waiting.delete(id) && callback());
     this.#waiting.set(id, { ms, callback, ...(this.isManual(ms) ? {} : { timer: setTimeout(fire, 0) }) });
-    return id;
-  }
-  clearTimeout(handle: unknown): void {
-    clearTimeout(this.#waiting.get(handle as number)?.timer);
-    this.#waiting.delete(handle as number);
+    return () => {
+      clearTimeout(this.#waiting.get(id)?.timer);
+      this.#waiting.delete(id);
+    };
   }
   random(): number {
     return 0;

@@ -99,7 +99,7 @@ async function fight(
         changed.push(message);
         ended.abort();
       },
-      later: (work) => {
+      after: (_ms, work) => {
         delayed.add(work);
         return () => delayed.delete(work);
       },
