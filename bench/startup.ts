@@ -1,6 +1,6 @@
 /**
- * How long the command line takes to start, against Node itself: `npm run bench:startup`. The runs are interleaved, so
- * that a busy moment of the machine meets all of them.
+ * How long the command line takes to start, compared with Node itself: `npm run bench:startup`. The commands take turns,
+ * so that a busy machine slows all of them down.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

@@ -1,12 +1,12 @@
-// Bundles the tests that need no cluster into build/test/, what they share in chunks. Each test file is a process of
-// its own: with the sources compiled and joined beforehand it starts in a fifth of the time.
+// Bundles the tests that need no cluster into build/test/, with shared code in chunks. Each test file runs in its own
+// process; compiled and bundled, it starts in a fifth of the time (measured).
 import { readFile, rm } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { buildPodPrograms } from "./pod-programs.mjs";
 
 /**
- * A bundled source finds what lies beside it where it lay before.
+ * Gives each bundled source its original `import.meta.url`, so that it finds the files beside it.
  *
  * @satisfies {import("esbuild").Plugin}
  */
@@ -23,7 +23,7 @@ const ownUrl = {
   },
 };
 
-// Tests start them, and read them as a run does.
+// Tests start these programs, and read them as a run does.
 await buildPodPrograms();
 await rm("build/test", { recursive: true, force: true });
 await build({

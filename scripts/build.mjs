@@ -1,6 +1,6 @@
-// Bundles the command line into dist/: an entry chunk with nothing but the argument parser, and everything
-// else (the Kubernetes client above all) in chunks that are loaded when a command needs them. The programs
-// that run in pods are files of their own.
+// Bundles the command line into dist/: an entry chunk with the argument parser alone, and everything else (above all
+// the Kubernetes client) in chunks that a command loads when it needs them. Programs that run in pods are separate
+// files.
 import { chmod, rm } from "node:fs/promises";
 import { build } from "esbuild";
 import { buildPodPrograms } from "./pod-programs.mjs";
@@ -12,7 +12,7 @@ await build({
   outdir: "dist",
   bundle: true,
   splitting: true,
-  // Less to read at the start. Names stay, for stack traces.
+  // A smaller file loads faster. Names stay, for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
   sourcemap: "linked",

@@ -1,17 +1,17 @@
-// Everything that is checked without running a test. Type check and lint share one program of TypeScript's: each for
-// itself would make, and check, the same one again. The others are processes of their own beside it.
+// All checks except the tests. Type check and lint share one TypeScript program, because each would otherwise create
+// and check the same one. The other checks run in parallel as separate processes.
 import { ESLint } from "eslint";
 import { execa } from "execa";
 import ts from "typescript";
 
 const CONFIG = "tsconfig.json";
 
-/** Commands, each of node_modules/.bin. */
+/** Commands from node_modules/.bin. */
 const OTHERS = [
   "prettier --check .",
-  // scripts/floors.mjs: which room may import what.
+  // scripts/floors.mjs: what each room may import.
   "depcruise src",
-  // knip.json: files, exports and packages that nothing uses.
+  // knip.json: unused files, exports and packages.
   "knip --no-progress",
   // scripts/words.mjs: one word for one thing. Switched on when the old texts are rewritten.
   // "node scripts/lint-words.mjs",

@@ -1,46 +1,47 @@
 /**
- * The floors of the house: which room (a folder of `src/`, or `cli.ts`) may import what. `npm run lint:floors` checks
- * it, with the imports of types, and ARCHITECTURE.md explains the rooms. A new room gets its line here.
+ * The floors: what each room (a folder of `src/`, or `cli.ts`) may import. `npm run lint:floors` checks it, including
+ * imports of types. ARCHITECTURE.md explains the rooms. Add a new room here.
  */
 
 /**
- * Top to bottom. A room imports from itself and from lower floors: never upwards, and never from a neighbour on its own
- * floor. So a change can only break what is above it, and rooms of one floor can be read, tested and replaced alone.
+ * Top to bottom. A room imports from itself and from lower floors: never from a higher floor, and never from another
+ * room of its own floor. So a change can break only what is above it, and each room of a floor can be read, tested and
+ * replaced without the others.
  *
  * @type {readonly (readonly string[])[]}
  */
 export const FLOORS = [
-  // The only one who reads argv, prints and exits: nothing else may depend on that.
+  // The only room that reads argv, prints and exits: nothing else may depend on that.
   ["cli"],
-  // One file per command, each joining whole rooms for one purpose.
+  // One file per command; each combines rooms for one purpose.
   ["commands"],
   // A run uses everything below. Nothing below may need a run: a restore works when none exists.
   ["run"],
   // Installing add-ons is a change like any other, under the same lock and with the same undo: above safety.
   ["addons"],
-  // attacks: what a run does. safety: what undoes it, also from a pod or after a crash: so it must not know the
-  // attacks, it reads what they recorded. rbac: rights are a function of the experiment and of what was found.
+  // attacks: what a run does. safety: what undoes it, also from a pod or after a crash; so it must not import the
+  // attacks, it reads what they recorded. rbac: rights follow from the experiment and from what was found.
   ["rbac", "attacks", "safety"],
-  // report: formats of a finished result. targets: finds and watches what is attacked.
+  // report: formats of a finished result. targets: finds and watches the target.
   ["report", "targets"],
   // analysis: samples and events → result, pure, so that a verdict can be computed again from the files of a run.
-  // ui: shows events while they happen. nodes, probes, application, lab: each reaches into the cluster, or makes one,
-  // in its own way.
+  // ui: shows events while they happen. nodes, probes, application: each uses the cluster in its own way. lab: creates
+  // a cluster.
   ["analysis", "ui", "nodes", "probes", "application", "lab"],
-  // evidence: the files of a run. They are the contract between who writes them (run) and who reads them (analysis),
-  // so they lie under both. load: from YAML to an experiment, without a cluster. own: objects that carry our label.
+  // evidence: the files of a run. They are the contract between run, which writes them, and analysis, which reads them,
+  // so they are below both. load: from YAML to an experiment, without a cluster. own: objects with this tool's label.
   // clusters: where a cluster comes from, and whether it is local.
   ["evidence", "load", "own", "clusters"],
-  // components: facts and words, no calls. config: the user's own file. kube: the API client, which knows Kubernetes
-  // and nothing of chaos.
+  // components: facts and words, no API calls. config: the local configuration. kube: the API client, which knows
+  // Kubernetes and no experiments.
   ["components", "config", "kube"],
-  // What everything else is made of: the words of an experiment, strict YAML, clocks and errors.
+  // What every room uses: the names of an experiment, strict YAML, clocks and errors.
   ["experiment", "strict-yaml", "common"],
 ];
 
 /**
- * The npm packages of each room. All others are forbidden: a package that is used in one place can be replaced in one
- * place, and what starts quickly or runs in a pod stays small.
+ * The npm packages that each room may import. So a package can be replaced in one place, and programs that must start
+ * fast or run in a pod stay small.
  *
  * @type {Readonly<Record<string, readonly string[]>>}
  */
@@ -48,29 +49,29 @@ export const PACKAGES = {
   // The command line is defined in one place; its start loads nothing else.
   commands: ["commander"],
   cli: ["commander"],
-  // Only here: the rest sees the narrow client of src/kube/api.ts, which a test can serve from memory.
+  // Only here: other rooms use the narrow client of src/kube/api.ts, which tests can serve from memory.
   kube: ["@kubernetes/client-node"],
-  // The probe from outside is a client like the user's, not one of its own.
+  // The probe from outside uses an ordinary HTTP client, as a user would.
   probes: ["axios"],
-  // Programs of the runner's machine: docker, kind.
+  // They start programs on the runner's machine: docker, kind.
   nodes: ["execa"],
   clusters: ["execa"],
   lab: ["execa", "zod"],
-  // All reading of YAML is strict, and in one place.
+  // YAML is read strictly, and only here.
   "strict-yaml": ["yaml", "zod"],
-  // These write YAML.
+  // They write YAML.
   addons: ["yaml"],
   rbac: ["yaml"],
-  // Shapes of what comes from outside the program.
+  // Schemas of data from outside the program.
   experiment: ["zod"],
   config: ["zod"],
   report: ["zod"],
-  // How wide a text is on a terminal.
+  // The width of a text on a terminal.
   ui: ["string-width"],
 };
 
 /**
- * What must not be reached from some files, however long the way: the floors alone allow it.
+ * What some files must not import, not even through other files. The floors alone would allow it.
  *
  * @type {readonly { readonly name: string; readonly from: string; readonly packages: readonly string[]; readonly rooms: readonly string[]; readonly why: string }[]}
  */
@@ -80,13 +81,13 @@ export const UNREACHABLE = [
     from: "^src/(analysis|report)/",
     packages: ["@kubernetes/client-node", "execa", "axios"],
     rooms: ["kube", "nodes", "probes", "clusters", "lab"],
-    why: "A verdict is computed again from the files of a run alone, on a machine without any cluster.",
+    why: "A verdict can be computed again from the files of a run alone, without a cluster.",
   },
   {
     name: "no-runner-in-pods",
     from: "^src/(safety/dead-man|probes/agent|nodes/agent|addons/sink)/",
     packages: ["execa", "axios", "commander"],
     rooms: ["cli", "commands", "run", "lab"],
-    why: "These programs run in pods with nothing but Node, and must fit a ConfigMap.",
+    why: "These programs run in pods that have only Node, and must fit into a ConfigMap.",
   },
 ];

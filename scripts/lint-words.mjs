@@ -1,12 +1,12 @@
-// Reports the words of words.mjs in comments, strings, test titles and Markdown as file:line:column. Names in code are
-// not text. `--count`: how many per room instead.
+// Reports the words of words.mjs in comments, strings, test titles and Markdown, as file:line:column. Identifiers are
+// not checked. `--count` prints the number per room instead.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import ts from "typescript";
 import { ALLOWED, WORDS } from "./words.mjs";
 
 const FILES = /\.(ts|mjs|md|yaml|sh)$|^\.ci\/run$/;
-// The lists of words themselves, what a run has written, and the licence's words.
+// The list of words itself, and files that runs have written.
 const SKIPPED = /^(scripts\/words\.mjs|reports\/)/;
 
 const patterns = WORDS.map(({ pattern, use }) => ({
@@ -14,10 +14,10 @@ const patterns = WORDS.map(({ pattern, use }) => ({
   regex: new RegExp(`(?<![\\w-])(?:${pattern.replaceAll(" ", "(?:\\s|\\*|//|#)+")})(?![\\w-])`, "gi"),
 }));
 
-/** Spaces instead of a part, its lines kept. @param {string} part */
+/** Replaces a part with spaces and keeps its line ends. @param {string} part */
 const blank = (part) => part.replaceAll(/[^\n]/g, " ");
 
-/** A source without its names, and without the strings that are names in data. @param {string} path @param {string} text */
+/** A source without its identifiers and without strings that are names in data. @param {string} path @param {string} text */
 function withoutNames(path, text) {
   let kept = text;
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest);

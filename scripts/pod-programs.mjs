@@ -1,11 +1,11 @@
 /**
- * The programs that run in pods: each is bundled into one file that needs nothing but Node 18, and fits a ConfigMap.
- * Tests start the same files and hold them against these limits.
+ * The programs that run in pods. Each is bundled into one file that needs only Node 18 and fits into a ConfigMap. Tests
+ * start the same files and check these limits.
  */
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-/** @param {string} path from the repository's root */
+/** @param {string} path relative to the repository's root */
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 const common = {
@@ -16,7 +16,7 @@ const common = {
   logLevel: /** @type {const} */ ("warning"),
 };
 
-/** By the file's name in dist/ and in the ConfigMap. @satisfies {Record<string, import("esbuild").BuildOptions>} */
+/** Keys: the file's name in dist/ and in the ConfigMap. @satisfies {Record<string, import("esbuild").BuildOptions>} */
 export const podPrograms = {
   "agent.mjs": { ...common, entryPoints: [at("src/probes/agent/main.ts")] },
   "node-agent.mjs": { ...common, entryPoints: [at("src/nodes/agent/node-agent.ts")] },
@@ -28,7 +28,7 @@ export const podPrograms = {
   },
 };
 
-/** Writes all of them to dist/. */
+/** Writes all programs to dist/. */
 export async function buildPodPrograms() {
   await Promise.all(
     Object.entries(podPrograms).map(([file, options]) => build({ ...options, outfile: at(`dist/${file}`) })),

@@ -1,7 +1,7 @@
-/** How `chaos validate` is bundled for good files: by itself, and with what the schema uses of zod instead of zod. */
+/** The bundle of `chaos validate` for valid files: separate, and with a small replacement for zod. */
 import { fileURLToPath } from "node:url";
 
-/** @param {string} path from the repository's root */
+/** @param {string} path relative to the repository's root */
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 export const requireBanner = {
@@ -13,7 +13,7 @@ export const requireBanner = {
 export const quickValidateBundle = {
   entryPoints: [at("src/commands/quick-validate.ts")],
   bundle: true,
-  // Less to read at the start. Names stay, for stack traces.
+  // A smaller file loads faster. Names stay, for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
   format: /** @type {const} */ ("esm"),
@@ -21,7 +21,7 @@ export const quickValidateBundle = {
   target: "node20",
   alias: {
     zod: at("src/experiment/quick-zod.ts"),
-    // The same as ES modules, of which only what is used is bundled.
+    // The same package as ES modules: only the parts that are used are bundled.
     yaml: at("node_modules/yaml/browser/index.js"),
   },
   banner: requireBanner,
@@ -29,7 +29,7 @@ export const quickValidateBundle = {
 };
 
 /**
- * The rest of the command line takes that bundle as it is.
+ * The main bundle imports that file instead of bundling it again.
  *
  * @satisfies {import("esbuild").Plugin}
  */

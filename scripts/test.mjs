@@ -1,8 +1,8 @@
-// `npm test`: the checks (check.mjs) beside the tests, as each alone would leave a core idle. What the checks say is
-// printed when they are done, after the tests' own lines.
+// `npm test`: runs the checks (check.mjs) and the tests in parallel, because either alone leaves a core idle. The output
+// of the checks is printed after that of the tests.
 import { execa } from "execa";
 
-/** @param {string} script of package.json */
+/** @param {string} script a script of package.json */
 const run = (script) =>
   execa("npm", ["run", "--silent", script], {
     reject: false,

@@ -1,6 +1,6 @@
 /**
- * Words that no comment, message, test title or page uses, and what to write instead: one word for one thing.
- * `npm run lint:words` checks it. A space in a pattern also stands for a line's end within a comment.
+ * Words that must not be used in comments, messages, test titles and pages, and what to use instead: one word for one
+ * thing. `npm run lint:words` checks it. A space in a pattern also matches a line break in a comment.
  *
  * @type {readonly { readonly pattern: string; readonly use: string }[]}
  */
@@ -21,11 +21,11 @@ export const WORDS = [
 ];
 
 /**
- * Whole strings that are names in data which old files and clusters already contain: they cannot be renamed. Keys such
- * as `standIns` need no entry: only words with their hyphens and spaces are reported.
+ * Whole strings that are names in data. They cannot be renamed, because existing files and clusters contain them. Keys
+ * such as `standIns` need no entry: only words with their hyphens and spaces are reported.
  *
  * @type {readonly { readonly text: string; readonly why: string }[]}
  */
 export const ALLOWED = [
-  { text: "kube-system-chaos.stand-in", why: "the label of images that labs have built already" },
+  { text: "kube-system-chaos.stand-in", why: "the label of images that existing labs have built" },
 ];

@@ -1,7 +1,7 @@
-/** Floors from the top down, each with its rooms (folders of src/, and cli.ts). */
+/** Floors, top to bottom, each with its rooms (folders of src/, and cli.ts). */
 export type Floors = readonly (readonly string[])[];
 
-/** The floors as a table; a room imports only from itself and from the floors below its own. */
+/** The floors as a Markdown table. */
 export function floorsTable(floors: Floors): string {
   const rows = floors.map(
     (rooms, index) => `| ${floors.length - index} | ${rooms.map((room) => `\`${room}\``).join(" · ")} |`,

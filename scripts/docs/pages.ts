@@ -1,6 +1,6 @@
 /**
- * The pages, and the blocks of pages, that are made from the program and from the committed example: `npm run docs`
- * writes them, a unit test compares them.
+ * Pages and parts of pages that are generated from the program and from the committed examples. `npm run docs` writes
+ * them; a unit test compares them.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,11 +14,11 @@ import { floorsTable, type Floors } from "./floors.js";
 import { readmeMatrix } from "./readme-matrix.js";
 import { referencePage } from "./reference.js";
 
-/** Where the committed matrix is, and the run whose picture the README shows. */
+/** The folder of the committed matrix, and the run whose timeline the README shows. */
 const EXAMPLE = "reports/example";
 const EXAMPLE_RUN = `${EXAMPLE}/example-kube-dns`;
 
-/** Path below the package's folder → the text that the file has to have. */
+/** Path below the package's folder → the text that the file must have. */
 export async function pages(): Promise<ReadonlyMap<string, string>> {
   const matrix = JSON.parse(readPage(`${EXAMPLE}/impact-matrix.json`)) as Matrix;
   const result = JSON.parse(readPage(`${EXAMPLE_RUN}/result.json`)) as RunResult;
@@ -39,10 +39,11 @@ export async function pages(): Promise<ReadonlyMap<string, string>> {
   );
 }
 
-/** The text between the marks `<!-- NAME:begin -->` and `<!-- NAME:end -->`, replaced. */
+/** The page with a new text between the marks `<!-- NAME:begin -->` and `<!-- NAME:end -->`. */
 function withBlock(page: string, name: string, block: string): string {
   const marks = new RegExp(`(<!-- ${name}:begin -->)[^]*(<!-- ${name}:end -->)`);
-  if (!marks.test(page)) throw new Error(`the page has no block ${name}: write its two marks`);
+  if (!marks.test(page))
+    throw new Error(`the page has no block ${name}. Add <!-- ${name}:begin --> and <!-- ${name}:end -->`);
   return page.replace(marks, (_, begin: string, end: string) => `${begin}\n\n${block}\n\n${end}`);
 }
 
@@ -52,13 +53,13 @@ async function readFloors(): Promise<Floors | undefined> {
   return ((await import(pathToFileURL(path).href)) as { readonly FLOORS: Floors }).FLOORS;
 }
 
-/** As the formatter wants it: the pages are checked like every other file. */
+/** Formatted with prettier, which checks these pages like every other file. */
 async function formatted(path: string, text: string): Promise<string> {
   const file = join(packageRoot(), path);
   return await format(text, { ...(await resolveConfig(file)), filepath: file });
 }
 
-/** The text of a file that is committed. */
+/** The text of a committed file. */
 function readPage(path: string): string {
   return readFileSync(join(packageRoot(), path), "utf8");
 }

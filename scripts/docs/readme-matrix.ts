@@ -7,9 +7,9 @@ import { SEVERITY_WORDS } from "../../src/report/words.js";
 
 /**
  * The README's short form of the committed matrix: the study's five columns.
- * A dagger marks what was measured on a substitute image.
+ * A dagger marks a row that was measured on a substitute image.
  *
- * @param folder what a link of the matrix starts from, seen from the README.
+ * @param folder the matrix' folder, relative to the README: prefix of its links.
  */
 export function readmeMatrix(matrix: Matrix, folder: string): string {
   const rows = matrix.groups.flatMap((group) =>

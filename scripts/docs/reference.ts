@@ -3,9 +3,9 @@ import { createProgram, type Handlers } from "../../src/commands/program.js";
 import { ENVIRONMENT } from "../../src/common/environment.js";
 import { EXIT_CODE_WORDS } from "../../src/common/errors.js";
 
-/** docs/reference.md: the help of every command, exit codes, environment variables. */
+/** The text of docs/reference.md: the help of every command, exit codes, environment variables. */
 export function referencePage(): string {
-  // Only the definition is read: no command is called.
+  // Only the definition is read, so no handler is called.
   const program = createProgram({} as Handlers);
   return [
     "<!-- Made by `npm run docs` from src/commands/program.ts, src/common/errors.ts and src/common/environment.ts. -->",

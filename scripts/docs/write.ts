@@ -1,4 +1,4 @@
-/** `npm run docs`: writes the pages that are made from the program. */
+/** `npm run docs`: writes the generated pages. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { packageRoot } from "../../src/common/package-root.js";

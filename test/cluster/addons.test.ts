@@ -1,4 +1,4 @@
-/** The study add-ons on a real cluster: installed, at work, and gone without a trace. */
+/** The study's add-ons on a real cluster: installed, working, and fully removed. */
 import test from "ava";
 import { API_SERVICES } from "../../src/kube/api.js";
 import { addonManagerProof } from "../../src/addons/drift.js";
@@ -10,7 +10,7 @@ import type { TestCluster } from "./support/cluster.js";
 import { chaos, setUp, type Workspace } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";
 
-/** kube-system as the add-ons find it, with the add-ons' cluster-wide objects that the snapshot does not have. */
+/** The state of kube-system, with the add-ons' cluster-wide object that the snapshot leaves out. */
 async function kubeSystem(cluster: TestCluster): Promise<Record<string, unknown>> {
   const path = resourcePath(API_SERVICES, undefined, "v1beta1.metrics.k8s.io");
   const metrics = await getOrUndefined<KubeObject>(cluster.connection.transport, path);
@@ -28,7 +28,7 @@ async function clusterUp(cluster: TestCluster, space: Workspace, flag: string): 
 }
 
 test.serial(
-  "add-ons: proven, the DNS comes back, and kube-system is as before once they are gone",
+  "addon-manager is proven to work and restores kube-dns; after the removal kube-system is as before",
   async (t) => {
     const { cluster, space } = await setUp(t);
     const { transport } = cluster.connection;
@@ -43,18 +43,21 @@ test.serial(
     t.like(await addonManagerProof(transport), { state: "proven" });
     const startedAt = clock.now();
     await clusterUp(cluster, space, "--addons");
-    t.log(`found installed in ${Math.round(clock.now() - startedAt)} ms`);
+    t.log(`found the add-ons installed in ${Math.round(clock.now() - startedAt)} ms`);
 
     const path = resourcePath(DEPLOYMENTS, "kube-system", "coredns");
     const dns = await getOrUndefined<KubeObject>(transport, path);
     await remove(transport, path, { propagationPolicy: "Background" });
     const deletedAt = clock.now();
-    const back = await pollUntil(clock, { everyMs: 250, limitMs: 150_000 }, async () => {
+    const recreated = await pollUntil(clock, { everyMs: 250, limitMs: 150_000 }, async () => {
       const live = await getOrUndefined<KubeObject>(transport, path);
       return live === undefined || live.metadata.uid === dns?.metadata.uid ? undefined : live;
     });
-    t.log(`kube-dns was back after ${((clock.now() - deletedAt) / 1000).toFixed(1)} s`);
-    t.regex(back === undefined ? "not back" : (creatorOf(back) ?? "nobody"), /^kubectl/);
+    t.log(`kube-dns was recreated after ${((clock.now() - deletedAt) / 1000).toFixed(1)} s`);
+    t.regex(
+      recreated === undefined ? "not recreated" : (creatorOf(recreated) ?? "unknown creator"),
+      /^kubectl/,
+    );
 
     await clusterUp(cluster, space, "--no-addons");
     t.deepEqual(await kubeSystem(cluster), before);

@@ -1,4 +1,4 @@
-// Everything on a real cluster: one test at a time, minutes each.
+// Tests on a real cluster: one at a time, each takes minutes.
 export default {
   files: ["test/cluster/**/*.test.ts"],
   extensions: { ts: "module" },

@@ -1,4 +1,4 @@
-/** Runs that take nothing down: the control, a network fault that the runner does not know of, and the raw files. */
+/** Runs that take nothing down: the control run, its raw files, and a network fault that the runner does not know of. */
 import test from "ava";
 import { cp, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import type { TestCluster } from "./support/cluster.js";
 import { chaosRun, onlyReport, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";
 
-test.serial("the control run measures nothing amiss, and its result can be computed again", async (t) => {
+test.serial("the control run finds no fault, and its result can be computed again", async (t) => {
   const { cluster, space, before } = await setUp(t);
   const file = await writeExperiment(space, {
     name: "control",
@@ -26,7 +26,7 @@ test.serial("the control run measures nothing amiss, and its result can be compu
   t.is(result.suppression, null);
   t.deepEqual(await snapshot(cluster), before);
 
-  // From the raw files alone, in another place.
+  // From the raw files alone, in another folder.
   const copy = join(space.folder, "copy");
   await cp(folder, copy, {
     recursive: true,
@@ -38,7 +38,7 @@ test.serial("the control run measures nothing amiss, and its result can be compu
   }
 });
 
-/** The Redis leader's pod, its node, and the process that holds its network namespace. */
+/** The node of the Redis leader's pod, and a process in the pod's network namespace. */
 async function redisPlace(cluster: TestCluster): Promise<{ node: string; pid: string }> {
   const { items } = await list<Pod>(cluster.connection.transport, resourcePath(PODS, "guestbook"), {
     labelSelector: "app=redis,role=leader",
@@ -61,7 +61,7 @@ async function redisPlace(cluster: TestCluster): Promise<{ node: string; pid: st
 }
 
 test.serial(
-  "packets dropped in the kernel at moments that the runner does not know are found in the report",
+  "the report shows when packets were dropped in the kernel, which the runner does not know",
   async (t) => {
     const { cluster, space } = await setUp(t);
     const file = await writeExperiment(space, { name: "loss", attack: "{ type: none }", window: "30s" });
@@ -92,7 +92,7 @@ test.serial(
     };
     const pause = async (ms: number): Promise<void> =>
       await new Promise((resolve) => setTimeout(resolve, ms));
-    // Two losses at random moments, of random length; each moment is known within the time that the command took.
+    // Two losses at random times, of random length. Each start and end is known to within the command's duration.
     const losses: { from: [number, number]; to: [number, number] }[] = [];
     for (const startsAt of [2_000 + Math.random() * 3_000, 3_000 + Math.random() * 3_000]) {
       await pause(startsAt);
@@ -109,11 +109,12 @@ test.serial(
     t.not(result.severity, "none", stderr);
     const zero = Date.parse(result.facts.startedAt);
     const interval = result.facts.experiment.probes.interval;
-    // A connect shorter than a second sees just what the kernel did; its outage ends with the first SYN let through.
+    // These probes connect with a timeout under a second, so they see what the kernel did: the outage ends with the
+    // first SYN that passes.
     for (const probe of ["tcp-pod", "tcp-service"] satisfies ProbeName[]) {
       for (const { source, outages } of result.probes.filter((each) => each.probe === probe)) {
         for (const loss of losses) {
-          // One tick may pass before it is seen; on a busy machine a tick may be late by another.
+          // A loss is seen at the next tick; on a busy machine that tick may be one interval late.
           const slack = 2 * interval;
           const found = outages.some(({ fromMs, toMs }) => {
             const from = zero + fromMs;
@@ -130,9 +131,9 @@ test.serial(
       }
     }
     for (const { source, outages } of result.probes.filter((each) => each.probe === "app-write")) {
-      t.true(outages.length >= losses.length, `app-write from ${source} saw the losses`);
+      t.true(outages.length >= losses.length, `app-write from ${source} shows the losses`);
     }
-    // DNS had no part in it, and the layers say so.
+    // DNS was not affected: its probe shows no outage.
     for (const { source, outages } of result.probes.filter((each) => each.probe === "dns-internal")) {
       t.deepEqual(outages, [], `dns-internal from ${source}`);
     }

@@ -1,4 +1,4 @@
-/** The dead-man's switch on a real cluster: what a killed run leaves is put right by nobody but the switch. */
+/** The dead-man's switch on a real cluster: it restores what a killed run left, without any other restorer. */
 import test from "ava";
 import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/kube/api.js";
 import type { Namespace } from "../../src/kube/objects.js";
@@ -8,22 +8,25 @@ import type { TestCluster } from "./support/cluster.js";
 import { chaosRun, onlyReport, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";
 
-/** A minute until it acts, kube-dns back, two namespaces one after the other. */
+/** A minute until the switch acts; then it restores kube-dns and deletes two namespaces, one after the other. */
 const LIMIT_MS = 4 * 60_000;
 
-/** Waits until the switch has taken its own namespace away. @returns how long that took, ms. */
+/** Waits until the switch has deleted its own namespace. @returns how long that took, ms. */
 async function untilGone({ connection }: TestCluster): Promise<number> {
   const startedAt = performance.now();
   const path = resourcePath(NAMESPACES, undefined, "kube-system-chaos");
   for (;;) {
     const tookMs = performance.now() - startedAt;
     if ((await getOrUndefined<Namespace>(connection.transport, path)) === undefined) return tookMs;
-    if (tookMs > LIMIT_MS) throw new Error(`kube-system-chaos is still there after ${LIMIT_MS / 1000} s`);
+    if (tookMs > LIMIT_MS)
+      throw new Error(
+        `timed out after ${LIMIT_MS / 1000} s waiting for the namespace kube-system-chaos to be deleted`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
 }
 
-/** What is left of the switch's Roles. The garbage collector takes them a moment after their owner. */
+/** What is left of the switch's Roles. The garbage collector deletes them a moment after their owner. */
 async function rolesLeft(cluster: TestCluster): Promise<string[]> {
   const end = performance.now() + 60_000;
   for (;;) {
@@ -34,7 +37,7 @@ async function rolesLeft(cluster: TestCluster): Promise<string[]> {
 }
 
 test.serial(
-  "SIGKILL in the window, no watchdog: the switch puts all of it back, and itself away",
+  "SIGKILL in the window, no watchdog: the switch restores everything and then removes itself",
   async (t) => {
     const { cluster, space, before } = await setUp(t);
     const file = await writeExperiment(space, {
@@ -51,15 +54,15 @@ test.serial(
     t.notDeepEqual(await snapshot(cluster), before, "the killed run left damage");
 
     const tookMs = await untilGone(cluster);
-    t.log(`put right ${Math.round(tookMs / 1000)} s after the kill`);
-    t.true(tookMs > 45_000, "it waits before it takes a runner for dead");
+    t.log(`restored ${Math.round(tookMs / 1000)} s after the kill`);
+    t.true(tookMs > 45_000, "it waits before it treats the runner as dead");
     t.deepEqual(await rolesLeft(cluster), []);
     t.is(await getOrUndefined(cluster.connection.transport, LOCK_PATH), undefined);
     t.deepEqual(await snapshot(cluster), before);
   },
 );
 
-test.serial("a run that ends by itself takes the switch away, which has changed nothing", async (t) => {
+test.serial("a run that ends normally removes the switch, which has changed nothing", async (t) => {
   const { cluster, space, before } = await setUp(t);
   const file = await writeExperiment(space, {
     name: "dead-man-idle",
@@ -73,15 +76,15 @@ test.serial("a run that ends by itself takes the switch away, which has changed 
   t.deepEqual(await snapshot(cluster), before);
   const { result } = await onlyReport(space);
   const name = `chaos-dead-man-${result.facts.runId}`;
-  // The audit log keeps no reads and no Leases (src/clusters/audit-policy.yaml): whatever else it did would be there.
+  // The audit log leaves out reads and Leases (src/clusters/audit-policy.yaml) and has every other request.
   const audit = await auditOf(cluster, result.facts.runId);
-  const made = audit.filter(
+  const podsCreated = audit.filter(
     ({ verb, objectRef }) =>
       verb === "create" && objectRef?.resource === "pods" && objectRef.subresource === undefined,
   );
   t.true(
-    made.some(({ objectRef }) => objectRef?.name === name),
-    "there was a switch",
+    podsCreated.some(({ objectRef }) => objectRef?.name === name),
+    "the switch's pod was created",
   );
   const own = audit.filter(
     ({ user }) => user?.username === `system:serviceaccount:kube-system-chaos:${name}`,

@@ -1,4 +1,4 @@
-/** What others do to the cluster, and to this machine, while a run is under way: each has one defined outcome. */
+/** Foreign changes to the cluster, and faults of this machine, during a run: each has one defined outcome. */
 import { execa } from "execa";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,16 +30,16 @@ const DEPLOYMENT = resourcePath(DEPLOYMENTS, "kube-system", "coredns");
 const GUESTBOOK = resourcePath(NAMESPACES, undefined, "guestbook");
 const LOCK = resourcePath(LEASES, "kube-system", "kube-system-chaos");
 const MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml";
-/** Out of the kubelet's sight, on the same file system. */
+/** Outside the folder that the kubelet reads, on the same file system. */
 const HELD = "/etc/kubernetes/kube-apiserver.yaml.held-by-test";
 
 const pause = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Waits until something holds; what the API server does not answer does not hold. */
-async function until(what: string, limitMs: number, holds: () => Promise<boolean>): Promise<void> {
+/** Waits until a condition is true. A failed request counts as false. */
+async function until(what: string, limitMs: number, condition: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + limitMs;
-  while (!(await holds().catch(() => false))) {
-    if (performance.now() > end) throw new Error(`waited ${limitMs / 1000} s in vain until ${what}`);
+  while (!(await condition().catch(() => false))) {
+    if (performance.now() > end) throw new Error(`timed out after ${limitMs / 1000} s waiting until ${what}`);
     await pause(500);
   }
 }
@@ -52,7 +52,7 @@ function controlPlaneOf(cluster: TestCluster): string {
   return node.metadata.name;
 }
 
-/** Moves the API server's manifest away; what is given back, and the teardown, return it. Safe to repeat. */
+/** Moves the API server's manifest away. The returned function and the teardown move it back, and may be called twice. */
 async function stopApiServer(t: ExecutionContext, cluster: TestCluster): Promise<() => Promise<void>> {
   const node = controlPlaneOf(cluster);
   const move = async (from: string, to: string): Promise<void> =>
@@ -61,18 +61,18 @@ async function stopApiServer(t: ExecutionContext, cluster: TestCluster): Promise
       ["sh", "-c", '[ ! -e "$1" ] || mv -n "$1" "$2"', "move", from, to],
       15_000,
     ));
-  const giveBack = async (): Promise<void> => await move(HELD, MANIFEST);
+  const restoreManifest = async (): Promise<void> => await move(HELD, MANIFEST);
   t.teardown(async () => {
-    await giveBack();
+    await restoreManifest();
     await apiServerAnswers(cluster);
   });
   await move(MANIFEST, HELD);
-  return giveBack;
+  return restoreManifest;
 }
 
 async function apiServerAnswers(cluster: TestCluster): Promise<void> {
   const { transport } = cluster.connection;
-  // A kubelet looks at its folder every 20 s; after a restart of its container there may be a back-off.
+  // A kubelet reads its manifest folder every 20 s; a container that restarted may be in back-off.
   await until("the API server answers", 7 * 60_000, async () => {
     const { status } = await transport.request({
       method: "GET",
@@ -104,23 +104,23 @@ const experiment = (change: Partial<ExperimentText>): ExperimentText => ({
 });
 
 /**
- * The outcome: the run goes on. Its samples wait in the probers, the lock is not lost, the attack takes up again with the
- * API server, and what was down stays down (there is no controller without an API server). What the verdict is, the
- * measured suppression decides; everything is restored whatever it is.
+ * The outcome: the run continues. Samples wait in the probers, the lock is kept, the attack continues when the API
+ * server is back, and the target stays down (without an API server no controller acts). The measured suppression
+ * decides the verdict; everything is restored in any case.
  */
 test.serial(
-  "the API server is away for 30 s in the middle of a window: the run goes on and restores",
+  "the API server is unavailable for 30 s in the window: the run continues and restores",
   async (t) => {
     const at = await setUp(t);
     const { cluster, space } = at;
     const file = await writeExperiment(space, experiment({ name: "api-away", window: "50s" }));
-    // A kube-proxy's watch can hang for up to ten minutes after the API server was away (client-go's minWatchTimeout).
+    // A kube-proxy's watch can hang for up to ten minutes after the API server was down (client-go's minWatchTimeout).
     await writeFile(file, (await readFile(file, "utf8")).replace("recovery: 2m", "recovery: 12m"));
     const child = chaosRun(cluster, space, file);
     await windowStarted(child);
     await pause(8_000);
-    const giveBack = await stopApiServer(t, cluster);
-    await until("the API server is away", 60_000, async () => {
+    const restoreManifest = await stopApiServer(t, cluster);
+    await until("the API server is unavailable", 60_000, async () => {
       const { transport } = cluster.connection;
       const call = { method: "GET", path: "/version", timeoutMs: 1_000, retry: false } as const;
       return await transport.request(call).then(
@@ -129,7 +129,7 @@ test.serial(
       );
     });
     await pause(30_000);
-    await giveBack();
+    await restoreManifest();
     const { exitCode, stderr } = await child;
     await apiServerAnswers(cluster);
     const { result } = await onlyReport(space);
@@ -140,8 +140,8 @@ test.serial(
       ),
       said,
     );
-    // kube-dns was down all the while and the probers saw it: the outage is measured. Where the API server came back so
-    // late that too little of it is known, the run says so.
+    // kube-dns was down the whole time and the probers saw it: the outage is measured. If the API server came back too
+    // late to show that the target was down, the run is inconclusive.
     t.true([0, 2].includes(exitCode ?? -1), said);
     if (exitCode === 0) {
       t.is(result.severity, "outage", said);
@@ -155,7 +155,7 @@ test.serial(
 );
 
 test.serial(
-  "somebody deletes the guestbook's namespace: stopped, not called the component's outage, restored",
+  "someone else deletes the guestbook's namespace: the run stops, reports no outage, and restores",
   async (t) => {
     const at = await setUp(t);
     const { cluster, space } = at;
@@ -173,7 +173,7 @@ test.serial(
     t.is(result.severity, "inconclusive");
     t.is(result.reasons[0]?.code, "application-changed");
     t.regex(result.reasons[0]?.message ?? "", /guestbook/);
-    // The window had two minutes to go, and the recovery has two more: neither was waited for.
+    // Two minutes of window and two of recovery were left: the run waited for neither.
     t.true(tookMs < 110_000, `ended ${Math.round(tookMs / 1000)} s after the deletion`);
     t.true((result.suppression?.kills ?? 0) > 0);
     t.true((result.recovery?.readyMs ?? null) !== null, "the target was seen ready again");
@@ -182,7 +182,7 @@ test.serial(
 );
 
 test.serial(
-  "somebody scales kube-dns up under scale-to-zero: scaled down again, named, the number before comes back",
+  "someone else scales kube-dns up under scale-to-zero: it is scaled down again, reported, and restored",
   async (t) => {
     const at = await setUp(t);
     const { cluster, space } = at;
@@ -196,21 +196,21 @@ test.serial(
     );
     const child = chaosRun(cluster, space, file);
     await windowStarted(child);
-    await until("it is scaled down", 15_000, async () => (await replicas()) === 0);
+    await until("kube-dns is scaled down", 15_000, async () => (await replicas()) === 0);
     await pause(5_000);
     for (const count of [3, 1]) {
       await patch(transport, DEPLOYMENT, { spec: { replicas: count } }, { fieldManager: "somebody-else" });
-      await until("it is scaled down again", 10_000, async () => (await replicas()) === 0);
+      await until("kube-dns is scaled down again", 10_000, async () => (await replicas()) === 0);
     }
     const { exitCode, stderr } = await child;
     const { result } = await onlyReport(space);
     t.is(exitCode, 0, `${stderr}\n${result.verdictBecause}`);
     t.is(result.severity, "outage");
     t.deepEqual(result.reasons, []);
-    const named = result.warnings.filter((text) =>
+    const foreignChanges = result.warnings.filter((text) =>
       /was set to [13] replicas, .*\(by somebody-else\)/.test(text),
     );
-    t.is(named.length, 2, result.warnings.join("\n"));
+    t.is(foreignChanges.length, 2, result.warnings.join("\n"));
     const audit = await auditOf(cluster, result.facts.runId);
     t.is(
       acceptedDeletions(audit, "kube-system", ["deployments"]).length,
@@ -223,7 +223,7 @@ test.serial(
 );
 
 test.serial(
-  "the disk of the reports is full: everything is restored, the verdict is told, and the files by name",
+  "the disk for the reports is full: the run restores everything and reports the verdict and the failed files",
   async (t) => {
     const at = await setUp(t);
     const { cluster, space } = at;
@@ -238,14 +238,14 @@ test.serial(
     t.teardown(unmount);
     const file = await writeExperiment(space, experiment({ name: "disk-full" }));
     const { exitCode, stdout, stderr } = await chaosRun(cluster, space, file);
-    // The evidence could not be kept: 2 in the place of 0, and nothing that is not restored.
+    // The evidence could not be written: exit code 2 instead of 0. Everything is restored.
     t.is(exitCode, 2, stderr);
     t.regex(`${stdout}\n${stderr}`, /could not be written: ENOSPC/);
     const result = stdout
       .split("\n")
       .filter((line) => line.includes('"type":"result"'))
       .at(-1);
-    t.regex(result ?? "", /"verdict":"as expected"/, "the verdict itself is told");
+    t.regex(result ?? "", /"verdict":"as expected"/, "the verdict is reported");
     await unmount();
     await assertRestored(t, at);
   },

@@ -1,4 +1,4 @@
-/** A run as a ServiceAccount that is bound to nothing but a shipped Role, and the same with single verbs taken away. */
+/** Runs as a ServiceAccount with the shipped Roles alone, and with single verbs removed from them. */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -34,11 +34,11 @@ import { snapshot } from "./support/snapshot.js";
 const ACCOUNT = { namespace: "kube-system-chaos", name: "kube-system-chaos" } as const;
 const ACCOUNTS: Gvr = { group: "", version: "v1", resource: "serviceaccounts" };
 const TOKEN_SECONDS = 3_600;
-/** RBAC's caches follow a changed Role within moments, ms. */
+/** How long the authorizer may take to apply a changed Role, ms. A guess: it takes moments. */
 const FOLLOW_LIMIT_MS = 30_000;
 const GONE_LIMIT_MS = 180_000;
-/** Verbs are taken away one at a time, so many of each Role. */
-const EACH = 2;
+/** How many verbs of each Role are removed, one at a time. */
+const VERBS_PER_ROLE = 2;
 
 const rbac = (resource: string): Gvr => ({ group: "rbac.authorization.k8s.io", version: "v1", resource });
 const GVRS: Readonly<Record<string, Gvr>> = {
@@ -52,13 +52,13 @@ const GVRS: Readonly<Record<string, Gvr>> = {
 
 function collectionOf({ kind, metadata }: Manifest): string {
   const gvr = GVRS[kind];
-  if (gvr === undefined) throw new Error(`no ${kind} is expected in the file`);
+  if (gvr === undefined) throw new Error(`unexpected kind in the file of Roles: ${kind}`);
   return resourcePath(gvr, metadata.namespace);
 }
 
 const pathOf = (manifest: Manifest): string => `${collectionOf(manifest)}/${manifest.metadata.name}`;
 
-/** Takes the file's objects away again; a namespace is waited for. */
+/** Deletes the file's objects and waits until they are gone. */
 async function clear(transport: Transport, manifests: readonly Manifest[]): Promise<void> {
   for (const manifest of [...manifests].reverse()) await remove(transport, pathOf(manifest));
   const gone = await pollUntil(systemClock(), { everyMs: 500, limitMs: GONE_LIMIT_MS }, async () => {
@@ -67,10 +67,11 @@ async function clear(transport: Transport, manifests: readonly Manifest[]): Prom
     );
     return left.every((each) => each === undefined) ? true : undefined;
   });
-  if (gone !== true) throw new Error("what the test had made is not gone");
+  if (gone !== true)
+    throw new Error(`timed out after ${GONE_LIMIT_MS / 1000} s waiting until the test's objects are deleted`);
 }
 
-/** What a person makes of the shipped file: a kubeconfig with the ServiceAccount's token, and nothing else in it. */
+/** A kubeconfig with the ServiceAccount's token alone, as a user creates it from the shipped file. */
 async function kubeconfigOf(
   { handle, connection }: TestCluster,
   space: Workspace,
@@ -110,7 +111,7 @@ async function kubeconfigOf(
   return { path, token: status.token };
 }
 
-/** Everything that is written below a folder, unpacked where it is packed. */
+/** Every file below a folder, with its text; gzip files are unpacked. */
 async function textsBelow(folder: string): Promise<{ path: string; text: string }[]> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
   return await Promise.all(
@@ -124,41 +125,45 @@ async function textsBelow(folder: string): Promise<{ path: string; text: string 
   );
 }
 
-/** What of ours is in a namespace, and what no prepared namespace has by itself. */
+/** Objects in a namespace, without those that every namespace has by default. */
 async function contentOf(transport: Transport, namespace: string): Promise<string[]> {
   const found: string[] = [];
   for (const gvr of kindsMadeIn(namespace)) {
     const { items } = await list<KubeObject>(transport, resourcePath(gvr, namespace));
-    // Every namespace has its root certificates and, up to 1.23, the tokens of its ServiceAccounts.
-    const byItself = ["configmaps", "secrets"].includes(gvr.resource);
-    const here = items.filter((item) => !byItself || isOwn(item));
+    // Every namespace has its root certificates and, up to Kubernetes 1.23, the tokens of its ServiceAccounts.
+    const byDefault = ["configmaps", "secrets"].includes(gvr.resource);
+    const here = items.filter((item) => !byDefault || isOwn(item));
     found.push(...here.map(({ metadata }) => `${gvr.resource} ${metadata.name}`));
   }
   return found;
 }
 
-interface Taken {
+interface RemovedVerb {
   readonly role: Manifest;
   readonly rule: PolicyRule;
   readonly verb: string;
 }
 
-/** Some verbs of each Role, whatever the seed picks; what only a cluster with our addon-manager is asked for is left out. */
-function choose(manifests: readonly Manifest[], random: () => number): Taken[] {
+/** Some verbs of each Role, chosen by the seed, without rules that only a cluster with the study's add-ons needs. */
+function choose(manifests: readonly Manifest[], random: () => number): RemovedVerb[] {
   return manifests.flatMap((role) => {
     const verbs = (role.rules ?? [])
       .filter(({ resourceNames = [] }) => !resourceNames.some((name) => /addon|drift/.test(name)))
       .flatMap((rule) => rule.verbs.map((verb) => ({ role, rule, verb })));
     return verbs
-      .map((taken) => ({ taken, order: random() }))
+      .map((removed) => ({ removed, order: random() }))
       .sort((a, b) => a.order - b.order)
-      .slice(0, EACH)
-      .map(({ taken }) => taken);
+      .slice(0, VERBS_PER_ROLE)
+      .map(({ removed }) => removed);
   });
 }
 
-/** Waits until the API server judges by a changed Role: the ServiceAccount asks it itself. */
-async function judged(transport: Transport, { role, rule, verb }: Taken, allowed: boolean): Promise<void> {
+/** Waits until the authorizer applies a changed Role: the ServiceAccount asks with a SelfSubjectAccessReview. */
+async function judged(
+  transport: Transport,
+  { role, rule, verb }: RemovedVerb,
+  allowed: boolean,
+): Promise<void> {
   const [each = ""] = rule.resources;
   const [resource, subresource] = each.split("/");
   const resourceAttributes = {
@@ -184,7 +189,7 @@ async function judged(transport: Transport, { role, rule, verb }: Taken, allowed
   if (followed !== true) throw new Error(`${verb} ${each} is not ${allowed ? "allowed" : "forbidden"} yet`);
 }
 
-/** A Role with other rules, until the work is done. */
+/** Replaces a Role's rules, does the work, and restores the rules. */
 async function withRules(
   transport: Transport,
   role: Manifest,
@@ -205,7 +210,7 @@ const missingIn = (output: string): string[] =>
     .split("; ");
 
 test.serial(
-  "the shipped Role is enough for a run, and preflight names each verb that is taken from it",
+  "the shipped Roles are enough for a run, and preflight names each verb that is removed from them",
   async (t) => {
     const { cluster, space, before } = await setUp(t);
     const { transport } = cluster.connection;
@@ -235,7 +240,7 @@ test.serial(
     const prepared = await snapshot(cluster);
 
     await runs(t, { cluster, space, token }, run);
-    t.deepEqual(await snapshot(cluster), prepared, "as it was, with the prepared namespaces");
+    t.deepEqual(await snapshot(cluster), prepared, "as before, with the prepared namespaces");
     for (const { kind, metadata } of manifests) {
       if (kind !== "Namespace") continue;
       const namespace = await get<Namespace>(transport, resourcePath(NAMESPACES, undefined, metadata.name));
@@ -244,16 +249,16 @@ test.serial(
     }
 
     const seed = Number(process.env["CHAOS_TEST_SEED"] ?? Date.now() % 2 ** 31);
-    t.log(`seed ${seed}: CHAOS_TEST_SEED=${seed} takes the same verbs away`);
+    t.log(`seed ${seed}: CHAOS_TEST_SEED=${seed} removes the same verbs`);
     const file = await writeExperiment(space, {
       name: "one-verb-less",
       attack: "{ type: delete-workload }",
       window: "10s",
     });
-    const taken = choose(manifests, mulberry32(seed));
+    const removed = choose(manifests, mulberry32(seed));
     const roles = manifests.filter(({ kind }) => kind === "Role" || kind === "ClusterRole");
-    t.deepEqual([...new Set(taken.map(({ role }) => pathOf(role)))].sort(), roles.map(pathOf).sort());
-    for (const each of taken) {
+    t.deepEqual([...new Set(removed.map(({ role }) => pathOf(role)))].sort(), roles.map(pathOf).sort());
+    for (const each of removed) {
       const { role, rule, verb } = each;
       const rules = (role.rules ?? [])
         .map((other) =>
@@ -281,7 +286,7 @@ test.serial(
   },
 );
 
-/** The whole run: it measures, restores, and shows its credentials to nobody. */
+/** A whole run: it measures, restores, and writes its token nowhere. */
 async function runs(
   t: ExecutionContext,
   {
@@ -309,7 +314,7 @@ async function runs(
     { path: "stderr", text: stderr },
   ];
   t.true(written.length > 5);
-  // A token's middle part is its claims: it would be in any encoding of the whole.
+  // Its parts, too: a part of the token (its claims) can appear without the rest.
   const parts = [token, ...token.split(".").filter((part) => part.length > 40)];
   for (const { path, text } of written) {
     t.false(
@@ -319,7 +324,7 @@ async function runs(
     t.notRegex(text, /HTTP 403|403 Forbidden/, `something was forbidden: ${path}`);
   }
 
-  // The audit log keeps what changes something; that no reading was forbidden, the report has shown.
+  // The audit log has the requests that change something. The texts above show that no read was forbidden.
   const entries = await auditOf(cluster, result.facts.runId);
   t.true(entries.length > 20);
   const user = `system:serviceaccount:${ACCOUNT.namespace}:${ACCOUNT.name}`;

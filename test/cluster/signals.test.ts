@@ -1,4 +1,4 @@
-/** A run that is ended from outside puts everything back first. */
+/** A run that is ended by a signal restores everything first. */
 import test from "ava";
 import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/kube/api.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
@@ -25,7 +25,7 @@ test.serial("Ctrl-C in the middle of the window restores, reports, and ends with
   await windowStarted(child);
   await new Promise((resolve) => setTimeout(resolve, 6_000));
   child.kill("SIGINT");
-  // A second one, right after, must not cost the restore.
+  // A second SIGINT right after must not skip the restore.
   await new Promise((resolve) => setTimeout(resolve, 300));
   child.kill("SIGINT");
   const { exitCode, stderr } = await child;
@@ -45,7 +45,7 @@ test.serial("Ctrl-C in the middle of the window restores, reports, and ends with
 });
 
 test.serial(
-  "the terminal is closed in the window: restored and reported, with nobody to see it",
+  "the terminal is closed in the window: the run restores and writes its report without a terminal",
   async (t) => {
     const { cluster, space, before } = await setUp(t);
     const file = await writeExperiment(space, {

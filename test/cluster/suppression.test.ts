@@ -1,4 +1,4 @@
-/** kube-dns taken down by each attack, held against what the cluster itself says. */
+/** kube-dns taken down by each attack; the report is compared with what the cluster itself shows. */
 import test, { type ExecutionContext } from "ava";
 import type { RunResult } from "../../src/analysis/result.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
@@ -20,10 +20,10 @@ import { snapshot } from "./support/snapshot.js";
 const SELECTOR = { labelSelector: "k8s-app=kube-dns" };
 const DEPLOYMENT = resourcePath(DEPLOYMENTS, "kube-system", "coredns");
 
-/** What the test itself sees while the run goes on, on its own connection and by the nodes' process tables. */
+/** What the test itself sees while the run continues: on its own connection, and in the nodes' process tables. */
 interface Seen {
   readonly endpoints: number[];
-  /** Nodes and process ids of the DNS server, each look. */
+  /** Nodes and process ids of the DNS server, one list for each check. */
   readonly processes: string[][];
 }
 
@@ -39,7 +39,7 @@ async function podUids(cluster: TestCluster): Promise<string[]> {
     .sort();
 }
 
-/** Process ids of coredns on every node: neither the API nor the container runtime is asked. */
+/** Process ids of coredns on every node, without asking the API or the container runtime. */
 async function dnsProcesses(cluster: TestCluster): Promise<string[]> {
   const each = cluster.nodes.map(async (node) => {
     const { name } = node.metadata;
@@ -52,7 +52,7 @@ async function dnsProcesses(cluster: TestCluster): Promise<string[]> {
   return (await Promise.all(each)).flat();
 }
 
-/** A busy kubelet lets a container run on for a minute after the API has forgotten its pod: waits until none does. */
+/** Waits until each pod has one process: a busy kubelet may run a container for a minute after its pod is deleted. */
 async function processesOfPods(cluster: TestCluster, pods: number): Promise<string[]> {
   let found: string[] = [];
   const settled = await pollUntil(systemClock(), { everyMs: 1_000, limitMs: 180_000 }, async () => {
@@ -60,11 +60,13 @@ async function processesOfPods(cluster: TestCluster, pods: number): Promise<stri
     return found.length === pods ? found : undefined;
   });
   if (settled === undefined)
-    throw new Error(`not a process of the DNS server for each of ${pods} pods, but: ${found.join(", ")}`);
+    throw new Error(
+      `timed out waiting for one process of the DNS server for each of ${pods} pods; found: ${found.join(", ")}`,
+    );
   return settled;
 }
 
-async function look(cluster: TestCluster, seen: Seen, until: Promise<unknown>): Promise<void> {
+async function record(cluster: TestCluster, seen: Seen, until: Promise<unknown>): Promise<void> {
   let over = false;
   void until.finally(() => (over = true));
   while (!over) {
@@ -78,7 +80,7 @@ async function look(cluster: TestCluster, seen: Seen, until: Promise<unknown>): 
   }
 }
 
-/** One run of an attack, with everything that is asserted of any of them. */
+/** One run of an attack, with the assertions that all attacks share. */
 async function attacked(
   t: ExecutionContext,
   experiment: ExperimentText,
@@ -93,22 +95,22 @@ async function attacked(
   const child = chaosRun(cluster, space, file);
   await windowStarted(child);
   const seen: Seen = { endpoints: [], processes: [] };
-  // From when the first kill has had its effect until shortly before the window ends.
+  // From the effect of the first kill until shortly before the end of the window.
   await new Promise((resolve) => setTimeout(resolve, 8_000));
-  const other = meanwhile(cluster);
-  const looking = new Promise((resolve) =>
+  const companion = meanwhile(cluster);
+  const recording = new Promise((resolve) =>
     setTimeout(resolve, Number.parseInt(experiment.window, 10) * 1000 - 10_000),
   );
-  await look(cluster, seen, looking);
-  await other.stop();
+  await record(cluster, seen, recording);
+  await companion.stop();
   const { exitCode, stderr } = await child;
   const { result } = await onlyReport(space);
 
   t.is(exitCode, 0, `${stderr}\n${result.verdictBecause}`);
   t.is(result.verdict, "as expected");
   t.is(result.severity, "outage");
-  // The cluster's own words for "it was down".
-  t.true(seen.endpoints.length > 1, "looks");
+  // The cluster itself shows that the target was down.
+  t.true(seen.endpoints.length > 1, "checks of the cluster");
   t.deepEqual([...new Set(seen.endpoints)], [0], "endpoints of kube-dns during the window");
   const running = seen.processes.flat();
   t.deepEqual(
@@ -116,14 +118,14 @@ async function attacked(
     [],
     "processes that served before",
   );
-  // The container of a replacement may start before its deletion reaches the node; it never becomes ready. Where
-  // nobody brings the workload back there is at most the one that was made for each pod before its owner was gone.
+  // The container of a replacement may start before the node learns of its deletion; it never becomes ready. Where
+  // nothing recreates the workload, each pod has at most one replacement, created before its owner was deleted.
   if (experiment.name === "workload")
     t.true(new Set(running).size <= uidsBefore.length, `processes of the DNS server: ${running.join(", ")}`);
-  // A runner that gets next to no CPU can be late for one of the hundreds of pods of delete-pods, and says so.
+  // A runner with hardly any CPU time may be late for one of the hundreds of pods of delete-pods, and reports it.
   const late = experiment.name === "pods" ? 1 : 0;
   t.true((result.suppression?.readySeen ?? Infinity) <= late, "replacements that became ready");
-  // And for what the report claims.
+  // The audit log confirms the kills that the report counts.
   const audit = await auditOf(cluster, result.facts.runId);
   const deletions = acceptedDeletions(audit, "kube-system", ["pods", "replicasets", "deployments"]);
   t.is(result.suppression?.kills, deletions.length, "kills in the report and deletions in the audit log");
@@ -135,7 +137,7 @@ async function attacked(
     [],
     "pods that survived",
   );
-  // The control arm needs no DNS: it shows that the guestbook itself was well.
+  // The control arm needs no DNS: it shows that the guestbook itself worked.
   const controlArm = result.probes.filter((probe) => probe.probe === "app-write-env");
   t.true(controlArm.length > 0);
   for (const { source, phases } of controlArm)
@@ -144,7 +146,7 @@ async function attacked(
   return { result, cluster };
 }
 
-test.serial("delete-workload keeps kube-dns down and puts it back", async (t) => {
+test.serial("delete-workload keeps kube-dns down and restores it", async (t) => {
   const { result } = await attacked(t, {
     name: "workload",
     attack: "{ type: delete-workload }",
@@ -165,11 +167,11 @@ test.serial("delete-pods keeps kube-dns down against the ReplicaSet controller",
   });
   t.true(
     (result.suppression?.recreationsByKind["Pod"] ?? 0) > 10,
-    "the controller made pods again and again",
+    "the controller recreated pods again and again",
   );
 });
 
-test.serial("delete-workload holds against a restorer that applies the manifest every 5 s", async (t) => {
+test.serial("delete-workload keeps kube-dns down against a restorer that creates it every 5 s", async (t) => {
   let applied = 0;
   const { result } = await attacked(
     t,
@@ -194,7 +196,7 @@ test.before(async () => {
   cluster.connection.transport.close();
 });
 
-/** Creates the Deployment again each 5 s when it is not there; returns how often it did. */
+/** Creates the Deployment every 5 s if it does not exist. The returned function stops that and gives the count. */
 function restorerOf(cluster: TestCluster, manifest: KubeObject): () => Promise<number> {
   let applied = 0;
   let stopped = false;

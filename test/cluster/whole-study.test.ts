@@ -1,6 +1,6 @@
 /**
- * Every row of the study on the real cluster, in one go with short phases: each attack, and each function probe
- * both ways (there at the baseline, gone in the window, back afterwards), held against what the cluster itself says.
+ * Every row of the study on the real cluster, in one session with short phases: each attack, and each function check
+ * (it passes at the baseline, fails in the window, passes again afterwards), compared with the API server's audit log.
  */
 import test, { type ExecutionContext } from "ava";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
@@ -28,7 +28,7 @@ test.before(async () => {
 });
 test.after.always(async () => await removeAddons());
 
-/** Long enough for a look to begin when the component is down and to reach its deadline. */
+/** Seconds; long enough for a function check that starts while the component is down to reach its deadline. */
 function windowOf(name: ComponentName): number {
   const probe = components[name].functionProbe;
   const deadlineMs =
@@ -45,7 +45,7 @@ kind: Experiment
 metadata: { name: ${name} }
 target: { component: ${name} }
 phases: { baseline: 6s, window: ${windowOf(name)}s, recovery: ${recovery} }
-# Of the few samples of so short phases one would be more than the defaults tolerate.
+# In such short phases one failed sample would exceed the default thresholds.
 thresholds: { baselineAvailability: 0.9, suppression: 0.7, degradedBelow: 0.9, slowFrom: 1s }
 `,
   );
@@ -76,8 +76,8 @@ async function runAll(cluster: TestCluster, space: Workspace, folder: string): P
   return `${stdout.split("\n").slice(-40).join("\n")}\n${stderr}`;
 }
 
-/** The deletions that a report claims are those that the API server's audit log has of its run. */
-async function heldAgainstTheAuditLog(
+/** The kills that a report counts are the deletions that the API server's audit log has for its run. */
+async function comparedWithAuditLog(
   t: { is(actual: unknown, expected: unknown, message?: string): unknown },
   cluster: TestCluster,
   { result }: Row,
@@ -97,7 +97,7 @@ async function heldAgainstTheAuditLog(
   );
 }
 
-/** A single variant, written out. */
+/** Runs one experiment from its text. */
 async function runVariant(
   cluster: TestCluster,
   space: Workspace,
@@ -114,7 +114,7 @@ async function runVariant(
   return { row, output };
 }
 
-test.serial("kube-proxy: the first replaced pod is where service ends", async (t) => {
+test.serial("kube-proxy: the outage starts when the database's pod is replaced", async (t) => {
   const { cluster, space, before } = await setUp(t);
   const { row, output } = await runVariant(
     cluster,
@@ -143,13 +143,13 @@ thresholds: { baselineAvailability: 0.9, suppression: 0.7 }
     .map(({ timeToImpactMs }) => timeToImpactMs ?? 0);
   t.true(
     impact.length > 0 && Math.min(...impact) > replacedAt - 500,
-    `not before the pod was replaced: ${impact.join(", ")}`,
+    `no impact before the pod was replaced: ${impact.join(", ")}`,
   );
   t.is(result.severity, "outage", result.severityBecause);
   t.deepEqual(await snapshot(cluster), before);
 });
 
-test.serial("a flapping kube-dns goes down again and again, and comes back each time", async (t) => {
+test.serial("a flapping kube-dns goes down several times and is ready again in between", async (t) => {
   const { cluster, space, before } = await setUp(t);
   const { row, output } = await runVariant(
     cluster,
@@ -183,36 +183,32 @@ thresholds: { baselineAvailability: 0.9 }
   t.is(result.severity, "outage");
   t.is(result.suppression?.readySeen, 0);
   const fight = result.suppression?.fight ?? [];
-  t.true(fight.length >= 2, `re-created ${fight.length} times`);
+  t.true(fight.length >= 2, `recreated ${fight.length} times`);
   t.true(
     fight.every(({ served }) => !served),
     "never served",
   );
-  // The witness: who made the Deployment in the window, by the API server's own log.
+  // The API server's audit log shows who created the Deployment in the window.
   const audit = await auditOf(cluster, "system:serviceaccount:kube-system:kube-addon-manager");
   const startedAt = Date.parse(result.facts.startedAt);
   const from = startedAt + (result.phases.window?.fromMs ?? 0);
   const to = startedAt + (result.releaseMs ?? 0);
-  const made = audit.filter(({ verb, objectRef, responseStatus, requestReceivedTimestamp }) => {
+  const created = audit.filter(({ verb, objectRef, responseStatus, requestReceivedTimestamp }) => {
     const at = Date.parse(requestReceivedTimestamp);
     const isDns =
       objectRef?.resource === "deployments" && objectRef.name === result.facts.target?.object.name;
     return verb === "create" && isDns && responseStatus?.code === 201 && at >= from && at <= to;
   });
-  t.is(
-    made.length,
-    fight.length,
-    "re-creations in the report and in the audit log under addon-manager's name",
-  );
+  t.is(created.length, fight.length, "recreations in the report and by addon-manager in the audit log");
   t.deepEqual(await snapshot(cluster), before);
 });
 
-/** The component was down, and its function there before, gone meanwhile and back afterwards. */
-function measuredBothWays(t: ExecutionContext, name: ComponentName, result: RunResult): void {
+/** The component was down; its function worked before, was lost meanwhile, and worked again afterwards. */
+function functionLostAndRestored(t: ExecutionContext, name: ComponentName, result: RunResult): void {
   const { state, because, baseline, window, recovery } = result.ownFunction;
   const said = `${name}: ${result.verdictBecause}; ${because}; ${result.warnings.join("; ")}`;
   t.deepEqual(result.reasons, [], said);
-  // addon-manager brings the DaemonSet back once a minute, and one of its pods may live for a second before it is
+  // addon-manager recreates the DaemonSet once a minute, and one of its pods may live for a second before it is
   // deleted again: long enough for fluentd to forward a line.
   const leaks = name === "fluentd" ? 1 : 0;
   t.true(state === "lost" || (leaks > 0 && state === "partly lost"), said);
@@ -220,13 +216,13 @@ function measuredBothWays(t: ExecutionContext, name: ComponentName, result: RunR
   if (components[name].functionProbe === undefined) return;
   t.true(
     baseline !== null && baseline.looks > 0 && baseline.present === baseline.looks,
-    `there before: ${said}`,
+    `works before: ${said}`,
   );
-  t.true(window !== null && window.looks > 0 && window.present <= leaks, `gone in the window: ${said}`);
-  t.true(recovery !== null && recovery.present > 0, `back afterwards: ${said}`);
+  t.true(window !== null && window.looks > 0 && window.present <= leaks, `lost in the window: ${said}`);
+  t.true(recovery !== null && recovery.present > 0, `works afterwards: ${said}`);
 }
 
-// Last of all: after etcd was away a kube-proxy may follow new Services only minutes later.
+// Last in the file: after etcd was down, a kube-proxy may need minutes to follow new Services.
 test.serial("every row of the study is measured, and everything is as before", async (t) => {
   t.timeout(40 * 60_000);
   const { cluster, space, before } = await setUp(t);
@@ -239,8 +235,8 @@ test.serial("every row of the study is measured, and everything is as before", a
   for (const name of COMPONENTS) {
     const row = rows.get(name);
     if (row === undefined) continue;
-    measuredBothWays(t, name, row.result);
-    await heldAgainstTheAuditLog(t, cluster, row);
+    functionLostAndRestored(t, name, row.result);
+    await comparedWithAuditLog(t, cluster, row);
   }
   t.is(rows.get("kube-dns")?.result.severity, "outage");
   for (const name of ["kubelet", "kube-proxy", "fluentd", "metrics-server", "kube-scheduler"] as const)

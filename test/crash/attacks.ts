@@ -1,4 +1,4 @@
-/** The attacks that the runner is killed in, as experiment files with short phases. */
+/** The attacks during which the runner is killed, as experiment files with short phases. */
 import type { Phase } from "./phases.js";
 
 /** One way to take one component down. */
@@ -9,11 +9,11 @@ export interface AttackKind {
   readonly name: string;
   readonly target: string;
   readonly attack: string;
-  /** Seconds; the least that the experiment's own checks allow, or a little more. */
+  /** Seconds; the minimum that the checks of an experiment file allow, or a little more. */
   readonly windowS: number;
-  /** Whether the fault is made on a node: its undo takes longer to be written down. */
+  /** Whether the fault is on a node: its undo takes longer to record. */
   readonly onNode: boolean;
-  /** Whether the API server is the victim: everything afterwards takes minutes. */
+  /** Whether the API server is the target: everything afterwards takes minutes. */
   readonly slow: boolean;
 }
 
@@ -33,7 +33,7 @@ const component = (name: string): string => `{ component: ${name} }`;
 const onAll = (type: string): string => `{ type: ${type}, nodes: all }`;
 const onOne = (type: string): string => `{ type: ${type}, nodes: one }`;
 
-/** Workloads are named, not known components: the look at a component's function would need a longer window. */
+/** Workloads by kind and name, not by component: the function check of a component would need a longer window. */
 export const ATTACKS: readonly AttackKind[] = [
   kind("delete-workload", "dns-workload", [COREDNS, "{ type: delete-workload }"], 4),
   kind("delete-pods", "dns-pods", [COREDNS, "{ type: delete-pods }"], 4),
@@ -57,7 +57,7 @@ export const ATTACKS: readonly AttackKind[] = [
   ),
 ];
 
-/** Rare, because it is slow: in place of one of the others, in every second round. */
+/** Slow, therefore rare: it replaces the scheduler's attack in every second round. */
 export const API_SERVER = kind(
   "static-pod",
   "apiserver",
@@ -68,7 +68,7 @@ export const API_SERVER = kind(
 /** Columns of the table, each once. */
 export const COLUMNS: readonly string[] = [...new Set(ATTACKS.map(({ column }) => column))];
 
-/** What `experiments` files hold. The thresholds never end such a short run before it is killed. */
+/** The text of the experiment file. Its low thresholds never end the short run before it is killed. */
 export function experimentText(kindOf: AttackKind): string {
   return `apiVersion: kube-system-chaos/v1
 kind: Experiment
@@ -82,8 +82,8 @@ thresholds: { baselineAvailability: 0.5, suppression: 0.5 }
 }
 
 /**
- * How long a phase usually takes, ms: delays are drawn from it. Measured on the lab cluster; a phase that is missed
- * because it was shorter is drawn again.
+ * How long a phase usually takes, ms, measured on the lab's cluster. Delays are drawn from it; if the phase was
+ * shorter and the signal missed it, the point is drawn again.
  */
 export function usualMs(phase: Phase, attack: AttackKind, mode: "full" | "keep"): number {
   const usual: Readonly<Record<Phase, number>> = {

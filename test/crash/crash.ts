@@ -1,6 +1,6 @@
 /**
- * The proof that nothing is left broken: the runner is ended at seeded points of all phases and attacks, and after
- * each of them the cluster must be as before. `npm run test:crash`, on the cluster of the cluster tests.
+ * The crash test: it ends the runner at seeded points of all phases and attacks. After each point the cluster must be
+ * as before. `npm run test:crash`, on the cluster of the cluster tests.
  */
 import { execa } from "execa";
 import { writeFile } from "node:fs/promises";
@@ -25,18 +25,18 @@ import { failureLines, LEGEND, pointLine, table } from "./words.js";
 
 const GUESTBOOK = "guestbook";
 
-/** A phase that was missed is drawn again so often; each time nearer to its start. */
+/** How often a missed phase is drawn again, each time nearer to its start. */
 const DRAWN_AGAIN = 4;
 const DEPLOY_TRIES = 3;
 const SHORT = { SIGKILL: 15, SIGINT: 1, SIGINT2: 1 } as const;
 
-/** How long what runs may take to restore by itself when the proof is ended from outside, ms. */
+/** How long a run may take to restore by itself when the crash test is interrupted, ms. */
 const STOP_LIMIT_MS = 3 * 60_000;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-/** The proof, its points so far, and the workspace of the present one. */
-class Proof {
+/** The crash test: its points so far, and the workspace of the current one. */
+class CrashTest {
   readonly outcomes: Outcome[] = [];
   readonly #cluster: TestCluster;
   readonly #watchdog: boolean;
@@ -56,20 +56,20 @@ class Proof {
       const space = await newSpace();
       this.#space = space;
       const outcome = await runPoint(point, place, space);
-      // Ended from outside in the middle: that run says nothing.
+      // The crash test was interrupted during this point: its outcome does not count.
       if (this.#givenUp) return;
       this.#space = undefined;
       this.outcomes.push(outcome);
       say(pointLine(outcome));
       if (outcome.problems.length === 0) continue;
       for (const line of failureLines(outcome)) say(line);
-      // What this one has left must not be blamed on the next.
+      // What this point left must not count against the next one.
       this.#place = undefined;
       await this.#restore(space);
     }
   }
 
-  /** Draws again for phases that were hit less often than they must be. @returns what is still missing. */
+  /** Draws points again for phases that were hit too rarely. @returns the phases that are still missing. */
   async missing(options: CrashOptions, count: number): Promise<string[]> {
     const needed = neededHits(count);
     const left = (): ReturnType<typeof missingPhases> =>
@@ -89,7 +89,7 @@ class Proof {
     return left();
   }
 
-  /** Deploys or removes the guestbook, and notes what the cluster is like then. */
+  /** Deploys or removes the guestbook, and reads the cluster's state then. */
   async #placeFor(mode: Point["mode"]): Promise<Place> {
     if (this.#place?.mode === mode) return this.#place.place;
     if (mode === "keep") await this.#deployGuestbook();
@@ -100,22 +100,22 @@ class Proof {
     return place;
   }
 
-  /** By a run that harms nothing and lets it stay. */
+  /** By a control run that keeps the application. */
   async #deployGuestbook(): Promise<void> {
     const space = await newSpace();
     const [first] = ATTACKS;
-    if (first === undefined) throw new Error("there are no attacks");
+    if (first === undefined) throw new Error("the list of attacks is empty");
     const file = join(space.folder, "deploy.yaml");
     await writeFile(file, experimentText(first));
     for (let tries = 1; ; tries++) {
       const run = await chaosRun(this.#cluster, space, file, ["--control", "--keep-app"]);
       if (run.exitCode === ExitCode.asExpected) break;
-      // Right after a point on the control plane its controllers may still be coming back: that run has measured it.
+      // After a point on the control plane its controllers may not be ready yet: such a run is inconclusive.
       if (run.exitCode !== ExitCode.inconclusive || tries === DEPLOY_TRIES)
         throw new Error(
-          `the guestbook was not deployed (${run.exitCode}): ${run.stderr} ${run.stdout.slice(-800)}`,
+          `cannot deploy the guestbook (exit code ${run.exitCode}): ${run.stderr} ${run.stdout.slice(-800)}`,
         );
-      say(`the guestbook was not deployed at once: ${run.stderr.trim()}`);
+      say(`cannot deploy the guestbook, trying again: ${run.stderr.trim()}`);
     }
     await space.remove();
   }
@@ -124,7 +124,7 @@ class Proof {
     const { transport } = this.#cluster.connection;
     const path = resourcePath(NAMESPACES, undefined, GUESTBOOK);
     if ((await getOrUndefined(transport, path)) === undefined) return;
-    // As a run does it: a namespace that is deleted around its pods takes a minute.
+    // As a run does it: deleting a namespace that still has pods takes a minute.
     await undo(transport, {
       action: "remove",
       path,
@@ -139,7 +139,7 @@ class Proof {
     if (exitCode !== 0) say(`        chaos restore --all ended with ${exitCode}: ${stderr}`);
   }
 
-  /** Ended from outside: what runs restores by itself, `chaos restore` does the rest, and the guestbook goes. */
+  /** Interrupted: the current run restores by itself, `chaos restore` does the rest, and the guestbook is removed. */
   async giveUp(): Promise<void> {
     this.#givenUp = true;
     const space = this.#space;
@@ -155,23 +155,23 @@ class Proof {
   }
 }
 
-async function prove(proof: Proof, options: CrashOptions): Promise<string[]> {
+async function runPoints(crashTest: CrashTest, options: CrashOptions): Promise<string[]> {
   const { seed, signal, only, phase } = options;
   if (only.length > 0) {
     const wanted = { signal, ...(phase === undefined ? {} : { phase }) };
-    await proof.points(only.map((number) => pointAt(seed, number, wanted)));
+    await crashTest.points(only.map((number) => pointAt(seed, number, wanted)));
     return [];
   }
   if (!options.short) {
-    await proof.points(planPoints(seed, options.points, signal));
-    return await proof.missing(options, options.points);
+    await crashTest.points(planPoints(seed, options.points, signal));
+    return await crashTest.missing(options, options.points);
   }
-  await proof.points([
+  await crashTest.points([
     ...planPoints(seed, SHORT.SIGKILL, "SIGKILL"),
     ...planPoints(seed, SHORT.SIGINT, "SIGINT"),
     ...planPoints(seed, SHORT.SIGINT2, "SIGINT2"),
   ]);
-  return await proof.missing({ ...options, signal: "SIGKILL" }, SHORT.SIGKILL);
+  return await crashTest.missing({ ...options, signal: "SIGKILL" }, SHORT.SIGKILL);
 }
 
 async function hasWatchdog(): Promise<boolean> {
@@ -189,29 +189,29 @@ async function main(): Promise<number> {
     return 3;
   }
   const watchdog = await hasWatchdog();
-  if (!watchdog) say("this build has no watchdog: its share is restored by `chaos restore`");
+  if (!watchdog) say("this build has no watchdog: `chaos restore` restores its share of the points");
   const cluster = await testCluster();
-  const proof = new Proof(cluster, watchdog);
+  const crashTest = new CrashTest(cluster, watchdog);
   const ended = new Promise<"ended">((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => resolve("ended"));
   });
   say(LEGEND);
   try {
-    const missing = await Promise.race([prove(proof, options), ended]);
-    for (const line of table(proof.outcomes)) say(line);
+    const missing = await Promise.race([runPoints(crashTest, options), ended]);
+    for (const line of table(crashTest.outcomes)) say(line);
     if (missing === "ended") {
-      say("ended from outside: restoring");
-      await proof.giveUp();
+      say("interrupted: restoring");
+      await crashTest.giveUp();
       return 130;
     }
-    await proof.removeGuestbook();
+    await crashTest.removeGuestbook();
     if (missing.length > 0) say(`phases that were hit too rarely: ${missing.join(", ")}`);
-    const failed = proof.outcomes.filter(({ problems }) => problems.length > 0);
-    return failed.length > 0 || missing.length > 0 || proof.outcomes.length === 0 ? 1 : 0;
+    const failed = crashTest.outcomes.filter(({ problems }) => problems.length > 0);
+    return failed.length > 0 || missing.length > 0 || crashTest.outcomes.length === 0 ? 1 : 0;
   } finally {
     cluster.connection.transport.close();
   }
 }
 
-// Whatever is still open (a point that was given up) must not keep the process.
+// Open handles of an interrupted point must not keep the process alive.
 process.exit(await main());

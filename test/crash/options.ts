@@ -1,4 +1,4 @@
-/** Arguments of the proof. Pure. */
+/** Arguments of the crash test. Pure. */
 import { parseArgs } from "node:util";
 import { PHASES, type Phase } from "./phases.js";
 import { SIGNALS, type PointSignal } from "./plan.js";
@@ -10,25 +10,25 @@ export interface CrashOptions {
   readonly signal: PointSignal;
   /** Only these numbers; empty: all. */
   readonly only: readonly number[];
-  /** With `only`: this phase, whatever the plan says. */
+  /** With `only`: this phase instead of the planned one. */
   readonly phase?: Phase;
 }
 
 /**
- * Of the first 3000 seeds the one whose short form takes the least time, of those that kill the runner, once its
- * harm has begun, in a static pod's, a unit's and a flapping attack, and there leave two to the watchdog.
+ * The seed whose short form takes the least time, of the first 3000 seeds. Its points kill the runner after the first
+ * change of a static-pod, a systemd-unit and a flapping attack, and leave two of these to the watchdog.
  */
 const SHORT_SEED = "2119";
 
 export const USAGE = `npm run test:crash -- [options]
-  --points N      so many points (100)
-  --seed N        of the generator (1; with --short ${SHORT_SEED})
+  --points N      number of points (100)
+  --seed N        seed of the random numbers (1; with --short ${SHORT_SEED})
   --signal NAME   ${SIGNALS.join(", ")} (SIGKILL)
   --short         15 points of SIGKILL, 1 of SIGINT, 1 of SIGINT2
-  --point LIST    only these numbers: 7, or 1-20,33
+  --point LIST    only the points with these numbers: 7, or 1-20,33
   --phase NAME    with --point: in this phase instead of the planned one`;
 
-/** @throws Error with what is wrong. */
+/** @throws Error that says which argument is wrong. */
 export function readOptions(argv: readonly string[]): CrashOptions {
   const { values } = parseArgs({
     args: [...argv],

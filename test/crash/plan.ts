@@ -1,4 +1,4 @@
-/** Which points the runner is killed at. Pure: a seed and a number always give the same point. */
+/** The points at which the runner is killed. Pure: a seed and a number always give the same point. */
 import { API_SERVER, ATTACKS, usualMs, type AttackKind } from "./attacks.js";
 import { PHASES, type Hit, type Phase } from "./phases.js";
 import { randomFrom, shuffled } from "./random.js";
@@ -7,11 +7,11 @@ import { randomFrom, shuffled } from "./random.js";
 export const SIGNALS = ["SIGKILL", "SIGINT", "SIGINT2"] as const;
 export type PointSignal = (typeof SIGNALS)[number];
 
-/** Who puts everything back after a SIGKILL. */
+/** Who restores after a SIGKILL. */
 export type Restorer =
   /** `chaos restore --all`. */
   | { readonly by: "restore" }
-  /** The same, itself killed so long after its start, and run again. */
+  /** The same, but killed this long after its start, and run again. */
   | { readonly by: "restore twice"; readonly killAfterMs: number }
   /** The run's own watchdog, alone. */
   | { readonly by: "watchdog" };
@@ -24,22 +24,22 @@ export interface Point {
   readonly phase: Phase;
   /** After the start of the phase, ms. */
   readonly delayMs: number;
-  /** With SIGINT2: so long after the first, ms. */
+  /** With SIGINT2: time from the first SIGINT to the second, ms. */
   readonly secondAfterMs: number;
-  /** keep: the guestbook is there before and stays; full: the run deploys it and takes it away. */
+  /** keep: the guestbook exists before the run and stays; full: the run deploys and removes it. */
   readonly mode: "full" | "keep";
   readonly restorer: Restorer;
 }
 
-/** Of the runs that are killed while they deploy or take away, and of the others: how many do so with the guestbook. */
-const FULL_SHARE = { ofItsPhases: 0.6, ofOthers: 0.1 };
+/** Share of `full` among the points in deploy and tear-down, and among all other points. */
+const FULL_SHARE = { deployAndTearDown: 0.6, otherPhases: 0.1 };
 const WATCHDOG_SHARE = 1 / 3;
-/** Of those that `chaos restore` puts right. */
+/** Of the points that `chaos restore` restores: the share in which it is killed once itself. */
 const TWICE_SHARE = 0.3;
 const LONGEST_RESTORE_MS = 1_500;
 const LONGEST_SECOND_MS = 300;
 
-/** So many points of a seed, from number 1. Ten in a row have all ten phases, and all attacks. */
+/** The first `count` points of a seed. Each ten in a row cover all ten phases and all attacks. */
 export function planPoints(seed: number, count: number, signal: PointSignal = "SIGKILL"): Point[] {
   return Array.from({ length: count }, (_, index) => pointAt(seed, index + 1, { signal }));
 }
@@ -47,8 +47,8 @@ export function planPoints(seed: number, count: number, signal: PointSignal = "S
 /**
  * One point.
  *
- * @param wanted `phase`: this one instead of the plan's (a phase that was missed is drawn again); `nearer`: the share
- * of the phase's usual duration that the delay is drawn from, for one that turned out to be shorter.
+ * @param wanted `phase`: this one instead of the planned one (to draw a missed phase again); `nearer`: the share of the
+ * phase's usual duration from which the delay is drawn, for a phase that turned out to be shorter.
  */
 export function pointAt(
   seed: number,
@@ -65,7 +65,7 @@ export function pointAt(
   const attack = attacks[place] as AttackKind;
   const planned = shuffled(PHASES, ofRound("phases"))[place] as Phase;
   const phase = wanted.phase ?? planned;
-  // Every number is drawn, whether it is needed or not: what is wanted must not change the others.
+  // Always draw all six numbers: `wanted` must not change the ones after it.
   const random = randomFrom(`${seed}/${signal}/${number}`);
   const [delay, second, full, watchdog, twice, killAfter] = Array.from({ length: 6 }, random) as [
     number,
@@ -75,7 +75,8 @@ export function pointAt(
     number,
     number,
   ];
-  const fullShare = phase === "deploy" || phase === "teardown" ? FULL_SHARE.ofItsPhases : FULL_SHARE.ofOthers;
+  const fullShare =
+    phase === "deploy" || phase === "teardown" ? FULL_SHARE.deployAndTearDown : FULL_SHARE.otherPhases;
   const mode = full < fullShare ? "full" : "keep";
   return {
     seed,
@@ -95,12 +96,12 @@ export function pointAt(
   };
 }
 
-/** How many real hits every phase must end with: five of a hundred points, one of fifteen. */
+/** How many hits every phase needs: five of a hundred points, one of fifteen. */
 export function neededHits(count: number): number {
   return count < PHASES.length ? 0 : Math.max(1, Math.floor(count / (2 * PHASES.length)));
 }
 
-/** Phases that were hit too rarely, each so often as it is missing. */
+/** Phases that were hit too rarely, each as often as hits are missing. */
 export function missingPhases(hits: readonly Hit[], needed: number): Phase[] {
   return PHASES.flatMap((phase) => {
     const missing = needed - hits.filter((hit) => hit === phase).length;
@@ -108,7 +109,7 @@ export function missingPhases(hits: readonly Hit[], needed: number): Phase[] {
   });
 }
 
-/** The guestbook is deployed, or taken away, once in between: first those that bring their own. */
+/** `full` points first, then `keep`: so the guestbook is deployed only once in between. */
 export function inOrder(points: readonly Point[]): Point[] {
   return [...points].sort((a, b) => a.mode.localeCompare(b.mode));
 }

@@ -1,4 +1,4 @@
-/** One point: a run, its signal, who puts everything back, and whether all is as before. */
+/** One point: a run, its signal, who restores, and whether everything is as before. */
 import { access, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,28 +14,28 @@ import { processesOf } from "./processes.js";
 import { signalled, sleep, type Ending } from "./runner.js";
 import { changes, stateOf, type State } from "./state.js";
 
-/** What was seen at a point. */
+/** The result of a point. */
 export interface Outcome {
   readonly point: Point;
   readonly hit: Hit;
-  /** Who put everything back, in words. */
+  /** Who restored, in words. */
   readonly restoredBy: string;
-  /** From the signal's effect (the run's end) until everything was restored, ms. */
+  /** From the end of the run until everything was restored, ms. */
   readonly restoreMs: number;
-  /** After that, until the first look at which the cluster was at rest, ms. */
+  /** From then until the cluster was first seen at rest, ms. */
   readonly restMs: number;
-  /** What was waited for in this time. */
+  /** What was not at rest in this time. */
   readonly restless: readonly string[];
   readonly tookMs: number;
   /** What is not as before; empty: everything is. */
   readonly problems: readonly string[];
-  /** Journal and reports of a point that failed. */
+  /** Journal and reports; kept when the point failed. */
   readonly folder: string;
 }
 
 export interface Place {
   readonly cluster: TestCluster;
-  /** As it was before the first point of this mode. */
+  /** The cluster's state before the first point of this mode. */
   readonly before: State;
   /** Whether `chaos run` has a watchdog. */
   readonly watchdog: boolean;
@@ -44,15 +44,15 @@ export interface Place {
 const WATCHDOG_LIMIT_MS = 3 * 60_000;
 const SLOW_WATCHDOG_LIMIT_MS = 9 * 60_000;
 const REST_LIMIT_MS = 5 * 60_000;
-/** How long a process of ours may live on once its work is done, ms. */
+/** How long a process of the point may run after its work is done, ms. */
 const ENDING_LIMIT_MS = 10_000;
-/** The measuring is over: the run is what it would have been without the signal, or interrupted. */
+/** Phases after the measurement: the run may end as without the signal, or as interrupted. */
 const LATE: readonly Hit[] = ["recovery", "teardown", "report", "over"];
 
-/** Before the deployment there is nothing to report. */
+/** Phases before the deployment: no report is written. */
 const NOTHING_YET: readonly Hit[] = ["start", "preflight", "lock"];
 
-/** A folder of its own for journal and reports. */
+/** A new folder for journal and reports. */
 export async function newSpace(): Promise<Workspace> {
   const folder = await mkdtemp(join(tmpdir(), "chaos-crash-"));
   return {
@@ -62,24 +62,24 @@ export async function newSpace(): Promise<Workspace> {
   };
 }
 
-/** Runs a point. What is not as it should be is in the outcome; it throws only when the harness itself cannot go on. */
+/** Runs a point. Problems are in the outcome; it throws only when the harness itself fails. */
 export async function runPoint(point: Point, place: Place, space: Workspace): Promise<Outcome> {
   const startedAt = performance.now();
   const since = (): number => performance.now() - startedAt;
   const file = join(space.folder, `${point.attack.name}.yaml`);
   await writeFile(file, experimentText(point.attack));
-  const alone = point.signal !== "SIGKILL" || point.restorer.by === "watchdog";
+  const restoresAlone = point.signal !== "SIGKILL" || point.restorer.by === "watchdog";
   const ending = await signalled(
     chaosRun(place.cluster, space, file, [
       ...(point.mode === "keep" ? ["--keep-app"] : []),
-      ...(place.watchdog && !alone ? ["--no-watchdog"] : []),
+      ...(place.watchdog && !restoresAlone ? ["--no-watchdog"] : []),
     ]),
     point,
   );
   await writeFile(join(space.folder, "stdout.ndjson"), ending.stdout);
   const endedAt = since();
   const problems = await endingProblems(point, ending, space);
-  const restored = await putBack(point, ending, place, space);
+  const restored = await restoreAfter(point, ending, place, space);
   const restoreMs = since() - endedAt;
   problems.push(...restored.problems);
   const [rest, left] = await Promise.all([atRest(place), leftOver(place, space)]);
@@ -123,33 +123,33 @@ async function hasReport(space: Workspace): Promise<boolean> {
   return (await Promise.allSettled(wanted)).every(({ status }) => status === "fulfilled");
 }
 
-interface PutBack {
+interface Restored {
   readonly by: string;
   readonly problems: readonly string[];
 }
 
-/** Nobody after a SIGINT: the run itself must have. */
-async function putBack(point: Point, ending: Ending, place: Place, space: Workspace): Promise<PutBack> {
+/** After a SIGINT the run itself must have restored. */
+async function restoreAfter(point: Point, ending: Ending, place: Place, space: Workspace): Promise<Restored> {
   if (ending.hung) return await byRestore(place, space);
   if (point.signal !== "SIGKILL" || ending.hit === "over") return { by: "the run itself", problems: [] };
   const { restorer } = point;
   if (restorer.by === "watchdog" && place.watchdog) return await byWatchdog(point, space);
   if (restorer.by === "restore twice") {
     const first = chaos(place.cluster, space, ["restore", "--all"]);
-    const faster = await Promise.race([
+    const endedFirst = await Promise.race([
       sleep(restorer.killAfterMs).then(() => false),
       first.then(() => true),
     ]);
     first.kill("SIGKILL");
     await first;
     const again = await byRestore(place, space);
-    const how = faster ? "was faster than its kill" : `killed after ${restorer.killAfterMs} ms`;
+    const how = endedFirst ? "ended before its kill" : `killed after ${restorer.killAfterMs} ms`;
     return { ...again, by: `restore twice (${how})` };
   }
   return await byRestore(place, space);
 }
 
-async function byRestore(place: Place, space: Workspace): Promise<PutBack> {
+async function byRestore(place: Place, space: Workspace): Promise<Restored> {
   const { exitCode, stdout, stderr } = await chaos(place.cluster, space, ["restore", "--all"]);
   await writeFile(join(space.folder, "restore.ndjson"), stdout);
   if (exitCode === 0) return { by: "restore", problems: [] };
@@ -160,16 +160,18 @@ async function byRestore(place: Place, space: Workspace): Promise<PutBack> {
   };
 }
 
-async function byWatchdog(point: Point, space: Workspace): Promise<PutBack> {
+async function byWatchdog(point: Point, space: Workspace): Promise<Restored> {
   const limitMs = point.attack.slow ? SLOW_WATCHDOG_LIMIT_MS : WATCHDOG_LIMIT_MS;
   const end = performance.now() + limitMs;
   let open = await unfinished(space);
-  if (open.length === 0) return { by: "nobody (nothing was left)", problems: [] };
+  if (open.length === 0) return { by: "nobody (nothing to restore)", problems: [] };
   while (open.length > 0 && performance.now() < end) {
     await sleep(200);
     open = await unfinished(space);
   }
-  const problems = open.map((each) => `not closed by the watchdog after ${limitMs / 1000} s: ${each}`);
+  const problems = open.map(
+    (each) => `timed out after ${limitMs / 1000} s waiting for the watchdog to restore ${each}`,
+  );
   return { by: "watchdog", problems };
 }
 
@@ -184,7 +186,7 @@ async function unfinished(space: Workspace): Promise<string[]> {
   ];
 }
 
-/** Waits until the cluster is at rest: a restore must have waited for that itself. */
+/** Waits until the cluster is at rest. A restore should have waited for that: `ms` shows how long it did not. */
 async function atRest({ cluster }: Place): Promise<{
   readonly ms: number;
   readonly restless: readonly string[];
@@ -208,21 +210,24 @@ async function atRest({ cluster }: Place): Promise<{
   return {
     ms,
     restless: [...restless],
-    problems: left.map((each) => `not at rest after ${REST_LIMIT_MS / 60_000} minutes: ${each}`),
+    problems: left.map(
+      (each) =>
+        `timed out after ${REST_LIMIT_MS / 60_000} minutes waiting for the cluster to be at rest: ${each}`,
+    ),
   };
 }
 
-/** What is not as it was: at once, and not only some time later. */
+/** What is not as before, checked right after the restore. */
 async function leftOver({ cluster, before }: Place, space: Workspace): Promise<string[]> {
-  const journals = (await unfinished(space)).map((each) => `not finished: ${each}`);
+  const journals = (await unfinished(space)).map((each) => `unfinished: ${each}`);
   const state = await stateOf(cluster).catch((error: unknown) => error as Error);
   const differs =
-    state instanceof Error ? [`the cluster cannot be looked at: ${state.message}`] : changes(before, state);
-  return [...journals, ...differs, ...(await living(space))];
+    state instanceof Error ? [`cannot read the cluster's state: ${state.message}`] : changes(before, state);
+  return [...journals, ...differs, ...(await running(space))];
 }
 
-/** Processes of the point that live on. */
-async function living(space: Workspace): Promise<string[]> {
+/** Processes of the point that are still running. */
+async function running(space: Workspace): Promise<string[]> {
   const stateHome = space.env["XDG_STATE_HOME"] ?? "";
   const end = performance.now() + ENDING_LIMIT_MS;
   let found = await processesOf(stateHome);
@@ -230,5 +235,5 @@ async function living(space: Workspace): Promise<string[]> {
     await sleep(200);
     found = await processesOf(stateHome);
   }
-  return found.map(({ pid, command }) => `process ${pid} lives on: ${command.slice(0, 160)}`);
+  return found.map(({ pid, command }) => `process ${pid} is still running: ${command.slice(0, 160)}`);
 }

@@ -1,4 +1,4 @@
-/** Processes that a point has started, directly or not: whoever has its state folder in the environment. */
+/** Processes that a point has started, directly or not: all that have its state folder in their environment. */
 import { readdir, readFile } from "node:fs/promises";
 
 export interface OwnProcess {
@@ -6,7 +6,7 @@ export interface OwnProcess {
   readonly command: string;
 }
 
-/** Those that live now; none where the system has no /proc. */
+/** The processes that run now; empty on a system without /proc. */
 export async function processesOf(stateHome: string): Promise<OwnProcess[]> {
   const entries = await readdir("/proc").catch(unlessMissing);
   const pids = entries.filter((name) => /^\d+$/.test(name)).map(Number);
@@ -21,7 +21,7 @@ async function ownProcess(pid: number, stateHome: string): Promise<OwnProcess | 
     const command = (await readFile(`/proc/${pid}/cmdline`, "utf8")).replaceAll("\0", " ").trim();
     return command === "" ? undefined : { pid, command };
   } catch {
-    // It has ended meanwhile, or is another user's: then it is not ours.
+    // It has ended meanwhile, or belongs to another user: then this point did not start it.
     return undefined;
   }
 }

@@ -1,20 +1,20 @@
-/** One run as a child: started, watched until its moment, signalled, and where it was then. */
+/** One run as a child process: watched until its point, signalled, and the phase that it was in then. */
 import type { ChaosProcess } from "../cluster/support/run-cli.js";
 import { markIn, phaseHit, triggerOf, type Hit, type PhaseMark } from "./phases.js";
 import type { Point } from "./plan.js";
 
-/** What became of the run. */
+/** How the run ended. */
 export interface Ending {
   readonly hit: Hit;
-  /** undefined: it was killed. */
+  /** undefined if it was killed. */
   readonly exitCode: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
-  /** It did not end by itself in time, and was killed: a failure whatever it left. */
+  /** It did not end in time and was killed: always a failure. */
   readonly hung: boolean;
 }
 
-/** How long a run may take to get where the signal is sent, and to end after one, ms. */
+/** How long a run may take in all: until its signal, and until it ends, ms. */
 const LIMIT_MS = 5 * 60_000;
 const SLOW_LIMIT_MS = 13 * 60_000;
 
@@ -37,7 +37,7 @@ export async function signalled(child: ChaosProcess, point: Point): Promise<Endi
     }
     if (!over) await send(child, point);
     const { exitCode, stdout, stderr } = await child;
-    // What a killed run had still said before it died is known only now; after a SIGINT it says more.
+    // Marks that a killed run printed just before its end arrive only now. After a SIGINT a run prints further marks.
     if (point.signal === "SIGKILL") atSignal = marks.at(-1);
     const wasOver = over || (point.signal === "SIGKILL" && exitCode !== undefined);
     return { hit: wasOver ? "over" : phaseHit(atSignal), exitCode, stdout, stderr, hung };
@@ -58,7 +58,7 @@ async function phaseReached(child: ChaosProcess, point: Point, marks: PhaseMark[
   const trigger = triggerOf(point.phase);
   return await new Promise<boolean>((resolve) => {
     let rest = "";
-    // Not by iterating over the child: leaving that loop would close its output.
+    // No `for await` over the child: leaving that loop would close its output.
     child.stdout.on("data", (chunk: Buffer | string) => {
       const lines = `${rest}${chunk.toString()}`.split("\n");
       rest = lines.pop() ?? "";

@@ -1,4 +1,4 @@
-/** What must be as before: the snapshot of the cluster tests, and what only a killed run could leave. */
+/** What must be as before: the snapshot of the cluster tests, and what only a killed run can leave. */
 import { isDeepStrictEqual } from "node:util";
 import { list, NODES, resourcePath } from "../../src/kube/api.js";
 import { differences } from "../../src/kube/declared.js";
@@ -12,7 +12,7 @@ import { snapshot } from "../cluster/support/snapshot.js";
 const LONGEST = 160;
 const EXEC_TIMEOUT_MS = 20_000;
 
-/** Timers and services of a run by their names; the folder in which it holds manifests. */
+/** Timers and services of a run by their names; the folder to which it moves manifests. */
 const LEFT_ON_NODE = `
 systemctl list-units --all --plain --no-legend --full 'kube-system-chaos-*'
 ls -d /run/systemd/transient/kube-system-chaos-* 2>/dev/null | sed 's/^/file /' || true
@@ -21,7 +21,7 @@ if [ -e "$1" ]; then find "$1" | sed 's/^/file /'; fi
 
 export type State = Readonly<Record<string, unknown>>;
 
-/** The cluster now, comparable with another moment's. The nodes are asked anew: their taints change. */
+/** The cluster's state now, for a comparison. The nodes are listed again: their taints change. */
 export async function stateOf(cluster: TestCluster): Promise<State> {
   const nodes = (await list<Node>(cluster.connection.transport, resourcePath(NODES))).items;
   const [shot, holder, ...left] = await Promise.all([
@@ -53,7 +53,7 @@ export function changes(before: State, after: State): string[] {
   });
 }
 
-/** The value at a path such as ".spec.replicas"; a key that itself holds a dot is not found. */
+/** The value at a path such as ".spec.replicas"; a key that contains a dot is not found. */
 function valueAt(value: unknown, path: string): unknown {
   const keys = path.split(".").filter((each) => each !== "");
   return keys.reduce<unknown>(

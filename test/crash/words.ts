@@ -1,15 +1,15 @@
-/** The proof in words: a line a point, and the closing table. Pure. */
+/** The output of the crash test: one line per point, and the table at the end. Pure. */
 import { COLUMNS } from "./attacks.js";
 import { PHASES } from "./phases.js";
 import type { Outcome } from "./point.js";
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-/** A restore that had waited until all is ready leaves less than this, ms: what it left is said. */
+/** After a restore that waited until all is ready, the rest takes less than this, ms. If not, the line says why. */
 const LONG_REST_MS = 500;
 
 export const LEGEND =
-  "point  seed  mode  attack  wanted phase + delay → phase hit  signal  restored by (time)  at rest after  in all  result";
+  "point  seed  mode  attack  wanted phase + delay → phase hit  signal  restored by (time)  at rest after  total  result";
 
 export function pointLine(outcome: Outcome): string {
   const { point, hit, restoredBy, restoreMs, restMs, restless, tookMs, problems } = outcome;
@@ -28,7 +28,7 @@ export function pointLine(outcome: Outcome): string {
   ].join("  ");
 }
 
-/** What is wrong at a point, where its files are, and how to do it again. */
+/** What is wrong at a point, where its files are, and how to repeat it. */
 export function failureLines({ problems, folder, point }: Outcome): string[] {
   const signal = point.signal === "SIGKILL" ? "" : ` --signal ${point.signal}`;
   return [
@@ -39,7 +39,7 @@ export function failureLines({ problems, folder, point }: Outcome): string[] {
   ];
 }
 
-/** Phases that were really hit × attacks, and how many of all are as before. */
+/** Phases that were hit × attacks, and how many points ended as before. */
 export function table(outcomes: readonly Outcome[]): string[] {
   const hits = outcomes.filter(({ hit }) => hit !== "over");
   const rows = [...PHASES, ...(hits.some(({ hit }) => hit === "start") ? (["start"] as const) : [])];
@@ -51,10 +51,10 @@ export function table(outcomes: readonly Outcome[]): string[] {
   const line = (head: string, cells: readonly (string | number)[]): string =>
     [
       head.padEnd(10),
-      ...cells.map((cell, index) => String(cell).padStart((COLUMNS[index] ?? "in all").length)),
+      ...cells.map((cell, index) => String(cell).padStart((COLUMNS[index] ?? "total").length)),
     ].join("  ");
   const row = (phase: string | undefined): string =>
-    line(phase ?? "in all", [...COLUMNS.map((column) => count(phase, column)), count(phase, undefined)]);
+    line(phase ?? "total", [...COLUMNS.map((column) => count(phase, column)), count(phase, undefined)]);
   const good = outcomes.filter(({ problems }) => problems.length === 0);
   const asBefore = good.filter(({ hit }) => hit !== "over");
   const worst = Math.max(0, ...good.map(({ restMs }) => restMs));
@@ -64,7 +64,7 @@ export function table(outcomes: readonly Outcome[]): string[] {
     restorers.set(name, (restorers.get(name) ?? 0) + 1);
   }
   return [
-    line("phase hit", [...COLUMNS, "in all"]),
+    line("phase hit", [...COLUMNS, "total"]),
     ...rows.map(row),
     row(undefined),
     `restored by: ${[...restorers].map(([name, number]) => `${name} ${number}`).join(", ")}`,

@@ -1,18 +1,18 @@
-/** What must hold of every input of the experiment loader, whatever is in it. */
+/** What must be true for every input of the experiment loader. */
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { parse } from "yaml";
 import { formatProblem, parseExperimentBytes, type Problem } from "../../src/load/read.js";
 import { experimentSchema, type Experiment } from "../../src/experiment/schema.js";
 
-/** What a terminal obeys, or what hides what is written. */
+/** Characters that control a terminal or are invisible. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
-/** In a value the joiners of emoji and scripts are well, and so is a line end. */
+/** In a value, line ends and the joiners of emoji and scripts are allowed. */
 const UNSAFE_VALUE = /(?!\r?\n|[\t\u0085])[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
 const MAX_PROBLEMS = 51;
 const MAX_MESSAGE = 600;
 
-/** Bounds (ms, or as they are) that any accepted experiment keeps, said anew. */
+/** Bounds of every accepted experiment (durations in ms), written here again to check the schema's. */
 const BOUNDS: readonly (readonly [path: string, min: number, max: number])[] = [
   ["attack.gracePeriod", 0, 300_000],
   ["attack.delay", 0, 60_000],
@@ -26,48 +26,51 @@ const BOUNDS: readonly (readonly [path: string, min: number, max: number])[] = [
   ["application.guestbook.nodePort", 1, 65_535],
 ];
 
-/** How an input came out: `valid`, or the kind of its first problem. Throws an Error with what does not hold. */
+/** @returns `valid`, or the kind of the input's first problem. @throws Error that says what is not true. */
 export function check(bytes: Uint8Array): string {
   const parsed = parseExperimentBytes(bytes, "f.yaml");
   const text = Buffer.from(bytes).toString("utf8");
   if ("problems" in parsed) return checkProblems(parsed.problems, text);
   checkExperiment(parsed.experiment, text);
-  if (parsed.text !== text) throw new Error("the text that is kept is not the file's");
+  if (parsed.text !== text) throw new Error("the text of the result is not the text of the file");
   return "valid";
 }
 
 function checkProblems(problems: readonly Problem[], text: string): string {
-  if (problems.length === 0) throw new Error("neither an experiment nor a problem");
-  if (problems.length > MAX_PROBLEMS) throw new Error(`${problems.length} problems`);
+  if (problems.length === 0) throw new Error("the loader gave neither an experiment nor a problem");
+  if (problems.length > MAX_PROBLEMS)
+    throw new Error(`more than ${MAX_PROBLEMS} problems: ${problems.length}`);
   const lines = text.split("\n");
   for (const problem of problems) {
     const { line, column, path, message } = problem;
     const length = lines[line - 1]?.length;
     if (length === undefined || !(column >= 1 && column <= length + 1)) {
-      throw new Error(`a place outside the text: ${formatProblem(problem)}`);
+      throw new Error(`a problem's place is outside the text: ${formatProblem(problem)}`);
     }
-    if (message === "") throw new Error("a problem without words");
+    if (message === "") throw new Error("a problem has an empty message");
     const words = path + message;
-    if (words.length > MAX_MESSAGE) throw new Error(`a message of ${words.length} characters`);
+    if (words.length > MAX_MESSAGE) throw new Error(`a message is too long: ${words.length} characters`);
     if (UNSAFE.test(words))
-      throw new Error(`a message with an invisible character: ${JSON.stringify(words)}`);
+      throw new Error(`a message contains an unsafe character: ${JSON.stringify(words)}`);
   }
   return kindOf(problems[0]?.message ?? "");
 }
 
 function checkExperiment(experiment: Experiment, text: string): void {
   const again = experimentSchema.safeParse(parse(text, { logLevel: "error" }));
-  if (!again.success) throw new Error("accepted, and the schema does not");
-  if (!isDeepStrictEqual(again.data, experiment)) throw new Error("not what the schema makes of the text");
+  if (!again.success) throw new Error("the loader accepts the text, the schema does not");
+  if (!isDeepStrictEqual(again.data, experiment))
+    throw new Error("the experiment differs from the schema's result for the text");
   const { name } = experiment.metadata;
   const folder = join("/reports", name);
   if (dirname(folder) !== "/reports" || name.length > 63 || !/^[a-z0-9-]+$/.test(name)) {
-    throw new Error(`a name that is no folder's: ${JSON.stringify(name)}`);
+    throw new Error(`a name that is not safe as a folder's name: ${JSON.stringify(name)}`);
   }
   checkBounds(experiment);
-  for (const { http } of experiment.abortWhen ?? []) checkAsked(http?.path ?? "/");
+  for (const { http } of experiment.abortWhen ?? []) checkPath(http?.path ?? "/");
   const unsafe = stringsOf(experiment).find((value) => UNSAFE_VALUE.test(value));
-  if (unsafe !== undefined) throw new Error(`a value with an unsafe character: ${JSON.stringify(unsafe)}`);
+  if (unsafe !== undefined)
+    throw new Error(`a value contains an unsafe character: ${JSON.stringify(unsafe)}`);
 }
 
 function checkBounds(experiment: Experiment): void {
@@ -77,15 +80,16 @@ function checkBounds(experiment: Experiment): void {
       .reduce<unknown>((at, key) => (at as Record<string, unknown>)?.[key], experiment);
     if (value === undefined) continue;
     if (!(typeof value === "number" && value >= min && value <= max)) {
-      throw new Error(`${path} is ${JSON.stringify(value)}`);
+      throw new Error(`${path} is out of bounds: ${JSON.stringify(value)}`);
     }
   }
 }
 
-/** A path that is asked through the API server, with the user's rights, must not lead out of its Service. */
-function checkAsked(path: string): void {
+/** A path is requested through the API server with the user's rights: it must not leave its Service. */
+function checkPath(path: string): void {
   const root = "https://api/api/v1/namespaces/a/services/b:80/proxy";
-  if (!new URL(root + path).href.startsWith(`${root}/`)) throw new Error(`a path that leads out: ${path}`);
+  if (!new URL(root + path).href.startsWith(`${root}/`))
+    throw new Error(`the path leaves its Service: ${path}`);
 }
 
 function stringsOf(value: unknown): string[] {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Keys that no experiment of this package writes. */
+/** Keys that none of the experiments in experiments/ uses. */
 const MORE_KEYS = `apiVersion: kube-system-chaos/v1
 kind: Experiment
 metadata:
@@ -29,7 +29,7 @@ thresholds:
   slowFrom: 100ms
 `;
 
-/** What inputs are made of: every experiment, every fixture of a broken one, and a good file with more keys. */
+/** The files that inputs are made from: every experiment, every invalid fixture, and a valid file with more keys. */
 export function readCorpus(): Buffer[] {
   const folders = [
     "../../experiments/",

@@ -1,10 +1,10 @@
 /**
- * A fuzz run over the experiment loader: real files, changed at random, seeded.
+ * The fuzz test of the experiment loader: real files with seeded random changes.
  *
  *     npx tsx test/fuzz/experiment-loader.ts [--seed N] [--inputs N] [--from N]
  *
- * Ends at the first input of which something does not hold, with the way to make it again and a copy of it.
- * `--from` skips the inputs before it: with `--inputs 1` it is that input alone.
+ * It stops at the first input that fails, writes a copy of it, and prints how to repeat it. `--from` skips the inputs
+ * before that number; `--from N --inputs 1` tests input N alone.
  */
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,11 +18,11 @@ import { readCorpus } from "./corpus.js";
 import { makeInput } from "./mutate.js";
 import { randomOf } from "./random.js";
 
-/** No input may take longer, ms. */
+/** Longest time for one input, ms. */
 const LIMIT_MS = 1_000;
-/** One that takes so long is taken for endless, ms. */
+/** An input that takes this long counts as endless, ms. */
 const HANG_MS = 20_000;
-/** Memory in use at the end beyond that after the first tenth: what is kept of the inputs, bytes. */
+/** How much the heap may grow after the first tenth of the inputs: more is a leak, bytes. */
 const MAX_GROWTH = 32 * 1024 * 1024;
 const PROGRESS_EVERY = 10_000;
 
@@ -69,7 +69,7 @@ console.log(
     `heap ${growth < 0 ? "" : "+"}${(growth / 2 ** 20).toFixed(1)} MiB since the first tenth, ${rssMiB()} MiB resident`,
 );
 if (growth > MAX_GROWTH) {
-  console.error(`the heap has grown by more than ${MAX_GROWTH / 2 ** 20} MiB`);
+  console.error(`the heap grew by more than ${MAX_GROWTH / 2 ** 20} MiB`);
   process.exitCode = 1;
 }
 await endWatch.end();
@@ -79,14 +79,14 @@ function tryOne(input: number, bytes: Buffer): number {
   try {
     const { kind, ms } = timed(bytes);
     outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1);
-    // On a machine that is busy with other things one look says little.
+    // On a busy machine one measurement is not reliable: take the best of three.
     const least = ms > LIMIT_MS ? Math.min(ms, timed(bytes).ms, timed(bytes).ms) : ms;
     if (least > LIMIT_MS) throw new Error(`took ${least.toFixed(0)} ms`);
     return least;
   } catch (error) {
     const copy = join(tmpdir(), `experiment-fuzz-${seed}-${input}.yaml`);
     writeFileSync(copy, bytes);
-    console.error(`violated by input ${input} (${bytes.length} bytes, ${copy}):`);
+    console.error(`failed at input ${input} (${bytes.length} bytes, ${copy}):`);
     console.error(error);
     console.error(JSON.stringify(bytes.toString("latin1").slice(0, 2000)));
     console.error(`again: npx tsx test/fuzz/experiment-loader.ts --seed ${seed} --from ${input} --inputs 1`);
@@ -98,7 +98,7 @@ function timed(bytes: Buffer): { kind: string; ms: number } {
   const start = performance.now();
   const kind = check(bytes);
   const ms = performance.now() - start;
-  if (Object.keys(Object.prototype).length > 0) throw new Error("the prototype of all objects was changed");
+  if (Object.keys(Object.prototype).length > 0) throw new Error("Object.prototype was changed");
   return { kind, ms };
 }
 
@@ -115,7 +115,7 @@ function seconds(): string {
   return ((performance.now() - began) / 1000).toFixed(1);
 }
 
-/** An endless loop lets this thread say nothing any more: another one does, and ends the process. */
+/** An endless loop blocks this thread, so another thread reports it and ends the process. */
 function watchForHang(): { now: (input: number) => void; end: () => Promise<number> } {
   const current = new Int32Array(new SharedArrayBuffer(4));
   const watch = new Worker(
@@ -124,7 +124,7 @@ function watchForHang(): { now: (input: number) => void; end: () => Promise<numb
      setInterval(() => {
        if (current[0] === last) {
          const again = "--seed " + seed + " --from " + last + " --inputs 1";
-         require("node:fs").writeSync(2, "input " + last + " does not end; again: " + again + "\\n");
+         require("node:fs").writeSync(2, "input " + last + " does not end. Again: " + again + "\\n");
          process.kill(process.pid, "SIGKILL");
        }
        last = current[0];

@@ -1,7 +1,7 @@
-/** Texts that are made to harm whoever reads them: size, depth, aliases, tokens by the thousand. */
+/** Texts that are made to harm a parser: huge, deep, with aliases, with thousands of tokens. */
 import type { Random } from "./random.js";
 
-/** Most are small, since so many are tried; some are as large as a file may be, a few larger. */
+/** Most are small, because so many are tried; some are near the size limit of a file, a few are larger. */
 function lengthOf(random: Random): number {
   return random.pick([10, 100, 100, 1000, 1000, 10_000, random.chance(0.2) ? 300_000 : 1000]);
 }
@@ -48,7 +48,7 @@ const staircase: Maker = (random) => {
   return Array.from({ length: depth }, (_, level) => " ".repeat(level * step) + key).join("\n");
 };
 
-/** Each level holds the one before it several times, as aliases or through merge keys. */
+/** Each level contains the one before it several times, by aliases or merge keys. */
 const aliasBomb: Maker = (random) => {
   const levels = 1 + random.below(12);
   const merge = random.chance(0.5);

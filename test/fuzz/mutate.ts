@@ -1,4 +1,4 @@
-/** Inputs for the experiment loader: real files, changed in the ways in which files are broken, or made to harm. */
+/** Inputs for the experiment loader: real files, broken by common mistakes or by hostile changes. */
 import { hostileText } from "./hostile.js";
 import type { Random } from "./random.js";
 
@@ -17,7 +17,7 @@ const PIECES = [
   "''",
 ] as const;
 
-/** Words in the place of another word: values that are nearly right, and such as never are. */
+/** Replacements for a word: values that are nearly right, and values that never are. */
 const WORDS =
   "null ~ true off .inf -.inf .nan 1e999 -0 0x7fffffff 0o777 1_000 9007199254740993 1e-400 0.5 -1 0 1 51 " +
   "0s 1ms 250ms 1.5s 30s 60s 61m 1h 1e3s 999999999999999999999999999999s NaN none all one outage Deployment " +
@@ -75,7 +75,7 @@ const indentLine = lines((all, random) => {
   all[at] = " ".repeat(random.below(6)) + (all[at] ?? "").trimStart();
 });
 
-/** One word is another one: a dictionary's, or one of any real file. */
+/** Replaces a word with one of TOKENS or of another file. */
 const swapWord: Mutation = (bytes, random, corpus) => {
   const words = [...bytes.toString("latin1").matchAll(/[^\s:{}[\],#]+/g)];
   if (words.length === 0) return bytes;
@@ -109,7 +109,7 @@ const encode: Mutation = (bytes, random) => {
 const hostile: Mutation = (bytes, random) =>
   insert(bytes, random.below(bytes.length + 1), Buffer.from(`\n${hostileText(random)}\n`));
 
-/** A mutation and how often it is taken, of the sum of all. */
+/** Mutations with their weights. */
 const MUTATIONS: readonly (readonly [Mutation, number])[] = [
   [swapWord, 12],
   [piece, 8],

@@ -1,17 +1,17 @@
 import { mulberry32 } from "../helpers/random.js";
 
-/** Random choices that a seed repeats. */
+/** Seeded random choices. */
 export interface Random {
-  /** A whole number from 0 to below `end` (at least 1). */
+  /** A whole number from 0 to `end` - 1; `end` is at least 1. */
   below(end: number): number;
-  /** True so often: 0 to 1. */
+  /** True with this probability, 0 to 1. */
   chance(share: number): boolean;
   pick<T>(from: readonly T[]): T;
 }
 
-/** The choices for one input of one run: each input can be made again without those before it. */
+/** The choices for one input of a seed: each input can be created without the ones before it. */
 export function randomOf(seed: number, input: number): Random {
-  // 32 bits of state are plenty for inputs of which each has its own.
+  // 32 bits of state are enough, because each input has its own.
   const next = mulberry32((Math.imul(seed, 0x9e3779b1) ^ Math.imul(input + 1, 0x85ebca6b)) >>> 0);
   const below = (end: number): number => Math.floor(next() * Math.max(1, end));
   return {

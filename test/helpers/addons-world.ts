@@ -1,4 +1,4 @@
-/** A cluster on the fake API server with what the study add-ons need to come up: controllers and addon-manager. */
+/** A cluster on the fake API server with what the study's add-ons need: controllers and addon-manager. */
 import { after } from "../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import { parseAllDocuments } from "yaml";
@@ -43,17 +43,17 @@ export interface World {
   readonly warnings: string[];
   /** What installAddons and removeAddons take. */
   readonly options: { readonly transport: Transport; readonly clock: Clock; readonly progress: Progress };
-  /** Whether addon-manager does its passes. */
+  /** Whether addon-manager applies its files. */
   managerWorks: boolean;
-  /** Called at each tick: what else happens meanwhile. */
+  /** Called at each tick: what else happens in the cluster. */
   meanwhile: () => void;
-  /** Every object but pods, as its owner declared it. */
+  /** Every object except pods, as its owner declared it. */
   declared(): Record<string, unknown>;
-  /** How many of the requests changed something. */
+  /** How many requests changed something. */
   writes(): number;
 }
 
-/** One control plane node, CoreDNS with two replicas, and the objects that kubeadm makes beside it. */
+/** One control-plane node, CoreDNS with two replicas, and its Service, as kubeadm creates them. */
 export async function world(t: ExecutionContext): Promise<World> {
   const { server, transport } = await serve(t);
   server.put("/api/v1/nodes", { metadata: { name: "cp", labels: { "node-role.kubernetes.io/master": "" } } });
@@ -99,7 +99,7 @@ export async function world(t: ExecutionContext): Promise<World> {
   return self;
 }
 
-/** The namespace controller. */
+/** What the namespace controller does. */
 function sweep(server: FakeApiServer, namespace: string): void {
   for (const collection of COLLECTIONS.filter((each) => each !== "/api/v1/namespaces")) {
     for (const { kind = "", metadata } of server.objects(collection)) {
@@ -120,7 +120,7 @@ function declared(server: FakeApiServer): Record<string, unknown> {
   return all;
 }
 
-/** The addon-manager's pod, and its pass when it is due; when the next one is. */
+/** Keeps addon-manager's pod, and applies its files when that is due. @returns when the next pass is due. */
 function managerTick(
   server: FakeApiServer,
   works: boolean,
@@ -158,7 +158,7 @@ function managerTick(
   return time.now + PASS_EVERY_MS;
 }
 
-/** `kubectl apply`, near enough. */
+/** Close enough to `kubectl apply`. */
 function apply(server: FakeApiServer, object: Manifest): void {
   const { path, collection } = pathsOf(object);
   const annotations = { ...object.metadata.annotations, [LAST_APPLIED]: JSON.stringify(object) };
@@ -167,7 +167,7 @@ function apply(server: FakeApiServer, object: Manifest): void {
   else server.update(path, wanted);
 }
 
-/** Workloads are ready at once; their pods go with them. */
+/** Controllers: workloads are ready at once. */
 function controllers(server: FakeApiServer): void {
   for (const { metadata, spec } of server.objects("/apis/apps/v1/deployments")) {
     const { replicas = 1 } = spec as { replicas?: number };

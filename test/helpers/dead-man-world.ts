@@ -1,4 +1,4 @@
-/** A run that was killed in its window, on the fake API server, and a switch that watches it in a time of its own. */
+/** A run that was killed in its window, on the fake API server, and a dead-man's switch with its own clock. */
 import { after } from "../../src/common/clock.js";
 import type { ExecutionContext } from "ava";
 import type { Clock } from "../../src/common/clock.js";
@@ -22,7 +22,7 @@ export const TARGET = `${DEPLOYMENTS}/kube-dns`;
 export const OWN = `${NAMESPACES}/kube-system-chaos`;
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
 
-/** A clock in which only sleeping takes time; `onTime` is what the rest of the world does meanwhile. */
+/** A clock that only sleeping moves; `onTime` is what the rest of the cluster does meanwhile. */
 export class SleepingClock implements Clock {
   readonly after = after;
   #now = 0;
@@ -44,9 +44,9 @@ export interface World extends Served {
   /** Its log, without times. */
   readonly lines: string[];
   readonly before: KubeObject;
-  /** Everything that was written since the world was made: "METHOD path". */
+  /** Every write since the world was created: "METHOD path". */
   readonly written: () => string[];
-  /** Runs the switch until `until` holds, or for so much of its time. @returns how long it took, ms. */
+  /** Runs the switch until `until` is true, or until the limit on its clock. @returns how long it took, ms. */
   readonly run: (options: { readonly limitMs: number; readonly until?: () => boolean }) => Promise<number>;
 }
 
@@ -79,7 +79,7 @@ export const removal = (
   labels,
 });
 
-/** The Lease as a runner renews it. */
+/** Renews the Lease as a runner does. */
 export function renew(server: FakeApiServer, time: number | string, holder = `${RUN}@laptop`): void {
   server.put(LEASES, {
     metadata: { name: "kube-system-chaos", labels: { ...OURS, [RUN_LABEL]: RUN } },
@@ -87,7 +87,7 @@ export function renew(server: FakeApiServer, time: number | string, holder = `${
   });
 }
 
-/** Entries of a run's journal in the order of hold-cluster.ts, deploy.ts and record-undo.ts. */
+/** Entries of a run's journal, in the order in which a run writes them. */
 export function undosOf(before: KubeObject, runId = RUN): Undo[] {
   const ofRun = { ...OURS, [RUN_LABEL]: runId };
   return [
@@ -109,7 +109,7 @@ export function undosOf(before: KubeObject, runId = RUN): Undo[] {
   ];
 }
 
-/** A controller-manager: workloads become ready, and a namespace takes its content with it. */
+/** What a controller-manager does: kube-dns becomes ready. */
 export function controllers(server: FakeApiServer): void {
   const kubeDns = server.object(TARGET);
   if (kubeDns !== undefined && kubeDns.status === undefined) {
@@ -117,7 +117,7 @@ export function controllers(server: FakeApiServer): void {
   }
 }
 
-/** The target is gone, the runner too: its Lease, its copy and its namespaces are there. */
+/** The target is deleted and the runner is dead; its Lease, journal copy and namespaces still exist. */
 export async function killedRun(
   t: ExecutionContext,
   change: (undos: Undo[]) => Undo[] = (undos) => undos,

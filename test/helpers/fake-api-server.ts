@@ -1,7 +1,7 @@
 /**
- * An API server in this process, good enough to be attacked: an in-memory store with list, watch, create,
- * replace, patch and delete (uid preconditions, grace, DeleteOptions as strict as the real one), a log of
- * requests, and faults on order. What no controller is there to do, a test does in `onDelete` or `handle`.
+ * An in-process API server for tests: an in-memory store with list, watch, create, replace, patch and delete (uid
+ * preconditions, grace periods, DeleteOptions as strict as the real one), a log of requests, and injected faults. It
+ * has no controllers: a test does their work in `onDelete` or `handle`.
  */
 import { createServer } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";
@@ -27,18 +27,18 @@ export interface LoggedRequest {
   readonly query: URLSearchParams;
   readonly watch: boolean;
   readonly headers: IncomingHttpHeaders;
-  /** Parsed when it is JSON, else the text; undefined: there was none. */
+  /** Parsed if it is JSON, else the text; undefined without a body. */
   readonly body: unknown;
   /** The connection it came on: 1, 2, … */
   readonly connection: number;
-  /** Set when it has been answered. */
+  /** Set when the request is answered. */
   status: number | undefined;
 }
 
 export type Handler = (request: LoggedRequest) => Answer | undefined | Promise<Answer | undefined>;
 
 export interface FakeOptions {
-  /** Default: what a current release serves. */
+  /** Default: the groups of a current release. */
   readonly groups?: Readonly<Record<string, readonly string[]>>;
   /** Default v1.34.0. */
   readonly version?: string;
@@ -53,12 +53,12 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
 };
 
 export class FakeApiServer {
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly requests: LoggedRequest[] = [];
   readonly store = new FakeStore();
   /** Connections accepted so far. */
   connections = 0;
-  /** Called after an object has gone from the store, before the DELETE is answered: the controllers' place. */
+  /** Called after an object is removed from the store, before the DELETE is answered: the place for controllers. */
   onDelete: ((object: KubeObject, server: FakeApiServer) => void) | undefined;
   readonly #options: FakeOptions;
   readonly #server: Server;
@@ -104,12 +104,12 @@ export class FakeApiServer {
     return this.store.put(at, mergePatch(this.store.get(at), change) as Draft);
   }
 
-  /** Takes an object away at once (a kubelet that is done, say); `onDelete` is called. */
+  /** Removes an object at once, as a kubelet does at the end of a grace period; `onDelete` is called. */
   remove(path: string): KubeObject | undefined {
     return this.store.remove(place(path));
   }
 
-  /** What is stored in a collection (or, `/api/v1/pods`, in all namespaces). */
+  /** The objects of a collection; without a namespace (`/api/v1/pods`), those of all namespaces. */
   objects(collection: string): KubeObject[] {
     return this.store.list(place(collection));
   }
@@ -124,7 +124,7 @@ export class FakeApiServer {
     return this.requests.filter((request) => request.method === method && request.path.includes(path));
   }
 
-  /** Ends the grace of every object that is being deleted, as kubelets and the garbage collector do. */
+  /** Ends the grace period of every object that is being deleted, as kubelets and the garbage collector do. */
   finishDeletions(collection: string): void {
     for (const object of this.objects(collection)) {
       if (object.metadata.deletionTimestamp === undefined) continue;
@@ -133,14 +133,14 @@ export class FakeApiServer {
     }
   }
 
-  /** Arms a fault for the next requests that match (default: the next one). Gives a way to disarm it. */
+  /** Arms a fault for the next matching requests (default: one). @returns a function that disarms it. */
   fault(fault: Fault): () => void {
     const armed: ArmedFault = { fault, left: fault.times ?? 1 };
     this.#faults.push(armed);
     return () => void (armed.left = 0);
   }
 
-  /** Answers requests by hand: a pod proxy, an access review. Later ones are asked first; undefined: passed on. */
+  /** Adds a handler, such as a pod proxy or an access review. The newest is asked first; undefined passes the request on. */
   handle(method: string, path: RegExp, handler: Handler): void {
     this.#handlers.unshift({ method, path, handler });
   }
@@ -149,7 +149,7 @@ export class FakeApiServer {
   watchCount(collection = ""): number {
     return this.#watches.count(collection);
   }
-  /** Ends every open watch as its time-out would. */
+  /** Ends every open watch, as its timeout does. */
   endWatches(): void {
     this.#watches.end();
   }
@@ -157,11 +157,11 @@ export class FakeApiServer {
   resetWatches(): void {
     this.#watches.reset();
   }
-  /** Open watches stay open and are told nothing any more. */
+  /** Open watches stay open and get no more events. */
   silenceWatches(): void {
     this.#watches.silence();
   }
-  /** Sends a bookmark of the present version to every open watch. */
+  /** Sends a bookmark with the current version to every open watch. */
   bookmark(): void {
     this.#watches.bookmark();
   }
@@ -169,11 +169,11 @@ export class FakeApiServer {
   writeToWatches(text: string | Buffer): void {
     this.#watches.write(text);
   }
-  /** Forgets the history: a watch from before gets 410. */
+  /** Drops the history: a watch from an older version gets 410. */
   compact(): void {
     this.store.oldest = this.store.version;
   }
-  /** Closes the kept-alive connections that serve nothing at the moment. */
+  /** Closes idle keep-alive connections. */
   closeIdleConnections(): void {
     this.#server.closeIdleConnections();
   }
@@ -237,7 +237,7 @@ export class FakeApiServer {
 
 function place(path: string): Location {
   const at = locate(path);
-  if (at === undefined) throw new Error(`not a resource's path: ${path}`);
+  if (at === undefined) throw new Error(`not the path of a resource: ${path}`);
   return at;
 }
 
@@ -255,7 +255,7 @@ async function readJson(incoming: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch {
-    // Not every body is JSON (an applied YAML, a proxied form): then the text.
+    // Some bodies are not JSON, such as an applied YAML or a proxied form: keep the text.
     return text;
   }
 }

@@ -1,4 +1,4 @@
-/** What the fake API server can be told to do wrong. */
+/** Faults that tests inject into the fake API server. */
 import type { ServerResponse } from "node:http";
 import type { LoggedRequest } from "./fake-api-server.js";
 import type { FakeStore } from "./fake-store.js";
@@ -9,40 +9,40 @@ interface FaultMatch {
   readonly method?: string;
   /** Text within the path. */
   readonly path?: string;
-  /** Only watches, or only what is none. Default: both; the faults of a watch's body: watches. */
+  /** true: only watches; false: only other requests. Default: both; for faults in a watch's body: watches. */
   readonly watch?: boolean;
-  /** How many requests it takes. Default 1; Infinity until disarmed. */
+  /** How many requests it affects. Default 1; Infinity: until it is disarmed. */
   readonly times?: number;
 }
 
 export type Fault = FaultMatch &
   (
     | {
-        /** Answers with a status and a Kubernetes Status. */
+        /** Answers with an HTTP status and a Kubernetes Status. */
         readonly kind: "status";
         readonly status: number;
-        /** Retry-After header, seconds (fractions are fine here). */
+        /** Retry-After header, seconds (fractions are allowed here). */
         readonly retryAfter?: number;
         /** details.retryAfterSeconds of the Status. */
         readonly retryAfterSeconds?: number;
         readonly reason?: string;
         readonly message?: string;
       }
-    /** Resets the connection, unanswered. */
+    /** Resets the connection without an answer. */
     | { readonly kind: "reset" }
     /** Never answers. */
     | { readonly kind: "hang" }
-    /** Answers the head and half a body, then resets. */
+    /** Sends the headers and half a body, then resets the connection. */
     | { readonly kind: "cut-body" }
     /** A watch that opens and ends at once. */
     | { readonly kind: "end-watch" }
-    /** A watch that opens and then says nothing. */
+    /** A watch that opens and then sends nothing. */
     | { readonly kind: "silent-watch" }
-    /** A watch that ends in the middle of its first event's line. Without an event to tell it ends bare. */
+    /** A watch that ends in the middle of its first event's line; without an event it ends empty. */
     | { readonly kind: "truncate" }
     /** A watch whose first line is an ERROR event. */
     | { readonly kind: "error-event"; readonly code: number; readonly message?: string }
-    /** A watch that tells everything that ever happened again, whatever it was asked from, then ends. */
+    /** A watch that sends the whole history, from any resourceVersion, and then ends. */
     | { readonly kind: "replay" }
   );
 
@@ -53,7 +53,7 @@ export interface ArmedFault {
 
 const OF_WATCHES = new Set<Fault["kind"]>(["end-watch", "silent-watch", "truncate", "error-event", "replay"]);
 
-/** The first armed fault that this request meets; it is used up by one. */
+/** The first armed fault that matches this request; its count goes down by one. */
 export function findFault(armed: readonly ArmedFault[], request: LoggedRequest): Fault | undefined {
   const found = armed.find(({ fault, left }) => {
     if (left <= 0 || (fault.method !== undefined && fault.method !== request.method)) return false;
@@ -65,7 +65,7 @@ export function findFault(armed: readonly ArmedFault[], request: LoggedRequest):
   return found?.fault;
 }
 
-/** Does wrong. False: there is nothing to do wrong here, the request goes its way. */
+/** Injects a fault. @returns false if the request is to be answered normally. */
 export function playFault(
   fault: Fault,
   request: LoggedRequest,
@@ -99,18 +99,18 @@ export function playFault(
       return true;
     }
     case "truncate": {
-      const line = toldTo(request, store, Number(request.query.get("resourceVersion") ?? 0))[0] ?? "";
+      const line = linesFor(request, store, Number(request.query.get("resourceVersion") ?? 0))[0] ?? "";
       response.writeHead(200, json).end(line.slice(0, line.length / 2));
       return true;
     }
     case "replay":
-      response.writeHead(200, json).end(toldTo(request, store, 0).join(""));
+      response.writeHead(200, json).end(linesFor(request, store, 0).join(""));
       return true;
   }
 }
 
-/** The lines that this watch would be told of everything after a version. */
-function toldTo(request: LoggedRequest, store: FakeStore, version: number): string[] {
+/** The lines that this watch gets for all events after a version. */
+function linesFor(request: LoggedRequest, store: FakeStore, version: number): string[] {
   const at = locate(request.path);
   if (at === undefined) return [];
   const watch = {

@@ -1,7 +1,7 @@
 /**
- * Nodes in folders, reached by a container engine that is a script: `docker exec NODE command` runs the command here,
- * with the node's own systemctl and systemd-run (scripts, too) and its own /etc. What is sent to a node is so really
- * run by a shell.
+ * Fake nodes: each is a folder, and the container engine is a script. `docker exec NODE command` runs the command on
+ * this machine, with the node's own systemctl and systemd-run (also scripts) and its own /etc. So a shell really runs
+ * what is sent to a node.
  */
 import type { ExecutionContext } from "ava";
 import { execa } from "execa";
@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { engineAccess } from "../../src/nodes/access.js";
 import { type NodeAccess } from "../../src/nodes/spec.js";
 
-/** The engine: every path below /etc is one in the node's folder. */
+/** The container engine: it maps paths below /etc to the node's folder. */
 const DOCKER = `#!${process.execPath}
 const { spawnSync } = require("node:child_process");
 const { appendFileSync, existsSync } = require("node:fs");
@@ -30,7 +30,7 @@ const { status } = spawnSync(mine[0], mine.slice(1), { env, stdio: "inherit" });
 process.exit(status ?? 127);
 `;
 
-/** A unit is a file with its state; its start is counted in a file beside it, and its dependents are in another. */
+/** A unit is a file with its state. Files beside it count its starts and list its dependents. */
 const SYSTEMCTL = `#!/bin/sh
 units=$STATE/units
 state() { cat "$units/$1" 2>/dev/null || echo inactive; }
@@ -120,7 +120,7 @@ export class FakeNodes {
     return join(this.root, node, ...parts);
   }
 
-  /** The text of a node's file; undefined: it is not there. */
+  /** The text of a node's file; undefined if it does not exist. */
   text(node: string, path: string): string | undefined {
     const file = this.path(node, path);
     return existsSync(file) ? readFileSync(file, "utf8") : undefined;
@@ -136,7 +136,7 @@ export class FakeNodes {
     await rm(this.path(node, path), { recursive: true });
   }
 
-  /** State of a unit: "active", "inactive"; undefined: there is no such unit. */
+  /** State of a unit: "active", "inactive"; undefined if the unit does not exist. */
   unit(node: string, unit: string): string | undefined {
     return this.text(node, `units/${unit}`)?.trim();
   }
@@ -152,12 +152,12 @@ export class FakeNodes {
     };
   }
 
-  /** The timer's time has come. */
+  /** Runs the timer's command, as systemd does when the time is over. */
   async elapse(node: string, timer: string): Promise<void> {
     const command = this.timer(node, timer)?.command;
-    if (command === undefined) throw new Error(`no timer ${timer} waits on ${node}`);
+    if (command === undefined) throw new Error(`the timer ${timer} does not exist on ${node}`);
     await this.drop(node, `units/${timer}.timer`);
-    // As it was handed over: the paths are the folder's already.
+    // Without mapping: the paths were mapped when the command was sent.
     const env = { PATH: `${this.root}/bin:/usr/bin:/bin`, STATE: this.path(node) };
     await execa(command[0] ?? "", command.slice(1), { env, extendEnv: false });
   }
@@ -176,7 +176,7 @@ export const MANIFEST = "/etc/kubernetes/manifests/kube-scheduler.yaml";
 
 export const MANIFEST_TEXT = "kind: Pod\n";
 
-/** Nodes with a kubelet that runs and a scheduler's manifest. */
+/** Nodes with a running kubelet and the scheduler's manifest. */
 export async function fakeNodes(t: ExecutionContext, names: readonly string[]): Promise<FakeNodes> {
   const root = await mkdtemp(join(tmpdir(), "chaos-nodes-"));
   t.teardown(async () => await rm(root, { recursive: true, force: true }));

@@ -1,4 +1,4 @@
-/** What the fake API server answers to list, get, create, replace, patch and delete. */
+/** The fake API server's answers to list, get, create, replace, patch and delete. */
 import type { KubeObject } from "../../src/kube/objects.js";
 import type { LoggedRequest } from "./fake-api-server.js";
 import { kindOf, matches, mergePatch, now } from "./fake-store.js";
@@ -8,7 +8,7 @@ import type { Draft, FakeStore, Location } from "./fake-store.js";
 export interface Answer {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** A string as it is, anything else as JSON. */
+  /** A string is sent as it is, anything else as JSON. */
   readonly body?: unknown;
 }
 
@@ -41,7 +41,7 @@ export class FakeRest {
     return { body: at.subresource === "scale" ? scaleOf(object) : object };
   }
 
-  /** In pages when `limit` says so; `continue` is the index of the next item in the same order. */
+  /** With `limit`, in pages; `continue` is the index of the next item. */
   #list(at: Location, request: LoggedRequest): Answer {
     const { query } = request;
     const all = this.#store
@@ -49,7 +49,7 @@ export class FakeRest {
       .filter((object) => matches(object, query.get("labelSelector"), query.get("fieldSelector")));
     const from = Number(query.get("continue") ?? 0);
     const limit = Number(query.get("limit") ?? 0) || Infinity;
-    // As the real one: items of a list carry neither kind nor apiVersion.
+    // As in the real API server, items of a list have neither kind nor apiVersion.
     const items = all
       .slice(from, from + limit)
       .map((object) => ({ ...object, kind: undefined, apiVersion: undefined }));
@@ -79,7 +79,7 @@ export class FakeRest {
     const old = this.#store.get(at);
     const draft = request.body as Draft;
     if (old === undefined) {
-      // Only an apply makes what is not there.
+      // Only an apply creates an object that does not exist.
       const applies = request.headers["content-type"] === "application/apply-patch+yaml";
       return applies ? { status: 201, body: this.#store.put(at, managed(draft, request, at)) } : notFound(at);
     }
@@ -108,7 +108,7 @@ export class FakeRest {
     const object = this.#store.get(at);
     if (object === undefined) return notFound(at);
     const given = (body ?? {}) as DeleteOptions;
-    // The trap: options that do not say what they are, are ignored.
+    // As in the real API server, options without kind and apiVersion are ignored.
     const options = given.kind === "DeleteOptions" && given.apiVersion === "v1" ? given : {};
     const { uid, resourceVersion } = options.preconditions ?? {};
     if (uid !== undefined && uid !== object.metadata.uid) {
@@ -143,14 +143,14 @@ interface DeleteOptions {
   readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
 }
 
-/** A pod that is on no node yet goes at once, whatever is asked. Seconds. */
+/** Grace period, seconds. A pod that is not on a node yet is deleted at once. */
 function podGrace(pod: KubeObject, options: DeleteOptions): number {
   const spec = (pod.spec ?? {}) as { nodeName?: string; terminationGracePeriodSeconds?: number };
   if (spec.nodeName === undefined) return 0;
   return options.gracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30;
 }
 
-/** Who wrote it, by fieldManager or the user agent's first part, as the real one notes it. */
+/** Records the writer in managedFields, as the real API server does: fieldManager, or the start of the user agent. */
 function managed(draft: Draft, request: LoggedRequest, at: Location): Draft {
   const agent = request.headers["user-agent"]?.split("/")[0] ?? "unknown";
   const manager = request.query.get("fieldManager") ?? agent;
@@ -165,7 +165,7 @@ function scaleOf(object: KubeObject): unknown {
   return { kind: "Scale", apiVersion: "autoscaling/v1", metadata: object.metadata, spec: { replicas } };
 }
 
-/** PUT replaces, PATCH merges (a strategic merge is close enough to RFC 7396 here). */
+/** PUT replaces, PATCH merges (RFC 7396 is close enough to a strategic merge here). */
 function changedBy(old: KubeObject, draft: Draft, method: string): Draft {
   return method === "PUT" ? draft : (mergePatch(old, draft) as Draft);
 }
@@ -175,7 +175,7 @@ function scaled(old: KubeObject, scale: Draft): Draft {
   return { ...old, metadata: { ...old.metadata }, spec: { ...(old.spec as object), replicas } };
 }
 
-/** A Kubernetes Status of failure. */
+/** A Kubernetes Status with a failure. */
 export function status(code: number, reason: string, message: string): Answer {
   return {
     status: code,

@@ -1,13 +1,13 @@
-/** The memory of the fake API server: objects by path, resource versions, a history for watches. */
+/** The store of the fake API server: objects by path, resource versions, and the history for watches. */
 import { randomUUID } from "node:crypto";
 import type { KubeObject } from "../../src/kube/objects.js";
 
-/** An object while it is being made: the store fills in uid, resourceVersion and creationTimestamp. */
+/** An object before it is stored: the store sets uid, resourceVersion and creationTimestamp. */
 export type Draft = Readonly<Record<string, unknown>> & {
   readonly metadata?: Readonly<Record<string, unknown>>;
 };
 
-/** Where an object or a collection is: `/api/v1/namespaces/NS/pods/NAME/SUB`, `/apis/GROUP/VERSION/…`. */
+/** The parts of a path: `/api/v1/namespaces/NS/pods/NAME/SUB`, `/apis/GROUP/VERSION/…`. */
 export interface Location {
   /** `/api/v1` or `/apis/GROUP/VERSION`. */
   readonly root: string;
@@ -20,10 +20,10 @@ export interface Location {
 
 const PATH =
   /^(?<root>\/api\/v1|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/(?<ns>[^/]+)(?=\/[^/]+))?\/(?<res>[^/]+)(?:\/(?<name>[^/]+))?(?:\/(?<sub>.+))?$/;
-/** What follows a namespace's name and is not a resource in it. */
+/** Subresources of a namespace: what follows its name and is not a resource in it. */
 const OF_NAMESPACE = new Set(["finalize", "status"]);
 
-/** Undefined: not a resource's path. */
+/** @returns undefined if the path is not that of a resource. */
 export function locate(path: string): Location | undefined {
   const groups = PATH.exec(path)?.groups;
   if (groups === undefined) return undefined;
@@ -48,11 +48,11 @@ export interface StoreEvent {
   readonly version: number;
   readonly at: Location;
   readonly object: KubeObject;
-  /** Before a MODIFIED: whether a selector matched it then. */
+  /** The object before the change: shows whether a selector matched it then. */
   readonly previous: KubeObject | undefined;
 }
 
-/** `pods` → `Pod`; a resource not named here is given by its objects' own kind. */
+/** `pods` → `Pod`; for other resources the kind is derived from the name. */
 const KINDS: Readonly<Record<string, string>> = {
   pods: "Pod",
   services: "Service",
@@ -82,7 +82,7 @@ export function kindOf(resource: string): string {
 export class FakeStore {
   /** The version of the last change. */
   version = 100;
-  /** Watches from before this version get 410. */
+  /** Watches from an older version get 410. */
   oldest = 0;
   readonly history: StoreEvent[] = [];
   readonly #objects = new Map<string, { at: Location; object: KubeObject }>();
@@ -97,7 +97,7 @@ export class FakeStore {
     return this.#objects.get(pathOf(at))?.object;
   }
 
-  /** Objects of a collection; without a namespace, those of all namespaces. In order of their names. */
+  /** Objects of a collection, sorted by name; without a namespace, those of all namespaces. */
   list(at: Location): KubeObject[] {
     return [...this.#objects.entries()]
       .filter(([, entry]) => isIn(at, entry.at))
@@ -133,7 +133,7 @@ export class FakeStore {
     return object;
   }
 
-  /** Takes an object away, whatever its grace; undefined: it is not there. */
+  /** Removes an object at once, without its grace period; undefined if it does not exist. */
   remove(at: Location): KubeObject | undefined {
     const previous = this.get(at);
     if (previous === undefined) return undefined;
@@ -153,7 +153,7 @@ export class FakeStore {
   }
 }
 
-/** RFC 3339 in whole seconds, as the API has it. */
+/** RFC 3339 in whole seconds, as the API writes times. */
 export function now(): string {
   return new Date().toISOString().replace(/\.\d+Z$/, "Z");
 }
@@ -163,13 +163,13 @@ export function pathOf(at: Location): string {
   return `${at.root}${namespace}/${at.resource}/${at.name ?? ""}`;
 }
 
-/** Is an object's place in this collection? */
+/** Whether an object is in this collection. */
 export function isIn(collection: Location, at: Location): boolean {
   if (collection.root !== at.root || collection.resource !== at.resource) return false;
   return collection.namespace === undefined || collection.namespace === at.namespace;
 }
 
-/** Does an object match? Equality, sets and existence for labels; equality for fields. */
+/** Whether an object matches: equality, sets and existence for labels; equality for fields. */
 export function matches(
   object: KubeObject,
   labelSelector: string | null,
@@ -177,7 +177,7 @@ export function matches(
 ): boolean {
   const labels = object.metadata.labels ?? {};
   return (
-    // Commas inside `in (a,b)` do not separate.
+    // A comma inside `in (a,b)` is not a separator.
     split(labelSelector).every((term) => labelMatches(labels, term)) &&
     split(fieldSelector).every((term) => fieldMatches(object, term))
   );

@@ -19,11 +19,11 @@ export class FakeWatches {
   constructor(store: FakeStore) {
     this.#store = store;
     store.onEvent((event) => {
-      for (const watch of this.#open) tell(watch, event);
+      for (const watch of this.#open) send(watch, event);
     });
   }
 
-  /** From resourceVersion on; without one (or 0), what is there comes first as ADDED. */
+  /** Opens a watch from a resourceVersion; without one (or with 0) it starts with an ADDED for each existing object. */
   open(at: Location, request: LoggedRequest, response: ServerResponse): void {
     const { query } = request;
     const from = Number(query.get("resourceVersion") ?? 0);
@@ -41,7 +41,7 @@ export class FakeWatches {
     };
     response.writeHead(200, { "Content-Type": "application/json" });
     response.flushHeaders();
-    for (const event of from === 0 ? this.#present(at) : this.#since(from)) tell(watch, event);
+    for (const event of from === 0 ? this.#present(at) : this.#since(from)) send(watch, event);
     this.#open.add(watch);
     response.once("close", () => this.#open.delete(watch));
   }
@@ -87,13 +87,13 @@ export class FakeWatches {
   }
 }
 
-/** The Status of a watch that starts too early. */
+/** The Status for a watch from a version that is too old. */
 export function gone(): Readonly<Record<string, unknown>> {
   const message = "too old resource version";
   return { kind: "Status", apiVersion: "v1", status: "Failure", code: 410, reason: "Expired", message };
 }
 
-/** An event as this watch's selector sees it: an object that begins to match is ADDED, one that ceases DELETED. */
+/** The event for this watch's selector: ADDED when an object starts to match, DELETED when it no longer matches. */
 export function seenBy(
   watch: Pick<OpenWatch, "at" | "labels" | "fields">,
   event: StoreEvent,
@@ -106,8 +106,8 @@ export function seenBy(
   return `${JSON.stringify({ type, object: event.object })}\n`;
 }
 
-function tell(watch: OpenWatch, event: StoreEvent): void {
+function send(watch: OpenWatch, event: StoreEvent): void {
   const line = watch.silent ? undefined : seenBy(watch, event);
-  // One that has ended, and whose end the other side has not read yet, is told nothing more.
+  // A watch that has ended gets no more events, even if the client has not read the end yet.
   if (line !== undefined && !watch.response.writableEnded) watch.response.write(line);
 }

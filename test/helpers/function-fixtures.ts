@@ -1,7 +1,7 @@
 /**
- * A cluster for the function probes: the fake API server, and beside it just so much of a scheduler, controllers,
- * kubelets, kube-proxy, probers and a sink as the probes look at. Each can be switched off. Time is a clock of the
- * tests' own: a sleep takes none of the real one.
+ * A cluster for the function checks: the fake API server with the parts of a scheduler, controllers, kubelets,
+ * kube-proxy, probers and a sink that the checks need. Each can be switched off. A test clock moves only by sleeps, so
+ * tests need no waiting.
  */
 import type { ExecutionContext } from "ava";
 import type { FunctionCheckName } from "../../src/components/functions.js";
@@ -33,7 +33,7 @@ const PROBER_PODS = "/api/v1/namespaces/kube-system-chaos/pods";
 const SINK_PODS = "/api/v1/namespaces/kube-system-chaos-sink/pods";
 const PROXIED = /\/pods\/(?<pod>[^/:]+):8080\/proxy(?<path>\/.*)$/;
 
-/** Stands still but for sleeps; what is due in a sleep happens in it. */
+/** A clock that only sleeps move; timers that are due fire during the sleep. */
 class TestClock implements Stopwatch {
   #now = 5_000;
   #due: { readonly at: number; readonly run: () => void }[] = [];
@@ -42,12 +42,12 @@ class TestClock implements Stopwatch {
 
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     const wake = this.#now + ms;
-    // What else is under way has its turn before the time passes.
+    // Other pending work runs before the time moves.
     await new Promise((resolve) => setImmediate(resolve));
     if (signal?.aborted !== true) this.pass(wake);
   }
 
-  /** Time passes until then, for everybody. */
+  /** Moves the clock to this time and runs every timer that is due. */
   pass(until: number): void {
     for (;;) {
       const next = this.#due.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
@@ -65,7 +65,7 @@ class TestClock implements Stopwatch {
 }
 
 export interface SentRequest extends ApiRequest {
-  /** When, in the test's clock. */
+  /** Time on the test clock. */
   readonly at: number;
 }
 
@@ -73,7 +73,7 @@ type PodDraft = Pod & { spec: { schedulerName?: string } };
 
 export class World {
   readonly clock = new TestClock();
-  /** What works, and takes how long, ms. */
+  /** What works, and how long it takes, ms. */
   readonly works = {
     scheduler: true,
     controllers: true,
@@ -84,7 +84,7 @@ export class World {
     heapster: true,
     defaultBackend: true,
   };
-  /** The whole API: `hang` uses up every request's time limit. */
+  /** The whole API; with `hangs`, every request uses up its time limit. */
   api: "answers" | "hangs" | "refuses" = "answers";
   /** Nodes without a kubelet. */
   readonly dead = new Set<string>();
@@ -97,7 +97,7 @@ export class World {
   readonly sink = { logs: [] as Draft[], events: [] as Draft[], metrics: {} as Record<string, Draft> };
   context!: FunctionContext;
   server!: FakeApiServer;
-  /** Kube-proxy's rules, by cluster IP: the pod behind it. */
+  /** kube-proxy's rules: cluster IP → the pod behind it. */
   readonly #rules = new Map<string, string | undefined>();
   #count = 0;
 
@@ -134,7 +134,7 @@ export class World {
     return world;
   }
 
-  /** The sink's pod, and what it answers. */
+  /** Creates the sink's pod and its answers. */
   startSink(): void {
     this.server.put(SINK_PODS, pod("chaos-sink-1", "control-plane", { app: "chaos-sink" }));
     const answer = (path: RegExp, body: (contains: string) => object): void =>
@@ -159,14 +159,14 @@ export class World {
     return this.clock.now() + 1e6;
   }
 
-  /** A metric point of each node every so many ms, for as long as heapster works. */
+  /** Sends a metric point of each node every `everyMs`, as long as heapster works. */
   sendPoints(nodes: readonly string[], everyMs: number): void {
     if (this.works.heapster)
       for (const node of nodes) this.sink.metrics[node] = { receivedAt: this.sinkNow(), time: "x" };
     this.clock.after(everyMs, () => this.sendPoints(nodes, everyMs));
   }
 
-  /** Requests of the probes that change something, as "METHOD /path". */
+  /** Requests of the function checks that change something, as "METHOD /path". */
   changes(): string[] {
     return this.sent
       .filter(({ method, path }) => method !== "GET" && !path.includes("/proxy/"))
@@ -184,7 +184,7 @@ export class World {
       const cause = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
       throw new ApiUnreachableError(request, { cause, timedOut: this.api === "hangs" });
     };
-    // Real time limits would only make a busy machine's tests fail.
+    // Real time limits would make tests fail on a busy machine.
     const patient = (request: ApiRequest): ApiRequest => ({ ...request, timeoutMs: 20_000 });
     return {
       ...transport,
@@ -236,7 +236,7 @@ export class World {
     this.#syncRules();
   }
 
-  /** The pod of a workload's one replica. */
+  /** Creates the pod of a workload with one replica. */
   #makePod(owner: KubeObject): void {
     const { template } = owner.spec as { template: { metadata: { labels: object }; spec: object } };
     const name = `${owner.metadata.name}-${++this.#count}`;
@@ -254,7 +254,7 @@ export class World {
     });
   }
 
-  /** A Deployment makes a new pod for one that is gone. */
+  /** A Deployment creates a new pod for a deleted one. */
   #replace({ metadata }: KubeObject): void {
     const [owner] = metadata.ownerReferences ?? [];
     if (!this.works.controllers || owner?.kind !== "Deployment") return;
@@ -323,7 +323,7 @@ function pod(name: string, node: string, labels: Record<string, string>): Draft 
   return { metadata: { name, labels }, spec: { nodeName: node }, status: running(1) };
 }
 
-/** A look with its own signal: what came of it, and how long it took in the test's time, ms. */
+/** Runs one function check: its result, and how long it took on the test clock, ms. */
 export async function checkOnce(
   world: World,
   probe: { look(signal: AbortSignal): Promise<{ present: boolean; evidence: string; pendingId?: string }> },
@@ -334,7 +334,7 @@ export async function checkOnce(
   return { ...seen, tookMs: world.clock.now() - began };
 }
 
-/** What probes need beside the world, whatever is tested of them. */
+/** What some function checks need in addition to the world. */
 export const BESIDE_THE_WORLD: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   "logs-arrive": (world) => world.startSink(),
   "events-arrive": (world) => world.startSink(),

@@ -1,6 +1,6 @@
 /**
- * Synthetic runs of components with a probe of their own function: of a node, of a workload, with looks that
- * disturb. The clock is that of synthetic-run.ts: baseline 20–35 s, window 36–96 s, first kill 36.1 s.
+ * Synthetic runs of components with a function check: of a node, of a workload, and with checks that disturb. The clock
+ * is that of synthetic-run.ts: baseline 20–35 s, window 36–96 s, first kill 36.1 s.
  */
 import type { FunctionCheckName } from "../../src/components/functions.js";
 import type { RunEvent } from "../../src/evidence/events.js";
@@ -9,7 +9,7 @@ import * as runs from "./synthetic-run.js";
 
 const { at, phase } = runs;
 
-/** One look; its number is its time. */
+/** One function check; its number is its time. */
 export const look = (
   tMs: number,
   present: boolean,
@@ -95,7 +95,7 @@ const kubeletFacts: RunFacts = runs.factsWith(
   },
 );
 
-/** The phases, the clocks and the checks of a run that goes as it should. */
+/** The phases, clocks and checks of a normal run. */
 export function frame(untilFunctionMs?: number): RunEvent[] {
   return [
     ...phase("preflight", 0, 900),
@@ -122,7 +122,7 @@ export function frame(untilFunctionMs?: number): RunEvent[] {
   ];
 }
 
-/** The unit is stopped at 36.1 s, seen down at 37 s, started at the release, seen at 96.9 s. */
+/** The unit is stopped at 36.1 s, seen down at 37 s, started at the release, seen active at 96.9 s. */
 const unitDown = (): RunEvent[] => [
   unit(1500, "kind-worker", true),
   unit(34_000, "kind-worker", true),
@@ -132,7 +132,7 @@ const unitDown = (): RunEvent[] => [
   unit(96_900, "kind-worker", true),
 ];
 
-/** Looks of a function that goes with the target and comes back with it. */
+/** Checks of a function that is lost and restored with its target. */
 const lookedLost = (probe: FunctionCheckName = "node-runs-pods"): RunEvent[] => [
   ...[21_000, 25_000, 29_000].map((tMs) => look(tMs, true, { probe })),
   ...[40_000, 60_000, 75_000].map((tMs) => look(tMs, false, { probe, tookMs: 15_000 })),
@@ -140,7 +140,7 @@ const lookedLost = (probe: FunctionCheckName = "node-runs-pods"): RunEvent[] => 
   look(97_500, true, { probe, tookMs: 1500 }),
 ];
 
-/** The kubelet of one node is away; its node becomes NotReady and leaves the endpoints; the function is lost. */
+/** The kubelet of one node is stopped: its node becomes NotReady and leaves the endpoints; the function is lost. */
 export function kubelet(): runs.SyntheticRun {
   return {
     facts: kubeletFacts,
@@ -160,7 +160,7 @@ export function kubelet(): runs.SyntheticRun {
   };
 }
 
-/** Facts of a workload with a probe of its own function. */
+/** Facts of a workload with a function check. */
 function workloadFacts(
   probe: NonNullable<RunFacts["functionProbe"]>,
   experiment: Partial<RunFacts["experiment"]> = {},
@@ -171,7 +171,7 @@ function workloadFacts(
   );
 }
 
-/** Deployment in service, taken down at 36.1 s, down at 36.6 s, back after the release. */
+/** A serving Deployment: attacked at 36.1 s, down at 36.6 s, restored after the release. */
 const workloadDown = (): RunEvent[] => [
   runs.instance(1500, "coredns-a", { ready: true }),
   runs.endpoints(1500, 1),
@@ -187,7 +187,7 @@ const workloadDown = (): RunEvent[] => [
   runs.endpoints(96_950, 1),
 ];
 
-/** A log agent: what is written meanwhile arrives late, or never. */
+/** A log agent: lines written in the window arrive late, or never. */
 export function logs(): runs.SyntheticRun {
   return {
     facts: workloadFacts(functionProbe("logs-arrive")),
@@ -203,7 +203,7 @@ export function logs(): runs.SyntheticRun {
   };
 }
 
-/** A look that disturbs: one before the baseline, one after the application's window, while still down. */
+/** A function check that disturbs: once before the baseline, once after the application's window, while still down. */
 export function disturbing(): runs.SyntheticRun {
   const probe = "dns-is-scaled";
   return {
@@ -215,14 +215,14 @@ export function disturbing(): runs.SyntheticRun {
       look(66_100, false, { probe, tookMs: 25_000 }),
       look(98_500, true, { probe }),
     ],
-    // The look takes the cluster's DNS along, and the application with it.
+    // The check takes down the cluster's DNS, and the application with it.
     samples: runs.samplesOf({ failing: [{ probe: "app-write", fromMs: 66_100, toMs: 91_000 }] }),
   };
 }
 
 /** A flapping unit: down for five of every ten seconds. */
-export function flappingUnit(blows = 6): runs.SyntheticRun {
-  const times = Array.from({ length: blows }, (_, index) => runs.FIRST_KILL_MS + index * 10_000);
+export function flappingUnit(kills = 6): runs.SyntheticRun {
+  const times = Array.from({ length: kills }, (_, index) => runs.FIRST_KILL_MS + index * 10_000);
   return {
     facts: {
       ...kubeletFacts,

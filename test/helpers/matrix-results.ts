@@ -1,4 +1,4 @@
-/** Results for the matrix' tests: whole ones, made by hand, that do not depend on how they are computed. */
+/** Full results for the tests of the matrix, written by hand: they do not depend on the analysis. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { MeasuredPhase, PhaseStats, ProbeResult, RunResult } from "../../src/analysis/result.js";
@@ -43,7 +43,7 @@ export function probeOf(probe: ProbeResult["probe"], source: string, window: num
 
 const kubeDns = components["kube-dns"];
 
-/** kube-dns down, the application with it: what the study saw. */
+/** kube-dns down, and the application with it, as in the study. */
 export const OUTAGE: RunResult = {
   schemaVersion: 2,
   facts: {
@@ -178,7 +178,7 @@ export function changed(base: RunResult, { experiment = {}, facts = {}, result =
   };
 }
 
-/** A sound run of a component whose application does not notice, and whose function is lost, as looks say. */
+/** A conclusive run: the application is fine, and function checks show that the function is lost. */
 export function functionLost(name: ComponentName, change: Change = {}): RunResult {
   const { study } = components[name];
   const because = "present at 0 of 5 looks in the window.";
@@ -252,7 +252,7 @@ export const matrixOf = (...results: readonly RunResult[]): Matrix =>
     Object.values(components),
   );
 
-/** A report on disk, as a run leaves it as far as the matrix is concerned. */
+/** Writes the files of a report that the matrix reads. */
 export async function writeReport(folder: string, result: RunResult): Promise<void> {
   const path = join(folder, result.facts.runId);
   await mkdir(path, { recursive: true });
@@ -261,14 +261,14 @@ export async function writeReport(folder: string, result: RunResult): Promise<vo
   await writeFile(join(path, "timeline.svg"), "<svg/>");
 }
 
-/** Cells of a table's line; an escaped bar ends none. */
+/** Cells of a table row; an escaped bar does not end a cell. */
 export const cells = (line: string): string[] =>
   line
     .split(/(?<!\\)\|/)
     .slice(1, -1)
     .map((each) => each.trim());
 
-/** The rows of the first table of a text, without its head. */
+/** The rows of the first table in a text, without the header. */
 export function rowsOf(markdown: string): string[][] {
   const lines = markdown.split("\n");
   const start = lines.findIndex((line) => line.startsWith("|"));
@@ -276,11 +276,11 @@ export function rowsOf(markdown: string): string[][] {
   return lines.slice(start + 2, end).map(cells);
 }
 
-/** Links of a text and their targets, with the anchors. */
+/** The targets of all links in a text, with their anchors. */
 export const linksOf = (markdown: string): string[] =>
   [...markdown.matchAll(/(?<!\\)\]\(([^)\s]+)\)/g)].map((match) => match[1] ?? "");
 
-/** The anchors that GitHub makes of a text's headings. */
+/** The anchors that GitHub generates for the headings of a text. */
 export const anchorsOf = (markdown: string): string[] =>
   [...markdown.matchAll(/^#+ (.+)$/gm)].map(
     (match) =>

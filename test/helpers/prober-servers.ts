@@ -1,4 +1,4 @@
-/** Local servers and a clock for the tests of the probes: all on 127.0.0.1, all on free ports. */
+/** Local servers (127.0.0.1, free ports) and a clock for the tests of the probes. */
 import { spawn } from "node:child_process";
 import dgram from "node:dgram";
 import { once } from "node:events";
@@ -7,12 +7,12 @@ import net, { type AddressInfo } from "node:net";
 import type { Timers } from "../../src/probes/agent/schedule.js";
 import type { Endpoint } from "../../src/probes/prober-plan.js";
 
-/** Something that is closed at the test's end. */
+/** A resource that is closed at the end of the test. */
 export interface Closing {
   close(): void;
 }
 
-/** A clock that stands still until a test moves it; timers fire in order, at their exact time. */
+/** A clock that only a test moves; timers fire in order, at their exact time. */
 export class FakeClock implements Timers {
   #now: number;
   #timers: Array<{ at: number; run: () => void }> = [];
@@ -30,7 +30,7 @@ export class FakeClock implements Timers {
     this.#timers = this.#timers.filter((other) => other !== timer);
   };
 
-  /** Time passes, and each timer fires when it is due. */
+  /** Moves the clock; each timer fires when it is due. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (;;) {
@@ -44,19 +44,19 @@ export class FakeClock implements Timers {
     this.#now = end;
   }
 
-  /** Time passes while nothing can run, then everything that is due fires. */
+  /** Moves the clock while nothing can run; then everything that is due fires. */
   async stall(ms: number): Promise<void> {
     this.#now += ms;
     await this.advance(0);
   }
 }
 
-/** Until promises that need no I/O have run. */
+/** Waits until promises that need no I/O have run. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Waits until `condition` holds, at most 20 s. */
+/** Waits until `condition` is true, at most 20 s. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
@@ -64,14 +64,14 @@ export async function until(
 ): Promise<void> {
   const end = performance.now() + 20_000;
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
+    if (performance.now() > end) throw new Error(`timed out after 20 s waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
 
 export class LocalHttp implements Closing {
   readonly requests: URL[] = [];
-  /** Distinct client ports that were seen: one for each connection. */
+  /** Distinct client ports: one for each connection. */
   readonly connections = new Set<number>();
   readonly #server;
   constructor(
@@ -80,7 +80,7 @@ export class LocalHttp implements Closing {
   ) {
     this.#server = server;
   }
-  /** Connections that are open now. */
+  /** Open connections. */
   open(): Promise<number> {
     return new Promise((resolve) => this.#server.getConnections((_error, count) => resolve(count)));
   }
@@ -103,7 +103,7 @@ export class LocalHttp implements Closing {
   }
 }
 
-/** A guestbook with its Redis in a Map. A `fault` answers instead of it. */
+/** A guestbook that keeps its data in a Map. A `fault` answers instead. */
 export class Guestbook implements Closing {
   readonly data = new Map<string, string>();
   fault: ((url: URL, response: http.ServerResponse) => void) | undefined;
@@ -142,7 +142,7 @@ export const PHP_ERROR =
 
 export const DNS_CODES = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 };
 
-/** A DNS server that answers each query with what it is told: an address, an empty answer, a code, or nothing. */
+/** A DNS server with a fixed answer to each query: an address, an empty answer, a code, or none. */
 export class LocalDns implements Closing {
   readonly questions: string[] = [];
   answer: "address" | "empty" | "silence" | keyof typeof DNS_CODES = "address";
@@ -190,7 +190,7 @@ function nameOf(query: Buffer): string {
   return labels.join(".");
 }
 
-/** A Redis that knows PING. */
+/** A Redis that only answers PING. */
 export class LocalRedis implements Closing {
   readonly sockets: net.Socket[] = [];
   /** What is done with each PING. */
@@ -219,7 +219,7 @@ export class LocalRedis implements Closing {
   }
 }
 
-/** An address where nothing listens: connections are refused. */
+/** An address without a listener: connections are refused. */
 export async function closedPort(): Promise<Endpoint> {
   const server = net.createServer();
   server.listen(0, "127.0.0.1");
@@ -231,8 +231,8 @@ export async function closedPort(): Promise<Endpoint> {
 }
 
 /**
- * An address whose SYNs the kernel drops: the process that listens is stopped, and its short queue is full.
- * Nothing else on the loopback looks like a firewall that swallows packets.
+ * An address where the kernel drops SYNs, like a firewall: the listening process is stopped and its short queue is
+ * full. On the loopback there is no other way.
  */
 export async function silentPort(): Promise<{ endpoint: Endpoint } & Closing> {
   const program = `const s = require("net").createServer().listen({ host: "127.0.0.1", port: 0, backlog: 1 },

@@ -1,4 +1,4 @@
-/** Numbers in [0, 1) that are the same again for the same seed of 32 bits: mulberry32. */
+/** Random numbers in [0, 1) from a seed of 32 bits: mulberry32. The same seed gives the same numbers. */
 export function mulberry32(seed: number): () => number {
   let state = seed;
   return () => {

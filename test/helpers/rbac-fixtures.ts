@@ -1,4 +1,4 @@
-/** RBAC as the API server's authorizer reads it, from the YAML that `chaos rbac` prints; on the fake server, too. */
+/** RBAC as the API server's authorizer applies it, from the YAML that `chaos rbac` prints, also for the fake server. */
 import { parseAllDocuments } from "yaml";
 import { describePermission, type Permission } from "../../src/kube/permission.js";
 import { type FakeApiServer, type LoggedRequest, status } from "./fake-api-server.js";
@@ -24,12 +24,12 @@ export interface PolicyRule {
 
 export function manifestsOf(text: string): Manifest[] {
   return parseAllDocuments(text).map((document) => {
-    if (document.errors.length > 0) throw document.errors[0] ?? new Error("no YAML");
+    if (document.errors.length > 0) throw document.errors[0] ?? new Error("invalid YAML");
     return document.toJS() as Manifest;
   });
 }
 
-/** What one verb of a rule allows, right by right, in preflight's words. */
+/** The rights that one verb of a rule gives, as preflight prints them. */
 export function rightsOf(rule: PolicyRule, verb: string, namespace: string | undefined): string[] {
   const [group = ""] = rule.apiGroups;
   return rule.resources.flatMap((each) => {
@@ -47,7 +47,7 @@ export function rightsOf(rule: PolicyRule, verb: string, namespace: string | und
   });
 }
 
-/** Rules that apply in a namespace (undefined: to the cluster's own objects) to the only ServiceAccount. */
+/** Rules for the only ServiceAccount in a namespace (undefined: for cluster-wide objects). */
 function rulesIn(manifests: readonly Manifest[], namespace: string | undefined): PolicyRule[] {
   const account = manifests.find(({ kind }) => kind === "ServiceAccount")?.metadata;
   const bound = manifests.filter(
@@ -79,7 +79,7 @@ export function allows(manifests: readonly Manifest[], permission: Permission): 
   );
 }
 
-/** What a request asks for. */
+/** The right that a request needs. */
 export function permissionOf({ method, path, watch }: LoggedRequest): Permission {
   const match =
     /^\/(?:api|apis\/(?<group>[^/]+))\/[^/]+(?:\/namespaces\/(?<namespace>[^/]+)(?=\/))?\/(?<resource>[^/]+)(?:\/(?<name>[^/]+))?(?:\/(?<subresource>[^/]+))?/.exec(
@@ -98,7 +98,7 @@ export function permissionOf({ method, path, watch }: LoggedRequest): Permission
   };
 }
 
-/** From now on the server answers as if whoever asks were the ServiceAccount, and had these Roles alone. */
+/** Makes the server treat every client as the ServiceAccount with these Roles alone. */
 export function enforce(server: FakeApiServer, manifests: readonly Manifest[]): void {
   for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"]) {
     server.handle(method, /^\/(api|apis)\/./, (request) => {

@@ -1,4 +1,4 @@
-/** Machines with journals of their own, and one cluster (the fake API server) on which a run of one of them ended. */
+/** Machines, each with its own journals, and one cluster (the fake API server) on which runs have crashed. */
 import type { ExecutionContext } from "ava";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
@@ -26,7 +26,7 @@ import { deployment, DEPLOYMENTS, serve, type Served } from "./target-fixtures.j
 
 export const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
 
-/** Of a runner that is not on this machine. */
+/** Host name of a runner on another machine. */
 export const ELSEWHERE = `not-${hostname()}`;
 
 export interface Cluster extends Served {
@@ -35,7 +35,7 @@ export interface Cluster extends Served {
   readonly before: KubeObject;
 }
 
-/** A kube-dns with two ready pods; a namespace that is deleted takes its content with it. */
+/** A kube-dns with two ready replicas. Deleting a namespace also deletes the Secrets in it. */
 export async function cluster(t: ExecutionContext): Promise<Cluster> {
   const served = await serve(t);
   const { server } = served;
@@ -54,7 +54,7 @@ export async function cluster(t: ExecutionContext): Promise<Cluster> {
   return { ...served, clusterUid: uid, before };
 }
 
-/** How the Deployment kube-dns is put back. */
+/** The undo that restores the Deployment kube-dns. */
 export function putBack({ before }: Cluster): Undo {
   const object = { ...before, apiVersion: "apps/v1", kind: "Deployment" };
   return { action: "restore-workload", path: TARGET, collection: DEPLOYMENTS, object };
@@ -64,17 +64,17 @@ export interface Machine {
   readonly env: { readonly XDG_STATE_HOME: string };
   readonly folder: string;
   readonly kubeconfigPath: string;
-  /** Where only sleeping takes time; by default controllers work meanwhile. */
+  /** A clock that only sleeping moves; by default controllers work meanwhile. */
   readonly clock: SleepingClock;
-  /** `chaos restore` on it. */
+  /** Runs `chaos restore` on this machine. */
   restore(
     change: Partial<RestoreOptions>,
   ): Promise<{ readonly code?: ExitCode; readonly error?: unknown; readonly said: string }>;
-  /** Its journals that are not finished, oldest first. */
+  /** Its unfinished journals, oldest first. */
   unfinished(): Promise<readonly JournalState[]>;
 }
 
-/** A machine whose kubeconfig has the cluster as "fake". */
+/** A machine whose kubeconfig names the cluster "fake". */
 export async function machine(t: ExecutionContext, server: FakeApiServer): Promise<Machine> {
   const folder = await mkdtemp(join(tmpdir(), "chaos-machine-"));
   t.teardown(async () => await rm(folder, { recursive: true, force: true }));
@@ -122,13 +122,13 @@ export interface Crash {
   readonly startedAt?: string;
   readonly host?: string;
   readonly pid?: number;
-  /** What it had announced beside the hold on the cluster. */
+  /** Its journal entries besides lock, namespace and copy. */
   readonly undos?: readonly Undo[];
-  /** It held lock and namespace, not a session: default. */
+  /** Whether the run itself has lock and namespace, not a session. Default true. */
   readonly holds?: boolean;
 }
 
-/** A run that ended in the middle: its journal on the machine, its copy and its hold in the cluster. */
+/** A run that crashed: its journal on the machine; its copy, lock and namespace in the cluster. */
 export async function crashed(
   { server, transport, clusterUid }: Cluster,
   { env, kubeconfigPath }: Machine,
@@ -162,7 +162,7 @@ export async function crashed(
   return journal.folder;
 }
 
-/** The Lease as the run's runner has renewed it last. */
+/** The Lease as the run's runner last renewed it. */
 export function lease(server: FakeApiServer, runId: string, renewTime: string): void {
   server.put(LEASES, {
     metadata: { name: "kube-system-chaos", labels: { ...OURS, [RUN_LABEL]: runId } },
@@ -179,7 +179,7 @@ function copyRemoval(runId: string): Undo {
   };
 }
 
-/** What of a run's hold is there: "Lease", "Namespace", "Secret". */
+/** What a run still has in the cluster: "Lease", "Namespace", "Secret". */
 export function holdOf(server: FakeApiServer, runId: string): string[] {
   const paths = { Lease: LOCK_PATH, Namespace: OWN, Secret: copyPath(runId) };
   return Object.entries(paths).flatMap(([kind, path]) => (server.object(path) === undefined ? [] : [kind]));

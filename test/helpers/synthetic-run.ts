@@ -1,6 +1,6 @@
 /**
- * Synthetic runs: facts, events and samples as a real run leaves them, from a script of what happened. Time is
- * data: nothing sleeps. The runner's clock: baseline 20–35 s, window 36–96 s (first kill at 36.1 s), release 96 s.
+ * Synthetic runs: facts, events and samples as a real run writes them, from a script of what happened. Times are data:
+ * nothing sleeps. The runner's clock: baseline 20–35 s, window 36–96 s (first kill at 36.1 s), release 96 s.
  */
 import type { ObjectRef, PhaseName, RunEvent, RunEventBody } from "../../src/evidence/events.js";
 import type { RunFacts } from "../../src/evidence/facts.js";
@@ -28,7 +28,7 @@ export interface SyntheticRun {
   readonly samples: readonly RawSamples[];
 }
 
-/** A stretch of the runner's time in which a probe fails; `source` undefined: on all. */
+/** An interval of the runner's time in which a probe fails; without `source`, from every worker. */
 interface Failing {
   readonly probe: ProbeName;
   readonly fromMs: number;
@@ -37,7 +37,7 @@ interface Failing {
   readonly kind?: FailureKind;
 }
 
-/** A stretch in which a probe is slower, by a factor. */
+/** An interval in which a probe is slower by a factor. */
 interface Slow {
   readonly probe: ProbeName;
   readonly fromMs: number;
@@ -163,7 +163,7 @@ export const defaultFacts: RunFacts = {
   standIns: [],
 };
 
-/** Facts that differ in the experiment. */
+/** The default facts with changes in the experiment. */
 export function factsWith(
   experiment: Partial<RunFacts["experiment"]>,
   rest: Partial<RunFacts> = {},
@@ -171,7 +171,7 @@ export function factsWith(
   return { ...defaultFacts, ...rest, experiment: { ...defaultFacts.experiment, ...experiment } };
 }
 
-/** Probes of a worker with their usual latency, ms, and the distance between samples. */
+/** Probes of a worker with their usual latency and the interval between samples, ms. */
 const LAYERS: readonly (readonly [ProbeName, number, number])[] = [
   ["app-write", 7, 250],
   ["app-read", 6, 250],
@@ -202,7 +202,7 @@ function line(
     return { probe, t, d: 2000, ok: false, kind: failing.kind ?? "timeout", message: "synthetic" };
   }
   const slow = script.slow?.find((part) => part.probe === probe && tMs >= part.fromMs && tMs < part.toMs);
-  // A little spread, the same every time.
+  // A small deterministic spread.
   const d = (usualMs + (Math.abs(tMs / 250) % 7) * 0.1) * (slow?.factor ?? 1);
   return { probe, t, d, ok: true };
 }
@@ -210,7 +210,7 @@ function line(
 export interface Script {
   readonly failing?: readonly Failing[];
   readonly slow?: readonly Slow[];
-  /** Sampling ends here, ms of the runner's time. */
+  /** End of sampling, ms of the runner's time. */
   readonly untilMs?: number;
 }
 
@@ -261,7 +261,7 @@ function before(): RunEvent[] {
   ];
 }
 
-/** Release, what comes back, the end. */
+/** Release, recovery, the end. */
 function after(restored = true): RunEvent[] {
   const back: RunEvent[] = [
     at(98_200, { type: "recreated", object: { ...DEPLOYMENT, uid: "d-9" }, by: "kubectl" }),
@@ -281,7 +281,7 @@ function after(restored = true): RunEvent[] {
   ];
 }
 
-/** The first deletion and what follows from it: down half a second later. */
+/** The first deletion and its effect: down half a second later. */
 function takenDown(): RunEvent[] {
   return [
     kill(FIRST_KILL_MS, DEPLOYMENT),
@@ -296,7 +296,7 @@ function takenDown(): RunEvent[] {
   ];
 }
 
-/** addon-manager brings the Deployment back each 20 s; its pod never starts. */
+/** addon-manager recreates the Deployment every 20 s; its pod never starts. */
 function broughtBack(): RunEvent[] {
   return [56_000, 76_000].flatMap((tMs) => [
     at(tMs, { type: "recreated", object: { ...DEPLOYMENT, uid: `d-${tMs}` }, by: "kubectl" }),
@@ -355,7 +355,7 @@ export function controlRun(): SyntheticRun {
   };
 }
 
-/** Deletions are accepted, but a serving instance is left throughout: green would be a lie. */
+/** Deletions are accepted, but one instance serves throughout: the run must not pass. */
 export function targetNeverDown(): SyntheticRun {
   return {
     facts: factsWith({ expectedImpact: "none" }),
@@ -372,7 +372,7 @@ export function targetNeverDown(): SyntheticRun {
   };
 }
 
-/** One worker's writes fail at the baseline already; the runner stops before any harm. */
+/** One worker's writes already fail at the baseline; the runner stops before any change. */
 export function baselineUnhealthy(): SyntheticRun {
   return {
     facts: defaultFacts,
@@ -392,7 +392,7 @@ export function baselineUnhealthy(): SyntheticRun {
   };
 }
 
-/** SIGINT in the middle of the window; everything is put back. */
+/** SIGINT in the middle of the window; everything is restored. */
 export function interruptedRun(): SyntheticRun {
   const shift = (event: RunEvent): RunEvent => ({ ...event, tMs: event.tMs - 40_000 });
   return {
@@ -408,7 +408,7 @@ export function interruptedRun(): SyntheticRun {
   };
 }
 
-/** The same, and what ended the window was a condition of the experiment. */
+/** The same, but a condition of `abortWhen` ended the window. */
 export function abortedRun(code = "aborted"): SyntheticRun {
   const { facts, events, samples } = interruptedRun();
   const message = "app-write from kind-worker has failed for 19.2 s.";
@@ -421,7 +421,7 @@ export function abortedRun(code = "aborted"): SyntheticRun {
   };
 }
 
-/** Taken down, and never ready again within the time limit. */
+/** Taken down, and not ready again within the time limit. */
 export function notRestored(): SyntheticRun {
   return {
     facts: defaultFacts,
@@ -469,7 +469,7 @@ export function flapping(suppression = 0.9): SyntheticRun {
   };
 }
 
-/** The application does not notice; the component's own function is gone. */
+/** The application is fine; the component's own function is lost. */
 export function functionLostRun(): SyntheticRun {
   const run = kubeDnsOutage();
   return {
@@ -478,7 +478,7 @@ export function functionLostRun(): SyntheticRun {
       { expectedImpact: "function lost" },
       {
         study: { ...defaultFacts.study!, impact: "none", functionVerified: false, name: "event-exporter" },
-        standIns: [{ image: "example/exporter:1", description: "stand-in | ours", victim: true }],
+        standIns: [{ image: "example/exporter:1", description: "substitute | own", victim: true }],
       },
     ),
     samples: samplesOf({ failing: [{ probe: "dns-internal", fromMs: 36_700, toMs: 101_500 }] }),

@@ -1,4 +1,4 @@
-/** A kube-dns on the fake API server, what restores it there, and a TargetWatch that looks on. */
+/** A kube-dns on the fake API server, what restores it there, and a TargetWatch for it. */
 import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../src/evidence/events.js";
 import { type Discovery, discover } from "../../src/kube/api.js";
@@ -19,11 +19,11 @@ export const SLICES = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpoint
 export const LABELS = { "k8s-app": "kube-dns" } as const;
 export const REPLICASET = "kube-dns-7f9c6b7d5";
 
-/** Waits until something holds; looks again each few ms. */
+/** Waits until a condition is true, at most 15 s. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
   const end = performance.now() + 15_000;
   while (!condition()) {
-    if (performance.now() > end) throw new Error(`waited in vain until ${what}`);
+    if (performance.now() > end) throw new Error(`timed out after 15 s waiting until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
@@ -73,7 +73,7 @@ export const replicaSet = (name: string, of = "kube-dns"): Draft => ({
   metadata: { name, labels: { ...LABELS, "pod-template-hash": "x" }, ...owner("Deployment", of) },
 });
 
-/** A running pod; one that is on no node yet with `node: undefined`. */
+/** A running pod; with `node: undefined`, one that is not scheduled yet. */
 export function pod(
   name: string,
   options: { of?: Draft; node?: string | undefined; ready?: boolean; labels?: Record<string, string> } = {},
@@ -117,7 +117,7 @@ export async function targetOf(
 ): Promise<Target> {
   const found = await findTarget(transport, spec, components["kube-dns"]);
   if ("problem" in found) throw new Error(found.problem);
-  if (isNodeTarget(found)) throw new Error(`${found.name} is no workload`);
+  if (isNodeTarget(found)) throw new Error(`${found.name} is not a workload`);
   return found;
 }
 
@@ -165,7 +165,7 @@ export async function watching(
   };
 }
 
-/** The transport, and every request in the order in which it is handed over (sockets may swap it later). */
+/** The transport, and its requests in the order of the calls (sockets may change the order later). */
 export function recording(transport: Transport): { transport: Transport; sent: ApiRequest[] } {
   const sent: ApiRequest[] = [];
   const wrapped: Transport = {

@@ -1,7 +1,7 @@
-/** The witness: what the API server's audit log says was deleted and made, and by whom. */
+/** The API server's audit log: what was deleted and created, and by whom. Neither runner nor probers write it. */
 import type { TestCluster } from "./cluster.js";
 
-/** Where kind-config.yaml has the API server write it. */
+/** The path that kind-config.yaml sets. */
 const AUDIT_LOG = "/var/log/kubernetes/audit/audit.log";
 
 export interface AuditEntry {
@@ -19,13 +19,13 @@ export interface AuditEntry {
   readonly stage: string;
 }
 
-/** Entries whose user agent holds `agent`: a run's id is in the agent of all its requests. */
+/** Entries that contain `agent`. All requests of a run have its id in their user agent. */
 export async function auditOf(cluster: TestCluster, agent: string): Promise<AuditEntry[]> {
   const controlPlane = cluster.nodes.find((node) =>
     Object.keys(node.metadata.labels ?? {}).some((label) => /node-role.*(control-plane|master)/.test(label)),
   );
   const node = controlPlane?.metadata.name ?? "";
-  // grep ends with 1 when there is none: an empty answer, not an error.
+  // grep exits with 1 when it finds nothing: that is an empty answer, not an error.
   const text = await cluster.access.exec(
     node,
     ["sh", "-c", 'grep -h -F -- "$1" "$2"* || true', "grep", agent, AUDIT_LOG.replace(/\.log$/, "")],

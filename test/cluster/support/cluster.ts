@@ -1,4 +1,4 @@
-/** The real cluster that the tests run on: one that is up already, or made for them. */
+/** The real cluster that the tests run on: one that is running, or one created for them. */
 import { addonManagerProof } from "../../../src/addons/drift.js";
 import { installAddons } from "../../../src/addons/install.js";
 import { removeAddons } from "../../../src/addons/remove.js";
@@ -21,7 +21,7 @@ export interface TestCluster {
   readonly access: NodeAccess;
 }
 
-/** Plain lines on stderr: bringing a cluster up takes minutes, and a silent test looks hung. */
+/** Plain lines on stderr: creating a cluster takes minutes, and a silent test looks hung. */
 const progress: Progress = {
   step: async (title, work) => {
     const startedAt = performance.now();
@@ -33,7 +33,7 @@ const progress: Progress = {
   warn: (text) => process.stderr.write(`    warning: ${text}\n`),
 };
 
-/** The kind cluster where an engine and kind are there, the lab otherwise; whichever runs already comes first. */
+/** A running cluster if there is one; else a kind cluster where kind and an engine are installed, else the lab. */
 export async function testCluster(): Promise<TestCluster> {
   const handle = await bringUp();
   const connection = await connect({
@@ -43,7 +43,7 @@ export async function testCluster(): Promise<TestCluster> {
   });
   const nodes = (await list<Node>(connection.transport, resourcePath(NODES))).items;
   const access = await findNodeAccess(nodes, handle);
-  if ("none" in access) throw new Error(`the tests need to reach the nodes: ${access.none}`);
+  if ("none" in access) throw new Error(`the tests need access to the nodes: ${access.none}`);
   return { handle, connection, nodes, access };
 }
 
@@ -64,7 +64,7 @@ async function bringUp(): Promise<ClusterHandle> {
   throw new Error(`no cluster to test on: ${refusals.join("; ")}`);
 }
 
-/** The study's add-ons, installed for the tests of a file unless they are there; the result takes them away again. */
+/** Installs the study's add-ons for the tests of a file. The result removes them, unless they were installed before. */
 export async function withAddons(cluster: TestCluster): Promise<() => Promise<void>> {
   const { transport } = cluster.connection;
   const options = { transport, clock: systemClock(), progress };

@@ -1,4 +1,4 @@
-/** Runs the built command line as a user would, in a folder of its own. */
+/** Runs the built command line as a user does, in its own folder. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { snapshot } from "./snapshot.js";
 
 export interface Workspace {
   readonly folder: string;
-  /** Journals and reports go below the folder, never into the user's own. */
+  /** Journals and reports go below the folder, never into the user's state folder. */
   readonly env: Readonly<Record<string, string>>;
   readonly remove: () => Promise<void>;
 }
@@ -26,7 +26,7 @@ async function workspace(): Promise<Workspace> {
   };
 }
 
-/** The cluster, a workspace, and what the cluster is like now; all of it let go when the test is over. */
+/** The cluster, a workspace, and the cluster's state now. The teardown closes and removes them. */
 export async function setUp(t: ExecutionContext): Promise<{
   readonly cluster: TestCluster;
   readonly space: Workspace;
@@ -59,15 +59,15 @@ metadata: { name: ${text.name} }
 target: ${text.target ?? "{ component: kube-dns }"}
 attack: ${text.attack}
 phases: { baseline: ${text.baseline ?? "6s"}, window: ${text.window}, recovery: 2m }
-# Of the few samples of so short a baseline, one would be over the default's one in a hundred; and of so short a
-# window the seconds that a busy node takes to end a container are more than the default's tenth.
+# In such a short baseline one failed sample is more than the default of 1 %; in such a short window the seconds that
+# a busy node takes to stop a container are more than the default of 10 %.
 thresholds: { baselineAvailability: 0.9, suppression: 0.75 }
 ${text.impact === undefined ? "" : `expectation: { impact: ${text.impact} }\n`}`,
   );
   return path;
 }
 
-/** A `chaos` that goes on; awaited, how it ended (never rejects). */
+/** A running `chaos`. Awaited, it gives how the process ended; it never rejects. */
 export type ChaosProcess = ReturnType<typeof chaos>;
 
 const CHAOS = [process.execPath, join(packageRoot(), "dist/cli.js"), "--json"] as const;
@@ -113,7 +113,7 @@ export function chaosRun(
   return chaos(cluster, space, runArguments(cluster, space, file, extra));
 }
 
-/** The same in a terminal of its own, which ends when the process that is returned is killed (util-linux's script). */
+/** The same in its own terminal (util-linux's script), which closes when the returned process is killed. */
 export function chaosRunInTerminal(cluster: TestCluster, space: Workspace, file: string): ChaosProcess {
   const command = [...CHAOS, ...runArguments(cluster, space, file, [])].map((each) => `'${each}'`).join(" ");
   return start(cluster, space, ["script", "-qfec", command, "/dev/null"]);
@@ -141,11 +141,11 @@ export async function onlyReport(space: Workspace): Promise<{ folder: string; re
   return { folder, result: JSON.parse(await readFile(join(folder, "result.json"), "utf8")) as RunResult };
 }
 
-/** Resolves when the child has begun its outage window; rejects when it ends before. */
+/** Resolves when the run's window starts; rejects when the run ends before. */
 export async function windowStarted(child: ChaosProcess): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     let text = "";
-    // Not by iterating over the child: leaving that loop would close its output.
+    // No `for await` over the child: leaving that loop would close its output.
     child.stdout.on("data", (chunk: Buffer | string) => {
       text += chunk.toString();
       if (/"type":"phase".*"phase":"window","state":"start"/.test(text)) resolve();

@@ -1,4 +1,4 @@
-/** What must be as before after a run: kube-system's objects, the nodes' units, and that nothing of ours is left. */
+/** What must be the same before and after a run: kube-system's objects, the nodes' units, and no leftover own objects. */
 import { list, NODES, resourcePath, type Gvr } from "../../../src/kube/api.js";
 import { sanitised } from "../../../src/kube/declared.js";
 import type { KubeObject, Node } from "../../../src/kube/objects.js";
@@ -20,11 +20,11 @@ const NAMESPACED = [
 ];
 const CLUSTER_WIDE = [core("namespaces"), rbac("clusterroles"), rbac("clusterrolebindings")];
 
-/** Leader election writes these on its own, and bootstrap tokens live and die. */
+/** Only their names are compared: leader election rewrites them all the time. */
 const LEASES: Gvr = { group: "coordination.k8s.io", version: "v1", resource: "leases" };
 const UNITS = ["kubelet", "containerd"];
 
-/** Everything by name, without what the server sets; comparable with deepEqual. */
+/** Every object by its name, without the fields that the server sets; comparable with deepEqual. */
 export async function snapshot(cluster: TestCluster): Promise<Record<string, unknown>> {
   const { transport } = cluster.connection;
   const all: Record<string, unknown> = {};
@@ -38,7 +38,7 @@ export async function snapshot(cluster: TestCluster): Promise<Record<string, unk
   }
   const leases = await list<KubeObject>(transport, resourcePath(LEASES, "kube-system"));
   all["leases"] = leases.items.map((lease) => lease.metadata.name).sort();
-  // Taints come and go with the nodes' readiness: as they are now.
+  // Taints change with the readiness of the nodes, so the nodes are listed again.
   const nodes = (await list<Node>(transport, resourcePath(NODES))).items;
   for (const node of nodes) {
     const { name } = node.metadata;
@@ -53,7 +53,7 @@ export async function snapshot(cluster: TestCluster): Promise<Record<string, unk
   return all;
 }
 
-/** Leader election in annotations is status in all but name. */
+/** Without the annotation of leader election, which is status. */
 function declared(object: KubeObject): unknown {
   const clean = sanitised(object);
   const annotations = Object.fromEntries(

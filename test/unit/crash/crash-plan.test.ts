@@ -97,12 +97,12 @@ test("points that bring their own guestbook come first", (t) => {
   t.is(modes.lastIndexOf("full") + 1, modes.indexOf("keep"));
 });
 
-test("every attack is an experiment that the runner takes", (t) => {
+test("every attack is a valid experiment", (t) => {
   for (const attack of [...ATTACKS, API_SERVER])
     t.true("experiment" in parseExperiment(experimentText(attack), `${attack.name}.yaml`), attack.name);
 });
 
-test("what differs is said with where, before and after", (t) => {
+test("a difference names its place, the value before and the value after", (t) => {
   const before = { a: { spec: { replicas: 2 } }, b: "x", gone: 1 };
   t.deepEqual(changes(before, before), []);
   t.deepEqual(changes(before, { a: { spec: { replicas: 0 } }, b: "y", more: 1 }), [
@@ -137,7 +137,7 @@ function outcome(change: Partial<Outcome>): Outcome {
   };
 }
 
-test("the table counts what was hit, not what was wanted; a miss is no success, a failure is no success", (t) => {
+test("the table counts the phase that was hit, not the planned one; misses and failures are not successes", (t) => {
   const lines = table([
     outcome({}),
     outcome({ problems: ["replicas"] }),
@@ -150,11 +150,11 @@ test("the table counts what was hit, not what was wanted; a miss is no success, 
   t.true(lines.includes("restored by: restore 2, restore twice 1"));
 });
 
-test("a failure says what differs, where its files are, and how to do it again", (t) => {
-  const failed = outcome({ problems: ["lock: nobody → somebody"] });
+test("a failure says what differs, where its files are, and how to repeat it", (t) => {
+  const failed = outcome({ problems: ["lock: nobody → run-1"] });
   t.true(pointLine(failed).endsWith("FAILED"));
   const text = failureLines(failed).join("\n");
-  t.regex(text, /nobody → somebody/);
+  t.regex(text, /nobody → run-1/);
   t.regex(text, /somewhere/);
   t.regex(text, /--seed 1 --point 1 --phase \w+/);
 });
