@@ -1,4 +1,4 @@
-/** The guard of what changes a cluster, before its first change. */
+/** Checks whether the tool may change a cluster, before the first change. */
 import { locality, notLocal, type Locality } from "../clusters/locality.js";
 import { RefusedError } from "../common/errors.js";
 import { list, NODES, resourcePath } from "../kube/api.js";
@@ -8,11 +8,11 @@ import { journalRoot } from "./journal/journal.js";
 import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "./journal/unfinished.js";
 
 /**
- * A cluster that is not local is touched only after it was named and confirmed. Damage that an unfinished run has left
- * would be taken for the cluster's own state.
+ * A cluster that is not local is changed only after the user has named and confirmed it. An unfinished run blocks every
+ * change: a new run would take its damage for the cluster's normal state.
  *
- * @param options `confirm`: asked where the cluster is not local; `refusal`: what is said when it was not confirmed.
- * @returns what the cluster is known by.
+ * @param options `confirm`: called when the cluster is not local; `refusal`: the message when it is not confirmed.
+ * @returns the cluster's uid.
  * @throws RefusedError; ApiError, ApiUnreachableError.
  */
 export async function mayTouch(
@@ -30,6 +30,6 @@ export async function mayTouch(
   if (!where.local && !(await confirm())) throw new RefusedError(refusal(where, context));
   const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
   const problem = unfinishedProblem(unfinished, context);
-  if (problem !== undefined) throw new RefusedError(`${problem}; nothing was touched`);
+  if (problem !== undefined) throw new RefusedError(`${problem}. Nothing was changed`);
   return clusterUid;
 }

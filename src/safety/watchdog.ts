@@ -1,7 +1,7 @@
 /**
- * The runner's watchdog: a second process, in a session of its own, that holds the other end of a pipe. When the
- * runner dies, by SIGKILL too, the pipe ends and the watchdog restores from the journal. It survives neither the end of
- * the machine nor of the control group that both are in (a container that is stopped, `systemctl stop` of a unit).
+ * The runner's watchdog: a second process in its own session, connected to the runner by a pipe. When the runner dies,
+ * even by SIGKILL, the pipe closes and the watchdog restores from the journal. It dies with the machine, and with the
+ * control group that both processes are in (a stopped container, `systemctl stop` of a unit).
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,10 +10,10 @@ import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { ChaosError, ExitCode } from "../common/errors.js";
 
-/** How long the watchdog may take to say that it watches, ms: a Node process that starts on a busy machine. */
+/** How long the watchdog may take to answer, ms: a Node process starts slowly on a busy machine. */
 const READY_LIMIT_MS = 20_000;
 
-/** What the runner says to its watchdog, one line each: `watch FOLDER`, `release FOLDER`. It answers `watching FOLDER`. */
+/** The runner sends one line each: `watch FOLDER`, `release FOLDER`. The watchdog answers `watching FOLDER`. */
 export const WATCH = "watch ";
 export const RELEASE = "release ";
 export const WATCHING = "watching ";
@@ -22,13 +22,13 @@ export interface WatchdogOptions {
   /** The command line of `chaos watchdog`. */
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Told when it ends before its runner. */
+  /** Called when the watchdog exits before its runner. */
   readonly warn: (text: string) => void;
-  /** How long it may take to say that it watches, ms. Default: 20 s. */
+  /** How long it may take to answer, ms. Default: 20 s. */
   readonly readyLimitMs?: number;
 }
 
-/** Restores what a run has left when this process dies. Started with the first journal that it watches. */
+/** Restores unfinished runs when this process dies. Started with the first journal that it watches. */
 export class Watchdog {
   readonly #options: WatchdogOptions;
   #child: ChildProcessByStdio<Writable, Readable, null> | undefined;
@@ -41,14 +41,14 @@ export class Watchdog {
   }
 
   /**
-   * Resolves when the watchdog watches this journal: before anything is harmed.
+   * Resolves when the watchdog watches this journal. Called before the first change.
    *
-   * @param folder of the journal.
-   * @throws ChaosError (exit 4) when it cannot be started: then nothing may be harmed.
+   * @param folder the journal's folder.
+   * @throws ChaosError (exit 4) when the watchdog does not watch it: then nothing may be changed.
    */
   async watch(folder: string): Promise<void> {
     const child = (this.#child ??= this.#start());
-    // One listener for all that it watches. A command that is not there ends it with an error.
+    // One listener for all journals. `once` rejects when the command does not exist.
     const gone = (this.#gone ??= once(child, "exit").then(
       () => "ended" as const,
       () => "ended" as const,
@@ -67,17 +67,17 @@ export class Watchdog {
     this.#waiting.delete(folder);
     if (answer === "watching") return;
     throw new ChaosError(
-      `the watchdog, which would restore if this process were killed, ${answer === "ended" ? "has ended" : `was not ready within ${readyLimitMs / 1000} s`}; nothing was harmed. Without it: --no-watchdog`,
+      `cannot watch this run: the watchdog, which restores the cluster if this process is killed, ${answer === "ended" ? "has exited" : `was not ready within ${readyLimitMs / 1000} s`}. Nothing was changed. To run without a watchdog, use --no-watchdog`,
       { exitCode: ExitCode.preflightRefused },
     );
   }
 
-  /** The run was finished, or has said itself what is left to do. */
+  /** Stops watching: the run is finished, or has told the user what is left to do. */
   release(folder: string): void {
     this.#child?.stdin.write(`${RELEASE}${folder}\n`);
   }
 
-  /** This process ends in good order. What was not released is restored by the watchdog now. */
+  /** This process exits normally. The watchdog now restores every run that was not released. */
   end(): void {
     this.#ended = true;
     this.#child?.stdin.end();
@@ -86,7 +86,7 @@ export class Watchdog {
   #start(): ChildProcessByStdio<Writable, Readable, null> {
     const [file = "", ...args] = this.#options.command;
     const child = spawn(file, args, {
-      // A session of its own: no signal of the terminal reaches it, and none to the runner's process group.
+      // Its own session: signals from the terminal and to the runner's process group do not reach it.
       detached: true,
       env: { ...this.#options.env },
       stdio: ["pipe", "pipe", "ignore"],
@@ -95,16 +95,16 @@ export class Watchdog {
       if (this.#ended) return;
       this.#ended = true;
       this.#options.warn(
-        `the watchdog ${why}: if this process is killed now, only \`chaos restore\` puts things back`,
+        `the watchdog ${why}. If this process is killed now, restore the cluster with \`chaos restore --all\``,
       );
     };
-    child.on("error", (error) => tell(`could not be started (${error.message})`));
-    child.on("exit", (code, signal) => tell(`has ended (${signal ?? String(code)})`));
+    child.on("error", (error) => tell(`did not start (${error.message})`));
+    child.on("exit", (code, signal) => tell(`has exited (${signal ?? String(code)})`));
     child.stdin.on("error", () => undefined);
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (line.startsWith(WATCHING)) this.#waiting.get(line.slice(WATCHING.length))?.();
     });
-    // It does not keep this process alive.
+    // The watchdog must not keep this process alive.
     child.unref();
     unreference(child.stdin);
     unreference(child.stdout);
@@ -112,7 +112,7 @@ export class Watchdog {
   }
 }
 
-/** A pipe to a child is a socket, which Node's types do not say. */
+/** A pipe to a child process is a socket; Node's types do not say so. */
 function unreference(stream: Writable | Readable): void {
   (stream as unknown as { unref?: () => void }).unref?.();
 }

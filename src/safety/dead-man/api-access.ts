@@ -1,4 +1,4 @@
-/** The way from the pod to the API server: by its address, with the pod's own ServiceAccount. */
+/** How the pod reaches the API server: by IP address, with the pod's own ServiceAccount. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -9,19 +9,19 @@ import {
 } from "../../kube/transport.js";
 import type { DeadManSettings } from "./settings.js";
 
-/** Where a kubelet puts them. */
+/** Where the kubelet mounts the ServiceAccount. */
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 /**
- * Every API server's certificate has this name, whatever addresses it has (kubeadm's certs phase, client-go's own
- * default): checked, never looked up.
+ * Every API server's certificate has this name, whatever its addresses (kubeadm's certs phase, client-go's default). It
+ * is only compared with the certificate, never resolved.
  */
 const CERTIFICATE_NAME = "kubernetes.default.svc";
 
 /**
- * One transport for each API server; the next one when the one before does not answer. The token is read again when it
- * is refused: kubelets replace it.
+ * One transport per API server; when one does not answer, the next one is used. A refused token is read again, because
+ * kubelets replace tokens.
  *
- * @throws Error when there is no ServiceAccount.
+ * @throws Error when the ServiceAccount is not mounted.
  */
 export function inClusterTransport(
   { servers, userAgent }: Pick<DeadManSettings, "servers" | "userAgent">,
@@ -45,7 +45,7 @@ export function inClusterTransport(
   return inTurn(transports);
 }
 
-/** A transport over several: a request is sent by one of them; the next request by the next, if that got no answer. */
+/** A transport over several: each request uses one of them; if it gets no answer, the next request uses the next one. */
 export function inTurn(transports: readonly Transport[]): Transport {
   let at = 0;
   const send = async <T>(by: (transport: Transport) => Promise<T>): Promise<T> => {
@@ -55,7 +55,7 @@ export function inTurn(transports: readonly Transport[]): Transport {
     try {
       return await by(transport);
     } catch (error) {
-      // Not sent again here: only whoever asked knows whether that may be done twice.
+      // Not retried here: only the caller knows whether the request may be sent twice.
       if (error instanceof ApiUnreachableError && !error.aborted && at === chosen)
         at = (chosen + 1) % transports.length;
       throw error;

@@ -1,4 +1,4 @@
-/** The lock in the hand of the switch: a runner that comes back sees it lost, and stops; so does whoever restores. */
+/** The lock while the switch has it. A runner that comes back sees that the lock is lost and stops; so does a restore. */
 import type { Clock } from "../../common/clock.js";
 import { getOrUndefined, remove, replace } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
@@ -12,7 +12,7 @@ interface DeadManLockTools {
   readonly runId: string;
 }
 
-/** How the switch of a run calls itself in the Lease. */
+/** The holder identity of a run's switch. */
 function deadManHolder(runId: string): string {
   return `dead-man@${runId}`;
 }
@@ -29,10 +29,10 @@ export class DeadManLock {
   }
 
   /**
-   * Takes the lock over, as it was looked at: whoever has written it since is not dead.
+   * Takes the lock over if nobody has written it since `seen` was read: a holder that still writes is alive.
    *
    * @param seen undefined: there was no Lease.
-   * @returns undefined when somebody else was quicker.
+   * @returns undefined when someone else wrote the lock first.
    * @throws ApiError, ApiUnreachableError otherwise.
    */
   static async take(tools: DeadManLockTools, seen: Lease | undefined): Promise<DeadManLock | undefined> {
@@ -53,10 +53,10 @@ export class DeadManLock {
   }
 
   /**
-   * Says that we are there, when it is time to.
+   * Renews the lock when it is time to.
    *
-   * @returns false when somebody else has the lock, or has taken it away.
-   * @throws ApiError, ApiUnreachableError when that is not known.
+   * @returns false when someone else has the lock or has deleted it.
+   * @throws ApiError, ApiUnreachableError when this is unknown.
    */
   async keep(): Promise<boolean> {
     const { transport, clock, runId } = this.#tools;
@@ -66,7 +66,7 @@ export class DeadManLock {
       this.#lease = await replace<Lease>(transport, LOCK_PATH, { ...this.#lease, spec });
     } catch (error) {
       if (!isConflict(error)) throw error;
-      // Our own renewal, whose answer was lost, conflicts with itself.
+      // The conflict can come from the switch's own renewal whose answer was lost.
       const found = await getOrUndefined<Lease>(transport, LOCK_PATH);
       if (found === undefined || holderOf(found) !== deadManHolder(runId)) return false;
       this.#lease = found;
@@ -75,13 +75,13 @@ export class DeadManLock {
     return true;
   }
 
-  /** Takes the lock away: this very one. */
+  /** Deletes the lock, by its uid. */
   async release(): Promise<void> {
     await remove(this.#tools.transport, LOCK_PATH, { uid: this.#lease.metadata.uid });
   }
 }
 
-/** Changed (409), or gone (404), since it was looked at. */
+/** Changed (409) or deleted (404) since it was read. */
 function isConflict(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 409 || error.status === 404);
 }

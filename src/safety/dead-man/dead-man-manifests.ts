@@ -1,4 +1,4 @@
-/** What a dead-man's switch is made of. Everything carries the run's label, so that only that run's is ever removed. */
+/** The objects of a dead-man's switch. All carry the run's label, so that a restore removes only that run's objects. */
 import {
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
@@ -19,7 +19,7 @@ import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../own/own-names.js";
 import { DEAD_MAN_LABELS } from "../restore/order.js";
 import { DEAD_MAN_PORT, deadManName, type DeadManSettings, environmentOf, PROGRAM_FILE } from "./settings.js";
 
-/** A ConfigMap may have 1 MiB (Kubernetes' MaxConfigMapSize), its other keys and names included. */
+/** A ConfigMap can have 1 MiB (Kubernetes' MaxConfigMapSize), including its other keys and names. */
 export const MAX_PROGRAM_BYTES = 900_000;
 
 const RBAC_GROUP = "rbac.authorization.k8s.io";
@@ -31,7 +31,7 @@ interface OwnerReference {
   readonly uid: string;
 }
 
-/** An object of the switch. */
+/** The manifest of one of its objects. */
 export interface DeadManManifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -44,7 +44,7 @@ export interface DeadManManifest {
   readonly [field: string]: unknown;
 }
 
-/** An object to be made, and where. */
+/** An object to create, and its resource. */
 export interface DeadManObject {
   readonly gvr: Gvr;
   readonly manifest: DeadManManifest;
@@ -55,9 +55,9 @@ export interface DeadManParts {
   readonly rights: readonly Need[];
   /** Text of dist/dead-man.mjs. */
   readonly program: string;
-  /** Of the probers' namespace, in which the switch is. */
+  /** uid of the probers' namespace, which the switch runs in. */
   readonly namespaceUid: string;
-  /** Namespaces that are there: in the others there can be no Role, and what is made in them goes unswept. */
+  /** Existing namespaces. The others can have no Role, so their content is not deleted before they are. */
   readonly namespaces: readonly string[];
   readonly node: string;
 }
@@ -71,12 +71,12 @@ export function pathsOf({ gvr, manifest }: DeadManObject): {
   return { path: resourcePath(gvr, namespace, name), collection: resourcePath(gvr, namespace) };
 }
 
-/** By which an object of the switch of a run is known. */
+/** The labels of every object of a run's switch. */
 export function labelsOf(runId: string): Readonly<Record<string, string>> {
   return { ...DEAD_MAN_LABELS, [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId };
 }
 
-/** All of its objects, in the order in which they are made; the pod last. Pure. */
+/** All objects of the switch, in the order of creation; the pod last. Pure. */
 export function deadManObjects(parts: DeadManParts): readonly DeadManObject[] {
   const { settings, program } = parts;
   const metadata = metadataOf(settings.runId, PROBER_NAMESPACE);
@@ -92,12 +92,12 @@ export function deadManObjects(parts: DeadManParts): readonly DeadManObject[] {
   ];
 }
 
-/** Rights that a Role can be made for. */
+/** The rights that a Role can be created for. */
 function grantable({ rights, namespaces }: DeadManParts): readonly Need[] {
   return rights.filter(({ namespace }) => namespace === undefined || namespaces.includes(namespace));
 }
 
-/** As the program is told: it has no use for what a right is for. */
+/** A right without its reason, which the program does not need. */
 function withoutWhy(need: Need): Permission {
   return Object.fromEntries(Object.entries(need).filter(([key]) => key !== "why")) as unknown as Permission;
 }
@@ -119,8 +119,8 @@ function roleObjects(
   const kind = namespace === undefined ? "ClusterRole" : "Role";
   const metadata = {
     ...metadataOf(runId, namespace),
-    // What is outside the namespace goes with it all the same: the garbage collector removes it. So the switch can take
-    // itself away in one request, and need not be allowed to touch a Role.
+    // The garbage collector deletes objects outside the namespace with it. So the switch can delete itself with one
+    // request and needs no right to delete Roles.
     ...(namespace === PROBER_NAMESPACE
       ? {}
       : {
@@ -160,12 +160,11 @@ function roleObjects(
 }
 
 /**
- * The pod: a bare one, bound to its node by name, so that neither kube-scheduler nor kube-controller-manager is in the
- * way of it, whichever is the victim. Its kubelet starts a crashed container again; kubelets evict no critical pod, and
- * the tolerations keep it where its node is NotReady. A Deployment would survive the loss of the node, too, but only
- * with both of those at work.
+ * A bare pod, bound to its node by name, so that it needs neither kube-scheduler nor kube-controller-manager: either can
+ * be the target. The kubelet restarts a crashed container and never evicts a critical pod, and the tolerations keep the
+ * pod on a NotReady node. A Deployment would also survive the loss of the node, but only while both of those work.
  *
- * Not in the host's network: the API server is called by its address, for which neither kube-proxy nor DNS is needed.
+ * The pod does not need the host's network: it calls the API server by IP address, without kube-proxy or DNS.
  */
 function podManifest(settings: DeadManSettings, nodeName: string): DeadManManifest {
   const name = deadManName(settings.runId);
@@ -190,7 +189,7 @@ function podManifest(settings: DeadManSettings, nodeName: string): DeadManManife
         runAsNonRoot: true,
         runAsUser: 65534,
         runAsGroup: 65534,
-        // The token's file is readable for this group where it is not for everybody.
+        // On some clusters only this group can read the token's file.
         fsGroup: 65534,
         seccompProfile: { type: "RuntimeDefault" },
       },
@@ -220,7 +219,7 @@ function podManifest(settings: DeadManSettings, nodeName: string): DeadManManife
   };
 }
 
-/** The same pod for a cluster that allows critical ones in kube-system only (GKE does so by a quota). Pure. */
+/** The same pod for a cluster that allows critical pods only in kube-system (GKE has such a quota). Pure. */
 export function withoutPriority(manifest: DeadManManifest): DeadManManifest {
   const spec: Record<string, unknown> = { ...(manifest["spec"] as Record<string, unknown>) };
   delete spec["priorityClassName"];
@@ -228,10 +227,10 @@ export function withoutPriority(manifest: DeadManManifest): DeadManManifest {
 }
 
 /**
- * The node for the switch: one that takes pods, not attacked, and, where there is a choice, not the target's. Pure.
+ * The node for the switch: a schedulable one that is not attacked and, if possible, does not run the target. Pure.
  *
  * @param attacked nodes that are attacked. @param targets nodes on which the target runs.
- * @returns undefined when no node takes pods at all.
+ * @returns undefined when no node is schedulable.
  */
 export function chooseNode(
   nodes: readonly Node[],

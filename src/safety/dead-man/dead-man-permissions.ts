@@ -1,4 +1,4 @@
-/** What a runner must be allowed to before it may set a dead-man's switch up. Pure. */
+/** The permissions that a runner needs to create a dead-man's switch. Pure. */
 import { describePermission, type Need, rights } from "../../kube/permission.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { deadManRights, type DeadManScope } from "./rights.js";
@@ -7,8 +7,8 @@ const WHY = "the dead-man's switch";
 const MAKE = ["create", "get", "delete"];
 
 /**
- * Beside a run's own rights: all that the switch is given, because nobody can give a right that he has not (RBAC's
- * prevention of privilege escalation), and what it is made of.
+ * In addition to a run's own rights: every right that the switch gets, because RBAC lets a client grant only rights that
+ * it has itself, and the rights to create the switch's objects.
  */
 export function requiredPermissions(scope: DeadManScope): Need[] {
   const given = deadManRights(scope).map((need) => ({ ...need, why: `${WHY}: ${need.why}` }));

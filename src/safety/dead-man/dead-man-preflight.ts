@@ -1,4 +1,4 @@
-/** Whether a run may have a dead-man's switch: asked before anything is touched. */
+/** Whether a run can have a dead-man's switch; checked before the first change. */
 import { correctedBy } from "../../components/corrected.js";
 import type { FunctionCheckName } from "../../components/functions.js";
 import { missingPermissions } from "../../kube/access-review.js";
@@ -10,13 +10,13 @@ import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import type { AnyTarget, Target } from "../../targets/target.js";
 import { requiredPermissions } from "./dead-man-permissions.js";
 import { deadManProblem, deadManRemark, scopeOf } from "./deploy-dead-man.js";
-import type { DeadManScope, PutBack } from "./rights.js";
+import type { DeadManScope, WorkloadToRestore } from "./rights.js";
 
-/** What a run may have to put back beside its target: what is scaled down before it, what a probe sets wrong. Pure. */
+/** What a run may have to restore besides its target: companions, and what a function check changes. Pure. */
 export function othersOf(
   companions: readonly Target[],
   probe: FunctionCheckName | undefined,
-): readonly PutBack[] {
+): readonly WorkloadToRestore[] {
   const scaled = companions.map(({ kind, namespace, name }) => ({ kind, namespace, names: [name] }));
   const corrected = correctedBy(probe);
   if (corrected === undefined) return scaled;
@@ -25,17 +25,17 @@ export function othersOf(
 }
 
 /**
- * The check "dead-man" of preflight: the namespace, the rights that the switch is given (which the runner must have
- * itself), and what the user should know about it.
+ * Preflight's check "dead-man": the namespace, the rights of the switch (which the runner must have itself), and what
+ * the user should know about the switch.
  *
- * @param namespaces that the run will clear away; `stays`: prepared ones.
+ * @param namespaces that the run will delete; `stays`: prepared ones, which it only empties.
  * @throws ApiError (other than 403), ApiUnreachableError.
  */
 export async function deadManCheck(
   transport: Transport,
   run: {
     readonly target: AnyTarget;
-    readonly others: readonly PutBack[];
+    readonly others: readonly WorkloadToRestore[];
     readonly namespaces: DeadManScope["namespaces"];
   },
 ): Promise<{ readonly ok: boolean; readonly detail: string }> {
@@ -45,20 +45,23 @@ export async function deadManCheck(
   const missing = await missingPermissions(transport, requiredPermissions(scope));
   if (missing.length > 0) {
     const list = missing.map(describePermission).join("; ");
-    return { ok: false, detail: `a runner can give the switch only what it has itself; missing: ${list}` };
+    return {
+      ok: false,
+      detail: `missing permissions: ${list}. A runner can grant the switch only permissions that it has itself. Get them, or leave --dead-man out`,
+    };
   }
   const writes = [...new Set(scope.workloads.map(({ namespace }) => namespace))];
   const danger =
     writes.length === 0
       ? undefined
-      : `its ServiceAccount may write workloads in ${writes.join(", ")} until the run is over: as good as cluster-admin`;
+      : `until the run ends, its ServiceAccount can create workloads in ${writes.join(", ")}: this is as powerful as cluster-admin`;
   return {
     ok: true,
     detail: [deadManRemark(run.target), danger].filter((each) => each !== undefined).join("; "),
   };
 }
 
-/** Where we may not look, the missing right says so. */
+/** Undefined also when reading is forbidden: the check then reports the missing permission. */
 async function probersNamespace(transport: Transport): Promise<Namespace | undefined> {
   try {
     return await getOrUndefined<Namespace>(transport, resourcePath(NAMESPACES, undefined, PROBER_NAMESPACE));

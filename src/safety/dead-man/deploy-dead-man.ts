@@ -1,4 +1,4 @@
-/** Setting a dead-man's switch up before the first harm: recorded, made, and seen to be ready. */
+/** Sets a dead-man's switch up before the attack: records it, creates it, and waits until it is ready. */
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError, messageOf, RefusedError } from "../../common/errors.js";
@@ -32,14 +32,14 @@ import {
   pathsOf,
   withoutPriority,
 } from "./dead-man-manifests.js";
-import { deadManRights, type DeadManScope, namespacesIn, type PutBack } from "./rights.js";
+import { deadManRights, type DeadManScope, namespacesIn, type WorkloadToRestore } from "./rights.js";
 import { DEAD_MAN_PORT, deadManName, PROGRAM_FILE } from "./settings.js";
 
-/** How long it may take until the switch is ready (the image may have to be pulled), ms. */
+/** How long the switch may take to become ready, ms. Its image may have to be pulled. */
 const READY_LIMIT_MS = 120_000;
 const READY_EVERY_MS = 500;
 
-/** Before Kubernetes 1.24 a ServiceAccount has its token a moment later, and no pod before that, ms. */
+/** Before Kubernetes 1.24 a ServiceAccount gets its token a moment later and can have no pod until then, ms. */
 const TOKEN_LIMIT_MS = 30_000;
 const TOKEN_EVERY_MS = 500;
 
@@ -49,12 +49,12 @@ export interface DeadManOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly journal: Pick<Journal, "intent">;
-  /** What the run has made, as its journal has it: every object of the switch is added. */
+  /** What the run has created, from its journal. Every object of the switch is added. */
   readonly made: PendingUndo[];
   readonly nodes: readonly Node[];
   readonly target: AnyTarget;
-  /** Whatever else the run may have to put back: companions, what the probe of a function sets wrong. */
-  readonly others: readonly PutBack[];
+  /** What else the run may have to restore: companions, and what a function check changes. */
+  readonly others: readonly WorkloadToRestore[];
   /** Nodes that are attacked; empty: the target is a workload. */
   readonly attacked: readonly string[];
   readonly note: (text: string) => void;
@@ -66,38 +66,38 @@ export interface DeadManOptions {
 /** A switch that was ready once. */
 export interface DeployedDeadMan {
   readonly node: string;
-  /** What is to be said about this one beforehand; undefined: nothing. */
+  /** A remark for the user about this switch; undefined: none. */
   readonly remark: string | undefined;
-  /** Why it is not to be relied on at this moment; undefined: it is ready. Asked right before the first harm. */
+  /** Why the switch is not ready; undefined: it is. Called right before the attack. */
   problem(): Promise<string | undefined>;
 }
 
 /**
- * Why a run cannot have a switch; undefined: it can. Asked before anything is touched. Pure.
+ * Why a run cannot have a switch; undefined: it can. Checked before the first change. Pure.
  *
- * @param probers the probers' namespace as it is; undefined: it is not there, the run makes it.
+ * @param probers the probers' namespace; undefined: it does not exist yet, and the run creates it.
  */
 export function deadManProblem(probers: Pick<Namespace, "metadata"> | undefined): string | undefined {
   if (probers === undefined || !isPrepared(probers)) return undefined;
   return (
-    `namespace ${PROBER_NAMESPACE} is prepared and stays, and the Roles of a dead-man's switch go with the namespace ` +
-    "that a run makes: leave --dead-man out, or remove that namespace"
+    `cannot use the dead-man's switch: namespace ${PROBER_NAMESPACE} is prepared and stays after the run, so the ` +
+    "switch's Roles would stay, too. Leave --dead-man out, or delete that namespace"
   );
 }
 
-/** What a switch does not cover of this target; undefined: it covers all. Pure. */
+/** What the switch does not cover for this target; undefined: it covers everything. Pure. */
 export function deadManRemark(target: Pick<AnyTarget, "kind" | "name">): string | undefined {
   if (target.kind !== "StaticPod" && target.kind !== "SystemdUnit") return undefined;
   return (
-    `${target.name} is taken down on its nodes, where the timers on the nodes undo it; the dead-man's switch ` +
-    "clears away what is left in the API once it works again"
+    `${target.name} is taken down on its nodes, and timers on the nodes undo it; the dead-man's switch waits until ` +
+    "it works again, then removes what the run created in the API"
   );
 }
 
-/** What the target needs to be put back. Pure. */
+/** The scope of the rights that restoring this target needs. Pure. */
 export function scopeOf(
   target: AnyTarget,
-  others: readonly PutBack[],
+  others: readonly WorkloadToRestore[],
   namespaces: DeadManScope["namespaces"],
 ): DeadManScope {
   if (isNodeTarget(target)) {
@@ -109,17 +109,17 @@ export function scopeOf(
 }
 
 /**
- * Records, makes, and waits for the switch. What it is allowed to follows from what the journals (the run's, and the
- * session's) have in them by now: the namespaces that are to be cleared away.
+ * Records and creates the switch, and waits until it is ready. Its rights follow from the namespaces that the journals of
+ * the run and of the session remove at this moment.
  *
  * @returns undefined when the signal came first.
- * @throws ChaosError when it does not become ready, with the reason; ApiError, ApiUnreachableError when it cannot be
- * made. What was made is in `made`.
+ * @throws ChaosError with the reason when it does not become ready; ApiError, ApiUnreachableError when it cannot be
+ * created. What was created is in `made`.
  */
 export async function deployDeadMan(options: DeadManOptions): Promise<DeployedDeadMan | undefined> {
   const { transport, clock, journal, made, runId, target, note, signal } = options;
-  const { objects, node } = await whatToMake(options);
-  // One write of the journal for each, before the first of them is made.
+  const { objects, node } = await objectsToCreate(options);
+  // All journal entries are written before the first object is created.
   for (const object of objects) {
     const { kind, metadata } = object.manifest;
     const { name, namespace } = metadata;
@@ -148,13 +148,13 @@ export async function deployDeadMan(options: DeadManOptions): Promise<DeployedDe
   if (ready !== true) {
     if (signal?.aborted === true) return undefined;
     throw new ChaosError(
-      `the dead-man's switch on ${node} is not ready ${READY_LIMIT_MS / 1000} s after it was made: ` +
-        `${(await pod.problem()) ?? "it became so only now"}${await pod.ownWords()}. Nothing was harmed; ` +
-        "leave --dead-man out to run without it",
+      `timed out after ${READY_LIMIT_MS / 1000} s waiting for the dead-man's switch on ${node}: ` +
+        `${(await pod.problem()) ?? "it has only just become ready"}${await pod.readyzAnswer()}. Nothing was attacked. ` +
+        "To run without it, leave --dead-man out",
     );
   }
   const attacked = options.attacked.includes(node)
-    ? `every node that takes pods is attacked, ${node} with the dead-man's switch, too`
+    ? `every schedulable node is attacked, also ${node}, where the dead-man's switch runs`
     : undefined;
   const remarks = [deadManRemark(target), attacked].filter((each) => each !== undefined);
   return {
@@ -164,7 +164,7 @@ export async function deployDeadMan(options: DeadManOptions): Promise<DeployedDe
   };
 }
 
-async function whatToMake(
+async function objectsToCreate(
   options: DeadManOptions,
 ): Promise<{ readonly objects: readonly DeadManObject[]; readonly node: string }> {
   const { transport, runId, userAgent, target, nodes, attacked } = options;
@@ -173,10 +173,12 @@ async function whatToMake(
   if (problem !== undefined) throw new RefusedError(problem);
   const node = chooseNode(nodes, attacked, await nodesOf(transport, target));
   if (node === undefined)
-    throw new ChaosError("no node takes pods: the dead-man's switch has nowhere to run");
+    throw new ChaosError(
+      "cannot create the dead-man's switch: no node is schedulable. Uncordon a node, or leave --dead-man out",
+    );
   const rights = deadManRights(scopeOf(target, options.others, await namespacesToClear(transport)));
   const asked = [...new Set(rights.flatMap(({ namespace }) => namespace ?? []))];
-  const there = await Promise.all(
+  const existing = await Promise.all(
     asked.map(async (name) => {
       const path = resourcePath(NAMESPACES, undefined, name);
       return (await getOrUndefined<Namespace>(transport, path)) === undefined ? [] : [name];
@@ -187,7 +189,7 @@ async function whatToMake(
     rights,
     program: options.program ?? (await readProgram()),
     namespaceUid: probers.metadata.uid,
-    namespaces: there.flat(),
+    namespaces: existing.flat(),
     node,
   });
   return { objects, node };
@@ -198,12 +200,12 @@ async function readProgram(): Promise<string> {
   const text = await podProgram(PROGRAM_FILE);
   if (Buffer.byteLength(text) <= MAX_PROGRAM_BYTES) return text;
   throw new ChaosError(
-    `${PROGRAM_FILE} has ${Buffer.byteLength(text)} bytes, and a ConfigMap takes ${MAX_PROGRAM_BYTES}. Rebuild it with \`npm run build\``,
+    `cannot create the dead-man's switch: ${PROGRAM_FILE} has ${Buffer.byteLength(text)} bytes, but the limit is ${MAX_PROGRAM_BYTES}. Rebuild it with \`npm run build\``,
   );
 }
 
 /**
- * The addresses of the API servers, as the Service `kubernetes` leads to them: called by these, the switch needs neither
+ * The addresses of the API servers, from the endpoints of the Service `kubernetes`. With these the switch needs neither
  * DNS nor kube-proxy.
  */
 async function apiServers(transport: Transport): Promise<readonly string[]> {
@@ -214,21 +216,22 @@ async function apiServers(transport: Transport): Promise<readonly string[]> {
   });
   if (servers.length > 0) return servers;
   throw new ChaosError(
-    "the Service default/kubernetes has no endpoint: the dead-man's switch would not know the API server's address",
+    "cannot create the dead-man's switch: the Service default/kubernetes has no endpoint, so the address of the API server " +
+      "is unknown. Check that Service, or leave --dead-man out",
   );
 }
 
-/** What this run, and a session that it is one of, will clear away. */
+/** The namespaces that this run and its session will remove or empty. */
 async function namespacesToClear(transport: Transport): Promise<DeadManScope["namespaces"]> {
   const entries = (await copiesInCluster(transport)).flatMap((copy) => {
-    // What is not known cannot be covered: nothing is harmed yet.
+    // The switch could not undo what a damaged copy names. Failing here is safe: nothing is attacked yet.
     if (copy.error !== undefined) throw copy.error;
     return parseJournal(`the copy of ${copy.runId}`, copy.text)?.pending ?? [];
   });
   return namespacesIn(entries.map(({ undo }) => undo));
 }
 
-/** Nodes on which the target's pods are. */
+/** The nodes that run the target's pods. */
 async function nodesOf(transport: Transport, target: AnyTarget): Promise<readonly string[]> {
   if (isNodeTarget(target)) return target.nodes;
   const { items } = await list<Pod>(transport, resourcePath(PODS, target.namespace), {
@@ -237,7 +240,7 @@ async function nodesOf(transport: Transport, target: AnyTarget): Promise<readonl
   return items.flatMap(({ spec }) => spec?.nodeName ?? []);
 }
 
-/** Makes the pod: once its ServiceAccount has a token, and as a critical one where that is allowed. */
+/** Creates the pod as soon as its ServiceAccount has a token, and as a critical pod where that is allowed. */
 async function createPod({ transport, clock, note }: DeadManOptions, object: DeadManObject): Promise<void> {
   const { collection } = pathsOf(object);
   let { manifest } = object;
@@ -249,10 +252,10 @@ async function createPod({ transport, clock, note }: DeadManOptions, object: Dea
     } catch (error) {
       last = error;
       if (!(error instanceof ApiError)) throw error;
-      // Its name is this run's own: the answer to the try before was lost.
+      // The name is unique to this run, so an earlier attempt created it and its answer was lost.
       if (error.status === 409) return true;
       if (error.status === 403 && /priority|quota|scope/i.test(error.message)) {
-        note("without the critical priority, which this namespace may not have");
+        note("create it without critical priority, which this namespace does not allow");
         manifest = withoutPriority(manifest);
         return undefined;
       }
@@ -278,13 +281,13 @@ class SwitchPod {
   /** @returns why it is not ready; undefined: it is. */
   async problem(): Promise<string | undefined> {
     const pod = await getOrUndefined<Pod>(this.#transport, this.#path);
-    if (pod === undefined) return `pod ${PROBER_NAMESPACE}/${this.#name} is gone`;
+    if (pod === undefined) return `pod ${PROBER_NAMESPACE}/${this.#name} no longer exists`;
     if (isTerminating(pod)) return `pod ${PROBER_NAMESPACE}/${this.#name} is being deleted`;
     return isReady(pod) ? undefined : `pod ${PROBER_NAMESPACE}/${this.#name}: ${reasonOf(pod)}`;
   }
 
-  /** What its /readyz says; "" when it does not answer: then the pod's own state has to do. */
-  async ownWords(): Promise<string> {
+  /** The answer of its /readyz, or why there is none. */
+  async readyzAnswer(): Promise<string> {
     try {
       const { body } = await podProxy(this.#transport, {
         namespace: PROBER_NAMESPACE,
@@ -293,9 +296,9 @@ class SwitchPod {
         path: "/readyz",
         timeoutMs: 3_000,
       });
-      return ` (it says: ${body.toString("utf8").trim().slice(0, 500)})`;
+      return ` (its /readyz answers: ${body.toString("utf8").trim().slice(0, 500)})`;
     } catch (error) {
-      return ` (it could not be asked: ${messageOf(error)})`;
+      return ` (its /readyz does not answer: ${messageOf(error)})`;
     }
   }
 }

@@ -12,7 +12,7 @@ const log = (text: string): void => void process.stdout.write(`${clock.wall().to
 const deadMan = new DeadMan({ transport, clock, settings, log });
 const server = readinessServer(() => deadMan.notReady).listen(DEAD_MAN_PORT);
 
-// The first process of a container has no default for it: without a word the kubelet would have to kill it.
+// PID 1 of a container has no default handler for these signals: without this one the kubelet would have to kill it.
 const end = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.on(signal, () => {

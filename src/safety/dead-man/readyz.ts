@@ -1,7 +1,7 @@
-/** What the kubelet, and through it the runner, asks: whether the switch could act now. */
+/** The readiness endpoint for the kubelet and the runner: whether the switch could restore now. */
 import { createServer, type Server } from "node:http";
 
-/** Answers /readyz: 200, or 503 with the reason. Everything else is not found. */
+/** Answers /readyz with 200, or with 503 and the reason. Every other path gets 404. */
 export function readinessServer(notReady: () => string | undefined): Server {
   return createServer((request, response) => {
     if (request.url !== "/readyz") {

@@ -1,4 +1,4 @@
-/** What the switch does when the runner is gone: all that `chaos restore` would do, but for faults on nodes. */
+/** What the switch does when the runner is gone: the same as `chaos restore`, except for faults on nodes. */
 import type { Clock } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
 import { getOrUndefined, NAMESPACES, remove, resourcePath } from "../../kube/api.js";
@@ -18,36 +18,36 @@ import { undoInApi } from "../restore/undo-in-api.js";
 import { waitUntilReady } from "../restore/verify.js";
 import type { DeadManLock } from "./dead-man-lock.js";
 
-/** How long what was put back may take to work, before it is looked at whether it is still there, ms. */
+/** How long restored components may take to work before the next attempt checks that they still exist, ms. */
 const READY_LIMIT_MS = 60_000;
 
-/** How long a namespace may take to go before it is asked for anew, ms. */
+/** How long a namespace may take to go before the next attempt deletes it again, ms. */
 const GONE_LIMIT_MS = 5 * 60_000;
-const LOOK_EVERY_MS = 1_000;
+const POLL_EVERY_MS = 1_000;
 
-/** Emptying a prepared namespace goes on by itself for so long: less than the lock may be silent, ms. */
+/** How long emptying a prepared namespace may take, ms. Shorter than the lock's limit: nothing renews it meanwhile. */
 const EMPTY_LIMIT_MS = 15_000;
 
 export interface RestorationTools {
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly hold: DeadManLock;
+  readonly lock: DeadManLock;
   readonly log: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
-/** How a try ended; `lost`: somebody else has the lock, and goes on. */
+/** How an attempt ended; `lost`: someone else has the lock and continues. */
 export type Outcome = "finished" | "lost" | { readonly problems: readonly string[] };
 
-/** Ends a try from anywhere in it. */
+/** Ends an attempt from any of its steps. */
 class Lost extends Error {}
 
 /**
- * One try to put everything back, from the journals' copies. What is put back must work before anything is taken away
- * that a person, or the next try, would need: the lock, then, with the namespace, the copies and the switch itself.
- * Safe to repeat from the start, whatever a try before had done.
+ * One attempt to undo everything, from the journals' copies. The restored components must work before the switch deletes
+ * what a person or the next attempt would need: first the lock, then the namespace with the copies and the switch itself.
+ * Safe to repeat from the start, whatever an earlier attempt has done.
  *
- * @throws ApiError, ApiUnreachableError when it could not even be begun, or not be ended.
+ * @throws ApiError, ApiUnreachableError when the attempt could not start or could not finish.
  */
 export async function restoreEverything(tools: RestorationTools): Promise<Outcome> {
   try {
@@ -59,48 +59,46 @@ export async function restoreEverything(tools: RestorationTools): Promise<Outcom
 }
 
 async function attempt(tools: RestorationTools): Promise<Outcome> {
-  const { transport, hold, log } = tools;
+  const { transport, lock, log } = tools;
   const { entries, unreadable } = await entriesInCluster(tools);
   const { onNodes, workloads, own } = stagesOf(entries);
   for (const { undo: entry } of onNodes)
-    log(`${describeUndo(entry)}: left to the timer on its node, which undoes it by itself`);
-  // A damaged copy hides no other; while it is there, what it stood for is not as before.
+    log(`${describeUndo(entry)}: left to the timer on its node, which undoes it`);
+  // A damaged copy does not hide the others. While it exists, its run counts as not restored.
   const problems = [...unreadable];
   for (const { undo: entry } of workloads)
     problems.push(...(await tried(tools, entry, async () => await restoreOne(tools, entry))));
-  // What could not even be put back is tried again before long.
+  // After a failed undo there is no point in waiting: the next attempt comes first.
   if (problems.length === 0) problems.push(...(await notReady(tools, [...workloads, ...onNodes])));
-  // What is not as before must stay known.
+  // Unfinished changes must stay on record.
   if (problems.length > 0) return { problems };
   for (const { undo: entry } of own)
     problems.push(...(await tried(tools, entry, async () => await clear(tools, entry))));
   if (problems.length > 0) return { problems };
   await keep(tools);
-  await hold.release();
-  log("the lock is removed");
-  // The copies, the Roles (whose owner it is) and this very pod go with it: one request, so nothing comes in between.
+  await lock.release();
+  log("removed the lock");
+  // This also deletes the copies, the Roles (which the namespace owns) and this pod, in one request.
   await removeOwnNamespace(transport);
-  log(
-    `namespace ${PROBER_NAMESPACE} is removed, and this pod with it: all that the run had left is put right`,
-  );
+  log(`removed namespace ${PROBER_NAMESPACE} and with it this pod: all changes of the run are undone`);
   return "finished";
 }
 
-/** Everything that the journals say, the newest first: what a session shares is cleared away after its runs. */
+/** All entries of the journals, the newest first: what the runs of a session share is removed after those runs. */
 async function entriesInCluster({ transport, log }: RestorationTools): Promise<{
   readonly entries: readonly PendingUndo[];
   readonly unreadable: readonly string[];
 }> {
   const { runs, unreadable } = runsOfCopies(await copiesInCluster(transport));
   for (const { open, damage } of runs)
-    if (damage !== undefined) log(`the copy of ${open.runId} is damaged: ${damage}`);
+    if (damage !== undefined) log(`the copy of the journal of ${open.runId} is damaged: ${damage}`);
   const entries = [...runs]
     .sort((a, b) => b.open.startedAt.localeCompare(a.open.startedAt))
     .flatMap(({ pending }) => [...pending].reverse());
   return { entries, unreadable: unreadable.map((error) => messageOf(error)) };
 }
 
-/** @returns why it could not be done; empty: it was. */
+/** @returns why it failed; empty: it succeeded. */
 async function tried(tools: RestorationTools, entry: Undo, work: () => Promise<void>): Promise<string[]> {
   await keep(tools);
   try {
@@ -117,7 +115,7 @@ async function restoreOne({ transport, log }: RestorationTools, entry: WorkloadU
   log(`${describeUndo(entry)}: ${how}${how === "found" ? ` (restored by ${by})` : ""}`);
 }
 
-/** What does not work when the time is up; faults on nodes too, which their timers end. */
+/** What does not work when the time is up, including faults on nodes, which their timers undo. */
 async function notReady(
   tools: RestorationTools,
   pending: readonly PendingUndo[],
@@ -129,11 +127,11 @@ async function notReady(
     return problems.length === 0 ? undefined : problems.join(", ");
   });
   if (last !== undefined) return [last];
-  if (entries.length > 0) log("all that was put back works");
+  if (entries.length > 0) log("all restored components work");
   return [];
 }
 
-/** Removes or empties a namespace of the run, or whatever else it had made, and waits until it is gone. */
+/** Removes or empties a namespace or another object that the run created, and waits until it is gone. */
 async function clear(tools: RestorationTools, entry: Removal): Promise<void> {
   const { transport, clock, log } = tools;
   if (entry.action === "empty") await emptyNamespace(transport, entry, { clock, limitMs: EMPTY_LIMIT_MS });
@@ -148,7 +146,7 @@ async function clear(tools: RestorationTools, entry: Removal): Promise<void> {
 async function stillThere(transport: Transport, { path, labels }: Removal): Promise<string | undefined> {
   const live = await getOrUndefined<KubeObject>(transport, path);
   return live !== undefined && carries(live, labels)
-    ? `it is still there ${GONE_LIMIT_MS / 1000} s after it was deleted`
+    ? `timed out after ${GONE_LIMIT_MS / 1000} s waiting for its deletion`
     : undefined;
 }
 
@@ -159,26 +157,26 @@ async function removeOwnNamespace(transport: Transport): Promise<void> {
   await remove(transport, path, { uid: live.metadata.uid, propagationPolicy: "Background" });
 }
 
-/** Looks again and again, with the lock kept. @returns what is still in the way when the time is up. */
+/** Polls, and keeps renewing the lock. @returns what is still missing when the time is up. */
 async function wait(
   tools: RestorationTools,
   limitMs: number,
-  look: () => Promise<string | undefined>,
+  poll: () => Promise<string | undefined>,
 ): Promise<string | undefined> {
   const { clock, log, signal } = tools;
   const end = clock.now() + limitMs;
   let said: string | undefined;
   for (;;) {
     await keep(tools);
-    const left = await look();
+    const left = await poll();
     if (left === undefined || clock.now() >= end) return left;
     if (left !== said) log(`waiting: ${left}`);
     said = left;
-    await clock.sleep(LOOK_EVERY_MS, signal);
+    await clock.sleep(POLL_EVERY_MS, signal);
   }
 }
 
-/** Between any two steps: nothing is done once somebody else has the lock, or the pod has to end. */
-async function keep({ hold, signal }: RestorationTools): Promise<void> {
-  if (signal.aborted || !(await hold.keep())) throw new Lost();
+/** Called between any two steps: stops when someone else has the lock or the pod must end. */
+async function keep({ lock, signal }: RestorationTools): Promise<void> {
+  if (signal.aborted || !(await lock.keep())) throw new Lost();
 }

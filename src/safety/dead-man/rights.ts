@@ -1,6 +1,6 @@
 /**
- * What a dead-man's switch must be allowed to. No Role can be narrower: RBAC cannot restrict `create` to a name, so
- * whoever may put a workload of kube-system back may put any other there. Pure.
+ * The rights of a dead-man's switch. No Role can be narrower: RBAC cannot restrict `create` to a name, so anyone who may
+ * recreate one workload of kube-system may create any other there. Pure.
  */
 import type { Gvr } from "../../kube/api.js";
 import { DAEMONSETS, DEPLOYMENTS, PODS, REPLICASETS } from "../../kube/api.js";
@@ -9,23 +9,23 @@ import { kindsMadeIn } from "../../own/namespaces.js";
 import { LOCK_NAME, LOCK_NAMESPACE, PROBER_NAMESPACE } from "../../own/own-names.js";
 import type { Undo } from "../journal/journal.js";
 
-/** Workloads that a run may have to put back. */
-export interface PutBack {
+/** Workloads that a run may have to restore. */
+export interface WorkloadToRestore {
   readonly kind: "Deployment" | "DaemonSet";
   readonly namespace: string;
   readonly names: readonly string[];
 }
 
-/** What a run has made, and may harm. */
+/** What a run creates and may attack. */
 export interface DeadManScope {
-  readonly workloads: readonly PutBack[];
-  /** Namespaces that the run clears away again; `stays`: prepared ones, which are only emptied. */
+  readonly workloads: readonly WorkloadToRestore[];
+  /** Namespaces that the run deletes at its end; `stays`: prepared ones, which are only emptied. */
   readonly namespaces: readonly { readonly name: string; readonly stays: boolean }[];
-  /** Faults on nodes: where the pods of what is taken down are. Whether it works again is seen by the API. */
+  /** Faults on nodes: the namespace of the target's pods. The API shows whether the target works again. */
   readonly nodes?: { readonly namespace: string };
 }
 
-/** Namespaces that journals clear away: the switch has to be able to do it in their place. */
+/** Namespaces that the journals' entries remove or empty: the switch must be able to do the same. */
 export function namespacesIn(entries: readonly Undo[]): DeadManScope["namespaces"] {
   const found = entries.flatMap((entry) =>
     (entry.action === "remove" || entry.action === "empty") && entry.object.kind === "Namespace"
@@ -38,11 +38,11 @@ export function namespacesIn(entries: readonly Undo[]): DeadManScope["namespaces
 /** Each right once. */
 export function deadManRights({ workloads, namespaces, nodes }: DeadManScope): Need[] {
   const lock = { resource: "coordination.k8s.io/leases", namespace: LOCK_NAMESPACE };
-  const watching = "whether the runner is still there; the lock, once it is not";
+  const watching = "watching the runner's lock, and taking it over";
   const all = [
     ...rights(watching, ["create"], lock),
     ...rights(watching, ["get", "update", "delete"], { ...lock, names: [LOCK_NAME] }),
-    ...rights("the journals' copies", ["list"], { resource: "secrets", namespace: PROBER_NAMESPACE }),
+    ...rights("reading the journals' copies", ["list"], { resource: "secrets", namespace: PROBER_NAMESPACE }),
     ...workloads.flatMap(workloadRights),
     ...[{ name: PROBER_NAMESPACE, stays: false }, ...namespaces].flatMap(namespaceRights),
     ...(nodes === undefined ? [] : nodeRights(nodes.namespace)),
@@ -50,25 +50,25 @@ export function deadManRights({ workloads, namespaces, nodes }: DeadManScope): N
   return [...new Map(all.map((need) => [describePermission(need), need])).values()];
 }
 
-function workloadRights({ kind, namespace, names }: PutBack): Need[] {
+function workloadRights({ kind, namespace, names }: WorkloadToRestore): Need[] {
   const resource = kind === "Deployment" ? "apps/deployments" : "apps/daemonsets";
-  const why = "putting back what was taken away";
+  const why = "restoring workloads";
   return [
     ...rights(why, ["get", "update"], { resource, namespace, names }),
     ...rights(why, ["create"], { resource, namespace }),
   ];
 }
 
-/** The kinds that are taken away before a namespace, so that it goes quickly. */
+/** The kinds that are deleted before their namespace, so that it goes quickly. */
 const SWEPT: readonly Gvr[] = [DEPLOYMENTS, DAEMONSETS, REPLICASETS, PODS];
 
 function namespaceRights({ name, stays }: DeadManScope["namespaces"][number]): Need[] {
-  const why = "removing what the run had made";
+  const why = "removing what the run created";
   const verbs = stays ? ["get"] : ["get", "delete"];
   const itself = rights(why, verbs, { resource: "namespaces", names: [name] });
-  // In its own there is nothing to take away first: it would be itself.
+  // Its own namespace must not be swept first: the switch would delete its own pod.
   if (name === PROBER_NAMESPACE) return itself;
-  // Where a namespace is made only later (the canaries'), a Role cannot be in it: it goes without being swept.
+  // A namespace that is created later (the canaries') cannot have a Role yet. It is deleted without a sweep.
   const kinds = stays ? kindsMadeIn(name) : SWEPT;
   return [
     ...itself,
@@ -82,7 +82,7 @@ function namespaceRights({ name, stays }: DeadManScope["namespaces"][number]): N
 }
 
 function nodeRights(namespace: string): Need[] {
-  const why = "whether what was taken down on nodes works again";
+  const why = "checking that the target works again";
   return [
     ...rights(why, ["get"], { resource: "nodes" }),
     ...rights(why, ["list"], { resource: "pods", namespace }),

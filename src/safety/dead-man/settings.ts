@@ -1,32 +1,32 @@
-/** What the dead-man's switch is called, and what its program is told: by the environment of its container. */
+/** The names of the dead-man's switch, and the settings that its program gets through environment variables. */
 import type { Permission } from "../../kube/permission.js";
 
-/** Of its /readyz. */
+/** The port of its /readyz. */
 export const DEAD_MAN_PORT = 8082;
 
-/** In its ConfigMap, and in dist/. */
+/** The program's file name in its ConfigMap and in dist/. */
 export const PROGRAM_FILE = "dead-man.mjs";
 
 /** Four renewals of the lock missed, while the API server answers, ms. */
 export const STALE_AFTER_MS = 60_000;
 
-/** What the switch of a run, and all that it needs, is called. */
+/** The name of a run's switch and of all its objects. */
 export function deadManName(runId: string): string {
   return `chaos-dead-man-${runId}`;
 }
 
 export interface DeadManSettings {
   readonly runId: string;
-  /** https://IP:PORT of every API server: by no name, and past every Service. */
+  /** https://IP:PORT of every API server, so that the switch needs neither DNS nor a Service. */
   readonly servers: readonly string[];
-  /** What it must be allowed to before it calls itself ready. */
+  /** The rights that it must have before it is ready. */
   readonly rights: readonly Permission[];
   readonly userAgent: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The environment that says all of it. */
+/** The environment variables for these settings. */
 export function environmentOf(settings: DeadManSettings): Readonly<Record<string, string>> {
   return {
     CHAOS_RUN: settings.runId,
@@ -36,7 +36,7 @@ export function environmentOf(settings: DeadManSettings): Readonly<Record<string
   };
 }
 
-/** @throws Error when a part is missing: whoever started the program has forgotten it. */
+/** @throws Error when a variable is missing. */
 export function settingsFrom(env: Environment): DeadManSettings {
   const read = (name: string): string => {
     const value = env[name];

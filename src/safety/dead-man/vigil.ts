@@ -1,56 +1,55 @@
-/** Whether the runner is still there, by its Lease alone: a state that looks are put into. Pure. */
+/** Whether the runner is still alive, judged by its Lease alone: a state that each poll updates. Pure. */
 
-/** What one look at the cluster showed. */
-export type Look =
-  /** The Lease is there; `mark` is another one whenever it was renewed, or has another holder. */
+/** The result of one poll of the cluster. */
+export type Poll =
+  /** The Lease exists; `mark` changes with each renewal and each holder. */
   | { readonly seen: "lease"; readonly mark: string }
-  /** No Lease, but a journal's copy: somebody has removed the lock, or whoever put things back died over it. */
+  /** No Lease, but a journal's copy: someone has removed the lock, or a restore died before its end. */
   | { readonly seen: "copies" }
-  /** Neither of the two: the run is over. */
+  /** Neither: the run is over. */
   | { readonly seen: "nothing" }
-  /** The API server did not answer, or would not say. */
+  /** The API server did not answer, or answered with an error. */
   | { readonly seen: "unknown" };
 
 export interface Vigil {
-  /** What the last look that was answered showed; undefined: there was none. */
+  /** The result of the last answered poll; undefined: there was none. */
   readonly mark: string | undefined;
-  /** For so long nothing has changed, ms: only time that the looks cover. */
+  /** How long nothing has changed, ms. Counts only time between answered polls. */
   readonly silentMs: number;
-  /** When the last look was answered, if it was the last one; ms. */
+  /** When the last poll was answered, ms; undefined: it was not answered. */
   readonly answeredAtMs: number | undefined;
 }
 
-/** `act`: whoever held the lock is gone, or cut off from the cluster. `finished`: there is nothing to watch. */
+/** `act`: the lock's holder has exited or cannot reach the cluster. `finished`: there is nothing to watch. */
 export type Verdict = "watch" | "act" | "finished";
 
 export interface VigilLimits {
-  /** Silence that means death, ms. */
+  /** The runner counts as dead after this time without a renewal, ms. */
   readonly staleAfterMs: number;
-  /** Two looks farther apart than this say nothing about the time between them, ms. */
+  /** The time between two polls farther apart than this does not count, ms. */
   readonly gapMs: number;
 }
 
 export const FIRST_VIGIL: Vigil = { mark: undefined, silentMs: 0, answeredAtMs: undefined };
 
 /**
- * Goes on watching with one more look. An API server that is away says nothing about the runner, which cannot renew
- * then; and neither does a pause of our own (a frozen machine): only time between two answered looks that follow each
- * other closely counts as silence.
+ * Adds one poll to the state. While the API server is away, the runner cannot renew, so that time does not count; nor
+ * does a pause of the switch itself (a frozen machine). Only time between two answered polls close to each other counts.
  *
- * @param nowMs by a monotonic clock of ours, never by the times in the Lease.
+ * @param nowMs by the local monotonic clock, never by the times in the Lease.
  */
 export function watched(
   { mark, silentMs, answeredAtMs }: Vigil,
-  look: Look,
+  poll: Poll,
   nowMs: number,
   limits: VigilLimits,
 ): { readonly vigil: Vigil; readonly verdict: Verdict } {
-  if (look.seen === "unknown")
+  if (poll.seen === "unknown")
     return { vigil: { mark, silentMs, answeredAtMs: undefined }, verdict: "watch" };
-  if (look.seen === "nothing") {
+  if (poll.seen === "nothing") {
     return { vigil: { mark: undefined, silentMs: 0, answeredAtMs: nowMs }, verdict: "finished" };
   }
-  const now = look.seen === "lease" ? `lease ${look.mark}` : "copies";
+  const now = poll.seen === "lease" ? `lease ${poll.mark}` : "copies";
   if (now !== mark) return { vigil: { mark: now, silentMs: 0, answeredAtMs: nowMs }, verdict: "watch" };
   const gap = answeredAtMs === undefined ? Infinity : nowMs - answeredAtMs;
   const silent = silentMs + (gap <= limits.gapMs ? gap : 0);

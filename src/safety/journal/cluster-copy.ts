@@ -1,6 +1,6 @@
 /**
- * The journal's copy in the cluster, so that another machine can restore: a Secret, because snapshots of workloads can
- * hold what is secret, in the probers' namespace, which is there for the whole run and where a least role allows it.
+ * The journal's copy in the cluster, so that another machine can restore. It is a Secret, because snapshots of workloads
+ * can contain secrets. It is in the probers' namespace, which exists for the whole run and where a minimal Role allows it.
  */
 import { gunzipSync, gzipSync } from "node:zlib";
 import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
@@ -19,13 +19,13 @@ import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { type JournalCopy, UnreadableJournalError } from "./journal.js";
 
-/** The type of the Secrets, and the label that they are found by. */
+/** The type of the Secrets. */
 export const COPY_TYPE = "kube-system-chaos/journal";
 
 const COPY_LABELS = { [MANAGED_BY_LABEL]: MANAGED_BY, app: "chaos-journal" } as const;
 const KEY = "journal.gz";
 
-/** A Secret may have 1 MiB (Kubernetes' MaxSecretSize), of values as they are before base64. */
+/** Kubernetes' MaxSecretSize is 1 MiB, counted before base64. */
 const MAX_BYTES = 1_000_000;
 
 const COLLECTION = resourcePath(SECRETS, PROBER_NAMESPACE);
@@ -35,17 +35,17 @@ export function copyPath(runId: string): string {
   return resourcePath(SECRETS, PROBER_NAMESPACE, copyName(runId));
 }
 
-/** Its name. */
+/** The Secret's name. */
 export function copyName(runId: string): string {
   return `journal-${runId}`;
 }
 
-/** "Secret kube-system-chaos/journal-RUN": for people. */
+/** "Secret kube-system-chaos/journal-RUN", for messages. */
 export function copyPlace(runId: string): string {
   return `Secret ${PROBER_NAMESPACE}/${copyName(runId)}`;
 }
 
-/** The copy that a run keeps. */
+/** Writes the copy of one run's journal. */
 export class ClusterCopy implements JournalCopy {
   readonly #transport: Transport;
   readonly #runId: string;
@@ -61,7 +61,7 @@ export class ClusterCopy implements JournalCopy {
     const packed = gzipSync(text);
     if (packed.length > MAX_BYTES) {
       throw new ChaosError(
-        `the journal's copy would have ${packed.length} bytes, and a Secret may have ${MAX_BYTES}: the objects to be put back are too large`,
+        `cannot copy the journal to the cluster: the copy has ${packed.length} bytes, but a Secret can have only ${MAX_BYTES}. Attack fewer workloads at once, or shorten their annotations`,
         { exitCode: ExitCode.preflightRefused },
       );
     }
@@ -82,14 +82,13 @@ export class ClusterCopy implements JournalCopy {
   }
 }
 
-/** A run's journal as the cluster has it, or why it cannot be read: one that is damaged hides no other. */
+/** The text of a run's journal, or why it cannot be read. One damaged copy must not hide the others. */
 export type FoundCopy =
   | { readonly runId: string; readonly text: string; readonly error?: never }
   | { readonly runId: string; readonly error: UnreadableJournalError; readonly text?: never };
 
 /**
- * The journals in the cluster: of runs that go on, and of those that were not finished. Rejects with ApiError,
- * ApiUnreachableError.
+ * The journals in the cluster, of running and of unfinished runs. Rejects with ApiError, ApiUnreachableError.
  */
 export async function copiesInCluster(
   transport: Transport,
@@ -105,13 +104,13 @@ export async function copiesInCluster(
         ...unpacked(secret),
       }));
   } catch (error) {
-    // A namespace that is not there has an empty list; an API server of another kind may say so with 404.
+    // The list is empty when the namespace does not exist; some API servers answer 404 instead.
     if (error instanceof ApiError && error.status === 404) return [];
     throw error;
   }
 }
 
-/** Its text; an error when it was changed by somebody, which never says what is in it. */
+/** The journal's text, or an error when the data is damaged. The error never shows the content: it can be secret. */
 function unpacked(secret: Secret): { readonly text: string } | { readonly error: UnreadableJournalError } {
   try {
     const packed = Buffer.from(secret.data?.[KEY] ?? "", "base64");
@@ -119,7 +118,7 @@ function unpacked(secret: Secret): { readonly text: string } | { readonly error:
   } catch (cause) {
     const place = `Secret ${PROBER_NAMESPACE}/${secret.metadata.name}`;
     return {
-      error: new UnreadableJournalError(place, `not as it was packed: ${messageOf(cause)}`, { cause }),
+      error: new UnreadableJournalError(place, `it cannot be unpacked: ${messageOf(cause)}`, { cause }),
     };
   }
 }

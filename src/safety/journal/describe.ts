@@ -11,7 +11,7 @@ export function describeUndo(entry: Undo): string {
   return `${entry.object.kind ?? "workload"} ${objectNameOf(entry)}`;
 }
 
-/** What undoing it does: "put back Deployment kube-dns". */
+/** What undoing the entry does: "restore Deployment kube-dns". */
 export function planOf(entry: Undo): string {
   return `${VERBS[entry.action]} ${describeUndo(entry)}`;
 }
@@ -19,7 +19,7 @@ export function planOf(entry: Undo): string {
 const VERBS: Readonly<Record<Undo["action"], string>> = {
   remove: "remove",
   empty: "empty",
-  "restore-workload": "put back",
+  "restore-workload": "restore",
   "start-unit": "start",
   "return-manifest": "move back the manifest of",
 };

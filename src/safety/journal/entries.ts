@@ -1,4 +1,4 @@
-/** Writing entries of the journal down, and that they were undone. */
+/** Writes journal entries, and records that they are undone. */
 import { messageOf } from "../../common/errors.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import { NAMESPACES, resourcePath } from "../../kube/api.js";
@@ -9,10 +9,10 @@ import type { Journal, PendingUndo, Undo } from "./journal.js";
 import type { Undone } from "./undo.js";
 
 /**
- * Writes down how something is undone, and keeps it among the entries of its like.
+ * Writes how a change is undone into the journal, and adds it to `entries`.
  *
  * @returns the entry's number.
- * @throws what `Journal.intent` throws: then nothing may be done.
+ * @throws the errors of `Journal.intent`: then the change must not be made.
  */
 export async function record(
   journal: Pick<Journal, "intent">,
@@ -24,7 +24,7 @@ export async function record(
   return seq;
 }
 
-/** What is undone is undone, also where the journal cannot say so: a restore will find it in its place. */
+/** A failed write is only a warning: the change is undone, and a later restore finds nothing to do for it. */
 export async function writeRestored(
   { journal, recorder }: { readonly journal: Pick<Journal, "restored">; readonly recorder: Emitter },
   seq: number,
@@ -41,14 +41,14 @@ interface Emitter {
   emit(event: RunEventBody): unknown;
 }
 
-/** The warning's text where a record could not be kept, and nothing depends on it. */
+/** The warning when a record cannot be written and nothing depends on it. */
 export function notWritten(error: unknown): string {
-  return `the journal could not be written: ${messageOf(error)}`;
+  return `could not write the journal: ${messageOf(error)}`;
 }
 
 /**
- * Writes into the journal how a namespace of ours is cleared away again, before anything is made in it: a prepared one
- * is emptied, any other is removed.
+ * Writes into the journal how the tool's own namespace is cleaned up, before anything is created in it: a prepared
+ * namespace is emptied, any other is removed.
  */
 export async function recordNamespace(
   {

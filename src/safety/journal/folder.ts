@@ -8,20 +8,20 @@ import { type JournalState, parseJournal, UnreadableJournalError } from "./recor
 /** The file in a run's folder. */
 export const JOURNAL_FILE = "journal";
 
-/** Runs that were not finished. */
+/** Unfinished runs. */
 export interface UnfinishedRuns {
   readonly runs: readonly JournalState[];
-  /** What these runs changed is not known, and may still be so. */
+  /** The changes of these runs are unknown and may still be in place. */
   readonly unreadable: readonly UnreadableJournalError[];
 }
 
-/** Where journals are. @throws UsageError when the environment names no such place. */
+/** The folder of all journals. @throws UsageError when the environment names no folder for it. */
 export function journalRoot(env: Readonly<Record<string, string | undefined>>): string {
   return join(userFolder("state", env), "runs");
 }
 
 /**
- * The journals of runs that were not finished, oldest first.
+ * The journals of unfinished runs, oldest first.
  *
  * @param clusterUid only those of this cluster; undefined: of every cluster.
  */
@@ -29,7 +29,7 @@ export async function unfinishedRuns(root: string, clusterUid?: string): Promise
   const found: (JournalState | UnreadableJournalError | undefined)[] = [];
   for (const cluster of clusterUid === undefined ? await folderNames(root) : [clusterUid]) {
     for (const run of await folderNames(join(root, cluster))) {
-      // One that is unreadable is handed on: the others can be restored all the same.
+      // An unreadable journal must not stop the others from being restored.
       found.push(await readJournal(join(root, cluster, run)).catch(unlessUnreadable));
     }
   }
@@ -49,9 +49,9 @@ function unlessUnreadable(error: unknown): UnreadableJournalError {
 }
 
 /**
- * Reads one run's journal; undefined when the folder holds none, or none that was opened.
+ * Reads one run's journal; undefined when the folder has no journal, or one without a complete opening record.
  *
- * @throws UnreadableJournalError when it is there and does not say what the run has changed.
+ * @throws UnreadableJournalError when the journal exists but does not show what the run changed.
  */
 export async function readJournal(folder: string): Promise<JournalState | undefined> {
   let text: string;

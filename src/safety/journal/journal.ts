@@ -1,6 +1,6 @@
 /**
- * The write-ahead journal: what a run is about to change and how that is undone, on disk before it is done.
- * Data, never code. One folder a run, private to the user; one file in it, appended to and synced.
+ * The write-ahead journal: what a run is about to change and how that is undone, on disk before the change.
+ * Data, never code. One folder per run, readable by the user only, with one file that is appended to and synced.
  */
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readFile } from "node:fs/promises";
@@ -22,19 +22,19 @@ export * from "./records.js";
 export * from "./folder.js";
 export * from "./undo.js";
 
-/** Where a journal is kept a second time. */
+/** A second place for the journal. */
 export interface JournalCopy {
-  /** Keeps the whole text in place of the one before. @throws when it is not kept: then nothing may be done. */
+  /** Replaces the copy with the whole text. @throws when that fails: then nothing may be changed. */
   write(text: string): Promise<void>;
 }
 
-/** An open journal. Every method resolves only when the record is on disk, and an intent also in the copy. */
+/** An open journal. Every method resolves when the record is on disk; `intent` when it is in the copy, too. */
 export class Journal {
   readonly folder: string;
   #handle: FileHandle;
   #seq = 0;
   #text: string;
-  /** The last line may not be whole. */
+  /** The last line may be incomplete. */
   #torn = false;
   #tail: Promise<void> = Promise.resolve();
   #copy: JournalCopy | undefined;
@@ -48,9 +48,9 @@ export class Journal {
   }
 
   /**
-   * Makes the run's folder (mode 0700) and journal (0600) and writes its opening record.
+   * Creates the run's folder (mode 0700) and journal (0600) and writes the opening record.
    *
-   * @throws ChaosError (exit 4) when it cannot: then nothing may be injected.
+   * @throws ChaosError (exit 4) when that fails: then nothing may be changed.
    */
   static async create(root: string, record: JournalOpen): Promise<Journal> {
     const folder = join(root, record.clusterUid, record.runId);
@@ -63,19 +63,19 @@ export class Journal {
       return journal;
     } catch (error) {
       throw new ChaosError(
-        `cannot write the journal in ${folder}: ${messageOf(error)}; nothing was touched. ` +
-          `Make the folder writable, or set XDG_STATE_HOME to one that is.`,
+        `cannot write the journal in ${folder}: ${messageOf(error)}. Nothing was changed. ` +
+          "Make the folder writable, or set XDG_STATE_HOME to a writable folder",
         { exitCode: ExitCode.preflightRefused, cause: error },
       );
     }
   }
 
-  /** Opens an existing journal to go on writing it: `chaos restore`. */
+  /** Opens an existing journal and continues it: `chaos restore`. */
   static async reopen(state: JournalState): Promise<Journal> {
     const path = join(state.folder, FILE);
     const content = await readFile(path);
     const handle = await open(path, constants.O_WRONLY | constants.O_APPEND);
-    // A torn last line is cut away, so that what is appended begins on a line of its own.
+    // An incomplete last line is cut off, so that the next record starts on its own line.
     const whole = content.subarray(0, content.lastIndexOf(0x0a) + 1);
     await handle.truncate(whole.length);
     const seqs = state.intents.map((entry) => entry.seq);
@@ -83,14 +83,14 @@ export class Journal {
   }
 
   /**
-   * Puts another machine's journal among those of this one: what follows is written into it.
+   * Saves another machine's journal on this machine; the restore continues it here.
    *
    * @param place where it comes from, for messages.
-   * @throws ChaosError (exit 4) when it cannot be written, UnreadableJournalError when the text says nothing.
+   * @throws ChaosError (exit 4) when it cannot be written, UnreadableJournalError when the text is not a valid journal.
    */
   static async adopt(root: string, text: string, place: string): Promise<JournalState> {
     const found = parseJournal(place, text);
-    if (found === undefined) throw new UnreadableJournalError(place, "it was not opened");
+    if (found === undefined) throw new UnreadableJournalError(place, "it has no complete opening record");
     refuseImplausible(found);
     const folder = join(root, found.open.clusterUid, found.open.runId);
     try {
@@ -105,7 +105,8 @@ export class Journal {
       await syncNames(root, folder);
     } catch (error) {
       throw new ChaosError(
-        `cannot write the journal of ${found.open.runId} to ${folder}: ${messageOf(error)}`,
+        `cannot save the journal of ${found.open.runId} in ${folder}: ${messageOf(error)}. Nothing was changed. ` +
+          "If the folder is not writable, set XDG_STATE_HOME to one that is",
         {
           exitCode: ExitCode.preflightRefused,
           cause: error,
@@ -116,9 +117,9 @@ export class Journal {
   }
 
   /**
-   * Keeps a copy from here on: what is there now, and every intent before `intent` resolves.
+   * Writes a copy of the journal now, and updates it with every intent before `intent` resolves.
    *
-   * @throws what the copy's `write` throws: then nothing may be injected.
+   * @throws the errors of the copy's `write`: then nothing may be changed.
    */
   async keepCopy(copy: JournalCopy): Promise<void> {
     await this.#append({ type: "copied" });
@@ -127,7 +128,7 @@ export class Journal {
   }
 
   /**
-   * Writes down how something is undone, before it is done.
+   * Writes how a change is undone, before the change is made.
    *
    * @returns the entry's number, for `acted` and `restored`.
    */
@@ -143,12 +144,12 @@ export class Journal {
     await this.#append({ type: "acted", seq });
   }
 
-  /** It is as it was again. */
+  /** The change is undone. */
   async restored(seq: number, how: string, by: string): Promise<void> {
     await this.#append({ type: "restored", seq, how, by });
   }
 
-  /** Everything is undone: the run is finished. */
+  /** Everything is undone, and the run is finished. */
   async finish(): Promise<void> {
     try {
       await this.#append({ type: "closed" });
@@ -157,7 +158,7 @@ export class Journal {
     }
   }
 
-  /** Lets go of the file without finishing the run: its damage is still to be undone. */
+  /** Closes the file without finishing the run: some of its changes are not undone yet. */
   async close(): Promise<void> {
     await this.#tail.catch(() => undefined);
     await this.#handle.close();
@@ -166,7 +167,7 @@ export class Journal {
   #append(record: JournalRecord): Promise<void> {
     const line = `${journalLine(record)}\n`;
     const write = this.#tail.then(async () => {
-      // After a line that a full disk has cut, the next begins on one of its own; a torn line hides only itself.
+      // A full disk may have cut the last line. The next record starts on its own line, so only the cut one is lost.
       const text = this.#torn ? `\n${line}` : line;
       this.#torn = true;
       await this.#handle.appendFile(text);
@@ -174,12 +175,12 @@ export class Journal {
       this.#torn = false;
       this.#text += line;
     });
-    // One record that could not be written does not keep the next one out: the disk may have room again.
+    // A failed write must not block the next one: the disk may have space again.
     this.#tail = write.catch(() => undefined);
     return write;
   }
 
-  /** One after the other, each with everything so far: a slow one never replaces a newer. */
+  /** Writes copies one after another, each with the whole text, so that a slow write never replaces a newer one. */
   async #writeCopy(): Promise<void> {
     const copy = this.#copy;
     if (copy === undefined) return;
@@ -189,15 +190,15 @@ export class Journal {
   }
 }
 
-/** @throws UnreadableJournalError when somebody has put into it what no run of ours writes. */
+/** @throws UnreadableJournalError when it contains something that no run of this tool writes. */
 function refuseImplausible({ folder, open: { runId }, intents }: JournalState): void {
   const problem = isRunId(runId)
     ? intents.map(({ undo }) => implausible(undo)).find((each) => each !== undefined)
-    : `its run is called ${JSON.stringify(runId.slice(0, 80))}`;
+    : `its run ID ${JSON.stringify(runId.slice(0, 80))} is not valid`;
   if (problem !== undefined) throw new UnreadableJournalError(folder, problem);
 }
 
-/** The file's name, and the folders', must be on disk as well as the content. */
+/** The names of the file and its folders must be on disk, not only the content. */
 async function syncNames(root: string, folder: string): Promise<void> {
   for (const path of [folder, dirname(folder), root]) await syncFolder(path);
 }

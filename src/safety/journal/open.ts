@@ -8,10 +8,9 @@ import { Journal, journalRoot, type JournalOpen } from "./journal.js";
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
- * Opens the journal of a run, or of several that share something: who, where, since when; and has the watchdog, where
- * there is one, watch it.
+ * Opens the journal of a run or of a session, and tells the watchdog, if there is one, to watch it.
  *
- * @throws ChaosError (exit 4) when it cannot be written or watched: then nothing may be injected.
+ * @throws ChaosError (exit 4) when it cannot be written or watched: then nothing may be changed.
  */
 export async function openJournal(
   connection: Connection,
@@ -44,7 +43,7 @@ export async function openJournal(
   }
 }
 
-/** The file that a restore has to read, also where it was found by KUBECONFIG: a later shell may not have that set. */
+/** The kubeconfig file for a restore. Also recorded when KUBECONFIG named it: a later shell may not have that set. */
 function kubeconfigOf(named: string | undefined, env: Env): { kubeconfigPath?: string } {
   const path = named ?? env["KUBECONFIG"];
   return path === undefined || path === "" || path.includes(delimiter)

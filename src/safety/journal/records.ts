@@ -1,21 +1,21 @@
 /**
- * The lines of a journal. One is `CHECKSUM JSON`: the first 16 hex digits of the JSON's SHA-256, so that a line torn by a
- * power cut is told from a whole one, and everything else still counts.
+ * The lines of a journal. Each is `CHECKSUM JSON`, where the checksum is the first 16 hex digits of the JSON's SHA-256. It
+ * detects a line that a power cut has damaged; all other lines stay valid.
  */
 import { shortHash } from "../../common/hash.js";
 import { ChaosError, ExitCode } from "../../common/errors.js";
 import type { ProcessIdentity } from "../../common/process-identity.js";
 import type { Undo } from "./undo.js";
 
-/** An entry that is still to be undone. */
+/** An entry that is not undone yet. */
 export interface PendingUndo {
   readonly seq: number;
   readonly undo: Undo;
-  /** The change is known to have been made; without it, it may have been. */
+  /** The change was made. Without this mark, it may have been made. */
   readonly acted?: true;
 }
 
-/** Who began the run, on which cluster. */
+/** Who started the run, and on which cluster. */
 export interface JournalOpen extends ProcessIdentity {
   readonly type: "open";
   readonly runId: string;
@@ -29,47 +29,47 @@ export interface JournalOpen extends ProcessIdentity {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly host: string;
-  /** Where its process has its number; journals of older versions, and of machines without /proc, do not say. */
+  /** The PID namespace of its process; missing in journals of older versions and of machines without /proc. */
   readonly pidNamespace?: string;
 }
 
 export type JournalRecord =
   | JournalOpen
   | { readonly type: "intent"; readonly seq: number; readonly undo: Undo }
-  /** The change that an intent announced was made, as far as the run was told. */
+  /** The run made the change of an intent and got the answer. */
   | { readonly type: "acted"; readonly seq: number }
   | { readonly type: "restored"; readonly seq: number; readonly how: string; readonly by: string }
   /** From here on the cluster has a copy of every intent. */
   | { readonly type: "copied" }
-  /** It was read from the cluster: what comes before was written by whoever could write there. */
+  /** Read from the cluster: anyone who can write Secrets there may have written the records before this one. */
   | { readonly type: "adopted" }
   | { readonly type: "closed" };
 
-/** What a journal says, read back. */
+/** The content of a journal. */
 export interface JournalState {
   readonly folder: string;
   readonly open: JournalOpen;
-  /** Every intent, in the order in which they were written. */
+  /** Every intent, in the order of writing. */
   readonly intents: readonly PendingUndo[];
-  /** Those that were not undone. */
+  /** The intents that are not undone yet. */
   readonly pending: readonly PendingUndo[];
-  /** The cluster was given a copy: one that is not there any more was removed by whoever had restored the run. */
+  /** The cluster had a copy. If the copy no longer exists, a restore on another machine has removed it. */
   readonly copied: boolean;
-  /** It came from the cluster: no command that it names is run on this machine without being allowed. */
+  /** It came from the cluster: the commands that it names run on this machine only if the user allows it. */
   readonly adopted: boolean;
   readonly closed: boolean;
-  /** Set when there are lines that are not whole: which. All the others count. */
+  /** Which lines are damaged; undefined: none. All other lines are valid. */
   readonly damage?: string;
 }
 
-/** A journal that does not say what its run has changed. */
+/** A journal that does not show what its run changed. */
 export class UnreadableJournalError extends ChaosError {
   readonly folder: string;
   constructor(folder: string, problem: string, options: { cause?: unknown } = {}) {
     super(
-      `the journal in ${folder} cannot be read (${problem}): what that run changed may still be so. ` +
-        "See which cluster it was on and what its lines name (the target, namespaces, the Lease of the lock), " +
-        `put that right by hand, then remove ${folder}`,
+      `the journal in ${folder} cannot be read: ${problem}. The changes of its run may still be in place. ` +
+        "Find the cluster and the objects that its lines name (the target, namespaces, the lock's Lease), " +
+        `undo the changes by hand, then remove ${folder}`,
       { ...options, exitCode: ExitCode.preflightRefused },
     );
     this.name = "UnreadableJournalError";
@@ -83,15 +83,15 @@ export function journalLine(record: JournalRecord): string {
   return `${shortHash(json)} ${json}`;
 }
 
-/** Records that say something of the whole journal. */
+/** Records about the whole journal. */
 const MARKS: readonly JournalRecord["type"][] = ["copied", "adopted", "closed"];
 
 /**
- * Reads the text of a journal: every line that is whole. A damaged one hides nothing but itself: to undo what
- * was undone already does no harm, not to undo what comes after it would. Pure.
+ * Reads every valid line of a journal. A damaged line is skipped, and the lines after it still count: undoing a change
+ * twice does no harm, but not undoing one does. Pure.
  *
- * @returns undefined when there is no more than a torn opening record: nothing had been done by then.
- * @throws UnreadableJournalError when there is more, and no opening record.
+ * @returns undefined when there is only an incomplete opening record: the run had changed nothing by then.
+ * @throws UnreadableJournalError when there are more lines, but no opening record.
  */
 export function parseJournal(folder: string, text: string): JournalState | undefined {
   let opened: JournalOpen | undefined;
@@ -104,7 +104,7 @@ export function parseJournal(folder: string, text: string): JournalState | undef
   for (const [index, line] of lines.entries()) {
     if (line === "" && index === lines.length - 1) break;
     const json = line.slice(17);
-    // The last line counts only with its line feed: without it the record may have been cut.
+    // The last line counts only with its line feed: without one, the record may be cut.
     if (line !== `${shortHash(json)} ${json}` || index === lines.length - 1) {
       damaged.push(index + 1);
       continue;
@@ -118,11 +118,11 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     } else if (record.type === "acted") acted.add(record.seq);
     else if (record.type === "restored") restored.add(record.seq);
     else if (MARKS.includes(record.type)) marks.add(record.type);
-    // A newer version's: it may not be taken for an end.
+    // From a newer version: treating it as an end would lose undos.
     else damaged.push(index + 1);
   }
   if (opened === undefined) {
-    // A line that was ended was wholly on disk once, and the run went on.
+    // A line with a line feed was fully on disk, and the run continued after it.
     if (lines.length === 1) return undefined;
     throw new UnreadableJournalError(folder, "its opening record is damaged");
   }
@@ -139,6 +139,6 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     copied: marks.has("copied"),
     adopted: marks.has("adopted"),
     closed: marks.has("closed"),
-    ...(damaged.length === 0 ? {} : { damage: `not whole: line ${damaged.join(", ")}` }),
+    ...(damaged.length === 0 ? {} : { damage: `cannot read line ${damaged.join(", ")}` }),
   };
 }

@@ -1,4 +1,4 @@
-/** How changes are undone, as data: what a journal holds. */
+/** How changes are undone, as data for the journal. */
 import type { ObjectRef } from "../../evidence/events.js";
 import type { AttackName } from "../../experiment/attacks.js";
 import type { KubeObject } from "../../kube/objects.js";
@@ -7,22 +7,22 @@ import type { NodeAccessSpec } from "../../nodes/spec.js";
 /** How one change is undone. */
 export type Undo = WorkloadUndo | Removal | NodeUndo;
 
-/** The workload is put back as it was: created when it is gone, repaired when another restorer's differs. */
+/** Restores the workload: creates it when it is gone, updates it when another restorer's version differs. */
 export interface WorkloadUndo {
   readonly action: "restore-workload";
   readonly path: string;
   readonly collection: string;
   readonly object: KubeObject;
-  /** The run never changes it: what differs is somebody else's wish, and stays. */
+  /** The run never changes the object, so any difference is a foreign change and stays. */
   readonly onlyIfGone?: true;
-  /** The run changes its replicas and nothing else: whatever else differs stays. */
+  /** The run changes only the replicas. All other differences stay. */
   readonly onlyReplicas?: true;
 }
 
 /**
- * "remove": something of our own is removed again (a namespace, the lock). "empty": a namespace that was prepared for
- * runs stays, and what runs have made in it is removed. `path` is its URL path in the API; `labels` are what is removed
- * must carry: anything else, under the same name too, belongs to others and is left alone.
+ * "remove": removes something that the tool created (a namespace, the lock). "empty": a prepared namespace stays, and
+ * what runs created in it is removed. `path` is the URL path in the API. Only objects with these `labels` are removed:
+ * anything else, even under the same name, belongs to someone else.
  */
 export type Removal = RemovalBy<"remove"> | RemovalBy<"empty">;
 
@@ -33,24 +33,24 @@ interface RemovalBy<Action extends string> {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** How a fault on a node is undone: on that very machine, without the API (but for the access "pod"). */
+/** How a fault on a node is undone: on the same machine, without the API (except with the access "pod"). */
 export type NodeUndo =
-  /** A systemd unit is started again, and what systemd stops with it. */
+  /** Starts a systemd unit, and the units that systemd stopped with it. */
   | (OnNode & {
       readonly action: "start-unit";
       readonly unit: string;
       readonly also: readonly string[];
-      /** systemd's id of the start that was there before the run. */
+      /** systemd's invocation ID from before the run. */
       readonly invocation: string;
-      /** Whose undo it is, where that is another than to start it. */
+      /** The attack to undo, when that is not simply a start. */
       readonly attack?: AttackName;
     })
-  /** A static pod's manifest is moved back. */
+  /** Moves a static pod's manifest back. */
   | (OnNode & {
       readonly action: "return-manifest";
       readonly manifest: string;
       readonly heldAt: string;
-      /** How its mirror pods are found. */
+      /** How to find its mirror pods. */
       readonly pods?: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
     });
 
@@ -58,24 +58,24 @@ interface OnNode {
   /** The component on the node: "kubelet on worker-1". */
   readonly object: ObjectRef;
   readonly node: string;
-  /** The timer on the node that would undo it by itself, without ".timer". */
+  /** The timer on the node that undoes the fault by itself, without ".timer". */
   readonly timer: string;
   readonly access: NodeAccessSpec;
-  /** /etc/machine-id: another machine may have the node's name by the time of a restore. */
+  /** /etc/machine-id: by the time of a restore another machine may have the node's name. */
   readonly machineId: string;
 }
 
-/** Whether an entry is undone on a node, and not in the API. */
+/** Whether an entry is undone on a node instead of in the API. */
 export function isNodeUndo(entry: Undo): entry is NodeUndo {
   return entry.action === "start-unit" || entry.action === "return-manifest";
 }
 
-/** What was done about one entry. */
+/** How one entry was undone. */
 export interface Undone {
   readonly object: ObjectRef;
-  /** `untouched`: it was never gone, and is as it was. `found`: somebody else had brought it back, wholly. */
+  /** `untouched`: it was never gone and is unchanged. `found`: someone else had fully restored it. */
   readonly how:
     "created" | "patched" | "found" | "removed" | "emptied" | "untouched" | "started" | "returned";
-  /** "runner", or whoever had brought it back. */
+  /** "runner", or the name of the one who restored it. */
   readonly by: string;
 }

@@ -14,10 +14,10 @@ import {
 export const IN_CLUSTER = "the cluster";
 
 /**
- * Runs on this cluster that were not finished: by the journals of this machine, and by the copies in the cluster of
- * those of others.
+ * Unfinished runs on this cluster, from the journals of this machine and from the copies in the cluster.
  *
- * @param options `root` of the journals; `ownId`: the journal of what several runs share is open as long as they run.
+ * @param options `root`: the folder of the journals; `ownId`: left out, because a session's journal stays open while its
+ * runs continue.
  */
 export async function otherUnfinishedRuns(
   transport: Transport,
@@ -34,18 +34,18 @@ export async function otherUnfinishedRuns(
   };
 }
 
-/** What a cluster is known by: the uid of its namespace kube-system. */
+/** The uid that identifies a cluster: that of its namespace kube-system. */
 export async function clusterUidOf(transport: Transport, call: CallOptions = {}): Promise<string> {
   const path = resourcePath(NAMESPACES, undefined, "kube-system");
   return (await get<Namespace>(transport, path, call)).metadata.uid;
 }
 
-/** Runs whose journal's copy is in the cluster; where we may not look, none: preflight says which right is missing. */
+/** Runs with a copy of their journal in the cluster. None when reading is forbidden: preflight names the missing right. */
 export async function runsInCluster(transport: Transport): Promise<UnfinishedRuns> {
   return runsOfCopies(await copiesUnlessForbidden(transport));
 }
 
-/** What the copies say; one that is damaged hides no other. Pure. */
+/** The runs of these copies. One damaged copy does not hide the others. Pure. */
 export function runsOfCopies(copies: readonly FoundCopy[]): UnfinishedRuns {
   const runs: JournalState[] = [];
   const unreadable: UnreadableJournalError[] = [];
@@ -74,7 +74,7 @@ async function copiesUnlessForbidden(transport: Transport): Promise<readonly Fou
   }
 }
 
-/** Which runs may have left damage, and what cures it; undefined: none. Pure. */
+/** Which runs may have left damage, and what to do; undefined: none. Pure. */
 export function unfinishedProblem({ runs, unreadable }: UnfinishedRuns, context: string): string | undefined {
   const problems = unreadable.map((error) => error.message);
   const local = runs.filter(({ folder }) => folder !== IN_CLUSTER);
@@ -82,12 +82,14 @@ export function unfinishedProblem({ runs, unreadable }: UnfinishedRuns, context:
   if (elsewhere.length > 0) {
     const whose = elsewhere.map(({ open }) => `${open.runId} of ${open.host}`).join(", ");
     problems.unshift(
-      `run ${whose} was not finished, or goes on: \`chaos restore --all --context ${context}\` puts its damage right once its runner is gone`,
+      `run ${whose} is unfinished or still running. After its process has exited, restore it with \`chaos restore --all --context ${context}\``,
     );
   }
   if (local.length > 0) {
     const ids = local.map(({ open }) => open.runId).join(", ");
-    problems.unshift(`run ${ids} was not finished: put its damage right first with \`chaos restore --all\``);
+    problems.unshift(
+      `run ${ids} is unfinished or still running. After its process has exited, restore it with \`chaos restore --all\``,
+    );
   }
-  return problems.length === 0 ? undefined : problems.join("; ");
+  return problems.length === 0 ? undefined : problems.join(". ");
 }

@@ -9,18 +9,18 @@ import { LOCK_NAME, LOCK_NAMESPACE } from "../../own/own-names.js";
 
 export const LOCK_PATH = resourcePath(LEASES, LOCK_NAMESPACE, LOCK_NAME);
 
-/** How often the holder says that it is there, ms. */
+/** How often the holder renews the lock, ms. */
 export const RENEW_EVERY_MS = 15_000;
 
-/** The lock, held. */
+/** The lock after it was acquired. */
 export interface HeldLock {
-  /** Aborted when somebody else holds it; its reason says who. Whoever harms something stops then. */
+  /** Aborted when someone else has the lock; the reason names them. The attack must then stop. */
   readonly lost: AbortSignal;
-  /** After it the Lease may be removed: nothing writes it again. */
+  /** Afterwards nothing writes the Lease, so it can be deleted. */
   stopRenewing(): Promise<void>;
 }
 
-/** Who holds the lock, for messages; undefined: nobody, or the run (or the several runs) `ownId`. */
+/** The lock's holder, for messages; undefined: there is no lock, or it belongs to the run (or session) `ownId`. */
 export async function lockHolder(transport: Transport, ownId?: string): Promise<string | undefined> {
   const lease = await getOrUndefined<Lease>(transport, LOCK_PATH);
   if (lease === undefined || (ownId !== undefined && lease.spec?.holderIdentity === identityOf(ownId)))
@@ -28,22 +28,22 @@ export async function lockHolder(transport: Transport, ownId?: string): Promise<
   return describe(lease);
 }
 
-/** How a runner of this machine calls itself in the Lease. */
+/** The holder identity of a runner on this machine. */
 function identityOf(runId: string): string {
   return `${runId}@${hostname()}`;
 }
 
 function describe(lease: Lease): string {
   const { holderIdentity, renewTime } = lease.spec ?? {};
-  return `${holderIdentity ?? "somebody"} (last heard of at ${renewTime ?? "an unknown time"})`;
+  return `${holderIdentity ?? "an unknown holder"} (last renewed at ${renewTime ?? "an unknown time"})`;
 }
 
-/** The time as Leases have it (MicroTime). */
+/** The time in the format of a Lease (MicroTime). */
 export function microTime(clock: Clock): string {
   return clock.wall().toISOString().replace("Z", "000Z");
 }
 
-/** Makes the lock's Lease. Rejects with ApiError (409: it is there) or ApiUnreachableError. */
+/** Creates the lock's Lease. Rejects with ApiError (409: it already exists) or ApiUnreachableError. */
 export async function createLease(
   transport: Transport,
   runId: string,
@@ -62,12 +62,12 @@ export async function createLease(
 }
 
 /**
- * Takes the cluster's lock, a Lease that is made for the run and deleted after it. A lock that is there is
- * never taken over here: its holder may have left damage, which `chaos restore` undoes, with the lock.
+ * Acquires the cluster's lock: a Lease that is created for the run and deleted after it. An existing lock is never taken
+ * over here: its holder may have left damage. `chaos restore` undoes the damage and removes the lock.
  *
- * @param durationMs how long the holder may be silent: longer than window and recovery together, so that an
- * API server that was itself taken down does not lose the lock.
- * @throws RefusedError with who holds it.
+ * @param durationMs how long the holder may go without renewing: longer than window and recovery together, so that the
+ * lock is not lost when the API server itself is the target.
+ * @throws RefusedError with the name of the holder.
  */
 export async function acquireLock(
   transport: Transport,
@@ -92,8 +92,10 @@ export async function acquireLock(
     if (!(error instanceof ApiError && error.status === 409)) throw error;
     const holder = await lockHolder(transport);
     throw new RefusedError(
-      `another run holds the lock of this cluster: ${holder ?? "it was released just now; try again"}. ` +
-        `If that run is gone, \`chaos restore\` undoes what it left and removes its lock.`,
+      holder === undefined
+        ? "cannot lock this cluster: another run had locked it and has just removed its lock. Try again"
+        : `cannot lock this cluster: ${holder} has locked it. If that run's process has exited, undo its changes ` +
+            "and remove its lock with `chaos restore --all --context NAME`",
       { cause: error },
     );
   }
@@ -110,8 +112,8 @@ export async function acquireLock(
           spec: { ...lease.spec, renewTime: microTime(clock) },
         });
       } catch (error) {
-        // A server that cannot be reached is not a lost lock.
-        options.warn(`the lock was not renewed: ${messageOf(error)}`);
+        // An unreachable API server does not mean that the lock is lost.
+        options.warn(`could not renew the lock: ${messageOf(error)}`);
         if (!(error instanceof ApiError) || (error.status !== 409 && error.status !== 404)) continue;
         const found = await getOrUndefined<Lease>(transport, LOCK_PATH).catch(() => lease);
         if (found?.spec?.holderIdentity === holderIdentity) lease = found;
@@ -133,9 +135,9 @@ export async function acquireLock(
 }
 
 /**
- * Does something to the cluster under its lock, which is given back afterwards, whatever came of the work.
+ * Acquires the lock, does the work, and removes the lock, even when the work fails.
  *
- * @throws RefusedError when somebody else holds it; what the work throws.
+ * @throws RefusedError when someone else has the lock; any error of the work.
  */
 export async function underLock<T>(
   transport: Transport,

@@ -1,4 +1,4 @@
-/** Whether the runner of an unfinished run is still there: then nothing is to be restored, it does so itself. */
+/** Whether the runner of an unfinished run is still alive. A live runner restores its run itself. */
 import { hostname } from "node:os";
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
@@ -9,24 +9,24 @@ import type { Transport } from "../../kube/transport.js";
 import type { JournalOpen } from "../journal/journal.js";
 import { LOCK_PATH, RENEW_EVERY_MS } from "./lease.js";
 
-/** Three renewals missed, while the API server answers us: whoever held it is gone, or cut off from the cluster. */
+/** Three missed renewals while the API server answers: the holder has exited or cannot reach the cluster. */
 const SILENT_MS = 3 * RENEW_EVERY_MS + 5_000;
-const LOOK_EVERY_MS = 1_000;
+const POLL_EVERY_MS = 1_000;
 
-/** Whether the run's process is among those that can be looked at from here. */
+/** Whether the run's process would be visible from this process. */
 export async function isLocalRunner({
   host,
   pidNamespace: of,
 }: Pick<JournalOpen, "host" | "pidNamespace">): Promise<boolean> {
-  // A container can have the machine's name (--network host), and a new one that of the one before.
+  // A container can have the machine's host name (--network host), and a new container the name of an old one.
   return host === hostname() && (of === undefined || of === (await pidNamespace()));
 }
 
 /**
- * Whether a runner of another machine still renews the lock: its Lease is watched for some 50 s, by our own clock, not
- * by the times in it.
+ * Whether a runner on another machine still renews the lock. Watches the Lease for 50 s by the local clock: the times in
+ * the Lease come from another machine's clock.
  *
- * @returns who renews it; undefined: nobody, or there is no lock.
+ * @returns the holder that renews it; undefined: nobody does, or there is no lock.
  */
 export async function renewsTheLock(
   transport: Transport,
@@ -35,14 +35,16 @@ export async function renewsTheLock(
 ): Promise<string | undefined> {
   const first = await getOrUndefined<Lease>(transport, LOCK_PATH);
   if (first === undefined) return undefined;
-  options.note(`see whether ${holderOf(first)} is still there (up to ${Math.round(SILENT_MS / 1000)} s)`);
-  return await pollUntil(clock, { everyMs: LOOK_EVERY_MS, limitMs: SILENT_MS }, async () => {
+  options.note(
+    `check whether ${holderOf(first)} still renews its lock (up to ${Math.round(SILENT_MS / 1000)} s)`,
+  );
+  return await pollUntil(clock, { everyMs: POLL_EVERY_MS, limitMs: SILENT_MS }, async () => {
     const now = await getOrUndefined<Lease>(transport, LOCK_PATH);
     return now !== undefined && now.spec?.renewTime !== first.spec?.renewTime ? holderOf(now) : undefined;
   });
 }
 
-/** "RUN@HOST", as the Lease says. */
+/** "RUN@HOST", from the Lease. */
 export function holderOf(lease: Lease): string {
-  return lease.spec?.holderIdentity ?? "somebody";
+  return lease.spec?.holderIdentity ?? "an unknown holder";
 }

@@ -7,10 +7,10 @@ import { LOCK_PATH } from "./lease.js";
 import { holderOf, renewsTheLock } from "./liveness.js";
 
 /**
- * Takes a lock away for which there is no journal, neither here nor in the cluster: a run writes its journal's copy
- * before it harms anything, so there is nothing to be put back. One that is still renewed stays.
+ * Removes a lock that has no journal, neither on this machine nor in the cluster. A run writes its journal's copy before
+ * it attacks anything, so there is nothing to undo. A lock that is still renewed stays.
  *
- * @returns what was done, and whether its holder is alive; undefined: there is no lock of ours.
+ * @returns what was done, and whether the holder is alive; undefined: there is no lock of this tool.
  */
 export async function takeAwayOrphanedLock(
   transport: Transport,
@@ -20,11 +20,16 @@ export async function takeAwayOrphanedLock(
   if (lease === undefined || !isOwn(lease)) return undefined;
   const holder = holderOf(lease);
   const renewer = await renewsTheLock(transport, options.clock, options);
-  if (renewer !== undefined) return { text: `the lock is held by ${renewer}, which goes on`, alive: true };
-  if (options.dryRun) return { text: `the lock of ${holder}, which is gone, would be removed`, alive: false };
+  if (renewer !== undefined)
+    return {
+      text: `the lock was not removed: ${renewer} still renews it. End that run on its machine with Ctrl-C or SIGTERM`,
+      alive: true,
+    };
+  if (options.dryRun)
+    return { text: `the lock of ${holder} would be removed: nobody renews it`, alive: false };
   await remove(transport, LOCK_PATH, { uid: lease.metadata.uid });
   return {
-    text: `the lock of ${holder}, which is gone and had harmed nothing yet, was removed`,
+    text: `the lock of ${holder} was removed: nobody renews it, and that run had attacked nothing yet`,
     alive: false,
   };
 }

@@ -1,15 +1,15 @@
-/** Workloads that a run has scaled down and that say so themselves: the last resort, when every journal is lost. */
+/** Workloads whose annotations say that a run scaled them down: the last resort when every journal is lost. */
 import { DEPLOYMENTS, list, patch, resourcePath } from "../../kube/api.js";
 import type { Deployment } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
 import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../../own/own-names.js";
 
-/** A workload as a run has left it. */
+/** A workload that a run left scaled down. */
 export interface Annotated {
   readonly runId: string;
   readonly name: string;
   readonly path: string;
-  /** Before the run. */
+  /** The number from before the run. */
   readonly replicas: number;
   readonly resourceVersion: string;
 }
@@ -19,16 +19,16 @@ export async function annotatedWorkloads(transport: Transport): Promise<Annotate
   const { items } = await list<Deployment>(transport, resourcePath(DEPLOYMENTS, "kube-system"));
   return items.flatMap(({ metadata }) => {
     const runId = metadata.annotations?.[RUN_ANNOTATION];
-    const said = metadata.annotations?.[REPLICAS_ANNOTATION] ?? "";
-    // Anything but digits was written by somebody else.
-    if (runId === undefined || !/^\d+$/.test(said)) return [];
-    const replicas = Number(said);
+    const recorded = metadata.annotations?.[REPLICAS_ANNOTATION] ?? "";
+    // This tool writes only digits: anything else comes from someone else.
+    if (runId === undefined || !/^\d+$/.test(recorded)) return [];
+    const replicas = Number(recorded);
     const path = resourcePath(DEPLOYMENTS, "kube-system", metadata.name);
     return [{ runId, name: metadata.name, path, replicas, resourceVersion: metadata.resourceVersion }];
   });
 }
 
-/** Gives a workload its replicas back, if nobody has changed it since it was read (409 rejects). */
+/** Restores a workload's replicas if nobody has changed it since it was read (otherwise rejects with 409). */
 export async function restoreAnnotated(transport: Transport, workload: Annotated): Promise<void> {
   const annotations = { [RUN_ANNOTATION]: null, [REPLICAS_ANNOTATION]: null };
   await patch(transport, workload.path, {

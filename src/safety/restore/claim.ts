@@ -1,4 +1,4 @@
-/** One restorer at a time on a machine: the watchdog and a person's `chaos restore` must not do the same work twice. */
+/** One restore at a time per machine: the watchdog and a user's `chaos restore` must not do the same work twice. */
 import { join } from "node:path";
 import type { Clock } from "../../common/clock.js";
 import { ChaosError, ExitCode } from "../../common/errors.js";
@@ -7,15 +7,15 @@ import type { ProcessIdentity } from "../../common/process-identity.js";
 
 const FILE = "restoring";
 
-/** Longer than a restore takes when the API server has to come back first, ms. */
+/** Longer than a restore takes when it must first wait for the API server, ms. */
 const WAIT_LIMIT_MS = 16 * 60_000;
 const WAIT_EVERY_MS = 250;
 
 /**
- * Waits for the right to restore a run on this machine. One whose process is gone is taken over.
+ * Waits for the claim to restore a run on this machine. A claim whose process is gone is taken over.
  *
- * @param folder of the run's journal.
- * @throws ChaosError (exit 5) when another process still holds it after 16 minutes.
+ * @param folder the folder of the run's journal.
+ * @throws ChaosError (exit 5) when another process still has the claim after 16 minutes.
  */
 export async function claimRestore(
   folder: string,
@@ -26,7 +26,7 @@ export async function claimRestore(
   }: {
     readonly clock: Clock;
     readonly note: (text: string) => void;
-    /** Whose claim it is; for tests. Default: this process's. */
+    /** The process that claims; for tests. Default: this process. */
     readonly self?: ProcessIdentity;
   },
 ): Promise<FileClaim> {
@@ -36,13 +36,13 @@ export async function claimRestore(
     onHeld: async ({ pid }) => {
       if (clock.now() >= end) {
         throw new ChaosError(
-          `another process is still restoring the run in ${folder}: see what holds it up`,
+          `timed out after ${WAIT_LIMIT_MS / 60_000} min waiting for process ${pid}, which is still restoring the run in ${folder}. If it is stuck, end it and run \`chaos restore RUN\` again`,
           {
             exitCode: ExitCode.notRestored,
           },
         );
       }
-      note(`process ${pid} is restoring it already: wait for it`);
+      note(`process ${pid} is already restoring this run: wait for it`);
       await clock.sleep(WAIT_EVERY_MS);
     },
   });

@@ -1,15 +1,15 @@
-/** Where the cluster of an unfinished run is. */
+/** How to reach the cluster of an unfinished run. */
 import { type Connection, withConnection } from "../../kube/connect.js";
 import type { JournalState } from "../journal/journal.js";
 import { IN_CLUSTER } from "../journal/unfinished.js";
 
-/** As a kubeconfig says it; nothing: the current context of the user's own. */
+/** A kubeconfig and its context; empty: the current context of the user's kubeconfig. */
 export interface Where {
   readonly kubeconfigPath?: string;
   readonly context?: string;
 }
 
-/** Where a run's cluster is: as its journal says, unless it was said anew, or the journal is another machine's. */
+/** A run's cluster: from its journal, unless the options name another one or the journal is another machine's. */
 export function connectionOf({ open, folder }: JournalState, { kubeconfigPath, context }: Where): Where {
   const own = folder === IN_CLUSTER ? {} : { context: open.context, ...kubeconfigOf(open.kubeconfigPath) };
   return { ...own, ...kubeconfigOf(kubeconfigPath), ...(context === undefined ? {} : { context }) };
@@ -19,7 +19,7 @@ function kubeconfigOf(kubeconfigPath: string | undefined): Where {
   return kubeconfigPath === undefined ? {} : { kubeconfigPath };
 }
 
-/** A connection for as long as the work takes; the API server's log shows what it is for. */
+/** Connects for the duration of the work. `what` goes into the user agent, so that the audit log shows it. */
 export async function connectedFor<T>(
   { kubeconfigPath, context }: Where,
   what: string,

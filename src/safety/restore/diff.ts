@@ -1,4 +1,4 @@
-/** What a restore would change, read from the cluster and its nodes without touching them: `chaos restore --dry-run`. */
+/** What a restore would change, from reading the cluster and its nodes only: `chaos restore --dry-run`. */
 import { messageOf } from "../../common/errors.js";
 import { getOrUndefined } from "../../kube/api.js";
 import { differences, sanitised } from "../../kube/declared.js";
@@ -10,23 +10,23 @@ import { carries } from "../../own/manifest.js";
 import { planOf } from "../journal/describe.js";
 import { isNodeUndo, type NodeUndo, type PendingUndo, type Undo } from "../journal/journal.js";
 
-/** A value is shown so far. */
+/** Longer values are cut to this many characters. */
 const LONGEST = 60;
 
-/** Values under these keys can be secret: that they differ is shown, not what they are. */
+/** Values under these keys can be secret: the diff shows that they differ, but not the values. */
 const SECRET = /[./](env|data|stringData|last-applied-configuration)(\.|$)/;
 
-/** What every annotation of a run's own begins with. */
+/** The prefix of every annotation that a run sets. */
 const ANNOTATIONS = "kube-system-chaos/";
 
 interface DiffOptions {
   readonly transport: Transport;
   readonly allowCommands: boolean;
-  /** The journal came from the cluster, or is there. */
+  /** The journal came from the cluster or is still there. */
   readonly foreign: boolean;
 }
 
-/** Lines for one run, the last entry first, as a restore would go. */
+/** Lines for one run, the last entry first, in the order of a restore. */
 export async function restoreDiff(pending: readonly PendingUndo[], options: DiffOptions): Promise<string[]> {
   const lines: string[] = [];
   for (const { undo } of [...pending].reverse()) {
@@ -42,14 +42,14 @@ async function entryDiff(entry: Undo, options: DiffOptions): Promise<string[]> {
     if (isNodeUndo(entry)) return [await nodeState(entry, options)];
     const live = await getOrUndefined<KubeObject>(transport, entry.path);
     if (entry.action === "restore-workload") return workloadDiff(entry, live);
-    if (live === undefined) return ["it is gone already"];
+    if (live === undefined) return ["it no longer exists: nothing to do"];
     return [
       carries(live, entry.labels)
         ? `- ${entry.object.kind} ${entry.object.name}`
-        : "it is not this run's, and stays",
+        : "it was not created by this run and stays unchanged",
     ];
   } catch (error) {
-    return [`cannot be looked at: ${messageOf(error)}`];
+    return [`cannot be read: ${messageOf(error)}`];
   }
 }
 
@@ -60,22 +60,22 @@ export function workloadDiff(
 ): string[] {
   const { kind = "workload", metadata } = entry.object;
   if (live === undefined) return [`+ ${kind} ${metadata.name}, as it was before the run`];
-  if (entry.onlyIfGone === true) return ["it is there, and stays as it is"];
+  if (entry.onlyIfGone === true) return ["it exists and stays unchanged"];
   const declared = entry.onlyReplicas === true ? scaling : sanitised;
   const [now, before] = [declared(live), declared(entry.object)];
   const paths = differences(now, before);
-  if (paths.length === 0) return ["it is as before"];
+  if (paths.length === 0) return ["it is the same as before the run"];
   return paths.flatMap((path) => [
     ...changed("-", path, valueAt(now, path)),
     ...changed("+", path, valueAt(before, path)),
   ]);
 }
 
-/** What a run that scales a workload changes of it. */
+/** The fields that a run changes when it scales a workload. */
 function scaling({ metadata, spec }: KubeObject): unknown {
-  const ours = Object.entries(metadata.annotations ?? {}).filter(([key]) => key.startsWith(ANNOTATIONS));
+  const own = Object.entries(metadata.annotations ?? {}).filter(([key]) => key.startsWith(ANNOTATIONS));
   const { replicas } = (spec ?? {}) as { readonly replicas?: number };
-  return { metadata: { annotations: Object.fromEntries(ours) }, spec: { replicas } };
+  return { metadata: { annotations: Object.fromEntries(own) }, spec: { replicas } };
 }
 
 function changed(sign: "-" | "+", path: string, value: unknown): string[] {
@@ -88,7 +88,7 @@ function shown(path: string, value: unknown): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }
 
-/** Keys can hold dots (annotations do): at each level the longest key that fits. */
+/** Keys can contain dots (annotations do), so at each level the longest matching key is used. */
 function valueAt(object: unknown, path: string): unknown {
   if (path === "" || path === ".") return object;
   if (typeof object !== "object" || object === null) return undefined;
@@ -105,8 +105,8 @@ async function nodeState(entry: NodeUndo, options: DiffOptions): Promise<string>
   const access = openNodeAccess(entry.access, options);
   const what = entry.action === "start-unit" ? { unit: entry.unit } : { manifest: entry.manifest };
   const { state, machineId } = await inspect({ access, node: entry.node }, what);
-  if (machineId !== entry.machineId) return `${entry.node} is another machine now: nothing would be done`;
+  if (machineId !== entry.machineId) return `${entry.node} is another machine now: nothing would be changed`;
   if (entry.action === "start-unit")
     return state === "active" ? "it is active" : `${state || "unknown"} → active`;
-  return state === "there" ? `${entry.manifest} is there` : `+ ${entry.manifest}`;
+  return state === "there" ? `${entry.manifest} exists` : `+ ${entry.manifest}`;
 }

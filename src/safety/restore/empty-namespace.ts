@@ -9,11 +9,11 @@ import { COPY_TYPE } from "../journal/cluster-copy.js";
 import type { Undo } from "../journal/journal.js";
 import type { Undone } from "../journal/undo.js";
 
-/** How long what was deleted may take to go, ms: kubelets keep a pod's object for up to half a minute. */
+/** How long deleted objects may take to go, ms. Kubelets keep a pod's object for up to half a minute. */
 const GONE_LIMIT_MS = 120_000;
 const GONE_EVERY_MS = 300;
 
-/** So many are named when they do not go. */
+/** How many objects the error names when they do not go. */
 const NAMED = 5;
 
 type Empty = Extract<Undo, { action: "empty" }>;
@@ -25,12 +25,12 @@ export interface EmptyOptions {
 }
 
 /**
- * Removes what runs have made in a namespace that was prepared for them and stays: what carries our label, and the
- * ReplicaSets and pods that such an object owns. Everything else in it is somebody else's and is left alone; so are the
- * copies of journals, which go when their journals are finished.
+ * Removes what runs created in a prepared namespace, which itself stays: objects with this tool's label, and the
+ * ReplicaSets and pods that they own. Everything else belongs to someone else and stays. The copies of journals stay, too:
+ * they go when their journals are finished.
  *
- * @throws ApiError or ApiUnreachableError when the API server would not have it, Error when something is still there
- * when the time is up.
+ * @throws ApiError or ApiUnreachableError when the API server refuses or does not answer, Error when something still
+ * exists when the time is up.
  */
 export async function emptyNamespace(
   transport: Transport,
@@ -38,7 +38,7 @@ export async function emptyNamespace(
   { clock = systemClock(), limitMs = GONE_LIMIT_MS }: EmptyOptions = {},
 ): Promise<Undone> {
   const emptied: Undone = { object: entry.object, how: "emptied", by: "runner" };
-  // Whoever has removed it has removed its content, and with its Roles the right to look.
+  // A removed namespace has no content, and its Roles, which gave the right to list it, are gone, too.
   if ((await getOrUndefined<Namespace>(transport, entry.path)) === undefined) return emptied;
   const emptying = new Emptying(transport, entry);
   let left: readonly string[] = [];
@@ -48,18 +48,19 @@ export async function emptyNamespace(
   });
   if (empty === true) return emptied;
   throw new Error(
-    `namespace ${entry.object.name} is not empty ${limitMs / 1000} s after what runs had made in it was deleted: ` +
-      `${left.slice(0, NAMED).join(", ")}${left.length > NAMED ? ` and ${left.length - NAMED} more` : ""}`,
+    `timed out after ${limitMs / 1000} s waiting for namespace ${entry.object.name} to become empty: ` +
+      `${left.slice(0, NAMED).join(", ")}${left.length > NAMED ? ` and ${left.length - NAMED} more` : ""}. ` +
+      "Check their finalizers, and the kubelets of their nodes",
   );
 }
 
-/** Deletes in rounds: an owner that is on its way out may have made one more pod since it was looked at. */
+/** Deletes in rounds: an owner that is being deleted may have created one more pod since the last list. */
 class Emptying {
   readonly #transport: Transport;
   readonly #entry: Empty;
   readonly #kinds: readonly Gvr[];
-  /** uids of what is ours, for what it owns: its own labels are those of a template. */
-  readonly #ours = new Set<string>();
+  /** uids of the tool's own objects. What they own has a template's labels and is found by its owner. */
+  readonly #own = new Set<string>();
   readonly #asked = new Set<string>();
 
   constructor(transport: Transport, entry: Empty) {
@@ -68,29 +69,29 @@ class Emptying {
     this.#kinds = kindsMadeIn(entry.object.name);
   }
 
-  /** One round, from the top down. @returns what was there of ours; empty: nothing is any more. */
+  /** One round, from owners to owned. @returns the own objects that still existed; empty: none does. */
   async pass(): Promise<readonly string[]> {
     const found: string[] = [];
     for (const gvr of this.#kinds) {
       const { items } = await list<KubeObject>(this.#transport, resourcePath(gvr, this.#entry.object.name));
-      const mine = items.filter((object) => this.#isOurs(object));
-      for (const { metadata } of mine) this.#ours.add(metadata.uid);
-      await Promise.all(mine.map(async (object) => await this.#remove(gvr, object)));
-      found.push(...mine.map(described));
+      const own = items.filter((object) => this.#isOwn(object));
+      for (const { metadata } of own) this.#own.add(metadata.uid);
+      await Promise.all(own.map(async (object) => await this.#remove(gvr, object)));
+      found.push(...own.map(described));
     }
     return found;
   }
 
-  #isOurs(object: KubeObject): boolean {
+  #isOwn(object: KubeObject): boolean {
     const { labels, ownerReferences = [] } = object.metadata;
     if ((object as Partial<Secret>).type === COPY_TYPE) return false;
     return (
       Object.entries(this.#entry.labels).every(([key, value]) => labels?.[key] === value) ||
-      ownerReferences.some(({ uid }) => this.#ours.has(uid))
+      ownerReferences.some(({ uid }) => this.#own.has(uid))
     );
   }
 
-  /** By its uid: one that somebody makes under the same name in this moment is looked at anew. */
+  /** Deletes by uid: an object that someone else creates under the same name meanwhile is judged in the next round. */
   async #remove(gvr: Gvr, object: KubeObject): Promise<void> {
     const { name, namespace, uid } = object.metadata;
     const path = resourcePath(gvr, namespace ?? this.#entry.object.name, name);
@@ -104,10 +105,10 @@ class Emptying {
   }
 }
 
-/** "Pod a, which ends on worker-1": what somebody has to look at when it does not go. */
+/** "Pod a, which is terminating on worker-1": where to look when it does not go. */
 function described(object: KubeObject): string {
   const node = (object as Partial<Pod>).spec?.nodeName;
   const what = `${object.kind ?? "object"} ${object.metadata.name}`;
   if (!isTerminating(object)) return what;
-  return node === undefined ? `${what}, which is being deleted` : `${what}, which ends on ${node}`;
+  return node === undefined ? `${what}, which is being deleted` : `${what}, which is terminating on ${node}`;
 }

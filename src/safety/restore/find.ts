@@ -1,4 +1,4 @@
-/** Which runs were not finished: by the journals of this machine, and by their copies in a cluster. */
+/** Finds unfinished runs: from the journals of this machine, and from the copies in a cluster. */
 import { basename } from "node:path";
 import { ChaosError, ExitCode, UsageError } from "../../common/errors.js";
 import { ApiError, ApiUnreachableError } from "../../kube/transport.js";
@@ -14,24 +14,24 @@ import { clusterUidOf, IN_CLUSTER, runsInCluster } from "../journal/unfinished.j
 import { connectedFor } from "./connection.js";
 import type { RestoreOptions } from "./options.js";
 
-/** What was found. */
+/** The unfinished runs that were found. */
 export interface Found extends UnfinishedRuns {
-  /** A cluster was looked into, too. */
+  /** Whether a cluster was searched, too. */
   readonly inCluster: boolean;
 }
 
-/** The runs that a restore could be about. */
+/** The runs that a restore can apply to. */
 export async function findUnfinished(options: RestoreOptions): Promise<Found> {
   const { runId, all } = options;
   const local = await unfinishedRuns(journalRoot(options.env));
   const named = isNamed(options);
   const unknown = runId !== undefined && !all && !isKnown(local, runId);
-  const cluster = named || unknown ? await lookIntoCluster(options, { must: named }) : undefined;
+  const cluster = named || unknown ? await searchCluster(options, { must: named }) : undefined;
   if (cluster === undefined) return { ...local, inCluster: false };
   return { ...merged(local, cluster, { onlyThere: named && all }), inCluster: true };
 }
 
-/** A cluster was named: its runs are meant, whoever began them. */
+/** Whether the user named a cluster: then its runs are meant, from any machine. */
 export function isNamed({ context, kubeconfigPath }: RestoreOptions): boolean {
   return context !== undefined || kubeconfigPath !== undefined;
 }
@@ -40,7 +40,7 @@ function isKnown({ runs, unreadable }: UnfinishedRuns, runId: string): boolean {
   return runs.some(({ open }) => open.runId === runId) || unreadable.some((each) => isOf(each, runId));
 }
 
-/** Whether it is the journal of this run, on this machine or in the cluster. */
+/** Whether this is the run's journal, on this machine or in the cluster. */
 function isOf({ folder }: UnreadableJournalError, runId: string): boolean {
   return basename(folder) === runId || folder === copyPlace(runId);
 }
@@ -49,8 +49,8 @@ interface InCluster extends UnfinishedRuns {
   readonly clusterUid: string;
 }
 
-/** @returns undefined when there is no cluster to look into, and none was named. */
-async function lookIntoCluster(
+/** @returns undefined when no cluster can be read, and the user named none. */
+async function searchCluster(
   options: RestoreOptions,
   { must }: { readonly must: boolean },
 ): Promise<InCluster | undefined> {
@@ -61,13 +61,13 @@ async function lookIntoCluster(
   } catch (error) {
     const none =
       error instanceof UsageError || error instanceof ApiUnreachableError || error instanceof ApiError;
-    // An API server that is down because of a run of this machine: its journal is here.
+    // The API server may be down because of a run of this machine, whose journal is on this machine.
     if (none && (!must || error instanceof ApiUnreachableError)) return undefined;
     throw error;
   }
 }
 
-/** The runs of this machine, and those of others that the cluster knows. */
+/** The runs of this machine, and those of other machines from the cluster. */
 function merged(
   local: UnfinishedRuns,
   cluster: InCluster,
@@ -79,7 +79,7 @@ function merged(
     runs: [...here, ...cluster.runs.filter(({ open }) => !known.has(open.runId))].sort((a, b) =>
       a.open.startedAt.localeCompare(b.open.startedAt),
     ),
-    // A damaged copy of a run whose journal is here costs nothing.
+    // A damaged copy does not matter when the journal is on this machine.
     unreadable: [
       ...local.unreadable,
       ...cluster.unreadable.filter((each) => ![...known].some((runId) => isOf(each, runId))),
@@ -95,7 +95,7 @@ export function find(unfinished: UnfinishedRuns, runId: string): JournalState {
   throw damaged ?? new UsageError(`no unfinished run ${runId}. ${listing(unfinished, false).join("\n")}`);
 }
 
-/** What several runs share holds their lock and their journals' copies: it goes after them. */
+/** A session has its runs' lock and their journals' copies, so it must be restored after them. */
 export function refuseBeforeItsRuns({ open }: JournalState, { runs }: UnfinishedRuns): void {
   if (open.experiment !== SESSION) return;
   const first = runs.find(
@@ -106,25 +106,25 @@ export function refuseBeforeItsRuns({ open }: JournalState, { runs }: Unfinished
   );
   if (first === undefined) return;
   throw new ChaosError(
-    `${open.runId} is what several runs share, and ${first.open.runId} was not finished: \`chaos restore --all\` restores them in their order`,
+    `cannot restore session ${open.runId}: its run ${first.open.runId} is unfinished and must be restored first. Restore all in the right order with \`chaos restore --all\``,
     { exitCode: ExitCode.preflightRefused },
   );
 }
 
-/** The experiment's name in the journal of what several runs share. */
+/** The experiment's name in a session's journal. */
 export const SESSION = "session";
 
 /** The folders of the journals that cannot be read. */
 export const foldersOf = ({ unreadable }: UnfinishedRuns): string[] => unreadable.map(({ folder }) => folder);
 
-/** What there is to restore, for people. Pure. */
+/** The list of what there is to restore, for the user. Pure. */
 export function listing(unfinished: UnfinishedRuns, inCluster: boolean): string[] {
   const { runs, unreadable } = unfinished;
   const byHand =
-    unreadable.length > 0 ? [`to be put right by hand: ${foldersOf(unfinished).join(", ")}`] : [];
+    unreadable.length > 0 ? [`unreadable journals, undo by hand: ${foldersOf(unfinished).join(", ")}`] : [];
   const others = inCluster
     ? []
-    : ["(runs of other machines are in their cluster: --context NAME shows them)"];
+    : ["(to list runs of other machines, name their cluster with --context NAME)"];
   if (runs.length === 0) {
     return unreadable.length === 0
       ? ["no unfinished run: nothing to restore", ...others]

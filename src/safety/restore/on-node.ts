@@ -1,4 +1,4 @@
-/** Undoing a fault on a node, from the journal: by the same way that made it, on the same machine. */
+/** Undoes a fault on a node, from the journal: through the same access as the attack, on the same machine. */
 import { ChaosError, ExitCode } from "../../common/errors.js";
 import { type AttackName, ATTACKS, type AttackRow } from "../../experiment/attacks.js";
 import type { Transport } from "../../kube/transport.js";
@@ -9,22 +9,22 @@ import { nodeRef, type NodeTarget } from "../../targets/node-target.js";
 import type { NodeUndo } from "../journal/journal.js";
 import type { Undone } from "../journal/undo.js";
 
-/** How nodes may be reached for an undo, and what of the API is left alone. */
+/** How an undo may reach nodes, and what it leaves unchanged in the API. */
 export interface UndoOptions {
-  /** Workloads that are there stay as they are: somebody has put them back, and they may have been changed since. */
+  /** Existing workloads stay unchanged: someone else has restored them, and they may have been changed since. */
   readonly onlyIfGone?: boolean;
   /** Whether a command that the journal names may be run. Default: not. */
   readonly allowCommands?: boolean;
   /** Whether the journal came from the cluster. */
   readonly foreign?: boolean;
-  /** Instead of what the journal says: the run's own, which is open. */
+  /** The run's own open access, used instead of the one in the journal. */
   readonly access?: NodeAccess;
 }
 
 /**
  * Undoes a fault on a node. Needs no API server, unless the node is reached through it.
  *
- * @throws Error when the node can not be reached, is another machine, or would not; the entry stays pending.
+ * @throws Error when the node cannot be reached, is another machine, or the undo fails; the entry stays pending.
  */
 export async function undoOnNode(
   entry: NodeUndo,
@@ -47,19 +47,21 @@ export async function undoOnNode(
   return { object: entry.object, how: how === "put-back" ? "returned" : how, by };
 }
 
-/** The text comes from this program and never from a journal. @throws Error when this version has no such attack. */
+/** The command text comes from this program, never from a journal. @throws Error when this version has no such attack. */
 function onUnitOf(attack: AttackName | undefined): AttackRow["onUnit"] {
   if (attack === undefined) return undefined;
   const own = Object.hasOwn(ATTACKS, attack) ? ATTACKS[attack].onUnit : undefined;
   if (own === undefined)
-    throw new Error(`this version cannot undo the attack ${attack}: use the one that made it`);
+    throw new Error(
+      `cannot undo the attack ${attack}: this version does not know it. Use the version that ran it`,
+    );
   return own;
 }
 
 /**
- * How the faults on these nodes are undone, read off them before the first fault is made.
+ * How the faults on these nodes are undone, read from the nodes before the first fault.
  *
- * @throws ChaosError when a node has nothing that could be taken down: then nothing may be.
+ * @throws ChaosError when the target does not run on a node: then nothing may be attacked.
  */
 export async function nodeUndos(
   target: NodeTarget,
@@ -89,9 +91,12 @@ async function unitUndo(
   attack?: AttackName,
 ): Promise<NodeUndo> {
   const { unit } = target;
-  if (unit === undefined) throw refused(`the unit of ${target.name} is not known`);
+  if (unit === undefined) throw refused(`cannot attack ${target.name}: its systemd unit is unknown`);
   const { state, machineId, invocation, also } = await inspect(on, { unit });
-  if (state !== "active") throw refused(`${unit} is ${state || "not there"} on ${on.node}, not active`);
+  if (state !== "active")
+    throw refused(
+      `cannot attack ${target.name} on ${on.node}: ${unit} is ${state || "missing"}, not active. Start it first`,
+    );
   const timer = timerName(runId, unit);
   const own = attack === undefined || ATTACKS[attack].onUnit === undefined ? {} : { attack };
   return { action: "start-unit", ...common(target, on), unit, also, invocation, timer, machineId, ...own };
@@ -99,9 +104,12 @@ async function unitUndo(
 
 async function manifestUndo(target: NodeTarget, on: OnNode, runId: string): Promise<NodeUndo> {
   const { manifest } = target;
-  if (manifest === undefined) throw refused(`the manifest of ${target.name} is not known`);
+  if (manifest === undefined) throw refused(`cannot attack ${target.name}: its manifest is unknown`);
   const { state, machineId } = await inspect(on, { manifest });
-  if (state !== "there") throw refused(`there is no ${manifest} on ${on.node}`);
+  if (state !== "there")
+    throw refused(
+      `cannot attack ${target.name} on ${on.node}: ${manifest} does not exist. Check that it runs there as a static pod`,
+    );
   const heldAt = heldPath(runId, manifest);
   const timer = timerName(runId, manifest);
   const pods = { namespace: target.namespace, labels: target.labels };

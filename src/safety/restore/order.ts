@@ -2,24 +2,24 @@ import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import type { PendingUndo } from "../journal/records.js";
 import { isNodeUndo, type NodeUndo, type Removal, type Undo, type WorkloadUndo } from "../journal/undo.js";
 
-/** Namespaces among the entries: their removal takes time after it was accepted. Pure. */
+/** The namespaces among the entries: their removal takes time after the API server accepts it. Pure. */
 export function namespacesOf(entries: readonly PendingUndo[]): string[] {
   return entries.flatMap(({ undo: entry }) =>
     entry.action === "remove" && entry.object.kind === "Namespace" ? [entry.object.name] : [],
   );
 }
 
-/** What a restore does one after the other, in this order; the newest entry of a stage first. */
+/** The stages of a restore, in order. Within a stage the newest entry comes first. */
 const STAGES = [
-  /** Faults on nodes: while they last, the API server itself may be away. */
+  /** Faults on nodes: they may be why the API server is away. */
   "onNodes",
-  /** Workloads of the cluster. After them it is verified that they work. */
+  /** Workloads of the cluster. Afterwards the restore checks that they work. */
   "workloads",
-  /** What runs have made for themselves. */
+  /** What runs created for themselves. */
   "own",
-  /** The dead-man's switch: it stays as long as somebody may have to put something back. */
+  /** The dead-man's switch: it stays as long as something may have to be restored. */
   "deadMan",
-  /** What keeps others away while the cluster is not as before: the journals' copies, ... */
+  /** What keeps other runs away until the cluster is restored: the journals' copies, ... */
   "copy",
   /** ... the namespace that they are in, ... */
   "home",
@@ -33,19 +33,19 @@ type UndoIn<S extends Stage> = S extends "onNodes"
     ? WorkloadUndo
     : Removal;
 
-/** Entries of the journal by the stage that they are undone in. */
+/** Journal entries by stage. */
 export type Stages = {
   readonly [S in Stage]: readonly (PendingUndo & { readonly undo: UndoIn<S> })[];
 };
 
-/** The order of restoring: what is undone when. Within a stage the entries are as they were given. Pure. */
+/** Sorts the entries into the stages. Within a stage they keep their order. Pure. */
 export function stagesOf(entries: readonly PendingUndo[]): Stages {
   const of = (stage: Stage): PendingUndo[] => entries.filter(({ undo }) => stageOf(undo) === stage);
   return Object.fromEntries(STAGES.map((stage) => [stage, of(stage)])) as unknown as Stages;
 }
 
 function stageOf(undo: Undo): Stage {
-  // One of a kind that only a newer version knows is tried, and reported, with the workloads.
+  // An entry that only a newer version knows is tried, and reported, with the workloads.
   if (undo.action !== "remove" && undo.action !== "empty") return isNodeUndo(undo) ? "onNodes" : "workloads";
   const { kind, name } = undo.object;
   if (kind === "Lease") return "lock";
@@ -54,5 +54,5 @@ function stageOf(undo: Undo): Stage {
   return undo.labels["app"] === DEAD_MAN_LABELS.app ? "deadMan" : "own";
 }
 
-/** On everything that belongs to a switch, beside the labels of the run. */
+/** The label of every object of a switch, besides the labels of the run. */
 export const DEAD_MAN_LABELS = { app: "chaos-dead-man" } as const;

@@ -1,4 +1,4 @@
-/** Restoring one run: only when its runner is gone, and by one restorer at a time. */
+/** Restores one run: only when its runner is gone, and one restore at a time. */
 import type { Clock } from "../../common/clock.js";
 import { systemClock } from "../../common/clock.js";
 import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
@@ -14,11 +14,11 @@ import { connectionOf, connectedFor } from "./connection.js";
 import type { RestoreOptions } from "./options.js";
 import { checkCluster, type Restored, restoreRun } from "./restore-run.js";
 
-/** @returns whether everything is as before, and works. @throws ChaosError when it may not be restored, or was not. */
+/** @returns whether everything is restored and works. @throws ChaosError when the run must not be restored, or was not. */
 export async function restoreOne(
   found: JournalState,
   options: RestoreOptions & {
-    /** Clusters (by uid) whose lock nobody renews: it is watched once, not for each of several runs. */
+    /** uids of clusters whose lock nobody renews: the lock is watched once, not for each of several runs. */
     readonly silent: Set<string>;
   },
 ): Promise<boolean> {
@@ -30,7 +30,7 @@ export async function restoreOne(
     const { view } = options;
     return await view.step(`restore run ${open.runId} (${open.experiment})`, async (note) => {
       const clock = clockOf(options);
-      // A journal that is only in the cluster is another machine's, even one of the same name.
+      // A journal that is only in the cluster is from another machine, even if the host name is the same.
       const elsewhere = found.folder === IN_CLUSTER || !local;
       if (apiAnswers && elsewhere && !options.silent.has(open.clusterUid)) {
         await refuseLiveLock(transport, { clock, note });
@@ -39,7 +39,7 @@ export async function restoreOne(
       const { folder } = found.folder === IN_CLUSTER ? await adopted(transport, found, options) : found;
       const claim = await claimRestore(folder, { clock, note });
       try {
-        // Read anew: whoever held the claim before may have done all of it.
+        // Read again: the claim's last owner may have restored everything.
         const run = await readOpen(folder);
         if (run === undefined) return true;
         return await finish(run, { transport, clock, apiAnswers, note }, options);
@@ -73,15 +73,15 @@ async function finish(
   try {
     const tools = { transport, journal, clock, allowCommands, note };
     const restored = await restoreRun(run, tools, apiAnswers);
-    const whole = restored.failed.length === 0 && restored.notReady.length === 0;
+    const complete = restored.failed.length === 0 && restored.notReady.length === 0;
     view.result([`run ${open.runId}:`, ...linesOf(restored, open.runId)], { runId: open.runId, ...restored });
-    if (whole) await journal.finish();
+    if (complete) await journal.finish();
     else await journal.close();
-    return whole;
+    return complete;
   } catch (error) {
     await journal.close();
     throw new ChaosError(
-      `run ${open.runId} is not restored: ${messageOf(error)}; run \`chaos restore ${open.runId}\` again`,
+      `run ${open.runId} is not restored: ${messageOf(error)}. Run \`chaos restore ${open.runId}\` again`,
       { exitCode: ExitCode.notRestored, cause: error },
     );
   }
@@ -91,10 +91,12 @@ function linesOf({ undone, failed, notReady }: Restored, runId: string): string[
   return [
     ...undone.map(
       ({ object, how, by }) =>
-        `  ${object.kind} ${object.name}: ${how}${how === "found" ? ` (brought back by ${by})` : ""}`,
+        `  ${object.kind} ${object.name}: ${how}${how === "found" ? ` (restored by ${by})` : ""}`,
     ),
     ...failed.map(({ undo, error }) => `  ${describeUndo(undo)} not restored: ${error}`),
-    ...notReady.map((each) => `  put back, and not ready: ${each}; \`chaos restore ${runId}\` looks again`),
+    ...notReady.map(
+      (each) => `  restored but not ready: ${each}. Run \`chaos restore ${runId}\` to check again`,
+    ),
   ];
 }
 
@@ -103,7 +105,7 @@ async function readOpen(folder: string): Promise<JournalState | undefined> {
   return state === undefined || state.closed ? undefined : state;
 }
 
-/** The run's journal becomes one of this machine, so that a restore that is killed can go on. */
+/** Saves the run's journal on this machine, so that a killed restore can continue. */
 async function adopted(
   transport: Transport,
   { open }: JournalState,
@@ -112,7 +114,7 @@ async function adopted(
   const copy = (await copiesInCluster(transport)).find(({ runId }) => runId === open.runId);
   if (copy === undefined) {
     throw new ChaosError(
-      `the journal of ${open.runId} is not in the cluster any more: somebody else has restored it`,
+      `cannot restore run ${open.runId}: its journal is no longer in the cluster, so someone else has restored it. Nothing was changed. List what is left with \`chaos restore --context NAME\``,
       { exitCode: ExitCode.preflightRefused },
     );
   }
@@ -123,12 +125,12 @@ async function adopted(
 async function refuseLiveProcess({ open }: JournalState): Promise<void> {
   if (open.pid === process.pid || !(await isAlive(open))) return;
   throw new ChaosError(
-    `run ${open.runId} still goes on (process ${open.pid}): end it with Ctrl-C or SIGTERM; it restores by itself`,
+    `cannot restore run ${open.runId}: it is still running (process ${open.pid}). End it with Ctrl-C or SIGTERM; it then restores the cluster itself`,
     { exitCode: ExitCode.preflightRefused },
   );
 }
 
-/** A runner of another machine: only its lock shows whether it is still there. */
+/** For a runner on another machine: only its lock shows whether it is alive. */
 async function refuseLiveLock(
   transport: Transport,
   { clock, note }: { readonly clock: Clock; readonly note: (text: string) => void },
@@ -137,13 +139,13 @@ async function refuseLiveLock(
   if (holder === undefined) return;
   if (holder.startsWith("dead-man@")) {
     throw new ChaosError(
-      `the dead-man's switch of the run is putting it right at this moment (${holder}): wait until the namespace ` +
-        "kube-system-chaos is gone; `kubectl -n kube-system-chaos logs -l app=chaos-dead-man` shows what it does",
+      `cannot restore: the run's dead-man's switch is already restoring the cluster (${holder}). Wait until the namespace ` +
+        "kube-system-chaos no longer exists. `kubectl -n kube-system-chaos logs -l app=chaos-dead-man` shows the progress",
       { exitCode: ExitCode.preflightRefused },
     );
   }
   throw new ChaosError(
-    `${holder} still renews the lock of this cluster: end that run where it goes on, with Ctrl-C or SIGTERM; it restores by itself`,
+    `cannot restore: ${holder} still renews the lock of this cluster. End that run on its machine with Ctrl-C or SIGTERM; it then restores the cluster itself`,
     { exitCode: ExitCode.preflightRefused },
   );
 }

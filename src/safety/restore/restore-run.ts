@@ -1,4 +1,4 @@
-/** Finishing one unfinished run from its journal. */
+/** Finishes one unfinished run from its journal. */
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
@@ -16,17 +16,17 @@ import { namespacesOf, type Stages, stagesOf } from "./order.js";
 import { type NotUndone, undoAll } from "./undo-entries.js";
 import { READY_LIMIT_MS, waitUntilReady } from "./verify.js";
 
-/** How long one entry is tried again: a workload that is still terminating holds its name until then, ms. */
+/** How long one entry is retried, ms. A terminating workload blocks its name until it is gone. */
 const RETRY_LIMIT_MS = 60_000;
 
-/** How long one on a node is tried while the API server does not answer: there is more to do that may help, ms. */
+/** How long an entry on a node is retried while the API server does not answer, ms. Short: other entries may help. */
 const NODE_RETRY_LIMIT_MS = 10_000;
 
-/** With etcd away an API server goes into restart back-off, and comes back minutes after etcd, ms. */
+/** Without etcd an API server goes into restart back-off and comes back minutes after etcd, ms. */
 const API_LIMIT_MS = 7 * 60_000;
 const API_EVERY_MS = 1_000;
 
-/** An API server without its store does not refuse, it hangs. */
+/** An API server without etcd does not refuse a request, it hangs. */
 const ASK_ONCE: CallOptions = { retry: false, timeoutMs: 5_000 };
 
 export interface RestoreTools {
@@ -38,25 +38,25 @@ export interface RestoreTools {
   readonly note: (text: string) => void;
 }
 
-/** What came of a restore. */
+/** The result of a restore. */
 export interface Restored {
   readonly undone: readonly Undone[];
   readonly failed: readonly NotUndone[];
-  /** Put back, and not working when the time was up. */
+  /** Restored, but not working when the time was up. */
   readonly notReady: readonly string[];
 }
 
 /**
- * Whether the API server answers; it must be the run's.
+ * Whether the API server answers, and belongs to the run's cluster.
  *
- * @returns false: it does not, and the run has faults on nodes to undo, which may be why.
- * @throws ApiUnreachableError when it does not and nothing on a node could be the reason, ChaosError when it is
- * another cluster's.
+ * @returns false: it does not answer, and the run's faults on nodes may be the reason.
+ * @throws ApiUnreachableError when it does not answer and no fault on a node can be the reason, ChaosError when it
+ * belongs to another cluster.
  */
 export async function checkCluster(run: JournalState, transport: Transport): Promise<boolean> {
   const onNodes = run.pending.some(({ undo }) => isNodeUndo(undo));
   try {
-    // Where a fault on a node may be the reason, that is put right first, and the API server asked again.
+    // A fault on a node may be the reason. It is undone first, and the API server is asked again later.
     await assertSameCluster(run, transport, onNodes ? ASK_ONCE : {});
     return true;
   } catch (error) {
@@ -65,7 +65,7 @@ export async function checkCluster(run: JournalState, transport: Transport): Pro
   }
 }
 
-/** No answer, or one of a server that can not answer yet: its store is away, it has only just begun. */
+/** No answer, or a 5xx: etcd is away, or the server has just started. */
 function isAway(error: unknown): boolean {
   return error instanceof ApiUnreachableError || (error instanceof ApiError && error.status >= 500);
 }
@@ -78,18 +78,18 @@ async function assertSameCluster(
   const uid = await clusterUidOf(transport, call);
   if (uid === open.clusterUid) return;
   throw new ChaosError(
-    `run ${open.runId} was on another cluster (kube-system has uid ${uid} here, ${open.clusterUid} there). ` +
-      `Name the right one with --context; if that cluster is gone, remove ${folder}`,
+    `cannot restore run ${open.runId}: it was on another cluster (kube-system has uid ${uid} here, ${open.clusterUid} there). ` +
+      `Name the right cluster with --context. If that cluster no longer exists, remove ${folder}`,
     { exitCode: ExitCode.preflightRefused },
   );
 }
 
 /**
- * Undoes what a run has left: the faults on nodes first, because one of them may be why the API server does not answer;
- * then everything else, from the last to the first; then waits until it works.
+ * Undoes the changes of a run: first the faults on nodes, because one of them may be why the API server does not answer;
+ * then everything else, from the last to the first. Then waits until everything works.
  *
- * @param apiAnswers what `checkCluster` said.
- * @throws Error when the API server does not come back in 7 minutes, ChaosError when another cluster's does.
+ * @param apiAnswers the result of `checkCluster`.
+ * @throws Error when the API server does not come back within 7 minutes, ChaosError when another cluster's answers.
  */
 export async function restoreRun(
   run: JournalState,
@@ -119,35 +119,35 @@ class Restoring {
     let failed = await this.#undo(onNodes, apiAnswers ? RETRY_LIMIT_MS : NODE_RETRY_LIMIT_MS);
     if (!apiAnswers) {
       await this.#waitForApi();
-      // What had to lead through the API server: it is there now.
+      // These entries need the API server, which answers now.
       failed = await this.#undo(
         onNodes.filter(({ seq }) => !this.#done.has(seq)),
         RETRY_LIMIT_MS,
       );
     }
     const elsewhere = await this.#restoredElsewhere();
-    // The last is undone first.
+    // `undoAll` undoes the last entry first.
     const { lock, home, copy, deadMan, own, workloads } = stages;
     const first = [...own, ...deadMan, ...workloads];
     failed = [...refused, ...failed, ...(await this.#undo(first, RETRY_LIMIT_MS, elsewhere))];
-    const lost = new Set(failed.map(({ undo }) => undo));
+    const failedUndos = new Set(failed.map(({ undo }) => undo));
     const notReady = await waitUntilReady(transport, clock, {
-      entries: intents.map(({ undo }) => undo).filter((undo) => !lost.has(undo)),
+      entries: intents.map(({ undo }) => undo).filter((undo) => !failedUndos.has(undo)),
       limitMs: elsewhere ? 0 : READY_LIMIT_MS,
       note,
     });
-    const whole = failed.length === 0 && (notReady.length === 0 || elsewhere);
-    // They stay until the target works: nobody else is to begin before.
-    if (whole) failed.push(...(await this.#undo([...lock, ...home, ...copy], RETRY_LIMIT_MS)));
-    // Those, too, whose deletion the run had asked for before it died.
+    const complete = failed.length === 0 && (notReady.length === 0 || elsewhere);
+    // These stay until the target works, so that no other run starts before.
+    if (complete) failed.push(...(await this.#undo([...lock, ...home, ...copy], RETRY_LIMIT_MS)));
+    // Includes namespaces that the run itself deleted before it died.
     await removedNamespaces(transport, clock, namespacesOf(intents));
     return { undone: this.#undone, failed, notReady: elsewhere ? [] : notReady };
   }
 
   /**
-   * The run had a copy of its journal in the cluster, and it is gone: whoever took it away had put everything back.
-   * What differs since then is somebody's wish, and stays. Unless a workload still says that this run has scaled it
-   * down: then the copy went with its namespace, by somebody's hand, and nothing was put back.
+   * The run had a copy of its journal in the cluster, and the copy is gone: another restore has removed it after undoing
+   * everything. Differences since then are foreign changes and stay. Exception: a workload still has this run's
+   * annotation. Then someone deleted the copy with its namespace, and nothing was restored.
    */
   async #restoredElsewhere(): Promise<boolean> {
     const { copied, open, pending } = this.#run;
@@ -161,7 +161,7 @@ class Restoring {
     return true;
   }
 
-  /** What is to be undone on nodes, and what of it may not be: that does not change by trying again. */
+  /** Splits the entries on nodes by whether their access is allowed. A retry does not help a refused one. */
   #accessible(entries: Stages["onNodes"]): {
     readonly refused: readonly NotUndone[];
     readonly onNodes: Stages["onNodes"];
@@ -196,7 +196,7 @@ class Restoring {
     );
   }
 
-  /** @throws Error when the API server does not come back, ChaosError when another cluster's does. */
+  /** @throws Error when the API server does not come back, ChaosError when another cluster's answers. */
   async #waitForApi(): Promise<void> {
     const { clock, note, transport } = this.#tools;
     const startedAt = clock.now();

@@ -1,6 +1,6 @@
 /**
- * Putting things back from the journal. Used by every run at its end and by `chaos restore`; idempotent, goes
- * on past single failures and reports each.
+ * Undoes journal entries. Used by every run at its end and by `chaos restore`. Idempotent; continues after a failed entry
+ * and reports each failure.
  */
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
@@ -17,7 +17,7 @@ export { nodeUndos, type UndoOptions } from "./on-node.js";
 /**
  * Undoes one entry of the journal.
  *
- * @throws ApiError or ApiUnreachableError when the API server would not have it, Error when the node would not; the
+ * @throws ApiError or ApiUnreachableError when the API server refuses or does not answer, Error when the node does; the
  * entry stays pending.
  */
 export async function undo(transport: Transport, entry: Undo, options: UndoOptions = {}): Promise<Undone> {
@@ -26,7 +26,7 @@ export async function undo(transport: Transport, entry: Undo, options: UndoOptio
     : await undoInApi(transport, entry, options.onlyIfGone);
 }
 
-/** How often an undo that could not be done is tried again, and for how long, ms. */
+/** How long a failed undo is retried, ms. */
 export interface Retry {
   readonly clock: Clock;
   readonly limitMs: number;
@@ -34,13 +34,13 @@ export interface Retry {
 
 const RETRY_EVERY_MS = 1_000;
 
-/** An entry that could not be undone, and why. */
+/** An entry that was not undone, and why. */
 export interface NotUndone {
   readonly undo: Undo;
   readonly error: string;
 }
 
-/** Undoes entries from the last to the first; reports each success, collects each failure. */
+/** Undoes entries from the last to the first. Reports each success and collects each failure. */
 export async function undoAll(
   transport: Transport,
   pending: readonly PendingUndo[],
@@ -71,7 +71,7 @@ async function undoWithRetry(
     try {
       return await undo(transport, entry, options);
     } catch (error) {
-      // It says what is wrong and what to do about it: another second does not change that.
+      // The message tells the user what to do; a retry does not help.
       if (error instanceof ChaosError) throw error;
       last = error;
       return undefined;
@@ -81,7 +81,7 @@ async function undoWithRetry(
   return done;
 }
 
-/** The event that says what was put back. */
+/** The event for an undone change; undefined: the event log does not show it. */
 export function restoredEvent(undone: Undone): RunEventBody | undefined {
   const { object, how, by } = undone;
   return how === "removed" || how === "emptied" || how === "untouched"
@@ -89,7 +89,7 @@ export function restoredEvent(undone: Undone): RunEventBody | undefined {
     : { type: "restored", object, how, by };
 }
 
-/** Undoes entries that do not depend on each other, all at once. */
+/** Undoes independent entries in parallel. */
 export async function undoTogether(
   transport: Transport,
   pending: readonly PendingUndo[],

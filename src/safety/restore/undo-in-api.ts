@@ -1,4 +1,4 @@
-/** Undoing entries of the journal by the API alone: what the dead-man's switch can do, too. */
+/** Undoes journal entries through the API alone, so the dead-man's switch can use it, too. */
 import {
   DAEMONSETS,
   DEPLOYMENTS,
@@ -19,7 +19,7 @@ import type { Removal, Undone, WorkloadUndo } from "../journal/undo.js";
 import { emptyNamespace } from "./empty-namespace.js";
 import { restoreWorkload } from "./workload.js";
 
-/** How long the pods of a namespace of ours may take to go before the namespace is deleted around them, ms. */
+/** How long the pods of an own namespace may take to go before the namespace is deleted anyway, ms. */
 const PODS_GONE_LIMIT_MS = 20_000;
 const PODS_GONE_EVERY_MS = 200;
 
@@ -38,33 +38,33 @@ export async function undoInApi(
   return await restoreWorkload(transport, entry, entry.onlyIfGone ?? onlyIfGone);
 }
 
-/** Removes what a run made, if it is still there and still that run's. */
+/** Removes an object that a run created, if it still exists and still has the run's labels. */
 async function removeOwn(
   transport: Transport,
   entry: Extract<Removal, { action: "remove" }>,
 ): Promise<Undone> {
   const live = await getOrUndefined<KubeObject>(transport, entry.path);
   if (live !== undefined && carries(live, entry.labels)) {
-    // Prepared after the intent was written: it stays.
+    // A namespace that was prepared after the intent was written stays.
     if (entry.object.kind === "Namespace" && isPrepared(live))
       return await emptyNamespace(transport, { ...entry, action: "empty" });
-    // Only for speed: what keeps it from being swept does not keep it from being removed.
+    // Sweeping only saves time: the namespace is deleted even if it fails.
     if (entry.object.kind === "Namespace")
       await sweepNamespace(transport, entry.object.name).catch(() => undefined);
-    // By its uid: one that another run makes under the same name in this moment stays. Background: a namespace
-    // takes its content with it.
+    // By uid: an object that another run creates under the same name meanwhile stays. Background: a namespace
+    // deletes its content with it.
     await remove(transport, entry.path, { uid: live.metadata.uid, propagationPolicy: "Background" });
   }
   return { object: entry.object, how: "removed", by: "runner" };
 }
 
 /**
- * Takes the workloads and pods of a namespace away before the namespace itself. The namespace controller comes
- * back to one that still has terminating pods only after its own waits, and kubelets keep a pod's object for up
- * to half a minute after its containers have ended (they look every 10 s whether its resources are reclaimed).
+ * Deletes the workloads and pods of a namespace before the namespace itself. The namespace controller returns to a
+ * namespace with terminating pods only after its back-off, and kubelets keep a pod's object for up to half a minute after
+ * its containers have ended (they check every 10 s whether its resources are reclaimed).
  */
 async function sweepNamespace(transport: Transport, namespace: string): Promise<void> {
-  // From the top down, or the pods come back.
+  // Owners first, or the pods come back.
   for (const gvr of [DEPLOYMENTS, DAEMONSETS, REPLICASETS, PODS]) {
     const { items } = await list<KubeObject>(transport, resourcePath(gvr, namespace));
     await Promise.all(
@@ -74,7 +74,7 @@ async function sweepNamespace(transport: Transport, namespace: string): Promise<
       }),
     );
   }
-  // By the clock, and not by counting: a slow API server's answers take their time, too.
+  // By the clock, not by counting rounds: a slow API server's answers take time, too.
   const end = performance.now() + PODS_GONE_LIMIT_MS;
   while (performance.now() < end) {
     const { items } = await list<Pod>(transport, resourcePath(PODS, namespace));

@@ -1,4 +1,4 @@
-/** Whether what was put back also works again: a restored Deployment without a ready pod is no restored component. */
+/** Checks that restored components work again: a restored Deployment without a ready pod is not enough. */
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
@@ -11,13 +11,13 @@ import { mirrorPods } from "../../targets/find-node-target.js";
 import type { Undo } from "../journal/journal.js";
 
 /**
- * The mirror pod of a static pod is Ready only 70 to 80 s after its container runs (the kubelet's back-off, seen on
- * 1.20), and an API server whose store was away takes minutes.
+ * The mirror pod of a static pod is Ready only 70 to 80 s after its container runs (the kubelet's back-off, measured on
+ * 1.20), and an API server whose etcd was away takes minutes.
  */
 export const READY_LIMIT_MS = 7 * 60_000;
 const READY_EVERY_MS = 1_000;
 
-/** A workload is ready when as many of its pods are as before the run, and none of an older template. Pure. */
+/** A workload is ready when it has as many ready pods of the current template as before the run. Pure. */
 export function workloadNotReady(before: KubeObject, live: KubeObject): string | undefined {
   const kind = before.kind ?? "workload";
   const stateOf = (object: KubeObject): WorkloadState =>
@@ -25,13 +25,13 @@ export function workloadNotReady(before: KubeObject, live: KubeObject): string |
   const { isSeen, wanted, ready, updated } = stateOf(live);
   const { name } = live.metadata;
   if (!isSeen) return `${kind} ${name}: its controller has not seen it yet`;
-  // A node may have come or gone since.
+  // The number of nodes may have changed since.
   const needed = Math.min(stateOf(before).ready, wanted);
   const current = Math.min(ready, updated);
   return current >= needed ? undefined : `${kind} ${name}: ${current} of ${needed} ready`;
 }
 
-/** What of one entry is put back and does not work yet; undefined: it does, or there is nothing to work. */
+/** Why one restored entry does not work yet; undefined: it works, or there is nothing to check. */
 async function notReady(transport: Transport, entry: Undo): Promise<string | undefined> {
   switch (entry.action) {
     case "remove":
@@ -41,7 +41,7 @@ async function notReady(transport: Transport, entry: Undo): Promise<string | und
       const live = await getOrUndefined<KubeObject>(transport, entry.path);
       const { kind = "workload", metadata } = entry.object;
       return live === undefined
-        ? `${kind} ${metadata.name} is gone again`
+        ? `${kind} ${metadata.name} was deleted again`
         : workloadNotReady(entry.object, live);
     }
     case "start-unit": {
@@ -52,16 +52,16 @@ async function notReady(transport: Transport, entry: Undo): Promise<string | und
     case "return-manifest": {
       if (entry.pods === undefined) return undefined;
       const pods = await mirrorPods(transport, entry.pods);
-      const there = pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod));
-      return there ? undefined : `${entry.object.name}: its pod is not Ready`;
+      const isThere = pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod));
+      return isThere ? undefined : `${entry.object.name}: its pod is not Ready`;
     }
   }
 }
 
 /**
- * Waits until everything that was put back works.
+ * Waits until every restored entry works.
  *
- * @returns what does not when the time is up; empty: all of it does.
+ * @returns what does not work when the time is up; empty: everything works.
  */
 export async function waitUntilReady(
   transport: Transport,
@@ -83,7 +83,7 @@ export async function waitUntilReady(
   return last;
 }
 
-/** An API server that was itself the victim may go away once more: that is not ready, and no error. */
+/** An API server that was itself the target may go away once more: that counts as not ready, not as an error. */
 async function problemOf(transport: Transport, entry: Undo): Promise<string | undefined> {
   try {
     return await notReady(transport, entry);

@@ -1,4 +1,4 @@
-/** Brings a workload to what its snapshot says. */
+/** Restores a workload from its snapshot. */
 import { create, getOrUndefined, patch, replace } from "../../kube/api.js";
 import { differences, sanitised } from "../../kube/declared.js";
 import type { Deployment, KubeObject } from "../../kube/objects.js";
@@ -11,8 +11,8 @@ import { refOf } from "../../targets/target.js";
 import type { Undo, Undone } from "../journal/undo.js";
 
 /**
- * Brings a workload to what its snapshot says: creates it when it is gone; when another restorer has brought
- * it back, repairs what that one's manifest does not carry (addon-manager's kube-dns has no `replicas`).
+ * Restores a workload from its snapshot: creates it when it is gone. When another restorer has recreated it, adds what
+ * that one's manifest lacks (addon-manager's kube-dns has no `replicas`).
  */
 export async function restoreWorkload(
   transport: Transport,
@@ -23,20 +23,20 @@ export async function restoreWorkload(
     try {
       return await restoreOnce(transport, entry, onlyIfGone);
     } catch (error) {
-      // Somebody else created, changed (409) or deleted (404) it in between: look again at what is there now.
+      // Someone else created, changed (409) or deleted (404) it in between: read it again.
       const conflict = error instanceof ApiError && (error.status === 409 || error.status === 404);
       if (!conflict || attempt >= 10) throw error;
     }
   }
 }
 
-/** Whether nothing of a scaling is left on it. Pure. */
+/** Whether the scaling is fully undone. Pure. */
 function hasReplicasOf(before: KubeObject, live: KubeObject): boolean {
   const annotated = live.metadata.annotations?.[RUN_ANNOTATION] !== undefined;
   return !annotated && replicasOf(live) === replicasOf(before);
 }
 
-/** Its number of replicas from before, and none of the run's annotations; only this very object. Pure. */
+/** Restores the number of replicas and removes the run's annotations. Applies to this object only, by uid. Pure. */
 function replicasPatch(before: KubeObject, live: KubeObject): object {
   const annotations = { [RUN_ANNOTATION]: null, [REPLICAS_ANNOTATION]: null };
   const { uid, resourceVersion } = live.metadata;
@@ -61,12 +61,12 @@ async function restoreOnce(
   }
   if (isTerminating(live)) {
     throw new Error(
-      `${kind} ${live.metadata.name} is still being deleted (finalizers: ${(live.metadata.finalizers ?? []).join(", ") || "none"})`,
+      `${kind} ${live.metadata.name} is still being deleted (finalizers: ${(live.metadata.finalizers ?? []).join(", ") || "none"}). Check why its deletion does not finish`,
     );
   }
   const same = live.metadata.uid === entry.object.metadata.uid;
   const creator = creatorOf(live) ?? "unknown";
-  // Ours, too: a try before created it, and its answer was lost.
+  // MANAGED_BY: an earlier attempt created it, and the answer was lost.
   const by = same || creator === MANAGED_BY ? "runner" : creator;
   if (onlyIfGone || differences(wanted, sanitised(live)).length === 0) {
     return { object: refOf(kind, live), how: same ? "untouched" : "found", by };

@@ -284,18 +284,18 @@ for (const [spec, target, down] of [
   });
 }
 
-test("recorded: nothing is written down for a node where there is nothing to take down", async (t) => {
+test("recorded: nothing is recorded for a node on which the target does not run", async (t) => {
   const nodes = await fakeNodes(t, ["a", "b"]);
   await nodes.put("b", "units/kubelet.service", "failed\n");
   const refused = { instanceOf: ChaosError };
   await t.throwsAsync(nodeUndos(KUBELET, ["a", "b"], nodes.access, RUN), {
     ...refused,
-    message: "kubelet.service is failed on b, not active",
+    message: "cannot attack kubelet on b: kubelet.service is failed, not active. Start it first",
   });
   await nodes.drop("b", MANIFEST);
   await t.throwsAsync(nodeUndos(SCHEDULER, ["a", "b"], nodes.access, RUN), {
     ...refused,
-    message: `there is no ${MANIFEST} on b`,
+    message: `cannot attack kube-scheduler on b: ${MANIFEST} does not exist. Check that it runs there as a static pod`,
   });
   await t.throwsAsync(nodeUndos({ ...KUBELET, kind: "StaticPod" }, ["a"], nodes.access, RUN), refused);
   t.deepEqual(await nodeUndos(KUBELET, ["a"], nodes.access, RUN), [

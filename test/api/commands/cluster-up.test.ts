@@ -75,7 +75,7 @@ for (const addons of [true, false]) {
       metadata: { name: "kube-system-chaos", labels: { "kube-system-chaos/run": "run-0" } },
       spec: { holderIdentity: "run-0@elsewhere" },
     });
-    t.regex(await refused(t, m, addons), /another run holds the lock of this cluster: run-0@elsewhere/);
+    t.regex(await refused(t, m, addons), /cannot lock this cluster: run-0@elsewhere/);
     t.deepEqual(c.server.object(LOCK_PATH), theirs);
     t.deepEqual(
       writes(c.server).map(({ method, path }) => `${method} ${path}`),
@@ -88,7 +88,7 @@ for (const addons of [true, false]) {
     const m = await machine(t, c.server);
     await crashed(c, m, { runId: "run-1", undos: [putBack(c)] });
     c.server.requests.length = 0;
-    t.regex(await refused(t, m, addons), /run-1 was not finished: .*chaos restore --all/);
+    t.regex(await refused(t, m, addons), /run-1 is unfinished or still running\. .*chaos restore --all/);
     t.deepEqual(writes(c.server), []);
   });
 }

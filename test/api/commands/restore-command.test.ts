@@ -331,14 +331,14 @@ test("restore: a running run of this machine is left unchanged until its process
   const { error } = await b.restore({ runId: "run-1" });
   t.regex(
     String(error),
-    new RegExp(`run-1 still goes on \\(process ${pid}\\): end it with Ctrl-C or SIGTERM`),
+    new RegExp(`run-1: it is still running \\(process ${pid}\\)\\. End it with Ctrl-C or SIGTERM`),
   );
   t.is((error as ChaosError).exitCode, ExitCode.preflightRefused);
   t.deepEqual(writes(b.server), []);
   const all = await b.restore({ all: true });
   t.is(all.code, ExitCode.notRestored);
-  t.regex(all.said, /run-1 still goes on/);
-  t.true((await readJournal(folder))?.closed, "the other run is restored");
+  t.regex(all.said, /run-1: it is still running/);
+  t.true((await readJournal(folder))?.closed, "the other one is restored");
   await end();
   t.is((await b.restore({ all: true })).code, ExitCode.asExpected);
 });

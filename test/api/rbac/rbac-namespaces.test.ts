@@ -238,8 +238,9 @@ test("a timeout names what is left, and the entry is not done", async (t) => {
     server.put(pods, { metadata: { name, labels: OWN }, spec: { nodeName: "worker-1" } });
   await t.throwsAsync(emptyNamespace(transport, emptying("guestbook"), { clock: quick(), limitMs: 3_000 }), {
     message:
-      "namespace guestbook is not empty 3 s after what runs had made in it was deleted: " +
-      `${["a", "b", "c", "d", "e"].map((name) => `Pod ${name}, which ends on worker-1`).join(", ")} and 1 more`,
+      "timed out after 3 s waiting for namespace guestbook to become empty: " +
+      `${["a", "b", "c", "d", "e"].map((name) => `Pod ${name}, which is terminating on worker-1`).join(", ")} and 1 more. ` +
+      "Check their finalizers, and the kubelets of their nodes",
   });
 });
 

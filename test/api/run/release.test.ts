@@ -122,7 +122,7 @@ test("release: a journal that cannot be written is a warning; the workload is st
   t.like(inner(released)[0], { type: "restored", how: "created", by: "runner" });
   t.deepEqual(inner(released)[1], {
     type: "warning",
-    text: "the journal could not be written: ENOSPC: no space left on device",
+    text: "could not write the journal: ENOSPC: no space left on device",
   });
   t.is(writes(released.server).length, 1, "created only once");
 });

@@ -178,13 +178,17 @@ test("an unfinished run of this or another machine: refused before anything is c
   b.c.server.requests.length = 0;
   await t.throwsAsync(b.open(), {
     instanceOf: RefusedError,
-    message: /run-1 of elsewhere was not finished, or goes on: .*--all --context fake.*nothing was touched/,
+    message:
+      /run-1 of elsewhere is unfinished or still running\. .*--all --context fake.*Nothing was changed/,
   });
   t.deepEqual(writes(b.c.server), []);
   t.deepEqual(b.told, []);
   b.c.server.remove(copyPath("run-1"));
   await crashed(b.c, b.m, { runId: "run-2", undos: [putBack(b.c)] });
-  await t.throwsAsync(b.open(), { instanceOf: RefusedError, message: /run run-2 was not finished/ });
+  await t.throwsAsync(b.open(), {
+    instanceOf: RefusedError,
+    message: /run run-2 is unfinished or still running/,
+  });
 });
 
 test("a cluster that is not local and was not named: refused before anything is changed", async (t) => {

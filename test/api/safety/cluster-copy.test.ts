@@ -25,18 +25,18 @@ import { cluster, machine, OURS, putBack } from "../../helpers/restore-bench.js"
 import { serve, writes } from "../../helpers/target-fixtures.js";
 
 const SECRETS = "/api/v1/namespaces/kube-system-chaos/secrets";
-/** Stands for what nobody may read in a message: a password in a workload's environment. */
+/** A secret that no message may show: a password in a workload's environment. */
 const PASSWORD = "correct-horse-battery-staple";
 const LABELS = { ...OURS, app: "chaos-journal" };
 
-/** A Secret that says that it is a run's copy. */
+/** A Secret with the labels of a run's copy. */
 const secret = (runId: string, packed: string | undefined): Draft => ({
   metadata: { name: `journal-${runId}`, labels: { ...LABELS, "kube-system-chaos/run": runId } },
   type: "kube-system-chaos/journal",
   data: packed === undefined ? {} : { "journal.gz": packed },
 });
 
-test("what is written is what is read; a second write takes the first one's place", async (t) => {
+test("a written copy reads back; a second write replaces the first", async (t) => {
   const { server, transport } = await serve(t);
   const copy = new ClusterCopy(transport, "run-1");
   await copy.write("連打\n");
@@ -56,7 +56,7 @@ test("what is written is what is read; a second write takes the first one's plac
   });
 });
 
-test("the copies of several runs are told apart", async (t) => {
+test("the copies of several runs are kept apart", async (t) => {
   const { transport } = await serve(t);
   for (const runId of ["run-2", "run-1"]) await new ClusterCopy(transport, runId).write(`of ${runId}`);
   t.deepEqual(await copiesInCluster(transport), [
@@ -65,31 +65,31 @@ test("the copies of several runs are told apart", async (t) => {
   ]);
 });
 
-test("too large for a Secret: refused before it is sent, without a word of it", async (t) => {
+test("too large for a Secret: refused before it is sent, and the error shows no content", async (t) => {
   const { server, transport } = await serve(t);
   const text = PASSWORD + randomBytes(1_200_000).toString("hex");
   const error = await t.throwsAsync(new ClusterCopy(transport, "run-1").write(text), {
     instanceOf: ChaosError,
   });
   t.is(error?.exitCode, ExitCode.preflightRefused);
-  t.regex(error?.message ?? "", /would have \d{7} bytes, and a Secret may have 1000000/);
+  t.regex(error?.message ?? "", /the copy has \d{7} bytes, but a Secret can have only 1000000/);
   t.false(messageOf(error).includes(PASSWORD));
   t.deepEqual(writes(server), []);
 });
 
-test("a write that the server refuses says nothing of what was to be written", async (t) => {
+test("the error of a refused write shows no content", async (t) => {
   const { server, transport } = await serve(t);
   const copy = new ClusterCopy(transport, "run-1");
   server.fault({ kind: "status", status: 403, reason: "Forbidden", message: "secrets is forbidden" });
   const error = await t.throwsAsync(copy.write(PASSWORD), { instanceOf: ApiError });
   t.regex(messageOf(error), /403.*secrets is forbidden/);
   t.false(messageOf(error).includes(PASSWORD));
-  // Nothing was made: the next one makes it.
+  // Nothing was created: the next write creates it.
   await copy.write("again");
   t.deepEqual(await copiesInCluster(transport), [{ runId: "run-1", text: "again" }]);
 });
 
-test("somebody else's Secrets are not ours: another type, other labels", async (t) => {
+test("Secrets of someone else are ignored: another type, other labels", async (t) => {
   const { server, transport } = await serve(t);
   const packed = gzipSync("x").toString("base64");
   server.put(SECRETS, { ...secret("run-1", packed), type: "Opaque" });
@@ -114,7 +114,7 @@ const DAMAGED: Readonly<Record<string, string | undefined>> = {
 };
 
 for (const [what, packed] of Object.entries(DAMAGED)) {
-  test(`a damaged copy (${what}) is said by its name, never by its content, and hides no other`, async (t) => {
+  test(`a damaged copy (${what}): the error shows its name but no content, and it hides no other`, async (t) => {
     const { server, transport } = await serve(t);
     await new ClusterCopy(transport, "run-1").write(journalText(opened("run-1"), []));
     server.put(SECRETS, secret("run-2", packed));
@@ -147,7 +147,7 @@ for (const [what, packed] of Object.entries(DAMAGED)) {
   });
 }
 
-test("a copy whose opening is damaged: what to remove is the Secret, and not the cluster", async (t) => {
+test("a copy with a damaged opening record: the error names the Secret to remove", async (t) => {
   const { transport } = await serve(t);
   await new ClusterCopy(transport, "run-1").write(
     journalText(opened("run-1"), []).replace("elsewhere", PASSWORD),
@@ -160,20 +160,20 @@ test("a copy whose opening is damaged: what to remove is the Secret, and not the
   t.false(said.includes(PASSWORD));
 });
 
-test("where we may not look, and where there is no namespace, there are none; an outage is no answer", async (t) => {
+test("forbidden, or no namespace: no runs; an outage is an error", async (t) => {
   const { server, transport } = await serve(t);
   server.fault({ kind: "status", status: 404, path: "secrets" });
   t.deepEqual(await copiesInCluster(transport), []);
   server.fault({ kind: "status", status: 403, path: "secrets" });
   t.deepEqual(await runsInCluster(transport), { runs: [], unreadable: [] });
-  // Whoever has to know, as the dead-man's switch has, is told.
+  // A caller that must know, such as the dead-man's switch, gets the error.
   server.fault({ kind: "status", status: 403, path: "secrets" });
   await t.throwsAsync(copiesInCluster(transport), { instanceOf: ApiError, message: /403/ });
   server.fault({ kind: "status", status: 500, path: "secrets" });
   await t.throwsAsync(runsInCluster(transport), { instanceOf: ApiError, message: /500/ });
 });
 
-test("unfinished runs of a cluster: this machine's, then others', each once, without one's own", async (t) => {
+test("unfinished runs of a cluster: first of this machine, then of others, each once, without the own one", async (t) => {
   const c = await cluster(t);
   const { env } = await machine(t, c.server);
   const root = journalRoot(env);
@@ -196,10 +196,10 @@ test("unfinished runs of a cluster: this machine's, then others', each once, wit
     ],
   );
   const problem = unfinishedProblem(found, "prod") ?? "";
-  t.regex(problem, /^run run-1 was not finished: .*`chaos restore --all`/);
+  t.regex(problem, /^run run-1 is unfinished or still running\. .*`chaos restore --all`/);
   t.regex(
     problem,
-    /run run-2 of elsewhere was not finished, or goes on: `chaos restore --all --context prod`/,
+    /run run-2 of elsewhere is unfinished or still running\. .*`chaos restore --all --context prod`/,
   );
   t.regex(problem, /journal-run-3 cannot be read/);
   t.is(unfinishedProblem({ runs: [], unreadable: [] }, "prod"), undefined);
@@ -224,7 +224,7 @@ test("the copy holds the same records as the journal on disk", async (t) => {
   t.true((copy?.text ?? "").startsWith(`${journalLine(opened("run-1"))}\n`));
 });
 
-test("the dead-man's switch restores past a damaged copy, and takes nothing away while there is one", async (t) => {
+test("the dead-man's switch restores despite a damaged copy, and removes nothing while there is one", async (t) => {
   const w = await killedRun(t);
   w.server.put(SECRETS, secret("run-0", "bm90IHBhY2tlZA=="));
   await w.run({ limitMs: 200_000 });
@@ -232,13 +232,13 @@ test("the dead-man's switch restores past a damaged copy, and takes nothing away
   t.true(w.lines.some((line) => /journal-run-0 cannot be read/.test(line)));
   t.not(w.server.object(OWN), undefined);
   t.like(w.server.object(LOCK_PATH), { spec: { holderIdentity: "dead-man@run-1" } });
-  // Put right by hand, as it says: then it finishes.
+  // After the user has removed the damaged copy by hand, it finishes.
   w.server.remove(`${SECRETS}/journal-run-0`);
   await w.run({ limitMs: 200_000, until: () => w.server.object(OWN) === undefined });
   t.is(w.server.object(LOCK_PATH), undefined);
 });
 
-test("a switch whose own run's copy is damaged is not ready, and says so", async (t) => {
+test("a switch with a damaged copy of its own run is not ready, and says so", async (t) => {
   const w = await killedRun(t);
   w.server.update(copyPath("run-1"), { data: { "journal.gz": "bm90IHBhY2tlZA==" } });
   await w.run({ limitMs: 10_000 });

@@ -1,4 +1,4 @@
-/** Setting the switch up: recorded before it is made, made as the cluster allows, ready before the first harm. */
+/** Setting the switch up: recorded before it is created, created as the cluster allows, ready before the attack. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,7 +41,7 @@ interface Prepared extends Served {
   readonly clock: SleepingClock;
   readonly options: DeadManOptions;
   readonly made: PendingUndo[];
-  /** What was journalled, and how many writes the API server had seen by then. */
+  /** What was written to the journal, and how many writes the API server had received by then. */
   readonly intents: { readonly undo: Undo; readonly writes: number }[];
 }
 
@@ -95,7 +95,7 @@ async function prepared(t: ExecutionContext): Promise<Prepared> {
 
 const podOf = ({ server }: Served): Pod | undefined => server.object(POD) as Pod | undefined;
 
-test("all of it is in the journal before the first of it is made; its own restore takes it away again", async (t) => {
+test("all objects are in the journal before the first is created, and the run's own undo removes them", async (t) => {
   const p = await prepared(t);
   const deployed = await deployDeadMan(p.options);
   t.is(deployed?.node, "worker-2", "not the target's node");
@@ -120,7 +120,7 @@ test("all of it is in the journal before the first of it is made; its own restor
   }
 });
 
-test("the address is the endpoint's, IPv6 too, and the rights are for what the journal will clear away", async (t) => {
+test("the address is the endpoint's, also for IPv6, and the rights cover what the journal will remove", async (t) => {
   const p = await prepared(t);
   await deployDeadMan(p.options);
   const env = Object.fromEntries(
@@ -134,7 +134,7 @@ test("the address is the endpoint's, IPv6 too, and the rights are for what the j
   t.is(role.metadata.ownerReferences[0]?.uid, p.server.object(OWN)?.metadata.uid);
 });
 
-test("Kubernetes 1.20: the pod is asked for again until its ServiceAccount has a token", async (t) => {
+test("Kubernetes 1.20: the pod's creation is retried until its ServiceAccount has a token", async (t) => {
   const p = await prepared(t);
   const message = `No API token found for service account "chaos-dead-man-${RUN}", retry after the token is automatically created and added to the service account`;
   p.server.fault({ kind: "status", status: 500, method: "POST", path: PODS, times: 3, message });
@@ -142,7 +142,7 @@ test("Kubernetes 1.20: the pod is asked for again until its ServiceAccount has a
   t.is(p.server.requestsOf("POST", PODS).length, 4);
 });
 
-test("where critical pods are for kube-system only, it is an ordinary one", async (t) => {
+test("where critical pods are allowed only in kube-system, the pod has no priority", async (t) => {
   const p = await prepared(t);
   const message = "insufficient quota to match these scopes: [{PriorityClass In [system-cluster-critical]}]";
   p.server.fault({ kind: "status", status: 403, method: "POST", path: PODS, message });
@@ -151,7 +151,7 @@ test("where critical pods are for kube-system only, it is an ordinary one", asyn
   t.is(podOf(p)?.spec?.nodeName, "worker-2");
 });
 
-test("a pod that may not be made is an error at once", async (t) => {
+test("a forbidden pod is an error immediately", async (t) => {
   const p = await prepared(t);
   p.server.fault({
     kind: "status",
@@ -165,16 +165,20 @@ test("a pod that may not be made is an error at once", async (t) => {
   t.true(p.made.length >= 10, "what was made before it is known");
 });
 
-test("not ready within two minutes: refused, with the reason and what it says itself", async (t) => {
+test("not ready within two minutes: refused, with the reason and the answer of /readyz", async (t) => {
   const p = await prepared(t);
   p.clock.onTime = () => undefined;
-  p.server.handle("GET", /\/proxy\/readyz$/, () => ({ status: 503, body: "missing rights: get nodes\n" }));
+  p.server.handle("GET", /\/proxy\/readyz$/, () => ({
+    status: 503,
+    body: "missing permissions: get nodes\n",
+  }));
   await t.throwsAsync(deployDeadMan(p.options), {
-    message: /not ready 120 s after.*missing rights: get nodes.*Nothing was harmed; leave --dead-man out/s,
+    message:
+      /timed out after 120 s waiting for the dead-man's switch on .*missing permissions: get nodes.*Nothing was attacked\. To run without it, leave --dead-man out/s,
   });
 });
 
-test("interrupted while it waits: no error", async (t) => {
+test("interrupted during the wait: no error", async (t) => {
   const p = await prepared(t);
   const interrupted = new AbortController();
   p.clock.onTime = () => interrupted.abort();
@@ -191,10 +195,10 @@ test("problem: gone, being deleted, or not ready any more", async (t) => {
   p.server.update(POD, { metadata: { deletionTimestamp: "2026-08-01T12:00:00Z" } });
   t.regex((await deployed?.problem()) ?? "", /is being deleted/);
   p.server.remove(POD);
-  t.regex((await deployed?.problem()) ?? "", /is gone/);
+  t.regex((await deployed?.problem()) ?? "", /no longer exists/);
 });
 
-test("a prepared namespace, or an API server without an address: refused before anything is made", async (t) => {
+test("a prepared namespace, or an API server without an address: refused before anything is created", async (t) => {
   const p = await prepared(t);
   p.server.handle("GET", /endpoints\/kubernetes$/, () => ({ body: { metadata: {}, subsets: [] } }));
   await t.throwsAsync(deployDeadMan(p.options), { message: /no endpoint/ });
@@ -204,7 +208,7 @@ test("a prepared namespace, or an API server without an address: refused before 
   t.deepEqual(p.intents, []);
 });
 
-test("in the pod: the ServiceAccount's token is sent, and read again when it is refused", async (t) => {
+test("in the pod: sends the ServiceAccount's token, and reads it again when it is refused", async (t) => {
   const { server } = await serve(t);
   const folder = await mkdtemp(join(tmpdir(), "chaos-account-"));
   t.teardown(async () => await rm(folder, { recursive: true, force: true }));
@@ -226,7 +230,7 @@ test("in the pod: the ServiceAccount's token is sent, and read again when it is 
   );
 });
 
-test("several API servers: the one after that does not answer is asked the next time", async (t) => {
+test("several API servers: after one does not answer, the next request goes to the next one", async (t) => {
   const { server } = await serve(t);
   const dead = createTransport({ server: "http://127.0.0.1:1", userAgent: "x" });
   const live = createTransport({ server: server.url, userAgent: "x" });
@@ -244,8 +248,8 @@ test("several API servers: the one after that does not answer is asked the next 
   t.is(server.requestsOf("GET", "/version").length, 4, "an answer, whatever it says, is no reason to change");
 });
 
-test("/readyz says 200, or 503 and why; nothing else is there", async (t) => {
-  let problem: string | undefined = "missing rights: get nodes";
+test("/readyz answers 200, or 503 with the reason; other paths answer 404", async (t) => {
+  let problem: string | undefined = "missing permissions: get nodes";
   const server = readinessServer(() => problem).listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   t.teardown(() => server.close());
@@ -255,7 +259,7 @@ test("/readyz says 200, or 503 and why; nothing else is there", async (t) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: "close" } });
     return [answer.status, await answer.text()];
   };
-  t.deepEqual(await ask("/readyz"), [503, "missing rights: get nodes\n"]);
+  t.deepEqual(await ask("/readyz"), [503, "missing permissions: get nodes\n"]);
   problem = undefined;
   t.deepEqual(await ask("/readyz"), [200, "ok\n"]);
   t.is((await ask("/"))[0], 404);
@@ -263,18 +267,18 @@ test("/readyz says 200, or 503 and why; nothing else is there", async (t) => {
 
 const GUESTBOOK_GOES = [{ name: "guestbook", stays: false }];
 
-test("preflight: says what the switch may do, before anything is touched", async (t) => {
+test("preflight: says what the switch can do, before the first change", async (t) => {
   const { options, transport, server } = await prepared(t);
   const run = { target: options.target, others: [], namespaces: GUESTBOOK_GOES };
   t.deepEqual(await deadManCheck(transport, run), {
     ok: true,
     detail:
-      "its ServiceAccount may write workloads in kube-system until the run is over: as good as cluster-admin",
+      "until the run ends, its ServiceAccount can create workloads in kube-system: this is as powerful as cluster-admin",
   });
   t.deepEqual(writes(server), []);
 });
 
-test("preflight: a right that the runner lacks is one that it cannot give", async (t) => {
+test("preflight: the runner cannot grant a right that it lacks", async (t) => {
   const { options, transport, server } = await prepared(t);
   server.handle("POST", /selfsubjectaccessreviews$/, ({ body }) => {
     const { resourceAttributes } = (body as { spec: { resourceAttributes: { resource: string } } }).spec;
@@ -287,7 +291,10 @@ test("preflight: a right that the runner lacks is one that it cannot give", asyn
     namespaces: GUESTBOOK_GOES,
   });
   t.false(check.ok);
-  t.regex(check.detail, /missing: create rbac.authorization.k8s.io\/clusterroles; get .*; delete /);
+  t.regex(
+    check.detail,
+    /missing permissions: create rbac.authorization.k8s.io\/clusterroles; get .*; delete /,
+  );
 });
 
 test("preflight: a prepared namespace is refused", async (t) => {
@@ -298,7 +305,7 @@ test("preflight: a prepared namespace is refused", async (t) => {
   t.regex(check.detail, /is prepared and stays/);
 });
 
-test("others: what is scaled down first, and what a probe of a function sets wrong", async (t) => {
+test("others: the companions, and what a function check changes", async (t) => {
   const { options } = await prepared(t);
   const { target } = options;
   if (isNodeTarget(target)) throw new Error("no workload");

@@ -1,4 +1,4 @@
-/** The switch's real main loop against an API server in this process, in a time of its own. */
+/** The switch's real main loop against an API server in this process, with its own clock. */
 import test from "ava";
 import { sanitised } from "../../../src/kube/declared.js";
 import type { KubeObject, Lease } from "../../../src/kube/objects.js";
@@ -30,7 +30,7 @@ const finished =
   (): boolean =>
     server.object(OWN) === undefined;
 
-test("the runner is dead: after a minute all is put back, then cleared away, each once and in order", async (t) => {
+test("the runner is dead: after a minute everything is restored, then removed, each once and in order", async (t) => {
   const w = await killedRun(t);
   const tookMs = await w.run({ limitMs: 300_000, until: finished(w) });
   t.true(tookMs >= 60_000 && tookMs < 80_000, `${tookMs} ms`);
@@ -46,14 +46,14 @@ test("the runner is dead: after a minute all is put back, then cleared away, eac
   t.is(w.server.object(copyPath(RUN)), undefined);
   t.true(w.lines.some((line) => /^run-1@laptop has not renewed its lock for 60 s/.test(line)));
   t.true(w.lines.some((line) => /Deployment kube-dns: created/.test(line)));
-  // It goes on until its pod ends, and finds nothing more to do.
+  // It continues until its pod ends, and finds nothing more to do.
   const before = w.written().length;
   await w.run({ limitMs: 600_000 });
   t.is(w.written().length, before);
   t.regex(w.lines.at(-1) ?? "", /the run is over/);
 });
 
-test("taking over, it calls itself by its name, and the Lease stays the run's own", async (t) => {
+test("the switch takes over under its own name, and the Lease keeps the run's label", async (t) => {
   const w = await killedRun(t);
   await w.run({ limitMs: 300_000, until: finished(w) });
   const [takeOver] = w.server.requestsOf("PUT", LOCK_PATH);
@@ -63,7 +63,7 @@ test("taking over, it calls itself by its name, and the Lease stays the run's ow
   t.truthy(metadata.resourceVersion);
 });
 
-test("the lock is renewed: it only reads, however long that goes on", async (t) => {
+test("the lock is renewed: the switch only reads, for as long as that continues", async (t) => {
   const w = await killedRun(t);
   w.clock.onTime = (nowMs) => {
     if (nowMs % 15_000 === 0) renew(w.server, nowMs);
@@ -74,7 +74,7 @@ test("the lock is renewed: it only reads, however long that goes on", async (t) 
   t.is(w.deadMan.notReady, undefined);
 });
 
-test("the runner renews in the very moment of the take-over: it keeps its lock, and is watched on", async (t) => {
+test("the runner renews at the moment of the take-over: it keeps its lock, and the switch continues to watch", async (t) => {
   const w = await killedRun(t);
   let silent = true;
   w.server.handle("PUT", /leases\/kube-system-chaos$/, () => {
@@ -88,10 +88,10 @@ test("the runner renews in the very moment of the take-over: it keeps its lock, 
   await w.run({ limitMs: 600_000 });
   t.deepEqual(w.written(), [`PUT ${LOCK_PATH}`], "the one try, refused with 409");
   t.is(holderIn(w), `${RUN}@laptop`);
-  t.true(w.lines.some((line) => /somebody has written the lock/.test(line)));
+  t.true(w.lines.some((line) => /someone else wrote the lock first/.test(line)));
 });
 
-test("somebody takes the lock while it works: it stops between two steps, and watches that one", async (t) => {
+test("someone else takes the lock during the restore: the switch stops between two steps and watches the new holder", async (t) => {
   const w = await killedRun(t);
   w.clock.onTime = (nowMs) => {
     // Nothing becomes ready; a person's restore takes the lock.
@@ -99,12 +99,12 @@ test("somebody takes the lock while it works: it stops between two steps, and wa
   };
   await w.run({ limitMs: 900_000 });
   t.is(holderIn(w), "restore@desk");
-  t.true(w.lines.some((line) => /somebody else holds the lock/.test(line)));
+  t.true(w.lines.some((line) => /someone else has taken the lock/.test(line)));
   t.is(w.written().filter((each) => each.startsWith("DELETE")).length, 0);
   t.is(w.written().filter((each) => each.startsWith("POST")).length, 1);
 });
 
-test("while it works it renews the lock, so that others see somebody at work", async (t) => {
+test("during the restore the switch renews the lock, so that other runs see that it is alive", async (t) => {
   const w = await killedRun(t);
   w.clock.onTime = (nowMs) => {
     if (nowMs >= 200_000) controllers(w.server);
@@ -116,7 +116,7 @@ test("while it works it renews the lock, so that others see somebody at work", a
   t.true(finished(w)());
 });
 
-test("nothing is cleared away before what was put back works", async (t) => {
+test("nothing is removed before the restored components work", async (t) => {
   const w = await killedRun(t);
   w.clock.onTime = () => undefined;
   await w.run({ limitMs: 1_800_000 });
@@ -132,7 +132,7 @@ test("nothing is cleared away before what was put back works", async (t) => {
   t.true(finished(w)(), "and it does it once it works");
 });
 
-test("an API server that is away for ten minutes is no dead runner", async (t) => {
+test("an API server that is away for ten minutes does not mean that the runner is dead", async (t) => {
   const w = await killedRun(t);
   let away = false;
   for (const method of ["GET", "PUT", "POST"])
@@ -143,10 +143,10 @@ test("an API server that is away for ten minutes is no dead runner", async (t) =
   };
   await w.run({ limitMs: 1_200_000 });
   t.deepEqual(w.written(), []);
-  t.true(w.lines.some((line) => /tried again.*503/.test(line)));
+  t.true(w.lines.some((line) => /failed, will retry: .*503/.test(line)));
 });
 
-test("what fails is tried again, for as long as it takes, with the copy kept", async (t) => {
+test("failed steps are retried for as long as it takes, and the copy stays", async (t) => {
   const w = await killedRun(t);
   const repaired = w.server.fault({
     kind: "status",
@@ -160,22 +160,24 @@ test("what fails is tried again, for as long as it takes, with the copy kept", a
   t.true(tries >= 5 && tries < 40, `${tries} tries: with pauses that grow`);
   t.truthy(w.server.object(copyPath(RUN)));
   t.truthy(w.server.object(GUESTBOOK));
-  t.true(w.lines.some((line) => /not done, and tried again: Deployment kube-dns: .*HTTP 500/.test(line)));
+  t.true(w.lines.some((line) => /failed, will retry: Deployment kube-dns: .*HTTP 500/.test(line)));
   repaired();
   await w.run({ limitMs: 600_000, until: finished(w) });
   t.true(finished(w)());
 });
 
-test("a namespace that does not go: the lock and the copy stay", async (t) => {
+test("a namespace that is not deleted in time: the lock and the copy stay", async (t) => {
   const w = await killedRun(t);
   w.server.handle("DELETE", /namespaces\/guestbook$/, () => ({ status: 200, body: {} }));
   await w.run({ limitMs: 900_000 });
   t.is(holderIn(w), `dead-man@${RUN}`);
   t.truthy(w.server.object(copyPath(RUN)));
-  t.true(w.lines.some((line) => /Namespace guestbook: it is still there 300 s after/.test(line)));
+  t.true(
+    w.lines.some((line) => /Namespace guestbook: timed out after 300 s waiting for its deletion/.test(line)),
+  );
 });
 
-test("what another one has made under the same name is left alone", async (t) => {
+test("an object that someone else created under the same name is left unchanged", async (t) => {
   const w = await killedRun(t);
   w.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: {} } });
   await w.run({ limitMs: 600_000, until: finished(w) });
@@ -183,7 +185,7 @@ test("what another one has made under the same name is left alone", async (t) =>
   t.true(finished(w)());
 });
 
-test("the lock was taken away by hand, the copy is there: the lock is made anew, and all is put back", async (t) => {
+test("the lock was deleted by hand but the copy exists: the lock is recreated, and everything is restored", async (t) => {
   const w = await killedRun(t);
   w.server.remove(LOCK_PATH);
   const tookMs = await w.run({ limitMs: 300_000, until: finished(w) });
@@ -192,7 +194,7 @@ test("the lock was taken away by hand, the copy is there: the lock is made anew,
   t.deepEqual(sanitised(w.server.object(TARGET) as KubeObject), sanitised(w.before));
 });
 
-test("neither lock nor copy: the run is over, it does nothing", async (t) => {
+test("neither lock nor copy: the run is over, and the switch does nothing", async (t) => {
   const w = await killedRun(t);
   w.server.remove(LOCK_PATH);
   w.server.remove(copyPath(RUN));
@@ -200,7 +202,7 @@ test("neither lock nor copy: the run is over, it does nothing", async (t) => {
   t.deepEqual(w.written(), []);
 });
 
-test("it dies between the lock and its namespace: the next one ends it, and puts nothing back twice", async (t) => {
+test("the switch dies between the lock and its namespace: the next one finishes, and restores nothing twice", async (t) => {
   const w = await killedRun(t);
   w.server.fault({ kind: "status", status: 500, method: "DELETE", path: "namespaces/kube-system-chaos" });
   await w.run({ limitMs: 600_000, until: finished(w) });
@@ -209,7 +211,7 @@ test("it dies between the lock and its namespace: the next one ends it, and puts
   t.is(w.server.object(LOCK_PATH), undefined);
 });
 
-test("several runs that share: the session's journal is undone after its run's", async (t) => {
+test("a session: its journal is undone after the journal of its run", async (t) => {
   const w = await killedRun(t, (undos) => undos.filter(({ action }) => action === "restore-workload"));
   const session = [removal(LOCK_PATH, {}, "Lease"), removal(OWN), removal(GUESTBOOK)];
   await new ClusterCopy(w.transport, "session-1").write(
@@ -226,7 +228,7 @@ test("several runs that share: the session's journal is undone after its run's",
   ]);
 });
 
-test("several workloads are put back from the last to the first", async (t) => {
+test("several workloads are restored from the last to the first", async (t) => {
   const other = { path: `${DEPLOYMENTS}/autoscaler`, collection: DEPLOYMENTS };
   const w = await killedRun(t, (undos) => {
     const target = undos.at(-1);
@@ -256,7 +258,7 @@ const kubelet = {
   machineId: "m",
 } as const;
 
-test("a fault on a node is left to its timer: it is said, nothing is asked of the node, and its end is waited for", async (t) => {
+test("a fault on a node is left to its timer: logged, the node is not accessed, and the switch waits for the end of the fault", async (t) => {
   const w = await killedRun(t, (undos) => [...undos.slice(0, -1), kubelet]);
   const node = (ready: string): void =>
     void w.server.put("/api/v1/nodes", {
@@ -278,7 +280,7 @@ test("a fault on a node is left to its timer: it is said, nothing is asked of th
   );
 });
 
-test("ready only when it has read the lock and its own copy, and may do all that it would have to", async (t) => {
+test("ready only when it has read the lock and its own copy, and has every right it needs", async (t) => {
   const w = await killedRun(t);
   w.clock.onTime = (nowMs) => renew(w.server, nowMs);
   let allowed = false;
@@ -286,9 +288,9 @@ test("ready only when it has read the lock and its own copy, and may do all that
     status: 201,
     body: { ...(body as object), status: { allowed } },
   }));
-  t.is(w.deadMan.notReady, "it has not looked yet");
+  t.is(w.deadMan.notReady, "it has not read the lock yet");
   await w.run({ limitMs: 20_000 });
-  t.is(w.deadMan.notReady, "missing rights: get pods");
+  t.is(w.deadMan.notReady, "missing permissions: get pods");
   allowed = true;
   await w.run({ limitMs: 20_000 });
   t.is(w.deadMan.notReady, undefined);
@@ -297,19 +299,19 @@ test("ready only when it has read the lock and its own copy, and may do all that
   t.is(w.server.requestsOf("POST", "selfsubjectaccessreviews").length, asked, "asked no more once it was");
   w.server.handle("GET", /leases/, () => status(503, "ServiceUnavailable", "away"));
   await w.run({ limitMs: 60_000 });
-  t.regex(w.deadMan.notReady ?? "", /the last answer of the API server is \d+ s old/);
+  t.regex(w.deadMan.notReady ?? "", /the API server does not answer: its last answer is \d+ s old/);
 });
 
-test("without a copy of its own run's journal it is not ready: it could put nothing back", async (t) => {
+test("without a copy of its own run's journal it is not ready: it could restore nothing", async (t) => {
   const w = await killedRun(t);
   w.server.remove(copyPath(RUN));
   await new ClusterCopy(w.transport, "run-2").write(journalText(opened("run-2"), undosOf(w.before, "run-2")));
   w.clock.onTime = (nowMs) => renew(w.server, nowMs);
   await w.run({ limitMs: 60_000 });
-  t.is(w.deadMan.notReady, `there is no copy of the journal of ${RUN}`);
+  t.is(w.deadMan.notReady, `the cluster has no copy of the journal of ${RUN}`);
 });
 
-test("a renewal of its own whose answer was lost is no other holder", async (t) => {
+test("its own renewal whose answer was lost is not another holder", async (t) => {
   const w = await killedRun(t);
   let puts = 0;
   w.server.handle("PUT", /leases\/kube-system-chaos$/, () => {
@@ -324,10 +326,10 @@ test("a renewal of its own whose answer was lost is no other holder", async (t) 
   await w.run({ limitMs: 600_000, until: finished(w) });
   t.true(puts > 3);
   t.true(finished(w)());
-  t.false(w.lines.some((line) => /somebody else/.test(line)));
+  t.false(w.lines.some((line) => /someone else/.test(line)));
 });
 
-test("its pod has to end in the middle of the work: it stops at once, and the lock stays taken", async (t) => {
+test("its pod must end during the restore: it stops immediately, and the lock stays", async (t) => {
   const w = await killedRun(t);
   w.clock.onTime = () => undefined;
   const tookMs = await w.run({ limitMs: 300_000, until: () => w.server.object(TARGET) !== undefined });

@@ -12,7 +12,7 @@ import { serve, type Served, until, writes } from "../../helpers/target-fixtures
 
 const LEASES = LOCK_PATH.replace(/\/[^/]+$/, "");
 
-/** A clock whose sleepers wake by hand. */
+/** A clock whose sleepers the test wakes. */
 class HandClock implements Clock {
   readonly after = after;
   readonly slept: number[] = [];
@@ -33,7 +33,7 @@ class HandClock implements Clock {
       signal?.addEventListener("abort", () => resolve(), { once: true });
     });
   }
-  /** Lets the time of the sleeper pass; resolves when it sleeps again (or never will: `last`). */
+  /** Wakes the sleeper; resolves when it sleeps again (`last`: it will not). */
   async pass({ last = false } = {}): Promise<void> {
     const before = this.slept.length;
     this.#ms += this.slept.at(-1) ?? 0;
@@ -73,7 +73,7 @@ const foreign = (runId: string): Draft => ({
   spec: { holderIdentity: `${runId}@elsewhere`, renewTime: "2026-08-01T12:00:00.000000Z" },
 });
 
-test("taken: a Lease that says who, until when, of which run", async (t) => {
+test("acquired: a Lease that names the holder, the duration and the run", async (t) => {
   const l = await locked(t);
   const lease = leaseOf(l);
   t.like(lease?.metadata, {
@@ -86,15 +86,15 @@ test("taken: a Lease that says who, until when, of which run", async (t) => {
     acquireTime: "2026-08-01T12:00:00.000000Z",
     renewTime: "2026-08-01T12:00:00.000000Z",
   });
-  t.regex((await lockHolder(l.transport)) ?? "", /^run-1@.* \(last heard of at 2026-08-01T12:00:00/);
+  t.regex((await lockHolder(l.transport)) ?? "", /^run-1@.* \(last renewed at 2026-08-01T12:00:00/);
 });
 
-test("free: nobody holds it", async (t) => {
+test("free: there is no holder", async (t) => {
   const { transport } = await serve(t);
   t.is(await lockHolder(transport), undefined);
 });
 
-test("renewed in good time, each time from the version of the last", async (t) => {
+test("renewed in time, each time from the last version", async (t) => {
   const l = await locked(t);
   const { uid } = leaseOf(l)?.metadata ?? {};
   for (const at of ["15", "30", "45"]) {
@@ -107,7 +107,7 @@ test("renewed in good time, each time from the version of the last", async (t) =
   t.true(l.clock.slept.every((ms) => ms * 3 <= 90_500));
 });
 
-test("refused: the error names the holder, and the holder's Lease stays as it is", async (t) => {
+test("refused: the error names the holder, and the holder's Lease stays unchanged", async (t) => {
   const { server, transport } = await serve(t);
   const theirs = server.put(LEASES, foreign("run-0"));
   const error = await t.throwsAsync(
@@ -119,21 +119,21 @@ test("refused: the error names the holder, and the holder's Lease stays as it is
     }),
     { instanceOf: RefusedError },
   );
-  t.regex(error?.message ?? "", /run-0@elsewhere \(last heard of at 2026-08-01T12:00:00.*chaos restore/);
+  t.regex(error?.message ?? "", /run-0@elsewhere \(last renewed at 2026-08-01T12:00:00.*chaos restore/);
   t.deepEqual(server.object(LOCK_PATH), theirs);
 });
 
-test("refused by one who lets go in the same moment: says so", async (t) => {
+test("refused by a holder that removes the lock at the same moment: the error says so", async (t) => {
   const { server, transport } = await serve(t);
   server.fault({ kind: "status", status: 409, reason: "AlreadyExists", method: "POST", path: "leases" });
   const options = { runId: "r", durationMs: 1, clock: new HandClock(), warn: t.fail };
   await t.throwsAsync(acquireLock(transport, options), {
     instanceOf: RefusedError,
-    message: /released just now; try again/,
+    message: /has just removed its lock\. Try again/,
   });
 });
 
-test("another error than a conflict is no refusal", async (t) => {
+test("an error other than a conflict is no refusal", async (t) => {
   const { server, transport } = await serve(t);
   server.fault({ kind: "status", status: 500, method: "POST", path: "leases" });
   const options = { runId: "r", durationMs: 1, clock: new HandClock(), warn: t.fail };
@@ -141,7 +141,7 @@ test("another error than a conflict is no refusal", async (t) => {
   t.false(error instanceof RefusedError);
 });
 
-test("lost: somebody else's Lease is under the name", async (t) => {
+test("lost: someone else's Lease has the name", async (t) => {
   const l = await locked(t);
   l.server.remove(LOCK_PATH);
   const theirs = l.server.put(LEASES, foreign("run-2"));
@@ -163,7 +163,7 @@ test("lost: it was deleted", async (t) => {
   t.is(leaseOf(l), undefined, "it is not made again");
 });
 
-test("changed by somebody and still ours: not lost, renewed from the new version", async (t) => {
+test("changed by someone else but still own: not lost, renewed from the new version", async (t) => {
   const l = await locked(t);
   l.server.update(LOCK_PATH, { metadata: { annotations: { seen: "1" } } });
   await l.clock.pass();
@@ -180,7 +180,7 @@ for (const fault of [
   { kind: "status" as const, status: 500 },
   { kind: "status" as const, status: 403 },
 ]) {
-  test(`the API server does not take it (${JSON.stringify(fault)}): not lost, only a warning`, async (t) => {
+  test(`the API server refuses the renewal (${JSON.stringify(fault)}): not lost, only a warning`, async (t) => {
     const l = await locked(t);
     const heal = l.server.fault({ ...fault, path: "leases", times: Infinity });
     for (const times of [1, 2, 3]) {
@@ -195,7 +195,7 @@ for (const fault of [
   });
 }
 
-test("unreachable in the moment of a conflict: not lost on a guess", async (t) => {
+test("unreachable at the moment of a conflict: not treated as lost", async (t) => {
   const l = await locked(t);
   l.server.update(LOCK_PATH, { metadata: { annotations: { seen: "1" } } });
   l.server.fault({ kind: "status", status: 500, method: "GET", path: "leases" });
@@ -203,7 +203,7 @@ test("unreachable in the moment of a conflict: not lost on a guess", async (t) =
   t.deepEqual(l.lost, []);
 });
 
-test("after stopRenewing nothing writes it again; then it can be removed", async (t) => {
+test("after stopRenewing nothing writes the Lease, so it can be removed", async (t) => {
   const l = await locked(t);
   await l.clock.pass();
   await l.lock.stopRenewing();
@@ -221,7 +221,7 @@ test("after stopRenewing nothing writes it again; then it can be removed", async
   t.deepEqual(l.lost, []);
 });
 
-test("stopRenewing waits for the write that is under way", async (t) => {
+test("stopRenewing waits for the write in progress", async (t) => {
   const l = await locked(t);
   let answer = (): void => undefined;
   const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)));

@@ -1,4 +1,4 @@
-/** What no journal tells of any more: a lock that nobody renews, workloads that say themselves what they were. */
+/** Damage without a journal: a lock that nobody renews, and workloads whose annotations record their replicas. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { ApiError } from "../../../src/kube/transport.js";
@@ -30,16 +30,19 @@ async function takeAway(
   return { taken, tookMs: clock.now(), notes };
 }
 
-test("silent for 50 s of our own clock: removed, and nothing else", async (t) => {
+test("not renewed for 50 s of the local clock: removed, and nothing else", async (t) => {
   const c = await cluster(t);
-  // A clock in the Lease that is far ahead says nothing.
+  // A time in the Lease that is far ahead does not matter.
   lease(c.server, "run-1", "2099-01-01T00:00:00.000000Z");
   const { taken, tookMs, notes } = await takeAway(c);
   t.is(taken?.alive, false);
-  t.is(taken?.text, `the lock of run-1@${ELSEWHERE}, which is gone and had harmed nothing yet, was removed`);
+  t.is(
+    taken?.text,
+    `the lock of run-1@${ELSEWHERE} was removed: nobody renews it, and that run had attacked nothing yet`,
+  );
   t.is(c.server.object(LOCK_PATH), undefined);
   t.is(tookMs, 50_000);
-  t.regex(notes[0] ?? "", /see whether run-1@.* is still there \(up to 50 s\)/);
+  t.regex(notes[0] ?? "", /check whether run-1@.* still renews its lock \(up to 50 s\)/);
   t.deepEqual(
     writes(c.server).map(({ method, path }) => `${method} ${path}`),
     [`DELETE ${LOCK_PATH}`],
@@ -47,19 +50,22 @@ test("silent for 50 s of our own clock: removed, and nothing else", async (t) =>
 });
 
 for (const atMs of [1_000, 15_000, 49_000]) {
-  test(`renewed after ${atMs} ms: it stays, whatever its time says`, async (t) => {
+  test(`renewed after ${atMs} ms: it stays, whatever its time`, async (t) => {
     const c = await cluster(t);
     lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
     const { taken, tookMs } = await takeAway(c, (nowMs) => {
       if (nowMs === atMs) lease(c.server, "run-1", "2001-01-01T00:00:00.000000Z");
     });
-    t.deepEqual(taken, { text: `the lock is held by run-1@${ELSEWHERE}, which goes on`, alive: true });
+    t.deepEqual(taken, {
+      text: `the lock was not removed: run-1@${ELSEWHERE} still renews it. End that run on its machine with Ctrl-C or SIGTERM`,
+      alive: true,
+    });
     t.is(tookMs, atMs);
     t.deepEqual(writes(c.server), []);
   });
 }
 
-test("given back while it is watched, and another run's in this moment: that one's stays", async (t) => {
+test("released while it is watched and taken by another run: the new lock stays", async (t) => {
   const c = await cluster(t);
   lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
   const { taken } = await takeAway(c, (nowMs) => {
@@ -72,7 +78,7 @@ test("given back while it is watched, and another run's in this moment: that one
   t.not(c.server.object(LOCK_PATH), undefined);
 });
 
-test("another's Lease comes under its name right before it is removed: that one stays", async (t) => {
+test("another run's Lease replaces it right before the removal: the new one stays", async (t) => {
   const c = await cluster(t);
   lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
   c.server.handle("DELETE", /leases/, () => {
@@ -84,14 +90,14 @@ test("another's Lease comes under its name right before it is removed: that one 
   t.is(c.server.object(LOCK_PATH)?.metadata.labels?.["kube-system-chaos/run"], "run-2");
 });
 
-test("not ours: left alone, at once", async (t) => {
+test("not created by this tool: left unchanged immediately", async (t) => {
   const c = await cluster(t);
   c.server.put(LEASES, { metadata: { name: "kube-system-chaos" }, spec: { holderIdentity: "x" } });
   t.deepEqual(await takeAway(c), { taken: undefined, tookMs: 0, notes: [] });
   t.not(c.server.object(LOCK_PATH), undefined);
 });
 
-test("there is none: nothing to do", async (t) => {
+test("no lock: nothing to do", async (t) => {
   const c = await cluster(t);
   t.is((await takeAway(c)).taken, undefined);
   t.deepEqual(writes(c.server), []);
@@ -101,11 +107,11 @@ test("a dry run only says what would be done", async (t) => {
   const c = await cluster(t);
   lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
   const { taken } = await takeAway(c, () => undefined, true);
-  t.regex(taken?.text ?? "", /which is gone, would be removed$/);
+  t.regex(taken?.text ?? "", /would be removed: nobody renews it$/);
   t.deepEqual(writes(c.server), []);
 });
 
-test("whoever takes the lock away while we look is no renewer", async (t) => {
+test("deleting the lock during the check does not count as a renewal", async (t) => {
   const c = await cluster(t);
   lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
   const clock = new SleepingClock();
@@ -113,7 +119,7 @@ test("whoever takes the lock away while we look is no renewer", async (t) => {
   t.is(await renewsTheLock(c.transport, clock, { note: () => undefined }), undefined);
 });
 
-/** A Deployment as a run has left it that scaled it down. */
+/** A Deployment that a run left scaled down. */
 function scaledDown({ server }: Cluster, name = "kube-dns", replicas = "2"): void {
   const { metadata, spec } = deployment(name) as { metadata: { annotations: object }; spec: object };
   const annotations = {
@@ -136,7 +142,7 @@ async function bench(t: ExecutionContext): Promise<{ c: Cluster; m: Awaited<Retu
   return { c, m: await machine(t, c.server) };
 }
 
-test("annotated workloads get their replicas back, and lose our annotations and no other", async (t) => {
+test("annotated workloads get their replicas back and lose only this tool's annotations", async (t) => {
   const { c, m } = await bench(t);
   scaledDown(c);
   c.server.put(DEPLOYMENTS, deployment("bystander"));
@@ -156,7 +162,7 @@ test("annotated workloads get their replicas back, and lose our annotations and 
   );
 });
 
-test("only where a cluster was named; a dry run only says it", async (t) => {
+test("only when the user named a cluster; a dry run changes nothing", async (t) => {
   const { c, m } = await bench(t);
   scaledDown(c);
   t.is((await m.restore({ all: true })).code, ExitCode.asExpected);
@@ -167,14 +173,14 @@ test("only where a cluster was named; a dry run only says it", async (t) => {
 });
 
 for (const replicas of ["", "x", "-1", "1.5"]) {
-  test(`an annotation that is no number of replicas is not ours to act on: "${replicas}"`, async (t) => {
+  test(`an annotation that is no number of replicas is ignored: "${replicas}"`, async (t) => {
     const c = await cluster(t);
     scaledDown(c, "kube-dns", replicas);
     t.deepEqual(await annotatedWorkloads(c.transport), []);
   });
 }
 
-test("changed by somebody since it was read: 409, nothing is overwritten", async (t) => {
+test("changed by someone else since it was read: 409, and nothing is overwritten", async (t) => {
   const c = await cluster(t);
   scaledDown(c);
   const [workload] = await annotatedWorkloads(c.transport);
@@ -184,7 +190,7 @@ test("changed by somebody since it was read: 409, nothing is overwritten", async
   t.is(specOf(c)?.replicas, 7);
 });
 
-test("one that is not taken is said and counted; the others are put right", async (t) => {
+test("a failed workload is reported and counted; the others are restored", async (t) => {
   const { c, m } = await bench(t);
   scaledDown(c);
   scaledDown(c, "metrics-server", "1");
@@ -203,7 +209,7 @@ test("one that is not taken is said and counted; the others are put right", asyn
   t.is(specOf(c, "metrics-server")?.replicas, 1);
 });
 
-test("restore --all takes a lock away that no journal tells of", async (t) => {
+test("restore --all removes a lock without a journal", async (t) => {
   const { c, m } = await bench(t);
   lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
   const { code, said } = await m.restore({ all: true, kubeconfigPath: m.kubeconfigPath });
@@ -213,14 +219,14 @@ test("restore --all takes a lock away that no journal tells of", async (t) => {
   t.is(c.server.object(LOCK_PATH), undefined);
 });
 
-test("while its runner is alive nothing is touched, annotated workloads neither", async (t) => {
+test("while its runner is alive nothing is changed, not even annotated workloads", async (t) => {
   const { c, m } = await bench(t);
   scaledDown(c);
   lease(c.server, "run-1", "2026-08-01T12:00:00.000000Z");
   m.clock.onTime = (nowMs) => lease(c.server, "run-1", `at ${nowMs}`);
   const { code, said } = await m.restore({ all: true, kubeconfigPath: m.kubeconfigPath });
   t.is(code, ExitCode.preflightRefused);
-  t.regex(said, /the lock is held by run-1@.*, which goes on/);
+  t.regex(said, /the lock was not removed: run-1@.* still renews it/);
   t.is(specOf(c)?.replicas, 0);
   t.deepEqual(writes(c.server), []);
 });

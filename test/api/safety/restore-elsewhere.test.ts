@@ -1,4 +1,4 @@
-/** A run that another machine began is finished from here, by the copy of its journal in the cluster. */
+/** This machine restores a run of another machine from the copy of its journal in the cluster. */
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { randomUUID } from "node:crypto";
@@ -41,7 +41,7 @@ interface World {
   readonly folderOnA: string;
 }
 
-/** A run of machine A that took kube-dns away and died there; B has nothing but a kubeconfig. */
+/** A run of machine A that deleted kube-dns and died there; B has only a kubeconfig. */
 async function twoMachines(t: ExecutionContext): Promise<World> {
   const c = await cluster(t);
   const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
@@ -59,11 +59,11 @@ const there = ({ kubeconfigPath }: Machine): { kubeconfigPath: string; context: 
   context: "fake",
 });
 
-test("listed with --context, of which machine; without it, where to look is said", async (t) => {
+test("listed with --context and the machine's name; without it, the output says how to list it", async (t) => {
   const { c, b } = await twoMachines(t);
   const blind = await b.restore({});
   t.is(blind.code, ExitCode.asExpected);
-  t.regex(blind.said, /no unfinished run: nothing to restore\n.*--context NAME shows them/);
+  t.regex(blind.said, /no unfinished run: nothing to restore\n.*name their cluster with --context NAME/);
   const { code, said } = await b.restore(there(b));
   t.is(code, ExitCode.asExpected);
   t.regex(
@@ -78,7 +78,7 @@ test("a dry run shows what would change, adopts nothing and writes nothing", asy
   const { c, b } = await twoMachines(t);
   const { code, said } = await b.restore({ ...there(b), runId: "run-1", dryRun: true });
   t.is(code, ExitCode.asExpected);
-  t.regex(said, /put back Deployment kube-dns\n *\+ Deployment kube-dns, as it was before the run/);
+  t.regex(said, /restore Deployment kube-dns\n *\+ Deployment kube-dns, as it was before the run/);
   t.regex(said, /remove Namespace guestbook\n *- Namespace guestbook/);
   t.deepEqual(writes(c.server), []);
   t.deepEqual(await b.unfinished(), []);
@@ -98,7 +98,7 @@ for (const change of [{ runId: "run-1" }, { all: true }]) {
     t.like(await readJournal(folder), { closed: true, pending: [], copied: true });
     t.is((await stat(join(folder, "journal"))).mode & 0o777, 0o600);
     t.is((await stat(folder)).mode & 0o777, 0o700);
-    // The target first, then what keeps others away, from the copy to the lock.
+    // The target first, then what keeps other runs away, from the copy to the lock.
     t.deepEqual(
       writes(c.server)
         .map(({ method, path }) => `${method} ${path}`)
@@ -113,7 +113,7 @@ for (const change of [{ runId: "run-1" }, { all: true }]) {
   });
 }
 
-test("the run's lock is still renewed: refused, nothing is touched, and nothing is adopted", async (t) => {
+test("the run's lock is still renewed: refused, nothing is changed, and nothing is adopted", async (t) => {
   const { c, b } = await twoMachines(t);
   const work = b.clock.onTime;
   b.clock.onTime = async (nowMs) => {
@@ -125,11 +125,13 @@ test("the run's lock is still renewed: refused, nothing is touched, and nothing 
   t.is((error as ChaosError).exitCode, ExitCode.preflightRefused);
   t.regex(
     String(error),
-    new RegExp(`run-1@${ELSEWHERE} still renews the lock .* end that run where it goes on`),
+    new RegExp(
+      `run-1@${ELSEWHERE} still renews the lock .* End that run on its machine with Ctrl-C or SIGTERM`,
+    ),
   );
   t.deepEqual(writes(c.server), []);
   t.deepEqual(await b.unfinished(), []);
-  // Among several it is the same: said, and not restored.
+  // The same among several runs: reported, and not restored.
   b.clock.onTime = (nowMs) =>
     lease(c.server, "run-1", `2026-08-01T13:00:00.${String(nowMs).padStart(9, "0")}Z`);
   const all = await b.restore({ ...there(b), all: true });
@@ -138,24 +140,24 @@ test("the run's lock is still renewed: refused, nothing is touched, and nothing 
   t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
 });
 
-test("the dead-man's switch holds the lock: who puts it right is said", async (t) => {
+test("the dead-man's switch has the lock: the error says that the switch is restoring", async (t) => {
   const { c, b } = await twoMachines(t);
   b.clock.onTime = (nowMs) => {
     lease(c.server, "run-1", `at ${nowMs}`);
     c.server.update(LOCK_PATH, { spec: { holderIdentity: "dead-man@run-1" } });
   };
   const { error } = await b.restore({ ...there(b), runId: "run-1" });
-  t.regex(String(error), /dead-man's switch of the run is putting it right.*dead-man@run-1/);
+  t.regex(String(error), /the run's dead-man's switch is already restoring the cluster.*dead-man@run-1/);
   t.deepEqual(writes(c.server), []);
 });
 
-test("the silence that means death is 50 s of our own clock", async (t) => {
+test("a runner counts as dead after 50 s of the local clock without a renewal", async (t) => {
   const { b } = await twoMachines(t);
   t.is((await b.restore({ ...there(b), runId: "run-1" })).code, ExitCode.asExpected);
   t.true(b.clock.now() >= 50_000, `${b.clock.now()} ms`);
 });
 
-test("afterwards the first machine finds that its copy is gone: what was changed since stays, and it closes", async (t) => {
+test("afterwards the first machine finds its copy gone: later changes stay, and it closes the journal", async (t) => {
   const { c, a, b, folderOnA } = await twoMachines(t);
   t.is((await b.restore({ ...there(b), runId: "run-1" })).code, ExitCode.asExpected);
   c.server.update(TARGET, { spec: { replicas: 5 } });
@@ -170,7 +172,7 @@ test("afterwards the first machine finds that its copy is gone: what was changed
   t.regex((await a.restore({ all: true })).said, /nothing to restore/);
 });
 
-test("afterwards, not even ready: the first machine closes all the same; it is not its damage", async (t) => {
+test("afterwards, if the target is not ready, the first machine still closes its journal: it is not its damage", async (t) => {
   const { c, a, b, folderOnA } = await twoMachines(t);
   t.is((await b.restore({ ...there(b), runId: "run-1" })).code, ExitCode.asExpected);
   c.server.update(TARGET, { spec: { replicas: 5 }, status: { readyReplicas: 0 } });
@@ -179,7 +181,7 @@ test("afterwards, not even ready: the first machine closes all the same; it is n
   t.true((await readJournal(folderOnA))?.closed);
 });
 
-test("restored elsewhere and gone again since: it is put back", async (t) => {
+test("restored elsewhere and deleted again since: it is restored again", async (t) => {
   const { c, a, b, folderOnA } = await twoMachines(t);
   t.is((await b.restore({ ...there(b), runId: "run-1" })).code, ExitCode.asExpected);
   c.server.remove(TARGET);
@@ -188,7 +190,7 @@ test("restored elsewhere and gone again since: it is put back", async (t) => {
   t.true((await readJournal(folderOnA))?.closed);
 });
 
-test("a restore that ends half-way goes on from its own journal, without --context", async (t) => {
+test("an interrupted restore continues from its own journal, without --context", async (t) => {
   const { c, b } = await twoMachines(t);
   const heal = c.server.fault({
     kind: "status",
@@ -210,7 +212,7 @@ test("a restore that ends half-way goes on from its own journal, without --conte
   t.deepEqual(holdOf(c.server, "run-1"), []);
 });
 
-test("the cluster that was named is another one: its copy is left alone", async (t) => {
+test("the user named another cluster: its copy is left unchanged", async (t) => {
   const { c, b } = await twoMachines(t);
   c.server.put(NAMESPACES, { metadata: { name: "kube-system", uid: randomUUID() } });
   const { error } = await b.restore({ ...there(b), runId: "run-1" });
@@ -218,14 +220,14 @@ test("the cluster that was named is another one: its copy is left alone", async 
   t.deepEqual(writes(c.server), []);
 });
 
-test("RUN is not known anywhere: a usage error that says what there is", async (t) => {
+test("an unknown RUN: a usage error that lists the unfinished runs", async (t) => {
   const { b } = await twoMachines(t);
   const { error } = await b.restore({ ...there(b), runId: "run-9" });
   t.true(error instanceof UsageError);
   t.regex(String(error), /no unfinished run run-9\. unfinished runs:\n *run-1/);
 });
 
-test("somebody else has restored it in this moment: said, and nothing is adopted", async (t) => {
+test("someone else has just restored it: the error says so, and nothing is adopted", async (t) => {
   const { c, b } = await twoMachines(t);
   c.server.remove(LOCK_PATH);
   let lists = 0;
@@ -235,11 +237,11 @@ test("somebody else has restored it in this moment: said, and nothing is adopted
     return undefined;
   });
   const { error } = await b.restore({ ...there(b), runId: "run-1" });
-  t.regex(String(error), /not in the cluster any more: somebody else has restored it/);
+  t.regex(String(error), /no longer in the cluster, so someone else has restored it\. Nothing was changed/);
   t.deepEqual(await b.unfinished(), []);
 });
 
-test("a damaged copy is said by its name; the others are restored; by its id it is refused", async (t) => {
+test("a damaged copy is named and the others are restored; naming its run is refused", async (t) => {
   const { c, a, b } = await twoMachines(t);
   await crashed(c, a, { runId: "run-2", startedAt: "2026-08-01T13:00:00.000Z", holds: false });
   c.server.update(copyPath("run-2"), { data: { "journal.gz": "bm90IHBhY2tlZA==" } });
@@ -252,7 +254,7 @@ test("a damaged copy is said by its name; the others are restored; by its id it 
   t.true((await readJournal(folderOn(b, c)))?.closed);
 });
 
-test("a damaged copy of a run whose journal is here costs nothing", async (t) => {
+test("a damaged copy does not matter when the run's journal is on this machine", async (t) => {
   const { c, a, folderOnA } = await twoMachines(t);
   c.server.update(copyPath("run-1"), { data: { "journal.gz": "bm90IHBhY2tlZA==" } });
   const { code, said } = await a.restore({ ...there(a), all: true });
@@ -262,7 +264,7 @@ test("a damaged copy of a run whose journal is here costs nothing", async (t) =>
   t.deepEqual(holdOf(c.server, "run-1"), []);
 });
 
-test("several runs and what they shared: the newest first, the session last", async (t) => {
+test("several runs of a session: the newest first, the session last", async (t) => {
   const c = await cluster(t);
   const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
   const shared = { experiment: "session", startedAt: "2026-08-01T12:00:00.000Z" };
@@ -274,7 +276,7 @@ test("several runs and what they shared: the newest first, the session last", as
     await crashed(c, a, { runId, startedAt, holds: false, undos: [putBack(c)] });
   c.server.remove(TARGET);
   const early = await b.restore({ ...there(b), runId: "session-1" });
-  t.regex(String(early.error), /session-1 is what several runs share, and run-1 was not finished.*--all/);
+  t.regex(String(early.error), /cannot restore session session-1: its run run-1 is unfinished.*--all/);
   t.is((early.error as ChaosError).exitCode, ExitCode.preflightRefused);
   const { code, said } = await b.restore({ ...there(b), all: true });
   t.is(code, ExitCode.asExpected, said);
@@ -287,7 +289,7 @@ test("several runs and what they shared: the newest first, the session last", as
     t.true((await readJournal(folderOn(b, c, runId)))?.closed);
 });
 
-test("what several runs shared stays while one of them is not restored", async (t) => {
+test("the session stays while one of its runs is not restored", async (t) => {
   const c = await cluster(t);
   const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
   await crashed(c, a, { runId: "session-1", experiment: "session", startedAt: "2026-08-01T12:00:00.000Z" });
@@ -307,7 +309,7 @@ test("what several runs shared stays while one of them is not restored", async (
   t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
 });
 
-test("nothing that a workload carries is said by a restore, listed, shown dry or done", async (t) => {
+test("a restore never prints the content of a workload: listed, as a dry run, or done", async (t) => {
   const c = await cluster(t);
   const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
   const word = "hunter2-hunter2";
@@ -326,7 +328,7 @@ test("nothing that a workload carries is said by a restore, listed, shown dry or
   t.true((await readFile(join(folderOn(b, c), "journal"), "utf8")).includes(word), "it was there to be said");
 });
 
-test("a cluster that was named: the runs of another one are not touched, though their journals are here", async (t) => {
+test("the user named a cluster: runs of another cluster are left unchanged, though their journals are on this machine", async (t) => {
   const [c, other] = [await cluster(t), await cluster(t)];
   const a = await machine(t, c.server);
   await crashed(c, a, { runId: "run-1", undos: [putBack(c)] });
@@ -345,7 +347,7 @@ test("a cluster that was named: the runs of another one are not touched, though 
   );
 });
 
-test("the cluster that was named does not answer: what is known here is listed all the same", async (t) => {
+test("the named cluster does not answer: the runs of this machine are still listed", async (t) => {
   const { c, a } = await twoMachines(t);
   await c.server.close();
   const { code, said } = await a.restore({ ...there(a) });
@@ -353,7 +355,7 @@ test("the cluster that was named does not answer: what is known here is listed a
   t.regex(said, /run-1 \(kube-dns/);
 });
 
-test("another machine of the same name: its lock is looked at, not a process of ours", async (t) => {
+test("another machine of the same name: its lock is checked, not a process on this machine", async (t) => {
   const c = await cluster(t);
   const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
   await crashed(c, a, { runId: "run-1", host: hostname(), pid: 4_194_304, undos: [putBack(c)] });
@@ -365,7 +367,7 @@ test("another machine of the same name: its lock is looked at, not a process of 
   t.deepEqual(writes(c.server), []);
 });
 
-test("the copy went with its namespace, by hand: a workload that says that the run has scaled it is put back", async (t) => {
+test("someone deleted the copy with its namespace: a workload with the run's annotation is still restored", async (t) => {
   const c = await cluster(t);
   const a = await machine(t, c.server);
   const undo = { ...putBack(c), onlyReplicas: true } as const;
@@ -380,7 +382,7 @@ test("the copy went with its namespace, by hand: a workload that says that the r
   t.true((await readJournal(folder))?.closed);
 });
 
-test("a journal from the cluster has no command of this machine run, not even an engine's, unless it is allowed", async (t) => {
+test("a journal from the cluster runs no command on this machine, not even a container engine's, unless allowed", async (t) => {
   const c = await cluster(t);
   const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
   const proof = join(b.folder, "was-run");
@@ -410,7 +412,7 @@ test("a journal from the cluster has no command of this machine run, not even an
   t.not(c.server.object(TARGET), undefined, "the rest is restored");
 });
 
-test("a journal from the cluster that asks for what no run does is refused, and nothing is done", async (t) => {
+test("a journal from the cluster that asks for what no run does is refused, and nothing is changed", async (t) => {
   const c = await cluster(t);
   const [a, b] = [await machine(t, c.server), await machine(t, c.server)];
   c.server.put(NAMESPACES, { metadata: { name: "production" } });
@@ -424,7 +426,7 @@ test("a journal from the cluster that asks for what no run does is refused, and 
   c.server.requests.length = 0;
   const { error } = await b.restore({ ...there(b), runId: "run-1" });
   t.true(error instanceof UnreadableJournalError);
-  t.regex(String(error), /it would remove "\/api\/v1\/namespaces\/production", which is not a run's/);
+  t.regex(String(error), /it would remove "\/api\/v1\/namespaces\/production", which no run created/);
   t.deepEqual(writes(c.server), []);
   t.deepEqual(await b.unfinished(), []);
 });

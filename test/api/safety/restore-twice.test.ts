@@ -1,6 +1,6 @@
 /**
- * Putting back is idempotent: from any state of the cluster, doing it twice, doing it in parts, or two doing it at
- * once leaves what doing it once leaves.
+ * Undoing is idempotent: from any state of the cluster, undoing twice, in parts, or twice at the same time has the same
+ * result as undoing once.
  */
 import { after } from "../../../src/common/clock.js";
 import test from "ava";
@@ -27,21 +27,21 @@ const NAMESPACES = "/api/v1/namespaces";
 const LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos", "kube-system-chaos/run": "run-1" };
 
-/** What has become of a workload between the journal's entry and the restore. */
+/** The state of a workload at the restore, compared with the journal's entry. */
 type WorkloadState =
   | { readonly is: "gone" | "same" | "recreated" }
-  /** By somebody: the object that was there, or one that was created since. */
+  /** A foreign change: of the original object, or of one that was created since. */
   | { readonly is: "changed" | "recreated and changed"; readonly change: number }
-  /** Its deletion ends after so long of the restore's own time, ms; undefined: never. */
+  /** When its deletion ends, in the restore's own time, ms; undefined: never. */
   | { readonly is: "terminating"; readonly goneAtMs: number | undefined };
 
-/** A namespace or a Lease that an entry says is ours. */
-type RemovedState = "gone" | "ours" | "another run's" | "somebody's" | "without labels";
+/** A namespace or a Lease that an entry names as the tool's own. */
+type RemovedState = "gone" | "own" | "another run's" | "someone else's" | "without labels";
 
 interface WorkloadEntry {
   readonly what: "Deployment" | "DaemonSet";
   readonly state: WorkloadState;
-  /** The entry's: one that is there is left as it is. */
+  /** The entry's flag: an existing workload is left unchanged. */
   readonly onlyIfGone: boolean;
 }
 
@@ -60,7 +60,7 @@ const workloadState: fc.Arbitrary<WorkloadState> = fc.oneof(
     is: fc.constantFrom("changed" as const, "recreated and changed" as const),
     change: fc.nat({ max: 4 }),
   }),
-  // Shorter than an entry is tried for, or without end.
+  // Shorter than the retry limit of an entry, or endless.
   fc.record({
     is: fc.constant("terminating" as const),
     goneAtMs: fc.constantFrom(0, 1_500, 4_000, undefined),
@@ -77,7 +77,7 @@ const entry: fc.Arbitrary<Entry> = fc.oneof(
   }),
   fc.record({
     what: fc.constantFrom("Namespace" as const, "Lease" as const),
-    state: fc.constantFrom<RemovedState>("gone", "ours", "another run's", "somebody's", "without labels"),
+    state: fc.constantFrom<RemovedState>("gone", "own", "another run's", "someone else's", "without labels"),
   }),
 );
 const entries = fc.array(entry, { minLength: 1, maxLength: 6 });
@@ -94,13 +94,13 @@ const CHANGES: readonly Draft[] = [
 
 const LABELS_OF: Readonly<Record<RemovedState, Readonly<Record<string, string>> | undefined>> = {
   gone: undefined,
-  ours: { ...OURS, more: "1" },
+  own: { ...OURS, more: "1" },
   "another run's": { ...OURS, "kube-system-chaos/run": "run-2" },
-  "somebody's": { "app.kubernetes.io/managed-by": "Helm" },
+  "someone else's": { "app.kubernetes.io/managed-by": "Helm" },
   "without labels": undefined,
 };
 
-/** A cluster in which the entries were made and things have happened since. */
+/** A cluster in which the entries were written and things have changed since. */
 class World {
   readonly pending: PendingUndo[] = [];
   readonly clock: Clock;
@@ -128,7 +128,7 @@ class World {
 
   static async of(entries: readonly Entry[]): Promise<World> {
     const world = new World(await FakeApiServer.start());
-    // Nobody's entry is about these.
+    // No entry names these.
     world.#server.put(NAMESPACES, { metadata: { name: "shop", labels: OURS } });
     world.#server.put(DEPLOYMENTS, deployment("bystander"));
     for (const [index, each] of entries.entries()) {
@@ -171,13 +171,13 @@ class World {
     return { action: "remove", path: `${collection}/${name}`, object: { kind, name }, labels: OURS };
   }
 
-  /** What is in the namespace, whoever's it is. */
+  /** Content of the namespace, own or not. */
   #fill(namespace: string): void {
     this.#server.put(`/apis/apps/v1/namespaces/${namespace}/deployments`, deployment("app"));
     this.#server.put(`${NAMESPACES}/${namespace}/pods`, pod("app", { node: undefined }));
   }
 
-  /** Undoes these entries (default: all); what is to be told of each is told to `report`. */
+  /** Undoes these entries (default: all), and calls `report` for each. */
   async undo(
     pending: readonly PendingUndo[] = this.pending,
     report: (seq: number, undone: Undone) => void = () => undefined,
@@ -190,7 +190,7 @@ class World {
     );
   }
 
-  /** Everything there is, as its owners declared it. */
+  /** All objects, as their owners declared them. */
   state(): string[] {
     return this.#all().map(([path, object]) => `${path} ${JSON.stringify(sorted(sanitised(object)))}`);
   }
@@ -222,7 +222,7 @@ class World {
   }
 }
 
-/** With its keys in order: a server keeps none. */
+/** With sorted keys: a server does not keep their order. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;
@@ -251,7 +251,7 @@ const errorsOf = (failures: readonly NotUndone[]): string[] => failures.map(({ e
 const isEndless = (each: Entry): boolean =>
   isWorkload(each) && each.state.is === "terminating" && each.state.goneAtMs === undefined;
 
-test("property: twice is once, and the second time nothing is written", async (t) => {
+test("property: undoing twice is the same as once, and the second time nothing is written", async (t) => {
   const seen = new Set<string>();
   await fc.assert(
     fc.asyncProperty(entries, async (some) => {
@@ -277,16 +277,16 @@ test("property: twice is once, and the second time nothing is written", async (t
     }),
     { seed: 1, numRuns: 60 },
   );
-  // The states of the cluster are worth the name: each way of putting back was gone.
+  // The generated states cover every way of undoing.
   t.deepEqual([...seen].sort(), ["created", "found", "patched", "removed", "untouched"]);
 });
 
-test("property: what is restored is what was there before, and nobody else's is touched", async (t) => {
+test("property: the state from before the run is restored, and nothing of anyone else is changed", async (t) => {
   await fc.assert(
     fc.asyncProperty(entries, async (some) => {
-      // The same cluster, to which nothing has happened but that what is ours is gone.
+      // The same cluster where the only change is that the tool's own objects are gone.
       const asItShouldBe = some.map((each): Entry => {
-        if (!isWorkload(each)) return each.state === "ours" ? { ...each, state: "gone" } : each;
+        if (!isWorkload(each)) return each.state === "own" ? { ...each, state: "gone" } : each;
         const stays = isEndless(each) || (each.onlyIfGone && "change" in each.state);
         return stays ? each : { ...each, state: { is: "same" } };
       });
@@ -301,13 +301,13 @@ test("property: what is restored is what was there before, and nobody else's is 
   );
 });
 
-test("property: interrupted after some of the entries and begun anew, it ends where it would have", async (t) => {
+test("property: interrupted after some entries and started again, it ends in the same state", async (t) => {
   await fc.assert(
     fc.asyncProperty(entries, fc.nat(), fc.boolean(), async (some, at, recordWasLost) => {
       await inWorlds(some, 2, async (whole, parted) => {
         if (whole === undefined || parted === undefined) return t.fail();
         const failures = await whole.undo();
-        // From the last to the first; killed after `count`, perhaps before the last of them was written down.
+        // From the last to the first; killed after `count`, possibly before the last one was recorded.
         const count = at % (some.length + 1);
         const restored: number[] = [];
         await parted.undo(parted.pending.slice(some.length - count), (seq) => restored.push(seq));
@@ -321,7 +321,7 @@ test("property: interrupted after some of the entries and begun anew, it ends wh
   );
 });
 
-test("property: two that restore at the same time leave what one leaves", async (t) => {
+test("property: two restores at the same time leave the same state as one", async (t) => {
   await fc.assert(
     fc.asyncProperty(entries, async (some) => {
       await inWorlds(some, 2, async (alone, together) => {
@@ -335,13 +335,13 @@ test("property: two that restore at the same time leave what one leaves", async 
   );
 });
 
-test("a prepared namespace that was emptied is emptied again without a word to the server", async (t) => {
+test("emptying an emptied prepared namespace again writes nothing", async (t) => {
   const { server, transport } = await serve(t);
   server.put(NAMESPACES, {
     metadata: { name: "guestbook", labels: { ...OURS, "kube-system-chaos/prepared": "true" } },
   });
   const deployments = "/apis/apps/v1/namespaces/guestbook/deployments";
-  server.put(deployments, { metadata: { name: "ours", labels: OURS } });
+  server.put(deployments, { metadata: { name: "own", labels: OURS } });
   server.put(deployments, { metadata: { name: "theirs" } });
   server.put(`${NAMESPACES}/guestbook/pods`, pod("theirs", { node: undefined }));
   const path = `${NAMESPACES}/guestbook`;

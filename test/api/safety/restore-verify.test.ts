@@ -1,4 +1,4 @@
-/** What was put back must also work before the lock is given back and the journal is closed. */
+/** Restored components must work before the lock is removed and the journal is closed. */
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { ExitCode } from "../../../src/common/errors.js";
@@ -78,14 +78,14 @@ async function neverReady(t: ExecutionContext): Promise<{
   return { c, m, folder };
 }
 
-test("put back and never ready: exit 5, the journal stays open, the lock and the copy stay", async (t) => {
+test("restored but never ready: exit 5, the journal stays open, the lock and the copy stay", async (t) => {
   const { c, m, folder } = await neverReady(t);
   const { code, said } = await m.restore({ all: true });
   t.is(code, ExitCode.notRestored);
   t.regex(said, /Deployment kube-dns: created/);
   t.regex(
     said,
-    /put back, and not ready: Deployment kube-dns: 0 of 2 ready; `chaos restore run-1` looks again/,
+    /restored but not ready: Deployment kube-dns: 0 of 2 ready\. Run `chaos restore run-1` to check again/,
   );
   t.true(m.clock.now() >= READY_LIMIT_MS);
   t.like(await readJournal(folder), { closed: false });
@@ -112,16 +112,16 @@ test("ready later: the next restore writes nothing to it, and closes", async (t)
   );
 });
 
-test("put back, and taken away again by somebody before it was ready: said, and not closed", async (t) => {
+test("restored, then deleted again by someone else before it was ready: reported, and not closed", async (t) => {
   const { c, m, folder } = await neverReady(t);
   m.clock.onTime = () => void c.server.remove(TARGET);
   const { code, said } = await m.restore({ all: true });
   t.is(code, ExitCode.notRestored);
-  t.regex(said, /not ready: Deployment kube-dns is gone again/);
+  t.regex(said, /not ready: Deployment kube-dns was deleted again/);
   t.false((await readJournal(folder))?.closed);
 });
 
-test("it becomes ready while it is waited for: the wait ends there", async (t) => {
+test("it becomes ready during the wait: the wait ends", async (t) => {
   const c = await cluster(t);
   c.server.update(TARGET, { status: { readyReplicas: 0 } });
   const { left, notes, tookMs } = await wait(c, [putBack(c)], {
@@ -135,7 +135,7 @@ test("it becomes ready while it is waited for: the wait ends there", async (t) =
   t.regex(notes[0] ?? "", /^wait until it is ready: Deployment kube-dns: 0 of 2 ready$/);
 });
 
-test("what was removed or emptied has nothing to become ready", async (t) => {
+test("a removed or emptied object has nothing to wait for", async (t) => {
   const c = await cluster(t);
   const { left, tookMs } = await wait(c, [
     removal("/api/v1/namespaces/x"),
@@ -162,7 +162,7 @@ test("a node whose kubelet was started: it must be Ready", async (t) => {
   t.deepEqual([later.left, later.tookMs], [[], 2_000]);
 });
 
-test("a node that is gone is said, and is no error", async (t) => {
+test("a missing node is reported, and is no error", async (t) => {
   const c = await cluster(t);
   c.server.remove(`${NODES}/worker-1`);
   const { left } = await wait(c, [UNIT], { limitMs: 0 });
@@ -176,7 +176,7 @@ for (const [what, pods] of [
   ["the Ready one is another node's", [mirrorPod("worker-2", true)]],
   ["a pod of that label that is no mirror pod", [mirrorPod("worker-1", true, false)]],
 ] as const) {
-  test(`a static pod whose manifest is back, and ${what}: not ready`, async (t) => {
+  test(`a static pod with a restored manifest, and ${what}: not ready`, async (t) => {
     const c = await cluster(t);
     for (const pod of pods) c.server.put(PODS, pod as never);
     const { left } = await wait(c, [MANIFEST], { limitMs: 2_000 });
@@ -188,13 +188,13 @@ for (const [what, pods] of [
   });
 }
 
-test("a journal of before, which does not say how mirror pods are found: nothing to wait for", async (t) => {
+test("an old journal without the labels of the mirror pods: nothing to wait for", async (t) => {
   const c = await cluster(t);
   const old = { ...MANIFEST, pods: undefined } as unknown as Undo;
   t.deepEqual((await wait(c, [old])).left, []);
 });
 
-test("the API server is away for a while in between: waited for; what it says last counts", async (t) => {
+test("the API server is away for a while: the wait continues, and the last answer counts", async (t) => {
   const c = await cluster(t);
   c.server.fault({ kind: "status", status: 500, message: "etcdserver: leader changed", times: 3 });
   const { left, notes, tookMs } = await wait(c, [putBack(c)]);

@@ -14,7 +14,7 @@ const PATH = `${DEPLOYMENTS}/kube-dns`;
 const NAMESPACES = "/api/v1/namespaces";
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
 
-/** A clock in which only sleeping takes time. */
+/** A clock that only `sleep` moves. */
 function sleepingClock(onSleep: (now: number) => void = () => undefined): Clock {
   let now = 0;
   return {
@@ -28,7 +28,7 @@ function sleepingClock(onSleep: (now: number) => void = () => undefined): Clock 
   };
 }
 
-/** The Deployment as it was before the run, and how it is put back. */
+/** The Deployment from before the run, and the entry that restores it. */
 function snapshot(server: FakeApiServer): { before: KubeObject; entry: Undo } {
   const before = server.put(DEPLOYMENTS, deployment());
   return {
@@ -61,7 +61,7 @@ const remove = (path: string, labels: Readonly<Record<string, string>> = OURS): 
   labels,
 });
 
-test("sanitised: what the server sets goes, everything that an owner declares stays", (t) => {
+test("sanitised: removes what the server sets and keeps everything that an owner declares", (t) => {
   const declared = {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -98,7 +98,7 @@ test("sanitised: what the server sets goes, everything that an owner declares st
   t.deepEqual(sanitised(sanitised(live)), sanitised(live));
 });
 
-test("sanitised: no annotation left is no annotations at all", (t) => {
+test("sanitised: removes the annotations field when none is left", (t) => {
   const bare = { metadata: { name: "a" } } as KubeObject;
   const counted = {
     metadata: { name: "a", annotations: { "deployment.kubernetes.io/revision": "1" } },
@@ -107,7 +107,7 @@ test("sanitised: no annotation left is no annotations at all", (t) => {
   t.false("annotations" in sanitised(counted).metadata);
 });
 
-test("differences: by path, whatever the order of keys", (t) => {
+test("differences: names paths and ignores the order of keys", (t) => {
   t.deepEqual(differences({ a: 1, b: { c: [1], d: 2 } }, { b: { d: 2, c: [1] }, a: 1 }), []);
   t.deepEqual(differences({ spec: { replicas: 2 } }, { spec: { replicas: 1 } }), [".spec.replicas"]);
   t.deepEqual(differences({ m: { a: "x" } }, { m: { b: "x" } }), [".m.a", ".m.b"]);
@@ -118,7 +118,7 @@ test("differences: by path, whatever the order of keys", (t) => {
   t.deepEqual(differences(1, 2), ["."]);
 });
 
-test("gone: it is created anew, equal to the snapshot but for what the server sets", async (t) => {
+test("a deleted workload is recreated, equal to the snapshot except for what the server sets", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.remove(PATH);
@@ -136,7 +136,7 @@ test("gone: it is created anew, equal to the snapshot but for what the server se
   t.deepEqual(body, sanitised(before), "nothing that the server sets is sent");
 });
 
-test("brought back with less: repaired wholly, and said who had brought it back", async (t) => {
+test("a workload that another restorer recreated with less is fully repaired, and the restorer is named", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.remove(PATH);
@@ -153,7 +153,7 @@ test("brought back with less: repaired wholly, and said who had brought it back"
   );
 });
 
-test("brought back without replicas and with a label of its own: the snapshot wins", async (t) => {
+test("a workload recreated without replicas and with an extra label: the snapshot wins", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.remove(PATH);
@@ -162,7 +162,7 @@ test("brought back without replicas and with a label of its own: the snapshot wi
   t.deepEqual(sanitised(server.object(PATH) as KubeObject), sanitised(before));
 });
 
-test("brought back equal: found, by whom, and nothing is written", async (t) => {
+test("a workload that another restorer recreated equal: found, with the restorer's name, and nothing is written", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.remove(PATH);
@@ -183,7 +183,7 @@ test("brought back equal: found, by whom, and nothing is written", async (t) => 
   t.deepEqual(writes(server), []);
 });
 
-test("never gone: untouched, and nothing is written, whatever its status says", async (t) => {
+test("a workload that was never gone: untouched, and nothing is written, whatever its status", async (t) => {
   const { server, transport } = await serve(t);
   const { entry } = snapshot(server);
   server.update(PATH, { status: { readyReplicas: 0 } });
@@ -193,7 +193,7 @@ test("never gone: untouched, and nothing is written, whatever its status says", 
   t.deepEqual(writes(server), []);
 });
 
-test("never gone, and changed: patched by the runner, whoever had made it", async (t) => {
+test("a workload that was never gone but changed is patched by the runner, whatever its creator", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.update(PATH, { spec: { replicas: 0 } });
@@ -204,7 +204,7 @@ test("never gone, and changed: patched by the runner, whoever had made it", asyn
   t.deepEqual(sanitised(server.object(PATH) as KubeObject), sanitised(before));
 });
 
-test("created, and the answer was lost: the next try finds the runner's own", async (t) => {
+test("created, but the answer was lost: the next attempt finds the runner's own object", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.remove(PATH);
@@ -230,7 +230,7 @@ test("created, and the answer was lost: the next try finds the runner's own", as
   t.is(writes(server).length, 1);
 });
 
-test("twice is once: the second finds what the first has made", async (t) => {
+test("undoing twice is the same as once: the second attempt finds what the first created", async (t) => {
   const { server, transport } = await serve(t);
   const { entry } = snapshot(server);
   for (const [begin, how] of [
@@ -247,7 +247,7 @@ test("twice is once: the second finds what the first has made", async (t) => {
   }
 });
 
-test("somebody creates it between the look and the creation: repaired in the end", async (t) => {
+test("someone else creates it between the read and the creation: it is repaired in the end", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.remove(PATH);
@@ -267,7 +267,7 @@ test("somebody creates it between the look and the creation: repaired in the end
   );
 });
 
-test("somebody changes it between the look and the repair: looked at again, repaired", async (t) => {
+test("someone else changes it between the read and the repair: it is read again and repaired", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.update(PATH, { spec: { replicas: 1 } });
@@ -284,7 +284,7 @@ test("somebody changes it between the look and the repair: looked at again, repa
   );
 });
 
-test("somebody deletes it between the look and the repair: created", async (t) => {
+test("someone else deletes it between the read and the repair: it is created", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.update(PATH, { spec: { replicas: 1 } });
@@ -296,7 +296,7 @@ test("somebody deletes it between the look and the repair: created", async (t) =
   t.deepEqual(sanitised(server.object(PATH) as KubeObject), sanitised(before));
 });
 
-test("a fight without end is given up, not fought for ever", async (t) => {
+test("repeated conflicts end with an error, not in an endless loop", async (t) => {
   const { server, transport } = await serve(t);
   const { entry } = snapshot(server);
   server.update(PATH, { spec: { replicas: 1 } });
@@ -305,7 +305,7 @@ test("a fight without end is given up, not fought for ever", async (t) => {
   t.is(writes(server).length, 10);
 });
 
-test("still being deleted: said, with what holds it; nothing is written", async (t) => {
+test("still being deleted: the error names the finalizers, and nothing is written", async (t) => {
   const { server, transport } = await serve(t);
   const { entry } = snapshot(server);
   server.update(PATH, {
@@ -315,7 +315,7 @@ test("still being deleted: said, with what holds it; nothing is written", async 
   t.deepEqual(writes(server), []);
 });
 
-test("remove: what is ours goes by its uid, in the background", async (t) => {
+test("remove: an own object is deleted by its uid, in the background", async (t) => {
   const { server, transport } = await serve(t);
   const made = server.put(NAMESPACES, { metadata: { name: "guestbook", labels: { ...OURS, more: "1" } } });
   const undone = await undo(transport, remove(`${NAMESPACES}/guestbook`));
@@ -329,7 +329,7 @@ test("remove: what is ours goes by its uid, in the background", async (t) => {
   });
 });
 
-test("remove: a namespace is emptied first, from the top down, and nothing outside it is touched", async (t) => {
+test("remove: a namespace is emptied first, owners first, and nothing outside it is changed", async (t) => {
   const { server, transport } = await serve(t);
   const place = (namespace: string): string => `/apis/apps/v1/namespaces/${namespace}`;
   for (const name of ["guestbook", "shop"]) {
@@ -339,7 +339,7 @@ test("remove: a namespace is emptied first, from the top down, and nothing outsi
     }
     server.put(`${NAMESPACES}/${name}/pods`, pod("x"));
   }
-  // The kubelet of its node: a pod that is to go is gone soon.
+  // The kubelet of its node: a pod that is being deleted is gone soon.
   server.handle("GET", /guestbook\/pods$/, () => {
     if (server.requestsOf("DELETE", "pods").length > 0)
       server.finishDeletions(`${NAMESPACES}/guestbook/pods`);
@@ -362,7 +362,7 @@ for (const [what, fault] of [
   ["listed", { kind: "status", status: 403, method: "GET", path: "/guestbook/" }],
   ["deleted", { kind: "status", status: 500, method: "DELETE", path: "/pods/" }],
 ] as const) {
-  test(`remove: a namespace whose content can not be ${what} is removed all the same`, async (t) => {
+  test(`remove: a namespace whose content cannot be ${what} is still removed`, async (t) => {
     const { server, transport } = await serve(t);
     server.put(NAMESPACES, { metadata: { name: "guestbook", labels: OURS } });
     server.put(`${NAMESPACES}/guestbook/pods`, pod("x"));
@@ -374,10 +374,10 @@ for (const [what, fault] of [
 
 for (const [what, labels] of [
   ["without labels", undefined],
-  ["of somebody else", { "app.kubernetes.io/managed-by": "Helm" }],
+  ["of someone else", { "app.kubernetes.io/managed-by": "Helm" }],
   ["of another run", { ...OURS, "kube-system-chaos/run": "run-2" }],
 ] as const) {
-  test(`remove: an object ${what} is left alone`, async (t) => {
+  test(`remove: an object ${what} is left unchanged`, async (t) => {
     const { server, transport } = await serve(t);
     server.put(NAMESPACES, { metadata: { name: "guestbook", ...(labels && { labels }) } });
     const entry = remove(`${NAMESPACES}/guestbook`, { ...OURS, "kube-system-chaos/run": "run-1" });
@@ -387,7 +387,7 @@ for (const [what, labels] of [
   });
 }
 
-test("remove: what is gone is gone; so is what goes, or is made anew, in between", async (t) => {
+test("remove: an object that is gone counts as removed, also when it goes or is recreated in between", async (t) => {
   const { server, transport } = await serve(t);
   t.is((await undo(transport, remove(`${NAMESPACES}/never`))).how, "removed");
   t.deepEqual(writes(server), []);
@@ -404,7 +404,7 @@ test("remove: what is gone is gone; so is what goes, or is made anew, in between
   t.not(server.object(`${NAMESPACES}/b`), undefined, "another run's, under the same name");
 });
 
-test("undoAll: from the last to the first, past failures, which it reports", async (t) => {
+test("undoAll: undoes from the last to the first, continues after failures and reports them", async (t) => {
   const { server, transport } = await serve(t);
   for (const name of ["a", "b", "c", "d"]) server.put(NAMESPACES, { metadata: { name, labels: OURS } });
   server.fault({ kind: "status", status: 500, method: "DELETE", path: "/c", times: Infinity });
@@ -438,7 +438,7 @@ test("undoAll: from the last to the first, past failures, which it reports", asy
   );
 });
 
-test("undoAll with retry: each is tried again until its time is up, then the next", async (t) => {
+test("undoAll with retry: retries each entry until its time is up, then continues with the next", async (t) => {
   const { server, transport } = await serve(t);
   for (const name of ["a", "b", "c"]) server.put(NAMESPACES, { metadata: { name, labels: OURS } });
   server.fault({ kind: "status", status: 500, method: "DELETE", path: "/c", times: 3 });
@@ -463,11 +463,11 @@ test("undoAll with retry: each is tried again until its time is up, then the nex
     failures.map((failure) => failure.undo),
     [pending[1]?.undo] as Undo[],
   );
-  t.regex(failures[0]?.error ?? "", /no answer/, "the last error is the one that is told");
+  t.regex(failures[0]?.error ?? "", /no answer/, "the last error is reported");
   t.is(server.requestsOf("GET", "/b/deployments").length, 6, "at once, then after each second");
 });
 
-test("undoAll with retry: what is reported in vain is not undone again", async (t) => {
+test("undoAll with retry: an entry whose report fails is not undone again", async (t) => {
   const { server, transport } = await serve(t);
   server.put(NAMESPACES, { metadata: { name: "a", labels: OURS } });
   const clock = sleepingClock();
@@ -489,7 +489,7 @@ test("undoAll with retry: what is reported in vain is not undone again", async (
   );
 });
 
-test("undoAll with retry: a workload that is still terminating is created when its name is free", async (t) => {
+test("undoAll with retry: a workload that is still terminating is recreated when its name is free", async (t) => {
   const { server, transport } = await serve(t);
   const { before, entry } = snapshot(server);
   server.update(PATH, {
@@ -508,11 +508,11 @@ test("undoAll with retry: a workload that is still terminating is created when i
   t.deepEqual(sanitised(server.object(PATH) as KubeObject), sanitised(before));
 });
 
-test("undoTogether: all at once, each failure for itself", async (t) => {
+test("undoTogether: undoes all entries in parallel and reports each failure", async (t) => {
   const { server, transport } = await serve(t);
   for (const name of ["a", "b", "c"]) server.put(NAMESPACES, { metadata: { name, labels: OURS } });
   server.fault({ kind: "status", status: 500, method: "DELETE", path: "/b", times: Infinity });
-  // Nobody is answered before everybody has asked.
+  // No request is answered before all of them have arrived.
   let release = (): void => undefined;
   const all = new Promise<void>((resolve) => (release = resolve));
   const asked = new Set<string>();
@@ -537,7 +537,7 @@ test("undoTogether: all at once, each failure for itself", async (t) => {
   );
 });
 
-test("what was put back is an event; what was removed, or never gone, is none", (t) => {
+test("a restored object gives an event; a removed or untouched one does not", (t) => {
   const object = { kind: "Deployment", name: "kube-dns" };
   for (const how of ["created", "patched", "found", "started", "returned"] as const) {
     t.deepEqual(restoredEvent({ object, how, by: "x" }), { type: "restored", object, how, by: "x" });

@@ -1,4 +1,4 @@
-/** The program of the switch has to fit a ConfigMap, and to need nothing but Node in its container. */
+/** The switch's program must fit into a ConfigMap and need only Node in its container. */
 import { execFile, type ExecFileException } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
@@ -10,7 +10,7 @@ import { build } from "esbuild";
 import { podPrograms } from "../../../scripts/pod-programs.mjs";
 import { MAX_PROGRAM_BYTES } from "../../../src/safety/dead-man/dead-man-manifests.js";
 
-/** Far below a ConfigMap's 1 MiB: more than this means that something came along that has no business in it. */
+/** Far below a ConfigMap's 1 MiB: a larger bundle contains something that it does not need. */
 const LIMIT_BYTES = 100_000;
 
 async function bundle(): Promise<{ text: string; bytes: number; imports: string[]; inputs: string[] }> {
@@ -30,7 +30,7 @@ async function bundle(): Promise<{ text: string; bytes: number; imports: string[
   };
 }
 
-test("the bundle is one small file that imports nothing but Node's own modules, by their names", async (t) => {
+test("the bundle is one small file that imports only Node's own modules, with the prefix node:", async (t) => {
   const { bytes, imports, inputs } = await bundle();
   t.true(bytes < LIMIT_BYTES, `${bytes} bytes`);
   t.true(LIMIT_BYTES < MAX_PROGRAM_BYTES);
@@ -42,7 +42,7 @@ test("the bundle is one small file that imports nothing but Node's own modules, 
   );
 });
 
-test("the bundle starts, and says what it is not told", async (t) => {
+test("the bundle starts, and names the missing setting", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "chaos-dead-man-"));
   t.teardown(async () => await rm(folder, { recursive: true, force: true }));
   const path = join(folder, "dead-man.mjs");

@@ -34,7 +34,7 @@ const parts = (change: Partial<DeadManParts> = {}): DeadManParts => ({
 
 const words = (scope: DeadManScope): string[] => deadManRights(scope).map(describePermission).sort();
 
-test("rights: what a Deployment's run needs, and not one more", (t) => {
+test("rights: exactly what a run on a Deployment needs", (t) => {
   t.deepEqual(words(SCOPE), [
     "create apps/deployments in kube-system",
     "create coordination.k8s.io/leases in kube-system",
@@ -59,14 +59,14 @@ test("rights: what a Deployment's run needs, and not one more", (t) => {
   ]);
 });
 
-test("rights: a prepared namespace is emptied of what runs make in it, and never deleted", (t) => {
+test("rights: a prepared namespace is emptied of what runs create in it, and never deleted", (t) => {
   const found = words({ workloads: [], namespaces: [{ name: "guestbook", stays: true }] });
   t.true(found.includes("delete services in guestbook"));
   t.true(found.includes("get namespaces guestbook"));
   t.false(found.includes("delete namespaces guestbook"));
 });
 
-test("rights: of faults on nodes it only sees whether they are over", (t) => {
+test("rights: for faults on nodes, the switch can only read whether they are over", (t) => {
   const target: NodeTarget = {
     kind: "SystemdUnit",
     name: "kubelet",
@@ -90,7 +90,7 @@ test("rights: of faults on nodes it only sees whether they are over", (t) => {
   t.is(deadManRemark({ kind: "Deployment", name: "kube-dns" }), undefined);
 });
 
-test("namespacesIn: what the journals clear away, each once", (t) => {
+test("namespacesIn: the namespaces that the journals remove or empty, each once", (t) => {
   const namespace = (
     action: "remove" | "empty",
     name: string,
@@ -115,7 +115,7 @@ test("namespacesIn: what the journals clear away, each once", (t) => {
   );
 });
 
-test("a runner must itself have every right that it gives", (t) => {
+test("a runner must itself have every right that it grants", (t) => {
   const needed = new Set(requiredPermissions(SCOPE).map(describePermission));
   for (const right of words(SCOPE)) t.true(needed.has(right), right);
   for (const right of [
@@ -130,7 +130,7 @@ test("a runner must itself have every right that it gives", (t) => {
   }
 });
 
-test("everything carries the run's label; what is outside the namespace is owned by it", (t) => {
+test("everything has the run's label; the namespace owns what is outside it", (t) => {
   const objects = deadManObjects(parts());
   t.deepEqual(
     objects.map((object) => pathsOf(object).path),
@@ -155,7 +155,7 @@ test("everything carries the run's label; what is outside the namespace is owned
   }
 });
 
-test("no rule is for all names where one name is meant, and none is for all resources or verbs", (t) => {
+test("no rule is for all names where it needs one, and none is for all resources or verbs", (t) => {
   for (const { manifest } of deadManObjects(parts())) {
     const rules = (manifest["rules"] ?? []) as {
       resources: string[];
@@ -169,7 +169,7 @@ test("no rule is for all names where one name is meant, and none is for all reso
   }
 });
 
-test("a namespace that is not there yet gets no Role, and the program asks for no right in it", (t) => {
+test("a namespace that does not exist yet gets no Role, and the program asks for no right in it", (t) => {
   const objects = deadManObjects(parts({ namespaces: ["kube-system", "kube-system-chaos"] }));
   t.false(objects.some(({ manifest }) => manifest.metadata.namespace === "guestbook"));
   const pod = objects.at(-1)?.manifest as unknown as {
@@ -183,7 +183,7 @@ test("a namespace that is not there yet gets no Role, and the program asks for n
   t.false(asked.some((right) => right.endsWith("in guestbook")));
 });
 
-test("the pod: bound to its node, no root, no name of the API server, what keeps it there", (t) => {
+test("the pod: bound to its node, not root, not in the host's network", (t) => {
   const pod = deadManObjects(parts()).at(-1)?.manifest;
   const spec = pod?.["spec"] as Record<string, unknown>;
   t.like(spec, {
@@ -203,7 +203,7 @@ test("the pod: bound to its node, no root, no name of the API server, what keeps
   t.is((without["spec"] as Record<string, unknown>)["nodeName"], "worker-2");
 });
 
-test("settings: what goes into the environment comes out of it; a missing one is named", (t) => {
+test("settings: the environment carries all of them; the error names a missing one", (t) => {
   const settings = {
     runId: "run-1",
     servers: ["https://10.0.0.1:6443", "https://[fd00::2]:6443"],
@@ -222,7 +222,7 @@ const node = (name: string, change: Partial<Node> = {}): Node => ({
   ...change,
 });
 
-test("the node: not attacked, and not the target's where there is a choice", (t) => {
+test("the node: not attacked and, if possible, not the target's", (t) => {
   const nodes = [
     node("control", { spec: { taints: [{ key: "control-plane", effect: "NoSchedule" }] } }),
     node("worker-1"),
@@ -234,21 +234,21 @@ test("the node: not attacked, and not the target's where there is a choice", (t)
   t.is(
     chooseNode(nodes, ["worker-2"], ["worker-1"]),
     "worker-1",
-    "an attacked one is worse than the target's",
+    "the target's node is better than an attacked one",
   );
-  t.is(chooseNode(nodes, ["worker-1", "worker-2"], []), "worker-1", "better there than nowhere");
+  t.is(chooseNode(nodes, ["worker-1", "worker-2"], []), "worker-1", "an attacked node is better than none");
   t.is(chooseNode(nodes.slice(0, 1), [], []), undefined);
 });
 
-test("a prepared namespace is refused, any other is not", (t) => {
+test("a prepared namespace is refused, any other is accepted", (t) => {
   const namespace = (labels: Record<string, string>): Parameters<typeof deadManProblem>[0] => ({
     metadata: { name: "kube-system-chaos", uid: "u", resourceVersion: "1", labels },
   });
-  const ours = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
+  const own = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
   t.is(deadManProblem(undefined), undefined);
-  t.is(deadManProblem(namespace(ours)), undefined);
+  t.is(deadManProblem(namespace(own)), undefined);
   t.regex(
-    deadManProblem(namespace({ ...ours, "kube-system-chaos/prepared": "true" })) ?? "",
-    /leave --dead-man out/,
+    deadManProblem(namespace({ ...own, "kube-system-chaos/prepared": "true" })) ?? "",
+    /Leave --dead-man out/,
   );
 });

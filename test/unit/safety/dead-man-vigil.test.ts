@@ -1,74 +1,74 @@
 import test from "ava";
 import {
   FIRST_VIGIL,
-  type Look,
+  type Poll,
   type Vigil,
   type Verdict,
   watched,
 } from "../../../src/safety/dead-man/vigil.js";
 
 const LIMITS = { staleAfterMs: 60_000, gapMs: 13_000 };
-const lease = (mark: string): Look => ({ seen: "lease", mark });
-const COPIES: Look = { seen: "copies" };
-const NOTHING: Look = { seen: "nothing" };
-const UNKNOWN: Look = { seen: "unknown" };
+const lease = (mark: string): Poll => ({ seen: "lease", mark });
+const COPIES: Poll = { seen: "copies" };
+const NOTHING: Poll = { seen: "nothing" };
+const UNKNOWN: Poll = { seen: "unknown" };
 
-/** Looks at these times; the verdict of each. */
-function verdicts(looks: readonly (readonly [number, Look])[]): Verdict[] {
+/** The verdict of each of these polls. */
+function verdicts(polls: readonly (readonly [number, Poll])[]): Verdict[] {
   let vigil: Vigil = FIRST_VIGIL;
-  return looks.map(([nowMs, look]) => {
-    const next = watched(vigil, look, nowMs, LIMITS);
+  return polls.map(([nowMs, poll]) => {
+    const next = watched(vigil, poll, nowMs, LIMITS);
     vigil = next.vigil;
     return next.verdict;
   });
 }
 
-/** The same look every 5 s, from one time to another. */
-function every5s(fromMs: number, toMs: number, look: (nowMs: number) => Look): (readonly [number, Look])[] {
+/** A poll every 5 s, from one time to another. */
+function every5s(fromMs: number, toMs: number, poll: (nowMs: number) => Poll): (readonly [number, Poll])[] {
   const times = Array.from({ length: (toMs - fromMs) / 5_000 + 1 }, (_, index) => fromMs + index * 5_000);
-  return times.map((nowMs) => [nowMs, look(nowMs)] as const);
+  return times.map((nowMs) => [nowMs, poll(nowMs)] as const);
 }
 
-/** When it was first to act, ms; undefined: never. */
-function actsAt(looks: readonly (readonly [number, Look])[]): number | undefined {
-  const index = verdicts(looks).indexOf("act");
-  return index < 0 ? undefined : looks[index]?.[0];
+/** When the verdict is first "act", ms; undefined: never. */
+function actsAt(polls: readonly (readonly [number, Poll])[]): number | undefined {
+  const index = verdicts(polls).indexOf("act");
+  return index < 0 ? undefined : polls[index]?.[0];
 }
 
-test("renewed every 15 s: it never acts, however long", (t) => {
-  const looks = every5s(0, 3_600_000, (nowMs) => lease(String(Math.floor(nowMs / 15_000))));
-  t.deepEqual(new Set(verdicts(looks)), new Set(["watch"]));
+test("renewed every 15 s: the switch never acts", (t) => {
+  const polls = every5s(0, 3_600_000, (nowMs) => lease(String(Math.floor(nowMs / 15_000))));
+  t.deepEqual(new Set(verdicts(polls)), new Set(["watch"]));
 });
 
-test("silent: it acts 60 s after the last change that it saw, not a look before", (t) => {
+test("not renewed: it acts 60 s after the last change that it saw, not one poll earlier", (t) => {
   t.is(actsAt(every5s(0, 100_000, () => lease("a"))), 60_000);
   const late = every5s(0, 200_000, (nowMs) => lease(nowMs < 40_000 ? String(nowMs) : "last"));
   t.is(actsAt(late), 100_000);
 });
 
-test("renewed after 59 s of silence: the count begins anew", (t) => {
-  const looks = every5s(0, 115_000, (nowMs) => lease(nowMs <= 55_000 ? "a" : "b"));
-  t.is(actsAt(looks), undefined);
+test("renewed after 59 s of silence: the count starts again", (t) => {
+  const polls = every5s(0, 115_000, (nowMs) => lease(nowMs <= 55_000 ? "a" : "b"));
+  t.is(actsAt(polls), undefined);
 });
 
-test("another holder is a change, too", (t) => {
-  const looks = every5s(0, 200_000, (nowMs) => lease(nowMs < 50_000 ? "uid run@a time" : "uid run@b time"));
-  t.is(actsAt(looks), 110_000);
+test("a new holder counts as a change, too", (t) => {
+  const polls = every5s(0, 200_000, (nowMs) => lease(nowMs < 50_000 ? "uid run@a time" : "uid run@b time"));
+  t.is(actsAt(polls), 110_000);
 });
 
-test("an API server that is away says nothing: its time does not count, what was counted before does", (t) => {
+test("the time while the API server is away does not count; the time before it does", (t) => {
   const away = every5s(0, 400_000, (nowMs) => (nowMs > 20_000 && nowMs < 320_000 ? UNKNOWN : lease("a")));
-  // 20 s before; from 320 s on, where the first answer only begins to count.
+  // 20 s before the outage; the first answer at 320 s only starts the count again.
   t.is(actsAt(away), 360_000);
 });
 
-test("one look in three is not answered: only time between two answers counts", (t) => {
-  const looks = every5s(0, 600_000, (nowMs) => (nowMs % 15_000 === 0 ? UNKNOWN : lease("a")));
+test("one poll in three gets no answer: only time between two answers counts", (t) => {
+  const polls = every5s(0, 600_000, (nowMs) => (nowMs % 15_000 === 0 ? UNKNOWN : lease("a")));
   // Of every 15 s, 5 s lie between two answers.
-  t.is(actsAt(looks), 175_000);
+  t.is(actsAt(polls), 175_000);
 });
 
-test("a pause of our own is no silence of the runner's", (t) => {
+test("a pause of the switch itself does not count as silence of the runner", (t) => {
   t.deepEqual(
     verdicts([
       [0, lease("a")],
@@ -80,26 +80,26 @@ test("a pause of our own is no silence of the runner's", (t) => {
   );
 });
 
-test("gaps of exactly the limit count, a millisecond more does not", (t) => {
-  const looks = (gapMs: number): (readonly [number, Look])[] =>
+test("a gap of exactly the limit counts, one a millisecond longer does not", (t) => {
+  const polls = (gapMs: number): (readonly [number, Poll])[] =>
     Array.from({ length: 6 }, (_, index) => [index * gapMs, lease("a")] as const);
-  t.is(actsAt(looks(13_000)), 65_000);
-  t.is(actsAt(looks(13_001)), undefined);
+  t.is(actsAt(polls(13_000)), 65_000);
+  t.is(actsAt(polls(13_001)), undefined);
 });
 
-test("no Lease, but a copy: as if it were silent, counted from when it was seen so", (t) => {
-  const looks = every5s(0, 200_000, (nowMs) => (nowMs < 55_000 ? lease("a") : COPIES));
-  t.is(actsAt(looks), 115_000);
+test("no Lease, but a copy: counts as silence from the first poll that shows it", (t) => {
+  const polls = every5s(0, 200_000, (nowMs) => (nowMs < 55_000 ? lease("a") : COPIES));
+  t.is(actsAt(polls), 115_000);
 });
 
-test("neither Lease nor copy: the run is over, and nothing that was counted is left of it", (t) => {
+test("neither Lease nor copy: the run is over, and the count is reset", (t) => {
   t.deepEqual(verdicts([[0, NOTHING]]), ["finished"]);
-  const looks = every5s(0, 200_000, (nowMs) => (nowMs === 55_000 ? NOTHING : lease("a")));
-  t.is(verdicts(looks)[11], "finished");
-  t.is(actsAt(looks), 120_000);
+  const polls = every5s(0, 200_000, (nowMs) => (nowMs === 55_000 ? NOTHING : lease("a")));
+  t.is(verdicts(polls)[11], "finished");
+  t.is(actsAt(polls), 120_000);
 });
 
-test("an unanswered look never acts, not even when the time is up", (t) => {
-  const looks = [...every5s(0, 55_000, () => lease("a")), [60_000, UNKNOWN] as const];
-  t.is(verdicts(looks).at(-1), "watch");
+test("an unanswered poll never acts, even when the time is up", (t) => {
+  const polls = [...every5s(0, 55_000, () => lease("a")), [60_000, UNKNOWN] as const];
+  t.is(verdicts(polls).at(-1), "watch");
 });

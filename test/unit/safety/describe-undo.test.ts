@@ -22,7 +22,7 @@ const CASES: readonly (readonly [Undo, string, string])[] = [
       object: { kind: "Deployment", metadata: { name: "kube-dns" } } as never,
     },
     "Deployment kube-dns",
-    "put back Deployment kube-dns",
+    "restore Deployment kube-dns",
   ],
   [
     {
@@ -32,7 +32,7 @@ const CASES: readonly (readonly [Undo, string, string])[] = [
       object: { metadata: { name: "kube-dns" } } as never,
     },
     "workload kube-dns",
-    "put back workload kube-dns",
+    "restore workload kube-dns",
   ],
   [
     { action: "start-unit", object: { kind: "SystemdUnit", name: "kubelet on worker-1" } } as unknown as Undo,
@@ -47,7 +47,7 @@ const CASES: readonly (readonly [Undo, string, string])[] = [
 ];
 
 for (const [entry, description, plan] of CASES) {
-  test(`${entry.action}, ${description}: said by its kind and name, and by what undoing it does`, (t) => {
+  test(`${entry.action}, ${description}: described by kind and name, and by what undoing it does`, (t) => {
     t.is(describeUndo(entry), description);
     t.is(planOf(entry), plan);
     t.true(description.endsWith(objectNameOf(entry)));

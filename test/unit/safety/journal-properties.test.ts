@@ -1,4 +1,4 @@
-/** What must hold of every journal, wherever a crash cuts it and whichever of its bytes a disk loses. */
+/** Properties of every journal, wherever a crash cuts it and whichever byte the disk damages. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ const undoOf = (name: string): Undo => ({
   labels: {},
 });
 
-/** What is still to be undone after these records, said anew: the last word on a number counts. */
+/** What is still to be undone after these records, computed independently: the last record of a number counts. */
 function pendingAfter(records: readonly JournalRecord[]): PendingUndo[] {
   const pending = new Map<number, PendingUndo>();
   for (const record of records) {
@@ -51,7 +51,7 @@ function pendingAfter(records: readonly JournalRecord[]): PendingUndo[] {
   return [...pending.values()];
 }
 
-/** In the order of their numbers: which one was written first is not what is asked here. */
+/** Sorted by number: the order of writing does not matter here. */
 function sorted(pending: readonly PendingUndo[] | undefined): PendingUndo[] {
   return [...(pending ?? [])].sort((a, b) => a.seq - b.seq);
 }
@@ -77,10 +77,10 @@ async function folder(t: ExecutionContext): Promise<string> {
   return path;
 }
 
-/** What a run, and the restores after it, do with a journal. */
+/** What a run and its restores do with a journal. */
 interface Step {
   readonly do: "intent" | "reopen" | "acted" | "restored";
-  /** Of which of those that are still to be undone. */
+  /** Which of the pending entries. */
   readonly of: number;
 }
 const step: fc.Arbitrary<Step> = fc.record({
@@ -88,7 +88,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   of: fc.nat({ max: 99 }),
 });
 
-/** Takes the steps with a journal on disk. @returns what was acknowledged, in order. */
+/** Takes the steps with a journal on disk. @returns the acknowledged records, in order. */
 async function take(root: string, steps: readonly Step[]): Promise<Written & { folder: string }> {
   let journal = await Journal.create(root, OPEN);
   const records: JournalRecord[] = [OPEN];
@@ -120,7 +120,7 @@ async function take(root: string, steps: readonly Step[]): Promise<Written & { f
   return { ...written(records), folder: journal.folder };
 }
 
-test("property: what was acknowledged is on disk, in order; cut at every byte, nothing of it is lost", async (t) => {
+test("property: acknowledged records are on disk, in order; a cut at any byte loses no complete record", async (t) => {
   const root = await folder(t);
   let run = 0;
   await fc.assert(
@@ -135,7 +135,7 @@ test("property: what was acknowledged is on disk, in order; cut at every byte, n
           t.is(whole, 0);
           continue;
         }
-        // Not one more deep comparison than there are cuts within a line.
+        // Comparing strings is faster than one deep comparison per cut.
         const found = JSON.stringify(sorted(state.pending));
         const expected = JSON.stringify(sorted(pendingAfter(journal.records.slice(0, whole))));
         if (found !== expected) t.is(found, expected, `cut at ${length}`);
@@ -147,7 +147,7 @@ test("property: what was acknowledged is on disk, in order; cut at every byte, n
   );
 });
 
-/** One of each kind, an undone one, and a number after it. */
+/** One record of each kind; the second intent is undone. */
 const SAMPLE = written([
   OPEN,
   { type: "intent", seq: 1, undo: undoOf("a") },
@@ -157,8 +157,8 @@ const SAMPLE = written([
   { type: "restored", seq: 2, how: "removed", by: "runner" },
 ]);
 
-/** Writes the bytes, reopens, and goes on as a restore of a run that goes on would. */
-async function goOn(t: ExecutionContext, path: string, bytes: Buffer, what: string): Promise<void> {
+/** Writes the bytes, reopens the journal and continues it. */
+async function continueFrom(t: ExecutionContext, path: string, bytes: Buffer, what: string): Promise<void> {
   await writeFile(join(path, "journal"), bytes);
   const before = await readJournal(path);
   if (before === undefined) return t.fail(`${what}: no journal`);
@@ -179,16 +179,16 @@ async function goOn(t: ExecutionContext, path: string, bytes: Buffer, what: stri
   t.deepEqual(sorted(after?.pending), sorted(expected), what);
 }
 
-test("cut at every byte after its opening, reopened and gone on with: the old and the new are there", async (t) => {
+test("cut at every byte after the opening record, reopened and continued: old and new records are kept", async (t) => {
   const journal = await Journal.create(await folder(t), OPEN);
   await journal.close();
   const opened = SAMPLE.ends[0] ?? 0;
   for (let length = opened; length <= SAMPLE.bytes.length; length += 1) {
-    await goOn(t, journal.folder, SAMPLE.bytes.subarray(0, length), `cut at ${length}`);
+    await continueFrom(t, journal.folder, SAMPLE.bytes.subarray(0, length), `cut at ${length}`);
   }
 });
 
-test("any one bit is lost: its line alone is hidden, or with it the one it ran into", (t) => {
+test("any flipped bit hides only its own line, or with a damaged line feed also the next line", (t) => {
   const { bytes, records, ends } = SAMPLE;
   for (let at = 0; at < bytes.length; at += 1) {
     const line = ends.findIndex((end) => at < end);
@@ -213,20 +213,19 @@ test("any one bit is lost: its line alone is hidden, or with it the one it ran i
   t.pass();
 });
 
-test("each line is damaged in turn, and the journal gone on with: no intent that follows is lost", async (t) => {
+test("each line is damaged in turn and the journal continued: no later intent is lost", async (t) => {
   const journal = await Journal.create(await folder(t), OPEN);
   await journal.close();
   for (const [line, end] of SAMPLE.ends.entries()) {
     if (line === 0) continue;
     const bytes = Buffer.from(SAMPLE.bytes);
     bytes[end - 3] = (bytes[end - 3] ?? 0) ^ 1;
-    // Among them that of intent 2, of which the line that says it was undone is whole: the next intent's number
-    // must not be taken for undone by it.
-    await goOn(t, journal.folder, bytes, `line ${line + 1}`);
+    // This includes the line of intent 2, whose "restored" line stays valid: it must not mark the next intent as undone.
+    await continueFrom(t, journal.folder, bytes, `line ${line + 1}`);
   }
 });
 
-test("a number that is used again says nothing of its first use", (t) => {
+test("a reused number does not refer to its first use", (t) => {
   const first: JournalRecord[] = [
     OPEN,
     { type: "intent", seq: 1, undo: undoOf("a") },
@@ -237,7 +236,7 @@ test("a number that is used again says nothing of its first use", (t) => {
   t.deepEqual(parse(written(first).bytes)?.pending, [{ seq: 1, undo: undoOf("b") }]);
 });
 
-test("a record of a kind that is not known closes nothing", (t) => {
+test("an unknown kind of record does not close the journal", (t) => {
   const records = [
     OPEN,
     { type: "intent", seq: 1, undo: undoOf("a") },

@@ -40,7 +40,7 @@ const NAMESPACE: Undo = {
   labels: { "app.kubernetes.io/managed-by": "kube-system-chaos" },
 };
 
-/** A workload whose annotation is what people write: several scripts, an emoji, quotes, line ends. */
+/** A workload with a realistic annotation: several scripts, an emoji, quotes, line ends. */
 const WORKLOAD: Undo = {
   action: "restore-workload",
   path: "/apis/apps/v1/namespaces/kube-system/deployments/kube-dns",
@@ -58,7 +58,7 @@ const WORKLOAD: Undo = {
   },
 };
 
-/** A fault on a node, and the way to it. */
+/** A fault on a node, and the access to it. */
 const UNIT: Undo = {
   action: "start-unit",
   object: { kind: "SystemdUnit", name: "kubelet on ノード" },
@@ -100,7 +100,7 @@ const RECORDS: JournalRecord[] = [
 const TEXT = RECORDS.map((record) => `${journalLine(record)}\n`).join("");
 const BYTES = Buffer.from(TEXT);
 
-/** What is to be read of these records: what the journal means, said anew. */
+/** The expected state after these records, computed independently. */
 function meaning(records: readonly JournalRecord[]): unknown {
   const open = records.find((record) => record.type === "open");
   if (open === undefined) return undefined;
@@ -128,7 +128,7 @@ async function folder(t: ExecutionContext): Promise<string> {
   return path;
 }
 
-test("what is written is read back, in order, without what was undone", async (t) => {
+test("written entries read back, in order, without the undone ones", async (t) => {
   const root = await folder(t);
   const journal = await Journal.create(root, opening("run-1"));
   t.is(await journal.intent(NAMESPACE), 1);
@@ -156,12 +156,12 @@ test("what is written is read back, in order, without what was undone", async (t
   t.true((await readJournal(journal.folder))?.closed);
 });
 
-test("entries of nodes are told from those of the API", (t) => {
+test("entries on nodes are distinguished from entries in the API", (t) => {
   t.deepEqual([NAMESPACE, WORKLOAD, UNIT, MANIFEST].map(isNodeUndo), [false, false, true, true]);
   t.deepEqual(JSON.parse(JSON.stringify([UNIT, MANIFEST])), [UNIT, MANIFEST]);
 });
 
-test("records that are written at once keep their order and their lines", async (t) => {
+test("records that are written concurrently keep their order and their lines", async (t) => {
   const journal = await Journal.create(await folder(t), opening("run-1"));
   const seqs = await Promise.all(Array.from({ length: 20 }, async () => await journal.intent(WORKLOAD)));
   await journal.close();
@@ -177,7 +177,7 @@ test("records that are written at once keep their order and their lines", async 
   t.is(state?.damage, undefined);
 });
 
-test("cut at every byte: every whole line counts, nothing is invented, a torn line is said", (t) => {
+test("cut at every byte: every complete line counts, nothing is invented, a cut line is reported", (t) => {
   let lineEnd = -1;
   let whole = 0;
   for (let length = 0; length <= BYTES.length; length += 1) {
@@ -193,14 +193,14 @@ test("cut at every byte: every whole line counts, nothing is invented, a torn li
     const torn = length > lineEnd;
     const { damage, ...rest } = state ?? {};
     t.deepEqual(rest, { folder: "f", ...(meaning(RECORDS.slice(0, whole)) as object) }, `cut at ${length}`);
-    t.is(damage, torn ? `not whole: line ${whole + 1}` : undefined);
+    t.is(damage, torn ? `cannot read line ${whole + 1}` : undefined);
   }
 });
 
 const undoOf = (text: string): Undo =>
   ({ ...WORKLOAD, object: { metadata: { name: text, annotations: { [text]: text } } } }) as unknown as Undo;
 
-test("property: any journal, cut anywhere, says what its whole lines say", (t) => {
+test("property: any journal, cut anywhere, keeps its complete lines", (t) => {
   const records = fc.array(
     fc.oneof(
       fc.record({
@@ -224,7 +224,7 @@ test("property: any journal, cut anywhere, says what its whole lines say", (t) =
       const cut = bytes.subarray(0, Math.floor(bytes.length * share));
       const whole = all.slice(0, cut.filter((byte) => byte === 0x0a).length);
       const state = parseJournal("f", cut.toString("utf8"));
-      // The last word on a number counts: an intent after its undoing is a new one.
+      // The last record of a number counts: an intent after its undo is a new one.
       const pending = new Map<number, Undo>();
       for (const record of whole) {
         if (record.type === "intent") pending.set(record.seq, record.undo);
@@ -237,7 +237,7 @@ test("property: any journal, cut anywhere, says what its whole lines say", (t) =
   t.pass();
 });
 
-test("a flipped bit anywhere is seen, and hides no other line", (t) => {
+test("a flipped bit anywhere is detected, and hides no other line", (t) => {
   let line = 0;
   for (let at = 0; at < BYTES.length; at += 1) {
     if (BYTES[at] === 0x0a) {
@@ -258,10 +258,10 @@ test("a flipped bit anywhere is seen, and hides no other line", (t) => {
   }
 });
 
-test("a lost line feed damages both lines that it parted, and no other", (t) => {
+test("a lost line feed damages the two lines that it separated, and no other", (t) => {
   const first = TEXT.indexOf("\n", TEXT.indexOf("\n") + 1);
   const state = parseJournal("f", TEXT.slice(0, first) + TEXT.slice(first + 1));
-  t.is(state?.damage, "not whole: line 2");
+  t.is(state?.damage, "cannot read line 2");
   t.deepEqual(
     state?.pending.map(({ seq }) => seq),
     [4],
@@ -269,23 +269,23 @@ test("a lost line feed damages both lines that it parted, and no other", (t) => 
   t.true(state?.closed);
 });
 
-test("no journal: an empty text, a torn opening, what a power cut leaves of one", (t) => {
+test("no journal: an empty text, or an opening record cut by a power failure", (t) => {
   t.is(parseJournal("f", ""), undefined);
   t.is(parseJournal("f", "hello"), undefined);
   t.is(parseJournal("f", "\0".repeat(512)), undefined);
-  t.is(parseJournal("f", journalLine(opening("r"))), undefined, "whole, but for its end");
+  t.is(parseJournal("f", journalLine(opening("r"))), undefined, "complete except for its line feed");
 });
 
 for (const [what, text] of [
   ["another file's text", "\n\nhello\n"],
-  ["nothing but an end of line", "\n"],
+  ["only a line feed", "\n"],
   ["a damaged opening, and nothing after it", TEXT.slice(1, TEXT.indexOf("\n") + 1)],
-  ["a damaged opening, then whole lines", TEXT.slice(1)],
-  ["no opening, then whole lines", TEXT.slice(TEXT.indexOf("\n") + 1)],
-  ["an opening that lost its end of line", TEXT.replace("\n", "")],
-  ["a damaged opening, then a torn line", TEXT.slice(1, TEXT.indexOf("\n") + 20)],
+  ["a damaged opening, then complete lines", TEXT.slice(1)],
+  ["no opening, then complete lines", TEXT.slice(TEXT.indexOf("\n") + 1)],
+  ["an opening that lost its line feed", TEXT.replace("\n", "")],
+  ["a damaged opening, then a cut line", TEXT.slice(1, TEXT.indexOf("\n") + 20)],
 ] as const) {
-  test(`unreadable, since it may hide damage: ${what}`, (t) => {
+  test(`unreadable, because it may hide damage: ${what}`, (t) => {
     const error = t.throws(() => parseJournal("/runs/c/r", text), { instanceOf: UnreadableJournalError });
     t.is(error?.exitCode, ExitCode.preflightRefused);
     t.is(error?.folder, "/runs/c/r");
@@ -293,13 +293,13 @@ for (const [what, text] of [
   });
 }
 
-test("a journal that is no file is unreadable, too, and says why", async (t) => {
+test("a journal that is not a file is unreadable, too, and the error says why", async (t) => {
   const path = await folder(t);
   await mkdir(join(path, "journal"));
   await t.throwsAsync(readJournal(path), { instanceOf: UnreadableJournalError, message: /EISDIR/ });
 });
 
-test("reopened after a torn line at every byte of it: all is read, old and new", async (t) => {
+test("reopened after a line cut at any byte: old and new records are read", async (t) => {
   const root = await folder(t);
   const lines = RECORDS.slice(0, 3).map((record) => Buffer.from(`${journalLine(record)}\n`));
   const before = Buffer.concat(lines.slice(0, 2));
@@ -322,7 +322,7 @@ test("reopened after a torn line at every byte of it: all is read, old and new",
   }
 });
 
-test("reopened with damage in the middle: what comes after it stays", async (t) => {
+test("reopened with damage in the middle: the records after it stay", async (t) => {
   const journal = await Journal.create(await folder(t), opening("run-1"));
   await journal.intent(NAMESPACE);
   await journal.intent(WORKLOAD);
@@ -341,10 +341,10 @@ test("reopened with damage in the middle: what comes after it stays", async (t) 
     read?.pending.map(({ seq }) => seq),
     [2, 3],
   );
-  t.is(read?.damage, "not whole: line 2");
+  t.is(read?.damage, "cannot read line 2");
 });
 
-test("the journal is the user's alone: folders 0700, file 0600", async (t) => {
+test("only the user can read the journal: folders 0700, file 0600", async (t) => {
   const root = join(await folder(t), "state", "runs");
   const journal = await Journal.create(root, opening("run-1"));
   await journal.close();
@@ -355,7 +355,7 @@ test("the journal is the user's alone: folders 0700, file 0600", async (t) => {
   t.is(await mode(join(journal.folder, "journal")), "600");
 });
 
-test("the same run twice is refused, and the first journal stays as it is", async (t) => {
+test("a second journal for the same run is refused, and the first one stays unchanged", async (t) => {
   const root = await folder(t);
   const journal = await Journal.create(root, opening("run-1"));
   await journal.intent(NAMESPACE);
@@ -365,24 +365,24 @@ test("the same run twice is refused, and the first journal stays as it is", asyn
   t.is((await readJournal(journal.folder))?.pending.length, 1);
 });
 
-test("a journal that cannot be written refuses the run, and says where and what to do", async (t) => {
+test("a journal that cannot be written: the run is refused, and the error says where and what to do", async (t) => {
   const root = await folder(t);
   await writeFile(join(root, "file"), "");
   const error = await t.throwsAsync(Journal.create(join(root, "file", "runs"), opening("run-1")), {
     instanceOf: ChaosError,
   });
   t.is(error?.exitCode, ExitCode.preflightRefused);
-  t.regex(error?.message ?? "", /cannot write the journal in .*run-1: .*nothing was touched.*XDG_STATE_HOME/);
+  t.regex(error?.message ?? "", /cannot write the journal in .*run-1: .*Nothing was changed.*XDG_STATE_HOME/);
 });
 
-test("a folder without the right to write refuses, too", async (t) => {
+test("a folder without write permission: the run is refused, too", async (t) => {
   if (process.getuid?.() === 0) return t.pass("root may write anywhere");
   const root = await folder(t);
   await chmod(root, 0o500);
   await t.throwsAsync(Journal.create(root, opening("run-1")), { instanceOf: ChaosError });
 });
 
-test("unfinished runs: oldest first, of one cluster or of all, without the finished", async (t) => {
+test("unfinished runs: oldest first, of one cluster or of all, without finished ones", async (t) => {
   const root = await folder(t);
   const make = async (runId: string, change: Partial<JournalOpen>, finished = false): Promise<void> => {
     const journal = await Journal.create(root, opening(runId, change));
@@ -392,7 +392,7 @@ test("unfinished runs: oldest first, of one cluster or of all, without the finis
   await make("a", { startedAt: "2026-08-02T00:00:00.000Z" });
   await make("done", { startedAt: "2026-08-01T00:00:00.000Z" }, true);
   await make("b", { startedAt: "2026-08-01T12:00:00.000Z", clusterUid: "cluster-2" });
-  // What is no journal is no run: an empty folder, a torn opening, a stray file.
+  // These are not runs: an empty folder, a cut opening record, a stray file.
   await mkdir(join(root, "cluster-1", "empty"));
   await mkdir(join(root, "cluster-1", "torn"));
   await writeFile(join(root, "cluster-1", "torn", "journal"), journalLine(opening("torn")).slice(0, 40));
@@ -408,7 +408,7 @@ test("unfinished runs: oldest first, of one cluster or of all, without the finis
   t.deepEqual(await unfinishedRuns(join(root, "nothing")), { runs: [], unreadable: [] });
 });
 
-test("unfinished runs: one that is unreadable hides no other, and is told of its cluster only", async (t) => {
+test("unfinished runs: an unreadable one hides no other, and is listed for its own cluster only", async (t) => {
   const root = await folder(t);
   for (const [runId, clusterUid] of [
     ["a", "cluster-1"],
@@ -433,7 +433,7 @@ test("unfinished runs: one that is unreadable hides no other, and is told of its
   t.deepEqual(folders, [damaged]);
 });
 
-test("where journals are", (t) => {
+test("the folder of the journals", (t) => {
   t.is(journalRoot({ XDG_STATE_HOME: "/s", HOME: "/h" }), "/s/kube-system-chaos/runs");
   t.is(journalRoot({ HOME: "/h" }), "/h/.local/state/kube-system-chaos/runs");
 });

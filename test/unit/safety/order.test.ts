@@ -57,11 +57,11 @@ for (const [what, undo, stage] of TABLE) {
   });
 }
 
-test("the order: what hurts the cluster, what runs have made, and what keeps others away, the lock last", (t) => {
+test("the order: damage to the cluster, what runs created, then what keeps other runs away, the lock last", (t) => {
   t.deepEqual(Object.keys(stagesOf([])), ["onNodes", "workloads", "own", "deadMan", "copy", "home", "lock"]);
 });
 
-test("every entry is in one stage, and keeps its place in it", (t) => {
+test("every entry is in exactly one stage, and keeps its order there", (t) => {
   const entries: PendingUndo[] = [...TABLE, ...TABLE].map(([, undo], seq) => ({ seq, undo }));
   const seqs = Object.values(stagesOf(entries)).map((stage) => stage.map(({ seq }) => seq));
   const ascending = (list: readonly number[]): number[] => [...list].sort((a, b) => a - b);

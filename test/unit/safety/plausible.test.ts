@@ -22,7 +22,7 @@ const removal = (change: object = {}): Undo => ({
   ...change,
 });
 
-test("what runs write is plausible", (t) => {
+test("entries of real runs are plausible", (t) => {
   t.is(implausible(workload()), undefined);
   t.is(implausible(removal()), undefined);
   t.is(implausible({ ...removal(), action: "empty" } as Undo), undefined);
@@ -35,20 +35,20 @@ for (const [what, entry] of Object.entries({
     path: "/api/v1/namespaces/kube-system/secrets/kube-dns",
   }),
   "another object than its own": workload({ path: `${DEPLOYMENTS}/other` }),
-  "a way up": workload({ collection: `${DEPLOYMENTS}/../../default/deployments` }),
-  "a namespace without our label": removal({ labels: {} }),
-  "a namespace with somebody else's label": removal({ labels: { "app.kubernetes.io/managed-by": "Helm" } }),
+  "a path upwards": workload({ collection: `${DEPLOYMENTS}/../../default/deployments` }),
+  "a namespace without the tool's label": removal({ labels: {} }),
+  "a namespace with someone else's label": removal({ labels: { "app.kubernetes.io/managed-by": "Helm" } }),
   "another host": removal({ path: "//elsewhere/api/v1/namespaces/x" }),
   "a query": removal({ path: "/api/v1/namespaces/x?dryRun=All" }),
-  "a way up from the API": removal({ path: "/api/../healthz" }),
-  "an action of its own": { ...removal(), action: "run" } as never,
+  "a path out of the API": removal({ path: "/api/../healthz" }),
+  "an unknown action": { ...removal(), action: "run" } as never,
 })) {
   test(`not plausible: ${what}`, (t) => {
     t.is(typeof implausible(entry), "string");
   });
 }
 
-test("a run's id is a folder's name and nothing else", (t) => {
+test("a run's ID must be a valid folder name", (t) => {
   for (const id of ["", "..", "../x", "a/b", ".hidden", "a..b", "a\n", "x".repeat(100)])
     t.false(isRunId(id), id);
 });

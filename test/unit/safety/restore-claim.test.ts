@@ -15,7 +15,7 @@ interface Bench {
   readonly clock: SleepingClock;
   readonly notes: string[];
   claim(pid?: number): Promise<FileClaim>;
-  /** What the claim says of its holder. */
+  /** The holder, from the claim file. */
   holder(): Promise<unknown>;
 }
 
@@ -39,7 +39,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   };
 }
 
-test("free: had at once, says whose it is, and leaves nothing when it is given back", async (t) => {
+test("free: claimed immediately, names its process, and leaves nothing after the release", async (t) => {
   const b = await bench(t);
   const claim = await b.claim();
   t.deepEqual(await readdir(b.folder), ["restoring"]);
@@ -51,7 +51,7 @@ test("free: had at once, says whose it is, and leaves nothing when it is given b
   await claim.release();
 });
 
-test("two at once: the second waits, says for whom, and comes when the first has given it back", async (t) => {
+test("two at the same time: the second waits, names the first, and continues after the first releases", async (t) => {
   const b = await bench(t);
   const { pid } = await ourProcess(t);
   const first = await b.claim(pid);
@@ -63,12 +63,12 @@ test("two at once: the second waits, says for whom, and comes when the first has
   };
   const second = await b.claim();
   t.is(waited, 3);
-  t.regex(b.notes[0] ?? "", new RegExp(`^process ${pid} is restoring it already: wait for it$`));
+  t.regex(b.notes[0] ?? "", new RegExp(`^process ${pid} is already restoring this run: wait for it$`));
   t.deepEqual(await b.holder(), await ownIdentity());
   await second.release();
 });
 
-test("its holder dies over it: taken over, soon", async (t) => {
+test("the holder dies: its claim is taken over soon", async (t) => {
   const b = await bench(t);
   const { pid, end } = await ourProcess(t);
   await b.claim(pid);
@@ -95,19 +95,22 @@ for (const [what, content] of [
   });
 }
 
-test("not given back in 16 minutes: exit 5, and the holder's claim stays", async (t) => {
+test("not released within 16 minutes: exit 5, and the holder's claim stays", async (t) => {
   const b = await bench(t);
   const { pid } = await ourProcess(t);
   await b.claim(pid);
   const error = await t.throwsAsync(b.claim(), { instanceOf: ChaosError });
   t.is(error?.exitCode, ExitCode.notRestored);
-  t.regex(error?.message ?? "", /another process is still restoring the run in /);
+  t.regex(
+    error?.message ?? "",
+    /timed out after 16 min waiting for process \d+, which is still restoring the run in /,
+  );
   t.true(b.clock.now() >= 16 * 60_000 && b.clock.now() < 17 * 60_000);
   t.deepEqual(await readdir(b.folder), ["restoring"]);
   t.like(await b.holder(), { pid });
 });
 
-test("a folder that is not there: an error, and no endless waiting", async (t) => {
+test("a folder that does not exist: an error, and no endless wait", async (t) => {
   const clock = new SleepingClock();
   await t.throwsAsync(claimRestore("/nonexistent/run", { clock, note: () => undefined }), { code: "ENOENT" });
 });

@@ -15,7 +15,7 @@ const PASSWORD = "correct-horse-battery-staple";
 
 type WorkloadUndo = Extract<Undo, { action: "restore-workload" }>;
 
-/** How a Deployment of this template and these annotations is put back. */
+/** The entry that restores a Deployment with this template and these annotations. */
 function workload(change: {
   readonly containers?: unknown;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -40,34 +40,36 @@ const undoOf = (object: KubeObject, more: Partial<WorkloadUndo> = {}): WorkloadU
 
 const BEFORE = workload({});
 
-test("a scaled Deployment: what it is, and what it would become", (t) => {
+test("a scaled Deployment: its state now, and after a restore", (t) => {
   t.deepEqual(workloadDiff(undoOf(BEFORE), workload({ replicas: 0 })), [
     "- spec.replicas: 0",
     "+ spec.replicas: 2",
   ]);
 });
 
-test("a workload that is gone, one that is as before, one that is never changed", (t) => {
+test("a deleted workload, an unchanged one, and one that the run never changes", (t) => {
   t.deepEqual(workloadDiff(undoOf(BEFORE), undefined), ["+ Deployment kube-dns, as it was before the run"]);
-  t.deepEqual(workloadDiff(undoOf(BEFORE), BEFORE), ["it is as before"]);
+  t.deepEqual(workloadDiff(undoOf(BEFORE), BEFORE), ["it is the same as before the run"]);
   const onlyIfGone = undoOf(BEFORE, { onlyIfGone: true });
-  t.deepEqual(workloadDiff(onlyIfGone, workload({ replicas: 0 })), ["it is there, and stays as it is"]);
+  t.deepEqual(workloadDiff(onlyIfGone, workload({ replicas: 0 })), ["it exists and stays unchanged"]);
   t.regex(workloadDiff(onlyIfGone, undefined)[0] ?? "", /^\+ Deployment kube-dns/);
 });
 
-test("what the server or a controller sets is no difference", (t) => {
+test("fields that the server or a controller sets are no difference", (t) => {
   const live = {
     ...BEFORE,
     metadata: { ...BEFORE.metadata, uid: "other", resourceVersion: "9" },
     status: { x: 1 },
   };
-  t.deepEqual(workloadDiff(undoOf(BEFORE), live as unknown as KubeObject), ["it is as before"]);
+  t.deepEqual(workloadDiff(undoOf(BEFORE), live as unknown as KubeObject), [
+    "it is the same as before the run",
+  ]);
 });
 
-test("a run that changes replicas alone: what else differs is somebody's, and would stay", (t) => {
+test("a run that changes only replicas: all other differences are foreign changes and would stay", (t) => {
   const annotations = { "kube-system-chaos/run": "run-1", "kube-system-chaos/replicas": "2", theirs: "1" };
   const live = workload({ replicas: 0, annotations, containers: [{ name: "dns", image: "x:2" }] });
-  // With annotations of its own before, or the difference would be all of them.
+  // It has other annotations from before, or the difference would be the whole field.
   const before = workload({ annotations: { note: "kept" } });
   t.deepEqual(workloadDiff(undoOf(before, { onlyReplicas: true }), live), [
     '- metadata.annotations.kube-system-chaos/replicas: "2"',
@@ -76,10 +78,12 @@ test("a run that changes replicas alone: what else differs is somebody's, and wo
     "+ spec.replicas: 2",
   ]);
   const image = workload({ annotations: { note: "kept" }, containers: [{ name: "dns", image: "x:2" }] });
-  t.deepEqual(workloadDiff(undoOf(before, { onlyReplicas: true }), image), ["it is as before"]);
+  t.deepEqual(workloadDiff(undoOf(before, { onlyReplicas: true }), image), [
+    "it is the same as before the run",
+  ]);
 });
 
-test("a run that changes replicas alone, of a workload without annotations: ours are shown", (t) => {
+test("a run that changes only replicas of a workload without annotations: the run's annotations are shown", (t) => {
   const annotations = { "kube-system-chaos/run": "run-1", "kube-system-chaos/replicas": "2" };
   const lines = workloadDiff(undoOf(BEFORE, { onlyReplicas: true }), workload({ replicas: 2, annotations }));
   t.deepEqual(lines, [
@@ -88,7 +92,7 @@ test("a run that changes replicas alone, of a workload without annotations: ours
   ]);
 });
 
-test("a long value is cut short", (t) => {
+test("a long value is cut", (t) => {
   const lines = workloadDiff(undoOf(BEFORE), workload({ annotations: { note: "n".repeat(500) } }));
   t.true(lines.length === 1 && (lines[0]?.length ?? 0) < 120, lines.join("\n"));
   t.regex(lines[0] ?? "", /^- metadata\.annotations.*nnn…$/);
@@ -96,10 +100,10 @@ test("a long value is cut short", (t) => {
 
 const LAST = "kubectl.kubernetes.io/last-applied-configuration";
 const env = [{ name: "PASSWORD", value: PASSWORD }];
-/** What is there now, and what was there before: one of the two has the password where it may not be shown from. */
+/** The state now and before the run; one of the two has a password that must not be shown. */
 const SECRETS: Readonly<Record<string, readonly [KubeObject, KubeObject]>> = {
   "env of a container": [BEFORE, workload({ containers: [{ env, name: "dns" }] })],
-  "env that was taken away": [workload({ containers: [{ env, name: "dns" }] }), BEFORE],
+  "env that was removed": [workload({ containers: [{ env, name: "dns" }] }), BEFORE],
   "env of another value": [
     workload({ containers: [{ env: [{ name: "PASSWORD", value: "x" }], name: "dns" }] }),
     workload({ containers: [{ env, name: "dns" }] }),
@@ -116,10 +120,10 @@ const SECRETS: Readonly<Record<string, readonly [KubeObject, KubeObject]>> = {
 };
 
 for (const [what, [live, before]] of Object.entries(SECRETS)) {
-  test(`never shown, only that it differs: ${what}`, (t) => {
+  test(`only the difference is shown, never the value: ${what}`, (t) => {
     const lines = workloadDiff(undoOf(before), live).join("\n");
     t.true(JSON.stringify([live, before]).includes(PASSWORD));
-    // A long line is cut short.
+    // A long line is cut.
     t.regex(lines, /\(not sh(own\)|…)/);
     t.false(lines.includes(PASSWORD), lines);
     t.false(lines.includes(PASSWORD.slice(0, 12)), lines);
@@ -133,38 +137,38 @@ async function diff({ transport }: Cluster, undos: readonly Undo[]): Promise<str
   return await restoreDiff(pending(undos), { transport, allowCommands: false, foreign: false });
 }
 
-test("the last entry first, each with what it would do; nothing is written", async (t) => {
+test("the last entry first, each with its effect; nothing is written", async (t) => {
   const c = await cluster(t);
   c.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: OURS } });
   c.server.put(NAMESPACES, { metadata: { name: "shop", labels: { theirs: "1" } } });
   c.server.update(TARGET, { spec: { replicas: 0 } });
   const of = (name: string): Undo => removal(`${NAMESPACES}/${name}`);
   t.deepEqual(await diff(c, [of("gone"), of("shop"), of("guestbook"), putBack(c)]), [
-    "put back Deployment kube-dns",
+    "restore Deployment kube-dns",
     "  - spec.replicas: 0",
     "  + spec.replicas: 2",
     "remove Namespace guestbook",
     "  - Namespace guestbook",
     "remove Namespace shop",
-    "  it is not this run's, and stays",
+    "  it was not created by this run and stays unchanged",
     "remove Namespace gone",
-    "  it is gone already",
+    "  it no longer exists: nothing to do",
   ]);
   t.deepEqual(writes(c.server), []);
 });
 
-test("what cannot be looked at is said, and the rest is shown", async (t) => {
+test("what cannot be read is reported, and the rest is shown", async (t) => {
   const c = await cluster(t);
   c.server.fault({ kind: "status", status: 403, path: "namespaces/guestbook" });
   const lines = await diff(c, [putBack(c), removal(`${NAMESPACES}/guestbook`)]);
   t.is(lines[0], "remove Namespace guestbook");
-  t.regex(lines[1] ?? "", /^ {2}cannot be looked at: .*403/);
-  t.deepEqual(lines.slice(2), ["put back Deployment kube-dns", "  it is as before"]);
+  t.regex(lines[1] ?? "", /^ {2}cannot be read: .*403/);
+  t.deepEqual(lines.slice(2), ["restore Deployment kube-dns", "  it is the same as before the run"]);
 });
 
 const SCHEDULER = staticPod("kube-scheduler", MANIFEST);
 
-test("a unit and a manifest: as they are, harmed, and on another machine of the node's name", async (t) => {
+test("a unit and a manifest: healthy, attacked, and on another machine with the node's name", async (t) => {
   const c = await cluster(t);
   const nodes = await fakeNodes(t, ["a"]);
   const { access } = nodes;
@@ -175,21 +179,21 @@ test("a unit and a manifest: as they are, harmed, and on another machine of the 
   if (unit === undefined || manifest === undefined) return t.fail();
   const state = async (): Promise<string[]> =>
     (await diff(c, [manifest, unit])).filter((line) => line.startsWith("  ")).map((line) => line.trim());
-  t.deepEqual(await state(), ["it is active", `${MANIFEST} is there`]);
+  t.deepEqual(await state(), ["it is active", `${MANIFEST} exists`]);
   const timer = timerName("run-1", "kubelet.service");
   await stopUnit({ access, node: "a" }, { unit: "kubelet.service", timer, healAfterMs: 60_000 });
   await nodes.drop("a", MANIFEST.slice(1));
   t.deepEqual(await state(), ["inactive → active", `+ ${MANIFEST}`]);
-  t.is(nodes.unit("a", "kubelet.service"), "inactive", "looked at, not touched");
+  t.is(nodes.unit("a", "kubelet.service"), "inactive", "read, not changed");
   await nodes.put("a", "etc/machine-id", `${"9".repeat(32)}\n`);
-  for (const line of await state()) t.regex(line, /^a is another machine now: nothing would be done$/);
+  for (const line of await state()) t.regex(line, /^a is another machine now: nothing would be changed$/);
 });
 
-test("a node that only a command reaches, where that is not allowed: said", async (t) => {
+test("a node that only a command reaches, when commands are not allowed: reported", async (t) => {
   const c = await cluster(t);
   const nodes = await fakeNodes(t, ["a"]);
   const [unit] = await nodeUndos(KUBELET, ["a"], nodes.access, "run-1");
   if (unit === undefined) return t.fail();
   const byCommand = { ...unit, access: { type: "command", argv: ["x", "{node}"] } } as Undo;
-  t.regex((await diff(c, [byCommand]))[1] ?? "", /cannot be looked at: .*--allow-commands/);
+  t.regex((await diff(c, [byCommand]))[1] ?? "", /cannot be read: .*--allow-commands/);
 });

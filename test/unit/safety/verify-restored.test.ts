@@ -38,9 +38,9 @@ for (const [what, live, problem] of [
   ["none ready", { replicas: 2, updated: 2 }, "Deployment kube-dns: 0 of 2 ready"],
   ["one of two", { replicas: 2, ready: 1, updated: 2 }, "Deployment kube-dns: 1 of 2 ready"],
   ["ready ones of an older template", { replicas: 2, ready: 2 }, "Deployment kube-dns: 0 of 2 ready"],
-  ["scaled down by somebody since", { replicas: 1, ready: 1, updated: 1 }, undefined],
-  ["scaled to nothing by somebody since", { replicas: 0 }, undefined],
-  ["no replicas said: one", { ready: 1, updated: 1 }, undefined],
+  ["scaled down by someone else since", { replicas: 1, ready: 1, updated: 1 }, undefined],
+  ["scaled to zero by someone else since", { replicas: 0 }, undefined],
+  ["no replicas field: one", { ready: 1, updated: 1 }, undefined],
   [
     "a status from before it was changed",
     { generation: 4, observed: 3, replicas: 2, ready: 2, updated: 2 },
@@ -53,7 +53,7 @@ for (const [what, live, problem] of [
   });
 }
 
-test("no more is asked for than was there before the run", (t) => {
+test("it waits for no more ready pods than before the run", (t) => {
   t.is(
     workloadNotReady(
       deployment({ replicas: 3, ready: 1 }),
@@ -64,7 +64,7 @@ test("no more is asked for than was there before the run", (t) => {
   t.is(workloadNotReady(deployment({ replicas: 3 }), deployment({ replicas: 3 })), undefined);
 });
 
-test("a workload that has no status yet was not seen by its controller", (t) => {
+test("a workload without a status was not seen by its controller yet", (t) => {
   const fresh = { kind: "Deployment", metadata: { name: "kube-dns", generation: 1 } } as KubeObject;
   t.regex(workloadNotReady(BEFORE, fresh) ?? "", /has not seen it yet/);
 });

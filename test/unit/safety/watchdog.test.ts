@@ -26,18 +26,18 @@ import {
 } from "../../helpers/restore-bench.js";
 import { until } from "../../helpers/target-fixtures.js";
 
-/** More than any system gives away. */
+/** Larger than any process ID. */
 const NO_PID = 4_194_304;
 
 interface Told {
   readonly code: ExitCode;
-  /** Folders in the order in which their restore was tried. */
+  /** Folders in the order of the restore attempts. */
   readonly tried: readonly string[];
   readonly said: string;
   readonly tookMs: number;
 }
 
-/** The command, told these lines by a runner that is gone then. */
+/** Runs the command with these lines from a runner that then exits. */
 async function told(
   lines: readonly string[],
   restoreRun: (folder: string, nth: number) => boolean = () => true,
@@ -61,7 +61,7 @@ async function told(
   return { code, tried, said: String(output.read() ?? ""), tookMs: clock.now() };
 }
 
-test("told to watch: says so for each; at the end of its runner what was not released is restored, newest first", async (t) => {
+test("watch: confirms each journal; when its runner exits, restores what was not released, newest first", async (t) => {
   const { code, tried, said, tookMs } = await told(["watch /a", "watch /b b", "release /a", "watch /c"]);
   t.is(said, "watching /a\nwatching /b b\nwatching /c\n");
   t.deepEqual(tried, ["/c", "/b b"]);
@@ -69,13 +69,13 @@ test("told to watch: says so for each; at the end of its runner what was not rel
   t.is(tookMs, 0);
 });
 
-test("all of it released, or nothing ever watched: nothing is done", async (t) => {
+test("everything released, or nothing ever watched: nothing is done", async (t) => {
   t.deepEqual((await told(["watch /a", "release /a"])).tried, []);
   t.deepEqual((await told([])).tried, []);
   t.deepEqual((await told(["hello", "", "release /a", "watching /a"])).tried, []);
 });
 
-test("while its runner is there nothing is restored", async (t) => {
+test("nothing is restored while its runner is alive", async (t) => {
   const [input, output] = [new PassThrough(), new PassThrough()];
   const restoreRun = async (): Promise<boolean> => await Promise.resolve(t.fail());
   const running = watchdog({ input, output, env: {}, allowCommands: false, restoreRun });
@@ -86,7 +86,7 @@ test("while its runner is there nothing is restored", async (t) => {
   t.is(await running, ExitCode.asExpected);
 });
 
-test("what could not be restored is tried again after a while, in the same order, and nothing twice", async (t) => {
+test("failed restores are retried after a while, in the same order, and nothing is restored twice", async (t) => {
   const { code, tried, tookMs } = await told(
     ["watch /session", "watch /run"],
     (folder, nth) => nth >= 3 && (folder === "/run" || nth >= 4),
@@ -98,14 +98,14 @@ test("what could not be restored is tried again after a while, in the same order
   t.deepEqual(alone.tried, ["/b", "/a", "/b"]);
 });
 
-test("given up after half an hour: exit 5", async (t) => {
+test("gives up after half an hour: exit 5", async (t) => {
   const { code, tried, tookMs } = await told(["watch /a"], () => false);
   t.is(code, ExitCode.notRestored);
   t.true(tookMs > 30 * 60_000 && tookMs <= 30 * 60_000 + 10_000, `${tookMs} ms`);
   t.is(tried.length, tookMs / 10_000 + 1);
 });
 
-test("a runner that reads no more is no reason to end", async (t) => {
+test("a runner that no longer reads does not end the watchdog", async (t) => {
   const [input, output] = [new PassThrough(), new PassThrough()];
   const tried: string[] = [];
   const restoreRun = async (folder: string): Promise<boolean> =>
@@ -117,7 +117,7 @@ test("a runner that reads no more is no reason to end", async (t) => {
   t.deepEqual(tried, ["/a"]);
 });
 
-/** A run of this machine that took kube-dns away and was killed: its process (`pid`) is no more. */
+/** A run of this machine that deleted kube-dns and was killed: its process (`pid`) does not exist. */
 async function killed(
   t: ExecutionContext,
   pidOf: (m: Machine, folder: string) => number | Promise<number> = () => NO_PID,
@@ -132,7 +132,7 @@ async function killed(
   return { c, m, folder };
 }
 
-/** The controllers: a Deployment that is looked at has become ready. */
+/** Plays the controllers: a Deployment is ready when it is read. */
 function becomesReady({ server }: Cluster): void {
   server.handle("GET", /deployments\/kube-dns$/, () => {
     const live = server.object(TARGET);
@@ -142,14 +142,14 @@ function becomesReady({ server }: Cluster): void {
   });
 }
 
-/** A watchdog whose runner said this and died. */
+/** A watchdog whose runner sent these lines and died. */
 async function afterTheEnd({ env }: Machine, said: string): Promise<ExitCode> {
   const [input, output] = [new PassThrough(), new PassThrough()];
   input.end(said);
   return await watchdog({ input, output, env, allowCommands: false, clock: new SleepingClock() });
 }
 
-test("it restores as `chaos restore` does, and writes what it did beside the journal, for its user alone", async (t) => {
+test("it restores like `chaos restore`, and writes a log next to the journal that only the user can read", async (t) => {
   const { c, m, folder } = await killed(t);
   const code = await afterTheEnd(m, `watch ${folder}\n`);
   t.is(code, ExitCode.asExpected);
@@ -161,7 +161,7 @@ test("it restores as `chaos restore` does, and writes what it did beside the jou
   t.is((await stat(join(folder, WATCHDOG_LOG))).mode & 0o777, 0o600);
 });
 
-test("a run that was finished before it was released: nothing is asked of the cluster", async (t) => {
+test("a run that was finished before it was released: no request to the cluster", async (t) => {
   const { c, m, folder } = await killed(t);
   t.is((await m.restore({ all: true })).code, ExitCode.asExpected);
   c.server.requests.length = 0;
@@ -170,7 +170,7 @@ test("a run that was finished before it was released: nothing is asked of the cl
   t.deepEqual(c.server.requests, []);
 });
 
-test("a log that cannot be written does not keep it from restoring", async (t) => {
+test("a log that cannot be written does not stop the restore", async (t) => {
   const { m, folder } = await killed(t);
   await mkdir(join(folder, WATCHDOG_LOG));
   const code = await afterTheEnd(m, `watch ${folder}\n`);
@@ -178,7 +178,7 @@ test("a log that cannot be written does not keep it from restoring", async (t) =
   t.true((await readJournal(folder))?.closed);
 });
 
-/** A watchdog of this process that is this script. */
+/** A watchdog of this process that runs this script. */
 function guard(t: ExecutionContext, script: string): { watchdog: Watchdog; warnings: string[] } {
   const warnings: string[] = [];
   const command = [process.execPath, "-e", script];
@@ -187,13 +187,13 @@ function guard(t: ExecutionContext, script: string): { watchdog: Watchdog; warni
   return { watchdog: guarding, warnings };
 }
 
-/** Answers as the command does, and says what it heard when its runner is gone. */
+/** Answers like the command, and prints what it received when its runner exits. */
 const ECHO = `require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
   if (line.startsWith("watch ")) console.log("watching " + line.slice(6));
   if (line === "release /die") process.exit(7);
 });`;
 
-test("started with the first journal, once for all of them; no warning when it ends in good order", async (t) => {
+test("started with the first journal, once for all; no warning on a normal exit", async (t) => {
   const { watchdog: guarding, warnings } = guard(t, ECHO);
   const noticed: Error[] = [];
   const notice = (warning: Error): void => void noticed.push(warning);
@@ -213,40 +213,43 @@ test("started with the first journal, once for all of them; no warning when it e
   );
 });
 
-test("a command that is not there: exit 4 before anything is harmed, and said how to do without", async (t) => {
+test("a command that does not exist: exit 4 before the first change, and the error says how to run without it", async (t) => {
   const warnings: string[] = [];
   const command = ["/nonexistent/chaos", "watchdog"];
   const guarding = new Watchdog({ command, env: {}, warn: (text) => warnings.push(text) });
   const error = await t.throwsAsync(guarding.watch("/a"), { instanceOf: ChaosError });
   t.is(error?.exitCode, ExitCode.preflightRefused);
-  t.regex(error?.message ?? "", /has ended; nothing was harmed\. Without it: --no-watchdog$/);
-  t.regex(warnings.join(), /could not be started \(.*ENOENT/);
-  await t.throwsAsync(guarding.watch("/b"), { instanceOf: ChaosError, message: /has ended/ });
+  t.regex(
+    error?.message ?? "",
+    /has exited\. Nothing was changed\. To run without a watchdog, use --no-watchdog$/,
+  );
+  t.regex(warnings.join(), /did not start \(.*ENOENT/);
+  await t.throwsAsync(guarding.watch("/b"), { instanceOf: ChaosError, message: /has exited/ });
 });
 
-test("one that starts and says nothing: exit 4 when its time is up", async (t) => {
+test("a watchdog that starts but does not answer: exit 4 when its time is up", async (t) => {
   const command = [process.execPath, "-e", "process.stdin.resume()"];
   const silent = new Watchdog({ command, env: process.env, warn: () => t.fail(), readyLimitMs: 50 });
   const error = await t.throwsAsync(silent.watch("/a"), { instanceOf: ChaosError });
   t.is(error?.exitCode, ExitCode.preflightRefused);
-  t.regex(error?.message ?? "", /was not ready within 0\.05 s; nothing was harmed/);
+  t.regex(error?.message ?? "", /was not ready within 0\.05 s\. Nothing was changed/);
   silent.end();
 });
 
-test("one that ends before it watches: exit 4", async (t) => {
+test("a watchdog that exits before it watches: exit 4", async (t) => {
   const { watchdog: guarding, warnings } = guard(t, "process.exit(3)");
   const error = await t.throwsAsync(guarding.watch("/a"), { instanceOf: ChaosError });
   t.is(error?.exitCode, ExitCode.preflightRefused);
-  t.regex(warnings.join(), /the watchdog has ended \(3\)/);
+  t.regex(warnings.join(), /the watchdog has exited \(3\)/);
 });
 
-test("one that dies while its runner goes on: a warning, once; the next journal is refused", async (t) => {
+test("a watchdog that dies while its runner continues: one warning, and the next journal is refused", async (t) => {
   const { watchdog: guarding, warnings } = guard(t, ECHO);
   await guarding.watch("/a");
   guarding.release("/die");
   await until("it is said", () => warnings.length > 0);
   t.deepEqual(warnings, [
-    "the watchdog has ended (7): if this process is killed now, only `chaos restore` puts things back",
+    "the watchdog has exited (7). If this process is killed now, restore the cluster with `chaos restore --all`",
   ]);
   const error = await t.throwsAsync(guarding.watch("/b"), { instanceOf: ChaosError });
   t.is(error?.exitCode, ExitCode.preflightRefused);
@@ -261,18 +264,18 @@ const TSX = import.meta.resolve("tsx");
 interface Runner {
   readonly pid: number;
   readonly ended: Promise<unknown>;
-  /** The exit code of its watchdog, when that has ended. */
+  /** Resolves with the exit code of its watchdog. */
   watchdogsCode(): Promise<string>;
   kill(): void;
   release(): void;
 }
 
-/** A process that has the watchdog of the real command watch this journal, and then waits for what it is told. */
+/** A process with a real watchdog for this journal, which then waits for commands. */
 async function runner(t: ExecutionContext, { env, folder }: Machine, journal: string): Promise<Runner> {
   const script = join(folder, "runner.mjs");
   const code = join(folder, "watchdogs-code");
   const cli = [process.execPath, "--import", TSX, join(packageRoot(), "src/cli.ts"), "watchdog"];
-  // By a shell that says how it ended: nobody else is left to wait for it.
+  // Runs in a shell that prints its exit code, because no other process can wait for it.
   const command = ["sh", "-c", `"$@"; echo $? > '${code}.new'; mv '${code}.new' '${code}'`, "sh", ...cli];
   await writeFile(
     script,
@@ -320,7 +323,7 @@ process.stdin.once("data", () => {
 }
 
 test.serial(
-  "a runner that is killed: its watchdog puts the Deployment back, closes the journal, and ends",
+  "a runner that is killed: its watchdog restores the Deployment, closes the journal, and exits",
   async (t) => {
     let running: Runner | undefined;
     const { c, folder } = await killed(t, async (m, journal) => {
@@ -328,7 +331,7 @@ test.serial(
       return running.pid;
     });
     if (running === undefined) return t.fail();
-    t.deepEqual(c.server.requests, [], "while it is there nothing is done");
+    t.deepEqual(c.server.requests, [], "nothing is done while the runner is alive");
     running.kill();
     t.deepEqual(await running.ended, [null, "SIGKILL"]);
     t.is(await running.watchdogsCode(), "0");
@@ -345,18 +348,21 @@ test.serial(
   },
 );
 
-test.serial("a runner that releases and ends: nothing is touched, and its watchdog ends, too", async (t) => {
-  let running: Runner | undefined;
-  const { c, folder } = await killed(t, async (m, journal) => {
-    running = await runner(t, m, journal);
-    return running.pid;
-  });
-  if (running === undefined) return t.fail();
-  running.release();
-  t.deepEqual(await running.ended, [0, null]);
-  t.is(await running.watchdogsCode(), "0");
-  t.deepEqual(c.server.requests, []);
-  t.is(c.server.object(TARGET), undefined);
-  t.false(existsSync(join(folder, WATCHDOG_LOG)));
-  t.false((await readJournal(folder))?.closed);
-});
+test.serial(
+  "a runner that releases and exits: nothing is changed, and its watchdog exits, too",
+  async (t) => {
+    let running: Runner | undefined;
+    const { c, folder } = await killed(t, async (m, journal) => {
+      running = await runner(t, m, journal);
+      return running.pid;
+    });
+    if (running === undefined) return t.fail();
+    running.release();
+    t.deepEqual(await running.ended, [0, null]);
+    t.is(await running.watchdogsCode(), "0");
+    t.deepEqual(c.server.requests, []);
+    t.is(c.server.object(TARGET), undefined);
+    t.false(existsSync(join(folder, WATCHDOG_LOG)));
+    t.false((await readJournal(folder))?.closed);
+  },
+);
