@@ -33,7 +33,7 @@ function ofType<T extends RunEvent["type"]>(events: readonly RunEvent[], type: T
   return events.filter((event): event is EventOf<T> => event.type === type);
 }
 
-/** What the runner warned of, and how often each watch had trouble (its evidence has gaps then). */
+/** The runner's warnings, and how often each watch failed (the evidence then has gaps). */
 function warningsOf(events: readonly RunEvent[]): string[] {
   const watches = new Map<string, number>();
   for (const { resource, what } of ofType(events, "watch")) {
@@ -53,24 +53,24 @@ export function seriesOfRun(events: readonly RunEvent[], samples: readonly RawSa
   return seriesOf(samples, clocksOf(events)).series;
 }
 
-/** Facts as this version knows them: an older run knew no probes of a function. */
+/** Facts in the current form: older runs have no function checks. */
 function completed(facts: RunFacts): RunFacts {
   const { functionProbe } = facts as Partial<RunFacts>;
   return { ...facts, functionProbe: functionProbe ?? null };
 }
 
-/** When everything was, from the events alone. */
+/** The times of the run, from the events alone. */
 interface Timeline {
   /** In order of time. */
   readonly events: readonly RunEvent[];
-  /** Of these, those that say something of the target. */
+  /** The events about the target. */
   readonly ofTarget: readonly RunEvent[];
   readonly phases: PhaseSpans;
   readonly spans: MeasuredSpans;
   readonly functionSpan: ClosedSpan | null;
   readonly firstKillMs: number | null;
   readonly releaseMs: number | null;
-  /** Up to when the target was kept down: the release, or where the run broke off. */
+  /** When the target stopped being kept down: the release, or the end of an interrupted run. */
   readonly downToMs: number;
 }
 
@@ -107,7 +107,7 @@ function recoveryIn(facts: RunFacts, time: Timeline, series: readonly Series[]):
   return recoveryOf(time.ofTarget, series, harmedFromMs, recovery, facts.target?.nodes);
 }
 
-/** What can be concluded from what was measured, and why the rest cannot. */
+/** What the measurements allow to conclude, and why the rest cannot be concluded. */
 function conclusion(
   facts: RunFacts,
   time: Timeline,
@@ -121,12 +121,10 @@ function conclusion(
   const reasons = others.length > 0 ? others : functionReasons(facts, measured.severity, ownFunction.result);
   const open = reasons.length > 0;
   const severity = open ? "inconclusive" : measured.severity;
-  const severityBecause = open
-    ? `Nothing can be concluded. What was seen: ${measured.because}`
-    : measured.because;
+  const severityBecause = open ? `Nothing can be concluded. Observed: ${measured.because}` : measured.because;
   const { events, releaseMs } = time;
-  const looks = absentChecks(facts, events);
-  const finding = verdictOf({ facts, events, reasons, severity, severityBecause, releaseMs, looks });
+  const functionChecks = absentChecks(facts, events);
+  const finding = verdictOf({ facts, events, reasons, severity, severityBecause, releaseMs, functionChecks });
   const onStandIn = facts.standIns.some(({ victim }) => victim);
   return {
     verdict: finding.verdict,
@@ -135,7 +133,7 @@ function conclusion(
     severity,
     severityBecause,
     study: compareWithStudy(facts.study, {
-      // What the application did is known also where the function alone is not.
+      // The application's result is known even if the function's is not.
       severity: others.length > 0 ? "inconclusive" : measured.severity,
       functionLost: ownFunction.lost,
       functionState: ownFunction.result.state,
@@ -147,10 +145,10 @@ function conclusion(
 }
 
 /**
- * @param given what is known of the run beside its events.
+ * @param given the facts of the run.
  * @param events in any order; those of the same millisecond keep the order in which they are given.
  * @param samples one entry for each file of samples; the lines of a file in the file's order.
- * @param notes what reading the files brought up (a torn line, say): become warnings.
+ * @param notes problems found while reading the files (for example a torn line). They become warnings.
  */
 export function analyse(
   given: RunFacts,

@@ -1,7 +1,7 @@
 /**
- * Joins the probers' clocks to the runner's. An agent's monotonic clock begins anew whenever the agent does, so
- * every boot has an offset of its own; a sample whose boot has none cannot be placed in time and is left out,
- * with a warning.
+ * Converts the probers' clocks to the runner's clock. An agent's monotonic clock restarts with the agent, so every
+ * boot has its own offset. A sample whose boot has no offset cannot be placed in time. It is ignored, with a
+ * warning.
  */
 import { plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
@@ -9,10 +9,10 @@ import { type RawSamples, type SampleLine } from "../evidence/sample.js";
 import { PROBES, type ProbeName } from "../experiment/names.js";
 import { inOrder, type Point, type Series } from "./series.js";
 
-/** The source whose samples are in the runner's time already. */
+/** The source whose samples already use the runner's clock. */
 export const RUNNER_SOURCE = "runner";
 
-/** runnerMs = agentMs + offsetMs, right within ± uncertaintyMs. */
+/** runnerMs = agentMs + offsetMs, accurate to ± uncertaintyMs. */
 export interface Clock {
   readonly source: string;
   readonly boot: string;
@@ -23,8 +23,8 @@ export interface Clock {
 const keyOf = (source: string, boot: string): string => JSON.stringify([source, boot]);
 
 /**
- * One clock for each source and boot: the measurement with the least uncertainty. Where another measurement
- * contradicts it (two machines' clocks drift apart), the uncertainty is widened until it agrees with all.
+ * One clock for each source and boot: the measurement with the least uncertainty. If another measurement
+ * contradicts it (the clocks of two machines drift), the uncertainty is widened until it covers all measurements.
  */
 export function clocksOf(events: readonly RunEvent[]): Clock[] {
   const measured = new Map<string, Clock[]>();
@@ -44,7 +44,7 @@ export function clocksOf(events: readonly RunEvent[]): Clock[] {
 }
 
 function pointOf(line: Exclude<SampleLine, { boot: string }>, offsetMs: number): Point {
-  // To the microsecond: what is finer is the noise of adding two binary fractions.
+  // Microseconds: smaller digits are only noise from adding two binary fractions.
   const tMs = Math.round((line.t + offsetMs) * 1000) / 1000;
   if ("missed" in line) return { tMs, durationMs: 0, outcome: "missed" };
   if (line.ok) return { tMs, durationMs: line.d, outcome: "good" };
@@ -57,7 +57,7 @@ interface Placed {
   readonly uncertaintyMs: number;
 }
 
-/** The lines of one file, placed in the runner's time; `lost` counts those that could not be, by why. */
+/** The lines of one file, placed in the runner's time. `lost` counts the lines that could not be placed, by reason. */
 function place(
   raw: RawSamples,
   clocks: ReadonlyMap<string, Clock>,
@@ -91,7 +91,7 @@ function place(
 /**
  * All series of a run in the runner's time, ordered by probe (from the application down) and source.
  *
- * @returns also one warning for each thing that a reader must know: samples left out, agents that restarted.
+ * @returns also one warning for each problem: samples that were ignored, agents that restarted.
  */
 export function seriesOf(
   samples: readonly RawSamples[],
@@ -115,13 +115,13 @@ export function seriesOf(
     }
     for (const [why, count] of file.lost) {
       warnings.push(
-        `${raw.source}: ${plural(count, "sample")} ${why}: left out, no time can be given to them.`,
+        `${raw.source}: ${plural(count, "sample")} ${why}: ignored, because they cannot be placed in time.`,
       );
     }
     boots.set(raw.source, new Set([...(boots.get(raw.source) ?? []), ...file.boots]));
   }
   for (const [source, seen] of boots) {
-    if (seen.size > 1) warnings.push(`${source}: the prober was started ${seen.size} times during the run.`);
+    if (seen.size > 1) warnings.push(`${source}: the prober started ${seen.size} times during the run.`);
   }
   const series = [...groups.values()].map(({ probe, source, points, uncertainty }) => ({
     probe,

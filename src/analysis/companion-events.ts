@@ -1,7 +1,7 @@
 /**
- * What was suppressed before the target because it would undo the attack (kube-dns-autoscaler sets kube-dns'
- * replicas). It is watched as the target is, and its events are of the same kinds: none of them says anything of
- * the target.
+ * Companions are scaled down before the target because they would undo the attack (kube-dns-autoscaler sets the
+ * replicas of kube-dns). They are watched like the target and produce the same kinds of events. These events say
+ * nothing about the target.
  */
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
 
@@ -9,7 +9,7 @@ const WORKLOADS: readonly string[] = ["Deployment", "DaemonSet"];
 
 const nameOf = ({ namespace, name }: ObjectRef): string => `${namespace ?? ""}/${name}`;
 
-/** Workloads that were scaled and are not the target, each once. */
+/** Workloads other than the target that were scaled, each once. */
 export function companionsOf(events: readonly RunEvent[], target: ObjectRef | undefined): ObjectRef[] {
   const found = new Map<string, ObjectRef>();
   if (target === undefined) return [];
@@ -20,20 +20,20 @@ export function companionsOf(events: readonly RunEvent[], target: ObjectRef | un
   return [...found.values()];
 }
 
-/** The object of the cluster that an event is about; undefined: none that could be somebody else's. */
+/** The object that an event is about; undefined: there is none, or the event is always kept. */
 function objectOf(event: RunEvent): ObjectRef | undefined {
   return event.type === "churn" || event.type === "let-up" || !("object" in event) ? undefined : event.object;
 }
 
 /**
- * The events that say something of the target, in the same order: without those of its companions, and without
- * any of another workload (a function probe may have changed one, and put it back).
+ * The events about the target, in the same order: without those of its companions and of other workloads
+ * (a function check may have changed and restored one).
  */
 export function ofTarget(events: readonly RunEvent[], target: ObjectRef | undefined): readonly RunEvent[] {
   if (target === undefined) return events;
   const companions = companionsOf(events, target).map(nameOf);
   const own = nameOf(target);
-  /** By its name ("NAME-HASH", "NAME-HASH-SUFFIX") something that a companion owns. */
+  /** The name ("NAME-HASH", "NAME-HASH-SUFFIX") shows that a companion owns it. */
   const isOwned = (name: string): boolean =>
     companions.some(
       (companion) =>

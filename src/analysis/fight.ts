@@ -1,24 +1,24 @@
-/** How often somebody brought the workload itself back while it was kept down, and how long each one lived. */
+/** How often someone else recreated the workload while it was kept down, and how long each one lived. */
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
-/** Field manager of what this tool makes itself: between two blows of a flapping attack, and at the release. */
+/** Field manager of objects that this tool creates: between two kills of a flapping attack, and at the release. */
 const OWN_MANAGER = "kube-system-chaos";
 
 const WORKLOADS: readonly string[] = ["Deployment", "DaemonSet"];
 
 const keyOf = (object: ObjectRef): string => `${object.kind} ${object.namespace ?? ""}/${object.name}`;
 
-/** The same object; a namesake that came later is another one, where the uids are known. */
+/** The same object. If the uids are known, a later object of the same name is another one. */
 function same(a: ObjectRef, b: ObjectRef): boolean {
   return keyOf(a) === keyOf(b) && (a.uid === undefined || b.uid === undefined || a.uid === b.uid);
 }
 
 /**
- * Moments at which a pod of the target became Ready or a Service of it got an address, in order.
+ * Times at which a pod of the target became Ready or one of its Services gained an address, in order.
  *
  * @param events in order of time.
  */
@@ -41,11 +41,11 @@ function servedAt(events: readonly RunEvent[]): number[] {
 }
 
 /**
- * The fight: every re-creation of the workload within the span by somebody else than this tool.
+ * The fight: every time within the span that someone other than this tool recreated the workload.
  *
  * @param events in order of time.
- * @param accepted kills that were accepted. Their deletion counts from the answer on; the attack reacts to a
- * watch's event before that is written down, so a kill may have been sent before its object's re-creation.
+ * @param accepted accepted kills. A deletion counts from its response. The attack reacts to a watch event before the
+ * event is recorded, so a kill may have been sent before its object was recorded as recreated.
  * @param span first kill → release.
  */
 export function fightOf(
@@ -53,7 +53,7 @@ export function fightOf(
   accepted: readonly EventOf<"kill">[],
   span: ClosedSpan,
 ): Suppression["fight"] {
-  const back = events.filter(
+  const recreated = events.filter(
     (event): event is EventOf<"recreated"> =>
       event.type === "recreated" &&
       WORKLOADS.includes(event.object.kind) &&
@@ -62,7 +62,7 @@ export function fightOf(
       event.tMs < span.toMs,
   );
   const served = servedAt(events);
-  return back.map(({ tMs, object, by }) => {
+  return recreated.map(({ tMs, object, by }) => {
     const ends = accepted
       .filter((kill) => same(kill.object, object))
       .map((kill) => kill.tMs + kill.tookMs)

@@ -1,11 +1,11 @@
-/** Samples of one series → outages, and what they add up to. Times are milliseconds of one clock. */
+/** Samples of one series → outages and their total. Times are milliseconds of one clock. */
 import type { Outage } from "./result.js";
 import { inOrder, type Point } from "./series.js";
 
 /**
  * Outages of one series: each from the start of its first failed sample to the start of the first of
- * `goodInARow` good samples in a row. A missed tick neither begins an outage, nor ends one, nor breaks a row.
- * One that had not ended with the last sample has no end.
+ * `goodInARow` good samples in a row. A missed tick neither starts nor ends an outage, and does not break a row.
+ * An outage that lasts to the last sample has no end.
  */
 export function outagesOf(points: readonly Point[], goodInARow: number): Outage[] {
   const outages: Outage[] = [];
@@ -35,12 +35,12 @@ function lengths(outages: readonly Outage[], untilMs: number): number[] {
   return outages.map((outage) => Math.max(0, (outage.toMs ?? untilMs) - outage.fromMs));
 }
 
-/** Length of the longest outage, ms; one without an end is counted to `untilMs`. 0 without outages. */
+/** Length of the longest outage, ms; one without an end counts up to `untilMs`. 0 without outages. */
 export function longestMs(outages: readonly Outage[], untilMs: number): number {
   return lengths(outages, untilMs).reduce((longest, length) => Math.max(longest, length), 0);
 }
 
-/** Length of all outages together, ms; one without an end is counted to `untilMs`. */
+/** Total length of all outages, ms; one without an end counts up to `untilMs`. */
 export function totalMs(outages: readonly Outage[], untilMs: number): number {
   return lengths(outages, untilMs).reduce((total, length) => total + length, 0);
 }

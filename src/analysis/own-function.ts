@@ -1,4 +1,4 @@
-/** The component's own function: what the looks at it, or the samples of a layer, say. Milliseconds. */
+/** The component's own function, from function checks or from the samples of a layer. Milliseconds. */
 import { duration, threshold } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import type { RunFacts } from "../evidence/facts.js";
@@ -9,17 +9,17 @@ import type { FunctionPhase, FunctionResult, FunctionState, ProbeResult, Suppres
 import { FUNCTION_LOST_BELOW, functionOf, worstInWindow } from "./severity.js";
 import { flappingEveryMs } from "./times-down.js";
 
-type Look = Extract<RunEvent, { type: "function" }>;
+type FunctionCheck = Extract<RunEvent, { type: "function" }>;
 
 export interface OwnFunctionInput {
   readonly facts: RunFacts;
   /** In order of time. */
   readonly events: readonly RunEvent[];
   readonly probes: readonly ProbeResult[];
-  /** Layers whose samples show the function, where they were measured. */
+  /** Layers whose samples show the function, if they were measured. */
   readonly functionProbes: readonly ProbeName[];
   readonly spans: MeasuredSpans;
-  /** From the window's end to the release, where the run has a phase of its own for looks that disturb. */
+  /** From the window's end to the release, if the run has a separate phase for disruptive function checks. */
   readonly functionSpan: ClosedSpan | null;
   readonly firstKillMs: number | null;
   readonly releaseMs: number | null;
@@ -30,35 +30,35 @@ export interface OwnFunction {
   readonly result: FunctionResult;
   /** null: not measured, or inconclusive. */
   readonly lost: boolean | null;
-  /** The figures that decided that, as the end of a sentence. */
+  /** The figures behind that, as the end of a sentence. */
   readonly because: string;
 }
 
-const endOf = (look: Look): number => look.tMs + look.tookMs;
-const within = (look: Look, span: ClosedSpan | null): boolean =>
-  span !== null && look.tMs >= span.fromMs && look.tMs < span.toMs;
+const endOf = (check: FunctionCheck): number => check.tMs + check.tookMs;
+const within = (check: FunctionCheck, span: ClosedSpan | null): boolean =>
+  span !== null && check.tMs >= span.fromMs && check.tMs < span.toMs;
 
-const phaseOf = (looks: readonly Look[]): FunctionPhase => ({
-  looks: looks.length,
-  present: looks.filter(({ present }) => present).length,
+const phaseOf = (checks: readonly FunctionCheck[]): FunctionPhase => ({
+  looks: checks.length,
+  present: checks.filter(({ present }) => present).length,
 });
 
 /**
- * Looks that began while all was well: in the baseline, or where they disturb at any time before the window. One
- * that the kill overtook says nothing by being absent.
+ * Checks that began before the attack: in the baseline or, for disruptive ones, at any time before the window. If the
+ * first kill came during a check, its absent result says nothing.
  */
 function baselineChecks(
   { spans, firstKillMs }: OwnFunctionInput,
-  looks: readonly Look[],
+  checks: readonly FunctionCheck[],
   disturbs: boolean,
-): Look[] {
+): FunctionCheck[] {
   const windowFromMs = spans.window?.fromMs ?? Infinity;
-  return looks
-    .filter((look) => (disturbs ? look.tMs < windowFromMs : within(look, spans.baseline)))
-    .filter((look) => look.present || endOf(look) <= (firstKillMs ?? Infinity));
+  return checks
+    .filter((check) => (disturbs ? check.tMs < windowFromMs : within(check, spans.baseline)))
+    .filter((check) => check.present || endOf(check) <= (firstKillMs ?? Infinity));
 }
 
-/** Since when a look counts for the window: since the target was down. null: it never was. */
+/** When checks start to count for the window: when the target went down. null: it never did. */
 function downSince({ facts, suppression, firstKillMs, spans }: OwnFunctionInput): number | null {
   if (isControl(facts.experiment.attack)) return spans.window?.fromMs ?? null;
   if (firstKillMs === null) return null;
@@ -68,17 +68,21 @@ function downSince({ facts, suppression, firstKillMs, spans }: OwnFunctionInput)
 }
 
 /**
- * Looks that began while the target was down, and where they disturb in the phase for them. One that ended after
- * the release says nothing by being present: what had come back by then may have done it.
+ * Checks that began while the target was down; disruptive ones only in their own phase. If a check ended after the
+ * release, its present result says nothing: the restored component may have caused it.
  */
-function windowChecks(input: OwnFunctionInput, looks: readonly Look[], disturbs: boolean): Look[] {
+function windowChecks(
+  input: OwnFunctionInput,
+  checks: readonly FunctionCheck[],
+  disturbs: boolean,
+): FunctionCheck[] {
   const since = downSince(input);
   const releaseMs = input.releaseMs ?? Infinity;
   if (since === null || input.spans.window === null) return [];
-  return looks
-    .filter((look) => look.tMs >= since && look.tMs < releaseMs)
-    .filter((look) => !disturbs || within(look, input.functionSpan))
-    .filter((look) => !look.present || endOf(look) <= releaseMs);
+  return checks
+    .filter((check) => check.tMs >= since && check.tMs < releaseMs)
+    .filter((check) => !disturbs || within(check, input.functionSpan))
+    .filter((check) => !check.present || endOf(check) <= releaseMs);
 }
 
 function stateOf(baseline: FunctionPhase, window: FunctionPhase): FunctionState {
@@ -87,7 +91,7 @@ function stateOf(baseline: FunctionPhase, window: FunctionPhase): FunctionState 
   return window.present === window.looks ? "kept" : "partly lost";
 }
 
-/** Whether the state counts as lost; one that is lost in part does when under half of the looks found it. */
+/** Whether the state counts as lost. A partly lost function does if less than half of the checks found it. */
 function isLost(state: FunctionState, { looks, present }: FunctionPhase): boolean | null {
   if (state === "inconclusive" || state === "not measured") return null;
   return state === "lost" || (state === "partly lost" && present / looks < FUNCTION_LOST_BELOW);
@@ -96,23 +100,26 @@ function isLost(state: FunctionState, { looks, present }: FunctionPhase): boolea
 const among = ({ looks, present }: FunctionPhase): string =>
   present === 0 ? `none of ${looks}` : `${present} of ${looks}`;
 
-/** "present in 3 of 3 looks before". */
+/** "present in 3 of 3 checks before". */
 function before(baseline: FunctionPhase): string {
-  if (baseline.looks === 0) return "not looked at before (needed: at least one look)";
+  if (baseline.looks === 0) return "not checked before (needed: at least one check)";
   const needed = baseline.present < baseline.looks ? " (needed: all)" : "";
-  const looks = baseline.looks === 1 ? "look" : "looks";
-  return `present in ${among(baseline)} ${looks} before${needed}`;
+  const checks = baseline.looks === 1 ? "check" : "checks";
+  return `present in ${among(baseline)} ${checks} before${needed}`;
 }
 
-/** The figures of both phases: "present in 3 of 3 looks before, in none of 4 while it was down." */
+/** The figures of both phases: "present in 3 of 3 checks before, in none of 4 while it was down." */
 function figures(state: FunctionState, baseline: FunctionPhase, window: FunctionPhase, when: string): string {
-  if (window.looks === 0) return `${before(baseline)}, and no look was finished ${when} (needed: one).`;
+  if (window.looks === 0) return `${before(baseline)}, and no check finished ${when} (needed: one).`;
   const rule = state === "partly lost" ? ` (lost: under ${threshold(FUNCTION_LOST_BELOW)})` : "";
   return `${before(baseline)}, ${baseline.looks === 0 ? "present " : ""}in ${among(window)} ${when}${rule}.`;
 }
 
-/** What became of what had not arrived in time; the last word on each look counts. */
-function arrivals(events: readonly RunEvent[], probe: Look["probe"]): { late: number; lostForGood: number } {
+/** What happened to items that had not arrived in time. The last event for each check counts. */
+function arrivals(
+  events: readonly RunEvent[],
+  probe: FunctionCheck["probe"],
+): { late: number; lostForGood: number } {
   const outcomes = new Map<number, "late" | "lost">();
   for (const event of events) {
     if (event.type === "function-late" && event.probe === probe) outcomes.set(event.look, event.outcome);
@@ -124,15 +131,19 @@ function arrivals(events: readonly RunEvent[], probe: Look["probe"]): { late: nu
   };
 }
 
-const word = ({ present }: Look): string => (present ? "present" : "absent");
+const word = ({ present }: FunctionCheck): string => (present ? "present" : "absent");
 
-/** The first look of the window, its last, and the first good one after the release, each with its time. */
-function evidenceOf(input: OwnFunctionInput, window: readonly Look[], back: Look | undefined): string[] {
+/** The first and last check of the window and the first good one after the release, each with its time. */
+function evidenceOf(
+  input: OwnFunctionInput,
+  window: readonly FunctionCheck[],
+  back: FunctionCheck | undefined,
+): string[] {
   const zeroMs = input.firstKillMs ?? input.spans.window?.fromMs ?? 0;
   const of = window.length > 1 ? [window[0], window.at(-1)] : [window[0]];
   const lines = of
-    .filter((look) => look !== undefined)
-    .map((look) => `+${duration(look.tMs - zeroMs)}, ${word(look)}: ${look.evidence}`);
+    .filter((check) => check !== undefined)
+    .map((check) => `+${duration(check.tMs - zeroMs)}, ${word(check)}: ${check.evidence}`);
   if (back === undefined || input.releaseMs === null) return lines;
   return [
     ...lines,
@@ -142,20 +153,20 @@ function evidenceOf(input: OwnFunctionInput, window: readonly Look[], back: Look
 
 function fromChecks(input: OwnFunctionInput, probe: NonNullable<RunFacts["functionProbe"]>): OwnFunction {
   const { releaseMs } = input;
-  const looks = input.events.filter(
-    (event): event is Look => event.type === "function" && event.probe === probe.name,
+  const checks = input.events.filter(
+    (event): event is FunctionCheck => event.type === "function" && event.probe === probe.name,
   );
-  const inWindow = windowChecks(input, looks, probe.disturbs);
-  const after = releaseMs === null ? [] : looks.filter(({ tMs }) => tMs >= releaseMs);
+  const inWindow = windowChecks(input, checks, probe.disturbs);
+  const after = releaseMs === null ? [] : checks.filter(({ tMs }) => tMs >= releaseMs);
   const back = after.find(({ present }) => present);
-  const baseline = phaseOf(baselineChecks(input, looks, probe.disturbs));
+  const baseline = phaseOf(baselineChecks(input, checks, probe.disturbs));
   const window = phaseOf(inWindow);
   const state = stateOf(baseline, window);
   const text = figures(state, baseline, window, downWord(input.facts));
   return {
     result: {
       state,
-      because: `Looks at ${probe.name}: ${text}`,
+      because: `Checks of ${probe.name}: ${text}`,
       baseline,
       window,
       recovery: phaseOf(after),
@@ -168,13 +179,13 @@ function fromChecks(input: OwnFunctionInput, probe: NonNullable<RunFacts["functi
   };
 }
 
-/** When the looks of the window were taken, in words. */
+/** When the checks of the window ran, in words. */
 function downWord(facts: RunFacts): string {
   if (isControl(facts.experiment.attack)) return "in the window";
-  return flappingEveryMs(facts) === null ? "while it was down" : "while it was taken down again and again";
+  return flappingEveryMs(facts) === null ? "while it was down" : "while it was taken down repeatedly";
 }
 
-/** Samples know only more and less: under half is lost, as good as the application must be is kept. */
+/** Samples give a share: under half is lost; at or above the application's `degradedBelow` threshold is kept. */
 function sampledState(input: OwnFunctionInput, lost: boolean | null): FunctionState {
   if (input.functionProbes.length === 0) return "not measured";
   if (lost === null) return "inconclusive";
@@ -183,7 +194,7 @@ function sampledState(input: OwnFunctionInput, lost: boolean | null): FunctionSt
   return availability < input.facts.experiment.thresholds.degradedBelow ? "partly lost" : "kept";
 }
 
-/** The figures as a sentence of their own. */
+/** The figures as a full sentence. */
 function sampledBecause(because: string, lost: boolean | null): string {
   return lost === null ? `${because.charAt(0).toUpperCase()}${because.slice(1)}` : `Samples of ${because}`;
 }
@@ -209,21 +220,21 @@ function fromSamples(input: OwnFunctionInput): OwnFunction {
 }
 
 /**
- * The component's own function before, during and after: by the looks of its function probe where it has one,
- * else by the samples of the layers that show it.
+ * The component's own function before, during and after the attack: from its function checks if it has any, else
+ * from the samples of the layers that show it.
  */
 export function ownFunctionOf(input: OwnFunctionInput): OwnFunction {
   const { functionProbe } = input.facts;
   return functionProbe === null ? fromSamples(input) : fromChecks(input, functionProbe);
 }
 
-/** How many looks of the whole run there were, and how many of them did not find the function. */
+/** How many function checks the whole run had, and how many of them did not find the function. */
 export function absentChecks(
   facts: RunFacts,
   events: readonly RunEvent[],
-): { readonly looks: number; readonly absent: number } {
-  const looks = events.filter(
-    (event): event is Look => event.type === "function" && event.probe === facts.functionProbe?.name,
+): { readonly total: number; readonly absent: number } {
+  const checks = events.filter(
+    (event): event is FunctionCheck => event.type === "function" && event.probe === facts.functionProbe?.name,
   );
-  return { looks: looks.length, absent: looks.filter(({ present }) => !present).length };
+  return { total: checks.length, absent: checks.filter(({ present }) => !present).length };
 }

@@ -1,14 +1,14 @@
-/** When the phases of a run were, from its events. Milliseconds since the run began. */
+/** The times of a run's phases, from its events. Milliseconds since the run began. */
 import type { PhaseName, RunEvent } from "../evidence/events.js";
 import type { MeasuredPhase } from "./result.js";
 
 interface Span {
   readonly fromMs: number;
-  /** null: the phase was not seen to end. */
+  /** null: no end was recorded. */
   readonly toMs: number | null;
 }
 
-/** A stretch of time with both ends: [fromMs, toMs). */
+/** A closed interval of time: [fromMs, toMs). */
 export interface ClosedSpan {
   readonly fromMs: number;
   readonly toMs: number;
@@ -30,7 +30,7 @@ export function phaseSpans(events: readonly RunEvent[]): PhaseSpans {
 }
 
 /**
- * Start of the release, or the end of the last phase in which the target was down where a run has no release;
+ * Start of the release. If a run has no release: the end of the last phase in which the target was down.
  * null: neither was reached.
  */
 export function releaseOf(spans: PhaseSpans): number | null {
@@ -44,10 +44,10 @@ const LATER: Readonly<Record<MeasuredPhase, readonly PhaseName[]>> = {
 };
 
 /**
- * The three stretches that are measured. A phase without an end (a run that broke off) ends where a later one
- * begins, or with the run.
+ * The three measured intervals. A phase without an end (an interrupted run) ends where a later phase begins, or with
+ * the run.
  *
- * @param endMs the last moment that is known of the run.
+ * @param endMs time of the run's last event.
  */
 export function measuredSpans(spans: PhaseSpans, endMs: number): MeasuredSpans {
   const close = (phase: MeasuredPhase, fromMs: number | null | undefined): ClosedSpan | null => {
@@ -64,8 +64,8 @@ export function measuredSpans(spans: PhaseSpans, endMs: number): MeasuredSpans {
 }
 
 /**
- * The stretch after the application's window in which the component is still kept down and looked at in ways that
- * may disturb the application: from the window's end to the release. null: the run has no such phase.
+ * The time after the application's window in which the component is still kept down and function checks run that may
+ * disturb the application: from the window's end to the release. null: the run has no such phase.
  */
 export function functionSpan(spans: PhaseSpans, endMs: number): ClosedSpan | null {
   const { window } = measuredSpans(spans, endMs);

@@ -1,4 +1,4 @@
-/** What each probe measured from each source: its phases, its outages, its times. Milliseconds. */
+/** What each probe measured from each source: phases, outages and times. Milliseconds. */
 import { longestMs, outagesOf, totalMs } from "./intervals.js";
 import type { ClosedSpan, MeasuredSpans } from "./phases.js";
 import type { Outage, ProbeResult } from "./result.js";
@@ -9,13 +9,13 @@ export interface RunTimes {
   readonly spans: MeasuredSpans;
   readonly firstKillMs: number | null;
   readonly releaseMs: number | null;
-  /** K: so many good samples in a row end an outage. */
+  /** K: this many good samples in a row end an outage. */
   readonly goodInARow: number;
-  /** Looks at the component's function may disturb the application here: its samples count for nothing. */
+  /** Function checks may disturb the application here, so its samples are not counted. */
   readonly leftOut: ClosedSpan | null;
 }
 
-/** From the start of the baseline to the end of the last measured phase: what happens outside is set-up. */
+/** From the start of the baseline to the end of the last measured phase. Everything else is setup. */
 function measuredSpan({ baseline, window, recovery }: MeasuredSpans): ClosedSpan | null {
   const spans = [baseline, window, recovery].filter((span) => span !== null);
   const [first] = spans;

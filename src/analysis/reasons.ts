@@ -1,4 +1,4 @@
-/** Why nothing can be concluded from a run: the fixed list of result.ts, each with its figures. */
+/** Why nothing can be concluded from a run: the reasons listed in result.ts, with their figures. */
 import { duration, percent, plural, threshold } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { type RunFacts } from "../evidence/facts.js";
@@ -19,10 +19,10 @@ export interface Reason {
   readonly message: string;
 }
 
-/** Fewer app-write samples than this in the window are no share: one failure would be a tenth. */
+/** Fewer app-write samples than this in the window give no useful share: one failure would be more than 10 %. */
 const FEWEST_SAMPLES = 10;
 
-/** At least so much of the window's ticks must have been delivered, or the rest may hide anything. */
+/** At least this share of the window's ticks must have been delivered. Missing ticks may hide failures. */
 const LEAST_COVERAGE = 0.5;
 
 export interface Evidence {
@@ -34,7 +34,7 @@ export interface Evidence {
   readonly suppression: Suppression | null;
 }
 
-/** Codes that cut a window short: that it was short, and what follows from it, is no reason of its own. */
+/** Codes that cut a window short. The short window and its consequences are then not listed as further reasons. */
 const CUT_SHORT: readonly InconclusiveReason[] = [
   "interrupted",
   "aborted",
@@ -46,10 +46,10 @@ const CUT_SHORT: readonly InconclusiveReason[] = [
 const isKnown = (code: string): code is InconclusiveReason =>
   (INCONCLUSIVE_REASONS as readonly string[]).includes(code);
 
-/** What the runner itself stopped with, and a signal that came before the window was over. */
-function broughtToAnEnd({ events, spans }: Evidence): Reason[] {
+/** The code with which the runner stopped, and a signal that came before the window ended. */
+function stopReasons({ events, spans }: Evidence): Reason[] {
   const reasons: Reason[] = [];
-  // In a phase `function` the application's window is over: what was measured of it stands.
+  // In the phase `function` the application's window has ended, so its measurements stay valid.
   const measured = events.some((event) => event.type === "phase" && event.phase === "function");
   const released = measured ? undefined : spans.recovery?.fromMs;
   const windowEnd = spans.window === null ? Infinity : (released ?? spans.window.toMs);
@@ -63,7 +63,7 @@ function broughtToAnEnd({ events, spans }: Evidence): Reason[] {
     } else if (event.type === "signal" && event.tMs <= windowEnd) {
       reasons.push({
         code: "interrupted",
-        message: `${event.signal} came ${duration(event.tMs)} after the start, before the window was over.`,
+        message: `${event.signal} came ${duration(event.tMs)} after the start, before the window ended.`,
       });
     }
   }
@@ -72,7 +72,7 @@ function broughtToAnEnd({ events, spans }: Evidence): Reason[] {
 
 const CONTROL_ARM: ProbeName = "app-write-env";
 
-/** What the experiment does to the application itself was harmless while the component was up. */
+/** The experiment's change to the application (the churn) did no harm while the component was up. */
 function rehearsed({ events }: Evidence): Reason[] {
   const failed = events.find((event) => event.type === "churn" && event.rehearsal && !event.ok);
   if (failed?.type !== "churn") return [];
@@ -80,12 +80,12 @@ function rehearsed({ events }: Evidence): Reason[] {
   return [
     {
       code: "churn-not-harmless",
-      message: `Replacing the pod of ${object.kind} ${object.name} before the baseline was not harmless: ${detail}.`,
+      message: `Replacing the pod of ${object.kind} ${object.name} before the baseline did harm: ${detail}.`,
     },
   ];
 }
 
-/** Every probe that a verdict rests on was healthy before any harm; the worst source of each speaks for it. */
+/** Every probe that the verdict needs was healthy before the attack. The worst source of each probe counts. */
 function baseline({ facts, probes, spans }: Evidence): Reason[] {
   if (spans.baseline === null) return [];
   const limit = facts.experiment.thresholds.baselineAvailability;
@@ -103,13 +103,13 @@ function baseline({ facts, probes, spans }: Evidence): Reason[] {
     const seen = availability === null ? "has no sample" : `is ${percent(availability)} good`;
     reasons.push({
       code: probe === CONTROL_ARM ? "control-arm-failed" : "baseline-unhealthy",
-      message: `${probe} from ${worst.source} ${seen} at the baseline, before any harm (needed: ${threshold(limit)}).`,
+      message: `${probe} from ${worst.source} ${seen} at the baseline, before the attack (needed: ${threshold(limit)}).`,
     });
   }
   return reasons;
 }
 
-/** Every worker delivered enough of the headline probe to speak of its window. */
+/** Every worker delivered enough app-write samples in its window. */
 function delivered({ facts, probes, spans }: Evidence): Reason[] {
   if (spans.window === null) return [];
   const expected = (spans.window.toMs - spans.window.fromMs) / facts.experiment.probes.interval;
@@ -140,8 +140,8 @@ function delivered({ facts, probes, spans }: Evidence): Reason[] {
 }
 
 /**
- * A flapping target went down often enough: half of the times that there was a blow to be struck. How long it
- * stayed down each time is what the run is to show.
+ * A flapping target went down often enough: at least half as often as it was due to be killed. How long it stayed
+ * down each time is what the run measures.
  */
 function flapped({ timesDown }: Suppression, windowMs: number, everyMs: number): Reason[] {
   const least = leastTimesDown(windowMs, everyMs);
@@ -157,9 +157,9 @@ function flapped({ timesDown }: Suppression, windowMs: number, everyMs: number):
 }
 
 /**
- * The target was down for long enough. The same tolerance holds for time and for the runtimes' answers: the checks
- * are samples of the window's time, so the share of checks that saw the target run estimates the share of time.
- * (Of a target of nodes the answers are the time: each holds until the next.)
+ * The target was down for long enough. The same tolerance applies to time and to the runtimes' answers: runtime
+ * checks sample the window, so the share of checks that saw the target run estimates the share of time.
+ * (For a target on nodes the answers are the time: each is valid until the next.)
  */
 function keptDown(suppression: Suppression, needed: number, onNodes: boolean): Reason[] {
   if (suppression.share < needed) {
@@ -177,20 +177,20 @@ function keptDown(suppression: Suppression, needed: number, onNodes: boolean): R
     {
       code: "target-not-down",
       message:
-        `${suppression.runtimeRunning} of the runtime checks after the target was down still saw a container ` +
-        `of it running, about ${percent(suppression.runtimeRunningShare)} of the time ` +
+        `${suppression.runtimeRunning} of the runtime checks after the target was down still found one of ` +
+        `its containers running, about ${percent(suppression.runtimeRunningShare)} of the time ` +
         `(tolerated: ${threshold(1 - needed)}).`,
     },
   ];
 }
 
-/** A sentence to follow another; empty: nothing did. */
+/** A sentence that follows another one; empty: nothing served. */
 function whatServed({ servedBy }: Suppression): string {
   const each = servedBy.map(({ what, ms }) => `${what} (${duration(ms)})`);
   return each.length === 0 ? "" : ` What served: ${each.join(", ")}.`;
 }
 
-/** The target really was taken down. */
+/** The target was really taken down. */
 function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
   if (isControl(facts.experiment.attack) || spans.window === null) return [];
   if (suppression === null) {
@@ -200,8 +200,7 @@ function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
   if (!suppression.servingBefore) {
     reasons.push({
       code: "target-not-ready",
-      message:
-        "The target was not seen in service when the window began, so nothing shows what took it down.",
+      message: "The target was not serving when the window began, so the run cannot show what took it down.",
     });
   }
   const everyMs = flappingEveryMs(facts);
@@ -213,8 +212,8 @@ function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
 }
 
 /**
- * The severity rests on the component's own function, and that is not known: the application was fine, and would
- * be so too if the function had been lost.
+ * The severity depends on the component's own function, and that is unknown: the application was fine, as it would
+ * also be with the function lost.
  *
  * @param measured the severity without this.
  */
@@ -228,17 +227,17 @@ export function functionReasons(
   return [
     {
       code: "function-not-measured",
-      message: `The application was fine, and whether the component's own function was lost is not known. ${ownFunction.because}`,
+      message: `The application was fine, but it is unknown whether the component's own function was lost. ${ownFunction.because}`,
     },
   ];
 }
 
 /**
- * All reasons, the causes first. Where the runner stopped before the window, or the window was cut short, what
- * follows from that (nothing killed, too few samples) is not listed.
+ * All reasons, the causes first. If the runner stopped before the window or the window was cut short, the
+ * consequences (nothing killed, too few samples) are not listed.
  */
 export function reasonsOf(evidence: Evidence): Reason[] {
-  const causes = broughtToAnEnd(evidence);
+  const causes = stopReasons(evidence);
   const named = new Set(causes.map(({ code }) => code));
   const cutShort = CUT_SHORT.some((code) => named.has(code));
   const found = [

@@ -1,4 +1,4 @@
-/** Recovery in its parts, from events and the application's samples. All times from the release, ms. */
+/** The parts of the recovery, from events and the application's samples. All times from the release, ms. */
 import { RUNNER_SOURCE } from "./clocks.js";
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import type { ClosedSpan } from "./phases.js";
@@ -9,18 +9,18 @@ import { isAccepted } from "./suppression.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
-/** Something of the target came back, or was found back. */
+/** An object of the target was recreated or restored, or was found restored. */
 interface Act {
   readonly tMs: number;
   readonly object: ObjectRef;
   readonly by: string | null;
-  /** Only the node's state was seen: whose object it is, the name's end tells ("kubelet on NODE"). */
+  /** Set if only the node's state was seen. A restored object's name then ends with it ("kubelet on NODE"). */
   readonly node?: string;
 }
 
 const same = (a: ObjectRef, b: ObjectRef): boolean => a.kind === b.kind && a.name === b.name;
 
-/** The object had been away: it was seen to go or to come, or the attack itself had taken it. */
+/** The object had been missing: its end or its creation was seen, or the attack itself had removed it. */
 function wasAway(events: readonly RunEvent[], object: ObjectRef): boolean {
   return events.some(
     (event) =>
@@ -29,7 +29,7 @@ function wasAway(events: readonly RunEvent[], object: ObjectRef): boolean {
   );
 }
 
-/** Units of the attacked nodes that were seen to run again after the release: the node's own timer may do it. */
+/** Units of the attacked nodes that ran again after the release. The node's own timer may have started them. */
 function unitsBack(events: readonly RunEvent[], releaseMs: number, nodes: readonly string[]): Act[] {
   const active = new Map<string, boolean>();
   const acts: Act[] = [];
@@ -44,8 +44,8 @@ function unitsBack(events: readonly RunEvent[], releaseMs: number, nodes: readon
 }
 
 /**
- * The first object that came back after the release, and by whom. An object that was only found in its place,
- * and had never gone (an attack on pods leaves the Deployment alone), is nobody's act.
+ * The first object that was restored after the release, and by whom. An object that was found unchanged and had never
+ * been missing (an attack on pods does not delete the Deployment) does not count.
  */
 function restorer(
   events: readonly RunEvent[],
@@ -63,7 +63,7 @@ function restorer(
   acts.sort((a, b) => a.tMs - b.tMs);
   const [first] = acts;
   if (first === undefined) return null;
-  // Who put it back is known better than the field manager that a watch saw, and may be known only later.
+  // The `restored` event names who restored it more exactly than the field manager seen by a watch. It may come later.
   const named = restored.find(
     ({ object }) =>
       same(object, first.object) || (first.node !== undefined && object.name.endsWith(` on ${first.node}`)),
@@ -72,9 +72,9 @@ function restorer(
 }
 
 /**
- * The first good app-write sample after the release of every worker on which one had failed; the last of them.
+ * For every worker with a failed app-write sample: its first good one after the release. The latest of these.
  *
- * @returns null when none had failed, or one was never good again.
+ * @returns null if no worker failed, or if one was never good again.
  */
 function firstGood(series: readonly Series[], harmed: ClosedSpan, recovery: ClosedSpan): number | null {
   let last: number | null = null;
@@ -91,7 +91,7 @@ function firstGood(series: readonly Series[], harmed: ClosedSpan, recovery: Clos
 /**
  * @param harmedFromMs first kill, or the start of the window where nothing was killed.
  * @param recovery from the start of the release to the end of the recovery.
- * @param nodes those that are attacked, for a target of nodes.
+ * @param nodes the attacked nodes, for a target on nodes.
  */
 export function recoveryOf(
   events: readonly RunEvent[],

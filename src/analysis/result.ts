@@ -1,6 +1,6 @@
 /**
- * What a run comes to. `result.json` is exactly this, and is computed by pure functions from the run's facts,
- * its events and the raw samples. Times are milliseconds since the run began unless a name says otherwise.
+ * The result of a run. `result.json` is exactly this. Pure functions compute it from the run's facts, its events and
+ * the raw samples. Times are milliseconds since the run began unless the name says otherwise.
  */
 import type { ObjectRef, PhaseName } from "../evidence/events.js";
 import type { RESULT_SCHEMA_VERSION, RunFacts } from "../evidence/facts.js";
@@ -11,9 +11,9 @@ import type { ProbeName, Severity } from "../experiment/names.js";
 export type StudyComparison =
   "confirmed" | "newly verified" | "differs" | "inconclusive" | "not in the study";
 
-/** Looks at the component's own function in one phase. */
+/** Checks of the component's own function in one phase. */
 export interface FunctionPhase {
-  /** Looks that were finished. */
+  /** Finished checks. */
   readonly looks: number;
   readonly present: number;
 }
@@ -23,26 +23,26 @@ export type FunctionState = "lost" | "partly lost" | "kept" | "inconclusive" | "
 /** The component's own function, before, during and after. */
 export interface FunctionResult {
   /**
-   * lost: present in no look (or in under half of the samples) of the window; partly lost: in some looks (or in
+   * lost: present in no check (or in under half of the samples) of the window; partly lost: in some checks (or in
    * fewer samples than the threshold of `degraded`); kept: in all; inconclusive: it did not work before the
-   * attack, or no look was finished while the component was down; not measured: nothing shows it.
+   * attack, or no check finished while the component was down; not measured: no check and no layer shows it.
    */
   readonly state: FunctionState;
-  /** The figures that decided, as a sentence. */
+  /** The figures behind the state, as a sentence. */
   readonly because: string;
   /** null: shown by samples of a layer. */
   readonly baseline: FunctionPhase | null;
   readonly window: FunctionPhase | null;
   readonly recovery: FunctionPhase | null;
   /**
-   * Release → the moment at which the first look that began after it saw the function present, ms; null: not
-   * seen.
+   * Release → end of the first check that began after it and found the function present, ms; null: no such
+   * check.
    */
   readonly backAfterMs: number | null;
-  /** What had not arrived in time and came after the recovery, and what never came. */
+  /** Number of items that missed their deadline: those that arrived after the recovery, and those that never arrived. */
   readonly late: number;
   readonly lostForGood: number;
-  /** Evidence of the first look of the window, of the last, and of the first good one after the release. */
+  /** Evidence of the window's first and last check, and of the first good check after the release. */
   readonly evidence: readonly string[];
 }
 
@@ -51,7 +51,7 @@ export interface PhaseStats {
   /** Samples that started in the phase, good or failed. */
   readonly samples: number;
   readonly good: number;
-  /** Ticks that could not be kept; in no ratio. */
+  /** Ticks that the prober missed; not part of any ratio. */
   readonly missed: number;
   /** good / samples; null without samples. */
   readonly availability: number | null;
@@ -64,14 +64,14 @@ export interface PhaseStats {
 /** From the start of the first failed sample to the start of the first of K good ones in a row. */
 export interface Outage {
   readonly fromMs: number;
-  /** null: it had not ended when measuring ended. */
+  /** null: it was still open when measuring ended. */
   readonly toMs: number | null;
 }
 
 /**
- * baseline: the phase itself. window: from its start to the phase `function` where there is one, else to the
- * release. recovery: from the start of the release to the end of the phase `recovery`. A sample belongs to the
- * phase in which it started; those of the phase `function` count for nothing.
+ * baseline: the phase itself. window: from its start to the phase `function` if there is one, else to the release.
+ * recovery: from the start of the release to the end of the phase `recovery`. A sample belongs to the phase in which
+ * it started. Samples of the phase `function` are not counted.
  */
 export type MeasuredPhase = "baseline" | "window" | "recovery";
 
@@ -81,43 +81,43 @@ export interface ProbeResult {
   readonly phases: Readonly<Record<MeasuredPhase, PhaseStats>>;
   /** Between the start of the baseline and the end of the recovery. */
   readonly outages: readonly Outage[];
-  /** An outage that had not ended counts up to the end of the last sample. */
+  /** An open outage counts up to the end of the last sample. */
   readonly longestOutageMs: number;
   readonly totalOutageMs: number;
-  /** First kill → first failed sample at or after it; null: never failed, or nothing was killed. */
+  /** First kill → first failed sample at or after it; null: it never failed, or nothing was killed. */
   readonly timeToImpactMs: number | null;
   /**
    * Release → start of the first of K good samples after which it stayed good; 0: it was good again before the
-   * release; null: it did not fail since the window began, or it never came back.
+   * release; null: it did not fail after the window began, or it never recovered.
    */
   readonly timeToRecoverMs: number | null;
-  /** Of the clock that joins source and runner (the worst of its boots); 0 for the runner's own. */
+  /** Uncertainty between the clocks of source and runner (the worst of its boots); 0 for the runner itself. */
   readonly clockUncertaintyMs: number;
 }
 
 /**
  * Machine-readable reasons of an inconclusive run: a fixed list.
  *
- * - `target-not-found`, `deploy-failed`, `attack-failed`: the runner stopped with it.
- * - `target-not-ready`: the target was not seen in service when the window began.
+ * - `target-not-found`, `deploy-failed`, `attack-failed`: the runner stopped for this reason.
+ * - `target-not-ready`: the target was not serving when the window began.
  * - `baseline-unhealthy`: a probe that the verdict needs was under the baseline's threshold.
- * - `control-arm-failed`: the control arm was, at the baseline.
- * - `nothing-killed`: no kill was accepted, though the attack is not `none`.
- * - `target-not-down`: a serving instance or a running container for more of the window than tolerated; a
- *   flapping target that went down too seldom.
+ * - `control-arm-failed`: the control arm was under that threshold at the baseline.
+ * - `nothing-killed`: no kill was accepted, although the attack is not `none`.
+ * - `target-not-down`: the target served, or one of its containers ran, for more of the window than tolerated; or a
+ *   flapping target went down too rarely.
  * - `no-samples`: a worker delivered no app-write sample at the baseline or in the window.
- * - `too-few-samples`: too few app-write samples in the window to speak of a share.
- * - `interrupted`: a signal came before the window was over.
- * - `function-not-measured`: the application was fine, and the component's own function did not work before the
- *   attack, or no look at it was finished while the component was down: the severity rests on it.
- * - `churn-not-harmless`: replacing the database's pod before the baseline was not.
- * - `cluster-not-settled`: after the run before, the cluster had not come to rest in time.
- * - `abort-condition-at-baseline`: a condition of `abortWhen` was not good, or not known, at the end of the baseline;
- *   nothing was harmed.
- * - `aborted`: a condition of `abortWhen` was met in the window, which ended early; what was measured up to then is
- *   there, and is no whole window.
- * - `application-changed`: somebody else deleted or changed the application under test during the run.
- * - `target-changed`: somebody else deleted, renamed or scaled the target for good during the run.
+ * - `too-few-samples`: too few app-write samples in the window to compute a share.
+ * - `interrupted`: a signal came before the window ended.
+ * - `function-not-measured`: the application was fine, so the severity depends on the component's own function. But the
+ *   function did not work before the attack, or no check of it finished while the component was down.
+ * - `churn-not-harmless`: replacing the database's pod before the baseline did harm.
+ * - `cluster-not-settled`: the cluster did not settle in time after the previous run.
+ * - `abort-condition-at-baseline`: a condition of `abortWhen` was not good, or unknown, at the end of the baseline.
+ *   Nothing was changed.
+ * - `aborted`: a condition of `abortWhen` was met in the window, which ended early. The measurements up to then are
+ *   kept, but they do not cover a full window.
+ * - `application-changed`: foreign change: the application under test was deleted or changed during the run.
+ * - `target-changed`: foreign change: the target was deleted, renamed or permanently scaled during the run.
  * - `lock-lost`: another run took the lock, so this one stopped.
  * - `stopped`: the runner stopped with a code that is not in this list.
  */
@@ -147,47 +147,47 @@ export const INCONCLUSIVE_REASONS = [
 export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];
 
 /**
- * How well the target was kept down, from the first kill to the release. A target of nodes (a static pod, a unit)
- * serves while one of the attacked nodes, when last asked, ran its unit or a container of it; what the API says
- * of it counts for nothing (without a kubelet, or without the API server itself, it is what was, not what is).
- * Of a workload an instance serves while
+ * How well the target was kept down, from the first kill to the release. A target on nodes (a static pod, a unit)
+ * serves while one of the attacked nodes, when last asked, ran its unit or one of its containers. The API's view of
+ * such a target is ignored: without a kubelet or an API server it is out of date.
+ * An instance of a workload serves while
  * - an endpoint of the target's Services is ready, or serves while terminating;
  * - a pod of the target is Ready, not terminating and not gone;
- * - a runtime shows a container of it running, unless its pod is known and was never Ready, or only while it
- *   terminated (and no endpoint of this cluster serves while it terminates): it has not been in any endpoint, so
- *   nothing was ever routed to it.
- *   Two sightings in a row cover the time between them; a node's first sighting covers the time before it.
+ * - a runtime shows one of its containers running. Exception: the pod is known and was never Ready, or was Ready only
+ *   while terminating (and no endpoint of this cluster serves while terminating). Such a pod was never in an endpoint,
+ *   so no traffic was routed to it.
+ *   Two sightings in a row cover the time between them. A node's first sighting covers the time before it.
  */
 export interface Suppression {
-  /** Times that the target went from serving to not serving; for a flapping target the measure of the attack. */
+  /** How often the target went from serving to not serving. This is the measure of a flapping attack. */
   readonly timesDown: number;
-  /** Re-creations of the workload itself (not of its pods) by somebody else than the attack, in order. */
+  /** Each time that someone other than the attack recreated the workload itself (not its pods), in order. */
   readonly fight: readonly {
     /** From the first kill, ms. */
     readonly atMs: number;
     readonly by: string | null;
-    /** How long it lived until its deletion was accepted, ms; null: it was not deleted in the window. */
+    /** How long it existed until its deletion was accepted, ms; null: it was not deleted in the window. */
     readonly livedMs: number | null;
-    /** Whether a pod of the target became Ready, or an endpoint, while it lived. */
+    /** Whether a pod or an endpoint of the target became ready while it existed. */
     readonly served: boolean;
   }[];
   /** First accepted kill → release. */
   readonly windowMs: number;
   /** Time within `windowMs` in which the target had a serving instance. */
   readonly servingMs: number;
-  /** What served then, in words, and for how long each, ms: the three that did so longest. */
+  /** The instances that served then, in words, with their time, ms: the three with the longest time. */
   readonly servedBy: readonly { readonly what: string; readonly ms: number }[];
-  /** 1 − servingMs / windowMs: the moment that the first deletion takes counts against it. 0 for an empty window. */
+  /** 1 − servingMs / windowMs. The time that the first deletion takes lowers the share. 0 for an empty window. */
   readonly share: number;
-  /** Whether an instance was serving when the window began. Without it nothing shows that the attack did it. */
+  /** Whether an instance was serving when the window began. If not, nothing shows that the attack took it down. */
   readonly servingBefore: boolean;
-  /** First kill → first moment without a serving instance; null: always had one. */
+  /** First kill → first moment without a serving instance; null: it always had one. */
   readonly downAfterMs: number | null;
   /** Kills that were accepted (2xx), from the first one to the release. */
   readonly kills: number;
-  /** The same, by kind of object. */
+  /** Accepted kills by kind of object. */
   readonly killsByKind: Readonly<Record<string, number>>;
-  /** Of these, what was not a deletion: what was done to which object, and how often, in order. */
+  /** Accepted kills other than deletions: the action, its object, and how often, in order. */
   readonly blows: readonly {
     readonly action: KillAction;
     readonly object: ObjectRef;
@@ -195,45 +195,45 @@ export interface Suppression {
   }[];
   /** Kills answered with anything but 2xx: already gone (404, 409), refused, or failed. */
   readonly killsNotAccepted: number;
-  /** Objects of the target that came back while the attack lasted, by kind. */
+  /** Objects of the target that were recreated during the attack, by kind. */
   readonly recreationsByKind: Readonly<Record<string, number>>;
-  /** Who re-created them, by field manager, in order of first appearance. */
+  /** Who recreated them, by field manager, in order of first appearance. */
   readonly recreatedBy: readonly string[];
   /**
-   * Times that a pod of the target became Ready during the window after the target had gone down; for a target
-   * of nodes: times that it was seen running again.
+   * How often a pod of the target became Ready in the window after the target had gone down; for a target on nodes:
+   * how often it ran again.
    */
   readonly readySeen: number;
   /**
-   * What was asked at least once after the target was down. node: whether its unit runs; runtime: a node's
-   * container runtime.
+   * The evidence collected at least once after the target was down. node: a node was asked whether the unit runs;
+   * runtime: a node's container runtime was asked.
    */
   readonly evidence: "node" | "runtime" | "API only";
   /** Nodes that answered in the window (their runtime, or for a unit systemd), sorted. */
   readonly runtimeNodes: readonly string[];
   /** How often a node answered in the window (one for each node and time). */
   readonly runtimeChecks: number;
-  /** Of those after the target was down: how many saw it run: its unit, or a container that may serve. */
+  /** Checks after the target was down that found it running: its unit, or a container that may serve. */
   readonly runtimeRunning: number;
   /**
-   * Share of the time after it was down in which some node ran a container of the target, estimated from the
-   * checks: the sum over the nodes of each node's share of checks that saw one, at most 1. (A sum, because one
-   * pod on one of twenty nodes shows in a twentieth of the checks and is still never down.)
+   * Share of the time after it was down in which any node ran a container of the target, estimated from the checks:
+   * the sum over all nodes of each node's share of checks that found one, at most 1. (A sum, because one pod on one
+   * of twenty nodes appears in only a twentieth of the checks although the target is never down.)
    */
   readonly runtimeRunningShare: number;
   /** How often a node could not be asked in the window. */
   readonly runtimeErrors: number;
 }
 
-/** Recovery in its parts: all from the start of the release, ms; null: not seen. */
+/** The parts of the recovery, all from the start of the release, ms; null: not seen. */
 export interface Recovery {
-  /** Release → the first object of the target that came back or was put back. */
+  /** Release → the first object of the target that was recreated or restored. */
   readonly restorerMs: number | null;
-  /** Who did that: "runner" or a field manager. */
+  /** Who restored it: "runner" or a field manager. */
   readonly restoredBy: string | null;
   /** Release → target ready. */
   readonly readyMs: number | null;
-  /** Release → first good app-write sample from every source that had failed; null also when none had. */
+  /** Release → first good app-write sample from every source that had failed; null also if none had failed. */
   readonly firstGoodMs: number | null;
   /** Release → every probe healthy. */
   readonly healthyMs: number | null;
@@ -247,35 +247,35 @@ export interface RunResult {
   readonly verdict: Verdict;
   /** One sentence that explains the verdict. */
   readonly verdictBecause: string;
-  /** Why nothing can be concluded; empty when something can. */
+  /** Why nothing can be concluded; empty if the run is conclusive. */
   readonly reasons: readonly { readonly code: InconclusiveReason; readonly message: string }[];
   readonly severity: Severity;
-  /** One sentence with the figures that decided the severity. */
+  /** One sentence with the figures behind the severity. */
   readonly severityBecause: string;
   /** The component's own function. */
   readonly ownFunction: FunctionResult;
   /** Whether it was lost in the window; null: not measured, or inconclusive. */
   readonly functionLost: boolean | null;
-  /** The figures that decided that, as the end of a sentence. */
+  /** The figures behind that, as the end of a sentence. */
   readonly functionBecause: string;
-  /** What the cluster said of nodes, the application's endpoints and the churn meanwhile, in order. */
+  /** What happened to nodes, the application's endpoints and the churned pod during the run, in order. */
   readonly story: readonly { readonly tMs: number; readonly text: string }[];
   readonly study: {
     readonly impact: StudyComparison;
     readonly function: StudyComparison;
     readonly because: string;
   };
-  /** The target itself is a stand-in: the run shows that the method works, not what the real one would do. */
+  /** The target runs a substitute image: the run shows that the method works, not what the real component would do. */
   readonly onStandIn: boolean;
-  /** The first kill that was accepted; null: none was. Zero of the timeline. */
+  /** The first accepted kill, the zero of the timeline; null: there was none. */
   readonly firstKillMs: number | null;
-  /** Start of the release: zero of all recovery times; null: never released. */
+  /** Start of the release, the zero of all recovery times; null: never released. */
   readonly releaseMs: number | null;
   readonly phases: Readonly<
     Partial<Record<PhaseName, { readonly fromMs: number; readonly toMs: number | null }>>
   >;
   readonly suppression: Suppression | null;
-  /** Workloads that would have undone the attack and were scaled to 0 before it; nothing above speaks of them. */
+  /** Workloads that would have undone the attack and were scaled to 0 before it. Not part of the figures above. */
   readonly companions: readonly ObjectRef[];
   readonly recovery: Recovery | null;
   readonly restored: readonly {
@@ -288,7 +288,7 @@ export interface RunResult {
   readonly clocks: readonly {
     readonly source: string;
     readonly boot: string;
-    /** runnerMs = agentMs + offsetMs, right within ± uncertaintyMs. */
+    /** runnerMs = agentMs + offsetMs, accurate to ± uncertaintyMs. */
     readonly offsetMs: number;
     readonly uncertaintyMs: number;
   }[];

@@ -8,7 +8,7 @@ export interface Point {
   readonly tMs: number;
   /** How long it took, ms; 0 for a missed tick. */
   readonly durationMs: number;
-  /** missed: the tick could not be kept; it says nothing about the application. */
+  /** missed: the prober missed the tick; it says nothing about the application. */
   readonly outcome: "good" | "failed" | "missed";
   readonly kind?: FailureKind;
 }
@@ -18,13 +18,13 @@ export interface Series {
   readonly source: string;
   /** In order of their start. */
   readonly points: readonly Point[];
-  /** Of the clock that joins source and runner, ms; 0 for the runner's own. */
+  /** Uncertainty between the clocks of source and runner, ms; 0 for the runner itself. */
   readonly clockUncertaintyMs: number;
 }
 
 const OUTCOME_ORDER = { failed: 0, missed: 1, good: 2 } as const;
 
-/** Points in order of their start; those of the same moment in an order that does not depend on the input's. */
+/** Points in order of their start. Points of the same moment have an order that does not depend on the input. */
 export function inOrder(points: readonly Point[]): Point[] {
   return [...points].sort(
     (a, b) =>
@@ -32,7 +32,7 @@ export function inOrder(points: readonly Point[]): Point[] {
   );
 }
 
-/** End of the last sample to end, ms since the run began; null without points. */
+/** The latest end of a sample, ms since the run began; null without points. */
 export function endOf(points: readonly Point[]): number | null {
   let end: number | null = null;
   for (const point of points) end = Math.max(end ?? -Infinity, point.tMs + point.durationMs);

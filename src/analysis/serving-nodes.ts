@@ -1,7 +1,6 @@
 /**
- * When a target of nodes (a static pod, a systemd unit) ran, from what was asked on the attacked nodes. What the
- * API says of it is left aside: without a kubelet, or without the API server itself, it is what was.
- * Milliseconds since the run began.
+ * When a target on nodes (a static pod, a systemd unit) ran, from the answers of the attacked nodes. The API's view
+ * is ignored: without a kubelet or an API server it is out of date. Milliseconds since the run began.
  */
 import type { RunEvent } from "../evidence/events.js";
 
@@ -9,12 +8,12 @@ import type { RunEvent } from "../evidence/events.js";
 export interface NodeAnswer {
   readonly tMs: number;
   readonly node: string;
-  /** What was asked after, in words: the runtime's containers, or a unit. */
+  /** The subject of the question, in words: the runtime's containers, or a unit. */
   readonly asked: string;
   readonly runs: boolean;
 }
 
-/** What an event says of the target on a node; undefined: nothing (another event, another node, no answer). */
+/** The answer that an event has about the target on a node; undefined: none (another event, another node, an error). */
 export function nodeAnswer(event: RunEvent, nodes: readonly string[]): NodeAnswer | undefined {
   if ((event.type !== "unit" && event.type !== "runtime") || event.error !== undefined) return undefined;
   const { tMs, node } = event;
@@ -25,8 +24,8 @@ export function nodeAnswer(event: RunEvent, nodes: readonly string[]): NodeAnswe
 }
 
 /**
- * What ran at each moment. An answer holds until the next one to the same question; a question that was not answered
- * changes nothing. The first answer that it runs also speaks for the time before it: the target is up before the
+ * What ran at each moment. An answer is valid until the next answer to the same question. An unanswered question
+ * changes nothing. The first answer that it runs also covers the time before it: the target is up before the
  * attack.
  *
  * @param events in order of time.
@@ -47,7 +46,7 @@ export function nodeServingMoments(events: readonly RunEvent[], nodes: readonly 
   return moments;
 }
 
-/** What served from `tMs` on, until the next moment: nothing, or each instance in words. */
+/** What served from `tMs` until the next moment: nothing, or each instance in words. */
 export interface ServingMoment {
   readonly tMs: number;
   readonly by: readonly string[];

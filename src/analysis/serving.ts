@@ -1,11 +1,11 @@
 /**
- * When the target had a serving instance, from what the watches and the nodes' runtimes said. The rule is
- * written at `Suppression` in result.ts. Milliseconds since the run began.
+ * When the target had a serving instance, from the watches and the nodes' runtimes. The rule is described at
+ * `Suppression` in result.ts. Milliseconds since the run began.
  */
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import { nodeServingMoments, type ServingMoment } from "./serving-nodes.js";
 
-/** From `tMs` on (until the next step) an instance served, or none did. */
+/** From `tMs` until the next step, an instance served or none did. */
 export interface ServingStep {
   readonly tMs: number;
   readonly serving: boolean;
@@ -18,7 +18,7 @@ interface PodState {
   readonly terminating: boolean;
 }
 
-/** A container that a node's runtime was seen running: proven from `fromMs` to `toMs`. */
+/** A container that a node's runtime was seen running, proven from `fromMs` to `toMs`. */
 interface Sighting {
   readonly entry: string;
   readonly node: string;
@@ -30,23 +30,23 @@ const keyOf = (object: ObjectRef): string => `${object.namespace ?? ""}/${object
 
 const nameOf = (key: string): string => key.slice(key.indexOf("/") + 1);
 
-/** The runner writes a container as "POD ID". */
+/** The runner records a container as "POD ID". */
 const podOf = (entry: string): string => entry.split(/[\s/]/, 1)[0] ?? entry;
 
-/** What is known of the target at one moment. */
+/** The known state of the target at one moment. */
 export class TargetState {
   readonly #pods = new Map<string, PodState>();
   readonly #endpoints = new Map<string, number>();
-  /** The sightings of each container that hold at the moment: the node, and how many. */
+  /** The current sightings of each container: the node, and how many. */
   readonly #running = new Map<string, { readonly node: string; readonly sightings: number }>();
-  /** Names of the pods that the API has shown, of those that were ever ready, and ready only after their deletion. */
+  /** Names of pods: seen in the API; ever ready; ready while terminating. */
   readonly #known = new Set<string>();
   readonly #everReady = new Set<string>();
   readonly #readyTerminating = new Set<string>();
   /** This cluster has endpoints that serve while they terminate (EndpointSlices of Kubernetes 1.22 and newer). */
   #terminatingServe = false;
 
-  /** Takes in what a watch said. */
+  /** Applies a watch event. */
   apply(event: RunEvent): void {
     if (event.type === "instance") {
       const { uid, name } = event.object;
@@ -66,7 +66,7 @@ export class TargetState {
     }
   }
 
-  /** A namesake may have come before its predecessor's end was seen: only the same object is forgotten. */
+  /** A new object of the same name may appear before the old one's end is seen. Only the same object is removed. */
   #forget(object: ObjectRef): void {
     const uid = this.#pods.get(keyOf(object))?.uid;
     if (uid === undefined || object.uid === undefined || uid === object.uid) this.#pods.delete(keyOf(object));
@@ -80,9 +80,9 @@ export class TargetState {
   }
 
   /**
-   * The container belongs to a pod that was never ready, or only after its deletion, where such a one gets no
-   * endpoint (the endpoints controller leaves out what terminates): nothing was ever routed to it, also when a busy
-   * kubelet lets it run on for a while.
+   * The container belongs to a pod that was never ready, or was ready only after its deletion in a cluster where
+   * terminating pods get no endpoint. No traffic was ever routed to it, even if a busy kubelet keeps it running for a
+   * while.
    */
   neverServed(entry: string): boolean {
     const name = podOf(entry);
@@ -108,7 +108,7 @@ interface Answer {
   readonly running: ReadonlySet<string>;
 }
 
-/** The runtime's answers of each node, in order; failed questions are no answers. */
+/** The runtime's answers of each node, in order, without failed questions. */
 function answersByNode(events: readonly RunEvent[]): Map<string, Answer[]> {
   const byNode = new Map<string, Answer[]>();
   for (const event of events) {
@@ -128,9 +128,9 @@ function knownSince(events: readonly RunEvent[], entry: string): number {
 }
 
 /**
- * What the answers prove: a container seen twice in a row ran in between, and one seen by a node's first answer
- * ran before it (the target is up before the attack). One sighting alone proves a moment, not a stretch; it is
- * counted in `runtimeRunning`.
+ * What the answers prove: a container seen twice in a row ran in between, and a container in a node's first answer
+ * ran before it (the target is up before the attack). A single sighting proves only a moment. It is counted in
+ * `runtimeRunning`.
  */
 function sightingsOf(events: readonly RunEvent[]): Sighting[] {
   const sightings: Sighting[] = [];
@@ -151,9 +151,9 @@ function sightingsOf(events: readonly RunEvent[]): Sighting[] {
 }
 
 /**
- * What served at each moment of the whole run at which something changed; before the first nothing is known.
+ * What served at each moment of the run at which something changed. Before the first moment nothing is known.
  *
- * @param nodes those that are attacked, for a target of nodes; undefined: the target is a workload.
+ * @param nodes the attacked nodes, for a target on nodes; undefined: the target is a workload.
  */
 export function servingMoments(events: readonly RunEvent[], nodes?: readonly string[]): ServingMoment[] {
   if (nodes !== undefined) return nodeServingMoments(events, nodes);
@@ -176,7 +176,7 @@ export function servingMoments(events: readonly RunEvent[], nodes?: readonly str
   return moments;
 }
 
-/** Steps of serving and not serving, of the moments. Pure. */
+/** Steps of serving and not serving, from the moments. Pure. */
 export function servingSteps(moments: readonly ServingMoment[]): ServingStep[] {
   const steps: ServingStep[] = [];
   for (const { tMs, by } of moments) {

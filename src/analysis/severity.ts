@@ -1,33 +1,33 @@
-/** How bad it was, from measurements only. */
+/** The severity of a run, from measurements only. */
 import { duration, percent, threshold } from "../common/figures.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
 import type { Thresholds } from "../experiment/schema.js";
 import { RUNNER_SOURCE } from "./clocks.js";
 import type { ProbeResult } from "./result.js";
 
-/** A component's own function counts as gone when fewer than half of its probe's samples succeed. */
+/** A component's own function counts as lost if fewer than half of its probe's samples succeed. */
 export const FUNCTION_LOST_BELOW = 0.5;
 
 export interface SeverityFinding {
   readonly severity: Exclude<Severity, "inconclusive">;
-  /** One sentence with the figures that decided. */
+  /** One sentence with the figures behind it. */
   readonly because: string;
 }
 
 export interface FunctionFinding {
   /** null: the component has no function probe, or none was measured in the window. */
   readonly lost: boolean | null;
-  /** The figures that decided, as the end of a sentence. */
+  /** The figures behind it, as the end of a sentence. */
   readonly because: string;
 }
 
-/** Probes that stand for the application. The write is the headline: reads go to followers. */
+/** Probes that represent the application. Writes are the main measure: reads go to followers. */
 const WORDS: Readonly<Partial<Record<ProbeName, string>>> = {
   "app-write": "app → DB writes",
   "app-read": "app → DB reads",
 };
 
-/** The result with the lowest availability in the window; undefined when none was measured in it. */
+/** The result with the lowest availability in the window; undefined: none was measured in it. */
 export function worstInWindow(
   results: readonly ProbeResult[],
   probes: readonly ProbeName[],
@@ -41,14 +41,14 @@ export function worstInWindow(
   return worst;
 }
 
-/** How many times slower the p95 of good samples was than at baseline; null where one of them is not known. */
+/** How many times slower the p95 of good samples was than at the baseline; null: one of them is unknown. */
 function slowdown({ phases }: ProbeResult): number | null {
   const before = phases.baseline.p95Ms;
   const during = phases.window.p95Ms;
   return before === null || during === null || before === 0 ? null : during / before;
 }
 
-/** The result that slowed down most, of those that count as slow; undefined: none does. */
+/** The result that slowed down most, among those that count as slow; undefined: none does. */
 export function slowestOf(
   results: readonly ProbeResult[],
   thresholds: Thresholds,
@@ -61,7 +61,7 @@ export function slowestOf(
   return slow.sort((a, b) => b.factor - a.factor)[0];
 }
 
-/** Whether the component's own function was gone, from any source. */
+/** Whether the component's own function was lost, from any source. */
 export function functionOf(results: readonly ProbeResult[], probes: readonly ProbeName[]): FunctionFinding {
   if (probes.length === 0) return { lost: null, because: "the component has no function probe." };
   const worst = worstInWindow(results, probes);
@@ -74,7 +74,7 @@ export function functionOf(results: readonly ProbeResult[], probes: readonly Pro
   const limit = threshold(FUNCTION_LOST_BELOW);
   return {
     lost,
-    because: `${figures}${lost ? "" : ", the worst of all"} (lost: under ${limit}).`,
+    because: `${figures}${lost ? "" : ", the worst source"} (lost: under ${limit}).`,
   };
 }
 
@@ -93,13 +93,13 @@ function degradation(results: readonly ProbeResult[], thresholds: Thresholds): s
   return (
     `The p95 of ${WORDS[slowest.probe] ?? slowest.probe} from ${slowest.source} went from ` +
     `${duration(slowest.phases.baseline.p95Ms)} to ${duration(slowest.phases.window.p95Ms)}, ` +
-    `${factor.toFixed(1)} times the baseline's (degraded: over ${thresholds.slowFactor} times, from ${duration(thresholds.slowFrom)} on).`
+    `${factor.toFixed(1)} times the baseline's (degraded: over ${thresholds.slowFactor} times, and at least ${duration(thresholds.slowFrom)}).`
   );
 }
 
 /**
- * The severity of a sound run. The application is judged by its worst worker; a component whose application is
- * fine is judged by its own function.
+ * The severity of a valid run. The application is judged by its worst worker. If the application is fine, the
+ * component is judged by its own function.
  */
 export function severityOf(
   results: readonly ProbeResult[],

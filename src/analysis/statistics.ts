@@ -1,4 +1,4 @@
-/** What the samples of one series in one phase come to. */
+/** Statistics of one series in one phase. */
 import type { FailureKind } from "../evidence/sample.js";
 import type { ClosedSpan } from "./phases.js";
 import type { PhaseStats } from "./result.js";
@@ -11,7 +11,7 @@ export function pointsIn(points: readonly Point[], span: ClosedSpan | null): Poi
 
 /**
  * The nearest-rank quantile: the smallest value that at least the share `q` (0 < q ≤ 1) of all values does not
- * exceed. Always a value that was measured.
+ * exceed. It is always a measured value.
  *
  * @returns null without values.
  */
@@ -20,7 +20,7 @@ export function quantile(values: readonly number[], q: number): number | null {
   return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? null;
 }
 
-/** Statistics of the points that started in the span; of none at all when the phase was not reached. */
+/** Statistics of the points that started in the span. Without a span (phase not reached) there are no points. */
 export function phaseStats(points: readonly Point[], span: ClosedSpan | null): PhaseStats {
   const within = pointsIn(points, span);
   const good = within.filter((point) => point.outcome === "good").map((point) => point.durationMs);

@@ -1,4 +1,4 @@
-/** What the cluster said meanwhile of its nodes and of the application's endpoints, and what was done to it. */
+/** What happened during the run to nodes, to the application's endpoints and to the churned pod. */
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import { duration } from "../common/figures.js";
 import type { RunResult } from "./result.js";
@@ -7,19 +7,19 @@ type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
 const named = ({ kind, name }: ObjectRef): string => `${kind} ${name}`;
 
-/** Follows what is told of more than once: only what changed is a sentence. */
-class Teller {
+/** Keeps the last state of nodes and Services, because only a change gives a sentence. */
+class Changes {
   readonly #nodes = new Map<string, string>();
   readonly #ready = new Map<string, number>();
-  /** Most ready addresses that a Service was seen with: what it has when all is well. */
+  /** The most ready addresses seen for a Service: its normal number. */
   readonly #most = new Map<string, number>();
 
-  /** @returns the sentence without its time; undefined: nothing that anybody need be told. */
-  tell(event: RunEvent): string | undefined {
+  /** @returns the sentence without its time; undefined: nothing to report. */
+  describe(event: RunEvent): string | undefined {
     if (event.type === "node-ready") return this.#node(event);
     if (event.type === "app-endpoints") return this.#endpoints(event);
     if (event.type === "churn") return churn(event);
-    return event.type === "let-up" ? `the attack let ${named(event.object)} come back` : undefined;
+    return event.type === "let-up" ? `the attack allowed ${named(event.object)} to run again` : undefined;
   }
 
   #node({ node, ready, reason }: EventOf<"node-ready">): string | undefined {
@@ -44,18 +44,18 @@ class Teller {
 function churn({ object, ok, tookMs, detail }: EventOf<"churn">): string {
   const after = detail === "" ? "" : `: ${detail}`;
   return ok
-    ? `${named(object)} had its pod replaced, which took ${duration(tookMs)}${after}`
-    : `${named(object)} could not have its pod replaced in ${duration(tookMs)}${after}`;
+    ? `${named(object)}: pod replaced in ${duration(tookMs)}${after}`
+    : `${named(object)}: pod not replaced within ${duration(tookMs)}${after}`;
 }
 
 const signed = (ms: number): string => (ms < 0 ? duration(ms) : `+${duration(ms)}`);
 
 /**
- * The story from the window's start on, in order; each sentence begins with its time.
+ * The story from the window's start, in order. Each sentence begins with its time.
  *
  * @param events in order of time.
  * @param fromMs start of the window; null: it was not reached, so there is no story.
- * @param zeroMs zero of the times that are told: the first kill.
+ * @param zeroMs zero of the times in the sentences: the first kill.
  */
 export function storyOf(
   events: readonly RunEvent[],
@@ -63,9 +63,9 @@ export function storyOf(
   zeroMs: number,
 ): RunResult["story"] {
   if (fromMs === null) return [];
-  const teller = new Teller();
+  const changes = new Changes();
   return events.flatMap((event) => {
-    const text = teller.tell(event);
+    const text = changes.describe(event);
     if (text === undefined || event.tMs < fromMs) return [];
     return [{ tMs: event.tMs, text: `${signed(event.tMs - zeroMs)}: ${text}` }];
   });

@@ -1,4 +1,4 @@
-/** The measured word beside the study's, for the impact and for the component's own function. */
+/** Compares the measurement with the study's claim, for the impact and for the component's own function. */
 import type { StudyClaim } from "../components/component.js";
 import type { Severity } from "../experiment/names.js";
 import type { FunctionState, StudyComparison } from "./result.js";
@@ -11,12 +11,12 @@ export interface StudyVerdict {
 }
 
 export interface Measured {
-  /** "inconclusive" where nothing can be concluded of the application. */
+  /** "inconclusive": nothing can be concluded about the application. */
   readonly severity: Severity;
   readonly functionLost: boolean | null;
-  /** A function that was lost in part is said to be so, whichever of the two it is compared as. */
+  /** A partly lost function is mentioned, whether it is compared as lost or as kept. */
   readonly functionState?: FunctionState;
-  /** The target is a stand-in: the comparison says so. */
+  /** The target runs a substitute image: the comparison says so. */
   readonly onStandIn: boolean;
   /** The run was a control run: there is nothing to compare. */
   readonly control: boolean;
@@ -28,7 +28,7 @@ interface Side {
 }
 
 function compare(subject: string, claimed: string, verified: boolean, measured: string | null): Side {
-  const said = `the study ${verified ? "saw" : "supposed (はず)"} ${claimed}`;
+  const said = `the study ${verified ? "saw" : "assumed (はず)"} ${claimed}`;
   if (measured === null) {
     return {
       comparison: "inconclusive",
@@ -36,14 +36,14 @@ function compare(subject: string, claimed: string, verified: boolean, measured: 
     };
   }
   if (measured !== claimed) {
-    return { comparison: "differs", because: `${subject}: ${said}, measured was ${measured}` };
+    return { comparison: "differs", because: `${subject}: ${said}, this run measured ${measured}` };
   }
   return verified
-    ? { comparison: "confirmed", because: `${subject}: ${said}, and so it was measured` }
-    : { comparison: "newly verified", because: `${subject}: ${said}, and now it is measured` };
+    ? { comparison: "confirmed", because: `${subject}: ${said}, and this run confirms it` }
+    : { comparison: "newly verified", because: `${subject}: ${said}, and this run verifies it` };
 }
 
-/** The study knows only service outage and service unaffected: anything between agrees with neither. */
+/** The study knows only "service outage" and "service unaffected". Anything in between matches neither. */
 const IMPACT: Readonly<Record<Exclude<Severity, "inconclusive">, string>> = {
   outage: "a service outage",
   degraded: "a degraded service",
@@ -57,7 +57,9 @@ const lostOrNot = (lost: boolean): string => (lost ? "its own function lost" : "
 export function compareWithStudy(claim: StudyClaim | null, measured: Measured): StudyVerdict {
   if (claim === null || measured.control) {
     const because =
-      claim === null ? "The study's table has no such row." : "A control run is not compared with the study.";
+      claim === null
+        ? "The study's table has no row for it."
+        : "A control run is not compared with the study.";
     return { impact: "not in the study", function: "not in the study", because };
   }
   const { severity } = measured;
@@ -74,14 +76,14 @@ export function compareWithStudy(claim: StudyClaim | null, measured: Measured): 
     claim.functionVerified,
     conclusive && measured.functionLost !== null ? lostOrNot(measured.functionLost) : null,
   );
-  const standIn = measured.onStandIn
-    ? " Measured on a stand-in: it shows that the method works, not what the real component would do."
+  const substitute = measured.onStandIn
+    ? " Measured on a substitute image: it shows that the method works, not what the real component would do."
     : "";
   const inPart =
-    conclusive && measured.functionState === "partly lost" ? " (It was there in part of the window.)" : "";
+    conclusive && measured.functionState === "partly lost" ? " (It was present in part of the window.)" : "";
   return {
     impact: impact.comparison,
     function: ownFunction.comparison,
-    because: `${impact.because}. ${ownFunction.because}.${inPart}${standIn}`,
+    because: `${impact.because}. ${ownFunction.because}.${inPart}${substitute}`,
   };
 }

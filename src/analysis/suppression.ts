@@ -8,7 +8,7 @@ import { servingMoments, servingSteps, TargetState, type ServingStep } from "./s
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
-/** The API server, or the node, did it. (404 and 409: there was nothing left to delete.) */
+/** The API server or the node accepted it. (404 and 409: nothing was left to delete.) */
 export function isAccepted(kill: EventOf<"kill">): boolean {
   return kill.status >= 200 && kill.status < 300;
 }
@@ -34,7 +34,7 @@ function countBy<T>(items: readonly T[], key: (item: T) => string): Record<strin
   return result;
 }
 
-/** Each of them with how long it lasted within the span, ms: until the next one. */
+/** Each item with its time within the span, ms: until the next item. */
 function lastingWithin<T extends { readonly tMs: number }>(
   each: readonly T[],
   span: ClosedSpan,
@@ -46,15 +46,15 @@ function lastingWithin<T extends { readonly tMs: number }>(
   });
 }
 
-/** Time within the span in which the target served, ms. */
+/** Time within the span during which the target served, ms. */
 function servingWithin(steps: readonly ServingStep[], span: ClosedSpan): number {
   return lastingWithin(steps, span).reduce((sum, { serving, ms }) => (serving ? sum + ms : sum), 0);
 }
 
-/** So many of what served are named. */
+/** At most this many serving instances are named. */
 const NAMED = 3;
 
-/** What served within the span and for how long, the longest first. */
+/** What served within the span and for how long, longest first. */
 function servedBy(moments: readonly ServingMoment[], span: ClosedSpan): Suppression["servedBy"] {
   const times = new Map<string, number>();
   for (const { by, ms } of lastingWithin(moments, span)) {
@@ -74,7 +74,7 @@ function downAt(steps: readonly ServingStep[], span: ClosedSpan): number | null 
   return steps.find((step) => !step.serving && step.tMs > span.fromMs && step.tMs < span.toMs)?.tMs ?? null;
 }
 
-/** How often it went from serving to not serving within the span. */
+/** How often the target went from serving to not serving within the span. */
 function timesDown(steps: readonly ServingStep[], span: ClosedSpan): number {
   return steps.filter(
     (step, index) =>
@@ -96,19 +96,19 @@ function readySeen(events: readonly RunEvent[], span: ClosedSpan, afterMs: numbe
   return seen;
 }
 
-/** How often a target of nodes was seen running again in the span after `afterMs`. */
+/** How often a target on nodes ran again in the span after `afterMs`. */
 function runningAgain(steps: readonly ServingStep[], span: ClosedSpan, afterMs: number): number {
   return steps.filter((step) => step.serving && step.tMs > afterMs && step.tMs < span.toMs).length;
 }
 
-/** What a node answered, and whether the target may have served there. */
+/** A node's answer: whether the target may have served there. */
 interface Check {
   readonly tMs: number;
   readonly node: string;
   readonly running: boolean;
 }
 
-/** Every answer of a node, in order of time. */
+/** Every answer of every node, in order of time. */
 function checksOf(events: readonly RunEvent[], nodes: readonly string[] | undefined): Check[] {
   if (nodes !== undefined) {
     return events.flatMap((event) => {
@@ -127,11 +127,11 @@ function checksOf(events: readonly RunEvent[], nodes: readonly string[] | undefi
   return checks;
 }
 
-/** What the checks saw: how many saw it run, and the sum of the nodes' shares of these. */
+/** How many checks found it running, and the sum of the nodes' shares of such checks. */
 function runningIn(checks: readonly Check[]): { running: number; share: number } {
   const nodes = [...new Set(checks.map(({ node }) => node))].map((name) => {
-    const mine = checks.filter(({ node }) => node === name);
-    return { checks: mine.length, running: mine.filter(({ running }) => running).length };
+    const ofNode = checks.filter(({ node }) => node === name);
+    return { checks: ofNode.length, running: ofNode.filter(({ running }) => running).length };
   });
   return {
     running: nodes.reduce((sum, node) => sum + node.running, 0),
@@ -142,18 +142,18 @@ function runningIn(checks: readonly Check[]): { running: number; share: number }
   };
 }
 
-/** What was done that was no deletion, by object. */
-function blowsOf(accepted: readonly EventOf<"kill">[]): Suppression["blows"] {
-  const blows = new Map<string, Suppression["blows"][number]>();
+/** Accepted kills other than deletions, by object. */
+function otherKillsOf(accepted: readonly EventOf<"kill">[]): Suppression["blows"] {
+  const found = new Map<string, Suppression["blows"][number]>();
   for (const { action = "deleted", object } of accepted) {
     if (action === "deleted") continue;
     const key = JSON.stringify([action, object.kind, object.namespace, object.name]);
-    blows.set(key, { action, object, times: (blows.get(key)?.times ?? 0) + 1 });
+    found.set(key, { action, object, times: (found.get(key)?.times ?? 0) + 1 });
   }
-  return [...blows.values()];
+  return [...found.values()];
 }
 
-/** What a node could not say, and which kind of question one of them answered after the target was down. */
+/** How many questions the nodes could not answer, and whether one answered for a unit after the target was down. */
 function asked(
   events: readonly RunEvent[],
   span: ClosedSpan,
@@ -172,10 +172,10 @@ function asked(
  * Suppression from the first accepted kill to the release.
  *
  * @param events in order of time.
- * @param windowFromMs start of the window: no kill is before it.
+ * @param windowFromMs start of the window; no kill comes before it.
  * @param releaseMs end of the window: the start of the release.
- * @param nodes those that are attacked, for a target of nodes; undefined: the target is a workload.
- * @returns null when nothing was killed.
+ * @param nodes the attacked nodes, for a target on nodes; undefined: the target is a workload.
+ * @returns null: nothing was killed.
  */
 export function suppressionOf(
   events: readonly RunEvent[],
@@ -210,7 +210,7 @@ export function suppressionOf(
     timesDown: timesDown(steps, span),
     kills: accepted.length,
     killsByKind: countBy(accepted, (kill) => kill.object.kind),
-    blows: blowsOf(accepted),
+    blows: otherKillsOf(accepted),
     killsNotAccepted: kills.length - accepted.length,
     recreationsByKind: countBy(recreated, (event) => event.object.kind),
     recreatedBy: [...new Set(recreated.flatMap((event) => event.by ?? []))],

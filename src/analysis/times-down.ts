@@ -6,7 +6,7 @@ export function flappingEveryMs({ experiment }: Pick<RunFacts, "experiment">): n
   return typeof every === "number" && every > 0 ? every : null;
 }
 
-/** Going down at least so many times makes a flapping target: half of the blows that fit into the window. */
+/** A flapping target must go down at least this often: half of the kills that fit into the window. */
 export function leastTimesDown(windowMs: number, everyMs: number): number {
   return Math.max(1, Math.floor(windowMs / everyMs) / 2);
 }

@@ -1,4 +1,4 @@
-/** The verdict of a run, and the exit code that goes with it. */
+/** The verdict of a run and its exit code. */
 import { ExitCode } from "../common/errors.js";
 import { duration, plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
@@ -16,8 +16,8 @@ export interface VerdictInput {
   readonly severity: Severity;
   readonly severityBecause: string;
   readonly releaseMs: number | null;
-  /** Looks at the component's own function in the whole run, and how many of them did not find it. */
-  readonly looks: { readonly looks: number; readonly absent: number };
+  /** Checks of the component's own function in the whole run, and how many of them did not find it. */
+  readonly functionChecks: { readonly total: number; readonly absent: number };
 }
 
 export interface VerdictFinding {
@@ -26,56 +26,57 @@ export interface VerdictFinding {
   readonly because: string;
 }
 
-/** Something may have been taken down: accepted, or without a clear answer (0, 5xx). A 4xx did nothing. */
-function touched(events: readonly RunEvent[]): boolean {
+/** Whether a kill may have changed something: accepted, or without a clear answer (0, 5xx). A 4xx changed nothing. */
+function changedSomething(events: readonly RunEvent[]): boolean {
   return events.some((event) => event.type === "kill" && (event.status < 400 || event.status >= 500));
 }
 
-/** What is missing before the run may say that everything is back; empty: nothing is. */
-function notBack(events: readonly RunEvent[], releaseMs: number | null): string[] {
-  if (!touched(events)) return [];
+/** What is missing before the run counts as restored; empty: nothing. */
+function missingForRestored(events: readonly RunEvent[], releaseMs: number | null): string[] {
+  if (!changedSomething(events)) return [];
   const lastKill = events.findLast((event) => event.type === "kill")?.tMs ?? 0;
   const since = Math.max(lastKill, releaseMs ?? lastKill);
   const seen = (type: RunEvent["type"]): boolean =>
     events.some((event) => event.type === type && event.tMs >= since);
   const missing: string[] = [];
   if (!seen("target-ready")) missing.push("the target was not seen ready again");
-  // Who has changed the application has taken away what could be seen to be healthy.
+  // After a foreign change of the application, its probes can no longer show whether the cluster is healthy.
   const changed = events.some((event) => event.type === "stopped" && event.code === "application-changed");
   if (!seen("healthy") && !changed) missing.push("the probes were not all healthy again");
   return missing;
 }
 
-/** Nothing was taken down: nothing may suffer, neither the application nor the component's own function. */
-function ofControl({ severity, severityBecause, looks }: VerdictInput): VerdictFinding {
+/** Nothing was taken down, so neither the application nor the component's own function may be affected. */
+function ofControl({ severity, severityBecause, functionChecks }: VerdictInput): VerdictFinding {
   const fault = "The method or the cluster is at fault.";
   if (severity !== "none") {
     return {
       verdict: "differs",
-      because: `Control run: nothing was taken down, and yet: ${severityBecause} ${fault}`,
+      because: `Control run: nothing was taken down, but: ${severityBecause} ${fault}`,
     };
   }
-  if (looks.absent > 0) {
-    const absent = `${looks.absent} of ${plural(looks.looks, "look")} did not find the component's own function.`;
+  if (functionChecks.absent > 0) {
+    const { total, absent: count } = functionChecks;
+    const absent = `${count} of ${plural(total, "check")} did not find the component's own function.`;
     return {
       verdict: "differs",
-      because: `Control run: nothing was taken down, and yet: ${absent} ${fault}`,
+      because: `Control run: nothing was taken down, but: ${absent} ${fault}`,
     };
   }
   return {
     verdict: "control",
-    because: "Control run: nothing was taken down and nothing suffered, so measuring does no harm by itself.",
+    because: "Control run: nothing was taken down and nothing was affected, so measuring alone does no harm.",
   };
 }
 
-function ofSoundRun(input: VerdictInput): VerdictFinding {
+function ofValidRun(input: VerdictInput): VerdictFinding {
   const { facts, severity, severityBecause } = input;
   if (isControl(facts.experiment.attack)) return ofControl(input);
   const expected = facts.experiment.expectedImpact;
   if (expected === null) {
     return {
       verdict: "as expected",
-      because: `Nothing was expected; measured: ${severity}. ${severityBecause}`,
+      because: `No expectation was given; measured: ${severity}. ${severityBecause}`,
     };
   }
   return expected === severity
@@ -84,20 +85,25 @@ function ofSoundRun(input: VerdictInput): VerdictFinding {
 }
 
 /**
- * The verdict. What must not be overlooked comes first: a cluster that is not restored, then an interruption,
- * then a run from which nothing can be concluded.
+ * The verdict. The most urgent case comes first: a cluster that is not restored, then an interruption, then an
+ * inconclusive run.
  */
 export function verdictOf(input: VerdictInput): VerdictFinding {
   const { events, reasons, facts } = input;
-  const missing = notBack(events, input.releaseMs);
+  const missing = missingForRestored(events, input.releaseMs);
   if (missing.length > 0) {
     const limit = duration(facts.experiment.phases.recovery);
     const text = `Not restored: ${missing.join(", and ")} (time limit: ${limit}).`;
-    return { verdict: "not restored", because: `${text} \`chaos restore\` finishes it from the journal.` };
+    return {
+      verdict: "not restored",
+      because: `${text} Run \`chaos restore\`: it completes the restore from the journal.`,
+    };
   }
   const signal = events.find((event) => event.type === "signal");
   if (signal !== undefined) {
-    const state = touched(events) ? "What had been taken down is restored." : "Nothing had been touched.";
+    const state = changedSomething(events)
+      ? "Everything that was taken down is restored."
+      : "Nothing was changed.";
     return {
       verdict: "interrupted",
       because: `Interrupted by ${signal.signal} ${duration(signal.tMs)} after the start. ${state}`,
@@ -105,15 +111,17 @@ export function verdictOf(input: VerdictInput): VerdictFinding {
   }
   const [first] = reasons;
   if (first !== undefined) {
-    const more = reasons.length > 1 ? ` (And ${reasons.length - 1} more: see the reasons.)` : "";
+    const more = reasons.length > 1 ? ` (${plural(reasons.length - 1, "more reason")} below.)` : "";
     const restored =
-      first.code === "aborted" && touched(events) ? " What had been taken down is restored." : "";
+      first.code === "aborted" && changedSomething(events)
+        ? " Everything that was taken down is restored."
+        : "";
     return {
       verdict: "inconclusive",
       because: `Nothing can be concluded: ${first.message}${restored}${more}`,
     };
   }
-  return ofSoundRun(input);
+  return ofValidRun(input);
 }
 
 const EXIT_CODES: Readonly<Record<Verdict, ExitCode>> = {
@@ -125,7 +133,7 @@ const EXIT_CODES: Readonly<Record<Verdict, ExitCode>> = {
   interrupted: ExitCode.interrupted,
 };
 
-/** What the command line ends with for this result. */
+/** The exit code for this result. */
 export function exitCodeOf(result: Pick<RunResult, "verdict">): ExitCode {
   return EXIT_CODES[result.verdict];
 }

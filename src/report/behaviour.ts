@@ -1,5 +1,5 @@
 /**
- * "Behaviour when stopped", the slide's last column, said anew from what was measured; never copied from the
+ * "Behaviour when stopped", the slide's last column, written from the measurements. It is never copied from the
  * expectation or from the study.
  */
 import type { FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
@@ -17,7 +17,7 @@ const join = (parts: readonly Bilingual[]): Bilingual => ({
   ja: `${parts.map(({ ja }) => ja).join("。")}。`,
 });
 
-/** When it began, for a behaviour that began with the first kill. */
+/** When the first write failed, for a behaviour that began after the first kill. */
 function since(result: RunResult): Bilingual {
   const ms = firstImpact(result)?.timeToImpactMs ?? null;
   if (ms === null) return { en: "", ja: "" };
@@ -29,7 +29,7 @@ function since(result: RunResult): Bilingual {
 
 function writesFailing(result: RunResult, worst: ProbeResult): Bilingual {
   const share = percent(worst.phases.window.availability);
-  const some = result.severity === "outage" ? "fail" : "fail in part";
+  const some = result.severity === "outage" ? "fail" : "partly fail";
   const ja = result.severity === "outage" ? "失敗" : "一部失敗";
   const { en: sinceEn, ja: sinceJa } = since(result);
   return {
@@ -57,7 +57,7 @@ function readsFailing(result: RunResult): Bilingual | null {
   const availability = worst?.phases.window.availability ?? 1;
   if (worst === undefined || availability >= result.facts.experiment.thresholds.degradedBelow) return null;
   return {
-    en: `app → DB reads fail in part (${percent(availability)} succeed from ${worst.source})`,
+    en: `app → DB reads partly fail (${percent(availability)} succeed from ${worst.source})`,
     ja: `アプリ → DB の読み出しが一部失敗(${worst.source} からの成功率 ${percent(availability)})`,
   };
 }
@@ -75,13 +75,13 @@ function application(result: RunResult): Bilingual[] {
   if (harm.length > 0) return harm;
   return [
     {
-      en: `app → DB writes go on (${percent(availability)} succeed)`,
+      en: `app → DB writes continue (${percent(availability)} succeed)`,
       ja: `アプリ → DB の書き込みは継続(成功率 ${percent(availability)})`,
     },
   ];
 }
 
-/** By the samples of a layer. */
+/** The component's own function, from the samples of a layer. */
 function bySamples(result: RunResult): Bilingual {
   const worst = worstInWindow(result.probes, result.facts.functionProbes);
   if (result.functionLost === null || worst === undefined) {
@@ -93,13 +93,13 @@ function bySamples(result: RunResult): Bilingual {
   }
   return result.ownFunction.state === "partly lost"
     ? {
-        en: `its own function is lost in part (${share})`,
+        en: `its own function is partly lost (${share})`,
         ja: `コンポーネント自体の機能は一部停止(${share})`,
       }
-    : { en: `its own function stays (${share})`, ja: `コンポーネント自体の機能は継続(${share})` };
+    : { en: `its own function continues (${share})`, ja: `コンポーネント自体の機能は継続(${share})` };
 }
 
-/** What became of what was to be forwarded meanwhile: late, lost, or some of each. */
+/** What happened to the items to forward during the outage: late, lost, or some of each. */
 function afterwards({ late, lostForGood }: FunctionResult, { forwards }: FunctionFacts): Bilingual {
   if (forwards === undefined || late + lostForGood === 0) return { en: "", ja: "" };
   if (lostForGood === 0) {
@@ -117,12 +117,12 @@ function afterwards({ late, lostForGood }: FunctionResult, { forwards }: Functio
   };
 }
 
-/** By the looks of a function probe. */
+/** The component's own function, from its function checks. */
 function byChecks({ ownFunction: found }: RunResult, phrases: FunctionFacts): Bilingual {
   const { state, window } = found;
   const { looks, present } = window ?? { looks: 0, present: 0 };
   const after = afterwards(found, phrases);
-  const en = `present in ${present} of ${plural(looks, "look")}`;
+  const en = `present in ${present} of ${plural(looks, "check")}`;
   const ja = `${looks} 回中 ${present} 回確認`;
   switch (state) {
     case "lost":
@@ -150,8 +150,8 @@ function ownFunction(result: RunResult): Bilingual {
 }
 
 /**
- * One sentence in both languages. A run without a conclusion makes no statement; one whose only doubt is the
- * component's own function still says what the application did.
+ * One sentence in both languages. An inconclusive run makes no statement. If only the component's own function is
+ * unknown, the sentence still says what the application did.
  */
 export function behaviourOf(result: RunResult): Bilingual {
   if (result.severity === "inconclusive" && !functionAloneUnknown(result)) {

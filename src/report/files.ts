@@ -14,9 +14,10 @@ import { eventsFromNdjson, samplesFromNdjson } from "../evidence/serialise.js";
 import { FORMATS, type ReportInput } from "./formats.js";
 
 /**
- * Packs the samples of a finished run: `SOURCE.ndjson` → `SOURCE.ndjson.gz`. What cannot be packed stays as it is.
+ * Compresses the samples of a finished run: `SOURCE.ndjson` → `SOURCE.ndjson.gz`. If this fails, the file stays as it
+ * is.
  *
- * @throws the file system's error, when there is no room for the packed ones (say).
+ * @throws the file system's error, for example when the disk is full.
  */
 async function packSamples(folder: string): Promise<void> {
   for (const name of await readdir(join(folder, "samples"))) {
@@ -25,7 +26,7 @@ async function packSamples(folder: string): Promise<void> {
     try {
       await pipeline(createReadStream(path), createGzip(), createWriteStream(`${path}.gz`));
     } catch (error) {
-      // Half a packed file beside the whole one would be read as a second source.
+      // An incomplete .gz beside the complete file would be read as a second source.
       await rm(`${path}.gz`, { force: true });
       throw error;
     }
@@ -34,10 +35,10 @@ async function packSamples(folder: string): Promise<void> {
 }
 
 /**
- * Computes a run's result again from its raw files alone (run.json, events.ndjson, samples) and writes it in every
+ * Recomputes a run's result from its raw files alone (run.json, events.ndjson, samples) and writes it in every
  * format.
  *
- * @throws UsageError when the folder is no run's.
+ * @throws UsageError when the folder does not belong to a run.
  */
 export async function buildReport(folder: string): Promise<RunResult> {
   const facts = JSON.parse(await readText(join(folder, "run.json"))) as RunFacts;
@@ -58,12 +59,12 @@ export async function buildReport(folder: string): Promise<RunResult> {
   return result;
 }
 
-/** The files of a report, each made when it is written. */
+/** The files of a report. Each text is produced when its file is written. */
 function textsOf(input: ReportInput): [string, () => string][] {
   return Object.entries(FORMATS).map(([name, text]) => [name, () => text(input)]);
 }
 
-/** Written whole or not at all: half a result.json would stand in the way of the matrix. */
+/** Writes the whole file or nothing: the matrix cannot read half a result.json. */
 async function writeWhole(path: string, text: string): Promise<void> {
   const part = `${path}.part`;
   try {
@@ -77,13 +78,13 @@ async function writeWhole(path: string, text: string): Promise<void> {
 
 export interface FinishedReport {
   readonly result: RunResult;
-  /** What could not be written, and why; empty: everything is on disk. */
+  /** What could not be written, and why; empty: every file is on disk. */
   readonly problems: readonly string[];
 }
 
 /**
- * Writes the files of a run that is over. A disk that takes no more costs files, not the result: it is computed from
- * what the runner has in memory, and holds what is missing as warnings. Never throws for a disk's sake.
+ * Writes the files of a finished run. If the disk is full, files are lost but not the result: it is computed from the
+ * runner's memory and lists the missing files as warnings. Disk errors are never thrown.
  */
 export async function finishReport(recorder: Recorder, facts: RunFacts): Promise<FinishedReport> {
   const { folder } = recorder;
@@ -92,12 +93,12 @@ export async function finishReport(recorder: Recorder, facts: RunFacts): Promise
   const problems = recorder.failures.map(({ file, error }) => problemOf(join(folder, file), error));
   if (problems.length === 0) {
     await packSamples(folder).catch((error: unknown) =>
-      problems.push(problemOf("the packed samples", error)),
+      problems.push(problemOf("the compressed samples", error)),
     );
     try {
       return { result: await buildReport(folder), problems };
     } catch (error) {
-      // A bug in the analysis comes again below, where nothing is read from the disk.
+      // A bug in the analysis appears again below, where nothing is read from disk.
       problems.push(problemOf(`the report in ${folder}`, error));
     }
   }
@@ -122,10 +123,10 @@ export function factsJson(facts: RunFacts): string {
 }
 
 /**
- * What the command line ends with. Pure. A verdict whose evidence could not be kept is shown, and proves nothing to
- * whoever reads the exit code: 2 in the place of 0 and 1.
+ * The exit code of the command. Pure. If the evidence could not be written, the verdict is shown but the exit code is 2
+ * instead of 0 or 1, because the verdict cannot be verified.
  *
- * @param whole whether everything is as before.
+ * @param whole whether the cluster is fully restored.
  */
 export function exitCodeOfReport({ result, problems }: FinishedReport, whole: boolean): ExitCode {
   if (!whole) return ExitCode.notRestored;
@@ -140,7 +141,7 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     throw new UsageError(
-      `no ${basename(path)} in ${path.slice(0, -basename(path).length)}: that is not the folder of a run`,
+      `no ${basename(path)} in ${path.slice(0, -basename(path).length)}: this is not the folder of a run`,
       { cause: error },
     );
   }

@@ -7,7 +7,7 @@ import { reportMarkdown } from "./markdown.js";
 import { resultJson } from "./result-json.js";
 import { timelineSvg } from "./timeline-svg.js";
 
-/** What a format may show: what the run came to, and the raw evidence that it was computed from. */
+/** The input of a format: the run's result, and the raw evidence from which it was computed. */
 export interface ReportInput {
   readonly result: RunResult;
   readonly events: readonly RunEvent[];

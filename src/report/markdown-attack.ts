@@ -1,4 +1,4 @@
-/** The report's section on the attack: how the target was kept down, against whom, and how that is known. */
+/** The report's section on the attack: how the target was kept down, against which restorers, and the evidence. */
 import { objectName } from "../common/object-name.js";
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult, Suppression } from "../analysis/result.js";
@@ -7,7 +7,7 @@ import { killWords } from "../experiment/attacks.js";
 import { list, table } from "./markdown-text.js";
 import { EVIDENCE_WORDS } from "./words.js";
 
-/** A longer fight is told in part: the rest is in `result.json`. */
+/** A longer fight is cut. The rest is in `result.json`. */
 const MOST_ROUNDS = 20;
 
 function nodeEvidence({ evidence, runtimeNodes, runtimeChecks, runtimeRunning }: Suppression): string {
@@ -17,15 +17,15 @@ function nodeEvidence({ evidence, runtimeNodes, runtimeChecks, runtimeRunning }:
   const nodes = runtimeNodes.join(", ");
   const subject = `${evidence === "node" ? "node" : "container runtime"}${one ? "" : "s"}`;
   return evidence === "node"
-    ? `The ${subject} ${nodes} ${asked}; after the target was down ${seen} of the answers said that it ran`
-    : `The ${subject} of ${nodes} ${asked}; after the target was down ${seen} of these saw a container of it running`;
+    ? `The ${subject} ${nodes} ${asked}; after the target was down, ${seen} of the answers said that it was running`
+    : `The ${subject} of ${nodes} ${asked}; after the target was down, ${seen} of the answers showed one of its containers running`;
 }
 
 function howKnown(suppression: Suppression): string {
   const { runtimeChecks, runtimeErrors } = suppression;
   if (runtimeChecks === 0) {
     return runtimeErrors === 0
-      ? "The nodes' runtimes were not asked: with the API alone to go by, a container that ran on unseen would not have been noticed."
+      ? "The nodes' runtimes were not asked. The API alone cannot show a container that kept running unseen."
       : `The nodes' runtimes could not be asked (${plural(runtimeErrors, "failed attempt")}).`;
   }
   const errors = runtimeErrors === 0 ? "" : `; ${plural(runtimeErrors, "attempt")} failed`;
@@ -33,7 +33,7 @@ function howKnown(suppression: Suppression): string {
 }
 
 /** "kubelet.service stopped on kind-worker", "Deployment kube-system/coredns scaled to 0 (3 times)". */
-function blowWords({ action, object, times }: Suppression["blows"][number]): string {
+function killLine({ action, object, times }: Suppression["blows"][number]): string {
   const [name = object.name, node] = object.name.split(" on ");
   const done =
     node === undefined ? killWords(action, objectName(object)) : `${killWords(action, name)} on ${node}`;
@@ -44,11 +44,11 @@ function kills({ kills: count, killsByKind, killsNotAccepted, blows }: Suppressi
   const others =
     killsNotAccepted === 0
       ? ""
-      : `; ${plural(killsNotAccepted, "attempt")} more found nothing to take down or failed`;
+      : `; ${plural(killsNotAccepted, "more attempt")} found nothing to take down or failed`;
   const done = blows.reduce((sum, { times }) => sum + times, 0);
   const deletions =
     done === count ? "" : done === 0 ? ", all of them deletions" : `, ${count - done} of them deletions`;
-  const acts = blows.length === 0 ? "" : ` ${blows.map(blowWords).join("; ")}.`;
+  const acts = blows.length === 0 ? "" : ` ${blows.map(killLine).join("; ")}.`;
   return `Kills: ${count} (${counts(killsByKind)})${deletions}${others}.${acts}`;
 }
 
@@ -61,14 +61,14 @@ function flapping(result: RunResult, { timesDown }: Suppression): string[] {
   ];
 }
 
-/** Every time that somebody else brought the workload itself back; empty: nobody did. */
+/** Every time that someone else recreated the workload itself; empty: it never happened. */
 function fight({ fight: rounds }: Suppression): string {
   if (rounds.length === 0) return "";
   const served = rounds.filter((round) => round.served).length;
   const lived = rounds.flatMap(({ livedMs }) => livedMs ?? []);
-  const longest = lived.length === 0 ? "" : ` It lived for ${duration(Math.max(...lived))} at the longest`;
+  const longest = lived.length === 0 ? "" : ` It existed for at most ${duration(Math.max(...lived))}`;
   const summary =
-    `The workload was brought back ${plural(rounds.length, "time")}.${longest}` +
+    `The workload was recreated ${plural(rounds.length, "time")}.${longest}` +
     `${longest === "" ? " It" : " and"} served ${served === 0 ? "in none" : `in ${served}`} of them.`;
   const rows = rounds
     .slice(0, MOST_ROUNDS)
@@ -80,7 +80,7 @@ function fight({ fight: rounds }: Suppression): string {
     ]);
   const more =
     rounds.length > MOST_ROUNDS ? `\n\n… and ${rounds.length - MOST_ROUNDS} more in \`result.json\`.` : "";
-  return `${summary}\n\n${table(["Brought back", "By", "Lived", "Served"], rows, ["Brought back", "Lived"])}${more}`;
+  return `${summary}\n\n${table(["Recreated", "By", "Existed", "Served"], rows, ["Recreated", "Existed"])}${more}`;
 }
 
 /** How the target was kept down, and how that is known. */
@@ -93,21 +93,23 @@ export function keptDown(result: RunResult): readonly string[] {
     return [`${attack} Nothing was taken down.`];
   }
   const { recreationsByKind, recreatedBy, downAfterMs } = suppression;
-  const back = Object.keys(recreationsByKind).length === 0 ? "none" : counts(recreationsByKind);
+  const recreated = Object.keys(recreationsByKind).length === 0 ? "none" : counts(recreationsByKind);
   const by = recreatedBy.length === 0 ? "" : `, by ${recreatedBy.join(", ")}`;
   const onNodes = facts.target?.nodes !== undefined;
   const companions = result.companions.map(objectName).join(", ");
   return [
     attack,
     list([
-      ...(companions === "" ? [] : [`Scaled to 0 before it, as it would undo the attack: ${companions}.`]),
+      ...(companions === ""
+        ? []
+        : [`Companions scaled to 0 before the attack, because they would undo it: ${companions}.`]),
       `Without a serving instance for **${percent(suppression.share)}** of the ${duration(suppression.windowMs)} from the first kill to the release (serving: ${duration(suppression.servingMs)}).`,
       ...flapping(result, suppression),
       downAfterMs === null
         ? "It always had a serving instance."
         : `Down ${duration(downAfterMs)} after the first kill.`,
       kills(suppression),
-      ...(onNodes ? [] : [`Came back while the attack lasted: ${back}${by}.`]),
+      ...(onNodes ? [] : [`Recreated during the attack: ${recreated}${by}.`]),
       `${onNodes ? "Ran again" : "Became ready"} after it was down: ${plural(suppression.readySeen, "time")}.`,
       `Evidence: **${EVIDENCE_WORDS[suppression.evidence].en}**. ${howKnown(suppression)}`,
     ]),

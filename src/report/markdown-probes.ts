@@ -1,16 +1,16 @@
-/** The report's sections on what was measured of the application: one line for each probe and source. */
+/** The report's sections on the application's measurements: one line for each probe and source. */
 import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
 import { counts, DASH, duration, percent, plural } from "../common/figures.js";
 import { PROBES } from "../experiment/names.js";
 import { table } from "./markdown-text.js";
 
-/** "100 % of 60": the share with what it is a share of. */
+/** "100 % of 60": the share and the number of samples. */
 function availability({ availability: share, samples }: PhaseStats): string {
   return share === null ? DASH : `${percent(share)} of ${samples}`;
 }
 
-/** A time that joins two clocks, with the doubt that this adds. */
+/** A time between two clocks, with its uncertainty. */
 export function joined(ms: number | null, uncertaintyMs: number): string {
   if (ms === null || uncertaintyMs === 0) return duration(ms);
   return `${duration(ms)} ± ${duration(uncertaintyMs)}`;
@@ -53,7 +53,7 @@ function row(result: ProbeResult): string[] {
 
 /** Every probe from every source. */
 export function probeTable(result: RunResult): string {
-  if (result.probes.length === 0) return "No sample was delivered.";
+  if (result.probes.length === 0) return "No samples were delivered.";
   return table(
     [
       "Probe",
@@ -65,7 +65,7 @@ export function probeTable(result: RunResult): string {
       "p95 window",
       "Time to impact",
       "Longest outage",
-      "Outage in all",
+      "Total outage",
       "Time to recover",
       "Failures in the window",
     ],
@@ -74,7 +74,7 @@ export function probeTable(result: RunResult): string {
   );
 }
 
-/** What tells the layers apart: which probes failed and which did not, from their worst source. */
+/** Tells the layers apart: which probes failed and which did not, at their worst source. */
 export function layers(result: RunResult): string {
   const failed: string[] = [];
   const kept: string[] = [];
@@ -86,8 +86,8 @@ export function layers(result: RunResult): string {
     (below ? failed : kept).push(`${probe} (${percent(share)})`);
   }
   const lines = [
-    failed.length > 0 ? `Suffered in the window (worst source): ${failed.join(", ")}.` : "",
-    kept.length > 0 ? `Did not suffer: ${kept.join(", ")}.` : "",
+    failed.length > 0 ? `Affected in the window (worst source): ${failed.join(", ")}.` : "",
+    kept.length > 0 ? `Not affected: ${kept.join(", ")}.` : "",
   ];
   return lines.filter((line) => line !== "").join(" ");
 }

@@ -1,4 +1,4 @@
-/** The report's sections on the recovery and the set-up. */
+/** The report's sections on the recovery and the setup. */
 import { objectName } from "../common/object-name.js";
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult } from "../analysis/result.js";
@@ -6,14 +6,14 @@ import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
 import { DASH, duration, threshold } from "../common/figures.js";
 import { cell, list, table } from "./markdown-text.js";
 
-/** How an object was put back, in words. */
+/** How an object was restored, in words. */
 const HOW: Readonly<Record<string, string>> = {
-  found: "found put back",
+  found: "found restored",
   started: "its unit started",
   returned: "its manifest moved back",
 };
 
-/** Recovery in its parts, and what put things back. */
+/** The parts of the recovery, and who restored which object. */
 export function recovery(result: RunResult): string {
   const { recovery: parts } = result;
   if (parts === null) return "There was no release, so there is no recovery to measure.";
@@ -21,9 +21,9 @@ export function recovery(result: RunResult): string {
   const times = table(
     ["From the release until", "Time"],
     [
-      [`the restorer acted${by}`, duration(parts.restorerMs)],
+      [`the first object was restored${by}`, duration(parts.restorerMs)],
       ["the target was ready", duration(parts.readyMs)],
-      ["the first good write on every worker that had failed", duration(parts.firstGoodMs)],
+      ["every worker that had failed had a good write again", duration(parts.firstGoodMs)],
       ["every probe was healthy", duration(parts.healthyMs)],
     ],
     ["Time"],
@@ -31,7 +31,7 @@ export function recovery(result: RunResult): string {
   if (result.restored.length === 0) return times;
   const release = result.releaseMs ?? 0;
   const restored = table(
-    ["Put back", "How", "By", "After the release"],
+    ["Restored", "How", "By", "After the release"],
     result.restored.map(({ object, how, by: who, tMs }) => [
       objectName(object),
       HOW[how] ?? how,
@@ -43,7 +43,7 @@ export function recovery(result: RunResult): string {
   return `${times}\n\n${restored}`;
 }
 
-/** Who restores the target: its owners, outermost last. */
+/** Who restores the target: its owners, the outermost last. */
 export function owners({ facts }: RunResult): string {
   if (facts.target === undefined) return "The target was not found.";
   const { object, ownerChain, services, images, nodes } = facts.target;
@@ -57,7 +57,7 @@ export function owners({ facts }: RunResult): string {
 }
 
 export function checks(result: RunResult): string {
-  if (result.checks.length === 0) return "None was recorded.";
+  if (result.checks.length === 0) return "No check was recorded.";
   return table(
     ["Check", "Passed", "Detail"],
     result.checks.map(({ name, ok, detail }) => [name, ok ? "yes" : "**no**", detail]),
@@ -65,9 +65,9 @@ export function checks(result: RunResult): string {
 }
 
 export function clocks(result: RunResult): string {
-  if (result.clocks.length === 0) return "No prober's clock was measured.";
+  if (result.clocks.length === 0) return "No prober clock was measured.";
   return [
-    "The probers have clocks of their own; times between the runner's events and their samples are right within:",
+    "The probers have their own clocks. Times between the runner's events and their samples are accurate to within:",
     "",
     table(
       ["Prober", "±"],
@@ -92,7 +92,7 @@ export function cluster({ facts }: RunResult): string {
   ].join("\n");
 }
 
-export function standIns({ facts }: RunResult): string {
+export function substituteImages({ facts }: RunResult): string {
   if (facts.standIns.length === 0) return "None: every image is what its name says.";
   return table(
     ["Image", "What it is", "Is the target"],
@@ -113,19 +113,19 @@ export function thresholds({ facts }: RunResult): string {
   return table(
     ["Threshold", "Value"],
     [
-      ["healthy at the baseline from", threshold(limits.baselineAvailability)],
+      ["healthy: availability at the baseline, at least", threshold(limits.baselineAvailability)],
       ["outage: write availability in the window under", threshold(limits.outageBelow)],
-      ["degraded: under", threshold(limits.degradedBelow)],
-      ["degraded: p95 over so many times the baseline's", String(limits.slowFactor)],
-      ["… from a p95 of", duration(limits.slowFrom)],
+      ["degraded: write or read availability in the window under", threshold(limits.degradedBelow)],
+      ["degraded: p95 over this multiple of the baseline's", String(limits.slowFactor)],
+      ["… and a p95 of at least", duration(limits.slowFrom)],
       [
-        "function lost: present in so many samples or looks of the window, under",
+        "function lost: present in this share of the window's samples or checks, under",
         threshold(FUNCTION_LOST_BELOW),
       ],
       down,
       ["K: good samples in a row that end an outage", String(probes.goodInARow)],
       ["a sample every", duration(probes.interval)],
-      ["time-out of a sample", duration(probes.timeout)],
+      ["timeout of a sample", duration(probes.timeout)],
       ["baseline", duration(phases.baseline)],
       ["window", duration(phases.window)],
       ["recovery, at most", duration(phases.recovery)],
@@ -137,18 +137,18 @@ export function thresholds({ facts }: RunResult): string {
 export const GLOSSARY: readonly string[] = [
   "**Kill**: what the attack does to one object: deletes it, scales it to 0, moves its manifest away, stops its unit.",
   "**Time to impact**: first kill → first failed sample.",
-  "**Outage**: from the first failed sample to the first of K good ones in a row. A tick that the prober could not keep is *missed*: it counts for nothing.",
+  "**Outage**: from the first failed sample to the first of K good ones in a row. A tick that the prober could not run on time is *missed* and not counted.",
   "**Availability**: good samples of all samples that started in the phase. Rounded down.",
-  "**Time to recover**: release → the first of the K good samples after which it stayed good.",
-  "**Suppression**: share of the window, from the first kill, in which the target had no serving instance: no endpoint ready or serving while terminating, no ready pod, no container that may serve; of a target of nodes: none of the attacked nodes ran it when last asked.",
-  "**Own function**: what the component is for, looked at once and again with a deadline. A look counts for the window when it began after the target was down and before the release.",
-  "**Severity**: *outage*, *degraded*, *function lost* (the application is fine, the component's own function is gone), *none*, *inconclusive*; from measurements only.",
-  "**Study**: *confirmed* (seen there and here), *newly verified* (supposed there, measured here), *differs*, *inconclusive*.",
+  "**Time to recover**: release → the first of K good samples after which it stayed good.",
+  "**Suppression**: share of the window, from the first kill, in which the target had no serving instance: no endpoint ready or serving while terminating, no ready pod, no container that may serve; for a target on nodes: none of the attacked nodes ran it when last asked.",
+  "**Own function**: what the component is for, checked repeatedly with a deadline. A check counts for the window if it began after the target was down and before the release.",
+  "**Severity**: *outage*, *degraded*, *function lost* (the application is fine, the component's own function is lost), *none*, *inconclusive*; from measurements only.",
+  "**Study**: *confirmed* (seen there and here), *newly verified* (assumed there, measured here), *differs*, *inconclusive*.",
   "**Control arm**: app-write-env and app-read-env, a front end that finds its database without DNS.",
-  "**p95**: 95 of 100 good samples were no slower. Failed samples have no speed.",
+  "**p95**: 95 of 100 good samples were no slower. Failed samples are not included.",
 ];
 
-/** Warnings, or nothing. */
+/** The warnings; empty: none. */
 export function warnings(result: RunResult): string {
   return result.warnings.length === 0 ? "" : list(result.warnings.map((text) => cell(text)));
 }

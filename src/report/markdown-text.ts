@@ -1,4 +1,4 @@
-/** Pieces of Markdown in which no text breaks the table or the list that it stands in. */
+/** Tables and lists in Markdown whose texts cannot break them. */
 
 /** Text for a cell of a Markdown table: one line, no pipe that would end the cell, no HTML. */
 export function cell(text: string): string {

@@ -1,4 +1,4 @@
-/** `report.md` of a run: first the row of the matrix, then what it rests on. */
+/** `report.md` of a run: first its row of the matrix, then the evidence. */
 import type { RunResult } from "../analysis/result.js";
 import { DASH, duration, percent } from "../common/figures.js";
 import { cell, list, table } from "./markdown-text.js";
@@ -12,7 +12,7 @@ import {
   GLOSSARY,
   owners,
   recovery,
-  standIns,
+  substituteImages,
   thresholds,
   warnings,
 } from "./markdown-sections.js";
@@ -27,7 +27,7 @@ import {
   VERDICT_WORDS,
 } from "./words.js";
 
-/** A section, or nothing when it has no content. */
+/** A section; empty: it has no content. */
 function section(title: string, ...paragraphs: readonly string[]): string {
   const content = paragraphs.filter((paragraph) => paragraph !== "");
   return content.length === 0 ? "" : [`## ${title}`, ...content].join("\n\n");
@@ -54,14 +54,14 @@ function outageCell(result: RunResult): string {
   return `${open ? "≥ " : ""}${duration(worst.longestOutageMs)}`;
 }
 
-const onStandIn = (row: Pick<MatrixRow, "onStandIn">): string =>
+const substituteNote = (row: Pick<MatrixRow, "onStandIn">): string =>
   row.onStandIn ? ` (${ON_STAND_IN.en})` : "";
 
 function studyCell(row: MatrixRow): string {
   const { impact, function: ownFunction } = row.study;
   if (row.control) return DASH;
   if (impact === "not in the study") return STUDY_WORDS[impact].en;
-  return `${STUDY_WORDS[impact].en} / ${STUDY_WORDS[ownFunction].en}${onStandIn(row)}`;
+  return `${STUDY_WORDS[impact].en} / ${STUDY_WORDS[ownFunction].en}${substituteNote(row)}`;
 }
 
 /** The row of the impact matrix. */
@@ -85,7 +85,7 @@ function rowTable(result: RunResult, row: MatrixRow): string {
         nameCell(row),
         row.type ?? DASH,
         countCell(row),
-        `${SEVERITY_WORDS[row.severity].en}${onStandIn(row)}`,
+        `${SEVERITY_WORDS[row.severity].en}${substituteNote(row)}`,
         row.behaviour.en,
         writesCell(row),
         joined(row.timeToImpactMs, row.timeToImpactUncertaintyMs),
@@ -113,7 +113,7 @@ function writesCell({ writeAvailability, worstWorker }: MatrixRow): string {
 }
 
 function verdict(result: RunResult, row: MatrixRow): string {
-  const word = `**${VERDICT_WORDS[row.verdict].en}${onStandIn(row)}**`;
+  const word = `**${VERDICT_WORDS[row.verdict].en}${substituteNote(row)}**`;
   const paragraphs = [`Verdict: ${word}. ${cell(result.verdictBecause)}`];
   if (result.reasons.length > 0) {
     paragraphs.push(
@@ -130,11 +130,11 @@ function verdict(result: RunResult, row: MatrixRow): string {
 }
 
 const FILES = [
-  "`run.json`: the facts of the run, the experiment as resolved.",
+  "`run.json`: the facts of the run and the resolved experiment.",
   "`events.ndjson`: what the runner did and saw, in order.",
-  "`samples/*.ndjson.gz`: every sample, one file for each source, in its own clock.",
-  "`result.json`: what this report says, as data.",
-  "`chaos report DIR` computes `result.json`, this report and the picture again from the first three.",
+  "`samples/*.ndjson.gz`: every sample, one file for each source, in the source's own clock.",
+  "`result.json`: the content of this report, as data.",
+  "`chaos report DIR` recomputes `result.json`, this report and the picture from the first three.",
 ];
 
 /** The report in Markdown. Pure: the same result gives the same text. */
@@ -155,7 +155,7 @@ export function reportMarkdown(result: RunResult): string {
     section("Preflight", checks(result)),
     section("Clocks", clocks(result)),
     section("Cluster and versions", cluster(result)),
-    section("Stand-ins", standIns(result)),
+    section("Substitute images", substituteImages(result)),
     section("Thresholds", thresholds(result)),
     section("What the words mean", list(GLOSSARY)),
     section("Files", list(FILES)),

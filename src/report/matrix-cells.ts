@@ -1,4 +1,4 @@
-/** The cells of a row of the impact matrix. They come out escaped: the table takes them as they are. */
+/** The cells of a row of the impact matrix. They are already escaped. The table does not escape them again. */
 import type { StudyComparison } from "../analysis/result.js";
 import { DASH, duration, percent, plural } from "../common/figures.js";
 import { type Language } from "../common/language.js";
@@ -18,7 +18,7 @@ import {
   VERDICT_WORDS,
 } from "./words.js";
 
-/** Sections of a report that cells link to, by the anchors that GitHub makes of their headings. */
+/** Sections of a report that cells link to, by GitHub's anchors of their headings. */
 const ANCHORS = {
   ownFunction: "#the-components-own-function",
   application: "#what-the-application-saw",
@@ -27,7 +27,7 @@ const ANCHORS = {
   owners: "#who-restores-it",
 } as const;
 
-/** A run and what its cells need beside it. */
+/** A run and what else its cells need. */
 export interface RowContext {
   readonly group: MatrixGroup;
   readonly run: MatrixRun;
@@ -36,7 +36,7 @@ export interface RowContext {
   readonly note: number | undefined;
 }
 
-/** A text that cannot end the cell, nor a link that it is in. */
+/** A text that cannot end its cell or its link. */
 export const plain = (text: string): string => cell(text).replace(/[[\]]/g, "\\$&");
 
 function linked(text: string, { run }: RowContext, anchor = ""): string {
@@ -47,13 +47,14 @@ function linked(text: string, { run }: RowContext, anchor = ""): string {
 const noteRef = ({ note, lang }: RowContext): string =>
   note === undefined ? "" : ` (${CELL.note[lang]} ${note})`;
 
-const onStandIn = ({ run, lang }: RowContext): string => (run.row.onStandIn ? ` (${ON_STAND_IN[lang]})` : "");
+const substituteNote = ({ run, lang }: RowContext): string =>
+  run.row.onStandIn ? ` (${ON_STAND_IN[lang]})` : "";
 
 /**
- * Whether the application's figures tell anything of the component: not where the run was unsound. Where only its
- * own function could not be seen, they do.
+ * Whether the application's figures say anything about the component. They do not if the run is inconclusive, except
+ * when only the component's own function is unknown.
  */
-const isSound = ({ run }: RowContext): boolean => run.reasons.length === 0 || functionAloneUnknown(run);
+const isValid = ({ run }: RowContext): boolean => run.reasons.length === 0 || functionAloneUnknown(run);
 
 function nameCell({ group, run }: RowContext): string {
   if (!isMain(group, run)) return `↳ ${plain(run.row.title)}`;
@@ -61,8 +62,8 @@ function nameCell({ group, run }: RowContext): string {
   return plain(object === null ? group.name : `${group.name} (${object})`);
 }
 
-/** What is here, with the study's word where that is another: "1 (study: 2)". */
-function besideStudy(here: string | null, there: string | null, lang: Language): string {
+/** The run's value, with the study's if that differs: "1 (study: 2)". */
+function withStudy(here: string | null, there: string | null, lang: Language): string {
   const shown = here ?? DASH;
   const same = here?.toLowerCase().startsWith(there?.toLowerCase() ?? "") === true;
   return plain(there === null || same ? shown : `${shown} (${CELL.study[lang]}: ${there})`);
@@ -77,10 +78,10 @@ function countCell({ run, lang }: RowContext): string {
 function severityCell(context: RowContext): string {
   const { severity } = context.run.row;
   const ref = severity === "inconclusive" ? noteRef(context) : "";
-  return `${linked(SEVERITY_WORDS[severity][context.lang], context)}${onStandIn(context)}${ref}`;
+  return `${linked(SEVERITY_WORDS[severity][context.lang], context)}${substituteNote(context)}${ref}`;
 }
 
-/** What happened, and the report and the picture that show it. */
+/** What happened, with links to the report and the picture. */
 function behaviourCell({ run, lang }: RowContext): string {
   const { report, timeline } = run.links;
   const links = [
@@ -131,7 +132,7 @@ function recoveryCell(context: RowContext): string {
   return linked(text, context, ANCHORS.recovery);
 }
 
-/** The figures behind the function's word: looks, or the samples of a layer; what came late, or never. */
+/** The figures behind the function's state: checks or samples of a layer; items that arrived late or never. */
 function functionFigures({ run, lang }: RowContext): string {
   const { window, layer, late, lostForGood, backAfterMs } = run.ownFunction;
   const en = lang === "en";
@@ -141,20 +142,21 @@ function functionFigures({ run, lang }: RowContext): string {
     const { looks, present } = window;
     parts.push(
       en
-        ? `there at ${present} of ${plural(looks, "look")}`
+        ? `present in ${present} of ${plural(looks, "check")}`
         : `${looks} 回の確認のうち働いていたのは ${present} 回`,
     );
   }
   if (late > 0) parts.push(en ? `${late} late` : `遅れて到着 ${late} 件`);
   if (lostForGood > 0) parts.push(en ? `${lostForGood} never arrived` : `未到着 ${lostForGood} 件`);
   const back = duration(backAfterMs);
-  if (backAfterMs !== null) parts.push(en ? `back ${back} after the release` : `解除の ${back} 後に復帰`);
+  if (backAfterMs !== null)
+    parts.push(en ? `present again ${back} after the release` : `解除の ${back} 後に復帰`);
   return parts.length === 0 ? "" : ` (${parts.join(en ? ", " : "、")})`;
 }
 
 function functionCell(context: RowContext): string {
   const { run, lang } = context;
-  if (!isSound(context)) return `${FUNCTION_WORDS.inconclusive[lang]}${noteRef(context)}`;
+  if (!isValid(context)) return `${FUNCTION_WORDS.inconclusive[lang]}${noteRef(context)}`;
   const word = FUNCTION_WORDS[run.ownFunction.state][lang];
   const ref = isOpen(run.ownFunction) ? noteRef(context) : "";
   const anchor = run.ownFunction.probe === null ? ANCHORS.application : ANCHORS.ownFunction;
@@ -172,7 +174,7 @@ function suppressionCell(context: RowContext): string {
   return linked(`${percent(row.suppression)} (${evidence}${times})`, context, ANCHORS.keptDown);
 }
 
-/** The slide's words; what it had not verified is marked as there. */
+/** The slide's words. Claims that it did not verify are marked as on the slide. */
 function claimCell(claim: MatrixGroup["study"], lang: Language): string {
   if (claim === null) return STUDY_WORDS["not in the study"][lang];
   const text = claim.behaviour[lang];
@@ -184,7 +186,7 @@ function comparisonCell(word: StudyComparison, context: RowContext): string {
   const { lang } = context;
   if (word === "not in the study") return DASH;
   const ref = word === "differs" || word === "inconclusive" ? noteRef(context) : "";
-  return `${STUDY_WORDS[word][lang]}${onStandIn(context)}${ref}`;
+  return `${STUDY_WORDS[word][lang]}${substituteNote(context)}${ref}`;
 }
 
 /** The study's columns; a variant is not compared. */
@@ -201,13 +203,13 @@ function studyCells(context: RowContext): string[] {
 /** The row of a run. */
 export function runCells(context: RowContext): string[] {
   const { run, lang } = context;
-  const unsound = `${SEVERITY_WORDS.inconclusive[lang]}${noteRef(context)}`;
-  const application = isSound(context)
+  const invalid = `${SEVERITY_WORDS.inconclusive[lang]}${noteRef(context)}`;
+  const application = isValid(context)
     ? [writesCell(context), impactCell(context), outageCell(context)]
-    : [unsound, unsound, unsound];
+    : [invalid, invalid, invalid];
   return [
     nameCell(context),
-    besideStudy(run.row.type, run.claim?.type ?? null, lang),
+    withStudy(run.row.type, run.claim?.type ?? null, lang),
     countCell(context),
     severityCell(context),
     behaviourCell(context),
@@ -219,7 +221,7 @@ export function runCells(context: RowContext): string[] {
   ];
 }
 
-/** The row of a component without a run: what the study said of it still stands there. */
+/** The row of a component without a run. It still shows what the study said. */
 export function notRunCells({ name, study }: MatrixGroup, lang: Language): string[] {
   const word = NOT_RUN[lang];
   const beside = (value: string | number | undefined): string =>

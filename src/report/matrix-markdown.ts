@@ -1,4 +1,4 @@
-/** `impact-matrix.md` and `impact-matrix.ja.md`: the matrix as a table, and below it what its words rest on. */
+/** `impact-matrix.md` and `impact-matrix.ja.md`: the matrix as a table, followed by notes, runs and definitions. */
 import { DASH, duration, threshold } from "../common/figures.js";
 import { type Language } from "../common/language.js";
 import { cell, list, table } from "./markdown-text.js";
@@ -10,13 +10,13 @@ import { CITATION, HEADER, LEGEND, NOT_RUN, TEXT } from "./matrix-words.js";
 import { shownRuns, type Matrix } from "./matrix.js";
 import { ON_STAND_IN, STUDY_WORDS } from "./words.js";
 
-/** Rows whose cells are escaped already; `format.table` would escape their links' bars once more. */
+/** A table of cells that are already escaped. `table` would escape the bars in their links again. */
 function rawTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [line(header), `|${header.map(() => "---").join("|")}|`, ...rows.map(line)].join("\n");
 }
 
-/** A run's name where there is no room for its table: "kube-dns", "kube-dns ↳ its title". */
+/** A run's name outside the main table: "kube-dns", "kube-dns ↳ its title". */
 const label = (group: MatrixGroup, run: MatrixRun): string =>
   isMain(group, run) ? group.name : `${group.name} ↳ ${run.row.title}`;
 
@@ -57,7 +57,7 @@ function tallyRow(name: string, tally: Tally, lang: Language): string[] {
   return [name, ...figures];
 }
 
-/** How many of the study's cells now have which word. */
+/** How many of the study's cells have which result. */
 function summary({ summary: { rows, impact, function: own, beyond } }: Matrix, lang: Language): string {
   const en = lang === "en";
   const words = TALLY_WORDS.map((word) => (word === "not run" ? NOT_RUN[lang] : STUDY_WORDS[word][lang]));
@@ -74,13 +74,13 @@ function summary({ summary: { rows, impact, function: own, beyond } }: Matrix, l
   return `${counts}\n\n${more}`;
 }
 
-/** The thresholds of a run, as a sentence: runs with the same ones have the same sentence. */
+/** The thresholds of a run as a sentence. Runs with equal thresholds have the same sentence. */
 function limits({ thresholds: limit, goodInARow }: MatrixRun, lang: Language): string {
   const [outage, degraded, down] = [limit.outageBelow, limit.degradedBelow, limit.suppression].map(threshold);
   const healthy = threshold(limit.baselineAvailability);
   const from = duration(limit.slowFrom);
   return lang === "en"
-    ? `outage: writes under ${outage}; degraded: writes or reads under ${degraded}, or their p95 over ${limit.slowFactor} times the baseline's and at least ${from}; healthy before: from ${healthy}; down: at least ${down} of the window; ${goodInARow} good samples in a row end an outage`
+    ? `outage: writes under ${outage}; degraded: writes or reads under ${degraded}, or their p95 over ${limit.slowFactor} times the baseline's and at least ${from}; healthy before: at least ${healthy}; down: at least ${down} of the window; ${goodInARow} good samples in a row end an outage`
     : `サービス障害: 書き込みの成功率 ${outage} 未満。性能低下: 読み書きの成功率 ${degraded} 未満、または p95 が停止前の ${limit.slowFactor} 倍超かつ ${from} 以上。停止前の正常: ${healthy} 以上。停止とみなす: 停止期間の ${down} 以上。${goodInARow} 回連続の成功で断の終わりとする`;
 }
 
@@ -94,7 +94,7 @@ function thresholds(matrix: Matrix, lang: Language): string {
   const below = threshold(matrix.functionLostBelow);
   const own =
     lang === "en"
-      ? `Own function, where samples show it: lost under ${below}, partly lost under the threshold of degraded.`
+      ? `Own function, if samples show it: lost under ${below}, partly lost under the threshold of degraded.`
       : `コンポーネント自体の機能 (連続した測定値で判断する場合): ${below} 未満で停止、性能低下のしきい値未満で一部停止。`;
   const all = lang === "en" ? "All rows" : "全行";
   const separator = lang === "en" ? ", " : "、";
@@ -139,7 +139,7 @@ function runTable(matrix: Matrix, lang: Language): string {
   return rawTable(header, rows);
 }
 
-/** Runs that are there and not in the table. */
+/** Runs that exist but are not in the table. */
 function leftOut({ groups, controlRuns }: Matrix, lang: Language): string {
   const older = groups.filter(({ olderRuns }) => olderRuns > 0);
   const total = older.reduce((sum, { olderRuns }) => sum + olderRuns, 0);
@@ -163,8 +163,8 @@ function leftOut({ groups, controlRuns }: Matrix, lang: Language): string {
   return lines.join(en ? " " : "");
 }
 
-/** Each stand-in that a shown run touched, and of which rows it was the target. */
-function standIns(matrix: Matrix, lang: Language): string {
+/** Each substitute image that a shown run used, and the rows of which it was the target. */
+function substituteImages(matrix: Matrix, lang: Language): string {
   const en = lang === "en";
   const found = new Map<string, { image: string; description: string; targets: string[] }>();
   for (const { group, run } of shownRuns(matrix)) {
@@ -177,7 +177,7 @@ function standIns(matrix: Matrix, lang: Language): string {
   }
   if (found.size === 0) {
     return en
-      ? "None: every image that the runs touched is what its name says."
+      ? "None: every image that the runs used is what its name says."
       : "なし。どの実行でも、イメージは名前のとおりのものだった。";
   }
   const header = en
@@ -211,7 +211,7 @@ export function matrixMarkdown(matrix: Matrix, lang: Language): string {
     section(TEXT.notes[lang], numbered),
     section(TEXT.summary[lang], summary(matrix, lang)),
     section(TEXT.runs[lang], runTable(matrix, lang), leftOut(matrix, lang)),
-    section(TEXT.standIns[lang], standIns(matrix, lang)),
+    section(TEXT.substituteImages[lang], substituteImages(matrix, lang)),
     section(TEXT.thresholds[lang], thresholds(matrix, lang)),
     section(TEXT.words[lang], words(LEGEND)),
     section(TEXT.source[lang], words(CITATION)),

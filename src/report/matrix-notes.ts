@@ -1,4 +1,4 @@
-/** Notes below the table: why something differs from the study, and why nothing can be concluded. */
+/** Notes below the table: why a run differs from the study, or why it is inconclusive. */
 import { type Language } from "../common/language.js";
 import type { StudyClaim } from "../components/component.js";
 import type { Severity } from "../experiment/names.js";
@@ -23,14 +23,14 @@ function reasons({ reasons: all }: MatrixRun, lang: Language): string {
     return all.map(({ code, message }) => `${word}: \`${code}\`: ${end(cell(message))}`).join(" ");
   }
   const codes = [...new Set(all.map(({ code }) => code))];
-  // A result of a newer version may have a reason that this one does not know.
+  // A result of a newer version may have an unknown reason.
   return codes
     .map((code) => (REASONS_JA[code] === undefined ? `\`${code}\`` : `\`${code}\` (${REASONS_JA[code]})`))
     .map((text) => `${word}: ${text}。`)
     .join("");
 }
 
-/** Where nothing shows the component's own function, in a run that says something of the application. */
+/** For a run that is conclusive for the application but not for the component's own function. */
 function openFunction({ ownFunction }: MatrixRun, lang: Language): string {
   const word = FUNCTION_WORDS[ownFunction.state][lang];
   if (lang === "en") {
@@ -60,29 +60,29 @@ const IMPACT_JA: Readonly<Record<Severity, string>> = {
 
 const said = (verified: boolean): string => (verified ? "確認済み" : "未確認の推測");
 
-/** The comparison of `study.because`, in Japanese: made of the same parts. */
+/** The comparison of `study.because` in Japanese, built from the same parts. */
 function comparisonJa(claim: StudyClaim, run: MatrixRun): string {
   const { row, ownFunction } = run;
-  // Where nothing but the function is in doubt, the application was fine: that is what makes it a doubt.
+  // Only the function is unknown, so the application was fine. Otherwise the severity would not depend on the function.
   const severity = functionAloneUnknown(run) ? "none" : row.severity;
   const impact = `影響: 発表は「${IMPACT_JA[claim.impact]}」(${said(claim.impactVerified)})、今回の測定は「${IMPACT_JA[severity]}」。`;
   const claimed = FUNCTION_WORDS[claim.functionLost ? "lost" : "kept"].ja;
   const measured = FUNCTION_WORDS[ownFunction.state].ja;
   const own = `機能: 発表は「${claimed}」(${said(claim.functionVerified)})、今回の測定は「${measured}」。`;
-  const standIn = row.onStandIn
+  const substitute = row.onStandIn
     ? "代替イメージでの測定のため、手法が働くことは示すが、本物のコンポーネントの挙動を示すものではない。"
     : "";
-  return `${impact}${own}${standIn}`;
+  return `${impact}${own}${substitute}`;
 }
 
-/** The comparison in full; `word` is what it came to. */
+/** The comparison in full; `word` is its result. */
 function comparison(run: MatrixRun, word: "differs" | "inconclusive", lang: Language): string {
   const text =
     lang === "ja" && run.claim !== null ? comparisonJa(run.claim, run) : end(cell(run.row.study.because));
   return `${STUDY_WORDS[word][lang]}: ${text}`;
 }
 
-/** What a run's cells leave to say; undefined: nothing. */
+/** What a run's cells do not say; undefined: nothing. */
 export function noteOf(group: MatrixGroup, run: MatrixRun, lang: Language): string | undefined {
   const { impact, function: ownFunction } = run.row.study;
   const parts: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * `result.json` read back. What is in a folder of reports may be cut off, of another version, or not ours at all:
- * nothing of it is believed before what the matrix needs of it has been checked.
+ * Reads `result.json`. A file in a folder of reports may be truncated, of another version, or not created by this tool.
+ * Everything that the matrix needs is checked before it is used.
  */
 import * as z from "zod";
 import { type RunResult } from "../analysis/result.js";
@@ -9,7 +9,7 @@ import { SEVERITIES } from "../experiment/names.js";
 import { matrixRun } from "./matrix-run.js";
 import { EVIDENCE_WORDS, FUNCTION_WORDS, STUDY_WORDS, VERDICT_WORDS } from "./words.js";
 
-/** `ofRun`: it is a run's, so that it can be computed again from the run's raw files. */
+/** `ofRun`: the file belongs to a run, so it can be recomputed from the run's raw files. */
 export type ReadResult =
   { readonly result: RunResult } | { readonly problem: string; readonly ofRun: boolean };
 
@@ -109,7 +109,7 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const notOfRun = (problem: string): ReadResult => ({ problem, ofRun: false });
 const damaged = (problem: string): ReadResult => ({ problem, ofRun: true });
 
-/** Never throws: a text that is no result has a problem, in words for the user. */
+/** Never throws. A text that is no result gives a problem, in words for the user. */
 export function resultFromJson(json: string): ReadResult {
   let value: unknown;
   try {
@@ -127,15 +127,15 @@ export function resultFromJson(json: string): ReadResult {
   const parsed = shape.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    return damaged(`its ${issue?.path.join(".") ?? ""} is not as it should be: ${issue?.message ?? ""}`);
+    return damaged(`its ${issue?.path.join(".") ?? ""} is not valid: ${issue?.message ?? ""}`);
   }
-  // The value itself: the check would put its keys into another order.
+  // The value itself is used, because the parsed one would have another order of keys.
   const result = value as unknown as RunResult;
-  return isWhole(result) ? { result } : damaged("something is missing in it");
+  return isComplete(result) ? { result } : damaged("it is incomplete");
 }
 
-/** The check above names the usual damage; whatever else a row needs shows when one is made of it. */
-function isWhole(result: RunResult): boolean {
+/** The schema above finds common damage. Building a row shows whether everything else is present. */
+function isComplete(result: RunResult): boolean {
   try {
     matrixRun({ path: "result.json", result });
     return true;

@@ -1,4 +1,4 @@
-/** A run as the matrix shows it: its row, what more the cells say, and where the evidence is. */
+/** A run as the matrix shows it: its row, further figures of the cells, and links to the evidence. */
 import type { FunctionResult, InconclusiveReason, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
 import type { FunctionCheckName } from "../components/functions.js";
@@ -10,21 +10,21 @@ import { matrixRow, type MatrixRow } from "./row.js";
 
 /** The component's own function, in figures. */
 export interface MatrixFunction extends Omit<FunctionResult, "evidence"> {
-  /** The probe whose looks showed it; null: samples of a layer did, or nothing. */
+  /** The function check that showed it; null: samples of a layer did, or nothing. */
   readonly probe: FunctionCheckName | null;
-  /** The layer whose samples showed it, at its worst worker; null: looks did, or nothing. */
+  /** The layer whose samples showed it, at its worst worker; null: function checks did, or nothing. */
   readonly layer: { readonly probe: ProbeName; readonly availability: number } | null;
 }
 
 export interface MatrixRun {
-  /** Relative to the folder of the matrix, as they stand in a link; null: there is no such file. */
+  /** Relative to the folder of the matrix, ready for a link; null: the file does not exist. */
   readonly links: { readonly report: string | null; readonly timeline: string | null };
   readonly row: MatrixRow;
   readonly reasons: readonly { readonly code: InconclusiveReason; readonly message: string }[];
-  /** What the run was compared with. */
+  /** The claim that the run was compared with. */
   readonly claim: RunFacts["study"];
   readonly ownFunction: MatrixFunction;
-  /** The longest outage of writes had not ended when measuring ended. */
+  /** The longest outage of writes was still open when measuring ended. */
   readonly outageOpen: boolean;
   readonly windowMs: number;
   readonly thresholds: RunFacts["experiment"]["thresholds"];
@@ -39,7 +39,7 @@ export interface MatrixRun {
   readonly standIns: RunFacts["standIns"];
 }
 
-/** A path as it may stand in a Markdown link: nothing in it ends the link or the table's cell. */
+/** A path for a Markdown link. It cannot end the link or the table's cell. */
 function url(path: string): string {
   return encodeURI(path).replace(
     /[()|#?]/g,
@@ -96,11 +96,11 @@ export function matrixRun(entry: MatrixEntry): MatrixRun {
   };
 }
 
-/** A run's result and where it is. */
+/** A run's result and its place. */
 export interface MatrixEntry {
-  /** Of its result.json, relative to the folder of the matrix, with slashes: links are made from it. */
+  /** Path of its result.json, relative to the folder of the matrix, with slashes. Links are built from it. */
   readonly path: string;
   readonly result: RunResult;
-  /** Files of the report that are not beside it: nothing links to them. */
+  /** Missing files of the report: nothing links to them. */
   readonly lacks?: readonly ReportFile[];
 }

@@ -1,4 +1,4 @@
-/** How many of the study's cells were confirmed, newly verified, and so on. Computed, never written down. */
+/** How many of the study's cells were confirmed, newly verified, and so on. Always computed. */
 import type { StudyComparison } from "../analysis/result.js";
 import type { StudyClaim } from "../components/component.js";
 import type { MatrixRun } from "./matrix-run.js";
@@ -7,7 +7,7 @@ export const TALLY_WORDS = ["confirmed", "newly verified", "differs", "inconclus
 
 type TallyWord = (typeof TALLY_WORDS)[number];
 
-/** `onStandIn`: so many of the count were measured on a stand-in. */
+/** `onStandIn`: how many of the count were measured on a substitute image. */
 export type Tally = Readonly<Record<TallyWord, { readonly count: number; readonly onStandIn: number }>>;
 
 export interface MatrixSummary {
@@ -21,7 +21,7 @@ export interface MatrixSummary {
 
 function word(group: MatrixGroup, side: "impact" | "function"): TallyWord {
   const said: StudyComparison | "not run" = group.main === null ? "not run" : group.main.row.study[side];
-  // Of a row of the study, "not in the study" can only mean that its run was not compared.
+  // For a row of the study, "not in the study" can only mean that its run was not compared.
   return said === "not in the study" ? "inconclusive" : said;
 }
 
@@ -52,16 +52,16 @@ export function summaryOf(groups: readonly MatrixGroup[]): MatrixSummary {
   };
 }
 
-/** A component, or a workload that is none, with its runs. */
+/** A component, or another workload, with its runs. */
 export interface MatrixGroup {
-  /** null: a workload of the user's. */
+  /** null: a user's workload. */
   readonly component: string | null;
   readonly name: string;
   readonly study: StudyClaim | null;
-  /** The run that is compared with the study: the experiment that is called as the component. null: not run. */
+  /** The run that is compared with the study: the experiment with the component's name. null: not run. */
   readonly main: MatrixRun | null;
   /** Its other experiments, by name. */
   readonly variants: readonly MatrixRun[];
-  /** Runs of the same experiments that are older, and not shown. */
+  /** Number of older runs of the same experiments, which are not shown. */
   readonly olderRuns: number;
 }

@@ -23,8 +23,8 @@ export const HEADER: readonly Bilingual[] = [
 ];
 
 /**
- * Why nothing can be concluded. English has the run's own message, with its figures; this stands in its place in
- * Japanese, and the figures are a link away.
+ * Why nothing can be concluded. The English matrix has the run's own message with its figures. The Japanese one has
+ * these texts instead, with a link to the figures.
  */
 export const REASONS_JA: Readonly<Record<InconclusiveReason, string>> = {
   "target-not-found": "停止する対象がクラスタに見つからなかった",
@@ -64,25 +64,25 @@ export const CELL = {
   note: { en: "note", ja: "注" },
   report: { en: "report", ja: "レポート" },
   timeline: { en: "timeline", ja: "タイムライン" },
-  noReport: { en: "there is no report of it", ja: "レポートがない。" },
+  noReport: { en: "no report", ja: "レポートがない。" },
 } as const satisfies Readonly<Record<string, Bilingual>>;
 
-/** What stands around the table. */
+/** The texts around the table. */
 export const TEXT = {
   title: {
     en: "Impact matrix: what happens when a kube-system component goes down",
     ja: "影響一覧: kube-system のコンポーネントを落とすと何が起きるか",
   },
   intro: {
-    en: "Computed by `chaos matrix` from the result of each run. Figures link to the run's report. What could not be measured says so, and why.",
+    en: "Computed by `chaos matrix` from the result of each run. Figures link to the run's report. If something could not be measured, the table says so and why.",
     ja: "`chaos matrix` が各実行の結果から算出したもの。数値は各実行のレポートにリンクしている。測定できなかったものは、その旨と理由を記す。",
   },
   notes: { en: "Notes", ja: "注" },
-  summary: { en: "Beside the study", ja: "発表との比較のまとめ" },
+  summary: { en: "Compared with the study", ja: "発表との比較のまとめ" },
   words: { en: "What the words mean", ja: "用語" },
   thresholds: { en: "Thresholds", ja: "しきい値" },
   runs: { en: "Runs and clusters", ja: "実行とクラスタ" },
-  standIns: { en: "Stand-ins", ja: "代替イメージ" },
+  substituteImages: { en: "Substitute images", ja: "代替イメージ" },
   source: { en: "The study", ja: "元の発表" },
 } as const satisfies Readonly<Record<string, Bilingual>>;
 
@@ -92,7 +92,7 @@ export const CITATION: readonly Bilingual[] = [
     ja: "Shuntaro Saiba「kube-system 落としてみました」(Kubernetes Meetup Tokyo #16、2019 年 3 月 18 日) スライド 18 の表。環境は GKE 1.11.7-gke.4、3 ノード、サンプルアプリ guestbook。",
   },
   {
-    en: "“(はず)” in the study's words means “should be”: not verified there, because the fault was hard to reproduce and to measure. It stands here only where the study is quoted.",
+    en: "“(はず)” in the study's words means “should be”: not verified there, because the fault was hard to reproduce and to measure. It appears here only where the study is quoted.",
     ja: "発表の「(はず)」は「未確認 (障害の再現と測定が難しかった)」を意味する。この一覧で「(はず)」が出てくるのは、発表を引用した箇所だけである。",
   },
   {
@@ -103,7 +103,7 @@ export const CITATION: readonly Bilingual[] = [
 
 export const LEGEND: readonly Bilingual[] = [
   {
-    en: "**Severity**: *outage*, *degraded* (writes or reads fail in part, or are slow), *function lost* (the application is fine, the component's own function is gone), *none*, *inconclusive*; from measurements only.",
+    en: "**Severity**: *outage*, *degraded* (writes or reads partly fail, or are slow), *function lost* (the application is fine, the component's own function is lost), *none*, *inconclusive*; from measurements only.",
     ja: "**重要度**: *サービス障害*、*性能低下* (読み書きの一部が失敗する、または遅い)、*機能停止* (アプリケーションは正常だが、コンポーネント自体の機能が失われる)、*影響なし*、*判定不能*。測定値だけで決める。",
   },
   {
@@ -111,23 +111,23 @@ export const LEGEND: readonly Bilingual[] = [
     ja: "**停止中のアプリ → DB 書き込み**: コンポーネントの停止中に成功した guestbook の書き込みの割合。最も低いワーカーの値で、端数は切り捨て。",
   },
   {
-    en: "**Time to impact**: first stop → first failed write. **Longest outage**: first failed write → the first of several good ones in a row. **Recovery**: release → the component is ready and every probe is healthy.",
+    en: "**Time to impact**: first kill → first failed write. **Longest outage**: first failed write → the first of several good ones in a row. **Recovery**: release → the component is ready and every probe is healthy.",
     ja: "**影響が出るまで**: 最初の停止操作から、書き込みが初めて失敗するまで。**最長の断**: 書き込みが失敗し始めてから、連続して成功し始めるまでの最長の時間。**復旧まで**: 停止を解いてから、コンポーネントが稼働し、すべての測定が正常に戻るまで。",
   },
   {
-    en: "**Own function**: what the component is for, asked while it was down. *lost*: never there; *partly lost*: there at some looks; *kept*: there at every look. Samples have thresholds for it, above.",
+    en: "**Own function**: what the component is for, checked while it was down. *lost*: present in no check; *partly lost*: present in some checks; *kept*: present in every check. If samples show it, the thresholds above apply.",
     ja: "**コンポーネント自体の機能**: そのコンポーネントの本来の役割が、停止中に果たされたか。*停止*: 一度も果たされない。*一部停止*: 果たされないときがある。*継続*: 毎回果たされる。連続した測定値で判断する場合は、上記のしきい値による。",
   },
   {
-    en: "**Suppression**: share of the window in which nothing of the component served. Evidence *asked on the node*: the attacked nodes said whether its unit runs; *runtime*: the nodes' container runtimes were asked; *API only*: only the API server was.",
+    en: "**Suppression**: share of the window in which nothing of the component served. Evidence *asked on the node*: the attacked nodes were asked whether its unit runs; *runtime*: the nodes' container runtimes were asked; *API only*: only the API server was asked.",
     ja: "**停止を維持できた割合**: 停止期間のうち、コンポーネントがまったく応答できなかった時間の割合。根拠の*ノードで確認*は対象ノードでユニットが動いているかを、*コンテナランタイムで確認*はノードのコンテナランタイムを調べたことを示す。*APIのみで確認*は API サーバーにしか問い合わせていない。",
   },
   {
-    en: "**Study**: *confirmed* (seen there and here), *newly verified* (supposed there, measured here), *differs*, *inconclusive*. Only the first row of a component is compared; the rows marked ↳ are variants of it.",
+    en: "**Study**: *confirmed* (seen there and here), *newly verified* (assumed there, measured here), *differs*, *inconclusive*. Only the first row of a component is compared; the rows marked ↳ are variants of it.",
     ja: "**発表との比較**: *確認* (発表でも今回も確認)、*新たに検証* (発表では推測、今回は測定)、*相違*、*判定不能*。比較するのは各コンポーネントの先頭の行だけで、↳ の行は条件を変えた実験である。",
   },
   {
-    en: "**on a stand-in**: the component itself was replaced by a program of this project. It shows that the method works, not what the real component would do.",
+    en: "**on a substitute image**: the component itself was replaced by a program of this project. It shows that the method works, not what the real component would do.",
     ja: "**代替イメージでの測定**: コンポーネント自体を、このプロジェクトのプログラムで代用した。手法が働くことは示すが、本物の挙動を示すものではない。",
   },
   {

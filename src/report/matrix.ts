@@ -1,6 +1,6 @@
 /**
  * The impact matrix as data: every component, in the study's order, with what the newest run of each of its
- * experiments measured. Pure: the same results give the same matrix. The Markdown is written from it alone.
+ * experiments measured. Pure: the same results give the same matrix. The Markdown is rendered from it alone.
  */
 import { objectName } from "../common/object-name.js";
 import type { RunResult } from "../analysis/result.js";
@@ -16,9 +16,9 @@ const MATRIX_SCHEMA_VERSION = 1;
 export interface Matrix {
   readonly schemaVersion: typeof MATRIX_SCHEMA_VERSION;
   readonly summary: MatrixSummary;
-  /** Runs of the attack `none`: they are no rows. */
+  /** Number of runs of the attack `none`. They are not rows. */
   readonly controlRuns: number;
-  /** Own function: lost under this share of a layer's samples. */
+  /** The own function counts as lost under this share of a layer's samples. */
   readonly functionLostBelow: number;
   readonly groups: readonly MatrixGroup[];
 }
@@ -27,13 +27,13 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 const isControlRun = ({ result }: MatrixEntry): boolean => isControl(result.facts.experiment.attack);
 
-/** The newest first; two that began at once are told apart by their ids. */
+/** Newest first; runs with the same start are ordered by id. */
 function newestFirst(a: MatrixEntry, b: MatrixEntry): number {
   const [one, other] = [a.result.facts, b.result.facts];
   return compare(other.startedAt, one.startedAt) || compare(other.runId, one.runId);
 }
 
-/** A copy of a report (the same run, in two folders) is one run: that of the first path counts. */
+/** Copies of a report (the same run in two folders) count once. The first path wins. */
 function eachRunOnce(entries: readonly MatrixEntry[]): MatrixEntry[] {
   const byRun = new Map<string, MatrixEntry>();
   for (const entry of [...entries].sort((a, b) => compare(a.path, b.path))) {
@@ -61,7 +61,7 @@ function componentOf(
   return ofStudy ?? found(facts.experiment.name);
 }
 
-/** What the runs of a workload that is no component have in common. */
+/** The common key of the runs of a workload that is not a component. */
 function workloadKey({ facts }: RunResult): string {
   if (facts.target === undefined) return facts.experiment.name;
   return facts.target.component ?? objectName(facts.target.object);
@@ -105,7 +105,7 @@ function named(component: ComponentDefinition | null, entries: readonly MatrixEn
 
 /**
  * @param entries in any order.
- * @param components in the order of the rows; one without a run is a row, too.
+ * @param components in the order of the rows; one without a run is also a row.
  */
 export function buildMatrix(
   entries: readonly MatrixEntry[],
@@ -138,14 +138,14 @@ export function buildMatrix(
   };
 }
 
-/** Every run that is shown, with its group, in the order of the rows. */
+/** Every shown run with its group, in the order of the rows. */
 export function shownRuns(matrix: Matrix): { readonly group: MatrixGroup; readonly run: MatrixRun }[] {
   return matrix.groups.flatMap((group) =>
     [...(group.main === null ? [] : [group.main]), ...group.variants].map((run) => ({ group, run })),
   );
 }
 
-/** `impact-matrix.json`: pretty, with a newline at its end; the order of the keys is that of the types. */
+/** `impact-matrix.json`: indented, with a final newline; keys in the order of the types. */
 export function matrixJson(matrix: Matrix): string {
   return `${JSON.stringify(matrix, null, 2)}\n`;
 }

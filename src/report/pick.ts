@@ -1,4 +1,4 @@
-/** Which of several measurements a summary shows, and how runs are called. */
+/** Which of several measurements a summary shows, and the names of runs. */
 import { RUNNER_SOURCE } from "../analysis/clocks.js";
 import type { ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
@@ -9,12 +9,12 @@ export function onWorkers(result: RunResult, ...probes: readonly ProbeName[]): P
   return result.probes.filter(({ probe, source }) => probes.includes(probe) && source !== RUNNER_SOURCE);
 }
 
-/** The worker whose app → DB writes were least available in the window. */
+/** The worker with the lowest availability of app → DB writes in the window. */
 export function worstWrites(result: RunResult): ProbeResult | undefined {
   return worstInWindow(onWorkers(result, "app-write"), ["app-write"]);
 }
 
-/** The worker on which the writes failed first; undefined when they failed on none. */
+/** The worker on which writes failed first; undefined: they never failed. */
 export function firstImpact(result: RunResult): ProbeResult | undefined {
   return onWorkers(result, "app-write")
     .filter(({ timeToImpactMs }) => timeToImpactMs !== null)
@@ -26,12 +26,12 @@ export function longestOutage(result: RunResult): ProbeResult | undefined {
   return onWorkers(result, "app-write").sort((a, b) => b.longestOutageMs - a.longestOutageMs)[0];
 }
 
-/** The name under which a run is shown: the study's, else the component's, the object's, the experiment's. */
+/** The display name of a run: the study's, else the component's, the object's or the experiment's. */
 export function rowName({ facts }: RunResult): string {
   return facts.study?.name ?? facts.target?.component ?? facts.target?.object.name ?? facts.experiment.name;
 }
 
-/** What the application did is known; whether the component's own function was lost, and nothing else, is not. */
+/** Only the state of the component's own function is unknown. The application's result is known. */
 export function functionAloneUnknown({ reasons }: Pick<RunResult, "reasons">): boolean {
   return reasons.length > 0 && reasons.every(({ code }) => code === "function-not-measured");
 }

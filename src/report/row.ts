@@ -18,18 +18,18 @@ import { firstImpact, longestOutage, rowName, worstWrites } from "./pick.js";
 export interface MatrixRow {
   readonly runId: string;
   readonly startedAt: string;
-  /** Name of the experiment: tells the variants of one component apart. */
+  /** Name of the experiment. It distinguishes the variants of one component. */
   readonly experiment: string;
   readonly title: string;
-  /** The component as this tool knows it; null: a workload that was named by kind and name, or was not found. */
+  /** The component's name in this tool; null: a workload given by kind and name, or not found. */
   readonly component: string | null;
-  /** How it was taken down; `everyMs`: each so often (flapping), null: kept down. */
+  /** How it was taken down; `everyMs`: interval of a flapping attack, null: kept down. */
   readonly attack: { readonly type: string; readonly everyMs: number | null };
-  /** Nodes that were attacked; null: the target is a workload. */
+  /** The attacked nodes; null: the target is a workload. */
   readonly nodes: readonly string[] | null;
-  /** The attack `none`: never a row of the matrix. */
+  /** Whether the attack is `none`. Such a run is never a row of the matrix. */
   readonly control: boolean;
-  /** The study's name of the component; else the component's, the object's or the experiment's. */
+  /** The study's name of the component, else the component's, the object's or the experiment's. */
   readonly name: string;
   /** The object that was taken down: "Deployment kube-system/coredns"; null: not found. */
   readonly object: string | null;
@@ -39,7 +39,7 @@ export interface MatrixRow {
   readonly severity: Severity;
   readonly severityBecause: string;
   readonly verdict: Verdict;
-  /** Codes of the reasons why nothing can be concluded; empty when something can. */
+  /** Codes of the reasons why nothing can be concluded; empty if the run is conclusive. */
   readonly reasons: readonly InconclusiveReason[];
   /** What the application and the component's function did, from measurements. */
   readonly behaviour: Bilingual;
@@ -48,7 +48,7 @@ export interface MatrixRow {
   readonly worstWorker: string | null;
   /** First kill → first failed write, ms: the earliest of all workers. */
   readonly timeToImpactMs: number | null;
-  /** ± of it, ms. */
+  /** Its uncertainty (±), ms. */
   readonly timeToImpactUncertaintyMs: number;
   /** Longest outage of writes, ms: of all workers. */
   readonly longestOutageMs: number | null;
@@ -57,14 +57,14 @@ export interface MatrixRow {
   /** Share of the window without a serving instance (0 to 1); null: nothing was killed. */
   readonly suppression: number | null;
   readonly evidence: Suppression["evidence"] | null;
-  /** Times that the target went down; null: nothing was killed. */
+  /** How often the target went down; null: nothing was killed. */
   readonly timesDown: number | null;
-  /** Times that somebody else brought the workload itself back; null: nothing was killed. */
+  /** How often someone else recreated the workload itself; null: nothing was killed. */
   readonly fight: number | null;
   /** The component's own function in the window, and the figures, as a sentence. */
   readonly functionState: FunctionState;
   readonly functionBecause: string;
-  /** Release → the function was seen again, ms; null: not seen, or shown by samples of a layer. */
+  /** Release → the function was present again, ms; null: not seen, or shown by samples of a layer. */
   readonly functionBackMs: number | null;
   readonly study: {
     readonly count: number | null;
@@ -77,7 +77,7 @@ export interface MatrixRow {
   readonly cluster: { readonly provider: string; readonly version: string };
 }
 
-/** What the application suffered, the worst worker first. */
+/** The impact on the application, from the worst worker. */
 function measured(
   result: RunResult,
 ): Pick<
@@ -107,7 +107,7 @@ function target({ facts }: RunResult): Pick<MatrixRow, "object" | "type" | "coun
   return { object: objectName(facts.target.object), type: facts.target.type, count: facts.target.count };
 }
 
-/** How it was taken down, and how well that went. */
+/** How it was taken down, and how well that worked. */
 function attacked({
   facts,
   suppression,

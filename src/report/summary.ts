@@ -3,7 +3,7 @@ import { duration, percent, plural } from "../common/figures.js";
 import { matrixRow } from "./row.js";
 import { EVIDENCE_WORDS, FUNCTION_WORDS } from "./words.js";
 
-/** How well it was kept down; a flapping target is measured by how often it went down. */
+/** How well it was kept down. For a flapping target, how often it went down counts. */
 function keptDown(result: RunResult): string[] {
   const { suppression } = result;
   if (suppression === null) return [];
@@ -12,13 +12,13 @@ function keptDown(result: RunResult): string[] {
     `kept down: ${percent(share)} of ${duration(windowMs)}`,
     ...(matrixRow(result).attack.everyMs === null ? [] : [`went down ${plural(timesDown, "time")}`]),
     plural(kills, "kill"),
-    ...(fight.length === 0 ? [] : [`brought back ${plural(fight.length, "time")}`]),
+    ...(fight.length === 0 ? [] : [`recreated ${plural(fight.length, "time")}`]),
     `evidence: ${EVIDENCE_WORDS[evidence].en}`,
   ];
   return [`  ${parts.join(", ")}`];
 }
 
-/** What a run came to, in a few lines for the terminal. Pure. */
+/** The result of a run in a few lines for the terminal. Pure. */
 export function summaryLines(result: RunResult, reportPath: string): string[] {
   const row = matrixRow(result);
   const { recovery, ownFunction } = result;

@@ -1,4 +1,4 @@
-/** What all lanes of the timeline share: its measures, its colours, its axis and its texts. */
+/** Shared by all lanes of the timeline: sizes, colours, the axis and texts. */
 
 export const WIDTH = 1000;
 export const LEFT = 208;
@@ -15,10 +15,10 @@ export const COLOUR = {
   faint: "#5a5a5a",
   rule: "#d9d9d9",
 } as const;
-/** A share under this is written in bold. */
+/** A share under this is printed in bold. */
 export const BOLD_BELOW = 0.5;
 
-/** How the picture's x axis lies over the run. */
+/** Maps the run's time to the picture's x axis. */
 export interface Axis {
   readonly fromMs: number;
   readonly toMs: number;
@@ -49,19 +49,19 @@ export function text(x: number, y: number, content: string, style: TextStyle = {
   );
 }
 
-/** Cuts a text that would be wider than `width` px. No font is loaded, so the width is an estimate (upper). */
+/** Cuts a text that would be wider than `width` px. No font is loaded, so the width is an upper estimate. */
 export function fit(content: string, width: number, size = 11): string {
   const most = Math.floor(width / (size * 0.58));
   return content.length <= most ? content : `${content.slice(0, Math.max(1, most - 1))}…`;
 }
 
-/** The same, cut at its beginning: nodes of a cluster differ at the end of their names. */
+/** The same, cut at the start, because node names of a cluster differ at the end. */
 export function fitEnd(content: string, width: number, size: number): string {
   const reversed = (text: string): string => [...text].reverse().join("");
   return reversed(fit(reversed(content), width, size));
 }
 
-/** Text for XML, content or attribute. Characters that XML forbids are left out. */
+/** Text for XML content or attributes, without the characters that XML forbids. */
 export function xml(text: string): string {
   return (
     text

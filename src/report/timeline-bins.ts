@@ -1,12 +1,12 @@
-/** Samples → what each column of a picture shows. Keeps a picture small however many samples there are. */
+/** Samples → the class of each column of a picture. This keeps the picture small for any number of samples. */
 import type { Point } from "../analysis/series.js";
 
-/** What a column shows. A failed sample is never hidden by good ones beside it. */
+/** The class of a column. Good samples never hide a failed one. */
 export type Class = Point["outcome"];
 
 const RANK: Readonly<Record<Class, number>> = { missed: 1, good: 2, failed: 3 };
 
-/** A sample stands for the time up to the next one, but for no more than so many usual distances. */
+/** A sample covers the time up to the next one, but at most this many usual distances. */
 const MOST_DISTANCES = 2.5;
 
 /** The usual distance between two samples, ms: the median. */
@@ -17,8 +17,7 @@ function usualDistance(points: readonly Point[]): number {
 }
 
 /**
- * The class of each column, the worst of the samples that fall into it or reach over it; undefined where there
- * is none.
+ * The class of each column: the worst of the samples that cover it; undefined: none does.
  *
  * @param points in order of their start.
  * @param range the time that the columns cover, ms.
@@ -44,7 +43,7 @@ export function classify(
   return classes;
 }
 
-/** Stretches of neighbouring columns of one class. */
+/** Runs of neighbouring columns of one class. */
 export function runs(
   classes: readonly (Class | undefined)[],
   wanted: Class,

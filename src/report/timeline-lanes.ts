@@ -4,7 +4,7 @@ import type { FunctionPhase } from "../analysis/result.js";
 import { nodeAnswer } from "../analysis/serving-nodes.js";
 import { BOLD_BELOW, COLOUR, LEFT, RIGHT, ROW, round, text, xOf, type Axis } from "./timeline-base.js";
 
-/** Kills as filled marks pointing down; what came back (or was let) as hollow ones pointing up below them. */
+/** Kills as filled marks pointing down. Recreated or released objects as hollow marks pointing up below them. */
 export function attackLane(events: readonly RunEvent[], axis: Axis, y: number): string {
   const marks = (...types: readonly RunEvent["type"][]): number[] => [
     ...new Set(
@@ -21,13 +21,13 @@ export function attackLane(events: readonly RunEvent[], axis: Axis, y: number): 
   );
 }
 
-/** From `tMs` on there are so many. */
+/** The count from `tMs` on. */
 export interface CountStep {
   readonly tMs: number;
   readonly count: number;
 }
 
-/** Sum over the target's Services of endpoints that serve (ready, or serving while terminating), in steps. */
+/** Number of serving endpoints (ready, or serving while terminating) of all the target's Services, in steps. */
 export function endpointSteps(events: readonly RunEvent[]): CountStep[] {
   const services = new Map<string, number>();
   const steps: CountStep[] = [];
@@ -42,7 +42,7 @@ export function endpointSteps(events: readonly RunEvent[]): CountStep[] {
   return steps;
 }
 
-/** On how many of the attacked nodes the target ran when they were last asked, in steps. */
+/** Number of attacked nodes that ran the target when last asked, in steps. */
 export function nodeSteps(events: readonly RunEvent[], nodes: readonly string[]): CountStep[] {
   const running = new Map<string, boolean>();
   return events.flatMap((event) => {
@@ -53,7 +53,7 @@ export function nodeSteps(events: readonly RunEvent[], nodes: readonly string[])
   });
 }
 
-/** A number as an area of that height; its greatest value is written out. `none`: what is said without any. */
+/** A count as an area of that height, with its maximum as text. `none`: the text if there are no steps. */
 export function countLane(steps: readonly CountStep[], axis: Axis, y: number, none: string): string {
   const most = Math.max(1, ...steps.map(({ count }) => count));
   const height = ROW - 3;
@@ -64,7 +64,7 @@ export function countLane(steps: readonly CountStep[], axis: Axis, y: number, no
   steps.forEach((step, index) => {
     const x = xOf(axis, step.tMs);
     const next = steps[index + 1];
-    // Steps within the same pixel: only the last is seen.
+    // Of several steps within one pixel only the last is visible.
     if (next !== undefined && xOf(axis, next.tMs) - x < 0.5) return;
     const top = round((step.count / most) * height);
     if (top === lastHeight) return;
@@ -79,26 +79,27 @@ export function countLane(steps: readonly CountStep[], axis: Axis, y: number, no
   );
 }
 
-export type Look = Extract<RunEvent, { type: "function" }>;
+export type FunctionCheck = Extract<RunEvent, { type: "function" }>;
 
 /**
- * The looks at the component's own function, each from its beginning to its end, in the shapes of the samples:
- * present is thin and low, absent is tall. On the right how many of the window's found it.
+ * The checks of the component's own function, each from its start to its end, in the shapes of the samples: present is
+ * thin and low, absent is tall. On the right: how many checks of the window found it.
  */
 export function functionLane(
-  looks: readonly Look[],
+  checks: readonly FunctionCheck[],
   window: FunctionPhase | null,
   axis: Axis,
   y: number,
 ): string {
   const draw = (present: boolean): string => {
-    const stretches = looks
+    const stretches = checks
       .filter(
-        (look) => look.present === present && look.tMs < axis.toMs && look.tMs + look.tookMs > axis.fromMs,
+        (check) =>
+          check.present === present && check.tMs < axis.toMs && check.tMs + check.tookMs > axis.fromMs,
       )
       .map(({ tMs, tookMs }) => {
         const x = xOf(axis, tMs);
-        // One pixel less than its time: two looks without a pause are still two.
+        // One pixel shorter than its time, so that two checks without a pause stay distinct.
         const width = round(Math.max(2, xOf(axis, tMs + tookMs) - x - 1));
         return `M${x} ${y + (present ? 9.5 : 6)}h${width}`;
       });
@@ -113,14 +114,14 @@ export function functionLane(
   );
 }
 
-/** A node was not Ready from `fromMs` on; null: to the end. */
+/** A node was not Ready from `fromMs` to `toMs`; null: to the end. */
 export interface NotReady {
   readonly node: string;
   readonly fromMs: number;
   readonly toMs: number | null;
 }
 
-/** When nodes were not Ready, as the API said it. */
+/** When nodes were not Ready, according to the API. */
 function notReadySpans(events: readonly RunEvent[]): NotReady[] {
   const since = new Map<string, number>();
   const spans: NotReady[] = [];
@@ -137,7 +138,7 @@ function notReadySpans(events: readonly RunEvent[]): NotReady[] {
   return [...spans, ...[...since].map(([node, fromMs]) => ({ node, fromMs, toMs: null }))];
 }
 
-/** Whether there is anything for the lane of nodes and of the churn, within the axis. */
+/** The marks for the lane of nodes and churn, within the axis. */
 export function clusterMarks(
   events: readonly RunEvent[],
   axis: Axis,
@@ -152,7 +153,7 @@ export function clusterMarks(
   };
 }
 
-/** Nodes that are not Ready as bars with an end mark at both sides, the churn as lozenges. */
+/** Nodes that are not Ready as bars with a mark at both ends, the churn as diamonds. */
 export function clusterLane(
   { notReady, churnMs }: ReturnType<typeof clusterMarks>,
   axis: Axis,
@@ -163,7 +164,7 @@ export function clusterLane(
     const to = Math.max(from + 1, xOf(axis, toMs ?? axis.toMs));
     return `M${from} ${y + 4}v9M${from} ${y + 8.5}H${round(to)}${toMs === null ? "" : `M${round(to)} ${y + 4}v9`}`;
   });
-  const lozenges = churnMs.map((tMs) => `M${xOf(axis, tMs)} ${y + 3}l4 5.5l-4 5.5l-4 -5.5z`);
+  const diamonds = churnMs.map((tMs) => `M${xOf(axis, tMs)} ${y + 3}l4 5.5l-4 5.5l-4 -5.5z`);
   const nodes = new Set(notReady.map(({ node }) => node)).size;
   const parts = [
     bars.length === 0
@@ -173,9 +174,9 @@ export function clusterLane(
           size: 10,
           fill: COLOUR.faint,
         }),
-    lozenges.length === 0
+    diamonds.length === 0
       ? ""
-      : `<path d="${lozenges.join("")}" fill="#ffffff" stroke="${COLOUR.text}" stroke-width="1.2"/>`,
+      : `<path d="${diamonds.join("")}" fill="#ffffff" stroke="${COLOUR.text}" stroke-width="1.2"/>`,
   ];
   return parts.join("");
 }

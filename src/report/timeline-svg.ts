@@ -1,7 +1,7 @@
 /**
- * The run as a picture: one SVG file that needs nothing else. White ground (light and dark pages alike), colours
- * that colour-blind readers can tell apart (Okabe and Ito's), and a difference in shape wherever there is one in
- * colour: good is thin and low, failed is tall, an outage is a bracket below.
+ * The run as a picture: one self-contained SVG file. White background (for light and dark pages), colours that
+ * colour-blind readers can distinguish (by Okabe and Ito), and a difference in shape for every difference in colour:
+ * good is thin and low, failed is tall, an outage is a bracket below.
  */
 import { percent } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
@@ -34,10 +34,10 @@ import {
   endpointSteps,
   functionLane,
   nodeSteps,
-  type Look,
+  type FunctionCheck,
 } from "./timeline-lanes.js";
 
-/** `function`: the application's window is over, the component still down and looked at. */
+/** `function`: the application's window has ended, the component is still down and checked. */
 type DrawnPhase = MeasuredPhase | "function";
 type DrawnSpans = Readonly<Record<DrawnPhase, ClosedSpan | null>>;
 const PHASE: Readonly<Record<DrawnPhase, { fill: string; label: string }>> = {
@@ -58,7 +58,7 @@ function phaseBands(spans: DrawnSpans, axis: Axis, bottom: number): string {
     parts.push(
       `<rect x="${from}" y="${TOP - 22}" width="${width}" height="${bottom - TOP + 22}" fill="${fill}"/>`,
     );
-    // A phase too narrow for its name goes without: the next one's must stay readable.
+    // A phase that is too narrow for its name has no label, so that the next label stays readable.
     if (width > label.length * 6.6 + 6) {
       parts.push(text(from + width / 2, TOP - 9, label, { anchor: "middle", fill: COLOUR.faint }));
     }
@@ -92,7 +92,7 @@ function xAxis(axis: Axis, y: number, zeroLabel: string): string {
   return parts.join("\n");
 }
 
-/** Where a class of samples is drawn in its row: top, stroke width, colour, and dashes. */
+/** How a class of samples is drawn in its row: top, stroke width, colour and dashes. */
 const MARK: Readonly<Record<Class, { y: number; width: number; colour: string; dash?: string }>> = {
   good: { y: 9.5, width: 3, colour: COLOUR.good },
   failed: { y: 6, width: 10, colour: COLOUR.failed },
@@ -169,7 +169,7 @@ function attackMarks(kill: string): LegendItem[] {
     {
       draw: (x, y) =>
         `<path d="M${x + 8} ${y + 2}h6l-3 -5z" fill="#ffffff" stroke="${COLOUR.text}" stroke-width="0.8"/>`,
-      label: "came back",
+      label: "recreated",
       width: 92,
     },
   ];
@@ -239,7 +239,7 @@ function axisOf(result: RunResult, spans: DrawnSpans): Axis | null {
   return { fromMs, toMs, zeroMs: result.firstKillMs ?? spans.window?.fromMs ?? fromMs };
 }
 
-/** Whether everything that the attack did was a deletion: then it is called so. */
+/** Whether every kill was a deletion. If so, the picture calls it "deletion". */
 const onlyDeleted = ({ suppression }: RunResult): boolean => (suppression?.blows ?? []).length === 0;
 
 function zeroLabel(result: RunResult): string {
@@ -261,12 +261,12 @@ function svg(height: number, title: string, body: string): string {
 /** A lane above the probes' rows. */
 interface Lane {
   readonly label: string;
-  /** Fainter, to the right of the label; what is too long is cut at its beginning. */
+  /** Fainter, to the right of the label. A long text is cut at its start. */
   readonly detail?: string;
   readonly draw: (y: number) => string;
 }
 
-/** What the lane of the target shows: its endpoints, or for a target of nodes where it ran. */
+/** The lane of the target: its endpoints or, for a target on nodes, the number of nodes that ran it. */
 function targetLane({ facts }: RunResult, events: readonly RunEvent[], axis: Axis): Lane {
   const nodes = facts.target?.nodes;
   return nodes === undefined
@@ -280,18 +280,20 @@ function targetLane({ facts }: RunResult, events: readonly RunEvent[], axis: Axi
       };
 }
 
-/** Lanes that only some runs have: the looks at the component's own function, the nodes and the churn. */
+/** Lanes that only some runs have: function checks, nodes and churn. */
 function moreLanes(result: RunResult, events: readonly RunEvent[], axis: Axis): Lane[] {
   const probe = result.facts.functionProbe?.name;
-  const looks = events.filter((event): event is Look => event.type === "function" && event.probe === probe);
+  const checks = events.filter(
+    (event): event is FunctionCheck => event.type === "function" && event.probe === probe,
+  );
   const marks = clusterMarks(events, axis);
   const ofNodes = marks.notReady.length > 0;
   const lanes: Lane[] = [];
-  if (probe !== undefined && looks.length > 0) {
+  if (probe !== undefined && checks.length > 0) {
     lanes.push({
       label: "function",
       detail: probe,
-      draw: (y) => functionLane(looks, result.ownFunction.window, axis, y),
+      draw: (y) => functionLane(checks, result.ownFunction.window, axis, y),
     });
   }
   if (ofNodes || marks.churnMs.length > 0) {
@@ -305,7 +307,7 @@ function moreLanes(result: RunResult, events: readonly RunEvent[], axis: Axis): 
   return lanes;
 }
 
-/** Widest that a lane's detail may be, px: what the label "function" leaves. */
+/** Maximum width of a lane's detail, px: the room beside the label "function". */
 const DETAIL_WIDTH = 140;
 
 function drawLanes(lanes: readonly Lane[], top: number): string {
@@ -329,7 +331,7 @@ function drawLanes(lanes: readonly Lane[], top: number): string {
     .join("\n");
 }
 
-/** The legend's lines: the second explains what only some runs show. */
+/** The legend's lines. The second explains marks that only some runs have. */
 function legends(result: RunResult, events: readonly RunEvent[], axis: Axis, y: number): string[] {
   const { notReady, churnMs } = clusterMarks(events, axis);
   const more = [...(notReady.length > 0 ? [NOT_READY] : []), ...(churnMs.length > 0 ? [CHURN] : [])];
@@ -340,7 +342,7 @@ function legends(result: RunResult, events: readonly RunEvent[], axis: Axis, y: 
 /**
  * The timeline of a run.
  *
- * @param events those of the run: kills, re-creations, endpoints, looks, nodes.
+ * @param events the run's events: kills, recreations, endpoints, function checks, nodes.
  * @param series the samples in the runner's time: `seriesOfRun`. A series that is not in the result is not drawn.
  */
 export function timelineSvg(
@@ -353,15 +355,15 @@ export function timelineSvg(
   const endMs = ordered.at(-1)?.tMs ?? 0;
   const spans = { ...measuredSpans(phases, endMs), function: functionSpan(phases, endMs) };
   const axis = axisOf(result, spans);
-  const standIn = result.onStandIn ? " (on a stand-in)" : "";
+  const substitute = result.onStandIn ? " (on a substitute image)" : "";
   const name = rowName(result);
   const heading = [
-    text(10, 24, fit(`${name}: ${result.severity}${standIn}`, 700, 16), { size: 16, bold: true }),
+    text(10, 24, fit(`${name}: ${result.severity}${substitute}`, 700, 16), { size: 16, bold: true }),
     text(10, 44, fit(`${result.facts.experiment.title} · verdict: ${result.verdict}`, 980), {
       fill: COLOUR.faint,
     }),
   ].join("\n");
-  const title = `Timeline of ${name}: ${result.severity}${standIn}`;
+  const title = `Timeline of ${name}: ${result.severity}${substitute}`;
   if (axis === null) return svg(110, title, `${heading}\n${text(10, 84, "Nothing was measured.")}`);
   const above: Lane[] = [
     { label: "attack", draw: (y) => attackLane(ordered, axis, y) },

@@ -28,8 +28,8 @@ export const STUDY_WORDS: Readonly<Record<StudyComparison, Bilingual>> = {
   "not in the study": { en: "not in the study", ja: "発表になし" },
 };
 
-/** Added to a verdict that was measured on a stand-in. */
-export const ON_STAND_IN: Bilingual = { en: "on a stand-in", ja: "代替イメージでの測定" };
+/** Added to a verdict that was measured on a substitute image. */
+export const ON_STAND_IN: Bilingual = { en: "on a substitute image", ja: "代替イメージでの測定" };
 
 export const FUNCTION_WORDS: Readonly<Record<FunctionState, Bilingual>> = {
   lost: { en: "lost", ja: "停止" },
@@ -39,7 +39,7 @@ export const FUNCTION_WORDS: Readonly<Record<FunctionState, Bilingual>> = {
   "not measured": { en: "not measured", ja: "未測定" },
 };
 
-/** How it is known that the target was down. */
+/** The evidence that the target was down. */
 export const EVIDENCE_WORDS: Readonly<Record<Suppression["evidence"], Bilingual>> = {
   node: { en: "asked on the node", ja: "ノードで確認" },
   runtime: { en: "runtime", ja: "コンテナランタイムで確認" },

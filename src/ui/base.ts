@@ -2,7 +2,7 @@ import type { Progress } from "../common/progress.js";
 import type { PhaseName, RunEvent } from "../evidence/events.js";
 import { wholeSeconds } from "../common/figures.js";
 
-/** What every view is made with. */
+/** What every view needs. */
 export interface ViewBase {
   readonly stream: ViewStream;
   readonly out: NodeJS.WritableStream;
@@ -11,7 +11,7 @@ export interface ViewBase {
   readonly timers: Timers;
 }
 
-/** A phase that is going on. */
+/** A running phase. */
 export interface RunningPhase {
   readonly name: PhaseName;
   readonly startMs: number;
@@ -19,7 +19,7 @@ export interface RunningPhase {
   live: LiveState | undefined;
 }
 
-/** `41 s left · app→DB ok 12 / failing 148 · kills 6 · endpoints 0`; the time gone where the end is not known. */
+/** `41 s left · app→DB ok 12 / failing 148 · kills 6 · endpoints 0`; the elapsed time if the end is unknown. */
 export function phaseStatus(phase: RunningPhase, nowMs: number): string {
   const elapsedMs = nowMs - phase.startMs;
   const time =
@@ -27,7 +27,7 @@ export function phaseStatus(phase: RunningPhase, nowMs: number): string {
   return [time, ...liveParts(phase.live)].join(" · ");
 }
 
-/** The counts of a phase, for its live line and for its last. */
+/** The counts of a phase, for its live line and its final line. */
 export function liveParts(live: LiveState | undefined): string[] {
   if (live === undefined) return [];
   const parts = [`app→DB ok ${live.ok} / failing ${live.failing}`, `kills ${live.kills}`];
@@ -41,36 +41,36 @@ export type ViewStream = NodeJS.WritableStream & { readonly isTTY?: boolean; rea
 
 /** What the live line of a phase shows; counts since the phase began. */
 export interface LiveState {
-  /** App → DB samples that were good, and that were not. */
+  /** Good and failed app → DB samples. */
   readonly ok: number;
   readonly failing: number;
   readonly kills: number;
-  /** Ready endpoints of the target's Services; undefined: not known (yet). */
+  /** Ready endpoints of the target's Services; undefined: unknown, or not known yet. */
   readonly endpointsReady: number | undefined;
   readonly note?: string;
 }
 
-/** How a run is shown while it goes on. */
+/** Shows a run while it is running. */
 export interface RunView extends Progress {
-  /** A phase begins. `totalMs`: how long it will take (of recovery: at most); undefined: not known. */
+  /** A phase begins. `totalMs`: how long it takes (for the recovery: at most); undefined: unknown. */
   phase(name: PhaseName, totalMs: number | undefined): void;
   /** The newest counts of the phase; cheap, may be called for every sample. */
   live(state: LiveState): void;
   event(event: RunEvent): void;
-  /** The phase that was begun last is over. */
+  /** The phase has ended, if it is the last one begun. */
   phaseEnd(name: PhaseName): void;
-  /** Leaves the terminal to `work` (a question to the user): nothing is redrawn over it until it is done. */
+  /** Leaves the terminal to `work` (a question to the user). Nothing is redrawn until it is done. */
   suspended<T>(work: () => Promise<T>): Promise<T>;
-  /** What the run came to: lines for people, an object for programs. Once, at the end. */
+  /** The run's result: lines for people, an object for programs. Called once, at the end. */
   result(lines: readonly string[], summary: unknown): void;
   /**
-   * Leaves the stream as it was found: no line half drawn, no timer running. What is said afterwards (how to
-   * finish an interrupted restore, say) still appears, as plain lines. May be called again.
+   * Leaves the stream clean: no half-drawn line, no running timer. Later messages (for example how to complete an
+   * interrupted restore) still appear, as plain lines. May be called again.
    */
   close(): void;
 }
 
-/** The timers that a view needs. */
+/** Timers, replaceable in tests. */
 export interface Timers {
   setInterval(callback: () => void, ms: number): unknown;
   clearInterval(handle: unknown): void;

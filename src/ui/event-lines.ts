@@ -1,6 +1,6 @@
 import type { RunEvent } from "../evidence/events.js";
 
-/** A line about an event: `ok` and `failed` are checks, `warn` asks for attention. */
+/** A line about an event. `ok` and `failed` are checks, `warn` needs attention. */
 export interface EventLine {
   readonly level: "ok" | "failed" | "info" | "warn";
   readonly text: string;
@@ -10,7 +10,7 @@ type Describe = {
   readonly [T in RunEvent["type"]]: (event: Extract<RunEvent, { type: T }>) => EventLine | undefined;
 };
 
-/** Said by the live line's counts, by the view's own phases, or in the report only. */
+/** Shown by the live line's counts, by the view's own phases, or only in the report. */
 const silent = (): undefined => undefined;
 
 const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
@@ -33,7 +33,7 @@ const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
   churn: ({ object, rehearsal, ok, detail }) => ({
     level: ok ? "info" : "warn",
     text:
-      `${object.kind} ${object.name}: its pod ${ok ? "was replaced" : "could not be replaced"}` +
+      `${object.kind} ${object.name}: pod ${ok ? "replaced" : "not replaced"}` +
       `${rehearsal ? " (rehearsal)" : ""}${detail === "" ? "" : `: ${detail}`}`,
   }),
   condition: ({ asked, state, detail }) => ({
@@ -42,7 +42,7 @@ const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
   }),
   restored: ({ object, how, by }) => ({
     level: "info",
-    text: `${object.kind} ${object.name} is back (${how}, by ${by})`,
+    text: `${object.kind} ${object.name} is restored (${how}, by ${by})`,
   }),
   "target-ready": () => ({ level: "info", text: "the target is ready again" }),
   healthy: () => ({ level: "info", text: "every probe succeeds again" }),
@@ -53,9 +53,8 @@ const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
 };
 
 /**
- * What is said of each event to someone who watches; undefined: nothing. Of what is told again and again (looks at
- * the component's own function, the readiness of nodes) only a change is worth a line, so this remembers what was
- * told last; a run begins with its preflight, and anew.
+ * The line about each event for someone who watches the run; undefined: none. Function checks and node readiness repeat,
+ * so only a change gives a line, and the last state is remembered. A preflight starts a new run and clears that state.
  */
 export function eventLines(): (event: RunEvent) => EventLine | undefined {
   const present = new Map<string, boolean>();
@@ -89,10 +88,10 @@ export function eventLines(): (event: RunEvent) => EventLine | undefined {
   };
   return (event) => {
     const of = describe[event.type] as ((event: RunEvent) => EventLine | undefined) | undefined;
-    // An event of a newer runner is no reason to fail.
+    // A newer runner may have unknown events. They give no line.
     return of?.(event);
   };
 }
 
-/** The lines of this process's runs, which come one after the other. */
+/** The lines of this process's runs, which never overlap. */
 export const eventLine = eventLines();

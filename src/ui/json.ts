@@ -2,12 +2,12 @@ import { messageOf } from "../common/errors.js";
 import type { PhaseName, RunEvent } from "../evidence/events.js";
 import type { LiveState, RunView, ViewBase } from "./base.js";
 
-/** Counts change with every sample; a program that follows them needs no more than this. */
+/** Counts change with every sample. One line per second is enough for a program that follows them. */
 const LIVE_EVERY_MS = 1000;
 
 /**
- * One JSON object a line, on standard output, for everything. `type` tells them apart: step, info, warning,
- * phase, live, event, result. `tMs`: milliseconds since the view was made (an event also carries the run's own).
+ * Writes everything to standard output, one JSON object per line. `type`: step, info, warning, phase, live, event or
+ * result. `tMs`: milliseconds since the view was created (an event also carries the run's own time).
  */
 export class JsonView implements RunView {
   private readonly startMs: number;

@@ -5,7 +5,7 @@ import { eventLine, type EventLine } from "./event-lines.js";
 import { seconds } from "../common/figures.js";
 import { oneLine, oneLineIndented } from "./width.js";
 
-/** CI ends jobs that are silent for long; people look whether it still moves. */
+/** CI stops jobs that print nothing for a long time, and people want to see progress. */
 const HEARTBEAT_MS = 10_000;
 
 const PREFIX: Readonly<Record<EventLine["level"], string>> = {

@@ -10,7 +10,7 @@ const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "
 const FRAME_MS = 100;
 const DEFAULT_COLUMNS = 80;
 
-/** To the line's beginning, and erase to its end. */
+/** Moves to the start of the line and erases it. */
 const CLEAR_LINE = "\r\u001b[K";
 
 type Colour = Parameters<typeof styleText>[0];
@@ -28,9 +28,9 @@ interface RunningStep {
 }
 
 /**
- * One line at the bottom, redrawn in place for what is going on (the newest step, or else the phase); above it
- * stays what is finished. The line never reaches the last column, so it never wraps, and the cursor is never
- * hidden: even a run that is killed leaves a terminal that can be used.
+ * The line at the bottom shows the newest running step, or else the phase, and is redrawn in place. Finished lines stay
+ * above it. The line never reaches the last column, so it never wraps. The cursor is never hidden, so the terminal
+ * stays usable even if the process is killed.
  */
 export class TerminalView implements RunView {
   private readonly steps: RunningStep[] = [];
@@ -78,7 +78,7 @@ export class TerminalView implements RunView {
   }
 
   live(state: LiveState): void {
-    // Drawn with the next frame: samples come faster than anyone reads.
+    // Drawn with the next frame, because samples arrive faster than anyone can read.
     if (this.running !== undefined) this.running.live = state;
   }
 
@@ -105,14 +105,14 @@ export class TerminalView implements RunView {
   result(lines: readonly string[]): void {
     this.endPhase("ok");
     this.erase();
-    // Report lines are ours, but hold names and messages from the cluster.
+    // Report lines contain names and messages from the cluster.
     for (const line of lines) this.base.out.write(`${oneLineIndented(line)}\n`);
     this.draw();
   }
 
   close(): void {
     if (this.closed) return;
-    // Whatever is still open did not finish.
+    // A phase that is still open did not finish.
     this.endPhase("failed");
     this.steps.length = 0;
     this.erase();
@@ -128,7 +128,7 @@ export class TerminalView implements RunView {
     this.print(level, `${phase.name} (${seconds(this.base.now() - phase.startMs)})${counts.join("")}`);
   }
 
-  /** A line that stays, above the live line. Long ones wrap: they are there to be read. */
+  /** A permanent line above the live line. Long lines wrap, so that they can be read. */
   private print(level: EventLine["level"], text: string): void {
     const [mark, colour] = MARKS[level];
     const body = oneLine(text);
@@ -150,7 +150,7 @@ export class TerminalView implements RunView {
       this.draw();
     }, FRAME_MS);
     const columns = this.base.stream.columns;
-    // One column stays free, or the terminal wraps; mark and space take two.
+    // One column stays free, so that the terminal does not wrap. Mark and space take two.
     const room = (columns === undefined || columns <= 0 ? DEFAULT_COLUMNS : columns) - 1;
     const mark = FRAMES[this.frame % FRAMES.length] ?? "";
     const line = room < 3 ? "" : `${this.paint("cyan", mark)} ${cut(text, room - 2)}`;
@@ -182,7 +182,7 @@ export class TerminalView implements RunView {
   }
 
   private paint(colour: Colour, text: string): string {
-    // Whether the stream is a terminal was decided already, by the stream that is really written to.
+    // `createView` has already checked that the stream is a terminal.
     return this.base.colour ? styleText(colour, text, { validateStream: false }) : text;
   }
 }

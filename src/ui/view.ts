@@ -3,7 +3,7 @@ import { JsonView } from "./json.js";
 import { PlainView } from "./plain.js";
 import { TerminalView } from "./terminal.js";
 
-/** Node's timers, which do not keep the process alive for the sake of its view. */
+/** Node's timers. They do not keep the process alive. */
 const realTimers: Timers = {
   setInterval: (callback, ms) => setInterval(callback, ms).unref(),
   clearInterval: (handle) => clearInterval(handle as NodeJS.Timeout),
@@ -23,8 +23,8 @@ export interface ViewOptions {
 }
 
 /**
- * The view of a run for where its output goes. A reader that goes away (`| head`) silences the view and does
- * not end the run: what was taken down must be put back whether or not anyone is watching.
+ * The view of a run for its kind of output. If the reader exits (`| head`), the view becomes silent but the run
+ * continues: the cluster must be restored whether or not anyone is watching.
  */
 export function createView(options: ViewOptions): RunView {
   const { stream, out, mode, env = process.env } = options;
@@ -40,17 +40,17 @@ export function createView(options: ViewOptions): RunView {
   return new TerminalView({ ...base, colour: hasColour(env) });
 }
 
-/** Whether lines can be redrawn: a terminal that is not dumb, and no CI that only records one. */
+/** Whether lines can be redrawn: a terminal that is not dumb, and not CI, which only records output. */
 function isLive(stream: ViewStream, env: Readonly<Record<string, string | undefined>>): boolean {
   const isCi = (env["CI"] ?? "") !== "" && env["CI"] !== "false";
   return stream.isTTY === true && env["TERM"] !== "dumb" && !isCi;
 }
 
-/** https://no-color.org: any value but the empty one switches colour off. */
+/** https://no-color.org: any non-empty value switches colour off. */
 function hasColour(env: Readonly<Record<string, string | undefined>>): boolean {
   return (env["NO_COLOR"] ?? "") === "";
 }
 
 function ignore(): void {
-  // The stream's own state says that it is broken; writes to it are dropped by Node.
+  // Node drops writes to a broken stream.
 }

@@ -9,7 +9,7 @@ const clock = (boot: string, offsetMs: number, uncertaintyMs: number): RunEvent 
 const boot = (name: string, t: number): SampleLine => ({ boot: name, t, wall: 0, node: "w1" });
 const good = (t: number): SampleLine => ({ probe: "app-write", t, d: 3, ok: true });
 
-test("the measurement with the least uncertainty counts, for each boot of its own", (t) => {
+test("the measurement with the least uncertainty counts, separately for each boot", (t) => {
   const clocks = clocksOf([
     clock("a", 1004, 9),
     clock("a", 1000, 2),
@@ -27,7 +27,7 @@ test("measurements that contradict each other widen the uncertainty until all ag
   t.is(clocksOf([clock("a", 1000, 2), clock("a", 1020, 5)])[0]?.uncertaintyMs, 15);
 });
 
-test("samples are placed by the clock of their boot; a boot begins a new clock", (t) => {
+test("samples are placed by the clock of their boot; each boot has a new clock", (t) => {
   const lines = [boot("a", 10), good(20), boot("b", 1), good(5)];
   const { series, warnings } = seriesOf(
     [{ source: "w1", lines }],
@@ -38,20 +38,20 @@ test("samples are placed by the clock of their boot; a boot begins a new clock",
     [1020, 7005],
   );
   t.is(series[0]?.clockUncertaintyMs, 4);
-  t.deepEqual(warnings, ["w1: the prober was started 2 times during the run."]);
+  t.deepEqual(warnings, ["w1: the prober started 2 times during the run."]);
 });
 
-test("samples without a clock are left out, and a warning says how many and why", (t) => {
+test("samples without a clock are ignored, and a warning says how many and why", (t) => {
   const lines = [good(1), good(2), boot("a", 10), good(20)];
   const { series, warnings } = seriesOf([{ source: "w1", lines }], []);
   t.deepEqual(series, []);
   t.deepEqual(warnings, [
-    "w1: 2 samples before any boot line: left out, no time can be given to them.",
-    "w1: 1 sample of boot a, whose clock was never measured: left out, no time can be given to them.",
+    "w1: 2 samples before any boot line: ignored, because they cannot be placed in time.",
+    "w1: 1 sample of boot a, whose clock was never measured: ignored, because they cannot be placed in time.",
   ]);
 });
 
-test("a clock of another source is not taken", (t) => {
+test("a clock of another source is not used", (t) => {
   const { series } = seriesOf(
     [{ source: "w2", lines: [boot("a", 0), good(1)] }],
     clocksOf([clock("a", 1000, 2)]),
@@ -59,7 +59,7 @@ test("a clock of another source is not taken", (t) => {
   t.deepEqual(series, []);
 });
 
-test("the runner's samples are in the runner's time, with or without a boot line", (t) => {
+test("the runner's samples already use the runner's clock, with or without a boot line", (t) => {
   const lines = [good(5), boot("x", 6), good(7)];
   const { series, warnings } = seriesOf([{ source: "runner", lines }], []);
   t.deepEqual(
@@ -70,7 +70,7 @@ test("the runner's samples are in the runner's time, with or without a boot line
   t.deepEqual(warnings, []);
 });
 
-test("lines come as samples end, points are in order of their start", (t) => {
+test("lines are ordered by the samples' end, points by their start", (t) => {
   const lines: SampleLine[] = [
     good(30),
     { probe: "app-write", t: 10, d: 2000, ok: false, kind: "timeout" },

@@ -1,4 +1,4 @@
-/** How often it went down, who brought it back, what belongs to the target at all, and what happened meanwhile. */
+/** How often it went down, who recreated it, which events belong to the target, and what happened during the run. */
 import test from "ava";
 import { analyse } from "../../../src/analysis/analyse.js";
 import { ofTarget } from "../../../src/analysis/companion-events.js";
@@ -19,9 +19,9 @@ function of(...events: RunEvent[]): Suppression {
   if (result === null) throw new Error("nothing was killed");
   return result;
 }
-const reborn = (uid: string): typeof DEPLOYMENT => ({ ...DEPLOYMENT, uid });
+const recreatedAs = (uid: string): typeof DEPLOYMENT => ({ ...DEPLOYMENT, uid });
 const recreated = (tMs: number, uid: string, by?: string): RunEvent =>
-  at(tMs, { type: "recreated", object: reborn(uid), ...(by === undefined ? {} : { by }) });
+  at(tMs, { type: "recreated", object: recreatedAs(uid), ...(by === undefined ? {} : { by }) });
 
 test("times down: from serving to not serving, within the window only", (t) => {
   const steps = [
@@ -39,18 +39,18 @@ test("times down: from serving to not serving, within the window only", (t) => {
   t.is(of(endpoints(1500, 0)).timesDown, 0, "it was never seen serving");
 });
 
-test("fight: each re-creation of the workload, how long it lived, and whether it served", (t) => {
+test("fight: each recreation of the workload, how long it existed, and whether it served", (t) => {
   const { fight } = of(
     endpoints(0, 1),
     endpoints(1010, 0),
     recreated(1100, "d-2", "kubectl"),
-    // Sent before the re-creation was written down: the watch's event comes first.
-    kill(1095, reborn("d-2"), "recreated"),
+    // Sent before the recreation was recorded, because the attack reacts to the watch event first.
+    kill(1095, recreatedAs("d-2"), "recreated"),
     recreated(1300, "d-3"),
     instance(1350, "b", { ready: true }),
-    kill(1388, reborn("d-3"), "recreated"),
+    kill(1388, recreatedAs("d-3"), "recreated"),
     recreated(1700, "d-4", "kubectl"),
-    kill(1710, reborn("d-4"), "recreated", 500),
+    kill(1710, recreatedAs("d-4"), "recreated", 500),
     recreated(2000, "d-5", "kubectl"),
   );
   t.deepEqual(fight, [
@@ -60,11 +60,11 @@ test("fight: each re-creation of the workload, how long it lived, and whether it
   ]);
 });
 
-test("fight: a namesake's deletion is not its own; without uids an earlier one is not either", (t) => {
+test("fight: the deletion of another object of the same name does not count; without uids an earlier one does not count", (t) => {
   const late = of(
     recreated(1300, "d-3"),
-    kill(1350, reborn("d-2"), "recreated"),
-    kill(1388, reborn("d-3"), "recreated"),
+    kill(1350, recreatedAs("d-2"), "recreated"),
+    kill(1388, recreatedAs("d-3"), "recreated"),
   );
   t.is(late.fight[0]?.livedMs, 100);
   const nameless = { kind: "Deployment", namespace: "kube-system", name: "coredns" };
@@ -76,7 +76,7 @@ test("fight: a namesake's deletion is not its own; without uids an earlier one i
   t.is(unknown.fight[0]?.livedMs, 100);
 });
 
-test("fight: pods and ReplicaSets that come back are none, and what the attack itself brings back is none", (t) => {
+test("fight: recreated pods and ReplicaSets do not count, nor does what the attack itself recreates", (t) => {
   const { fight, recreationsByKind } = of(
     at(1100, { type: "recreated", object: pod("x"), by: "kube-controller-manager" }),
     at(1100, { type: "recreated", object: { kind: "ReplicaSet", name: "x" } }),
@@ -86,19 +86,19 @@ test("fight: pods and ReplicaSets that come back are none, and what the attack i
   t.deepEqual(recreationsByKind, { Pod: 1, ReplicaSet: 1, Deployment: 1 });
 });
 
-test("fight: an endpoint that appears is serving; what served before, or serves after its end, is not its doing", (t) => {
+test("fight: a new endpoint means serving; endpoints before its creation or after its end do not count", (t) => {
   const served = (...events: RunEvent[]): boolean | undefined =>
-    of(recreated(1100, "d-2"), kill(1300, reborn("d-2"), "recreated"), ...events).fight[0]?.served;
+    of(recreated(1100, "d-2"), kill(1300, recreatedAs("d-2"), "recreated"), ...events).fight[0]?.served;
   t.false(served());
   t.true(served(endpoints(1200, 1)));
   t.false(served(endpoints(1050, 1)));
-  t.false(served(endpoints(1050, 2), endpoints(1200, 1)), "one address less is no new one");
+  t.false(served(endpoints(1050, 2), endpoints(1200, 1)), "one address less is not a new one");
   t.false(served(endpoints(1400, 1)));
   t.false(served(instance(1200, "c", { ready: false })));
   t.false(served(instance(1200, "c", { ready: true, terminating: true })));
 });
 
-test("kills that are no deletions are named, with what was done how often", (t) => {
+test("kills other than deletions are listed with their action and number", (t) => {
   const scaled = (tMs: number): RunEvent =>
     at(tMs, {
       type: "kill",
@@ -122,7 +122,7 @@ const ofAutoscaler = (name: string, uid = name): typeof AUTOSCALER => ({
   uid,
 });
 
-test("what is suppressed before the target is not the target: no kill, no instance, no fight of it", (t) => {
+test("a companion is not the target: its kills, instances and recreations do not count", (t) => {
   const run = own.logs();
   const companion: RunEvent[] = [
     at(1500, {
@@ -153,14 +153,14 @@ test("what is suppressed before the target is not the target: no kill, no instan
     ["coredns-autoscaler"],
   );
   t.deepEqual(plain.companions, []);
-  // The target scaled to 0 is no companion of itself.
+  // A target that is scaled to 0 is not its own companion.
   const scaled = run.events.map((event) =>
     event.type === "kill" ? { ...event, action: "scaled" as const } : event,
   );
   t.deepEqual(analyse(run.facts, scaled, run.samples).companions, []);
 });
 
-test("a companion whose name begins the target's owns nothing of the target's", (t) => {
+test("a companion whose name is a prefix of the target's name owns none of the target's objects", (t) => {
   const target = { kind: "Deployment", namespace: "kube-system", name: "dns-extra" };
   const companion = { kind: "Deployment", namespace: "kube-system", name: "dns" };
   const scaled = at(900, {
@@ -179,16 +179,16 @@ test("a companion whose name begins the target's owns nothing of the target's", 
     left.map((event) => event.type === "instance" && event.object.name),
     ["dns-extra-1-a"],
   );
-  t.is(ofTarget([scaled], undefined).length, 1, "a target that was not found leaves everything");
+  t.is(ofTarget([scaled], undefined).length, 1, "without a target all events are kept");
 });
 
-test("a workload that a function probe changed and put back is no part of the recovery", (t) => {
+test("a workload that a function check changed and restored is not part of the recovery", (t) => {
   const run = own.kubelet();
   const other = at(96_010, { type: "restored", object: DEPLOYMENT, how: "patched", by: "runner" });
   t.is(analyse(run.facts, [...run.events, other], run.samples).recovery?.restorerMs, 300);
 });
 
-test("churn that was not harmless in its rehearsal leaves nothing to conclude; in the window it is a finding", (t) => {
+test("harmful churn in the rehearsal makes the run inconclusive; in the window it is a finding", (t) => {
   const run = own.logs();
   const churn = (tMs: number, rehearsal: boolean, ok: boolean): RunEvent =>
     at(tMs, {
@@ -205,12 +205,12 @@ test("churn that was not harmless in its rehearsal leaves nothing to conclude; i
   t.deepEqual(codes(harmful), ["churn-not-harmless"]);
   t.regex(harmful.reasons[0]?.message ?? "", /redis-leader.*the old pod was not replaced/);
   t.deepEqual(codes(with_(churn(15_000, true, true), churn(56_100, false, false))), []);
-  // The runner stops with it too: said once.
+  // The runner also stops for it. It is listed once.
   const stopped = at(16_000, { type: "stopped", code: "churn-not-harmless", message: "It was not." });
   t.deepEqual(codes(with_(churn(15_000, true, false), stopped)), ["churn-not-harmless"]);
 });
 
-test("story: what changed of nodes and endpoints from the window's start on, with its time", (t) => {
+test("story: changes of nodes and endpoints from the window's start, with their times", (t) => {
   const { story } = analyse(own.kubelet().facts, own.kubelet().events, own.kubelet().samples);
   t.deepEqual(story, [
     { tMs: 77_300, text: "+41.2 s: node kind-worker NotReady (NodeStatusUnknown)" },
@@ -220,7 +220,7 @@ test("story: what changed of nodes and endpoints from the window's start on, wit
   ]);
 });
 
-test("story: what is as it was is no news, and what was before the window is none", (t) => {
+test("story: only changes after the window's start are told", (t) => {
   const told = (...events: RunEvent[]): string[] =>
     storyOf(
       [...events].sort((a, b) => a.tMs - b.tMs),
@@ -249,7 +249,7 @@ test("story: what is as it was is no news, and what was before the window is non
   t.deepEqual(storyOf([own.nodeReady(1500, "n1", "False")], null, 0), []);
 });
 
-test("story: the churn, and the attack letting the target come back", (t) => {
+test("story: the churn, and a flapping attack allowing the target to run again", (t) => {
   const object = { kind: "Deployment", namespace: "guestbook", name: "redis-leader" };
   const events: RunEvent[] = [
     at(1200, {
@@ -266,9 +266,9 @@ test("story: the churn, and the attack letting the target come back", (t) => {
   t.deepEqual(
     storyOf(events, 1000, 1000).map(({ text }) => text),
     [
-      "+200 ms: Deployment redis-leader had its pod replaced, which took 3.2 s: pod r-2 took its place",
-      "+300 ms: Deployment redis-leader could not have its pod replaced in 30.0 s",
-      "+400 ms: the attack let SystemdUnit kubelet on kind-worker come back",
+      "+200 ms: Deployment redis-leader: pod replaced in 3.2 s: pod r-2 took its place",
+      "+300 ms: Deployment redis-leader: pod not replaced within 30.0 s",
+      "+400 ms: the attack allowed SystemdUnit kubelet on kind-worker to run again",
     ],
   );
 });

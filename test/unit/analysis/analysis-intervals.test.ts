@@ -43,7 +43,7 @@ for (const [title, text, k, expected] of cases) {
   });
 }
 
-test("longest and total: one without an end is counted to the given moment", (t) => {
+test("longest and total: an outage without an end counts up to the given moment", (t) => {
   const outages = outagesOf(series("FGFFGFFF"), 1);
   t.is(longestMs(outages, 1000), 500);
   t.is(totalMs(outages, 1000), 100 + 200 + 500);
@@ -140,7 +140,7 @@ test("property: the order of the input does not matter", (t) => {
   t.pass();
 });
 
-test("property: a later K never makes less of an outage", (t) => {
+test("property: a larger K never shortens an outage", (t) => {
   fc.assert(
     fc.property(points, k, (all, inARow) => {
       t.true(totalMs(outagesOf(all, inARow + 1), 10_000) >= totalMs(outagesOf(all, inARow), 10_000));

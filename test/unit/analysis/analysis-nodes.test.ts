@@ -1,4 +1,4 @@
-/** Targets of nodes: what a node says of a unit or a static pod is all that counts. */
+/** Targets on nodes: only the node's answers about a unit or a static pod count. */
 import test from "ava";
 import fc from "fast-check";
 import { analyse } from "../../../src/analysis/analyse.js";
@@ -15,7 +15,7 @@ const { unit } = own;
 const analysed = ({ facts, events, samples }: SyntheticRun): RunResult => analyse(facts, events, samples);
 const codes = (result: RunResult): string[] => result.reasons.map(({ code }) => code);
 
-/** Attacked are n1 and n2; the window is 1000–2000 ms, the first kill at 1000. */
+/** n1 and n2 are attacked. The window is 1000–2000 ms, the first kill at 1000. */
 function of(...events: RunEvent[]): Suppression {
   const all = [...events, own.stopped(1000)].sort((a, b) => a.tMs - b.tMs);
   const result = suppressionOf(all, 990, 2000, ["n1", "n2"]);
@@ -25,7 +25,7 @@ function of(...events: RunEvent[]): Suppression {
 const failed = (tMs: number, node: string): RunEvent =>
   at(tMs, { type: "unit", node, unit: "kubelet.service", active: false, error: "no answer" });
 
-test("a node whose unit is active serves; an answer holds until the next one", (t) => {
+test("a node whose unit is active serves; an answer is valid until the next one", (t) => {
   const result = of(unit(0, "n1", true), unit(1300, "n1", false), unit(1900, "n1", true));
   t.is(result.servingMs, 300 + 100);
   t.is(result.downAfterMs, 300);
@@ -37,14 +37,14 @@ test("a node whose unit is active serves; an answer holds until the next one", (
   t.is(result.runtimeRunning, 1);
 });
 
-test("one node that still runs it is enough to serve; a node that is not attacked says nothing", (t) => {
+test("one node that still runs it is enough to serve; a node that is not attacked is ignored", (t) => {
   const both = [unit(0, "n1", true), unit(0, "n2", true), unit(1200, "n1", false)];
   t.is(of(...both).downAfterMs, null);
   t.is(of(...both, unit(1500, "n2", false)).downAfterMs, 500);
   t.is(of(...both, unit(1500, "n2", false), unit(1600, "n3", true)).servingMs, 500);
 });
 
-test("answers of the same moment count together: from one node to the other is not down in between", (t) => {
+test("answers of the same moment count together: a move between nodes is not a time down", (t) => {
   const moved = of(
     unit(0, "n1", true),
     unit(0, "n2", false),
@@ -64,11 +64,11 @@ test("a question without an answer changes nothing, and is counted as an error",
   t.is(up.evidence, "API only");
   const down = of(unit(0, "n1", true), unit(1100, "n1", false), failed(1200, "n1"));
   t.is(down.servingMs, 100);
-  t.is(down.evidence, "API only", "what was asked before, or at, the moment it was down is no later check");
+  t.is(down.evidence, "API only", "an answer before or at the moment it went down is not a later check");
   t.is(of(unit(0, "n1", true), unit(1100, "n1", false), unit(1200, "n1", false)).evidence, "node");
 });
 
-test("a static pod is judged by the runtimes of the attacked nodes, each container counting", (t) => {
+test("a static pod is judged by the runtimes of the attacked nodes; every container counts", (t) => {
   const result = of(
     runtime(0, "n1", ["kube-scheduler-n1 1"]),
     instance(0, "kube-scheduler-n1", { ready: false }),
@@ -81,7 +81,7 @@ test("a static pod is judged by the runtimes of the attacked nodes, each contain
   t.deepEqual(result.runtimeNodes, ["n1"]);
 });
 
-test("what the API says counts for nothing: not a ready pod, not an endpoint, not that one is gone", (t) => {
+test("the API is ignored: ready pods, endpoints and deletions do not count", (t) => {
   const blind = [instance(0, "mirror", { ready: true }), endpoints(0, 3), endpoints(1500, 4)];
   t.is(of(unit(0, "n1", true), unit(1200, "n1", false), ...blind).servingMs, 200);
   const gone = at(1010, { type: "gone", object: runs.pod("mirror") });
@@ -89,19 +89,19 @@ test("what the API says counts for nothing: not a ready pod, not an endpoint, no
   t.is(of(unit(0, "n1", true), unit(1200, "n1", false), ...blind).readySeen, 0);
 });
 
-test("never asked: nothing shows that it was up before", (t) => {
+test("never asked: it is unknown whether it was up before", (t) => {
   t.false(of().servingBefore);
   t.is(of().evidence, "API only");
-  // The first answer that it runs also speaks for the time before it.
+  // The first answer that it runs also covers the time before it.
   t.true(of(unit(1100, "n1", true), unit(1200, "n1", false)).servingBefore);
 });
 
-test("of a workload the nodes' units say nothing", (t) => {
+test("the nodes' units are ignored for a workload", (t) => {
   const events = [instance(0, "a", { ready: true }), unit(1500, "n1", true), runs.kill(1000, runs.pod("a"))];
   t.deepEqual(servingSteps(servingMoments(events)), [{ tMs: 0, serving: true }]);
 });
 
-test("property: of nodes too 0 ≤ serving ≤ window, the order of nodes does not matter, nor does the API", (t) => {
+test("property: 0 ≤ serving ≤ window for targets on nodes; the order of nodes and the API do not matter", (t) => {
   const answers = fc.array(
     fc.record({
       tMs: fc.integer({ min: 0, max: 2500 }),
@@ -128,7 +128,7 @@ test("property: of nodes too 0 ≤ serving ≤ window, the order of nodes does n
   t.pass();
 });
 
-test("kubelet: down as its node says, started again by the runner, restored", (t) => {
+test("kubelet: down according to its node, started again by the runner, restored", (t) => {
   const result = analysed(own.kubelet());
   t.is(result.suppression?.evidence, "node");
   t.is(result.suppression?.downAfterMs, 900);
@@ -141,7 +141,7 @@ test("kubelet: down as its node says, started again by the runner, restored", (t
   t.is(exitCodeOf(result), 0);
 });
 
-test("a unit that ran on is inconclusive, though the attack says it stopped it", (t) => {
+test("a unit that kept running is inconclusive, although the attack reports that it stopped it", (t) => {
   const run = own.kubelet();
   const events = run.events.map((event) => (event.type === "unit" ? { ...event, active: true } : event));
   const result = analyse(run.facts, events, run.samples);
@@ -150,9 +150,9 @@ test("a unit that ran on is inconclusive, though the attack says it stopped it",
   t.is(result.severity, "inconclusive");
 });
 
-test("a moment in which it ran is a moment: the number of answers about it is no share", (t) => {
+test("a short time running counts as time, not by the number of answers", (t) => {
   const run = own.kubelet();
-  // An answer is written down when it changes, else now and then: 3 of 9 say that it ran, for 2 of 60 s.
+  // An answer is recorded when it changes, and sometimes in between. 3 of 9 say that it ran, for 2 of 60 s.
   const again = [50_000, 55_000, 58_000].flatMap((tMs) => [
     own.unit(tMs, "kind-worker", true),
     own.unit(tMs + 600, "kind-worker", false),
@@ -160,7 +160,7 @@ test("a moment in which it ran is a moment: the number of answers about it is no
   t.deepEqual(codes(analyse(run.facts, [...run.events, ...again], run.samples)), []);
 });
 
-test("a node that was harmed must be seen to be back, like a workload", (t) => {
+test("an attacked node must be seen restored, like a workload", (t) => {
   const run = own.kubelet();
   const without = (type: RunEvent["type"]): RunResult =>
     analyse(
@@ -171,14 +171,14 @@ test("a node that was harmed must be seen to be back, like a workload", (t) => {
   t.is(without("target-ready").verdict, "not restored");
   t.is(without("healthy").verdict, "not restored");
   t.is(exitCodeOf(without("healthy")), 5);
-  // 0: no clear answer. It may have been stopped.
+  // Status 0: no clear answer. The unit may have been stopped.
   const unclear = run.events
     .filter(({ type }) => type !== "target-ready")
     .map((event) => (event.type === "kill" ? { ...event, status: 0 } : event));
   t.is(analyse(run.facts, unclear, run.samples).verdict, "not restored");
 });
 
-test("the node's own timer was faster: found back, by whom the runner says, when it was seen", (t) => {
+test("the node's own timer was faster: found restored, at the time it was seen, by whom the runner names", (t) => {
   const run = own.kubelet();
   const events = run.events.filter(({ type }) => type !== "restored");
   const seen = analyse(run.facts, events, run.samples).recovery;
@@ -188,10 +188,10 @@ test("the node's own timer was faster: found back, by whom the runner says, when
   const named = analyse(run.facts, [...events, found], run.samples).recovery;
   t.is(named?.restorerMs, 900);
   t.is(named?.restoredBy, "the node's timer");
-  // Not seen to come back, only found so: it had been taken down, so somebody did it.
+  // Only found restored: it had been taken down, so something restored it.
   const blind = [...events.filter(({ type }) => type !== "unit"), found];
   t.is(analyse(run.facts, blind, run.samples).recovery?.restorerMs, 1500);
-  // Not taken down after all, or never seen away: nobody's act.
+  // Not taken down, or never seen missing: nothing restored it.
   const refused = blind.map((event) => (event.type === "kill" ? { ...event, status: 0 } : event));
   t.is(analyse(run.facts, refused, run.samples).recovery?.restorerMs, null);
   const ran = events.map((event) => (event.type === "unit" ? { ...event, active: true } : event));
@@ -200,14 +200,14 @@ test("the node's own timer was faster: found back, by whom the runner says, when
   t.is(analyse(run.facts, untouched, run.samples).recovery?.restorerMs, null);
 });
 
-test("flapping: what counts is how often it went down, not for how long", (t) => {
+test("flapping: the number of times down counts, not the duration", (t) => {
   const result = analysed(own.flappingUnit());
   t.deepEqual(result.reasons, []);
   t.is(result.suppression?.timesDown, 6);
   t.true((result.suppression?.share ?? 1) < 0.9);
   t.is(result.suppression?.kills, 6);
   t.deepEqual(result.suppression?.blows, [{ action: "unit-stopped", object: own.KUBELET, times: 6 }]);
-  // Six blows fit into 60 s: three are enough, two are not.
+  // Six kills fit into 60 s: three are enough, two are not.
   t.deepEqual(codes(analysed(own.flappingUnit(3))), []);
   const seldom = analysed(own.flappingUnit(2));
   t.deepEqual(codes(seldom), ["target-not-down"]);
@@ -217,7 +217,7 @@ test("flapping: what counts is how often it went down, not for how long", (t) =>
   );
 });
 
-test("flapping: with a window for a single blow it must still have gone down once", (t) => {
+test("flapping: with a window for a single kill it must still go down once", (t) => {
   const run = own.flappingUnit(1);
   const { experiment } = run.facts;
   const facts = {

@@ -10,15 +10,15 @@ import * as runs from "../../helpers/synthetic-run.js";
 const of = ({ facts, events, samples }: runs.SyntheticRun): RunResult => analyse(facts, events, samples);
 const codes = (result: RunResult): string[] => result.reasons.map(({ code }) => code);
 
-/** The kubelet's run with other looks. */
-function looking(...looks: RunEvent[]): RunResult {
+/** The kubelet's run with other function checks. */
+function checked(...checks: RunEvent[]): RunResult {
   const run = own.kubelet();
   const events = run.events.filter(({ type }) => type !== "function");
-  return analyse(run.facts, [...events, ...looks], run.samples);
+  return analyse(run.facts, [...events, ...checks], run.samples);
 }
 const baseline = own.look(21_000, true);
 
-test("lost: present before, absent in every look while it was down", (t) => {
+test("lost: present before, absent in every check while it was down", (t) => {
   const result = of(own.kubelet());
   const { ownFunction } = result;
   t.is(ownFunction.state, "lost");
@@ -27,11 +27,11 @@ test("lost: present before, absent in every look while it was down", (t) => {
   t.deepEqual(ownFunction.recovery, { looks: 2, present: 1 });
   t.is(
     ownFunction.because,
-    "Looks at node-runs-pods: present in 3 of 3 looks before, in none of 3 while it was down.",
+    "Checks of node-runs-pods: present in 3 of 3 checks before, in none of 3 while it was down.",
   );
   t.is(
     result.functionBecause,
-    "node-runs-pods: present in 3 of 3 looks before, in none of 3 while it was down.",
+    "node-runs-pods: present in 3 of 3 checks before, in none of 3 while it was down.",
   );
   t.true(result.functionLost);
   t.is(result.severity, "function lost");
@@ -42,26 +42,26 @@ test("lost: present before, absent in every look while it was down", (t) => {
   t.deepEqual(result.reasons, []);
 });
 
-test("back: when the first look that began after the release had seen it, and not when it began", (t) => {
+test("recovery of the function: the end of the first check after the release that found it, not its start", (t) => {
   t.is(of(own.kubelet()).ownFunction.backAfterMs, 97_500 + 1500 - runs.RELEASE_MS);
-  t.is(looking(baseline, own.look(40_000, false)).ownFunction.backAfterMs, null);
-  // Begun before the release: it does not tell what came back when.
-  t.is(looking(baseline, own.look(95_000, true, { tookMs: 3000 })).ownFunction.backAfterMs, null);
+  t.is(checked(baseline, own.look(40_000, false)).ownFunction.backAfterMs, null);
+  // It began before the release, so it does not show when the function recovered.
+  t.is(checked(baseline, own.look(95_000, true, { tookMs: 3000 })).ownFunction.backAfterMs, null);
 });
 
-test("evidence: the first look of the window, its last, and the first good one after the release", (t) => {
+test("evidence: the first and last check of the window, and the first good one after the release", (t) => {
   t.deepEqual(of(own.kubelet()).ownFunction.evidence, [
     "+3.9 s, absent: seen | at 40000",
     "+38.9 s, absent: seen | at 75000",
     "1.5 s after the release, present: seen | at 97500",
   ]);
-  t.deepEqual(looking(baseline, own.look(40_000, false)).ownFunction.evidence, [
+  t.deepEqual(checked(baseline, own.look(40_000, false)).ownFunction.evidence, [
     "+3.9 s, absent: seen | at 40000",
   ]);
 });
 
-test("kept: present in every look; nobody suffers, so the severity is none", (t) => {
-  const result = looking(baseline, own.look(40_000, true), own.look(60_000, true));
+test("kept: present in every check; nothing is affected, so the severity is none", (t) => {
+  const result = checked(baseline, own.look(40_000, true), own.look(60_000, true));
   t.is(result.ownFunction.state, "kept");
   t.false(result.functionLost);
   t.is(result.severity, "none");
@@ -69,45 +69,45 @@ test("kept: present in every look; nobody suffers, so the severity is none", (t)
   t.is(result.verdict, "differs");
 });
 
-test("partly lost counts as lost when under half of the looks found it, and is said to be partial", (t) => {
-  const third = looking(baseline, own.look(40_000, true), own.look(50_000, false), own.look(60_000, false));
+test("partly lost counts as lost when under half of the checks found it, and is reported as partial", (t) => {
+  const third = checked(baseline, own.look(40_000, true), own.look(50_000, false), own.look(60_000, false));
   t.is(third.ownFunction.state, "partly lost");
   t.true(third.functionLost);
   t.is(third.severity, "function lost");
   t.regex(third.ownFunction.because, /in 1 of 3 while it was down \(lost: under 50 %\)/);
   t.regex(third.study.because, /in part of the window/);
-  const half = looking(baseline, own.look(40_000, true), own.look(50_000, false));
+  const half = checked(baseline, own.look(40_000, true), own.look(50_000, false));
   t.is(half.ownFunction.state, "partly lost");
   t.false(half.functionLost);
   t.is(half.severity, "none");
 });
 
-test("looks count for the window only once the target was down, and only until the release", (t) => {
-  // Down is seen at 37 s. Before it, and after the release, nothing is shown.
+test("checks count for the window only after the target went down and before the release", (t) => {
+  // The target is down from 37 s. Checks before that or after the release do not count.
   const around = [own.look(36_050, true), own.look(36_999, true), own.look(96_000, true)];
-  t.is(looking(baseline, own.look(40_000, false), ...around).ownFunction.state, "lost");
-  t.deepEqual(looking(baseline, own.look(37_000, true)).ownFunction.window, { looks: 1, present: 1 });
-  t.deepEqual(looking(baseline, own.look(95_999, false)).ownFunction.window, { looks: 1, present: 0 });
+  t.is(checked(baseline, own.look(40_000, false), ...around).ownFunction.state, "lost");
+  t.deepEqual(checked(baseline, own.look(37_000, true)).ownFunction.window, { looks: 1, present: 1 });
+  t.deepEqual(checked(baseline, own.look(95_999, false)).ownFunction.window, { looks: 1, present: 0 });
 });
 
-test("a look that ended after the release says nothing by being present, and something by being absent", (t) => {
+test("a check that ended after the release counts if it is absent, not if it is present", (t) => {
   const over = { tookMs: 5000 };
-  t.is(looking(baseline, own.look(40_000, false), own.look(94_000, true, over)).ownFunction.state, "lost");
+  t.is(checked(baseline, own.look(40_000, false), own.look(94_000, true, over)).ownFunction.state, "lost");
   t.is(
-    looking(baseline, own.look(40_000, true), own.look(94_000, false, over)).ownFunction.state,
+    checked(baseline, own.look(40_000, true), own.look(94_000, false, over)).ownFunction.state,
     "partly lost",
   );
 });
 
-test("a look of another probe is not looked at", (t) => {
+test("a check of another function is ignored", (t) => {
   const other = own.look(40_000, true, { probe: "api-stores" });
-  t.is(looking(baseline, own.look(50_000, false), other).ownFunction.state, "lost");
+  t.is(checked(baseline, own.look(50_000, false), other).ownFunction.state, "lost");
 });
 
-test("inconclusive: it did not work before, or not each time", (t) => {
+test("inconclusive: it did not work before, or not every time", (t) => {
   const window = own.look(40_000, false);
   for (const before of [[], [own.look(21_000, false)], [baseline, own.look(25_000, false)]]) {
-    const result = looking(...before, window);
+    const result = checked(...before, window);
     t.is(result.ownFunction.state, "inconclusive");
     t.is(result.functionLost, null);
     t.deepEqual(codes(result), ["function-not-measured"]);
@@ -115,31 +115,31 @@ test("inconclusive: it did not work before, or not each time", (t) => {
     t.is(exitCodeOf(result), 2);
     t.regex(result.reasons[0]?.message ?? "", /needed: (all|at least one)/);
   }
-  // Before the baseline, or after it: it has not been shown to work in it.
-  t.is(looking(own.look(10_000, true), window).ownFunction.state, "inconclusive");
-  t.is(looking(own.look(35_500, true), window).ownFunction.state, "inconclusive");
+  // Checks before or after the baseline do not show that it worked in the baseline.
+  t.is(checked(own.look(10_000, true), window).ownFunction.state, "inconclusive");
+  t.is(checked(own.look(35_500, true), window).ownFunction.state, "inconclusive");
 });
 
-test("inconclusive: no look was finished while it was down", (t) => {
-  const result = looking(baseline, own.look(97_000, true));
+test("inconclusive: no check finished while it was down", (t) => {
+  const result = checked(baseline, own.look(97_000, true));
   t.is(result.ownFunction.state, "inconclusive");
-  t.regex(result.ownFunction.because, /no look was finished while it was down/);
+  t.regex(result.ownFunction.because, /no check finished while it was down/);
   t.deepEqual(codes(result), ["function-not-measured"]);
 });
 
-test("a look that the kill overtook is no proof that it did not work before", (t) => {
+test("an absent check that was running at the first kill does not prove that it did not work before", (t) => {
   const window = own.look(40_000, false);
   const overtaken = own.look(34_900, false, { tookMs: 20_000 });
-  t.is(looking(baseline, overtaken, window).ownFunction.state, "lost");
-  t.is(looking(overtaken, window).ownFunction.state, "inconclusive", "nor that it did");
-  t.is(looking(own.look(34_900, true, { tookMs: 2000 }), window).ownFunction.state, "lost");
+  t.is(checked(baseline, overtaken, window).ownFunction.state, "lost");
+  t.is(checked(overtaken, window).ownFunction.state, "inconclusive", "nor that it worked");
+  t.is(checked(own.look(34_900, true, { tookMs: 2000 }), window).ownFunction.state, "lost");
 });
 
-test("where only the function is not known, the impact is compared all the same", (t) => {
-  const result = looking(baseline);
+test("if only the function is unknown, the impact is still compared", (t) => {
+  const result = checked(baseline);
   t.is(result.study.impact, "confirmed");
   t.is(result.study.function, "inconclusive");
-  // With any other doubt nothing is.
+  // With any other reason nothing is compared.
   const run = own.kubelet();
   const events = run.events.filter(({ type }) => type !== "function" && type !== "unit");
   const unsure = analyse(run.facts, events, run.samples);
@@ -147,7 +147,7 @@ test("where only the function is not known, the impact is compared all the same"
   t.is(unsure.study.impact, "inconclusive");
 });
 
-test("an outage needs no function to be concluded; nor is the function called lost when it was not looked at", (t) => {
+test("an outage is conclusive without the function; an unchecked function is not called lost", (t) => {
   const run = own.kubelet();
   const events = run.events.filter(({ type }) => type !== "function");
   const samples = runs.samplesOf({ failing: [{ probe: "app-write", fromMs: 40_000, toMs: 96_000 }] });
@@ -159,7 +159,7 @@ test("an outage needs no function to be concluded; nor is the function called lo
   t.is(result.study.impact, "differs");
 });
 
-test("late and lost: the last word on each look counts, of this probe alone", (t) => {
+test("late and lost: the last event for each check of this function counts", (t) => {
   const run = own.logs();
   const { ownFunction } = of(run);
   t.is(ownFunction.late, 2);
@@ -170,7 +170,7 @@ test("late and lost: the last word on each look counts, of this probe alone", (t
   t.is(later.lostForGood, 0);
 });
 
-test("looks that disturb: before the baseline, and in the phase after the application's window", (t) => {
+test("disruptive checks: before the baseline, and in the phase after the application's window", (t) => {
   const run = own.disturbing();
   const result = of(run);
   t.is(result.ownFunction.state, "lost");
@@ -178,14 +178,14 @@ test("looks that disturb: before the baseline, and in the phase after the applic
   t.deepEqual(result.ownFunction.window, { looks: 1, present: 0 });
   t.is(result.ownFunction.backAfterMs, 3500);
   t.is(result.severity, "function lost");
-  // Not in the window, where they must not be.
+  // A disruptive check in the window does not count.
   const moved = run.events.map((event) =>
     event.type === "function" && event.tMs === 66_100 ? { ...event, tMs: 50_000, tookMs: 1000 } : event,
   );
   t.is(analyse(run.facts, moved, run.samples).ownFunction.state, "inconclusive");
 });
 
-test("what the application suffers from a look that disturbs counts for nothing; suppression goes on", (t) => {
+test("a disruptive check's effect on the application is not counted; suppression continues", (t) => {
   const run = own.disturbing();
   const result = of(run);
   const write = result.probes.find(({ probe }) => probe === "app-write");
@@ -195,7 +195,7 @@ test("what the application suffers from a look that disturbs counts for nothing;
   t.deepEqual(write?.outages, []);
   t.is(write?.timeToImpactMs, null);
   t.is(result.suppression?.windowMs, runs.RELEASE_MS - runs.FIRST_KILL_MS);
-  // The same failure in the window itself is an outage of it.
+  // The same failure in the window itself counts.
   const facts: RunFacts = { ...run.facts, functionProbe: own.functionProbe("dns-is-scaled") };
   const events = run.events.filter((event) => event.type !== "phase" || event.phase !== "function");
   const whole = events.map((event) =>
@@ -206,7 +206,7 @@ test("what the application suffers from a look that disturbs counts for nothing;
   t.is(analyse(facts, whole, run.samples).severity, "degraded");
 });
 
-test("a signal in the phase for looks comes after the window: what was measured of the application stands", (t) => {
+test("a signal in the phase for disruptive checks comes after the window: the application's measurements stay valid", (t) => {
   const run = own.disturbing();
   const signal = runs.at(80_000, { type: "signal", signal: "SIGINT" });
   const result = analyse(run.facts, [...run.events, signal], run.samples);
@@ -216,7 +216,7 @@ test("a signal in the phase for looks comes after the window: what was measured 
   t.deepEqual(codes(analyse(run.facts, [...run.events, inWindow], run.samples)), ["interrupted"]);
 });
 
-test("the window ends where the phase for looks begins, also when its own end is written down later", (t) => {
+test("the window ends where the phase for disruptive checks begins, even if its own end is recorded later", (t) => {
   const run = own.disturbing();
   const events = run.events.map((event) =>
     event.type === "phase" && event.phase === "window" && event.state === "end"
@@ -228,7 +228,7 @@ test("the window ends where the phase for looks begins, also when its own end is
   t.is(severity, "function lost");
 });
 
-test("a run that broke off in the phase for looks: the window ends before it all the same", (t) => {
+test("a run that was cut off in the phase for disruptive checks: the window still ends before that phase", (t) => {
   const run = own.disturbing();
   const cut = run.events.filter(
     ({ tMs, type }) => tMs <= 80_000 && type !== "function" && type !== "function-late",
@@ -238,14 +238,14 @@ test("a run that broke off in the phase for looks: the window ends before it all
   t.is(releaseMs, null);
 });
 
-test("flapping: looks count from the first kill on", (t) => {
+test("flapping: checks count from the first kill", (t) => {
   const result = of(own.flappingUnit());
   t.deepEqual(result.ownFunction.window, { looks: 3, present: 1 });
   t.is(result.ownFunction.state, "partly lost");
-  t.regex(result.ownFunction.because, /while it was taken down again and again/);
+  t.regex(result.ownFunction.because, /while it was taken down repeatedly/);
 });
 
-test("control: a look that does not find the function differs; so does one at any time", (t) => {
+test("control: a check at any time that does not find the function makes the run differ", (t) => {
   const control = own.kubelet();
   const facts: RunFacts = {
     ...control.facts,
@@ -260,13 +260,13 @@ test("control: a look that does not find the function differs; so does one at an
   for (const tMs of [22_000, 35_500, 61_000, 98_500]) {
     const bad = analyse(facts, [...quiet, ...present, own.look(tMs, false)], control.samples);
     t.is(bad.verdict, "differs", String(tMs));
-    t.regex(bad.verdictBecause, /1 of 6 looks did not find the component's own function/);
+    t.regex(bad.verdictBecause, /1 of 6 checks did not find the component's own function/);
     t.is(exitCodeOf(bad), 1);
     t.deepEqual(bad.reasons, [], "a control run is never inconclusive for that");
   }
 });
 
-test("samples: under half is lost, under what the application must keep is partly lost, else kept", (t) => {
+test("samples: under half is lost, under the degraded threshold is partly lost, else kept", (t) => {
   const run = runs.kubeDnsOutage();
   const state = (toMs: number): [string, boolean | null] => {
     const failing = [{ probe: "dns-internal" as const, fromMs: 36_000, toMs }];
@@ -283,7 +283,7 @@ test("samples: under half is lost, under what the application must keep is partl
   t.is(of(run).ownFunction.baseline, null);
 });
 
-test("a layer that delivered no sample in the window is no measurement; one that is not measured is none", (t) => {
+test("a layer without samples in the window is inconclusive; a layer that is switched off is not measured", (t) => {
   const run = runs.kubeDnsOutage();
   const samples = runs.samplesOf({}).map(({ source, lines }) => ({
     source,
@@ -298,14 +298,14 @@ test("a layer that delivered no sample in the window is no measurement; one that
   t.deepEqual(off.reasons, []);
 });
 
-test("a run of an older version has no function probe, and is computed all the same", (t) => {
+test("a run of an older version has no function check and can still be computed", (t) => {
   const run = runs.kubeDnsOutage();
   const { functionProbe, ...old } = run.facts;
   t.is(functionProbe, null);
   t.deepEqual(analyse(old as RunFacts, run.events, run.samples), of(run));
 });
 
-test("a run that stopped before its window has no conclusion on the function, and no other reason for it", (t) => {
+test("a run that stopped before its window is inconclusive about the function, without a further reason", (t) => {
   const stopped = runs.baselineUnhealthy();
   const result = analyse(
     { ...stopped.facts, functionProbes: [], functionProbe: own.functionProbe() },

@@ -25,7 +25,7 @@ test("quantile: nearest rank, always a measured value", (t) => {
   );
 });
 
-test("a sample belongs to the phase in which it started, missed ticks to no share", (t) => {
+test("a sample belongs to the phase in which it started; missed ticks are in no share", (t) => {
   const points: Point[] = [
     { tMs: 999, durationMs: 2000, outcome: "failed", kind: "timeout" },
     { tMs: 1000, durationMs: 10, outcome: "good" },
@@ -47,7 +47,7 @@ test("a sample belongs to the phase in which it started, missed ticks to no shar
   t.is(phaseStats(points, null).availability, null);
 });
 
-test("phases: recovery is measured from the release, gaps between phases belong to none", (t) => {
+test("phases: the recovery is measured from the release; gaps between phases belong to none", (t) => {
   const spans = phaseSpans([
     ...phase("baseline", 10, 20),
     ...phase("record", 20, 25),
@@ -64,7 +64,7 @@ test("phases: recovery is measured from the release, gaps between phases belong 
   });
 });
 
-test("phases of a run that broke off end where it ended, or where a later phase begins", (t) => {
+test("phases of an interrupted run end where it ended, or where a later phase begins", (t) => {
   const cut = measuredSpans(phaseSpans([...phase("baseline", 10), ...phase("window", 30)]), 77);
   t.deepEqual(cut, {
     baseline: { fromMs: 10, toMs: 30 },

@@ -19,12 +19,12 @@ function of(...events: RunEvent[]): Suppression {
 }
 const up = [instance(0, "a", { ready: true }), endpoints(0, 1), kill(1000, pod("a"))];
 
-test("nothing accepted is nothing killed: 404, 409 and refusals", (t) => {
+test("no accepted kill means nothing killed: 404, 409 and refusals", (t) => {
   const kills = [404, 409, 403, 500, 0].map((status) => kill(1000, pod("a"), "initial", status));
   t.is(suppressionOf(kills, 990, 2000), null);
 });
 
-test("down when the last endpoint and the last ready pod are gone: the time until then counts against it", (t) => {
+test("down when the last endpoint and the last ready pod are gone: the time until then lowers the share", (t) => {
   const result = of(
     ...up,
     instance(1020, "a", { ready: true, terminating: true }),
@@ -81,12 +81,12 @@ test("a pod that the API has forgotten serves as long as the runtime is seen run
   t.is(result.runtimeRunning, 0);
 });
 
-test("a node's first answer also speaks for the time before it", (t) => {
+test("a node's first answer also covers the time before it", (t) => {
   const result = of(...up, endpoints(1010, 0), gone(1010, "a"), runtime(1400, "n1", ["a 0123"]));
   t.is(result.servingMs, 400);
 });
 
-test("a container of a pod that is starting does not serve; that of a ready one does", (t) => {
+test("a container of a starting pod does not serve; a container of a ready pod does", (t) => {
   const result = of(
     ...up,
     endpoints(1010, 0),
@@ -105,7 +105,7 @@ for (const { cluster, terminating, servingMs } of [
   { cluster: "endpoints leave out what terminates", terminating: 0, servingMs: 10 },
   { cluster: "an endpoint serves while it terminates", terminating: 1, servingMs: 10 + 200 },
 ]) {
-  test(`a replacement that became ready after its deletion, and ran on: ${cluster}`, (t) => {
+  test(`a replacement that became ready after its deletion and kept running: ${cluster}`, (t) => {
     const result = of(
       ...up,
       endpoints(1010, 0),
@@ -122,7 +122,7 @@ for (const { cluster, terminating, servingMs } of [
   });
 }
 
-test("one pod on one of many nodes is a small share of the checks and still never down", (t) => {
+test("one pod on one of many nodes: a small share of the checks, but never down", (t) => {
   const nodes = Array.from({ length: 20 }, (_, index) => `n${index}`);
   const result = of(
     ...up,
@@ -138,7 +138,7 @@ test("one pod on one of many nodes is a small share of the checks and still neve
   t.is(result.runtimeChecks, 60);
 });
 
-test("a runtime that could not be asked is no evidence", (t) => {
+test("a runtime that could not be asked is not evidence", (t) => {
   const failed = at(1500, { type: "runtime", node: "n1", running: [], error: "no answer" });
   const result = of(...up, endpoints(1010, 0), gone(1010, "a"), failed);
   t.is(result.evidence, "API only");
@@ -146,18 +146,18 @@ test("a runtime that could not be asked is no evidence", (t) => {
   t.is(result.runtimeErrors, 1);
 });
 
-test("never down: no moment, no share", (t) => {
+test("never down: no time of going down, share 0", (t) => {
   const result = of(...up, instance(1020, "a", { ready: true, terminating: true }));
   t.is(result.downAfterMs, null);
   t.is(result.share, 0);
 });
 
-test("a target that was not seen in service before is not called taken down", (t) => {
+test("a target that was not serving before does not count as taken down", (t) => {
   const result = of(kill(1000, pod("a")));
   t.false(result.servingBefore);
 });
 
-test("kills, re-creations and who did them are counted within the window only", (t) => {
+test("kills, recreations and their field managers count only within the window", (t) => {
   const recreated = (tMs: number, by?: string): RunEvent =>
     at(tMs, { type: "recreated", object: DEPLOYMENT, ...(by === undefined ? {} : { by }) });
   const result = of(
@@ -228,7 +228,7 @@ test("property: 0 ≤ serving ≤ window, and shifting all times changes nothing
   t.pass();
 });
 
-test("a container whose pod was never ready serves nobody, also when it outlives its pod; an unknown one does", (t) => {
+test("a container whose pod was never ready does not serve, even if it outlives its pod; an unknown one does", (t) => {
   const endedAt = [endpoints(1100, 0), gone(1100, "a"), runtime(1200, "n1", [])];
   const starting = of(
     ...up,

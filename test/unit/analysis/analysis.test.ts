@@ -16,7 +16,7 @@ function probe(result: RunResult, name: ProbeName, source: string): ProbeResult 
   return found;
 }
 
-test("kube-dns outage: as expected, with every time exact", (t) => {
+test("kube-dns outage: as expected, all times exact", (t) => {
   const result = of(runs.kubeDnsOutage());
   t.is(result.verdict, "as expected");
   t.is(result.severity, "outage");
@@ -26,7 +26,7 @@ test("kube-dns outage: as expected, with every time exact", (t) => {
   t.is(result.study.impact, "confirmed");
   t.is(result.study.function, "confirmed");
   const write = probe(result, "app-write", "kind-worker2");
-  // 240 samples from 36 s on, each 250 ms; from 36.75 s on they fail.
+  // 240 samples from 36 s, one every 250 ms. They fail from 36.75 s.
   t.deepEqual(write.phases.window, {
     samples: 240,
     good: 3,
@@ -57,13 +57,13 @@ test("kube-dns outage: as expected, with every time exact", (t) => {
   t.is(result.suppression?.evidence, "runtime");
 });
 
-test("the runner measures nothing of the cluster's inside: its probe decides no severity", (t) => {
+test("the runner's probe measures from outside the cluster and does not decide the severity", (t) => {
   const run = runs.kubeDnsOutage();
   const samples = runs.samplesOf({ failing: [{ probe: "outside", fromMs: 36_700, toMs: 96_000 }] });
   t.is(analyse(run.facts, run.events, samples).severity, "none");
 });
 
-test("control: nothing taken down, nothing suffered; no comparison with the study", (t) => {
+test("control: nothing taken down, nothing affected; no comparison with the study", (t) => {
   const result = of(runs.controlRun());
   t.is(result.verdict, "control");
   t.is(result.severity, "none");
@@ -72,7 +72,7 @@ test("control: nothing taken down, nothing suffered; no comparison with the stud
   t.is(exitCodeOf(result), 0);
 });
 
-test("control that suffers differs: the method or the cluster is at fault", (t) => {
+test("a control run with an impact differs: the method or the cluster is at fault", (t) => {
   const run = runs.controlRun();
   const samples = runs.samplesOf({ failing: [{ probe: "app-write", fromMs: 40_000, toMs: 90_000 }] });
   const result = analyse(run.facts, run.events, samples);
@@ -80,7 +80,7 @@ test("control that suffers differs: the method or the cluster is at fault", (t) 
   t.is(exitCodeOf(result), 1);
 });
 
-test("target never down: inconclusive, though the application was fine and `none` was expected", (t) => {
+test("target never down: inconclusive, although the application was fine and `none` was expected", (t) => {
   const result = of(runs.targetNeverDown());
   t.is(result.verdict, "inconclusive");
   t.deepEqual(codes(result), ["target-not-down"]);
@@ -101,9 +101,9 @@ test("nothing killed: inconclusive, whatever was measured", (t) => {
   t.is(result.firstKillMs, null);
 });
 
-test("a container that ran on unseen: inconclusive, though the API saw nothing", (t) => {
+test("a container that kept running unseen: inconclusive, although the API did not show it", (t) => {
   const run = runs.kubeDnsOutage();
-  // A different container at each check, so that no stretch is proven; half of one node's checks.
+  // A different container at each check proves no interval. Half of one node's checks find one.
   const events = run.events.map((event) =>
     event.type === "runtime" && event.node === "kind-worker2" && (event.tMs / 10_000) % 2 === 0
       ? { ...event, running: [`unseen-${event.tMs} 1`] }
@@ -114,7 +114,7 @@ test("a container that ran on unseen: inconclusive, though the API saw nothing",
   t.deepEqual(codes(result), ["target-not-down"]);
 });
 
-test("unhealthy baseline: inconclusive before any harm; what follows from it is not listed", (t) => {
+test("unhealthy baseline: inconclusive before the attack; its consequences are not listed", (t) => {
   const result = of(runs.baselineUnhealthy());
   t.is(result.verdict, "inconclusive");
   t.deepEqual(codes(result), ["baseline-unhealthy"]);
@@ -122,7 +122,7 @@ test("unhealthy baseline: inconclusive before any harm; what follows from it is 
   t.is(exitCodeOf(result), 2);
 });
 
-test("unhealthy baseline is found without the runner's word too: each needed probe, the control arm by its own code", (t) => {
+test("unhealthy baseline is also found without the runner's event: each needed probe, the control arm with its own code", (t) => {
   const run = runs.kubeDnsOutage();
   for (const [name, code] of [
     ["app-write", "baseline-unhealthy"],
@@ -137,7 +137,7 @@ test("unhealthy baseline is found without the runner's word too: each needed pro
   }
 });
 
-test("the control arm failing in the window is a finding, no reason", (t) => {
+test("a failure of the control arm in the window is a finding, not a reason", (t) => {
   const run = runs.kubeDnsOutage();
   const all = ["app-write", "app-write-env", "dns-internal"] as const;
   const samples = runs.samplesOf({
@@ -154,29 +154,29 @@ test("interrupted and restored: 130, and nothing is concluded from half a window
   t.is(exitCodeOf(result), 130);
 });
 
-test("aborted: restored, inconclusive, and what was measured up to then is there", (t) => {
+test("aborted: restored, inconclusive, and the measurements up to then are kept", (t) => {
   const result = of(runs.abortedRun());
   t.is(result.verdict, "inconclusive");
   t.is(
     result.verdictBecause,
-    "Nothing can be concluded: app-write from kind-worker has failed for 19.2 s. What had been taken down is restored.",
+    "Nothing can be concluded: app-write from kind-worker has failed for 19.2 s. Everything that was taken down is restored.",
   );
   t.deepEqual(codes(result), ["aborted"]);
   t.is(exitCodeOf(result), 2);
   t.is(result.severity, "inconclusive");
-  t.regex(result.severityBecause, /^Nothing can be concluded\. What was seen: .*3\.7 %/);
-  // From 36 s to 56 s, each 250 ms.
+  t.regex(result.severityBecause, /^Nothing can be concluded\. Observed: .*3\.7 %/);
+  // From 36 s to 56 s, one every 250 ms.
   t.is(probe(result, "app-write", "kind-worker").phases.window.samples, 80);
   t.not(result.recovery?.healthyMs ?? null, null);
-  const notBack = runs.abortedRun().events.filter(({ type }) => type !== "healthy");
-  t.is(exitCodeOf(analyse(runs.defaultFacts, notBack, [])), 5, "not restored wins");
+  const notRestored = runs.abortedRun().events.filter(({ type }) => type !== "healthy");
+  t.is(exitCodeOf(analyse(runs.defaultFacts, notRestored, [])), 5, "not restored overrides");
 });
 
-test("what cut a window short is a reason; that it was short is none", (t) => {
+test("the cause of a short window is a reason; its shortness is not", (t) => {
   for (const code of ["aborted", "application-changed", "target-changed", "lock-lost"]) {
     const { facts, events, samples } = runs.abortedRun(code);
     t.deepEqual(codes(analyse(facts, events, samples)), [code]);
-    // So early that nothing had been delivered or killed yet.
+    // So early that no sample was delivered and nothing was killed.
     const early = events.filter(({ type }) => type !== "kill");
     t.deepEqual(codes(analyse(facts, early, [])), [code]);
     const unstopped = early.filter(({ type }) => type !== "stopped");
@@ -184,7 +184,7 @@ test("what cut a window short is a reason; that it was short is none", (t) => {
   }
 });
 
-test("an abort condition that is not good at the baseline: inconclusive, nothing was harmed", (t) => {
+test("an abort condition that is not good at the baseline: inconclusive, nothing was changed", (t) => {
   const run = runs.kubeDnsOutage();
   const events = [
     ...run.events.filter(({ tMs }) => tMs <= 35_000),
@@ -200,7 +200,7 @@ test("an abort condition that is not good at the baseline: inconclusive, nothing
   t.is(exitCodeOf(result), 2);
 });
 
-test("a signal after the window: interrupted, but what was measured stands", (t) => {
+test("a signal after the window: interrupted, but the measurements stay valid", (t) => {
   const run = runs.kubeDnsOutage();
   const signal = runs.at(100_000, { type: "signal", signal: "SIGTERM" });
   const result = analyse(run.facts, [...run.events, signal], run.samples);
@@ -209,7 +209,7 @@ test("a signal after the window: interrupted, but what was measured stands", (t)
   t.is(exitCodeOf(result), 130);
 });
 
-test("not restored wins over everything else", (t) => {
+test("not restored overrides everything else", (t) => {
   const run = runs.notRestored();
   const result = of(run);
   t.is(result.verdict, "not restored");
@@ -223,7 +223,7 @@ test("not restored wins over everything else", (t) => {
   t.is(exitCodeOf(analyse(run.facts, interrupted, run.samples)), 5);
 });
 
-test("ready but not healthy is not restored; nor is ready before the release", (t) => {
+test("ready but not healthy is not restored; ready before the release is not restored", (t) => {
   const run = runs.kubeDnsOutage();
   const unhealthy = run.events.filter(({ type }) => type !== "healthy");
   t.is(analyse(run.facts, unhealthy, run.samples).verdict, "not restored");
@@ -233,13 +233,13 @@ test("ready but not healthy is not restored; nor is ready before the release", (
   t.is(analyse(run.facts, early, run.samples).verdict, "not restored");
 });
 
-test("a kill without a clear answer may have been one: it must be seen to be restored", (t) => {
+test("a kill without a clear answer may have succeeded: the target must be seen restored", (t) => {
   const run = runs.notRestored();
   const events = run.events.map((event) => (event.type === "kill" ? { ...event, status: 504 } : event));
   t.is(analyse(run.facts, events, run.samples).verdict, "not restored");
 });
 
-test("flapping: outages one by one; inconclusive unless the experiment asks for less", (t) => {
+test("flapping: separate outages; inconclusive unless the experiment lowers the threshold", (t) => {
   t.deepEqual(codes(of(runs.flapping())), ["target-not-down"]);
   const result = of(runs.flapping(0.4));
   t.deepEqual(result.reasons, []);
@@ -255,14 +255,14 @@ test("flapping: outages one by one; inconclusive unless the experiment asks for 
   t.is(exitCodeOf(result), 1);
 });
 
-test("function lost: the application is fine, the component's own function is gone", (t) => {
+test("function lost: the application is fine, the component's own function is lost", (t) => {
   const result = of(runs.functionLostRun());
   t.is(result.severity, "function lost");
   t.is(result.verdict, "as expected");
   t.is(result.study.impact, "confirmed");
   t.is(result.study.function, "newly verified");
   t.true(result.onStandIn);
-  t.regex(result.study.because, /stand-in/);
+  t.regex(result.study.because, /substitute image/);
 });
 
 test("slow is degraded: more than three times the baseline's p95", (t) => {
@@ -281,11 +281,11 @@ test("slow is degraded: more than three times the baseline's p95", (t) => {
   };
   t.is(slow(3, 0), "none");
   t.is(slow(3.01, 0), "degraded");
-  // Three times next to nothing is not slow for anybody.
+  // Three times a very small value is not slow.
   t.is(slow(3.01, 10_000), "none");
 });
 
-test("thresholds are limits from below: at the threshold is not under it", (t) => {
+test("thresholds are exclusive: a value at the threshold is not under it", (t) => {
   const run = runs.kubeDnsOutage();
   const severity = (fromMs: number): string =>
     analyse(
@@ -298,7 +298,7 @@ test("thresholds are limits from below: at the threshold is not under it", (t) =
   t.is(severity(65_750), "outage");
 });
 
-test("a worker without samples, or with a part of them only, concludes nothing", (t) => {
+test("a worker without samples, or with too few, makes the run inconclusive", (t) => {
   const run = runs.kubeDnsOutage();
   const without = run.samples.filter(({ source }) => source !== "kind-worker2");
   t.deepEqual(codes(analyse(run.facts, run.events, without)), ["no-samples"]);
@@ -326,14 +326,14 @@ test("a probe that is not measured is in no table and decides nothing", (t) => {
   t.false(result.probes.some(({ probe: name }) => name === "dns-external"));
 });
 
-test("an unknown code of the runner is kept in the words", (t) => {
+test("an unknown code of the runner is kept in the message", (t) => {
   const run = runs.kubeDnsOutage();
   const stopped = runs.at(60_000, { type: "stopped", code: "disk-full", message: "No space left." });
   const result = analyse(run.facts, [...run.events, stopped], run.samples);
   t.deepEqual(result.reasons, [{ code: "stopped", message: "No space left. (disk-full)" }]);
 });
 
-test("a workload that was only found in its place did not come back by anybody's act", (t) => {
+test("a workload that was found unchanged was not restored by anyone", (t) => {
   const run = runs.flapping(0.4);
   const found = runs.at(96_010, {
     type: "restored",
@@ -352,7 +352,7 @@ test("the order of events and of files does not matter", (t) => {
   t.is(resultJson(analyse(run.facts, mixed, [...run.samples].reverse())), resultJson(of(run)));
 });
 
-test("when the run began does not matter: a run an hour later has the same times", (t) => {
+test("the start of the run does not matter: a run an hour later has the same times", (t) => {
   const run = runs.kubeDnsOutage();
   const hour = 3_600_000;
   const events = run.events.map((event) => {
@@ -379,7 +379,7 @@ test("an empty run is inconclusive, not an error", (t) => {
   t.deepEqual(codes(result), ["stopped"]);
 });
 
-test("study: supposed and measured is newly verified; anything else differs", (t) => {
+test("study: assumed and measured is newly verified; anything else differs", (t) => {
   const claim = { ...runs.defaultFacts.study!, impactVerified: false };
   const base = { functionLost: true, onStandIn: false, control: false } as const;
   t.is(compareWithStudy(claim, { ...base, severity: "outage" }).impact, "newly verified");

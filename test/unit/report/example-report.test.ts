@@ -1,4 +1,4 @@
-/** The report that is committed and shown in the README is what its raw files come to, with today's code. */
+/** The committed report that the README shows is what the current code computes from its raw files. */
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { buildReport } from "../../../src/report/files.js";
 
 const EXAMPLE = join(packageRoot(), "reports/example/example-kube-dns");
 
-test("the example's result, report and picture come from its raw files (mend: chaos report reports/example/example-kube-dns)", async (t) => {
+test("the example's result, report and picture come from its raw files (to regenerate: chaos report reports/example/example-kube-dns)", async (t) => {
   const copy = await mkdtemp(join(tmpdir(), "chaos-example-"));
   t.teardown(async () => await rm(copy, { recursive: true, force: true }));
   await cp(EXAMPLE, copy, {

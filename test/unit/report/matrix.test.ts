@@ -12,7 +12,7 @@ import * as make from "../../helpers/matrix-results.js";
 
 const { OUTAGE, cells, changed, functionLost, inconclusive, matrixOf, rowsOf } = make;
 
-/** Columns by what they hold. */
+/** Columns by their heading. */
 const COLUMN = Object.fromEntries(HEADER.map(({ en }, index) => [en, index]));
 const at = (row: readonly string[] | undefined, column: string): string => row?.[COLUMN[column] ?? -1] ?? "";
 const rowOf = (markdown: string, start: string): string[] | undefined =>
@@ -25,7 +25,7 @@ const section = (markdown: string, title: string): string =>
 const variant = (name: string, title: string, startedAt = OUTAGE.facts.startedAt): RunResult =>
   changed(OUTAGE, { experiment: { name, title }, facts: { runId: `${startedAt}-${name}`, startedAt } });
 
-/** kube-proxy as kind shows it: the application does not notice, which the study did not expect. */
+/** kube-proxy as measured on kind: the application is not affected, unlike in the study. */
 const proxy = functionLost("kube-proxy");
 
 test("rows: every component, in the matrix' order, whatever the order of the runs", (t) => {
@@ -44,7 +44,7 @@ test("rows: every component, in the matrix' order, whatever the order of the run
   );
 });
 
-test("the main row is the experiment called as the component; the others are its variants, by name", (t) => {
+test("the main row is the experiment with the component's name; the others are its variants, by name", (t) => {
   const matrix = matrixOf(variant("kube-dns-b", "second"), variant("a-first", "first"), OUTAGE);
   const group = matrix.groups.find(({ component }) => component === "kube-dns");
   t.is(group?.main?.row.experiment, "kube-dns");
@@ -91,7 +91,7 @@ test("the newest run of an experiment counts; the older ones are counted", (t) =
   t.notRegex(en(OUTAGE), /older run/);
 });
 
-test("a copy of a report is not another run", (t) => {
+test("a copy of a report does not count as another run", (t) => {
   const entries = [make.entry(OUTAGE, "b/result.json"), make.entry(OUTAGE, "a/result.json")];
   const matrix = buildMatrix(entries, Object.values(components));
   const group = matrix.groups.find(({ component }) => component === "kube-dns");
@@ -99,7 +99,7 @@ test("a copy of a report is not another run", (t) => {
   t.is(group?.main?.links.report, "a/report.md");
 });
 
-test("control runs are no rows", (t) => {
+test("control runs are not rows", (t) => {
   const control = changed(OUTAGE, {
     experiment: { name: "control", attack: { type: "none" } },
     facts: { runId: "control" },
@@ -110,7 +110,7 @@ test("control runs are no rows", (t) => {
   t.regex(matrixMarkdown(matrix, "en"), /1 control run \(nothing was taken down\) not shown/);
 });
 
-test("a component without a run is a row, with the study's word", (t) => {
+test("a component without a run is a row, with the study's claim", (t) => {
   const text = en(OUTAGE);
   const row = rowOf(text, "kubelet");
   t.is(row?.length, HEADER.length);
@@ -124,7 +124,7 @@ test("a component without a run is a row, with the study's word", (t) => {
   t.is(at(rowOf(text, "etcd"), "The study said"), "not in the study");
 });
 
-test("a run that never found its target belongs to its component all the same", (t) => {
+test("a run that did not find its target still belongs to its component", (t) => {
   const lost = (result: RunResult): RunResult => {
     const { target, ...facts } = result.facts;
     t.truthy(target);
@@ -140,7 +140,7 @@ test("a run that never found its target belongs to its component all the same", 
   t.is(at(row, "Suppression (evidence)"), "nothing was taken down");
 });
 
-test("a workload of the user's has a row of its own, at the end", (t) => {
+test("a user's workload has its own row, at the end", (t) => {
   const custom = (object: string, name: string): RunResult =>
     changed(functionLost("etcd"), {
       experiment: { name, title: `${object} ${name}` },
@@ -185,7 +185,7 @@ test("figures link to the section of the report that has them", (t) => {
   t.is(at(row, "Count"), "2");
 });
 
-test("a folder's name cannot break a link or a row; a file that is not there is no link", (t) => {
+test("a folder's name cannot break a link or a row; a missing file has no link", (t) => {
   const odd = {
     ...make.entry(OUTAGE, "../my reports (1)/a|b/result.json"),
     lacks: ["timeline.svg"] as const,
@@ -227,10 +227,10 @@ test("differs: a numbered note says why, in both languages", (t) => {
       "1. **kube-proxy**: 相違: 影響: 発表は「サービス障害」(未確認の推測)、今回の測定は「サービスに影響なし」。",
     ),
   );
-  t.is(section(en(OUTAGE), "Notes"), "", "nothing to say, no notes");
+  t.is(section(en(OUTAGE), "Notes"), "", "nothing to explain, no notes");
 });
 
-test("inconclusive: no figure stands for the component, and the note has the codes", (t) => {
+test("inconclusive: no figure is shown for the component, and the note has the codes", (t) => {
   const run = inconclusive(OUTAGE);
   const text = en(run);
   const row = rowOf(text, "kube-dns (");
@@ -244,15 +244,15 @@ test("inconclusive: no figure stands for the component, and the note has the cod
     t.is(at(row, column), "inconclusive (note 1)", column);
   }
   t.is(at(row, "Study: impact"), "inconclusive (note 1)");
-  t.regex(at(row, "Suppression (evidence)"), /99\.7 %/, "what shows why stays");
+  t.regex(at(row, "Suppression (evidence)"), /99\.7 %/, "the figure that explains it is kept");
   t.regex(section(text, "Notes"), /1\. .*`target-not-down`: it served for 40 % of the window\.$/m);
   const japanese = section(ja(run), "注");
   t.regex(japanese, /1\. .*判定不能: `target-not-down` \(対象を停止した状態に保てなかった\)。/);
   t.notRegex(japanese, /it served/);
 });
 
-test("where only the function could not be seen, the application's figures stand", (t) => {
-  const because = "no look was finished.";
+test("if only the function is unknown, the application's figures are shown", (t) => {
+  const because = "no check finished.";
   const run = functionLost("metrics-server", {
     result: {
       verdict: "inconclusive",
@@ -272,11 +272,11 @@ test("where only the function could not be seen, the application's figures stand
   t.regex(at(row, "Own function"), /^\[inconclusive\]\(.*\) \(note 1\)$/);
 });
 
-test("where only the function could not be seen, the impact may still differ, and the note says what it was", (t) => {
+test("if only the function is unknown, the impact may still differ, and the note says how", (t) => {
   const run = changed(proxy, {
     result: {
       severity: "inconclusive",
-      reasons: [{ code: "function-not-measured", message: "no look was finished." }],
+      reasons: [{ code: "function-not-measured", message: "no check finished." }],
       ownFunction: { ...proxy.ownFunction, state: "inconclusive" },
       study: { impact: "differs", function: "inconclusive", because: "Impact: it differs." },
     },
@@ -285,12 +285,12 @@ test("where only the function could not be seen, the impact may still differ, an
   t.is(at(row, "Study: impact"), "differs (note 1)");
   t.regex(
     section(en(run), "Notes"),
-    /`function-not-measured`: no look was finished\. differs: Impact: it differs\./,
+    /`function-not-measured`: no check finished\. differs: Impact: it differs\./,
   );
   t.regex(section(ja(run), "注"), /影響: 発表は「サービス障害」.*今回の測定は「サービスに影響なし」/);
 });
 
-test("a function that nothing shows has a reason, too", (t) => {
+test("a function that was not measured has a reason, too", (t) => {
   const run = changed(functionLost("kube-scheduler"), {
     result: {
       severity: "none",
@@ -306,7 +306,7 @@ test("a function that nothing shows has a reason, too", (t) => {
   t.regex(section(ja(run), "注"), /機能は未測定: `function-not-measured`/);
 });
 
-test("every reason has its words in Japanese", (t) => {
+test("every reason has a Japanese text", (t) => {
   for (const code of INCONCLUSIVE_REASONS) t.regex(REASONS_JA[code], /[ぁ-ん]/, code);
   const unknown = changed(inconclusive(OUTAGE), {
     result: { reasons: [{ code: "of-tomorrow" as "stopped", message: "m" }] },
@@ -314,7 +314,7 @@ test("every reason has its words in Japanese", (t) => {
   t.regex(section(ja(unknown), "注"), /判定不能: `of-tomorrow`。/);
 });
 
-test("looks, what came late, what never came", (t) => {
+test("own function: checks, late items, lost items", (t) => {
   const run = functionLost("fluentd", {
     result: {
       ownFunction: {
@@ -330,7 +330,7 @@ test("looks, what came late, what never came", (t) => {
   });
   t.true(
     at(rowOf(en(run), "fluentd-gcp ("), "Own function").startsWith(
-      "[partly lost (there at 2 of 6 looks, 3 late, 1 never arrived, back 4.0 s after the release)]",
+      "[partly lost (present in 2 of 6 checks, 3 late, 1 never arrived, present again 4.0 s after the release)]",
     ),
   );
   t.true(
@@ -340,13 +340,13 @@ test("looks, what came late, what never came", (t) => {
   );
 });
 
-test("an application that did not notice: said in words, not with a dash", (t) => {
+test("an unaffected application: words instead of a dash", (t) => {
   const row = rowOf(en(proxy), "kube-proxy");
   t.regex(at(row, "Time to impact"), /^\[never failed\]/);
   t.regex(at(row, "Longest outage"), /^\[none\]/);
 });
 
-test("not restored, and an outage that did not end", (t) => {
+test("not restored, and an open outage", (t) => {
   const writes = make.probeOf("app-write", "worker", 0.01);
   const run = changed(OUTAGE, {
     result: {
@@ -361,14 +361,14 @@ test("not restored, and an outage that did not end", (t) => {
   t.regex(at(rowOf(ja(run), "kube-dns ("), "Recovery"), /^\[復旧未完了\]/);
 });
 
-test("here and in the study: type and count beside each other where they differ", (t) => {
+test("type and count: the run's and the study's are both shown if they differ", (t) => {
   const run = changed(proxy, { facts: { target: { ...proxy.facts.target!, type: "DaemonSet", count: 2 } } });
   t.is(at(rowOf(en(run), "kube-proxy"), "Type"), "DaemonSet (study: Pod)");
   t.is(at(rowOf(en(run), "kube-proxy"), "Count"), "2 (study: 3)");
   t.is(at(rowOf(ja(run), "kube-proxy"), "Count"), "2 (発表: 3)");
 });
 
-test("flapping: how often it went down stands beside the share", (t) => {
+test("flapping: the number of times down is shown with the share", (t) => {
   const run = changed(OUTAGE, {
     experiment: { attack: { type: "delete-workload", every: 10_000 } },
     result: { suppression: { ...OUTAGE.suppression!, share: 0.5, timesDown: 6 } },
@@ -376,20 +376,27 @@ test("flapping: how often it went down stands beside the share", (t) => {
   t.regex(at(rowOf(en(run), "kube-dns ("), "Suppression (evidence)"), /50\.0 % \(runtime, down 6 times\)/);
 });
 
-test("a stand-in is named in the verdict, in the count and below the table", (t) => {
+test("a substitute image is named in the verdict, in the count and below the table", (t) => {
   const standIns = [
-    { image: "example/dns:1", description: "ours | not theirs", victim: true },
+    { image: "example/dns:1", description: "built here | not upstream", victim: true },
     { image: "example/redis:6", description: "Debian's", victim: false },
   ];
   const run = changed(OUTAGE, { facts: { standIns }, result: { onStandIn: true } });
   const text = en(run);
-  t.regex(at(rowOf(text, "kube-dns ("), "Severity"), /\(on a stand-in\)$/);
-  t.is(at(rowOf(text, "kube-dns ("), "Study: impact"), "confirmed (on a stand-in)");
-  t.regex(section(text, "Beside the study"), /impact on the application \| 1 \(1 on a stand-in\) \| 0 /);
-  t.true(section(text, "Stand-ins").includes("| example/dns:1 | ours \\| not theirs | **kube-dns** |"));
-  t.true(section(text, "Stand-ins").includes("| example/redis:6 | Debian's | — |"));
+  t.regex(at(rowOf(text, "kube-dns ("), "Severity"), /\(on a substitute image\)$/);
+  t.is(at(rowOf(text, "kube-dns ("), "Study: impact"), "confirmed (on a substitute image)");
+  t.regex(
+    section(text, "Compared with the study"),
+    /impact on the application \| 1 \(1 on a substitute image\) \| 0 /,
+  );
+  t.true(
+    section(text, "Substitute images").includes(
+      "| example/dns:1 | built here \\| not upstream | **kube-dns** |",
+    ),
+  );
+  t.true(section(text, "Substitute images").includes("| example/redis:6 | Debian's | — |"));
   t.is(at(rowOf(ja(run), "kube-dns ("), "Study: impact"), "確認 (代替イメージでの測定)");
-  t.notRegex(section(en(OUTAGE), "Beside the study"), /stand-in/);
+  t.notRegex(section(en(OUTAGE), "Compared with the study"), /substitute image/);
 });
 
 test("the counts are those of the cells", (t) => {
@@ -413,7 +420,7 @@ test("the counts are those of the cells", (t) => {
   t.is(matrix.summary.rows, 9);
 });
 
-test("no (はず) of our own: only where the study is quoted", (t) => {
+test("(はず) appears only in quotes of the study", (t) => {
   for (const text of [en(OUTAGE, proxy), ja(OUTAGE, proxy)]) {
     const quoted = rowsOf(text).map((row) => at(row, "The study said"));
     t.true(quoted.some((cell) => cell.endsWith("(はず)")));
@@ -424,7 +431,7 @@ test("no (はず) of our own: only where the study is quoted", (t) => {
   }
 });
 
-test("thresholds: once where they are the same, by row where they differ", (t) => {
+test("thresholds: once if they are equal, by row if they differ", (t) => {
   const kubelet = functionLost("kubelet");
   t.is(
     section(en(OUTAGE, kubelet), "Thresholds").match(/\*\*All rows\*\*: outage: writes under 50 %/g)?.length,
@@ -470,7 +477,7 @@ test("Japanese: headers, words and behaviours, nothing left in English by mistak
   for (const title of text.matchAll(/^#+ (.+)$/gm)) t.regex(title[1] ?? "", /[ぁ-んァ-ヶ一-龠]/);
 });
 
-test("JSON: whole, with its version, and read back it gives the same tables", (t) => {
+test("JSON: complete, with its version; reading it gives the same tables", (t) => {
   const matrix = matrixOf(OUTAGE, proxy, variant("kube-dns-b", "b"), inconclusive(functionLost("kubelet")));
   const text = matrixJson(matrix);
   t.true(text.startsWith('{\n  "schemaVersion": 1,\n  "summary"'));
@@ -481,7 +488,7 @@ test("JSON: whole, with its version, and read back it gives the same tables", (t
   for (const lang of ["en", "ja"] as const) t.is(matrixMarkdown(again, lang), matrixMarkdown(matrix, lang));
 });
 
-test("a comparison's words come from the measurement: another one gives another", (t) => {
+test("a comparison's text comes from the measurement: another measurement gives another text", (t) => {
   const kept = functionLost("event-exporter", {
     result: {
       severity: "none",
@@ -498,7 +505,7 @@ test("a comparison's words come from the measurement: another one gives another"
   t.regex(section(ja(kept), "注"), /機能: 発表は「停止」\(未確認の推測\)、今回の測定は「継続」。/);
 });
 
-test("result.json read back is the result; damage has a name and throws nothing", (t) => {
+test("reading result.json gives the result; damage is named and nothing is thrown", (t) => {
   const whole = JSON.parse(resultJson(OUTAGE)) as RunResult;
   t.deepEqual(resultFromJson(resultJson(OUTAGE)), { result: whole });
   const problem = (json: string): string => {
@@ -511,7 +518,7 @@ test("result.json read back is the result; damage has a name and throws nothing"
   t.regex(problem(JSON.stringify({ ...whole, schemaVersion: 1 })), /schemaVersion is 1, not 2/);
   t.regex(problem(JSON.stringify({ ...whole, severity: "dreadful" })), /^its severity is not/);
   t.regex(problem(JSON.stringify({ ...whole, probes: [{}] })), /^its probes\.0\.probe is not/);
-  // Whatever key is gone or of another kind: no crash, and either a problem or a matrix that can be made.
+  // If any key is missing or has another type: no crash, and either a problem or a matrix.
   for (const key of Object.keys(whole)) {
     for (const value of [undefined, null, 7, "x", [], {}]) {
       const read = resultFromJson(JSON.stringify({ ...whole, [key]: value }));

@@ -1,4 +1,4 @@
-/** The report on the component's own function, on the fight and on what happened meanwhile. */
+/** The report on the component's own function, on the fight and on what happened during the run. */
 import test from "ava";
 import { analyse, seriesOfRun } from "../../../src/analysis/analyse.js";
 import type { InconclusiveReason, RunResult } from "../../../src/analysis/result.js";
@@ -22,7 +22,7 @@ const withEvents = (run: runs.SyntheticRun, ...events: readonly RunEvent[]): run
   events: [...run.events, ...events],
 });
 
-/** A section of a report; undefined: there is none. */
+/** A section of a report; undefined: it does not exist. */
 function section(text: string, title: string): string | undefined {
   return text.split("\n## ").find((part) => part.startsWith(`${title}\n`));
 }
@@ -41,7 +41,7 @@ test("row: the function, the attack and the nodes", (t) => {
   t.is(row.evidence, "node");
   t.is(
     row.behaviour.en,
-    "App → DB writes go on (100 % succeed); pods can be neither started nor deleted (present in 0 of 3 looks).",
+    "App → DB writes continue (100 % succeed); pods can be neither started nor deleted (present in 0 of 3 checks).",
   );
   t.is(
     row.behaviour.ja,
@@ -55,36 +55,36 @@ test("row: the function, the attack and the nodes", (t) => {
   t.is(matrixRow(of(runs.controlRun())).timesDown, null);
 });
 
-test("behaviour: kept, lost at times, and nothing to say, each from the looks", (t) => {
+test("behaviour: kept, lost at times and inconclusive, each from the checks", (t) => {
   const run = own.kubelet();
-  const behaviour = (...looks: readonly RunEvent[]): { en: string; ja: string } => {
+  const behaviour = (...checks: readonly RunEvent[]): { en: string; ja: string } => {
     const events = run.events.filter(({ type }) => type !== "function");
-    return matrixRow(analyse(run.facts, [...events, ...looks], run.samples)).behaviour;
+    return matrixRow(analyse(run.facts, [...events, ...checks], run.samples)).behaviour;
   };
   const before = own.look(21_000, true);
   const kept = behaviour(before, own.look(40_000, true));
-  t.regex(kept.en, /; starting and deleting pods still works \(present in 1 of 1 look\)\.$/);
+  t.regex(kept.en, /; starting and deleting pods still works \(present in 1 of 1 check\)\.$/);
   t.regex(kept.ja, /Podの起動と削除は引き続きできる\(1 回中 1 回確認\)/);
   const part = behaviour(before, own.look(40_000, true), own.look(50_000, false));
-  t.regex(part.en, /pods can be neither started nor deleted at times \(present in 1 of 2 looks\)/);
+  t.regex(part.en, /pods can be neither started nor deleted at times \(present in 1 of 2 checks\)/);
   t.regex(part.ja, /Podの起動も削除もできないことがある\(2 回中 1 回確認\)/);
   const open = behaviour(before);
   t.is(
     open.en,
-    "App → DB writes go on (100 % succeed); no statement on its own function (inconclusive).",
-    "what the application did is said all the same",
+    "App → DB writes continue (100 % succeed); no statement on its own function (inconclusive).",
+    "the application's result is still reported",
   );
   t.regex(open.ja, /書き込みは継続.*機能は判定不能/);
 });
 
-test("behaviour: what was written meanwhile came late, or never, or some of each", (t) => {
+test("behaviour: items written during the outage arrived late, never, or some of each", (t) => {
   const run = own.logs();
   const behaviour = (...outcomes: readonly ("late" | "lost")[]): { en: string; ja: string } => {
     const events = run.events.filter(({ type }) => type !== "function-late");
     const later = outcomes.map((outcome, index) => own.late(103_000, index, outcome));
     return matrixRow(analyse(run.facts, [...events, ...later], run.samples)).behaviour;
   };
-  t.regex(behaviour().en, /; logs are not forwarded \(present in 0 of 3 looks\)\.$/);
+  t.regex(behaviour().en, /; logs are not forwarded \(present in 0 of 3 checks\)\.$/);
   t.regex(behaviour("late", "late").en, /; logs written meanwhile arrived late\.$/);
   t.regex(behaviour("late").ja, /その間のログは遅れて到着。$/);
   t.regex(behaviour("lost").en, /; logs written meanwhile were lost\.$/);
@@ -93,7 +93,7 @@ test("behaviour: what was written meanwhile came late, or never, or some of each
   t.regex(behaviour("late", "lost").ja, /1 件は遅れて到着、1 件は失われた。$/);
 });
 
-test("every function probe has its words in both languages, no two the same", (t) => {
+test("every function check has its own phrases in both languages", (t) => {
   const all = FUNCTION_PROBES.flatMap((name) => {
     const { lost, kept } = FUNCTION_CHECKS[name];
     return [lost.en, lost.ja, kept.en, kept.ja];
@@ -103,15 +103,15 @@ test("every function probe has its words in both languages, no two the same", (t
   for (const name of FUNCTION_PROBES) t.regex(FUNCTION_CHECKS[name].lost.ja, /ない$/, name);
 });
 
-test("report: the looks by phase, the evidence, late and lost", (t) => {
+test("report: the checks by phase, the evidence, late and lost items", (t) => {
   const text = section(reportMarkdown(of(own.logs())), "The component's own function") ?? "";
-  t.regex(text, /\*\*lost\*\*\. Looks at logs-arrive: present in 3 of 3 looks before/);
-  t.regex(text, /A canary starts, and another one goes\. Absent after 20\.0 s\./);
+  t.regex(text, /\*\*lost\*\*\. Checks of logs-arrive: present in 3 of 3 checks before/);
+  t.regex(text, /A canary starts, and another one goes\. \(deadline: 20\.0 s\)\./);
   t.regex(text, /\| baseline \| 3 \| 3 \| 100 % \|/);
   t.regex(text, /\| window, once it was down \| 3 \| 0 \| 0 % \|/);
   t.regex(text, /\| after the release \| 2 \| 1 \| 50\.0 % \|/);
   t.regex(text, /Seen again 3\.0 s after the release\./);
-  t.regex(text, /2 arrived late, after the recovery; 1 did not arrive at all\./);
+  t.regex(text, /2 arrived late, after the recovery; 1 never arrived\./);
   t.regex(text, /- \+3\.9 s, absent: seen \\\| at 40000/);
   const disturbing = section(reportMarkdown(of(own.disturbing())), "The component's own function") ?? "";
   t.regex(disturbing, /\| before the baseline \| 1 \| 1 \|/);
@@ -119,14 +119,14 @@ test("report: the looks by phase, the evidence, late and lost", (t) => {
   t.notRegex(disturbing, /late/);
 });
 
-test("report: a component that samples of a layer show has no section of looks", (t) => {
+test("report: a component measured by the samples of a layer has no section of checks", (t) => {
   const text = reportMarkdown(of(runs.kubeDnsOutage()));
   t.is(section(text, "The component's own function"), undefined);
   t.is(section(text, "What happened meanwhile"), undefined);
   t.regex(text, /The component's own function: lost; dns-internal from kind-worker: 1\.2 % good/);
 });
 
-test("report: the story, cut where it grows too long", (t) => {
+test("report: a long story is cut", (t) => {
   const run = own.kubelet();
   const text = section(reportMarkdown(of(run)), "What happened meanwhile") ?? "";
   t.regex(text, /- \+41\.2 s: node kind-worker NotReady \(NodeStatusUnknown\)\n- \+41\.4 s: 0 of 1 address/);
@@ -138,18 +138,18 @@ test("report: the story, cut where it grows too long", (t) => {
   t.regex(long, /… and 44 more lines in `result\.json`\./);
 });
 
-test("report: kills that are no deletions are named with their node; how it was put back too", (t) => {
+test("report: kills other than deletions, and how they were undone, are named with their node", (t) => {
   const text = reportMarkdown(of(own.kubelet()));
   const kept = section(text, "How it was kept down") ?? "";
   t.regex(kept, /- Kills: 1 \(1 SystemdUnit\)\. kubelet stopped on kind-worker\./);
   t.regex(kept, /Evidence: \*\*asked on the node\*\*\. The node kind-worker was asked 6 times/);
-  t.regex(kept, /none of the answers said that it ran/);
-  t.notRegex(kept, /deletion|Came back/);
+  t.regex(kept, /none of the answers said that it was running/);
+  t.notRegex(kept, /deletion|Recreated/);
   t.regex(text, /\| SystemdUnit kubelet on kind-worker \| its unit started \| runner \|/);
   t.regex(text, /- Attacked on: kind-worker\./);
   t.regex(text, /98\.4 % \(asked on the node\)/);
   const deletions = section(reportMarkdown(of(runs.kubeDnsOutage())), "How it was kept down") ?? "";
-  t.regex(deletions, /- Kills: 6 \(3 Deployment, 3 Pod\), all of them deletions; 1 attempt more/);
+  t.regex(deletions, /- Kills: 6 \(3 Deployment, 3 Pod\), all of them deletions; 1 more attempt/);
   const moved: RunEvent = runs.at(36_100, {
     type: "kill",
     object: { kind: "StaticPod", name: "etcd on kind-control-plane" },
@@ -165,7 +165,7 @@ test("report: kills that are no deletions are named with their node; how it was 
   t.regex(both ?? "", /6 of them deletions.*manifest of etcd moved away on kind-control-plane \(2 times\)\./);
 });
 
-test("report: what is suppressed first is named, and is no kill of the target", (t) => {
+test("report: a companion is named, and its kill is not a kill of the target", (t) => {
   const scaled = runs.at(36_050, {
     type: "kill",
     object: { kind: "Deployment", namespace: "kube-system", name: "kube-dns-autoscaler" },
@@ -177,7 +177,7 @@ test("report: what is suppressed first is named, and is no kill of the target", 
   const text = reportMarkdown(of(withEvents(runs.kubeDnsOutage(), scaled)));
   t.regex(
     text,
-    /Scaled to 0 before it, as it would undo the attack: Deployment kube-system\/kube-dns-autoscaler\./,
+    /Companions scaled to 0 before the attack, because they would undo it: Deployment kube-system\/kube-dns-autoscaler\./,
   );
   t.regex(text, /Kills: 6 \(/);
 });
@@ -190,11 +190,11 @@ test("report: flapping by how often it went down", (t) => {
   t.regex(text, /kubelet stopped on kind-worker \(6 times\)\./);
 });
 
-test("report: the fight, of which a long one is cut at twenty", (t) => {
+test("report: the fight, cut after twenty rounds", (t) => {
   const text = section(reportMarkdown(of(runs.kubeDnsOutage())), "How it was kept down") ?? "";
   t.regex(
     text,
-    /The workload was brought back 2 times\. It lived for 17 ms at the longest and served in none of them\./,
+    /The workload was recreated 2 times\. It existed for at most 17 ms and served in none of them\./,
   );
   t.regex(text, /\| \+19\.9 s \| kubectl \| 17 ms \| no \|/);
   const many = Array.from({ length: 25 }, (_, index) =>
@@ -208,35 +208,35 @@ test("report: the fight, of which a long one is cut at twenty", (t) => {
   t.is((long ?? "").match(/^\| \+/gm)?.length, 20);
   t.regex(long ?? "", /… and 7 more in `result\.json`\./);
   const quiet = own.logs();
-  t.notRegex(reportMarkdown(of(quiet)), /brought back/);
+  t.notRegex(reportMarkdown(of(quiet)), /was recreated/);
 });
 
-test("only the function is unknown when that is the one reason, and there is one", (t) => {
+test("only the function is unknown: exactly if that is the only reason", (t) => {
   const reason = (code: InconclusiveReason): RunResult["reasons"][number] => ({ code, message: "" });
   t.true(functionAloneUnknown({ reasons: [reason("function-not-measured")] }));
   t.false(functionAloneUnknown({ reasons: [reason("function-not-measured"), reason("no-samples")] }));
   t.false(functionAloneUnknown({ reasons: [] }));
 });
 
-test("report: where only the function is unknown, the reason and the figures are there", (t) => {
+test("report: if only the function is unknown, the reason and the figures are shown", (t) => {
   const run = own.kubelet();
   const events = run.events.filter(({ type }) => type !== "function");
   const text = reportMarkdown(analyse(run.facts, events, run.samples));
   t.regex(text, /`function-not-measured`: The application was fine/);
-  t.regex(text, /The component's own function: inconclusive; node-runs-pods: not looked at before/);
+  t.regex(text, /The component's own function: inconclusive; node-runs-pods: not checked before/);
   t.regex(text, /confirmed \/ inconclusive/);
 });
 
 test("summary: the function, and for a flapping target how often it went down", (t) => {
   const lines = summaryLines(of(own.kubelet()), "report.md");
-  t.true(lines.some((line) => /own function: lost\. Looks at node-runs-pods/.test(line)));
+  t.true(lines.some((line) => /own function: lost\. Checks of node-runs-pods/.test(line)));
   t.true(
     lines.some((line) => /kept down: 98\.4 % of 59\.9 s, 1 kill, evidence: asked on the node/.test(line)),
   );
   const flapping = summaryLines(of(own.flappingUnit()), "report.md");
   t.true(flapping.some((line) => /went down 6 times, 6 kills/.test(line)));
   const fight = summaryLines(of(runs.kubeDnsOutage()), "report.md");
-  t.true(fight.some((line) => /6 kills, brought back 2 times, evidence: runtime/.test(line)));
+  t.true(fight.some((line) => /6 kills, recreated 2 times, evidence: runtime/.test(line)));
   const { facts, events, samples } = runs.kubeDnsOutage();
   const without = summaryLines(analyse({ ...facts, functionProbes: [] }, events, samples), "report.md");
   t.false(without.some((line) => line.includes("own function:")));
@@ -248,7 +248,7 @@ const marks = (svg: string, colour: string, width: number, y: number): number =>
     .filter((match) => match[2] === colour && match[3] === String(width) && match[1]?.includes(` ${y}h`))
     .reduce((sum, match) => sum + (match[1]?.match(/M/g)?.length ?? 0), 0);
 
-test("picture: a lane of looks, present and absent in different shapes, and the share of the window's", (t) => {
+test("picture: a lane of checks, present and absent in different shapes, with the share in the window", (t) => {
   const svg = svgOf(own.kubelet());
   // The third lane: y = 86 + 2 × 20.
   t.is(marks(svg, "#0072B2", 3, 126 + 9.5), 4);
@@ -262,7 +262,7 @@ test("picture: a lane of looks, present and absent in different shapes, and the 
   t.regex(svg, /seconds since the first kill/);
 });
 
-test("picture: the phase for looks that disturb has its band, and the churn its mark", (t) => {
+test("picture: the phase for disruptive checks has a band, and the churn has a mark", (t) => {
   t.regex(svgOf(own.disturbing()), /text-anchor="middle"[^>]*>function</);
   t.notRegex(svgOf(own.kubelet()), /text-anchor="middle"[^>]*>function</);
   const churn = runs.at(56_000, {
@@ -276,14 +276,14 @@ test("picture: the phase for looks that disturb has its band, and the churn its 
   t.regex(svgOf(withEvents(own.logs(), churn)), />database pod replaced</);
 });
 
-test("picture: without looks, nodes and churn there is no lane more, and deletions are called so", (t) => {
+test("picture: without checks, nodes and churn there is no further lane, and deletions are labelled as such", (t) => {
   const svg = svgOf(runs.kubeDnsOutage());
   t.notRegex(svg, />function<|nodes not Ready|first kill/);
   t.regex(svg, /seconds since the first deletion/);
   t.regex(svg, />deletion</);
 });
 
-test("live lines: only what changes of looks and of nodes is said", (t) => {
+test("live lines: only changes of checks and of nodes are shown", (t) => {
   const line = eventLines();
   const text = (event: RunEvent): string | undefined => line(event)?.text;
   t.is(text(own.look(1, true)), undefined);
@@ -303,7 +303,7 @@ test("live lines: only what changes of looks and of nodes is said", (t) => {
   t.is(text(own.appEndpoints(6, "frontend", 3)), undefined);
 });
 
-test("live lines: a further run begins anew, and one list of lines knows nothing of another", (t) => {
+test("live lines: a new run starts with a clean state, and two instances are independent", (t) => {
   const line = eventLines();
   t.truthy(line(own.look(1, false)));
   t.is(line(own.look(2, false)), undefined);
@@ -313,7 +313,7 @@ test("live lines: a further run begins anew, and one list of lines knows nothing
   t.is(line({ type: "made-up", tMs: 6 } as unknown as RunEvent), undefined);
 });
 
-test("live lines: the churn, and a rehearsal of it that did harm", (t) => {
+test("live lines: the churn, and a harmful rehearsal", (t) => {
   const line = eventLines();
   const churn = (rehearsal: boolean, ok: boolean): EventLine | undefined =>
     line(
@@ -328,15 +328,15 @@ test("live lines: the churn, and a rehearsal of it that did harm", (t) => {
     );
   t.deepEqual(churn(false, true), {
     level: "info",
-    text: "Deployment redis-leader: its pod was replaced: pod r-2",
+    text: "Deployment redis-leader: pod replaced: pod r-2",
   });
   t.deepEqual(churn(true, false), {
     level: "warn",
-    text: "Deployment redis-leader: its pod could not be replaced (rehearsal): pod r-2",
+    text: "Deployment redis-leader: pod not replaced (rehearsal): pod r-2",
   });
 });
 
-test("an older run's facts lack what is new: its report is written all the same", (t) => {
+test("an older run's facts lack newer fields: its report is still written", (t) => {
   const run = runs.kubeDnsOutage();
   const { functionProbe, ...old } = run.facts;
   t.is(functionProbe, null);

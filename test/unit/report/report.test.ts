@@ -30,7 +30,7 @@ const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
   "function lost": runs.functionLostRun(),
   kubelet: own.kubelet(),
   "logs late and lost": own.logs(),
-  "looks that disturb": own.disturbing(),
+  "disruptive checks": own.disturbing(),
   "flapping unit": own.flappingUnit(),
   "function not measured": {
     ...own.kubelet(),
@@ -42,7 +42,7 @@ const of = ({ facts, events, samples }: runs.SyntheticRun): RunResult => analyse
 const svgOf = (run: runs.SyntheticRun): string =>
   timelineSvg(of(run), run.events, seriesOfRun(run.events, run.samples));
 
-test("picture: sources that differ at the end of their names can be told apart", (t) => {
+test("picture: sources that differ at the end of their names stay distinct", (t) => {
   const run = runs.kubeDnsOutage();
   const zone = "ip-10-0-123-45.eu-central-1.compute.internal";
   const renamed = (source: string): string => source.replace("kind-", `${zone}-`);
@@ -60,14 +60,14 @@ test("picture: sources that differ at the end of their names can be told apart",
     t.true(renamed(worker).endsWith((shown[0] ?? "").slice(1)));
     t.true((shown[0] ?? "").length <= Math.floor(96 / 5.8));
   }
-  t.regex(svgOf(run), />kind-worker</, "what fits is not cut");
+  t.regex(svgOf(run), />kind-worker</, "a name that fits is not cut");
 });
 
 /** Cells of a table's line; an escaped pipe ends none. */
 const cells = (line: string): string[] => line.split(/(?<!\\)\|/).slice(1, -1);
 
 for (const [name, run] of Object.entries(ALL)) {
-  test(`report of: ${name}: no holes, every table whole`, (t) => {
+  test(`report of: ${name}: no missing values, every table complete`, (t) => {
     const text = reportMarkdown(of(run));
     t.notRegex(text, /undefined|NaN|null|Infinity|\[object/);
     const lines = text.split("\n");
@@ -78,7 +78,7 @@ for (const [name, run] of Object.entries(ALL)) {
     t.regex(text, /!\[[^\]]+\]\(timeline\.svg\)/);
   });
 
-  test(`picture of: ${name}: small, well-formed, no holes`, (t) => {
+  test(`picture of: ${name}: small, well-formed, no missing values`, (t) => {
     const svg = svgOf(run);
     t.notRegex(svg, /undefined|NaN|null|Infinity/);
     t.true(svg.length < 150_000, `${svg.length} characters`);
@@ -114,20 +114,20 @@ test("the behaviour comes from measurements: another measurement gives another s
   const fine = matrixRow(analyse(run.facts, run.events, runs.samplesOf({})));
   t.is(
     fine.behaviour.en,
-    "App → DB writes go on (100 % succeed); its own function stays (dns-internal: 100 %).",
+    "App → DB writes continue (100 % succeed); its own function continues (dns-internal: 100 %).",
   );
   t.is(fine.verdict, "differs");
   t.is(matrixRow(of(runs.targetNeverDown())).behaviour.en, "No statement: inconclusive (target-not-down).");
 });
 
-test("a stand-in is named in the verdict and in the row", (t) => {
+test("a substitute image is named in the verdict and in the row", (t) => {
   const text = reportMarkdown(of(runs.functionLostRun()));
-  t.regex(text, /Verdict: \*\*as expected \(on a stand-in\)\*\*/);
-  t.regex(text, /function lost \(on a stand-in\)/);
-  t.notRegex(reportMarkdown(of(runs.kubeDnsOutage())), /on a stand-in/);
+  t.regex(text, /Verdict: \*\*as expected \(on a substitute image\)\*\*/);
+  t.regex(text, /function lost \(on a substitute image\)/);
+  t.notRegex(reportMarkdown(of(runs.kubeDnsOutage())), /on a substitute image/);
 });
 
-test("API only evidence is called so", (t) => {
+test("API-only evidence is named", (t) => {
   const run = runs.kubeDnsOutage();
   const events = run.events.filter(({ type }) => type !== "runtime");
   const text = reportMarkdown(analyse(run.facts, events, run.samples));
@@ -135,17 +135,17 @@ test("API only evidence is called so", (t) => {
   t.regex(text, /99\.1 % \(API only\)/);
 });
 
-test("aborted: the report says why, and what was measured up to then", (t) => {
+test("aborted: the report says why, and shows the measurements up to then", (t) => {
   const report = reportMarkdown(of(runs.abortedRun()));
   t.regex(
     report,
-    /^Verdict: \*\*inconclusive\*\*\. Nothing can be concluded: .*has failed for 19\.2 s\. What had/m,
+    /^Verdict: \*\*inconclusive\*\*\. Nothing can be concluded: .*has failed for 19\.2 s\. Everything that was/m,
   );
   t.regex(report, /^- `aborted`: app-write from kind-worker has failed for 19\.2 s\.$/m);
   t.regex(report, /3\.7 % \(worst worker: kind-worker\)/);
 });
 
-test("every reason has its words in Japanese", (t) => {
+test("every reason has a Japanese text", (t) => {
   t.deepEqual(Object.keys(REASONS_JA).sort(), [...INCONCLUSIVE_REASONS].sort());
   for (const [code, words] of Object.entries(REASONS_JA)) t.regex(words, /[ぁ-ん]/, code);
 });
@@ -154,7 +154,7 @@ test("cells cannot break a table", (t) => {
   t.is(cell("a | b\n c\\ <d>"), "a \\| b c\\\\ &lt;d>");
 });
 
-test("ndjson: written and read again is the same", (t) => {
+test("ndjson: reading what was written gives the same data", (t) => {
   const run = runs.kubeDnsOutage();
   const events = eventsFromNdjson(eventsToNdjson(run.events));
   t.deepEqual(events, { value: [...run.events], notes: [] });
@@ -166,14 +166,14 @@ test("ndjson: written and read again is the same", (t) => {
   t.is(resultJson(analyse(run.facts, events.value, samples)), resultJson(of(run)));
 });
 
-test("ndjson: a torn last line is left out and said", (t) => {
+test("ndjson: a torn last line is ignored and reported", (t) => {
   const whole = eventsToNdjson(runs.kubeDnsOutage().events.slice(0, 3));
   const { value, notes } = eventsFromNdjson(whole.slice(0, -5));
   t.is(value.length, 2);
   t.deepEqual(notes, ["events.ndjson: its last line is torn and was left out."]);
 });
 
-test("ndjson: what cannot be read is said with its line, and the rest is read", (t) => {
+test("ndjson: unreadable lines are reported with their numbers, and the rest is read", (t) => {
   const text = [
     '{"boot":"b","t":1,"wall":1,"node":"n"}',
     '{"probe":"app-write","t":2,"d":1,"o{"boot":"c","t":0,"wall":2,"node":"n"}',
@@ -188,7 +188,7 @@ test("ndjson: what cannot be read is said with its line, and the rest is read", 
   t.regex(notes[0] ?? "", /samples\/n\.ndjson\.gz: 3 of 5 lines .* \(line 2, 3, 4\)/);
 });
 
-test("notes of reading become warnings of the result", (t) => {
+test("notes from reading become warnings of the result", (t) => {
   const run = runs.kubeDnsOutage();
   t.deepEqual(analyse(run.facts, run.events, run.samples, ["torn"]).warnings, ["torn"]);
 });
@@ -200,7 +200,7 @@ test("result.json is stable and reads back as the result", (t) => {
   t.is(resultJson(JSON.parse(text) as RunResult), text);
 });
 
-test("columns: a failed sample is never hidden, gaps stay empty", (t) => {
+test("columns: a failed sample is never hidden, and gaps stay empty", (t) => {
   const point = (tMs: number, outcome: Point["outcome"]): Point => ({ tMs, durationMs: 1, outcome });
   const points = [
     ...Array.from({ length: 100 }, (_, index) => point(index * 10, index === 57 ? "failed" : "good")),
@@ -215,7 +215,7 @@ test("columns: a failed sample is never hidden, gaps stay empty", (t) => {
   ]);
 });
 
-test("the picture stays small with many samples that flap as fast as they can", (t) => {
+test("the picture stays small with many samples that flap quickly", (t) => {
   const run = runs.kubeDnsOutage();
   const source = "kind-worker";
   const names = ["app-write", "app-read", "dns-internal", "tcp-service", "tcp-pod", "http-service"] as const;

@@ -10,7 +10,7 @@ interface Bench {
   /** What was written to the progress stream and to standard output since the last call. */
   readonly err: () => string;
   readonly out: () => string;
-  /** Lets the clock go on, firing timers on the way. */
+  /** Advances the clock and fires the timers that are due. */
   readonly pass: (ms: number) => void;
   readonly timers: () => number;
   readonly stream: Sink;
@@ -80,7 +80,7 @@ function bench(setup: Setup = {}): Bench {
 const CLEAR = "\r\u001b[K";
 const live = { ok: 12, failing: 148, kills: 6, endpointsReady: 0 };
 
-/** A promise that is settled from outside. */
+/** A promise that the test settles. */
 function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
   let resolve: (value: T) => void = () => undefined;
   let reject: (error: Error) => void = () => undefined;
@@ -113,7 +113,7 @@ test("terminal: a step is redrawn in place and stays when it is done", async (t)
   t.is(timers(), 0);
 });
 
-test("terminal: a failed step is marked and its error goes on", async (t) => {
+test("terminal: a failed step is marked and its error is rethrown", async (t) => {
   const { view, err } = bench({ isTTY: true });
   await t.throwsAsync(
     view.step("find the target", () => Promise.reject(new Error("no such Deployment"))),
@@ -166,7 +166,7 @@ test("terminal: the live line of a phase, warnings between, its last line, the r
   t.is(out(), "severity: outage\n  writes 7 %\n");
 });
 
-test("terminal: a phase without known end shows the time gone; the next phase ends it", (t) => {
+test("terminal: a phase without a known end shows the elapsed time; the next phase ends it", (t) => {
   const { view, err, pass } = bench({ isTTY: true });
   view.phase("deploy", undefined);
   pass(1900);
@@ -177,14 +177,14 @@ test("terminal: a phase without known end shows the time gone; the next phase en
   t.is(err(), "", "the end of another phase ends nothing");
 });
 
-test("terminal: a step within a phase has the line while it runs", async (t) => {
+test("terminal: a step within a phase uses the line while it runs", async (t) => {
   const { view, err } = bench({ isTTY: true });
   view.phase("deploy", undefined);
   await view.step("pull images", () => Promise.resolve());
   t.is(err(), `⠋ deploy  0 s${CLEAR}⠋ pull images  0.0 s${CLEAR}✓ pull images (0.0 s)\n⠋ deploy  0 s`);
 });
 
-test("terminal: events that matter are lines, the rest is not", (t) => {
+test("terminal: only important events are lines", (t) => {
   const { view, err } = bench({ isTTY: true });
   view.event({ type: "check", tMs: 0, name: "permissions", ok: true, detail: "may delete deployments" });
   view.event({ type: "check", tMs: 0, name: "context", ok: false, detail: "not local" });
@@ -206,7 +206,7 @@ test("terminal: events that matter are lines, the rest is not", (t) => {
     err(),
     `✓ permissions: may delete deployments
 ✗ context: not local
-· Deployment coredns is back (created, by runner)
+· Deployment coredns is restored (created, by runner)
 ! SIGINT: stopping the attack and restoring
 ! abort condition GET shop/web:80/: not known: no answer
 · abort condition GET shop/web:80/: good again
@@ -215,7 +215,7 @@ test("terminal: events that matter are lines, the rest is not", (t) => {
   );
 });
 
-test("terminal: close leaves no line and no timer, whatever was going on; later words still appear", async (t) => {
+test("terminal: close leaves no line and no timer, whatever was running; later messages still appear", async (t) => {
   const { view, err, pass, timers } = bench({ isTTY: true });
   const work = deferred<void>();
   view.phase("window", 60_000);
@@ -269,7 +269,7 @@ test("terminal: nothing drawn is as wide as the terminal, wide characters counte
   t.is(err(), `${CLEAR}⠙ 落としてみました  0.1 s`, "a terminal that does not know its width");
 });
 
-test("terminal: colour unless NO_COLOR says no; nothing else changes", (t) => {
+test("terminal: colour unless NO_COLOR is set; nothing else changes", (t) => {
   const coloured = bench({ isTTY: true, env: {} });
   coloured.view.warn("careful");
   t.is(coloured.err(), "\u001b[33m!\u001b[39m \u001b[33mcareful\u001b[39m\n");
@@ -327,7 +327,7 @@ phase: teardown: not finished (0.0 s)
   t.is(out(), "result\n");
 });
 
-test("auto: live only on a terminal that can redraw and that someone watches", (t) => {
+test("auto: live only on a terminal that can redraw and is not CI", (t) => {
   const startOf = (setup: Setup): string => {
     const { view, err } = bench(setup);
     view.phase("deploy", undefined);
@@ -387,7 +387,7 @@ test("json: one object a line on standard output, nothing on the other", async (
   ]);
 });
 
-test("a reader that goes away does not end the run", async (t) => {
+test("a reader that exits does not end the run", async (t) => {
   for (const mode of ["auto", "plain", "json"] as const) {
     const broken = (): Writable =>
       new Writable({
@@ -396,7 +396,7 @@ test("a reader that goes away does not end the run", async (t) => {
     const view = createView({ stream: broken(), out: broken(), mode, env: {}, now: () => 0 });
     view.phase("window", 1000);
     view.warn("x");
-    // The error is emitted later; unheard it would be thrown.
+    // The error is emitted later. Without a listener it would be thrown.
     await new Promise(setImmediate);
     view.result(["x"], {});
     view.close();
