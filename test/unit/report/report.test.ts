@@ -170,7 +170,7 @@ test("ndjson: a torn last line is left out and said", (t) => {
   const whole = eventsToNdjson(runs.kubeDnsOutage().events.slice(0, 3));
   const { value, notes } = eventsFromNdjson(whole.slice(0, -5));
   t.is(value.length, 2);
-  t.deepEqual(notes, ["events.ndjson: its last line is torn and was left out."]);
+  t.deepEqual(notes, ["events.ndjson: the last line is incomplete and was skipped."]);
 });
 
 test("ndjson: what cannot be read is said with its line, and the rest is read", (t) => {
