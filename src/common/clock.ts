@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { ChaosError } from "./errors.js";
 
-/** Resolves after `ms`, or early when the signal aborts: what comes next sees the signal. */
+/** Resolves after `ms`, or early when the signal aborts. The caller checks the signal. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return;
   await new Promise<void>((resolve) => {
@@ -21,17 +21,17 @@ export function after(ms: number, work: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** The machine's clock; its zero is the moment of this call. */
+/** The machine's clock. Its zero is the time of this call. */
 export function systemClock(): Clock {
   const zero = performance.now();
   return { now: () => performance.now() - zero, wall: () => new Date(), sleep, after };
 }
 
 /**
- * Asks again and again until the answer is there.
+ * Polls until there is an answer.
  *
- * @param options `everyMs` between two questions; `limitMs` in all.
- * @returns the answer, or undefined when the time was up or the signal came.
+ * @param options `everyMs`: interval; `limitMs`: time limit.
+ * @returns the answer, or undefined at the limit or when the signal aborts.
  */
 export async function pollUntil<T>(
   clock: Stopwatch,
@@ -48,10 +48,10 @@ export async function pollUntil<T>(
 }
 
 /**
- * Waits for something that has no limit of its own (a watch's first list, say).
+ * Adds a time limit to `work` (for example to a watch's first list).
  *
- * @returns what it gives; undefined when the signal came first.
- * @throws ChaosError when it did not come within `limitMs` (`what` says what did not); what `work` rejects with.
+ * @returns the result of `work`; undefined if the signal aborted first.
+ * @throws ChaosError at the limit, with the message `WHAT within N s`; the error of `work`.
  */
 export async function within<T>(
   clock: Stopwatch,
@@ -75,7 +75,7 @@ export async function within<T>(
     if (ends.aborted) return undefined;
     throw new ChaosError(`${what} within ${limitMs / 1000} s`);
   });
-  // Only the loser of the race is left: its end is of no interest.
+  // Ignore it if it loses the race.
   late.catch(() => undefined);
   try {
     return await Promise.race([work, late]);
@@ -84,11 +84,11 @@ export async function within<T>(
   }
 }
 
-/** Time, so that tests are exact. */
+/** A monotonic clock. Tests replace it. */
 export interface Stopwatch {
   /** Monotonic, ms since the run began. */
   readonly now: () => number;
-  /** Resolves after `ms`, or at once when the signal aborts. */
+  /** Resolves after `ms`, or immediately when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** Every environment variable that the command line reads, and what it does. Programs in pods have their own. */
+/** Every environment variable that the CLI reads, and its purpose. Programs in pods have their own. */
 export const ENVIRONMENT = {
   KUBECONFIG: "kubeconfig files, as kubectl reads them; default: ~/.kube/config",
   XDG_STATE_HOME: "below it: journals of runs, kubeconfig of the kind cluster; default: ~/.local/state",

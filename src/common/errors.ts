@@ -1,4 +1,4 @@
-/** The stable exit codes of the command line. */
+/** The stable exit codes of the CLI. */
 export const ExitCode = {
   asExpected: 0,
   differs: 1,
@@ -22,8 +22,8 @@ export const EXIT_CODE_WORDS: Readonly<Record<ExitCode, string>> = {
 };
 
 /**
- * An error whose message is written for the user: what was looked for, what was found, what to do next.
- * `exitCode` is what the command line ends with; everything else (a bug) prints its stack.
+ * An error with a message for the user: what failed, why, and what to do. `exitCode`: exit code of the CLI. Any other
+ * error is a bug, and the CLI prints its stack.
  */
 export class ChaosError extends Error {
   readonly exitCode: ExitCode;
@@ -34,7 +34,7 @@ export class ChaosError extends Error {
   }
 }
 
-/** A bad file or bad usage: exit code 3, nothing was touched. */
+/** A bad file or bad usage: exit code 3, nothing was changed. */
 export class UsageError extends ChaosError {
   constructor(message: string, options: { cause?: unknown } = {}) {
     super(message, { ...options, exitCode: ExitCode.usage });
@@ -42,7 +42,7 @@ export class UsageError extends ChaosError {
   }
 }
 
-/** Preflight (or the guard, or the lock) refused: exit code 4, nothing was harmed. */
+/** Preflight, the guard or the lock refused: exit code 4, nothing was attacked. */
 export class RefusedError extends ChaosError {
   constructor(message: string, options: { cause?: unknown } = {}) {
     super(message, { ...options, exitCode: ExitCode.preflightRefused });
@@ -50,7 +50,7 @@ export class RefusedError extends ChaosError {
   }
 }
 
-/** The message of anything that was thrown, with its causes, on one line. */
+/** The message of any thrown value, with its causes, on one line. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause === undefined ? "" : `: ${messageOf(error.cause)}`;

@@ -1,22 +1,22 @@
-/** Figures as people read them, for sentences and tables. English; numbers with a point. */
+/** Formats numbers for sentences and tables. English, with a decimal point. */
 
-/** What stands for "not measured" or "does not apply". */
+/** Shown for "not measured" or "does not apply". */
 export const DASH = "—";
 
 /**
  * A share (0 to 1) as per cent with one decimal: "99.7 %".
  *
- * Rounded down, so that a figure just under a threshold never reads as the threshold, and 100 % means all.
+ * Rounded down, so that a share just under a threshold never shows as the threshold, and 100 % means all.
  */
 export function percent(share: number | null): string {
   if (share === null || !Number.isFinite(share)) return DASH;
   if (share === 1 || share === 0) return `${share * 100} %`;
-  // The small addend undoes binary rounding: 0.997 * 1000 must not become 996.
+  // The addend corrects binary rounding: 0.997 * 1000 must not become 996.
   const tenths = Math.floor(share * 1000 + 1e-6);
   return tenths === 0 ? "< 0.1 %" : `${(tenths / 10).toFixed(1)} %`;
 }
 
-/** A share that someone chose (a threshold), without needless decimals: "99 %", "99.5 %". */
+/** A configured share (a threshold), without trailing zeros: "99 %", "99.5 %". */
 export function threshold(share: number): string {
   return `${Number((share * 100).toFixed(3))} %`;
 }
@@ -39,7 +39,7 @@ export function seconds(ms: number): string {
   return ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : wholeSeconds(ms);
 }
 
-/** `41 s`, `3 min 5 s`; begun seconds count, so that a countdown ends with 0. */
+/** `41 s`, `3 min 5 s`. Rounded up, so that a countdown ends with 0. */
 export function wholeSeconds(ms: number): string {
   const total = Math.max(0, Math.ceil(ms / 1000));
   return total < 120 ? `${total} s` : `${Math.floor(total / 60)} min ${total % 60} s`;
@@ -50,7 +50,7 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** Counts by name, the most frequent first: "12 timeout, 3 refused"; a dash when there are none. */
+/** Counts by name, the most frequent first: "12 timeout, 3 refused"; a dash if there are none. */
 export function counts(byName: Readonly<Partial<Record<string, number>>>): string {
   const entries = Object.entries(byName).filter((entry): entry is [string, number] => (entry[1] ?? 0) > 0);
   entries.sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));

@@ -1,28 +1,28 @@
-/** The right of one process of this machine to do something, as a file that says which process has it. */
+/** A lock among the processes of this machine: a file that names the process that has it. */
 import { randomUUID } from "node:crypto";
 import { link, rm, writeFile } from "node:fs/promises";
 import { isAlive, ownIdentity, type ProcessIdentity, readIdentity } from "./process-identity.js";
 
-/** The right, had. */
+/** A claim that this process has. */
 export interface FileClaim {
   release(): Promise<void>;
 }
 
 /**
- * Takes a claim. One whose process is gone is taken over.
+ * Takes a claim. Takes it over if its process has ended.
  *
- * @param options `onHeld`: told each time that a living process has it. The claim is tried again when it resolves; what
- * it throws ends the tries.
+ * @param options `onHeld`: called each time that a running process has the claim. After it resolves, there is another try;
+ * its error ends the tries.
  */
 export async function claimFile(
   path: string,
   options: {
     readonly onHeld: (holder: ProcessIdentity) => Promise<void>;
-    /** Whose claim it is; for tests. Default: this process's. */
+    /** Owner of the claim, for tests. Default: this process. */
     readonly self?: ProcessIdentity;
   },
 ): Promise<FileClaim> {
-  // In containers that share the folder, two processes can have the same number.
+  // A random name: in containers that share the folder, two processes can have the same pid.
   const own = `${path}.${randomUUID()}`;
   try {
     await writeFile(own, JSON.stringify(options.self ?? (await ownIdentity())), { mode: 0o600 });
@@ -37,7 +37,7 @@ export async function claimFile(
   return { release: async () => await rm(path, { force: true }) };
 }
 
-/** A link appears with its content or not at all (nobody reads half a name), and fails when the name is taken. */
+/** A hard link is atomic: it appears with its full content, and it fails if the name exists. */
 async function linked(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);

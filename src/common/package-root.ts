@@ -3,11 +3,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
- * The folder of this package (where its package.json is), whether the code runs bundled from dist/ or as
- * TypeScript from src/. The assets that ship with the package (the programs of pods, the lab's Dockerfiles) are
- * read from below it.
+ * The folder of this package (with its package.json), whether the code runs bundled from dist/ or as TypeScript from
+ * src/. It contains the assets of the package (the programs of pods, the lab's Dockerfiles).
  *
- * @throws Error when no package.json is found above this file.
+ * @throws Error if no package.json is found above this file.
  */
 export function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));

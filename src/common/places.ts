@@ -1,23 +1,23 @@
-/** Where this tool keeps its files: as the XDG Base Directory Specification has it, and never in the current folder. */
+/** Where this tool keeps its files: as the XDG Base Directory Specification says, never in the working directory. */
 import { isAbsolute, join } from "node:path";
 import { UsageError } from "./errors.js";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 const PLACES = {
-  /** The journals, the kubeconfig of a kind cluster: what must outlive a restart. */
+  /** Journals and the kubeconfig of a kind cluster: they must survive a restart. */
   state: { variable: "XDG_STATE_HOME", below: ".local/state" },
-  /** What the user has written down about this machine. */
+  /** The user's configuration for this machine. */
   config: { variable: "XDG_CONFIG_HOME", below: ".config" },
-  /** What can be made again. */
+  /** Files that can be created again. */
   cache: { variable: "XDG_CACHE_HOME", below: ".cache" },
 } as const;
 
 /**
  * This tool's folder for the user's state, configuration or cache. Pure.
  *
- * @throws UsageError when the environment says no absolute path. The specification has a relative one ignored; that
- * would put a journal where its user does not look for it.
+ * @throws UsageError if the environment has no absolute path. The specification ignores a relative path, but then a journal
+ * would be where its user does not expect it.
  */
 export function userFolder(place: keyof typeof PLACES, env: Env): string {
   const { variable, below } = PLACES[place];
@@ -31,15 +31,15 @@ export function userFolder(place: keyof typeof PLACES, env: Env): string {
 }
 
 /**
- * The path in a variable; undefined where it is not set, or empty. Pure.
+ * The path in a variable; undefined if it is not set or empty. Pure.
  *
- * @throws UsageError when it is not absolute.
+ * @throws UsageError if it is not absolute.
  */
 export function absoluteFrom(env: Env, variable: string): string | undefined {
   const path = env[variable];
   if (path === undefined || path === "") return undefined;
   if (isAbsolute(path)) return path;
   throw new UsageError(
-    `${variable} is refused: "${path}" is not an absolute path. Set ${variable} to an absolute path, or unset it.`,
+    `cannot use ${variable}: "${path}" is not an absolute path. Set ${variable} to an absolute path, or unset it.`,
   );
 }

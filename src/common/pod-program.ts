@@ -7,13 +7,15 @@ import { packageRoot } from "./package-root.js";
  * The text of a program that runs in a pod, as `npm run build` bundles it.
  *
  * @param file its name in dist/, such as "agent.mjs".
- * @throws ChaosError when the package was not built.
+ * @throws ChaosError if the package is not built.
  */
 export async function podProgram(file: string): Promise<string> {
   const path = join(packageRoot(), "dist", file);
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    throw new ChaosError(`the program ${path} is missing. Make it with \`npm run build\``, { cause: error });
+    throw new ChaosError(`cannot read the program ${path}. Build it with \`npm run build\``, {
+      cause: error,
+    });
   }
 }

@@ -1,19 +1,19 @@
-/** Which process it was: a number alone says little, since numbers are given out again, in containers above all. */
+/** The identity of a process. A pid alone is not enough: pids are reused, especially in containers. */
 import { existsSync, readFileSync } from "node:fs";
 import { readFile, readlink } from "node:fs/promises";
 
 /**
- * A process as it is recorded. Without /proc (macOS), and in records of older versions, only its number is known.
+ * A recorded process. Without /proc (macOS), and in records of older versions, only its pid is known.
  */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Clock ticks between the machine's start and the process's. */
+  /** Clock ticks from the machine's boot to the start of the process. */
   readonly startTicks?: string;
-  /** Which start of the machine that was. */
+  /** Id of that boot of the machine. */
   readonly bootId?: string;
 }
 
-/** The 22nd field of /proc/PID/stat; the second one may contain blanks and parentheses. Pure. */
+/** The 22nd field of /proc/PID/stat; the second field may contain blanks and parentheses. Pure. */
 export function startTicksOf(stat: string): string | undefined {
   return stat
     .slice(stat.lastIndexOf(")") + 2)
@@ -21,7 +21,7 @@ export function startTicksOf(stat: string): string | undefined {
     .at(19);
 }
 
-/** Describes a running process; undefined when there is none (a zombie counts as none), or no /proc. */
+/** Identity of a running process; undefined if there is none (a zombie counts as none), or no /proc. */
 export async function identify(pid: number): Promise<Required<ProcessIdentity> | undefined> {
   const stat = await readIfThere(`/proc/${pid}/stat`);
   if (stat === undefined || stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z")) return undefined;
@@ -30,22 +30,22 @@ export async function identify(pid: number): Promise<Required<ProcessIdentity> |
   return startTicks === undefined || bootId === undefined ? undefined : { pid, startTicks, bootId };
 }
 
-/** This process, as it is recorded. */
+/** Identity of this process. */
 export async function ownIdentity(): Promise<ProcessIdentity> {
   return (await identify(process.pid)) ?? { pid: process.pid };
 }
 
 /**
- * The namespace in which this process has its number ("pid:[4026531836]"): the processes of another one cannot be
- * looked at. Undefined without /proc.
+ * The pid namespace of this process ("pid:[4026531836]"): processes of other namespaces are not visible. Undefined without
+ * /proc.
  */
 export async function pidNamespace(): Promise<string | undefined> {
   return await readlink("/proc/self/ns/pid").catch(() => undefined);
 }
 
 /**
- * Whether exactly the recorded process still runs. Where only its number was recorded, a process with that number is
- * taken to be it, unless its command line is not ours, or it is this very process: that record is another one's.
+ * Whether exactly the recorded process still runs. If only its pid was recorded, a process with that pid counts, unless
+ * its command line is not of this tool, or it is this process: this process has not written such a record.
  */
 export async function isAlive(recorded: ProcessIdentity | undefined): Promise<boolean> {
   if (recorded === undefined) return false;
@@ -55,7 +55,7 @@ export async function isAlive(recorded: ProcessIdentity | undefined): Promise<bo
   return now?.startTicks === startTicks && now.bootId === bootId;
 }
 
-/** Proof that it is gone: no process has the number, or one with a command line that is not ours (a zombie has none). */
+/** False if no process has the pid, or one whose command line is not of this tool (a zombie has none). */
 function mayBeChaos(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -66,7 +66,7 @@ function mayBeChaos(pid: number): boolean {
   }
 }
 
-/** The process that a file describes (older versions wrote its number alone); undefined when it describes none. */
+/** The process in a file (older versions wrote only its pid); undefined if the file does not describe one. */
 export async function readIdentity(file: string): Promise<ProcessIdentity | undefined> {
   const text = await readFile(file, "utf8").catch(() => "");
   try {

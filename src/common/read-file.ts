@@ -1,8 +1,8 @@
-/** Reading a file that a stranger may have written: a regular one, and never more of it than the limit. */
+/** Reads an untrusted file: only a regular file, and never more than a limit. */
 import { constants } from "node:fs";
 import { open, stat, type FileHandle } from "node:fs/promises";
 
-/** What was named is a folder, a pipe, a device or a socket. */
+/** The path is a folder, a pipe, a device or a socket. */
 export class NotRegularFileError extends Error {
   constructor() {
     super("not a regular file");
@@ -11,16 +11,16 @@ export class NotRegularFileError extends Error {
 }
 
 /**
- * The bytes of a regular file; undefined when it has more than `maxBytes`. What its size already tells is not
- * read, and a file that grows while it is read is read up to the limit only.
+ * The bytes of a regular file; undefined if it has more than `maxBytes`. A file that is too large by its size is not read.
+ * A file that grows meanwhile is read only up to the limit.
  *
- * @throws NotRegularFileError, or what the system says (ENOENT, EACCES, ELOOP, …).
+ * @throws NotRegularFileError, or the system's error (ENOENT, EACCES, ELOOP, …).
  */
 export async function readBounded(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
-  // To open a device can be an act of its own, so it is looked at first.
+  // Check before opening: opening a device can have side effects.
   if (!(await stat(path)).isFile()) throw new NotRegularFileError();
-  // And once more when it is open: another file may have taken its name. Opening a pipe would wait for its
-  // writer; with O_NONBLOCK (which Windows does not know, nor such pipes) it does not.
+  // Check again after opening: the path may be another file by now. O_NONBLOCK, because opening a pipe waits for its
+  // writer otherwise (Windows has neither).
   const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     const status = await handle.stat();
@@ -33,7 +33,7 @@ export async function readBounded(path: string, maxBytes: number): Promise<Uint8
   }
 }
 
-/** The first bytes of a file; its size may be wrong (it grows, or it is one of /proc). */
+/** The first bytes of a file. Its size may be wrong (a growing file, or a file of /proc). */
 async function readAtMost(handle: FileHandle, limit: number): Promise<Uint8Array> {
   const buffer = Buffer.alloc(limit);
   let length = 0;

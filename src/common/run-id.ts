@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 
-/** "20261121T203015Z-kube-dns-3f9a": sorts by time, is a folder's name and a label's value. */
-
+/** "20261121t203015z-kube-dns-3f9a": sorts by time; valid as a folder's name and as a label's value. */
 export function newRunId(startedAt: Date, name: string): string {
   const stamp = startedAt
     .toISOString()

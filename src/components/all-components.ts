@@ -16,7 +16,7 @@ import { kubelet } from "./kubelet.js";
 import { l7DefaultBackend } from "./l7-default-backend.js";
 import { metricsServer } from "./metrics-server.js";
 
-/** Every component that an experiment can name, in the order of the matrix. */
+/** Every component that an experiment can name, in the order of the impact matrix. */
 export const components: Readonly<Record<ComponentName, ComponentDefinition>> = {
   kubelet,
   "kube-proxy": kubeProxy,

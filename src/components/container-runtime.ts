@@ -1,8 +1,8 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * What runs the containers of a node (containerd, on the slides' drawings as "container runtime"). Containers run on
- * without it, each with a shim of its own; after half a minute the kubelet reports its node as NotReady.
+ * Runs the containers of a node (containerd; "container runtime" in the study's drawings). Without it running containers
+ * keep running, each with its own shim. After 30 s the kubelet reports its node as NotReady.
  */
 export const containerRuntime: ComponentDefinition = {
   name: "container-runtime",

@@ -1,13 +1,13 @@
 import { components } from "./all-components.js";
 import { FUNCTION_CHECKS, type FunctionFacts, type FunctionCheckName } from "./functions.js";
 
-/** A workload of kube-system that a function check sets wrong, to see it set right again. */
+/** A workload of kube-system that a function check sets wrong, to see the component correct it. */
 export interface Corrected extends NonNullable<FunctionFacts["corrects"]> {
-  /** Names that it is known by. */
+  /** Its usual names. */
   readonly knownAs: readonly string[];
 }
 
-/** What a check sets wrong; undefined: nothing. */
+/** The workload that a check sets wrong; undefined: none. */
 export function correctedBy(check: FunctionCheckName | undefined): Corrected | undefined {
   const corrects = check === undefined ? undefined : FUNCTION_CHECKS[check].corrects;
   if (corrects === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { staticPod } from "./static-pod.js";
 
-/** The API server's store. */
+/** The API server's storage. */
 export const etcd = staticPod({
   name: "etcd",
   role: "keeps the API's objects",

@@ -15,8 +15,8 @@ export const fluentdScaler: ComponentDefinition = {
       knownAs: ["fluentd-gcp-scaler"],
     },
   ],
-  // Not by its workload: a re-created one works the moment it starts, and a second of life is enough for it. Nobody
-  // restores its replicas.
+  // Not delete-workload: if something recreates the workload, one second of running is enough for it to do its job.
+  // Nothing restores its replicas.
   defaultAttack: { type: "scale-to-zero" },
   functionProbes: [],
   functionProbe: "fluentd-is-scaled",

@@ -1,6 +1,6 @@
 /**
- * What is known of each check of a component's own function without a cluster: its times, and the words for when the
- * function is lost and when it continues. How it is checked stands in probes/functions/.
+ * The facts of each function check that need no cluster: its times, and the phrases for a lost and for a kept function.
+ * The checks themselves are in probes/functions/.
  */
 import type { Bilingual } from "../common/language.js";
 import type { ComponentName } from "../experiment/names.js";
@@ -8,32 +8,31 @@ import type { ComponentName } from "../experiment/names.js";
 export interface FunctionFacts {
   /** What `present` means, for the report: one sentence. */
   readonly means: string;
-  /** The longest that one check may take until the function counts as absent, ms. */
+  /** Deadline of one check, ms: after it the function counts as absent. */
   readonly deadlineMs: number;
   /** Pause between two checks, ms. */
   readonly everyMs: number;
   /**
-   * The check itself may disturb the application (a replica of the cluster's DNS too many, removed again): it is not
-   * made in the baseline and in the window, but before the one and after the other, while the component is still
-   * kept down.
+   * The check itself may disturb the application (a surplus replica of the cluster's DNS). So it does not run in the
+   * baseline and in the window, but before the baseline and after the window, while the component is still kept down.
    */
   readonly disturbs: boolean;
-  /** The workload of kube-system that it sets wrong, to see it set right again. */
+  /** The workload of kube-system that it sets wrong, to see the component correct it. */
   readonly corrects?: {
     readonly component: ComponentName;
     readonly resource: "apps/deployments" | "apps/daemonsets";
     readonly labels: Readonly<Record<string, string>>;
   };
-  /** In Japanese it ends in a verb's plain form: 「…ことがある」 can follow. */
+  /** The Japanese text ends in a verb's plain form: 「…ことがある」 can follow. */
   readonly lost: Bilingual;
   readonly kept: Bilingual;
-  /** What was forwarded late, or not at all, where the function is to forward something. */
+  /** What arrives late or never, if the function forwards something. */
   readonly forwards?: Bilingual;
 }
 
 const FACTS = {
   "node-runs-pods": {
-    means: "on every attacked node a new pod runs, and a running one that is deleted ends, within 12 s",
+    means: "on every attacked node a new pod starts and a deleted pod ends within 12 s",
     deadlineMs: 12_000,
     everyMs: 2_000,
     disturbs: false,
@@ -42,7 +41,7 @@ const FACTS = {
   },
   "services-follow": {
     means:
-      "within 15 s, from every node, a new Service can be reached and an existing one leads to the pod that replaced its old one",
+      "from every node a new Service can be reached, and an existing Service leads to its replaced pod, within 15 s",
     deadlineMs: 15_000,
     everyMs: 3_000,
     disturbs: false,
@@ -51,21 +50,21 @@ const FACTS = {
   },
   "dns-is-scaled": {
     means: "a wrong number of replicas of the cluster's DNS is corrected within 25 s",
-    // The autoscaler looks every 10 s.
+    // The autoscaler's interval is 10 s.
     deadlineMs: 25_000,
     everyMs: 2_000,
     disturbs: true,
     corrects: {
       component: "kube-dns",
       resource: "apps/deployments",
-      // The contract of every cluster's DNS, also of one that is called coredns.
+      // The label of every cluster's DNS, including CoreDNS.
       labels: { "k8s-app": "kube-dns" },
     },
     lost: { en: "the cluster's DNS is not scaled", ja: "クラスターDNSがスケールされない" },
     kept: { en: "scaling of the cluster's DNS still works", ja: "クラスターDNSは引き続きスケールされる" },
   },
   "logs-arrive": {
-    means: "a line that a container prints on each node is at the log backend within 10 s",
+    means: "a line that a container prints on each node reaches the log backend within 10 s",
     deadlineMs: 10_000,
     everyMs: 3_000,
     disturbs: false,
@@ -76,7 +75,7 @@ const FACTS = {
   "fluentd-is-scaled": {
     means: "changed resources of fluentd are corrected within 25 s",
     deadlineMs: 25_000,
-    // Each change of its resources is a rollout of fluentd, which should not run into the next one.
+    // Each change of the resources starts a rollout of fluentd, which should end before the next one.
     everyMs: 10_000,
     disturbs: false,
     corrects: {
@@ -88,7 +87,7 @@ const FACTS = {
     kept: { en: "setting fluentd's resources still works", ja: "fluentdのリソースは引き続き調整される" },
   },
   "events-arrive": {
-    means: "a new Event is at the log backend within 10 s",
+    means: "a new Event reaches the log backend within 10 s",
     deadlineMs: 10_000,
     everyMs: 3_000,
     disturbs: false,
@@ -97,9 +96,8 @@ const FACTS = {
     forwards: { en: "Events", ja: "イベント" },
   },
   "metrics-are-served": {
-    means:
-      "metrics.k8s.io serves samples of every node that are not older than 90 s, and an HPA is ScalingActive",
-    // Longer than the HPA's own round of 15 s, so that its condition is seen to turn.
+    means: "metrics.k8s.io serves samples of every node, at most 90 s old, and an HPA is ScalingActive",
+    // Longer than the HPA's interval of 15 s, so that the check sees its condition change.
     deadlineMs: 20_000,
     everyMs: 3_000,
     disturbs: false,
@@ -110,7 +108,7 @@ const FACTS = {
     kept: { en: "resource metrics and the HPA still work", ja: "リソースメトリクスとHPAは引き続き機能する" },
   },
   "metric-points-arrive": {
-    means: "a new metric point of every node is at the monitoring backend within 15 s",
+    means: "a new metric point of every node reaches the monitoring backend within 15 s",
     deadlineMs: 15_000,
     everyMs: 3_000,
     disturbs: false,
@@ -124,31 +122,31 @@ const FACTS = {
     everyMs: 1_000,
     disturbs: false,
     lost: { en: "unknown paths get no answer", ja: "未知のパスに応答しない" },
-    kept: { en: "answering unknown paths still works", ja: "未知のパスには引き続き応答する" },
+    kept: { en: "unknown paths are still answered", ja: "未知のパスには引き続き応答する" },
   },
   "pods-are-scheduled": {
-    means: "a new pod is given a node within 5 s",
+    means: "a new pod is assigned to a node within 5 s",
     deadlineMs: 5_000,
     everyMs: 2_000,
     disturbs: false,
-    lost: { en: "new pods get no node", ja: "新しいPodがノードに割り当てられない" },
+    lost: { en: "new pods are not scheduled", ja: "新しいPodがノードに割り当てられない" },
     kept: { en: "scheduling of new pods still works", ja: "新しいPodは引き続きノードに割り当てられる" },
   },
   "replicas-are-made": {
-    means: "the pod of a new ReplicaSet is made within 5 s",
+    means: "the pod of a new ReplicaSet is created within 5 s",
     deadlineMs: 5_000,
     everyMs: 2_000,
     disturbs: false,
-    lost: { en: "ReplicaSets make no pods", ja: "ReplicaSetがPodを作成しない" },
-    kept: { en: "making pods of ReplicaSets still works", ja: "ReplicaSetは引き続きPodを作成する" },
+    lost: { en: "pods of ReplicaSets are not created", ja: "ReplicaSetがPodを作成しない" },
+    kept: { en: "creating pods of ReplicaSets still works", ja: "ReplicaSetは引き続きPodを作成する" },
   },
   "api-stores": {
     means: "a ConfigMap that is created can be read back within 5 s",
     deadlineMs: 5_000,
     everyMs: 1_000,
     disturbs: false,
-    lost: { en: "the API can be neither written nor read", ja: "APIの読み書きができない" },
-    kept: { en: "writing and reading the API still works", ja: "APIの読み書きは引き続きできる" },
+    lost: { en: "reading and writing the API fails", ja: "APIの読み書きができない" },
+    kept: { en: "reading and writing the API still works", ja: "APIの読み書きは引き続きできる" },
   },
 } as const satisfies Readonly<Record<string, FunctionFacts>>;
 
@@ -156,7 +154,7 @@ export type FunctionCheckName = keyof typeof FACTS;
 
 export const FUNCTION_CHECKS: Readonly<Record<FunctionCheckName, FunctionFacts>> = FACTS;
 
-/** One a component, each on a deadline. */
+/** The names of all function checks. */
 export const FUNCTION_PROBES = Object.keys(FACTS) as readonly FunctionCheckName[];
 
 /** The facts of one check, with its name. */

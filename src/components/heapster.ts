@@ -1,8 +1,8 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * Sends metrics of nodes and pods to the monitoring backend. Retired upstream in 2018; GKE goes on with agents of its
- * own (gke-metrics-agent, a DaemonSet).
+ * Sends metrics of nodes and pods to the monitoring backend. Retired upstream in 2018; GKE now runs its own agent
+ * (gke-metrics-agent, a DaemonSet).
  */
 export const heapster: ComponentDefinition = {
   name: "heapster",

@@ -3,6 +3,6 @@ import { staticPod } from "./static-pod.js";
 /** Runs the controllers: ReplicaSets, endpoints, nodes. */
 export const kubeControllerManager = staticPod({
   name: "kube-controller-manager",
-  role: "makes the pods of ReplicaSets and keeps endpoints, nodes and namespaces in order",
+  role: "creates the pods of ReplicaSets and manages endpoints, nodes and namespaces",
   functionProbe: "replicas-are-made",
 });

@@ -6,7 +6,7 @@ import type { ComponentDefinition } from "./component.js";
  */
 export const kubeDnsAutoscaler: ComponentDefinition = {
   name: "kube-dns-autoscaler",
-  role: "scales the cluster's DNS with the cluster",
+  role: "scales the cluster's DNS with the number of nodes",
   find: [
     {
       how: "workload",
@@ -23,8 +23,8 @@ export const kubeDnsAutoscaler: ComponentDefinition = {
       knownAs: ["dns-autoscaler"],
     },
   ],
-  // Not by its workload: a re-created one works the moment it starts, and a second of life is enough for it. Nobody
-  // restores its replicas.
+  // Not delete-workload: if something recreates the workload, one second of running is enough for it to do its job.
+  // Nothing restores its replicas.
   defaultAttack: { type: "scale-to-zero" },
   functionProbes: [],
   functionProbe: "dns-is-scaled",
@@ -35,7 +35,7 @@ export const kubeDnsAutoscaler: ComponentDefinition = {
     type: "Deployment",
     count: 1,
     behaviour: {
-      en: "no effect on the service; kube-dns can not be scaled",
+      en: "no effect on the service; kube-dns cannot be scaled",
       ja: "サービスに影響なし。スケール操作は不可になる (はず)",
     },
     impact: "none",

@@ -1,13 +1,12 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * The cluster's DNS. Since Kubernetes 1.13 it is mostly CoreDNS, whose Deployment is called `coredns` by
- * kubeadm and kind and keeps the label and the Service of its predecessor: `k8s-app=kube-dns` is the contract.
- * GKE runs kube-dns itself.
+ * The cluster's DNS. Since Kubernetes 1.13 it is mostly CoreDNS. kubeadm and kind call its Deployment `coredns` and keep
+ * the label (`k8s-app=kube-dns`) and the Service of its predecessor. GKE runs kube-dns itself.
  */
 export const kubeDns: ComponentDefinition = {
   name: "kube-dns",
-  role: "resolves the names of Services, and forwards the names outside",
+  role: "resolves the names of Services and forwards external names",
   find: [
     {
       how: "workload",
@@ -17,7 +16,7 @@ export const kubeDns: ComponentDefinition = {
       knownAs: ["kube-dns", "coredns"],
     },
   ],
-  // The study's 連打: the Deployment deleted again and again, because addon-manager brings it back.
+  // The study's 連打: it deletes the Deployment repeatedly, because addon-manager restores it.
   defaultAttack: { type: "delete-workload", gracePeriod: 1000 },
   suppressFirst: ["kube-dns-autoscaler"],
   functionProbes: ["dns-internal"],

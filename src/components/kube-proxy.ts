@@ -1,8 +1,8 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * Writes the rules by which Services work. A DaemonSet on kubeadm and kind, a static pod of each node on GKE. The rules
- * stay in the kernel without it; they go stale with the first endpoint that changes.
+ * Writes the kernel rules that implement Services. A DaemonSet on kubeadm and kind, a static pod on each node on GKE.
+ * Without it the rules stay in the kernel; they become stale when an endpoint changes.
  */
 export const kubeProxy: ComponentDefinition = {
   name: "kube-proxy",

@@ -1,8 +1,8 @@
 import { staticPod } from "./static-pod.js";
 
-/** Gives pods their nodes. */
+/** Assigns pods to nodes. */
 export const kubeScheduler = staticPod({
   name: "kube-scheduler",
-  role: "gives each new pod its node",
+  role: "assigns each new pod to a node",
   functionProbe: "pods-are-scheduled",
 });

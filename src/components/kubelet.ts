@@ -1,13 +1,13 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * The agent of each node. Not a pod: a systemd unit, on GKE, kubeadm and kind alike. Its containers run on without
- * it; after the node monitor's grace (kube-controller-manager --node-monitor-grace-period, 40 s by default) the node
- * counts as NotReady and its pods leave the endpoints.
+ * The agent of each node. Not a pod: a systemd unit on GKE, kubeadm and kind. Without it the containers keep running;
+ * after kube-controller-manager's --node-monitor-grace-period (40 s by default) the node becomes NotReady and its pods
+ * leave the endpoints.
  */
 export const kubelet: ComponentDefinition = {
   name: "kubelet",
-  role: "starts and ends the pods of its node, and reports the node's state",
+  role: "starts and stops the pods of its node and reports the node's state",
   find: [
     {
       how: "systemd-unit",

@@ -1,11 +1,12 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * Answers what no Ingress rule matches (cluster/addons/cluster-loadbalancing/glbc of Kubernetes). The study left it out.
+ * Answers requests that no Ingress rule matches (cluster/addons/cluster-loadbalancing/glbc of Kubernetes). Not in the
+ * study.
  */
 export const l7DefaultBackend: ComponentDefinition = {
   name: "l7-default-backend",
-  role: "answers 404 for paths that no Ingress knows",
+  role: "answers 404 for paths that no Ingress matches",
   find: [
     {
       how: "workload",

@@ -1,12 +1,12 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * Serves metrics.k8s.io from the kubelets' figures (cluster/addons/metrics-server of Kubernetes). While it is away no
- * namespace can be deleted: the API's discovery is not whole.
+ * Serves metrics.k8s.io from the kubelets' metrics (cluster/addons/metrics-server of Kubernetes). While it is down no
+ * namespace can be deleted, because the API's discovery is incomplete.
  */
 export const metricsServer: ComponentDefinition = {
   name: "metrics-server",
-  role: "serves the resource metrics that the HPA scales by",
+  role: "serves the resource metrics for the HPA",
   find: [
     {
       how: "workload",

@@ -3,7 +3,7 @@ import { components } from "./all-components.js";
 import type { ComponentDefinition } from "./component.js";
 import type { Attack, Experiment } from "../experiment/schema.js";
 
-/** An experiment with everything that its component adds to the file. */
+/** An experiment with the defaults of its component. */
 export interface ResolvedExperiment {
   readonly experiment: Experiment;
   /** undefined: the target is a workload by kind and name. */
@@ -12,10 +12,10 @@ export interface ResolvedExperiment {
   readonly expectedImpact: "outage" | "degraded" | "function lost" | "none" | null;
 }
 
-/** Adds the component's default attack and expectation to what the file says. */
+/** Adds the component's default attack and expectation where the file has none. */
 export function resolveExperiment(experiment: Experiment): ResolvedExperiment {
   const component = "component" in experiment.target ? components[experiment.target.component] : undefined;
-  // A workload that no component describes is taken the way the study did.
+  // The study's attack is the default for a workload without a component.
   const attack = experiment.attack ??
     component?.defaultAttack ?? { type: "delete-workload", gracePeriod: 1000 };
   const expectedImpact =

@@ -1,8 +1,8 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * A component of the control plane as kubeadm and kind run it, as a static pod from a manifest of its name; GKE hides
- * it. The study's table has none of them.
+ * A component of the control plane, as kubeadm and kind run it: a static pod from a manifest with its name. GKE hides
+ * these components, and the study's table does not have them.
  */
 export function staticPod(
   own: Pick<ComponentDefinition, "name" | "role" | "functionProbe" | "carriesApi">,

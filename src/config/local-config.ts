@@ -1,5 +1,5 @@
 /**
- * The local configuration: what may be run on this machine is said by its user, never by an experiment file.
+ * The local configuration: only the user decides which commands run on this machine, never an experiment file.
  * `$XDG_CONFIG_HOME/kube-system-chaos/config.yaml` (default `~/.config/…`), or the file of --config.
  */
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import { readBounded } from "../common/read-file.js";
 import { decodeUtf8, MAX_FILE_BYTES, tooLarge, type TextProblem } from "../strict-yaml/text.js";
 import { isEmpty, readYaml } from "../strict-yaml/yaml.js";
 
-/** What the file should be, for the messages. */
+/** Name of the file type, for messages. */
 const WHAT = "a configuration";
 
 const schema = z.strictObject({
@@ -24,7 +24,7 @@ const schema = z.strictObject({
         .array(z.string().min(1))
         .min(1)
         .describe(
-          'An argument list that runs a command on a node: "{node}" is the node\'s name, "{command}" the command, quoted for a shell; without "{command}" the command\'s own arguments follow.',
+          'Argument list that runs a command on a node. "{node}" is the node\'s name, "{command}" the command, quoted for a shell. Without "{command}" the arguments of the command are appended.',
         ),
     })
     .optional(),
@@ -32,10 +32,10 @@ const schema = z.strictObject({
 export type LocalConfig = z.output<typeof schema>;
 
 /**
- * Reads the local configuration; an empty one where the user has none.
+ * Reads the local configuration. It is empty if the user has none.
  *
- * @param file that was named on the command line: it must be there then.
- * @throws UsageError `file:line:column: message` when it is no such configuration.
+ * @param file from the command line. If set, it must exist.
+ * @throws UsageError `file:line:column: message` if it is invalid.
  */
 export async function loadLocalConfig(
   file: string | undefined,
@@ -57,7 +57,7 @@ export async function loadLocalConfig(
   return parseLocalConfig(text, path);
 }
 
-/** Pure. @throws UsageError with the place of every mistake. */
+/** Pure. @throws UsageError with the position of every problem. */
 export function parseLocalConfig(text: string, path: string): LocalConfig {
   const read = readYaml(text, WHAT);
   if ("problems" in read) throw refused(path, text, read.problems);

@@ -1,6 +1,6 @@
 import { appendFile, writeFile } from "node:fs/promises";
 
-/** A file that is written as things happen, in order. What the disk would not take is written anew at the end. */
+/** A file that is appended to during the run. If an append fails, `close` writes the whole file again. */
 export class AppendedFile {
   readonly path: string;
   #waiting = "";
@@ -11,7 +11,7 @@ export class AppendedFile {
     this.path = path;
   }
 
-  /** Why the file is not whole; undefined: it is. */
+  /** Why the file is incomplete; undefined: it is complete. */
   get failure(): Error | undefined {
     return this.#failure;
   }
@@ -22,9 +22,9 @@ export class AppendedFile {
   }
 
   /**
-   * Resolves when everything is written, or could not be.
+   * Resolves after everything is written, or has failed.
    *
-   * @param content the whole of it: a disk that was full only for a while costs nothing.
+   * @param content the whole content, written if an append failed: the disk may have space again.
    */
   async close(content: () => string): Promise<void> {
     await this.#writing;
@@ -44,7 +44,7 @@ export class AppendedFile {
       try {
         await appendFile(this.path, text);
       } catch (error) {
-        // A full disk must not end the run in the middle of an outage: it is said at the end.
+        // A full disk must not end the run during an outage. The run reports the failure at its end.
         this.#failure ??= error instanceof Error ? error : new Error(String(error));
       }
     }

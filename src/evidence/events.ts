@@ -1,7 +1,7 @@
 /**
- * What the runner did and saw, in its own monotonic clock, in the order in which it was known (a deletion is
- * written down when it is answered, with the time at which it was sent). `events.ndjson` of a run; with the raw
- * samples it is all that the analysis needs, so that `result.json` can be computed again from files alone.
+ * What the runner did and observed, in its monotonic clock, in the order in which it was recorded (a deletion is recorded
+ * after its response, with the time of its request). This is `events.ndjson` of a run. With the raw samples it is all that
+ * the analysis needs, so that `result.json` can be computed again from the files.
  */
 
 import type { FunctionCheckName } from "../components/functions.js";
@@ -23,11 +23,11 @@ export const PHASES = [
 export type PhaseName = (typeof PHASES)[number];
 
 /**
- * `function`: the application's window is over, the component is still kept down; what would disturb the
- * application (a function probe that changes the cluster's DNS) is looked at now.
+ * `function`: the application's window is over, and the component is still kept down. Function checks that would disturb
+ * the application (one changes the cluster's DNS) run now.
  */
 
-/** An object of the API, named; or a unit or a static pod of a node, as "NAME on NODE". */
+/** An object of the API, by name; or a unit or static pod of a node, as "NAME on NODE". */
 export interface ObjectRef {
   readonly kind: string;
   readonly namespace?: string;
@@ -38,7 +38,7 @@ export interface ObjectRef {
 export type RunEventBody =
   | { readonly type: "phase"; readonly phase: PhaseName; readonly state: "start" | "end" }
   | { readonly type: "check"; readonly name: string; readonly ok: boolean; readonly detail: string }
-  /** A measured clock: runnerMs = agentMs + offsetMs, right within ± uncertaintyMs. */
+  /** A measured clock offset: runnerMs = agentMs + offsetMs ± uncertaintyMs. */
   | {
       readonly type: "clock";
       readonly source: string;
@@ -47,23 +47,23 @@ export type RunEventBody =
       readonly uncertaintyMs: number;
     }
   /**
-   * What the attack did to one object; one that failed is done again, and is another event. `status` is the API
-   * server's answer (404, 409: already gone), 0 when there was none; on a node 200: done, 0: not.
+   * What the attack did to one object. A failed kill is retried, which is another event. `status`: the API server's status
+   * (404, 409: already deleted), 0 without a response; on a node 200: done, 0: failed.
    */
   | {
       readonly type: "kill";
       readonly object: ObjectRef;
-      /** initial: was there when the attack began; swept: left behind by its owner; recreated: came back. */
+      /** initial: existed at the start of the attack; swept: left behind by its owner; recreated: created again. */
       readonly reason: "initial" | "swept" | "recreated";
       /** Default: deleted. */
       readonly action?: "deleted" | KillAction;
       readonly status: number;
-      /** From the request to the answer, ms. `tMs` of the event is the request. */
+      /** From the request to the response, ms. `tMs` is the time of the request. */
       readonly tookMs: number;
     }
-  /** An object of the target appeared after the attack began. `by`: the field manager that made it, if known. */
+  /** An object of the target was created during the attack. `by`: the field manager that created it, if known. */
   | { readonly type: "recreated"; readonly object: ObjectRef; readonly by?: string }
-  /** An object of the target that the runner had seen is gone from the API, or is the target's no more. */
+  /** A known object of the target was deleted from the API, or does not belong to the target any more. */
   | { readonly type: "gone"; readonly object: ObjectRef }
   /** A change of one pod of the target. `ready`: its Ready condition; `terminating`: has a deletionTimestamp. */
   | {
@@ -74,21 +74,21 @@ export type RunEventBody =
       readonly ready: boolean;
       readonly terminating: boolean;
     }
-  /** Endpoints of a Service of the target: how many addresses are ready; how many serve while terminating. */
+  /** Endpoints of a Service of the target: the number of ready addresses, and of those serving while terminating. */
   | {
       readonly type: "endpoints";
       readonly service: ObjectRef;
       readonly ready: number;
       readonly servingTerminating: number;
     }
-  /** The runtime of a node was asked which containers of the target run. `error`: it could not be asked. */
+  /** The running containers of the target on a node, from its container runtime. `error`: the query failed. */
   | {
       readonly type: "runtime";
       readonly node: string;
       readonly running: readonly string[];
       readonly error?: string;
     }
-  /** Whether a systemd unit of the target runs on a node. `error`: it could not be asked. */
+  /** Whether a systemd unit of the target is active on a node. `error`: the query failed. */
   | {
       readonly type: "unit";
       readonly node: string;
@@ -96,13 +96,13 @@ export type RunEventBody =
       readonly active: boolean;
       readonly error?: string;
     }
-  /** The attack itself brought the target back between two blows (flapping). */
+  /** The attack itself restored the target between two kills (flapping). */
   | { readonly type: "let-up"; readonly object: ObjectRef }
-  /** Whether a node is Ready, as the API says: "True", "False", "Unknown". */
+  /** The Ready condition of a node: "True", "False", "Unknown". */
   | { readonly type: "node-ready"; readonly node: string; readonly ready: string; readonly reason?: string }
   /** Ready addresses of a Service of the application. */
   | { readonly type: "app-endpoints"; readonly service: string; readonly ready: number }
-  /** The application's database pod was replaced; `tookMs`: until the old one was gone. */
+  /** The application's database pod was replaced. `tookMs`: until the old pod was deleted. */
   | {
       readonly type: "churn";
       readonly object: ObjectRef;
@@ -111,7 +111,7 @@ export type RunEventBody =
       readonly tookMs: number;
       readonly detail: string;
     }
-  /** One look at the component's own function; `tMs` is when it began. */
+  /** One check of the component's own function. `tMs`: its start. */
   | {
       readonly type: "function";
       readonly probe: FunctionCheckName;
@@ -121,7 +121,7 @@ export type RunEventBody =
       readonly evidence: string;
       readonly pendingId?: string;
     }
-  /** What became of something that had not arrived by its deadline, looked for after the recovery. */
+  /** Whether something that was missing at its deadline has arrived, checked after the recovery. */
   | {
       readonly type: "function-late";
       readonly probe: FunctionCheckName;
@@ -129,34 +129,34 @@ export type RunEventBody =
       readonly outcome: "late" | "lost";
       readonly evidence: string;
     }
-  /** What the Service of an abort condition answers, each time that this changes (it begins with good). */
+  /** The state of the Service of an abort condition, on each change (it starts as good). */
   | {
       readonly type: "condition";
       /** "GET shop/web:80/healthz". */
       readonly asked: string;
-      /** not known: the question did not reach the Service. */
+      /** not known: the request did not reach the Service. */
       readonly state: "good" | "failing" | "not known";
       /** Why it is not good. */
       readonly detail: string;
     }
-  /** Something was put back, or was found put back. */
+  /** Something was restored, or was found restored. */
   | {
       readonly type: "restored";
       readonly object: ObjectRef;
       readonly how: "created" | "patched" | "found" | "started" | "returned";
-      /** "runner", or who did it (a field manager: addon-manager's kubectl, say). */
+      /** "runner", or the field manager that did it (for example addon-manager's kubectl). */
       readonly by: string;
     }
-  /** Target ready again: all wanted replicas ready, endpoints present. */
+  /** The target is ready again: all replicas are ready, and its endpoints exist. */
   | { readonly type: "target-ready" }
-  /** Every probe that worked at baseline has succeeded K times in a row. */
+  /** Every probe that worked in the baseline has succeeded K times in a row. */
   | { readonly type: "healthy" }
-  /** A watch ended, stalled or was refused, and what was done. */
+  /** A watch ended, stalled or was refused. `what`: what happened and what the runner did. */
   | { readonly type: "watch"; readonly resource: string; readonly what: string }
   | { readonly type: "signal"; readonly signal: string }
   | { readonly type: "warning"; readonly text: string }
-  /** The run could not go on; `code` is one of the reasons of an inconclusive run. */
+  /** The run could not continue. `code`: a reason code of an inconclusive run. */
   | { readonly type: "stopped"; readonly code: string; readonly message: string };
 
-/** `tMs`: milliseconds since the run began, monotonic. */
+/** `tMs`: milliseconds since the start of the run, monotonic. */
 export type RunEvent = RunEventBody & { readonly tMs: number };

@@ -1,16 +1,15 @@
-/** 2: `ownFunction`, `story`, `companions`, and of `suppression` `timesDown`, `fight` and `blows` are there. */
-
 import type { StudyClaim } from "../components/component.js";
 import type { FunctionCheckName } from "../components/functions.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
 import type { Thresholds } from "../experiment/schema.js";
 import type { ObjectRef } from "./events.js";
 
+/** Version 2 adds `ownFunction`, `story`, `companions`, and `timesDown`, `fight` and `blows` of `suppression`. */
 export const RESULT_SCHEMA_VERSION = 2;
 
-/** Facts of a run that were not measured over time: `run.json`. Written by the runner as it learns them. */
+/** Facts of a run that are not time series: `run.json`. The runner writes them when it learns them. */
 export interface RunFacts {
-  /** 1: written before there were function probes; has no `functionProbe`. */
+  /** 1: from a version without function checks; has no `functionProbe`. */
   readonly schemaVersion: 1 | typeof RESULT_SCHEMA_VERSION;
   readonly runId: string;
   /** ISO 8601, wall clock of the runner at time 0. */
@@ -31,7 +30,7 @@ export interface RunFacts {
   readonly cluster: {
     readonly provider: string;
     readonly context: string;
-    /** uid of the namespace kube-system: what identifies a cluster. */
+    /** uid of the namespace kube-system: identifies the cluster. */
     readonly uid: string;
     readonly version: string;
     readonly nodes: readonly {
@@ -43,30 +42,30 @@ export interface RunFacts {
       readonly kernel: string;
     }[];
   };
-  /** undefined until preflight has found it. */
+  /** undefined before preflight has found it. */
   readonly target?: {
     readonly component: string | null;
-    /** Nodes that are attacked; absent: the target is a workload. */
+    /** The attacked nodes; absent: the target is a workload. */
     readonly nodes?: readonly string[];
     readonly object: ObjectRef;
     /** Deployment, DaemonSet, … */
     readonly type: string;
-    /** Wanted replicas before the run: the measured 数. */
+    /** Desired replicas before the run: the measured 数. */
     readonly count: number;
     readonly images: readonly string[];
     /** "Pod → ReplicaSet → Deployment → addon-manager". */
     readonly ownerChain: readonly string[];
     readonly services: readonly ObjectRef[];
   };
-  /** Samples of layers that show the component's own function; empty where a function probe does. */
+  /** Probes whose samples show the component's own function; empty if a function check does. */
   readonly functionProbes: readonly ProbeName[];
-  /** The probe of its own function; null: the samples show it, or nothing does. */
+  /** The check of its own function; null: the samples show it, or nothing does. */
   readonly functionProbe: {
     readonly name: FunctionCheckName;
-    /** What "present" means, in a sentence. */
+    /** What "present" means, in one sentence. */
     readonly means: string;
     readonly deadlineMs: number;
-    /** Looked at before the baseline and after the window, because the look may disturb the application. */
+    /** The check may disturb the application, so it runs before the baseline and after the window. */
     readonly disturbs: boolean;
   } | null;
   readonly study: StudyClaim | null;
@@ -74,7 +73,7 @@ export interface RunFacts {
   readonly sources: readonly string[];
   /** Probes that were not measured, with the reason. */
   readonly notMeasured: readonly { readonly probe: ProbeName; readonly reason: string }[];
-  /** Stand-ins among the images that this run touched. `victim`: the target itself is one. */
+  /** Substitute images among the images of this run. `victim`: the target itself uses one. */
   readonly standIns: readonly {
     readonly image: string;
     readonly description: string;

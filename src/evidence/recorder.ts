@@ -4,16 +4,16 @@ import type { RunEvent, RunEventBody } from "./events.js";
 import type { RawSamples, SampleLine } from "./sample.js";
 import { AppendedFile } from "./appended-file.js";
 
-/** A file of the run that is not whole, and why. */
+/** An incomplete file of the run, and why. */
 export interface WriteFailure {
-  /** Within the run's folder: "events.ndjson". */
+  /** Relative to the run's folder: "events.ndjson". */
   readonly file: string;
   readonly error: Error;
 }
 
 /**
- * The files of a run: `events.ndjson`, `samples/SOURCE.ndjson`, written as things happen, so that a run that
- * dies leaves what it saw. A disk that takes nothing ends no run: all of it is kept in memory too.
+ * The files of a run: `events.ndjson` and `samples/SOURCE.ndjson`. They are written during the run, so that a killed run
+ * leaves its data. A write error does not end the run: everything is also kept in memory.
  */
 export class Recorder {
   readonly folder: string;
@@ -22,7 +22,7 @@ export class Recorder {
   readonly #listeners = new Set<(event: RunEvent) => void>();
   readonly #samples = new Map<string, { readonly file: AppendedFile; readonly lines: SampleLine[] }>();
   readonly #eventsFile: AppendedFile;
-  /** Of the files that are written in one piece. */
+  /** Errors of the files that are written in one piece. */
   readonly #failed = new Map<string, Error>();
   #closed = false;
 
@@ -32,14 +32,14 @@ export class Recorder {
     this.#eventsFile = new AppendedFile(join(folder, "events.ndjson"));
   }
 
-  /** Makes the folder. @throws the file system's error when it cannot be written. */
+  /** Creates the folder. @throws the file system's error if it cannot be written. */
   static async create(folder: string, now: () => number): Promise<Recorder> {
     await mkdir(join(folder, "samples"), { recursive: true });
     await appendFile(join(folder, "events.ndjson"), "");
     return new Recorder(folder, now);
   }
 
-  /** The files that are not whole. What a disk would not take in the middle is tried again by `close`. */
+  /** The incomplete files. `close` tries to write appended files again. */
   get failures(): WriteFailure[] {
     const appended = [
       { file: basename(this.#eventsFile.path), error: this.#eventsFile.failure },
@@ -54,7 +54,7 @@ export class Recorder {
     ];
   }
 
-  /** The first error of writing, if there was one. */
+  /** The first write error, if any. */
   get failure(): Error | undefined {
     return this.failures[0]?.error;
   }
@@ -63,7 +63,7 @@ export class Recorder {
     this.#listeners.add(listener);
   }
 
-  /** Writes an event down; `tMs`: when it was, in the run's clock. Default: now. */
+  /** Records an event. `tMs`: its time in the run's clock. Default: now. */
   emit = (body: RunEventBody, tMs: number = this.#now()): void => {
     const event: RunEvent = { ...body, tMs: Math.round(tMs * 1000) / 1000 };
     this.events.push(event);
@@ -77,12 +77,12 @@ export class Recorder {
     const path = join(this.folder, "samples", `${source}.ndjson`);
     const known = this.#samples.get(source) ?? { file: new AppendedFile(path), lines: [] };
     this.#samples.set(source, known);
-    // Not by spreading: a first fetch may have more lines than a call may have arguments.
+    // No spread: a first fetch may have more lines than the maximum number of arguments.
     for (const line of lines) known.lines.push(line);
     known.file.append(ndjson(lines));
   }
 
-  /** Writes a file of the run in one piece; one that cannot be written is among the `failures`. */
+  /** Writes a file of the run in one piece. An error is added to `failures`. */
   async write(file: string, text: string): Promise<void> {
     try {
       await writeFile(join(this.folder, file), text);
@@ -96,7 +96,7 @@ export class Recorder {
     return [...this.#samples].map(([source, { lines }]) => ({ source, lines }));
   }
 
-  /** Resolves when everything is written, or could not be: see `failures`. */
+  /** Resolves after everything is written, or has failed: see `failures`. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#eventsFile.close(() => ndjson(this.events));

@@ -1,13 +1,13 @@
 /**
- * What one probe measured once. The prober agents write these as lines of JSON in their own clock; the runner
- * writes the same lines for the probe from outside; the analysis reads them all.
+ * One sample of one probe. The prober agents write samples as lines of JSON in their own clock. The runner writes the same
+ * lines for the probe from outside. The analysis reads all of them.
  */
 
 import type { ProbeName } from "../experiment/names.js";
 
 /**
- * Why a sample failed. Which one appears depends on the kernel's moment (a rejected packet here, a dropped one
- * there), so reports show them and no verdict hangs on them.
+ * Why a sample failed. The kind depends on timing in the kernel (a packet may be rejected or dropped), so reports show it,
+ * but no verdict depends on it.
  */
 const FAILURE_KINDS = [
   "timeout",
@@ -25,7 +25,7 @@ const FAILURE_KINDS = [
 
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 
-/** First line of a prober's file, and again whenever the agent restarted: the monotonic clock begins anew. */
+/** First line of a prober's file, and again after each restart of the agent, which resets the monotonic clock. */
 export interface BootLine {
   readonly boot: string;
   /** Agent's monotonic clock, ms. */
@@ -37,12 +37,12 @@ export interface BootLine {
 
 export interface GoodLine {
   readonly probe: ProbeName;
-  /** When the sample was sent: monotonic ms in the clock of whoever measured. */
+  /** When the sample was sent: monotonic ms in the clock of its source. */
   readonly t: number;
   /** How long it took, ms. */
   readonly d: number;
   readonly ok: true;
-  /** What was asked, where there is a choice: the front-end pod's name, say. */
+  /** The target of this sample, if there are several: the name of the front-end pod. */
   readonly target?: string;
 }
 
@@ -52,12 +52,12 @@ export interface FailedLine {
   readonly d: number;
   readonly ok: false;
   readonly kind: FailureKind;
-  /** The error's own words, at most 200 characters. */
+  /** The error message, at most 200 characters. */
   readonly message?: string;
   readonly target?: string;
 }
 
-/** A tick that could not be kept: never an outage. `late`: the agent's own loop; `busy`: too many in flight. */
+/** A missed tick: never an outage. `late`: the agent's event loop was late; `busy`: too many samples in progress. */
 export interface MissedLine {
   readonly probe: ProbeName;
   readonly t: number;
@@ -66,7 +66,7 @@ export interface MissedLine {
 
 export type SampleLine = BootLine | GoodLine | FailedLine | MissedLine;
 
-/** The lines of one source: a prober's node, or the runner itself for the probe from outside. */
+/** The lines of one source: a prober's node, or the runner for the probe from outside. */
 export interface RawSamples {
   /** The node's name, or "runner". */
   readonly source: string;

@@ -1,12 +1,12 @@
 /**
- * Events and samples as lines of JSON, and the result as JSON. Reading is forgiving where a run may have been
- * cut off (a torn line at the end, or in the middle where an agent was killed and started again), and says so.
+ * Events and samples as lines of JSON. Reading skips lines that an interrupted run may have damaged (a partial line at the
+ * end, or in the middle after an agent was killed and restarted), and adds a note.
  */
 import { PROBES } from "../experiment/names.js";
 import type { RunEvent } from "./events.js";
 import { type RawSamples, type SampleLine } from "./sample.js";
 
-/** What was read, and a note for each thing that could not be. */
+/** The readable part, and a note for each unreadable part. */
 export interface Read<T> {
   readonly value: T;
   readonly notes: readonly string[];
@@ -28,7 +28,7 @@ function parse(line: string): unknown {
   }
 }
 
-/** Lines that hold a `T`; notes name what is left out by the number of its line. */
+/** The lines that contain a `T`. The notes name the line numbers of skipped lines. */
 function readLines<T>(text: string, name: string, holds: (value: unknown) => value is T): Read<T[]> {
   const value: T[] = [];
   const bad: number[] = [];
@@ -40,12 +40,12 @@ function readLines<T>(text: string, name: string, holds: (value: unknown) => val
     count += 1;
     const parsed = parse(line);
     if (holds(parsed)) value.push(parsed);
-    else if (index === lines.length - 1) notes.push(`${name}: its last line is torn and was left out.`);
+    else if (index === lines.length - 1) notes.push(`${name}: the last line is incomplete and was skipped.`);
     else bad.push(index + 1);
   });
   if (bad.length > 0) {
     const which = `${bad.slice(0, 5).join(", ")}${bad.length > 5 ? ", …" : ""}`;
-    notes.push(`${name}: ${bad.length} of ${count} lines cannot be read and were left out (line ${which}).`);
+    notes.push(`${name}: ${bad.length} of ${count} lines are unreadable and were skipped (line ${which}).`);
   }
   return { value, notes };
 }
@@ -65,7 +65,7 @@ export function eventsToNdjson(events: readonly RunEvent[]): string {
   return ndjson(events);
 }
 
-/** @param name how the file is called in notes. */
+/** @param name name of the file in notes. */
 export function eventsFromNdjson(text: string, name = "events.ndjson"): Read<RunEvent[]> {
   return readLines(text, name, isEvent);
 }
@@ -74,7 +74,7 @@ export function samplesToNdjson(samples: RawSamples): string {
   return ndjson(samples.lines);
 }
 
-/** @param name how the file is called in notes. */
+/** @param name name of the file in notes. */
 export function samplesFromNdjson(
   text: string,
   source: string,

@@ -1,5 +1,4 @@
-/** The study's table from top to bottom, then what kind shows and GKE hides. */
-
+/** The rows of the study's table, then the components that kind shows and GKE hides. */
 export const COMPONENTS = [
   "kubelet",
   "kube-proxy",
@@ -20,7 +19,7 @@ export const COMPONENTS = [
 
 export type ComponentName = (typeof COMPONENTS)[number];
 
-/** What an experiment can take down: workloads of the API, or what runs on nodes. */
+/** What an experiment can attack: workloads of the API, or what runs on nodes. */
 export const TARGET_KINDS = ["Deployment", "DaemonSet", "StaticPod", "SystemdUnit"] as const;
 
 export type TargetKind = (typeof TARGET_KINDS)[number];
@@ -29,7 +28,7 @@ export const SEVERITIES = ["outage", "degraded", "function lost", "none", "incon
 
 export type Severity = (typeof SEVERITIES)[number];
 
-/** The layers that are probed, from the application down. */
+/** The probed layers, from the application down. */
 export const PROBES = [
   "app-write",
   "app-read",

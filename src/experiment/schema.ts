@@ -1,6 +1,6 @@
 /**
- * The experiment file: one source for the types, the validation and the JSON Schema that editors complete
- * from. Every key is documented by `.describe()`; every key but the target has a default.
+ * The experiment file: one source for the types, the validation and the JSON Schema for editors. `.describe()` documents
+ * every key. Every key except the target has a default.
  */
 import * as z from "zod";
 import type { ProbeName } from "./names.js";
@@ -13,7 +13,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 /**
  * Milliseconds of a duration such as `250ms`, `30s`, `1.5m`.
  *
- * @returns undefined when the text is no duration.
+ * @returns undefined if the text is not a duration.
  */
 export function parseDurationMs(text: string): number | undefined {
   const match = DURATION.exec(text);
@@ -21,7 +21,7 @@ export function parseDurationMs(text: string): number | undefined {
   return Math.round(Number(match[1]) * (UNIT_MS[match[2] ?? ""] ?? Number.NaN));
 }
 
-/** Text of a duration (ms), in the largest unit of which there are two or more: 60000 → `60s`, 180000 → `3m`. */
+/** Text of a duration (ms), in the largest unit with a whole count of at least 2: 60000 → `60s`, 180000 → `3m`. */
 export function formatDurationMs(ms: number): string {
   for (const [unit, size] of Object.entries(UNIT_MS).reverse()) {
     const count = ms / size;
@@ -32,14 +32,14 @@ export function formatDurationMs(ms: number): string {
 
 const NOT_A_DURATION = "must be a duration such as 250ms, 30s, 5m";
 
-/** What is allowed beside the bounds of a duration. */
+/** Rules for a duration besides its bounds. */
 interface DurationRules {
   readonly example: string;
-  /** For times that Kubernetes counts in seconds: a fraction would be cut off unseen. */
+  /** For times that Kubernetes counts in seconds: it would silently cut off a fraction. */
   readonly wholeSeconds?: boolean;
 }
 
-/** A duration between two bounds (ms, inclusive), written as text and read as milliseconds. */
+/** A duration between two bounds (ms, inclusive): text in the file, milliseconds in the program. */
 function duration(
   minMs: number,
   maxMs: number,
@@ -58,7 +58,7 @@ function duration(
       if (wholeSeconds && ms % 1000 !== 0) {
         context.addIssue({
           code: "custom",
-          message: `must be whole seconds (for example ${example}): Kubernetes knows no smaller grace period`,
+          message: `must be whole seconds (for example ${example}): Kubernetes counts grace periods in seconds`,
         });
         return z.NEVER;
       }
@@ -66,13 +66,13 @@ function duration(
     });
 }
 
-/** RFC 1123 label: what Kubernetes accepts for most names, and what is safe as a folder's name. */
+/** RFC 1123 label: valid for most Kubernetes names, and safe as a folder's name. */
 const dnsLabel = z
   .string()
   .max(63)
   .regex(
     /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
-    "must be lower-case letters, digits and '-', not at its ends (RFC 1123 label)",
+    "must be lower-case letters, digits and '-', and not start or end with '-' (RFC 1123 label)",
   );
 
 /** RFC 1123 subdomain. */
@@ -86,8 +86,8 @@ const dnsSubdomain = z
 
 const metadata = z
   .strictObject({
-    name: dnsLabel.describe("Short name: names the report's folder and the row's link."),
-    title: z.string().min(1).max(200).optional().describe("One line for people. Default: the name."),
+    name: dnsLabel.describe("Short name, used in the name of the report's folder and in links."),
+    title: z.string().min(1).max(200).optional().describe("Title in reports, one line. Default: the name."),
   })
   .describe("Names of the experiment.");
 
@@ -96,7 +96,7 @@ const target = z
     z.strictObject({
       component: z
         .enum(COMPONENTS)
-        .describe("A component that this tool knows: how to find it, who restores it, what it is for."),
+        .describe("A component that this tool knows: it finds it, restores it and checks its function."),
     }),
     z.strictObject({
       namespace: dnsLabel.default("kube-system").describe("Namespace of the workload."),
@@ -104,54 +104,52 @@ const target = z
       name: dnsSubdomain.describe("Name of the workload."),
     }),
   ])
-  .describe("What is taken down: a known component, or a workload by kind and name.");
+  .describe("What is attacked: a known component, or a workload by kind and name.");
 
 const every = duration(2000, 600_000, { example: "10s" })
   .optional()
   .describe(
-    "Flapping instead of down: taken down each so often, and back in between (by its controller, or by the runner after half of that time).",
+    "Flapping instead of keeping down: the interval between two kills. In between, the controller restores the target, or the runner does after half of the interval.",
   );
 
 const nodes = z
   .union([z.enum(["one", "all"]), z.array(dnsSubdomain).min(1).max(100)])
   .default("one")
   .describe(
-    "On which nodes: one (the node that runs the application's database, so the worst one), all where the component runs, or a list of names.",
+    "Which nodes: one (the node of the application's database, the worst case), all (every node with the component), or a list of names.",
   );
 
 const attack = z
   .discriminatedUnion("type", [
     z.strictObject({
-      type: z.literal("none").describe("Does nothing: the control run."),
+      type: z.literal("none").describe("Attacks nothing: a control run."),
     }),
     z.strictObject({
-      type: z.literal("delete-pods").describe("Deletes the target's pods, and each new one as it appears."),
+      type: z.literal("delete-pods").describe("Deletes the target's pods, and each new pod when it appears."),
       gracePeriod: duration(0, 300_000, { example: "1s", wholeSeconds: true })
         .prefault("1s")
         .describe(
-          "Grace period of each deletion, whole seconds. 0s removes the object at once, and the kubelet then gives the container the pod's own grace period, unseen.",
+          "Grace period of each deletion, whole seconds. With 0s the object disappears immediately, while the kubelet still gives the container the pod's own grace period.",
         ),
       delay: duration(0, 60_000, { example: "500ms" })
         .prefault("0s")
-        .describe("How long a new pod is let live before it is deleted. 0s: before it is even scheduled."),
+        .describe("Wait before each new pod is deleted. With 0s it is deleted before it is scheduled."),
       every,
     }),
     z.strictObject({
       type: z
         .literal("delete-workload")
-        .describe(
-          "Deletes the workload, sweeps its ReplicaSets and pods, and does so again each time it re-appears.",
-        ),
+        .describe("Deletes the workload with its ReplicaSets and pods, and again each time it is recreated."),
       gracePeriod: duration(0, 300_000, { example: "1s", wholeSeconds: true })
         .prefault("1s")
-        .describe("Grace period of the pods that are swept, whole seconds."),
+        .describe("Grace period for the pods of the deleted workload, whole seconds."),
       every,
     }),
     z.strictObject({
       type: z
         .literal("scale-to-zero")
         .describe(
-          "Sets the Deployment's replicas to 0, after whatever would scale it up again, and does so again each time anybody changes that.",
+          "Scales the Deployment to 0 replicas, after the workloads that would scale it up, and again each time someone changes its replicas.",
         ),
       every,
     }),
@@ -159,7 +157,7 @@ const attack = z
       type: z
         .literal("static-pod")
         .describe(
-          "Moves the static pod's manifest out of the kubelet's folder, and back afterwards. Needs access to the node.",
+          "Moves the static pod's manifest out of the kubelet's folder; the release moves it back. Needs access to the node.",
         ),
       nodes,
       every,
@@ -168,20 +166,20 @@ const attack = z
       type: z
         .literal("systemd-unit")
         .describe(
-          "Stops the component's systemd unit; a timer on the node that starts it again is set first. Needs access to the node.",
+          "Stops the component's systemd unit, after setting a timer on the node that starts it again. Needs access to the node.",
         ),
       nodes,
       every,
     }),
   ])
   .optional()
-  .describe("How it is taken down and kept down. Default: the component's own attack.");
+  .describe("How the target is attacked. Default: the component's own attack.");
 
 const guestbook = z
   .strictObject({
     namespace: dnsLabel
       .default("guestbook")
-      .describe("Namespace that is made for the guestbook and removed afterwards."),
+      .describe("Namespace of the guestbook. The run creates it and removes it afterwards."),
     frontendReplicas: z
       .int()
       .min(1)
@@ -200,7 +198,7 @@ const guestbook = z
       .max(20)
       .default(1)
       .describe(
-        "Replicas of the control arm: the front end that finds Redis by environment variables, without DNS.",
+        "Replicas of the control arm: a front end that finds Redis through environment variables, without DNS.",
       ),
     nodePort: z
       .int()
@@ -216,55 +214,55 @@ const application = z
     guestbook: guestbook.describe("The study's application: the guestbook sample with its Redis."),
   })
   .prefault({})
-  .describe("The application whose fate is measured.");
+  .describe("The application whose availability is measured.");
 
 const probes = z
   .strictObject({
     interval: duration(50, 60_000, { example: "250ms" })
       .prefault("250ms")
-      .describe("A sample of every layer each so often, at a fixed rate."),
+      .describe("Interval of the samples of every layer, at a fixed rate."),
     timeout: duration(100, 30_000, { example: "2s" })
       .prefault("2s")
       .describe("Time-out of HTTP and DNS samples."),
     tcpTimeout: duration(50, 999, { example: "900ms" })
       .prefault("900ms")
-      .describe("Time-out of TCP connects: under a second, or a short loss hides behind the SYN's retry."),
+      .describe(
+        "Time-out of TCP connects. Under 1 s: after it the kernel resends a lost SYN, which hides a short outage.",
+      ),
     searchInterval: duration(1000, 60_000, { example: "2s" })
       .prefault("2s")
-      .describe("How often a name is looked up through the search path, as applications do."),
+      .describe("Interval of the look-ups through the search path, as applications do them."),
     external: z
       .union([z.literal(false), dnsSubdomain], "must be a host name such as example.com, or false")
       .default("example.com")
-      .describe(
-        "A name outside the cluster to resolve; false where there is none (an air-gapped cluster): not measured.",
-      ),
+      .describe("A name outside the cluster to resolve, or false: not measured (for an air-gapped cluster)."),
     outside: z
       .boolean()
       .default(true)
       .describe(
-        "Also measure from outside, as a browser would: HTTP on the NodePort from where the runner is. Not measured where it cannot be reached.",
+        "Also measure from outside, as a browser would: HTTP to the NodePort from the runner's machine. Not measured if the NodePort cannot be reached.",
       ),
     goodInARow: z
       .int()
       .min(1)
       .max(100)
       .default(3)
-      .describe("K: so many good samples in a row end an outage."),
+      .describe("Number of consecutive good samples that end an outage."),
   })
   .prefault({})
-  .describe("How it is measured.");
+  .describe("How the application is measured.");
 
 const phases = z
   .strictObject({
     baseline: duration(2000, 3_600_000, { example: "15s" })
       .prefault("15s")
-      .describe("How long the healthy system is measured first."),
+      .describe("How long the healthy system is measured before the attack."),
     window: duration(2000, 3_600_000, { example: "60s" })
       .prefault("60s")
       .describe("How long the component is kept down."),
     recovery: duration(5000, 3_600_000, { example: "3m" })
       .prefault("3m")
-      .describe("The longest time that recovery may take; it ends as soon as all is well again."),
+      .describe("Maximum duration of the recovery. It ends as soon as every probe is good again."),
   })
   .prefault({})
   .describe("Durations of the phases.");
@@ -273,14 +271,14 @@ const churn = z
   .strictObject({
     after: duration(1000, 3_600_000, { example: "20s" })
       .prefault("20s")
-      .describe("So long after the window began."),
+      .describe("Time after the start of the window."),
   })
   .optional()
   .describe(
-    "Replaces the application's database pod in the window (a rolling restart: the new one is there before the old one goes). The same is done before the baseline, where it must be harmless. Default: nothing of the application changes.",
+    "Replaces the application's database pod in the window (a rolling restart: the new pod is ready before the old one is deleted). A rehearsal before the baseline must be harmless. Default: the application does not change.",
   );
 
-/** Probes of the application itself, of which an abort condition may speak; the others show what lies under it. */
+/** Probes of the application itself, for abort conditions. The other probes show the layers below it. */
 const APPLICATION_PROBES = [
   "app-write",
   "app-read",
@@ -290,27 +288,26 @@ const APPLICATION_PROBES = [
   "http-service",
 ] as const satisfies readonly ProbeName[];
 
-/** More conditions than this would be asked about more than the run is worth. */
+/** Maximum number of abort conditions: each one costs a request per second. */
 export const MAX_ABORT_CONDITIONS = 10;
 
 /**
- * What is wrong with a path that is asked through the API server's service proxy, or undefined. The path is
- * percent-encoded when it is asked, so what an encoded character could mean to one of the servers on the way
- * (a slash, a dot, an end of the path) is refused where it is written.
+ * What is wrong with a path for the API server's service proxy, or undefined. The request percent-encodes the path, so
+ * this refuses characters that a server on the way could read differently (a slash, a dot, an end of the path).
  */
 export function servicePathProblem(path: string): string | undefined {
-  if (!path.startsWith("/")) return 'must begin with "/": a path in the Service, no URL and no host';
+  if (!path.startsWith("/")) return 'must begin with "/": a path of the Service, without scheme and host';
   if (/[\p{C}\p{Z}]/u.test(path))
-    return "must have no spaces, control characters or characters that are not seen";
-  if (/[%\\#]/.test(path)) return "must have no %, # or \\: characters are encoded when the path is asked";
+    return "must not contain spaces, control characters or invisible characters";
+  if (/[%\\#]/.test(path)) return "must not contain %, # or \\: the request encodes the path itself";
   const [before = "", ...queries] = path.split("?");
   if (queries.length > 1) return 'must have at most one "?"';
-  if (before.includes("//")) return 'must have no "//": it would name a host';
+  if (before.includes("//")) return 'must not contain "//": it would name a host';
   if (before.split("/").some((part) => part === "." || part.includes(".."))) {
-    return 'must have no part "." or with "..": it would lead out of the Service';
+    return 'must not contain the segment "." or a segment with "..": it would leave the Service';
   }
   const names = (queries[0] ?? "").split("&").map((pair) => pair.split("=")[0]);
-  return new Set(names).size === names.length ? undefined : "must have each name of its query only once";
+  return new Set(names).size === names.length ? undefined : "must not repeat a name in its query";
 }
 
 const servicePath = z
@@ -330,7 +327,7 @@ const goodStatus = z
   .transform((status, context) => {
     const [from = 0, to = from] = String(status).split("-").map(Number);
     if (from > to) {
-      context.addIssue({ code: "custom", message: `must not begin (${from}) above its end (${to})` });
+      context.addIssue({ code: "custom", message: `must not start (${from}) above its end (${to})` });
       return z.NEVER;
     }
     return { from, to };
@@ -341,41 +338,39 @@ const askedService = z
     namespace: dnsLabel.describe("Namespace of the Service."),
     service: dnsLabel.describe("Name of the Service."),
     port: z
-      .union([z.int().min(1).max(65535), dnsLabel], "must be a port's number (1 to 65535) or its name")
-      .describe("Port of the Service (not of its pods): its number or its name. It speaks HTTP, not HTTPS."),
+      .union([z.int().min(1).max(65535), dnsLabel], "must be a port number (1 to 65535) or a port name")
+      .describe("Port of the Service (not of its pods): number or name. It must serve HTTP, not HTTPS."),
     path: servicePath
       .prefault("/")
-      .describe(
-        "Path that is asked, with its query where it has one, as it is read: it is percent-encoded when it is asked.",
-      ),
+      .describe("Path of the request, with an optional query. Not percent-encoded: the request encodes it."),
     status: goodStatus
       .prefault("200-399")
-      .describe("Statuses that are good: one, or a range. No redirect is followed."),
+      .describe("Good statuses: one status or a range. Redirects are not followed."),
   })
   .describe(
-    "A Service in the cluster, asked with GET each second through the API server's service proxy, which goes to a pod of the Service itself: neither kube-proxy nor DNS is on that way. Good is a good status within 2 s.",
+    "A Service in the cluster. It gets a GET every second through the API server's service proxy, which connects to a pod directly, without kube-proxy and DNS. It is good if it answers with a good status within 2 s.",
   );
 
 const abortCondition = z
   .strictObject({
     failsFor: duration(1000, 600_000, { example: "10s" }).describe(
-      "The run is aborted when it has failed for so long, without a good answer in between. While it is not known (the API server does not answer), the time stands still.",
+      "The run is aborted after it has failed for this time without a good answer. The time stops while the state is unknown (the API server does not answer).",
     ),
     probe: z
       .enum(APPLICATION_PROBES)
       .optional()
-      .describe("A probe of the guestbook: every sample of it from one worker fails."),
+      .describe("A probe of the guestbook. It fails while all of its samples from one worker fail."),
     http: askedService.optional(),
   })
   .superRefine(({ probe, http }, context) => {
     if (probe === undefined && http === undefined) {
-      context.addIssue({ code: "custom", message: "needs probe or http: what must not fail for so long" });
+      context.addIssue({ code: "custom", message: "needs probe or http: what must not fail" });
     }
     if (probe !== undefined && http !== undefined) {
       context.addIssue({
         code: "custom",
         path: ["http"],
-        message: "not beside probe: each condition has one of the two",
+        message: "cannot be combined with probe: each condition has one of the two",
       });
     }
   });
@@ -385,7 +380,7 @@ const abortWhen = z
   .max(MAX_ABORT_CONDITIONS, `must have at most ${MAX_ABORT_CONDITIONS} conditions`)
   .optional()
   .describe(
-    "Conditions that end the outage early: the attack is switched off, everything is put back, and the run is inconclusive. One that is not good at the end of the baseline stops the run before any harm. Default: none.",
+    "Conditions that end the attack early: the run releases the target, restores everything and is inconclusive. A condition that is not good at the end of the baseline stops the run before the attack. Default: none.",
   );
 
 const thresholds = z
@@ -395,24 +390,24 @@ const thresholds = z
       .min(0)
       .max(1)
       .default(0.99)
-      .describe("Baseline must be at least this good, or the run is inconclusive."),
+      .describe("Minimum availability in the baseline. Below it the run is inconclusive."),
     outageBelow: z
       .number()
       .min(0)
       .max(1)
       .default(0.5)
       .describe("Write availability from any worker below this is an outage."),
-    degradedBelow: z.number().min(0).max(1).default(0.99).describe("Below this it is degraded."),
+    degradedBelow: z.number().min(0).max(1).default(0.99).describe("Availability below this is degraded."),
     slowFactor: z
       .number()
       .min(1)
       .max(1000)
       .default(3)
-      .describe("A p95 over so many times the baseline's is degraded."),
+      .describe("A p95 above this multiple of the baseline's p95 is degraded."),
     slowFrom: duration(0, 60_000, { example: "100ms" })
       .default(100)
       .describe(
-        "A p95 below this is never called slow, whatever the baseline's: three times a few milliseconds is a busy machine, not a degraded application.",
+        "A p95 below this is never slow, whatever the baseline's p95: three times a few milliseconds is a busy machine, not a degraded application.",
       ),
     suppression: z
       .number()
@@ -420,21 +415,19 @@ const thresholds = z
       .max(1)
       .default(0.9)
       .describe(
-        "The target must have been without a serving instance for this share of the window, or the run is inconclusive.",
+        "Minimum share of the window without a serving instance of the target. Below it the run is inconclusive.",
       ),
   })
   .prefault({})
-  .describe("Where severities begin. They are repeated in the report.");
+  .describe("Limits of the severities. The report repeats them.");
 
 const expectation = z
   .strictObject({
-    impact: z
-      .enum(["outage", "degraded", "function lost", "none"])
-      .describe("The severity that is expected."),
+    impact: z.enum(["outage", "degraded", "function lost", "none"]).describe("The expected severity."),
   })
   .optional()
   .describe(
-    "What is expected; a run that measures something else exits with 1. Default: the component's own.",
+    "The expected result. A run with another result exits with 1. Default: the component's own expectation.",
   );
 
 export const API_VERSION = "kube-system-chaos/v1";
@@ -454,14 +447,12 @@ export const experimentSchema = z
     thresholds,
     expectation,
   })
-  .describe(
-    "An experiment: one kube-system component, taken down and kept down, and what the application sees of it.",
-  );
+  .describe("An experiment: attacks one kube-system component and measures the effect on the application.");
 
-/** As written in the file: durations are text, defaults are absent. */
+/** As in the file: durations are text, defaults are absent. */
 export type ExperimentFile = z.input<typeof experimentSchema>;
 
-/** As the runner uses it: durations in milliseconds, every default filled in. */
+/** As the runner uses it: durations in milliseconds, with all defaults. */
 export type Experiment = z.output<typeof experimentSchema>;
 
 export type Attack = NonNullable<Experiment["attack"]>;
@@ -470,5 +461,5 @@ export type Thresholds = Experiment["thresholds"];
 
 export type AbortCondition = NonNullable<Experiment["abortWhen"]>[number];
 
-/** A Service as an abort condition names it. */
+/** The Service of an abort condition. */
 export type AskedService = NonNullable<AbortCondition["http"]>;

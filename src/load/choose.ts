@@ -2,7 +2,7 @@ import { UsageError } from "../common/errors.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import { COMPONENTS } from "../experiment/names.js";
 
-/** An experiment that was loaded. */
+/** A loaded experiment. */
 export interface Loaded {
   readonly file: string;
   readonly resolved: ResolvedExperiment;
@@ -12,16 +12,16 @@ export interface Choice {
   /** Only these experiments, by name; empty: all. */
   readonly only: readonly string[];
   readonly skip: readonly string[];
-  /** Every experiment with the attack none. */
+  /** Run every experiment with the attack none. */
   readonly control: boolean;
 }
 
-/** What --only, --skip and --control leave, in the order of the study's table. Pure. @throws UsageError when a name is none, or nothing is left. */
+/** Applies --only, --skip and --control; sorts by the study's table. Pure. @throws UsageError for an unknown name or an empty choice. */
 export function choose(loaded: readonly Loaded[], { only, skip, control }: Choice): Loaded[] {
   const names = loaded.map(({ resolved }) => resolved.experiment.metadata.name);
   const unknown = [...only, ...skip].filter((name) => !names.includes(name));
   if (unknown.length > 0)
-    throw new UsageError(`no experiment called ${unknown.join(", ")} among those given: ${names.join(", ")}`);
+    throw new UsageError(`unknown experiment: ${unknown.join(", ")}. Given experiments: ${names.join(", ")}`);
   const chosen = loaded.filter(({ resolved }) => {
     const { name } = resolved.experiment.metadata;
     return (only.length === 0 || only.includes(name)) && !skip.includes(name);
@@ -30,12 +30,12 @@ export function choose(loaded: readonly Loaded[], { only, skip, control }: Choic
   return inOrder(control ? chosen.map(asControl) : chosen);
 }
 
-/** Nothing is taken down, and nothing is expected to suffer. */
+/** Attacks nothing and expects no impact. */
 function asControl({ file, resolved }: Loaded): Loaded {
   return { file, resolved: { ...resolved, attack: { type: "none" }, expectedImpact: "none" } };
 }
 
-/** In the order of the study's table; what has no component comes last, as it was given. */
+/** In the order of the study's table. Experiments without a component come last, in the given order. */
 function inOrder(loaded: readonly Loaded[]): Loaded[] {
   const rank = ({ resolved }: Loaded): number =>
     resolved.component === undefined ? COMPONENTS.length : COMPONENTS.indexOf(resolved.component.name);

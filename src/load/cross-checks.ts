@@ -1,6 +1,6 @@
 /**
- * Values that are each allowed and cannot work together. Sections with mistakes of their own are checked with
- * what is left of them, so that all problems come at once; a rule that would need a bad value is left out.
+ * Values that are valid alone but cannot work together. The valid part of a section with problems is checked, too, so that
+ * one run reports all problems. A rule that needs a bad value is skipped.
  */
 import { components } from "../components/all-components.js";
 import { KINDS_OF } from "../components/component.js";
@@ -14,7 +14,7 @@ import {
 } from "../experiment/schema.js";
 import type { Finding } from "../strict-yaml/explain.js";
 
-/** Sections that rules look at. */
+/** Sections that the rules use. */
 const SECTIONS = [
   "probes",
   "phases",
@@ -27,18 +27,18 @@ const SECTIONS = [
   "abortWhen",
 ] as const satisfies readonly (keyof Experiment)[];
 
-/** Samples of one layer that may be under way at once: beyond it the prober would measure itself. */
+/** Maximum number of samples of one layer in progress: beyond it the prober would measure its own load. */
 const MAX_IN_FLIGHT = 40;
 
 type Sections = Partial<Pick<Experiment, (typeof SECTIONS)[number]>>;
 
-/** Numbers are places in a list. */
+/** Numbers are list indexes. */
 type Path = readonly (string | number)[];
 
 interface Rule {
-  /** All values that the rule looks at; it is said of the first that the file itself has. */
+  /** All values that the rule uses. The finding is at the first one that the file contains. */
   readonly about: readonly Path[];
-  /** What is wrong, beginning with the name of what must change, or undefined. */
+  /** The problem, starting with the key that must change, or undefined. */
   readonly check: (experiment: Required<Sections>) => string | undefined;
 }
 
@@ -69,7 +69,7 @@ const phaseRules = (["baseline", "window"] as const).flatMap((phase): Rule[] => 
       about: [SEARCH, path],
       check: ({ probes, phases }) =>
         probes.searchInterval > phases[phase]
-          ? `probes.searchInterval (${text(probes.searchInterval)}) must not be longer than phases.${phase} (${text(phases[phase])}): no look-up might fall in it`
+          ? `probes.searchInterval (${text(probes.searchInterval)}) must not be longer than phases.${phase} (${text(phases[phase])}), or the phase may have no look-up`
           : undefined,
     },
   ];
@@ -84,7 +84,7 @@ const enoughSamples = (["baseline", "window", "recovery"] as const).map((phase):
   },
 }));
 
-/** The component cannot be taken by this attack, however it is found. */
+/** Why the attack does not fit the component, whichever way it is found. */
 function attackProblem(target: Experiment["target"], attack: Experiment["attack"]): string | undefined {
   if (attack === undefined || isControl(attack)) return undefined;
   const kinds =
@@ -94,10 +94,10 @@ function attackProblem(target: Experiment["target"], attack: Experiment["attack"
   const allowed = new Set(kinds.flatMap(fittingAttacks).sort());
   if (allowed.has(attack.type)) return undefined;
   const what = "component" in target ? target.component : `a ${target.kind}`;
-  return `attack.type ${attack.type} cannot take ${what} down; it can be taken by ${[...allowed].join(", ")}`;
+  return `attack.type ${attack.type} does not fit ${what}; fitting attacks: ${[...allowed].join(", ")}`;
 }
 
-/** The window is too long for the component, or too short for one look at its function. */
+/** Why the window is too long for the component, or too short for one function check. */
 function windowProblem(
   target: Experiment["target"],
   attack: Experiment["attack"],
@@ -106,39 +106,39 @@ function windowProblem(
   if (!("component" in target)) return undefined;
   const { name, longestWindowMs, functionProbe } = components[target.component];
   if (!isControl(attack) && longestWindowMs !== undefined && windowMs > longestWindowMs) {
-    return `phases.window (${text(windowMs)}) must be at most ${text(longestWindowMs)} for ${name}: the control plane comes back minutes late from a longer one`;
+    return `phases.window (${text(windowMs)}) must be at most ${text(longestWindowMs)} for ${name}: after a longer window the control plane recovers minutes late`;
   }
   const probe = functionProbe === undefined ? undefined : FUNCTION_CHECKS[functionProbe];
   if (probe === undefined || probe.disturbs || isControl(attack)) return undefined;
   const neededMs = probe.deadlineMs + GOING_DOWN_MS;
   if (windowMs >= neededMs) return undefined;
-  return `phases.window (${text(windowMs)}) must be at least ${text(neededMs)}, or no look at the function of ${name} is finished in it`;
+  return `phases.window (${text(windowMs)}) must be at least ${text(neededMs)}, or no function check of ${name} ends in it`;
 }
 
-/** What a component may take to be down after the first blow, ms, beside the deadline of one look. */
+/** Time that a component may need to go down after the first kill, ms, on top of the deadline of one check. */
 const GOING_DOWN_MS = 3_000;
 
-/** Rules of one abort condition, by its place in the list. */
-function abortRules(place: number): Rule[] {
-  const condition = ["abortWhen", place];
+/** Rules of one abort condition, by its index. */
+function abortRules(index: number): Rule[] {
+  const condition = ["abortWhen", index];
   return [
     {
       about: [[...condition, "failsFor"], WINDOW],
       check: ({ abortWhen, phases }) => {
-        const failsFor = abortWhen?.[place]?.failsFor;
+        const failsFor = abortWhen?.[index]?.failsFor;
         return failsFor !== undefined && failsFor >= phases.window
-          ? `abortWhen.${place}.failsFor (${text(failsFor)}) must be shorter than phases.window (${text(phases.window)}), or the condition is never met`
+          ? `abortWhen.${index}.failsFor (${text(failsFor)}) must be shorter than phases.window (${text(phases.window)}), or the condition is never met`
           : undefined;
       },
     },
     {
       about: [[...condition, "http"], COMPONENT, ATTACK_TYPE],
       check: ({ abortWhen, target, attack }) =>
-        abortWhen?.[place]?.http !== undefined &&
+        abortWhen?.[index]?.http !== undefined &&
         !isControl(attack) &&
         "component" in target &&
         components[target.component].carriesApi === true
-          ? `abortWhen.${place}.http cannot be asked while ${target.component} is down: the API server is the way to the Service; use probe`
+          ? `abortWhen.${index}.http does not work while ${target.component} is down: its request goes through the API server. Use probe`
           : undefined,
     },
     {
@@ -147,8 +147,8 @@ function abortRules(place: number): Rule[] {
         ["probes", "outside"],
       ],
       check: ({ abortWhen, probes }) =>
-        abortWhen?.[place]?.probe === "outside" && !probes.outside
-          ? `abortWhen.${place}.probe outside is not measured: probes.outside is false`
+        abortWhen?.[index]?.probe === "outside" && !probes.outside
+          ? `abortWhen.${index}.probe outside is not measured: probes.outside is false`
           : undefined,
     },
   ];
@@ -157,19 +157,19 @@ function abortRules(place: number): Rule[] {
 const RULES: readonly Rule[] = [
   ...phaseRules,
   ...enoughSamples,
-  ...Array.from({ length: MAX_ABORT_CONDITIONS }, (_, place) => abortRules(place)).flat(),
+  ...Array.from({ length: MAX_ABORT_CONDITIONS }, (_, index) => abortRules(index)).flat(),
   {
     about: [TIMEOUT, INTERVAL],
     check: ({ probes }) =>
       probes.timeout > MAX_IN_FLIGHT * probes.interval
-        ? `probes.timeout (${text(probes.timeout)}) must be at most ${MAX_IN_FLIGHT} times probes.interval (${text(probes.interval)}), or too many samples wait at once`
+        ? `probes.timeout (${text(probes.timeout)}) must be at most ${MAX_IN_FLIGHT} times probes.interval (${text(probes.interval)}), or too many samples are in progress at once`
         : undefined,
   },
   {
     about: [GRACE, WINDOW],
     check: ({ attack, phases }) =>
       attack !== undefined && "gracePeriod" in attack && attack.gracePeriod >= phases.window
-        ? `attack.gracePeriod (${text(attack.gracePeriod)}) must be shorter than phases.window (${text(phases.window)}), or the target is still stopping when the window ends`
+        ? `attack.gracePeriod (${text(attack.gracePeriod)}) must be shorter than phases.window (${text(phases.window)}), or the target is still terminating when the window ends`
         : undefined,
   },
   {
@@ -186,14 +186,14 @@ const RULES: readonly Rule[] = [
       "every" in attack &&
       attack.every !== undefined &&
       attack.every > phases.window / 2
-        ? `attack.every (${text(attack.every)}) must be at most half of phases.window (${text(phases.window)}), or nothing flaps`
+        ? `attack.every (${text(attack.every)}) must be at most half of phases.window (${text(phases.window)}), or the target does not flap`
         : undefined,
   },
   {
     about: [CHURN, WINDOW],
     check: ({ churn, phases }) =>
       churn !== undefined && churn.after >= phases.window
-        ? `churn.after (${text(churn.after)}) must be shorter than phases.window (${text(phases.window)}), or nothing is replaced in it`
+        ? `churn.after (${text(churn.after)}) must be shorter than phases.window (${text(phases.window)}), or nothing is replaced in the window`
         : undefined,
   },
   {
@@ -231,7 +231,7 @@ const RULES: readonly Rule[] = [
     ],
     check: ({ attack, expectation }) =>
       isControl(attack) && expectation !== undefined && expectation.impact !== "none"
-        ? `the attack none harms nothing: ${expectation.impact} cannot be expected of it`
+        ? `the attack none changes nothing: its impact cannot be ${expectation.impact}`
         : undefined,
   },
   {
@@ -239,7 +239,7 @@ const RULES: readonly Rule[] = [
     check: ({ application }) => {
       const { namespace } = application.guestbook;
       return namespace === "default" || namespace.startsWith("kube-")
-        ? `must not be a namespace of the cluster's own (default, kube-…): it is removed after the run`
+        ? `must not be a system namespace (default, kube-…): the run removes it`
         : undefined;
     },
   },
@@ -248,7 +248,7 @@ const RULES: readonly Rule[] = [
     check: ({ application, target }) => {
       const { namespace } = application.guestbook;
       return "namespace" in target && target.namespace === namespace && !namespace.startsWith("kube-")
-        ? `application.guestbook.namespace must not be the target's namespace (${namespace}): it is removed after the run`
+        ? `application.guestbook.namespace must not be the target's namespace (${namespace}): the run removes it`
         : undefined;
     },
   },
@@ -257,9 +257,9 @@ const RULES: readonly Rule[] = [
 /**
  * Findings of the rules across keys.
  *
- * @param input the value as written.
- * @param bad paths that have findings of their own already.
- * @param isWritten whether the file itself has a path (everything else is a default).
+ * @param input the value in the file.
+ * @param bad paths that have a finding already.
+ * @param isWritten whether the file contains a path (otherwise its value is a default).
  */
 export function crossCheck(
   input: unknown,
@@ -273,19 +273,19 @@ export function crossCheck(
     if (!readable || rule.about.some((path) => bad.some((other) => startsWith(path, other)))) return [];
     const message = rule.check(sections as Required<Sections>);
     if (message === undefined) return [];
-    // The defaults fit each other, so a rule that is broken has a key in the file.
+    // The defaults fit each other, so a broken rule has a key in the file.
     const path = rule.about.find(isWritten) ?? rule.about[0] ?? [];
     return [{ path, part: "key", message: withoutSubject(message, path) }];
   });
 }
 
-/** A message that begins with the very key (and its value) that it is shown at need not name it again. */
+/** Removes the key and its value from the start of a message that is shown at that key. */
 function withoutSubject(message: string, path: Path): string {
   const subject = `${path.join(".")} `;
   return message.startsWith(subject) ? message.slice(subject.length).replace(/^\([^)]*\) /, "") : message;
 }
 
-/** Each section as the runner would have it, the bad keys as if they were not written. */
+/** The parsed sections, without the bad keys. */
 function readSections(input: unknown, bad: readonly (readonly PropertyKey[])[]): Sections {
   const sections: Record<string, unknown> = {};
   const source = isRecord(input) ? input : {};

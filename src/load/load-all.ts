@@ -3,7 +3,7 @@ import { resolveExperiment } from "../components/resolve.js";
 import type { Loaded } from "./choose.js";
 import { loadExperiment, resolveReference, type ReferenceOptions } from "./read.js";
 
-/** Every experiment that is meant, each once, in the order of the references. @throws UsageError with the mistakes of all files. */
+/** Loads every referenced experiment once, in the order of the references. @throws UsageError with the problems of all files. */
 export async function loadAll(
   references: readonly string[],
   options: ReferenceOptions = {},

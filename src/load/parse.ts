@@ -9,14 +9,14 @@ import { isEmpty, readYaml } from "../strict-yaml/yaml.js";
 
 export type ParsedExperiment = { readonly experiment: Experiment } | { readonly problems: Problem[] };
 
-/** What a file should be, for the messages of the steps that know nothing of it. */
+/** The file type, for messages. */
 export const WHAT = "an experiment";
 
 /**
- * Reads the text of an experiment file. Pure; takes time and memory in proportion to the text, whatever is in
- * it; never throws for anything in the text.
+ * Parses the text of an experiment file. Pure. Time and memory are proportional to the size of any text. Never throws
+ * because of the text.
  *
- * @param fileName what the problems call the file.
+ * @param fileName name of the file in the problems.
  */
 export function parseExperiment(text: string, fileName: string): ParsedExperiment {
   const lines = new LineIndex(text);
@@ -45,7 +45,7 @@ export function parseExperiment(text: string, fileName: string): ParsedExperimen
   return parsed.success && problems.length === 0 ? { experiment: parsed.data } : { problems };
 }
 
-/** Characters that a text may not have as such, written in a value as an escape ("\\e[31m"). */
+/** Forbidden characters that a value contains as an escape ("\\e[31m"). */
 function escapedCharacters(value: unknown, path: readonly PropertyKey[] = []): Finding[] {
   if (typeof value === "string") {
     const problem = checkCharacters(value);

@@ -12,16 +12,16 @@ export { parseExperiment } from "./parse.js";
 export { formatProblem, type Problem } from "../strict-yaml/problems.js";
 export { resolveReference, type ReferenceOptions } from "./references.js";
 
-/** An experiment and the file that it came from. */
+/** An experiment and its file. */
 export interface LoadedExperiment {
   readonly experiment: Experiment;
-  /** As it is shown to the user: relative to the working folder when it is below it. */
+  /** As shown to the user: relative if it is below the working directory. */
   readonly file: string;
-  /** What the file holds, for the copy in the report. */
+  /** Content of the file, for the copy in the report. */
   readonly text: string;
 }
 
-/** An experiment file with mistakes: its message is one line a mistake, `file:line:column: path: message`. */
+/** An invalid experiment file. The message has one line per problem: `file:line:column: path: message`. */
 export class InvalidExperimentError extends UsageError {
   readonly problems: readonly Problem[];
   constructor(problems: readonly Problem[]) {
@@ -34,9 +34,9 @@ export class InvalidExperimentError extends UsageError {
 /**
  * Reads and validates an experiment file.
  *
- * @param cwd the folder that relative paths start from and that messages are relative to.
- * @throws InvalidExperimentError with all mistakes of the file.
- * @throws UsageError when the file cannot be read.
+ * @param cwd base of relative paths, in arguments and in messages.
+ * @throws InvalidExperimentError with all problems of the file.
+ * @throws UsageError if the file cannot be read.
  */
 export async function loadExperiment(path: string, cwd: string = process.cwd()): Promise<LoadedExperiment> {
   const file = displayName(path, cwd);
@@ -50,9 +50,9 @@ export async function loadExperiment(path: string, cwd: string = process.cwd()):
 }
 
 /**
- * What {@link loadExperiment} makes of a file's bytes. Pure; never throws for anything in them.
+ * Parses the bytes of a file for {@link loadExperiment}. Pure. Never throws because of the bytes.
  *
- * @param file what the problems call the file.
+ * @param file name of the file in the problems.
  */
 export function parseExperimentBytes(
   bytes: Uint8Array,
@@ -64,16 +64,16 @@ export function parseExperimentBytes(
   return "problems" in parsed ? parsed : { ...parsed, text };
 }
 
-/** A path as the user would write it: relative when it is below the working folder, absolute otherwise. */
+/** A path as the user would write it: relative if it is below the working directory, absolute otherwise. */
 function displayName(path: string, cwd: string): string {
   const absolute = resolve(cwd, path);
   const below = relative(cwd, absolute);
   const shown = below === "" || below === ".." || below.startsWith(`..${sep}`) ? absolute : below;
-  // A file's name may come from a stranger, too.
+  // A file's name is untrusted, too.
   return escapeInvisible(shown);
 }
 
-/** The bytes of the file; undefined when it is too large. */
+/** The bytes of the file; undefined if it is too large. */
 async function readFileOf(path: string, file: string): Promise<Uint8Array | undefined> {
   try {
     return await readBounded(path, MAX_FILE_BYTES);

@@ -6,30 +6,30 @@ import { nearest } from "../strict-yaml/near.js";
 import { escapeInvisible } from "../strict-yaml/quote.js";
 
 export interface ReferenceOptions {
-  /** The folder that relative paths start from. Default: the process's. */
+  /** Base of relative paths. Default: the working directory. */
   readonly cwd?: string;
-  /** The package's own experiments. Default: `experiments/` of this package. */
+  /** Folder of the package's experiments. Default: `experiments/` of this package. */
   readonly packageExperiments?: string;
 }
 
 const EXTENSIONS = [".yaml", ".yml"];
 
-/** An experiment takes minutes; a folder with more of them than this was named by mistake. */
+/** Maximum number of files in a folder. An experiment takes minutes, so a larger folder is a mistake. */
 const MAX_FILES = 1000;
-/** So many names are said when one was not found. */
+/** Maximum number of known names in the message for an unknown name. */
 const MAX_NAMES_SHOWN = 50;
 
 /**
- * The experiment files that an argument of the command line means: a path to a file or a folder (all its
- * *.yaml and *.yml, sorted by name, not its subfolders), or the bare name of an experiment, with or without
- * extension, in ./experiments, ./experiments/variants, or else among those that come with this package.
+ * The experiment files for an argument of the command line: a path of a file or a folder (all its *.yaml and *.yml,
+ * sorted by name, without subfolders), or the bare name of an experiment, with or without extension, in ./experiments,
+ * ./experiments/variants, or in the experiments of this package.
  *
  * @returns absolute paths, at least one.
- * @throws UsageError when there is nothing: what was looked for, where, and what has a similar name.
+ * @throws UsageError if nothing is found, with the searched paths and similar names.
  */
 export async function resolveReference(reference: string, options: ReferenceOptions = {}): Promise<string[]> {
   const cwd = options.cwd ?? process.cwd();
-  if (reference === "") throw new UsageError("an experiment's name or path is needed, not an empty text");
+  if (reference === "") throw new UsageError("the name or path of an experiment must not be empty");
   const direct = resolve(cwd, reference);
   const found = await kindOf(direct);
   if (found === "file") return [direct];
@@ -59,7 +59,7 @@ async function notFound(reference: string, direct: string, folders: readonly str
   const shown = sorted.slice(0, MAX_NAMES_SHOWN).join(", ");
   const rest = sorted.length - MAX_NAMES_SHOWN;
   const known =
-    sorted.length === 0 ? "" : `\nexperiments there: ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
+    sorted.length === 0 ? "" : `\nknown experiments: ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
   return new UsageError(
     `no experiment "${escapeInvisible(reference)}"${near === undefined ? "" : `; did you mean ${near}?`}\nlooked for: ${escapeInvisible(where.join(", "))}${known}`,
   );
@@ -89,8 +89,8 @@ function unreadable(reference: string, error: unknown): UsageError {
 }
 
 /**
- * Names of the YAML files of a folder, sorted the same everywhere; of too many (more than {@link MAX_FILES}) no
- * more than that tells. A folder that is missing has none.
+ * Names of the YAML files of a folder, sorted independently of the locale; at most one more than {@link MAX_FILES}. A
+ * missing folder has none.
  */
 async function namesOf(folder: string, { mustExist = false } = {}): Promise<string[]> {
   const names: string[] = [];
@@ -108,8 +108,8 @@ async function namesOf(folder: string, { mustExist = false } = {}): Promise<stri
 }
 
 /**
- * Follows links. What is neither file nor folder (a pipe, or in a folder a link that leads nowhere) is left to the
- * reader of the file, who says so. Undefined: there is nothing of this name; an error: that can not be told.
+ * Follows links. Anything else than a folder (a pipe, for example) counts as a file: reading it reports the error.
+ * Undefined: it does not exist. An error: that cannot be determined.
  */
 async function kindOf(path: string): Promise<"file" | "folder" | Error | undefined> {
   try {
@@ -119,7 +119,7 @@ async function kindOf(path: string): Promise<"file" | "folder" | Error | undefin
   }
 }
 
-/** A name that is too long to be one is no file's. */
+/** A name that is too long cannot exist. */
 function isMissing(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG";

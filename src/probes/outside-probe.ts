@@ -1,6 +1,6 @@
 /**
- * The probe from outside: writes through the NodePort from where the runner is, as a browser would. Judged and
- * scheduled exactly as the probers in the cluster do it.
+ * The probe from outside: writes through the NodePort from the runner's machine, as a browser would. It uses the same
+ * schedule and the same judgement as the probers in the cluster.
  */
 import { randomBytes } from "node:crypto";
 import http from "node:http";
@@ -10,13 +10,13 @@ import { withDeadline } from "./agent/deadline.js";
 import { judgeWrite, Tokens, type Outcome } from "./agent/judge.js";
 import { maxInFlight, sampleOnce, startProbe, systemTimers, type RunningProbe } from "./agent/schedule.js";
 
-/** The guestbook as it is reached from outside. */
+/** How to reach the guestbook from outside. */
 export interface OutsideTarget {
   readonly host: string;
   readonly port: number;
   /** Path of the guestbook's script: `/guestbook.php`. */
   readonly path: string;
-  /** Redis key; its own, or the probers' reads would find its tokens. */
+  /** Redis key. Not a key of the probers, or their reads would see its tokens. */
   readonly key: string;
   /** From the connect to the last byte, ms. */
   readonly timeoutMs: number;
@@ -26,17 +26,17 @@ export interface OutsideTarget {
 
 export interface OutsideOptions extends OutsideTarget {
   readonly intervalMs: number;
-  /** Gets each line as it ends, so not quite in the order of `t`. Must not throw. */
+  /** Gets each line when its sample ends, so not always in the order of `t`. Must not throw. */
   readonly onSample: (line: SampleLine) => void;
 }
 
-/** A connection that was kept alive would outlive the faults that are looked for. */
+/** No keep-alive: an established connection would not show the faults that the probe measures. */
 const freshConnections = new http.Agent({ keepAlive: false });
 
-/** Longest body that is accepted, bytes. */
+/** Maximum size of a body, bytes. */
 const BODY_LIMIT = 64 * 1024;
 
-/** Starts sampling at once; `stop` ends the ticks and waits for the samples under way. */
+/** Starts sampling. `stop` stops the ticks and waits for the samples in progress. */
 export function startOutsideProbe(options: OutsideOptions): RunningProbe {
   const tokens = freshTokens();
   return startProbe({
@@ -50,17 +50,17 @@ export function startOutsideProbe(options: OutsideOptions): RunningProbe {
   });
 }
 
-/** One sample: whether the guestbook can be reached from here at all. */
+/** One sample: whether the guestbook can be reached from this machine. */
 export async function checkOutside(target: OutsideTarget): Promise<GoodLine | FailedLine> {
   const line = await sampleOnce("outside", () => write(target, freshTokens().next()), target.now);
-  return line as GoodLine | FailedLine; // a write is always judged, and one alone is never missed
+  return line as GoodLine | FailedLine; // a write is always judged, and a single sample is never missed
 }
 
 function freshTokens(): Tokens {
   return new Tokens(`outside-${randomBytes(6).toString("hex")}`);
 }
 
-/** Writes one token. Throws what axios throws. */
+/** Writes one token. @throws the error of axios. */
 async function write(target: OutsideTarget, token: string): Promise<Outcome> {
   const { status, data }: AxiosResponse<string> = await withDeadline(target.timeoutMs, (onEnd) => {
     const cancel = new AbortController();
@@ -69,11 +69,11 @@ async function write(target: OutsideTarget, token: string): Promise<Outcome> {
       params: { cmd: "set", key: target.key, value: token },
       signal: cancel.signal,
       httpAgent: freshConnections,
-      proxy: false, // an HTTP_PROXY of the user's shell must not stand between
+      proxy: false, // ignore an HTTP_PROXY of the user's shell
       maxRedirects: 0,
       maxContentLength: BODY_LIMIT,
       responseType: "text",
-      transformResponse: (body: string) => body, // the body is judged as it came
+      transformResponse: (body: string) => body, // keep the body as text
       validateStatus: () => true,
     });
   });

@@ -1,7 +1,6 @@
 /**
- * What the runner tells a prober to measure: the body of `PUT /plan`, with its check. A probe that is left out is not
- * measured. Every address is an IP: a prober that needed DNS or a Service to reach its target would measure those
- * instead of it.
+ * What a prober measures: the body of `PUT /plan`, and its check. A probe that is not in the plan is not measured. Every
+ * address is an IP: with a name, the sample would also depend on DNS.
  */
 import type { ProbeName } from "../experiment/names.js";
 import {
@@ -16,15 +15,15 @@ import {
   type Checked,
 } from "./agent/body.js";
 
-/** A front-end pod; its name becomes the sample's `target`. */
+/** A front-end pod. Its name becomes the sample's `target`. */
 const frontEnd = objectOf({ name: IDENTIFIER, ...ENDPOINT });
 
 const appTarget = objectOf({
-  /** Asked in turn. None at all is allowed: each tick is then a failure of kind `no-target`. */
+  /** Asked in turn. If the list is empty, each tick is a failure of kind `no-target`. */
   frontends: listOf(frontEnd),
   /** Path of the guestbook's script, without query: `/guestbook.php`. */
   path: PLAIN_PATH,
-  /** Redis key; one for each arm and prober, the same for its writes and its reads. */
+  /** Redis key: one per arm and prober, shared by its writes and reads. */
   key: IDENTIFIER,
 });
 
@@ -36,8 +35,8 @@ const httpTarget = objectOf({ ...ENDPOINT, path: PLAIN_PATH });
 const nameTarget = objectOf({ name: DNS_NAME });
 
 /**
- * The probes that a prober measures, and what each of them asks. Reads need the writes of the same arm. A probe's place
- * here is its phase in the interval.
+ * The probes of a prober and their targets. Reads need the writes of the same arm. A probe's position here is its phase in
+ * the interval.
  */
 const PROBE_TARGETS = {
   "app-write": appTarget,
@@ -45,27 +44,27 @@ const PROBE_TARGETS = {
   "app-write-env": appTarget,
   "app-read-env": appTarget,
   "http-service": httpTarget,
-  /** A fully qualified name, with or without its last dot. */
+  /** A fully qualified name, with or without the trailing dot. */
   "dns-internal": nameTarget,
-  /** A fully qualified name, with or without its last dot. */
+  /** A fully qualified name, with or without the trailing dot. */
   "dns-external": nameTarget,
-  /** A short name, looked up through the search path as applications do. */
+  /** A short name, resolved through the search path as applications do. */
   "dns-search": nameTarget,
   "tcp-service": endpoint,
   "tcp-pod": endpoint,
-  /** A Redis that is sent PING over one lasting connection. */
+  /** A Redis that gets PINGs over one long-lived connection. */
   "tcp-long-lived": endpoint,
 } satisfies Record<AgentProbe, unknown>;
 
 const proberPlan = objectOf({
   runId: IDENTIFIER,
-  /** A sample of each probe every so many ms. */
+  /** Interval of the samples of each probe, ms. */
   interval: wholeNumber(50, 60_000),
   /** Time-out of HTTP, DNS and PING samples, ms. */
   timeout: wholeNumber(100, 30_000),
   /** Time-out of TCP connects, ms. */
   tcpTimeout: wholeNumber(50, 999),
-  /** A look-up through the search path every so many ms. */
+  /** Interval of the look-ups through the search path, ms. */
   searchInterval: wholeNumber(1000, 60_000),
   probes: objectOf({}, PROBE_TARGETS),
 });
@@ -76,7 +75,7 @@ export type AppTarget = Checked<typeof appTarget>;
 export type HttpTarget = Checked<typeof httpTarget>;
 export type ProberPlan = Checked<typeof proberPlan>;
 
-/** A probe of the prober: all but the one from outside, which the runner measures itself. */
+/** A probe of the prober: every probe except the one from outside, which the runner measures. */
 export type AgentProbe = Exclude<ProbeName, "outside">;
 
 /** The probes of the agent, in the order of their phases. */
@@ -85,13 +84,13 @@ export const AGENT_PROBES = Object.keys(PROBE_TARGETS) as readonly AgentProbe[];
 /**
  * @param value anything
  * @returns the same value
- * @throws BodyError with the place and the reason
+ * @throws BodyError with the path and the reason
  */
 export function validatePlan(value: unknown): ProberPlan {
   const plan = proberPlan(value, "plan");
   for (const arm of ["", "-env"] as const) {
     const read = plan.probes[`app-read${arm}`];
-    // Reads are judged by what this agent wrote: without the writes there would be no sample, silently.
+    // Reads are judged by what this agent wrote: without writes there would silently be no samples.
     if (read !== undefined && read.key !== plan.probes[`app-write${arm}`]?.key)
       refuse(`plan.probes.app-read${arm}`, `needs app-write${arm} with the same key`);
   }

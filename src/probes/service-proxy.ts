@@ -1,40 +1,40 @@
 /**
- * Asks a Service of the cluster through the API server, which dials one of the Service's pods itself: no kube-proxy
- * and no DNS on the way. What is asked comes out of an experiment file, so the request is built so that it can go
- * nowhere else.
+ * Sends a GET to a Service through the API server, which connects to one of the Service's pods directly, without
+ * kube-proxy and DNS. The path comes from an experiment file, so the request is built so that it cannot reach anything
+ * else.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { ApiStream, Transport } from "../kube/transport.js";
 import { messageOf } from "../common/errors.js";
 import { servicePathProblem, type AskedService } from "../experiment/schema.js";
 
-/** The whole exchange, ms. */
+/** Limit for request and response, ms. */
 export const SERVICE_TIMEOUT_MS = 2_000;
 /**
- * What the API server is asked to see whether it answers: it reads it from etcd, as it does the Service, and every
- * run may read it.
+ * Request that shows whether the API server answers. It reads this object from etcd, like the Service, and every run may
+ * read it.
  */
-const OWN_QUESTION = "/api/v1/namespaces/kube-system";
-/** An answer is read up to here, bytes: its status is what decides. */
+const HEALTH_PATH = "/api/v1/namespaces/kube-system";
+/** How much of a body is read, bytes. Only the status counts. */
 const BODY_LIMIT = 64 * 1024;
 
-/** What one question came to. "not known": it did not reach the Service, which says nothing of the application. */
+/** The result of one request. "not known": it did not reach the Service, so it shows nothing about the application. */
 export interface ServiceAnswer {
   readonly state: "good" | "failing" | "not known";
-  /** Why it is not good; empty when it is. */
+  /** Why it is not good; empty if it is. */
   readonly detail: string;
 }
 
 export interface ServiceRequest {
-  /** Percent-encoded; begins with `/api/v1/namespaces/…/services/…/proxy/`, and no server can read it otherwise. */
+  /** Percent-encoded. Starts with `/api/v1/namespaces/…/services/…/proxy/`, and no server can read it differently. */
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
 }
 
 /**
- * The request for a Service's path. Each part of the path is percent-encoded by itself.
+ * The request for a path of a Service. Each path segment is percent-encoded separately.
  *
- * @throws RangeError for a path that the experiment's validation refuses: whoever calls this with one has a bug.
+ * @throws RangeError for a path that the validation of experiments refuses: that is a bug of the caller.
  */
 export function serviceRequest({ namespace, service, port, path }: AskedService): ServiceRequest {
   const problem = servicePathProblem(path);
@@ -53,46 +53,49 @@ export function describeService({ namespace, service, port, path }: AskedService
   return `GET ${namespace}/${service}:${port}${path}`;
 }
 
-/** Statuses with which the API server itself refuses to pass a question on. */
+/** Statuses with which the API server itself refuses to forward a request. */
 const REFUSALS = [401, 403, 429];
 
 /**
- * What an answer says, before anything is known of the API server's own health. Pure.
+ * Judges a response, before the API server's health is known. Pure.
  *
- * An API server that cannot or will not ask the Service answers with a Status object of its own: that is never
- * good, whatever statuses are, and a refusal (credentials, rights, too many requests) is not about the application.
+ * An API server that cannot forward the request, or refuses to, answers with its own Status object. That is never good,
+ * whatever `good` says. A refusal (credentials, rights, too many requests) says nothing about the application.
  */
 export function judgeAnswer(status: number, body: string, good: AskedService["status"]): ServiceAnswer {
   const own = status >= 400 ? statusMessage(body) : undefined;
   if (own !== undefined && REFUSALS.includes(status)) {
-    return { state: "not known", detail: `the API server refuses to ask: HTTP ${status} ${own}` };
+    return {
+      state: "not known",
+      detail: `the API server refuses to forward the request: HTTP ${status} ${own}`,
+    };
   }
   if (own === undefined && status >= good.from && status <= good.to) return { state: "good", detail: "" };
   return { state: "failing", detail: `HTTP ${status}${own === undefined ? "" : ` ${own}`}` };
 }
 
-/** The message of a Kubernetes Status; undefined: the body is none. */
+/** The message of a Kubernetes Status; undefined: the body is not a Status. */
 function statusMessage(body: string): string | undefined {
   try {
     const parsed = JSON.parse(body) as { kind?: unknown; apiVersion?: unknown; message?: unknown } | null;
     if (parsed?.kind !== "Status" || parsed.apiVersion !== "v1") return undefined;
     return typeof parsed.message === "string" ? parsed.message.slice(0, 200) : "";
   } catch {
-    // No JSON: the application's own answer.
+    // Not JSON: the application's response.
     return undefined;
   }
 }
 
 export interface AskOptions {
-  /** Ends the question; it then rejects. */
+  /** Cancels the request, which then rejects. */
   readonly signal: AbortSignal;
-  /** The whole exchange, ms. Default {@link SERVICE_TIMEOUT_MS}. */
+  /** Limit for request and response, ms. Default: {@link SERVICE_TIMEOUT_MS}. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Asks a Service once. What does not go well counts as failing only when the API server, asked right afterwards for
- * something of its own, answers: else the silence may be its own.
+ * Sends one request to a Service. A bad result counts as failing only if the API server then answers a request of its own;
+ * otherwise the fault may be in the API server.
  */
 export async function askService(
   transport: Transport,
@@ -118,7 +121,7 @@ async function firstAnswer(
       answerOf(transport, asked, { signal: limit, timeoutMs }),
       delay(timeoutMs, undefined, { signal: limit }).then((): ServiceAnswer => ({
         state: "failing",
-        detail: `no whole answer within ${timeoutMs} ms`,
+        detail: `no complete answer within ${timeoutMs} ms`,
       })),
     ]);
   } finally {
@@ -140,7 +143,7 @@ async function answerOf(
   }
 }
 
-/** The beginning of a body; more of it is not fetched. */
+/** The start of a body. The rest is not fetched. */
 async function bounded({ stream }: ApiStream): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -152,13 +155,13 @@ async function bounded({ stream }: ApiStream): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** Why the API server cannot be said to answer; undefined: it does. */
+/** Why the API server does not answer; undefined: it does. */
 async function apiServerProblem(
   transport: Transport,
   { signal, timeoutMs = SERVICE_TIMEOUT_MS }: AskOptions,
 ): Promise<string | undefined> {
   try {
-    const request = { method: "GET", path: OWN_QUESTION, timeoutMs, signal, retry: false } as const;
+    const request = { method: "GET", path: HEALTH_PATH, timeoutMs, signal, retry: false } as const;
     const { status } = await transport.request(request);
     return status >= 500 || status === 401 || status === 429 ? `HTTP ${status}` : undefined;
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * From the validation's issues to findings about paths of the file: one a key, and for the target, which may
- * be written in two ways, about the way that was meant.
+ * Turns zod's issues into findings about paths of the file: one per key. The target has two forms; its findings are about
+ * the intended form.
  */
 import type { z } from "zod";
 import { didYouMean } from "./near.js";
@@ -12,7 +12,7 @@ type Issue = z.core.$ZodIssue;
 /** Something wrong at a path of the file. */
 export interface Finding {
   readonly path: readonly PropertyKey[];
-  /** Where it is shown when the file has the path. */
+  /** Where to show it if the file has the path. */
   readonly part: Part;
   readonly message: string;
 }
@@ -40,8 +40,8 @@ function explainIssue(issue: Issue, input: unknown): Finding[] {
 }
 
 /**
- * The target's two forms differ in their keys, so the keys that are there tell which was meant; only its
- * issues are of use. `errors`: of [component, workload], in the schema's order.
+ * The target's two forms differ in their keys, so the existing keys show the intended form. Only its issues are used.
+ * `errors`: issues of [component, workload], in the schema's order.
  */
 function explainTarget(errors: readonly (readonly Issue[])[], target: unknown): Finding[] {
   const path = ["target"];
@@ -56,7 +56,7 @@ function explainTarget(errors: readonly (readonly Issue[])[], target: unknown): 
     const clash = ofWorkload.map((key): Finding => ({
       path: ["target", key],
       part: "key",
-      message: `not beside component: ${TARGET_FORMS}`,
+      message: `cannot be combined with component: use ${TARGET_FORMS}`,
     }));
     return [...clash, ...inTarget(errors[0] ?? [], ofWorkload)];
   }
@@ -69,7 +69,7 @@ function explainTarget(errors: readonly (readonly Issue[])[], target: unknown): 
   });
 }
 
-/** Issues of one form, which count from the target; without the keys that were spoken of already. */
+/** Issues of one form, with paths below `target`, without the keys that have a finding already. */
 function inTarget(issues: readonly Issue[], except: readonly string[]): Finding[] {
   return explainIssues(issues, undefined)
     .map((finding) => ({ ...finding, path: ["target", ...finding.path] }))

@@ -1,6 +1,6 @@
 /**
- * What the validation says, in words for the person who wrote the file: what was expected and what is there.
- * Messages that the schema itself gives (of durations and names) come first; these are all the others.
+ * Messages of the validation for the author of the file: what is expected and what the file has. The schema has its own
+ * messages for durations and names; these are all others.
  */
 import type { z } from "zod";
 import { didYouMean } from "./near.js";
@@ -26,11 +26,11 @@ const MESSAGES: { readonly [C in Code]?: (issue: IssueOf<C>) => string | undefin
   invalid_union: (issue) => wrongVariant(issue),
   too_big: (issue) => `must be at most ${issue.maximum}${unitOf(issue.origin, issue.maximum)}`,
   too_small: (issue) => `must be at least ${issue.minimum}${unitOf(issue.origin, issue.minimum)}`,
-  // Only a carrier: it becomes one message a key, and here alone the schema that knows the keys is at hand.
+  // Carries the known keys: only here is the schema available. `explainIssue` makes one message per key of it.
   unrecognized_keys: (issue) => encodeKnownKeys(issue),
 };
 
-/** The error map that the experiment is parsed with; undefined: the library's own words. */
+/** The error map for parsing an experiment. undefined: zod's own message. */
 export function messageOfIssue(issue: RawIssue): string | undefined {
   const message = MESSAGES[issue.code] as ((issue: RawIssue) => string | undefined) | undefined;
   return message?.(issue);
@@ -39,10 +39,10 @@ export function messageOfIssue(issue: RawIssue): string | undefined {
 /** One message for each key of an issue "unrecognized_keys". */
 export function unknownKey(key: string, knownKeys: readonly string[]): string {
   const near = didYouMean(key, knownKeys);
-  return near === "" ? `unknown key; known here: ${knownKeys.join(", ")}` : `unknown key${near}`;
+  return near === "" ? `unknown key; known keys: ${knownKeys.join(", ")}` : `unknown key${near}`;
 }
 
-/** The keys that the schema of an issue "unrecognized_keys" knows, from its message. */
+/** The known keys, from the message of an issue "unrecognized_keys". */
 export function knownKeysOf(message: string): string[] {
   return message.split(" ");
 }
@@ -52,7 +52,7 @@ function encodeKnownKeys(issue: RawIssue): string {
   return Object.keys(definition?.shape ?? {}).join(" ");
 }
 
-/** What a value is, for "not …". */
+/** Describes a value, for "not …". */
 export function nameValue(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
@@ -65,7 +65,7 @@ function wrongType(expected: string, input: unknown): string {
   return `must be ${TYPE_NAMES[expected] ?? expected}, not ${nameValue(input)}`;
 }
 
-/** A value that is none of a fixed list; the list is short enough to be said. */
+/** A value that is not in a fixed list. The list is short enough for a message. */
 function wrongValue(allowed: readonly string[], input: unknown): string {
   const list = allowed.length === 1 ? String(allowed[0]) : `one of ${allowed.join(", ")}`;
   if (input === undefined) return `is required: ${list}`;

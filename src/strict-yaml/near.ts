@@ -1,9 +1,9 @@
-/** Longer words are not compared: a hostile file's key can be as long as the file. */
+/** Longer words are not compared: a key of a hostile file can be as long as the file. */
 const MAX_LENGTH = 64;
 
 /**
- * The candidate that a mistyped word probably means: the one with the fewest edits (a swap of neighbours is one,
- * upper and lower case are the same), when they are few for its length.
+ * The candidate that a mistyped word probably means: the one with the fewest edits (a swap of neighbours is one edit,
+ * case is ignored), if they are few for its length.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
@@ -18,13 +18,13 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best;
 }
 
-/** `; did you mean X?`, or nothing when nothing is near. */
+/** `; did you mean X?`, or "" if no candidate is near. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
   const near = nearest(word, candidates);
   return near === undefined ? "" : `; did you mean ${near}?`;
 }
 
-/** Insertions, deletions, substitutions and swaps of neighbours from one word to the other. */
+/** Number of insertions, deletions, substitutions and swaps of neighbours between two words. */
 function editDistance(a: string, b: string): number {
   if (a.length > MAX_LENGTH || b.length > MAX_LENGTH) return Number.POSITIVE_INFINITY;
   let beforePrevious: number[] = [];

@@ -3,7 +3,7 @@ import { isMap, isScalar, isSeq, LineCounter, type Document, type Pair } from "y
 /** Which part of a `key: value` is meant. */
 export type Part = "key" | "value";
 
-/** A place in a file; both from 1. */
+/** A position in a file. Both numbers start at 1. */
 export interface Place {
   readonly line: number;
   readonly column: number;
@@ -19,14 +19,14 @@ export class LineIndex {
       this.counter.addNewLine(at + 1);
   }
 
-  /** The place of an offset in UTF-16 units. */
+  /** The position of an offset in UTF-16 units. */
   placeOf(offset: number): Place {
     const { line, col } = this.counter.linePos(offset);
     return { line, column: col };
   }
 }
 
-/** Turns paths of values, as the validation names them, into places in the file. */
+/** Turns the paths of the validation into positions in the file. */
 export class Positions {
   constructor(
     private readonly document: Document.Parsed,
@@ -34,8 +34,8 @@ export class Positions {
   ) {}
 
   /**
-   * Where a path is written. A path that the file does not have (a key that is missing) is at the nearest
-   * thing around it: the key that it should be under, or the beginning of the contents.
+   * Position of a path. For a path that the file does not have (a missing key): position of the nearest parent key, or the
+   * start of the contents.
    */
   place(path: readonly PropertyKey[], part: Part): Place {
     const chain = this.walk(path);
@@ -68,7 +68,7 @@ export class Positions {
 
 function child(node: unknown, segment: PropertyKey): { key: unknown; value: unknown } | undefined {
   if (isMap(node)) {
-    // The last of duplicates is the one whose value was taken.
+    // Of duplicate keys the last value counts.
     return node.items.findLast((pair: Pair) => keyText(pair.key) === String(segment));
   }
   if (isSeq(node)) {
@@ -78,7 +78,7 @@ function child(node: unknown, segment: PropertyKey): { key: unknown; value: unkn
   return undefined;
 }
 
-/** The key as the converted value has it. */
+/** The key as in the converted value. */
 function keyText(key: unknown): string | undefined {
   if (!isScalar<string | number | boolean | null>(key)) return undefined;
   return key.value === null ? "" : String(key.value);

@@ -1,8 +1,8 @@
 import { quote } from "./quote.js";
 
-/** One thing that is wrong with an experiment file, and where. */
+/** One problem of a file, with its position. */
 export interface Problem {
-  /** The file, as it is shown to the user. */
+  /** The file, as shown to the user. */
   readonly file: string;
   /** From 1. */
   readonly line: number;
@@ -13,16 +13,16 @@ export interface Problem {
   readonly message: string;
 }
 
-/** A broken file that repeats one mistake a thousand times is said in so many lines; the rest is counted. */
+/** Maximum number of lines for a file. The rest is counted. */
 const MAX_PROBLEMS = 50;
 
-/** `file:line:column: path: message`: the form that editors and CI make links of. */
+/** `file:line:column: path: message`: the form that editors and CI turn into links. */
 export function formatProblem(problem: Problem): string {
   const path = problem.path === "" ? "" : `${problem.path}: `;
   return `${problem.file}:${problem.line}:${problem.column}: ${path}${problem.message}`;
 }
 
-/** In the order of the file, without repetitions, at most {@link MAX_PROBLEMS}; the last one counts the rest. */
+/** In file order, without duplicates, at most {@link MAX_PROBLEMS}; the last one counts the rest. */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
   const sorted = [...new Map(problems.map((problem) => [formatProblem(problem), problem])).values()].sort(
     (a, b) => a.line - b.line || a.column - b.column || compareText(a.path, b.path),
@@ -31,12 +31,12 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
   const shown = sorted.slice(0, MAX_PROBLEMS);
   const next = sorted[MAX_PROBLEMS];
   if (next !== undefined) {
-    shown.push({ ...next, path: "", message: `and ${sorted.length - MAX_PROBLEMS} more from here on` });
+    shown.push({ ...next, path: "", message: `and ${sorted.length - MAX_PROBLEMS} more problems` });
   }
   return shown;
 }
 
-/** Dotted form of a path; keys that are no plain words are quoted, so that nothing in a file can forge a line. */
+/** Dotted form of a path. Keys that are not plain words are quoted, so that a file cannot forge a line of output. */
 export function formatPath(path: readonly PropertyKey[]): string {
   return path
     .map((key) => {

@@ -1,23 +1,23 @@
 /**
- * What is refused by looking at the tokens alone, before the parser, which recurses and builds objects, sees the
- * text: the lexer needs neither, so a hostile file costs time and memory in proportion to its size only.
+ * Refuses a text by its tokens, before the parser sees it. The parser recurses and builds objects; the lexer does not, so a
+ * hostile file costs only time and memory in proportion to its size.
  *
- * An experiment needs none of YAML's indirections. Without anchors there is no alias bomb; without tags and
- * directives a value is what it looks like.
+ * An experiment does not need YAML's indirections. Without anchors there is no alias bomb; without tags and directives a
+ * value is what it looks like.
  */
 import { CST, Lexer } from "yaml";
 import type { TextProblem } from "./text.js";
 
 export const MAX_DEPTH = 50;
 /**
- * Words, signs, spaces, lines and escapes; an experiment has some five hundred. The parser makes an object or an
- * error of each, and looking for duplicate keys takes the square of their number.
+ * Maximum number of tokens, with escapes; an experiment has about 500. The parser creates an object or an error for each,
+ * and its search for duplicate keys is quadratic.
  */
 const MAX_TOKENS = 10_000;
-/** The gauge counts up to two for a level. What passes it is shallow enough to recurse into. */
+/** DepthGauge counts at most 2 per level. A text below this limit is shallow enough for recursion. */
 const MAX_GAUGE = 2 * MAX_DEPTH;
 
-/** `what`: what the file should be, with its article. */
+/** @param what the file type with its article, for the message. */
 export function tooDeep(what: string): string {
   return `nested more than ${MAX_DEPTH} levels deep: not ${what} file`;
 }
@@ -29,13 +29,13 @@ const REFUSED: Readonly<Record<string, string>> = {
   "directive-line": "directives (%) are not allowed",
 };
 
-/** Markers of the lexer's own that stand for no character of the text. */
+/** Markers of the lexer without characters of the text. */
 const WIDTHLESS = new Set<string>([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]);
 
 /**
- * Everything that is refused, in order; each kind once, at its first place.
+ * Everything that is refused, in order; each kind once, at its first position.
  *
- * @param what the text should be, with its article, for the messages.
+ * @param what the file type with its article, for the messages.
  */
 export function scanTokens(text: string, what: string): TextProblem[] {
   const found = new Map<string, TextProblem>();
@@ -56,7 +56,7 @@ export function scanTokens(text: string, what: string): TextProblem[] {
     if (type !== null && type in REFUSED) add(offset, REFUSED[type] ?? "");
     count += 1 + (type === "double-quoted-scalar" ? token.split("\\").length - 1 : 0);
     if (count > MAX_TOKENS) {
-      add(offset, `more than ${MAX_TOKENS} words, signs and lines: not ${what} file`);
+      add(offset, `more than ${MAX_TOKENS} tokens: not ${what} file`);
       break;
     }
     if (depth.take(type, token, offset) > MAX_GAUGE) {
@@ -73,8 +73,8 @@ function isBlank(type: string | null): boolean {
 }
 
 /**
- * A measure of the depth at each token, between half the real depth and twice it plus one: the columns of the
- * indicators (`-`, `?`, `:`) and line starts that enclose the token, and its open brackets.
+ * Estimates the depth at each token, between half and twice the real depth plus one: it counts the columns of enclosing
+ * indicators (`-`, `?`, `:`) and line starts, and open brackets.
  */
 class DepthGauge {
   private readonly columns: number[] = [];
@@ -93,7 +93,7 @@ class DepthGauge {
     return this.columns.length + this.brackets;
   }
 
-  /** The first token of a line closes everything that stands at its column or to the right of it. */
+  /** The first token of a line closes everything at its column or to its right. */
   private startLine(offset: number): void {
     if (!this.atLineStart || this.brackets > 0) return;
     this.atLineStart = false;
@@ -110,7 +110,7 @@ class DepthGauge {
     const lastBreak = token.lastIndexOf("\n");
     if (lastBreak === -1) return;
     this.lineStart = offset + lastBreak + 1;
-    // A plain scalar over several lines ends within a line; what follows it there begins nothing.
+    // A plain scalar over several lines ends within a line; the next token is not at the start of a line.
     this.atLineStart = lastBreak === token.length - 1;
   }
 }

@@ -1,36 +1,36 @@
 /**
- * From a file's bytes to text that is safe to parse: bounded, UTF-8, without marks and control characters.
+ * Turns a file's bytes into text that is safe to parse: bounded, UTF-8, without byte order mark and control characters.
  */
 
-/** These files have a few dozen lines; what is larger is something else. */
+/** Maximum size: these files have a few dozen lines. */
 export const MAX_FILE_BYTES = 256 * 1024;
 
-/** A complaint and its place: an offset in UTF-16 units from the start of `text`. */
+/** A problem and its position: an offset in UTF-16 units from the start of `text`. */
 export interface TextProblem {
   readonly offset: number;
   readonly message: string;
 }
 
-/** `what`: what the file should be, with its article. */
+/** @param what the file type with its article, for the message. */
 export function tooLarge(what: string): string {
   return `the file is larger than ${MAX_FILE_BYTES / 1024} KiB: not ${what} file`;
 }
 
-/** YAML's own set: of the control characters only tab, line feed and carriage return; no half characters. */
+/** Forbidden by YAML: control characters except tab, line feed and carriage return; lone surrogates. */
 // eslint-disable-next-line no-control-regex -- finding them is the point
 const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u0084\u0086-\u009f\ufffe\uffff\p{Cs}]/u;
 
 /**
- * Characters that YAML allows and that make a line read otherwise than it is: a carriage return that ends no line
- * (a terminal begins the line anew), line ends that no editor shows as such, and those that turn the direction of
- * what follows. A stranger's file is judged by eye before it is run.
+ * Characters that YAML allows and that make a line look different from its content: a carriage return within a line (a
+ * terminal overwrites the line), line breaks that editors do not show, and changes of the text direction. Users review an
+ * untrusted file by eye before they run it.
  */
 const MISLEADING = /\r(?!\n)|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 
 /**
- * The text of the bytes, or the first byte that is no UTF-8.
+ * The text of the bytes, or the first byte that is not UTF-8.
  *
- * @returns `text` holds everything before the problem, so that its offset has a line and a column.
+ * @returns `text` contains everything before the problem, so that its offset has a line and a column.
  */
 export function decodeUtf8(bytes: Uint8Array): { text: string; problem?: TextProblem } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -40,8 +40,8 @@ export function decodeUtf8(bytes: Uint8Array): { text: string; problem?: TextPro
   const text = buffer.toString("utf8");
   const again = Buffer.from(text, "utf8");
   if (again.equals(buffer)) return { text };
-  // Decoding replaces bad bytes by U+FFFD, so the first difference is the first bad byte, or, when that
-  // happens to be U+FFFD's own first byte, one or two bytes behind it.
+  // Decoding replaces bad bytes with U+FFFD, so the first difference is the first bad byte, or one or two bytes after
+  // it if the bad byte equals the first byte of U+FFFD.
   let at = 0;
   while (at < buffer.length && buffer[at] === again[at]) at++;
   while (at > 0 && ((again[at] ?? 0) & 0xc0) === 0x80) at--;
@@ -54,20 +54,20 @@ export function decodeUtf8(bytes: Uint8Array): { text: string; problem?: TextPro
 }
 
 /**
- * The first reason not to parse a text at all.
+ * The first reason not to parse a text.
  *
- * @param what the text should be, with its article, for the message.
+ * @param what the file type with its article, for the message.
  */
 export function checkText(text: string, what: string): TextProblem | undefined {
-  // A text of so many UTF-16 units has at least as many bytes.
+  // A text has at least as many bytes as UTF-16 units.
   if (text.length > MAX_FILE_BYTES) return { offset: 0, message: tooLarge(what) };
   if (text.startsWith("\ufeff")) {
-    return { offset: 0, message: "the file begins with a byte order mark: save it as UTF-8 without BOM" };
+    return { offset: 0, message: "the file starts with a byte order mark: save it as UTF-8 without BOM" };
   }
   return checkCharacters(text);
 }
 
-/** The first character of a text, or of a value (where an escape may have made it), that is not allowed. */
+/** The first forbidden character of a text, or of a value (an escape may produce one). */
 export function checkCharacters(text: string): TextProblem | undefined {
   const forbidden = FORBIDDEN.exec(text);
   if (forbidden !== null) {
@@ -80,7 +80,7 @@ export function checkCharacters(text: string): TextProblem | undefined {
   if (misleading !== null) {
     return {
       offset: misleading.index,
-      message: `character ${codeOf(misleading[0])} is not allowed: the line would read otherwise than it is`,
+      message: `character ${codeOf(misleading[0])} is not allowed: it makes the line look different from its content`,
     };
   }
   return undefined;

@@ -1,22 +1,21 @@
 /**
- * From a text that a stranger may have written to a YAML document without indirections, of bounded size and
- * depth; or what is wrong with the text, and where.
+ * Turns an untrusted text into a YAML document without indirections, of bounded size and depth; or into its problems with
+ * their positions.
  */
 import { isMap, isPair, isScalar, isSeq, parseDocument, type Document, type YAMLError } from "yaml";
 import { cutText, escapeInvisible } from "./quote.js";
 import { MAX_DEPTH, scanTokens, tooDeep } from "./scan.js";
 import { checkText, type TextProblem } from "./text.js";
 
-/** `duplicates`: keys that are written twice. The document is plain all the same: the last of them counts. */
+/** `duplicates`: duplicate keys. The document is valid otherwise; the last value of such a key counts. */
 export type ReadYaml =
   | { readonly document: Document.Parsed; readonly duplicates: readonly TextProblem[] }
   | { readonly problems: readonly TextProblem[] };
 
 /**
- * Reads a YAML text. Pure; takes time and memory in proportion to the text, whatever is in it; never throws for
- * anything in the text.
+ * Reads a YAML text. Pure. Time and memory are proportional to the size of any text. Never throws because of the text.
  *
- * @param what the text should be, with its article, for the messages: "an experiment".
+ * @param what the file type with its article, for the messages: "an experiment".
  */
 export function readYaml(text: string, what: string): ReadYaml {
   const unreadable = checkText(text, what);
@@ -31,30 +30,30 @@ export function readYaml(text: string, what: string): ReadYaml {
     logLevel: "error",
   });
   const syntax = document.errors.map((error) => explainSyntax(error, what));
-  // What a broken text was meant to be is guesswork; with a key too many its other problems are still plain.
+  // After a syntax error other findings are guesswork. After a duplicate key they are still reliable.
   if (document.errors.some((error) => error.code !== "DUPLICATE_KEY")) return { problems: syntax };
   const structural = checkStructure(document, what);
   if (structural.length > 0) return { problems: [...syntax, ...structural] };
   return { document, duplicates: syntax };
 }
 
-/** Whether a document holds nothing at all. */
+/** Whether a document is empty. */
 export function isEmpty({ contents }: Document.Parsed): boolean {
   return contents === null || (isScalar(contents) && contents.source === "");
 }
 
 function explainSyntax(error: YAMLError, what: string): TextProblem {
   const offset = Math.max(0, error.pos[0]);
-  if (error.code === "DUPLICATE_KEY") return { offset, message: "this key is written twice" };
+  if (error.code === "DUPLICATE_KEY") return { offset, message: "duplicate key" };
   if (error.code === "MULTIPLE_DOCS") {
-    return { offset, message: `a second document begins here: one ${withoutArticle(what)} a file` };
+    return { offset, message: `a second document starts here: a file contains one ${withoutArticle(what)}` };
   }
-  // Of the parser's own words the first line, without anything of the file that a terminal would obey.
+  // The first line of the parser's message, without terminal control characters from the file.
   const words = escapeInvisible(cutText(error.message.split("\n")[0] ?? "", 200));
   return { offset, message: `not YAML: ${words}` };
 }
 
-/** What YAML allows and these files have no use for: depth, and keys that are no plain values. */
+/** Problems that YAML allows and these files do not need: deep nesting, and keys that are not scalars. */
 function checkStructure({ contents }: Document.Parsed, what: string): TextProblem[] {
   const found: TextProblem[] = [];
   const visit = (node: unknown, depth: number): void => {
@@ -68,7 +67,8 @@ function checkStructure({ contents }: Document.Parsed, what: string): TextProble
         visit(item, depth + 1);
         continue;
       }
-      if (!isScalar(item.key)) found.push({ offset: rangeStart(item.key), message: "a key must be a word" });
+      if (!isScalar(item.key))
+        found.push({ offset: rangeStart(item.key), message: "a key must be plain text" });
       visit(item.value, depth + 1);
     }
   };

@@ -1,4 +1,4 @@
-/** What the agent is asked for once: a connection now, a line for the log. */
+/** Single requests to the agent: try a connection, print a line. */
 import type { FailedLine } from "../../evidence/sample.js";
 import { DNS_NAME, ENDPOINT, objectOf, PLAIN_PATH, text, wholeNumber, type Checked } from "./body.js";
 import { failureOf } from "./judge.js";
@@ -6,7 +6,7 @@ import { httpGet } from "./measure-http.js";
 import { probeTcp } from "./measure-net.js";
 import { round } from "./schedule.js";
 
-/** How much of an answer's body is handed over, characters. */
+/** How much of a response's body is returned, characters. */
 const EXCERPT_LIMIT = 200;
 
 /** The body of POST /check. @throws BodyError */
@@ -19,7 +19,7 @@ export const checkRequest = objectOf(
   { path: PLAIN_PATH, host: DNS_NAME },
 );
 
-/** The body of POST /log: one line, as a line break in it would make two. @throws BodyError */
+/** The body of POST /log: one line, without line breaks. @throws BodyError */
 export const logRequest = objectOf({
   text: text(/^[\x20-\x7e]{1,500}$/, "1 to 500 printable ASCII characters"),
 });
@@ -28,7 +28,7 @@ export type CheckResult =
   | { readonly ok: true; readonly ms: number; readonly status?: number; readonly body?: string }
   | (Pick<FailedLine, "ok" | "kind" | "message"> & { readonly ms: number });
 
-/** Tries one connection. An HTTP answer is an answer whatever its status: what it should be is not known here. */
+/** Tries one connection. Any HTTP response is ok, whatever its status: the caller judges the status. */
 export async function runCheck(check: Checked<typeof checkRequest>): Promise<CheckResult> {
   const { kind, timeoutMs, path = "/", host } = check;
   const started = performance.now();

@@ -1,13 +1,13 @@
-/** Checks of the bodies that the agent is sent. A type is read off its check, so that the two cannot differ. */
+/** Checks of request bodies. Each type is inferred from its check, so that the two cannot differ. */
 import { isIP } from "node:net";
 
-/** What is wrong with what was sent, in words for whoever sent it. */
+/** An invalid request body. The message is the response. */
 export class BodyError extends Error {}
 
-/** Returns the value itself. `where` names it in the BodyError that is thrown. */
+/** Returns the value itself, or throws a BodyError. `where`: name of the value in the message. */
 export type Check<T> = (value: unknown, where: string) => T;
 
-/** The type that a check lets through. */
+/** The type that a check accepts. */
 export type Checked<C> = C extends Check<infer T> ? T : never;
 
 type Fields = Readonly<Record<string, Check<unknown>>>;
@@ -29,7 +29,7 @@ export function objectOf<F extends Fields, O extends Fields = Record<never, neve
     if (typeof value !== "object" || value === null || Array.isArray(value))
       refuse(where, "must be an object");
     for (const name of Object.keys(value)) {
-      if (!Object.hasOwn(all, name)) refuse(`${where}.${name}`, "is not known");
+      if (!Object.hasOwn(all, name)) refuse(`${where}.${name}`, "is unknown");
     }
     for (const [name, check] of Object.entries(all)) {
       const member = (value as Record<string, unknown>)[name];

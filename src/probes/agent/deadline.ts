@@ -1,16 +1,16 @@
-/** A timer that fires so much too late, ms, shows that the loop was kept from running. */
+/** A timer that fires later than this, ms, shows that the event loop was blocked. */
 const LOOP_LATE_MS = 20;
 
-/** Registers what is run when the work ends, however it ends: that is where sockets are closed. */
+/** Registers a clean-up that runs when the work ends, on success and on failure: it closes sockets. */
 export type OnEnd = (cleanUp: () => void) => void;
 
 /**
  * Runs `work` for at most `ms`.
  *
- * The blame for a time-out must not fall on the target when this process itself was kept from running (a busy
- * or throttled node): a deadline that fires late is extended, once, by as long as the loop was away.
+ * A time-out must not count against the target if this process itself was blocked (a busy or throttled node): a
+ * deadline that fires late is extended once, by the time that the loop was blocked.
  *
- * @throws Error with the code ETIMEDOUT when the time is up; what `work` rejects with.
+ * @throws Error with the code ETIMEDOUT at the deadline, or the error of `work`.
  */
 export function withDeadline<T>(ms: number, work: (onEnd: OnEnd) => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -28,7 +28,7 @@ export function withDeadline<T>(ms: number, work: (onEnd: OnEnd) => Promise<T>):
     const due = performance.now() + ms;
     let timer = setTimeout(() => {
       const lateMs = performance.now() - due;
-      // An answer that already waits in the kernel is read between the timers and the immediates.
+      // Node reads data that already waits in the kernel after the timers and before the immediates.
       if (lateMs <= LOOP_LATE_MS) setImmediate(giveUp);
       else timer = setTimeout(() => setImmediate(giveUp), Math.min(lateMs, ms));
     }, ms);

@@ -1,21 +1,21 @@
-/** Which failure an error stands for, and what a good answer of the guestbook is. */
+/** Maps errors to failure kinds, and judges responses of the guestbook. */
 import type { FailedLine, FailureKind, GoodLine, MissedLine } from "../../evidence/sample.js";
 
 type Failure = Pick<FailedLine, "ok" | "kind" | "message">;
 
-/** What came of one sample. */
+/** The result of one sample. */
 export type Outcome =
   Pick<GoodLine, "ok" | "target"> | (Failure & Pick<FailedLine, "target">) | Pick<MissedLine, "missed">;
 
-/** Longest error text of a sample, characters. */
+/** Maximum length of a sample's error text, characters. */
 export const MESSAGE_LIMIT = 200;
-/** A read may return a token up to so many writes old: followers lag, and writes overlap. */
+/** A read may return a token this many writes old: followers lag, and writes overlap. */
 const RECENT_WRITES = 64;
 
 const KIND_OF_CODE: ReadonlyMap<unknown, FailureKind> = new Map(
   Object.entries({
     ETIMEDOUT: "timeout",
-    ETIMEOUT: "timeout", // c-ares spells it so
+    ETIMEOUT: "timeout", // the spelling of c-ares
     ECONNABORTED: "reset",
     ECONNRESET: "reset",
     EPIPE: "reset",
@@ -31,19 +31,19 @@ const KIND_OF_CODE: ReadonlyMap<unknown, FailureKind> = new Map(
   } as const),
 );
 
-/** A failed outcome; the message is cut to MESSAGE_LIMIT. */
+/** A failed outcome, its message cut to MESSAGE_LIMIT. */
 export function failed(kind: FailureKind, message?: string): Failure {
   return message ? { ok: false, kind, message: message.slice(0, MESSAGE_LIMIT) } : { ok: false, kind };
 }
 
-/** The failure that an error stands for; what is not known is `other`, with its words. */
+/** The failure for an error. An unknown error is `other`, with its message. */
 export function failureOf(error: unknown): Failure {
   const code = (error as { code?: unknown } | undefined)?.code;
   const text = error instanceof Error && error.message !== "" ? error.message : String(code ?? error);
   return failed(KIND_OF_CODE.get(code) ?? "other", text);
 }
 
-/** An answer's words without its tags: PHP wraps its errors in HTML. */
+/** The text of a response without tags: PHP wraps its errors in HTML. */
 function stripTags(body: string): string {
   return body
     .replace(/<[^>]*>/g, " ")
@@ -54,29 +54,29 @@ function stripTags(body: string): string {
 /**
  * The tokens that one arm writes: a prefix that is new at each start of the agent, and a count.
  *
- * A read is judged by them. "Recently written" is counted back from the last acknowledged write, and every
- * token sent since then counts as well: a write whose answer was lost may have been carried out, and while
- * writes fail the followers go on holding the last one that succeeded, which is a good read.
+ * Reads are judged by them. A token is recent if it is at most RECENT_WRITES older than the last acknowledged one.
+ * Every token sent later is recent, too: a write whose response was lost may have succeeded. While writes fail, the
+ * followers continue to serve the last successful one, which is a good read.
  */
 export class Tokens {
   #sent = 0;
   #acknowledged = 0;
 
-  /** @param prefix letters, digits and '-' only: it travels in a URL and in JSON unescaped */
+  /** @param prefix letters, digits and '-' only: it is not escaped in URLs and JSON */
   constructor(readonly prefix: string) {}
 
-  /** A fresh token, counted as sent. */
+  /** A new token, counted as sent. */
   next(): string {
     this.#sent += 1;
     return `${this.prefix}-${this.#sent}`;
   }
 
-  /** @param token one of this arm's own */
+  /** @param token from `next` */
   acknowledge(token: string): void {
     this.#acknowledged = Math.max(this.#acknowledged, this.#countOf(token) ?? 0);
   }
 
-  /** Until a write was acknowledged there may be nothing to read, and no read can be judged. */
+  /** Before the first acknowledged write there may be nothing to read, so no read can be judged. */
   get canJudge(): boolean {
     return this.#acknowledged > 0;
   }
@@ -94,8 +94,8 @@ export class Tokens {
 }
 
 /**
- * The JSON object in a body, or undefined: the guestbook prints nothing else when all is well, and a PHP error
- * (with status 200) is no JSON.
+ * The JSON object in a body, or undefined. The guestbook prints only JSON on success; a PHP error (with status 200) is
+ * not JSON.
  */
 function jsonObject(body: string): Record<string, unknown> | undefined {
   try {

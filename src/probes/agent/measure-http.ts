@@ -1,10 +1,10 @@
-/** The probes that ask by HTTP: the application's two arms, and its Service. */
+/** The HTTP probes: the application's two arms and its Service. */
 import http from "node:http";
 import type { AppTarget, Endpoint, FrontEnd, HttpTarget } from "../prober-plan.js";
 import { withDeadline } from "./deadline.js";
 import { failed, failureOf, judgeRead, judgeStatus, judgeWrite, Tokens, type Outcome } from "./judge.js";
 
-/** Longest body that is read of an answer, bytes; the guestbook's are under a hundred. */
+/** How much of a response's body is read, bytes. The guestbook's bodies are under 100. */
 const BODY_LIMIT = 64 * 1024;
 
 export interface HttpAnswer {
@@ -13,7 +13,7 @@ export interface HttpAnswer {
 }
 
 /**
- * GET on a connection of its own: an established one would outlive the very faults that are looked for.
+ * GET on a new connection: an established one would not show the faults that the probe measures.
  *
  * @param timeoutMs from the connect to the last byte
  * @param hostHeader the address, when left out
@@ -53,7 +53,7 @@ export function httpGet(
             response.on("error", reject);
           },
         );
-        // Stays until the end: destroying the request raises one more error.
+        // Never removed: destroying the request raises another error.
         request.on("error", reject);
         onEnd(() => request.destroy());
       }),
@@ -65,8 +65,8 @@ export async function probeHttp(target: HttpTarget, timeoutMs: number): Promise<
   return judgeStatus(status, body) ?? { ok: true };
 }
 
-/** Takes the members of a list in turn, also when the list changes. */
-class Turn {
+/** Round robin over a list that may change. */
+class RoundRobin {
   #count = 0;
 
   of<T>(list: readonly T[]): T | undefined {
@@ -76,16 +76,16 @@ class Turn {
   }
 }
 
-/** One arm of the application (the one that uses DNS, or the one that uses the environment): writes and reads. */
+/** Writes and reads of one arm of the application (the one with DNS, or the one with environment variables). */
 export class AppArm {
-  readonly #writes = new Turn();
-  readonly #reads = new Turn();
+  readonly #writes = new RoundRobin();
+  readonly #reads = new RoundRobin();
   readonly #prefix: string;
   #key = "";
   #keys = 0;
   #tokens: Tokens;
 
-  /** @param prefix of the tokens: unique to this start of this agent, and to the arm */
+  /** @param prefix of the tokens: unique for this start of the agent and the arm */
   constructor(prefix: string) {
     this.#prefix = prefix;
     this.#tokens = new Tokens(prefix);
@@ -93,7 +93,7 @@ export class AppArm {
 
   async write(target: AppTarget, timeoutMs: number): Promise<Outcome> {
     if (target.key !== this.#key) {
-      // What was written under another key says nothing about this one.
+      // Values of another key do not show anything about this one.
       this.#key = target.key;
       this.#keys += 1;
       this.#tokens = new Tokens(`${this.#prefix}-${this.#keys}`);

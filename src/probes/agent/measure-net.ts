@@ -1,4 +1,4 @@
-/** The probes below HTTP: DNS, TCP connects, and one lasting connection to Redis. */
+/** The probes below HTTP: DNS, TCP connects and one long-lived connection to Redis. */
 import dns from "node:dns";
 import net from "node:net";
 import type { Endpoint } from "../prober-plan.js";
@@ -6,17 +6,17 @@ import { withDeadline, type OnEnd } from "./deadline.js";
 import { failed, failureOf, MESSAGE_LIMIT, type Outcome } from "./judge.js";
 
 /**
- * How long a look-up through the search path may take, ms. Longer than the plan's time-out: five seconds is
- * what the C library gives one server before it asks again, so less would call that first retry an outage.
+ * Limit for a look-up through the search path, ms. It exceeds the plan's time-out because the C library waits 5 s for
+ * a server before it retries; a shorter limit would count that first retry as an outage.
  */
 const SEARCH_DEADLINE_MS = 5000;
 
 /**
- * Resolves a name as it is, never through the search path: resolve4 asks for exactly the name it is given, with
- * or without its last dot. The resolver is fresh: another one would remember answers, and which server was
- * slow. c-ares looks at its time-outs about once a second, hence the deadline of our own.
+ * Resolves a name without the search path: resolve4 queries exactly the given name, with or without the trailing dot.
+ * A new resolver each time: a kept one remembers which server was slow. c-ares checks its time-outs only about once
+ * a second, so this function has its own deadline.
  *
- * @param servers the system's, when left out
+ * @param servers default: the system's
  */
 export async function probeDns(
   name: string,
@@ -32,14 +32,14 @@ export async function probeDns(
   return addresses.length > 0 ? { ok: true } : failed("no-data", "no address in the answer");
 }
 
-/** Looks a name up as applications do: the C library's getaddrinfo, with search path, ndots and retries. */
+/** Resolves a name as applications do: with the C library's getaddrinfo, search path, ndots and retries. */
 export class SearchProbe {
   #hanging = false;
 
   /**
-   * getaddrinfo cannot be cancelled, and occupies a thread of libuv's pool until it returns: half a minute or
-   * more when no server answers. So there is never more than one of them, and three of the pool's four threads
-   * are left for writing the samples, the only other work that uses the pool.
+   * getaddrinfo cannot be cancelled and occupies a thread of libuv's pool until it returns: 30 s or more if no server
+   * answers. So only one runs at a time, and three of the pool's four threads stay free for writing the samples, the
+   * only other work in the pool.
    */
   async measure(
     name: string,
@@ -60,39 +60,39 @@ export class SearchProbe {
 }
 
 /**
- * Connects and closes at once, with a reset: an orderly close would leave a pile of sockets in TIME_WAIT.
+ * Connects and closes immediately with a reset: an orderly close would leave many sockets in TIME_WAIT.
  *
- * @param timeoutMs under a second: the kernel sends a lost SYN again after one, which hides the loss
+ * @param timeoutMs under 1 s: the kernel resends a lost SYN after 1 s, which hides the loss
  */
 export async function probeTcp(target: Endpoint, timeoutMs: number): Promise<Outcome> {
   await withDeadline(timeoutMs, async (onEnd) => {
     const socket: net.Socket & { resetAndDestroy?(): void } = await connect(target, onEnd);
-    // A reset of a socket that is still connecting would wait for the connection; Node 18.0 has none at all.
+    // Only after connecting: resetAndDestroy waits for the connection. Node 18.0 does not have it.
     onEnd(() => (socket.resetAndDestroy ? socket.resetAndDestroy() : socket.destroy()));
   });
   return { ok: true };
 }
 
-/** @param onEnd a connection that is not made by then is given up */
+/** @param onEnd a connection that is not established by then is cancelled */
 function connect(to: Endpoint, onEnd: OnEnd): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ host: to.ip, port: to.port, noDelay: true });
     socket.once("connect", () => resolve(socket));
-    socket.on("error", reject); // stays: an error without a listener would end the process
+    socket.on("error", reject); // never removed: an error without a listener would end the process
     onEnd(() => socket.connecting && socket.destroy());
   });
 }
 
-/** A PING whose answer is awaited, until it is abandoned. */
-interface Question {
+/** A PING that waits for its reply until it is abandoned. */
+interface Ping {
   resolve: (line: string) => void;
   reject: (error: Error) => void;
   abandoned: boolean;
 }
 
-/** A connection to Redis. Answers come in the order of the questions. */
+/** A connection to Redis. Replies come in the order of the PINGs. */
 class RedisConnection {
-  readonly #waiting: Question[] = [];
+  readonly #waiting: Ping[] = [];
   readonly #socket: net.Socket;
   #received = "";
   #retired = false;
@@ -101,7 +101,7 @@ class RedisConnection {
 
   /**
    * @param socket connected
-   * @param onIdleBreak the connection broke with no question open
+   * @param onIdleBreak called if the connection breaks while no PING waits
    */
   constructor(socket: net.Socket, onIdleBreak: (error: Error) => void) {
     this.#socket = socket;
@@ -111,30 +111,30 @@ class RedisConnection {
       this.#broken = true;
       const error = this.#error ?? connectionClosed();
       const waiting = this.#waiting.splice(0);
-      for (const question of waiting) question.reject(error);
-      if (!this.#retired && waiting.every((question) => question.abandoned)) onIdleBreak(error);
+      for (const ping of waiting) ping.reject(error);
+      if (!this.#retired && waiting.every((ping) => ping.abandoned)) onIdleBreak(error);
     });
   }
 
-  /** No more questions; closed as soon as the open ones have ended. */
+  /** No more PINGs. The connection closes after the waiting ones have ended. */
   retire(): void {
     this.#retired = true;
-    if (this.#waiting.every((question) => question.abandoned)) this.#socket.destroy();
+    if (this.#waiting.every((ping) => ping.abandoned)) this.#socket.destroy();
   }
 
   ping(): { answer: Promise<string>; abandon: () => void } {
-    const question: Question = { resolve: () => {}, reject: () => {}, abandoned: false };
+    const ping: Ping = { resolve: () => {}, reject: () => {}, abandoned: false };
     const answer = new Promise<string>((resolve, reject) => {
-      question.resolve = resolve;
-      question.reject = reject;
+      ping.resolve = resolve;
+      ping.reject = reject;
     });
-    if (this.#broken) question.reject(this.#error ?? connectionClosed());
+    if (this.#broken) ping.reject(this.#error ?? connectionClosed());
     else {
-      this.#waiting.push(question);
+      this.#waiting.push(ping);
       this.#socket.write("PING\r\n");
     }
-    // Its place in the row is kept, so that later answers still meet their questions.
-    return { answer, abandon: () => (question.abandoned = true) };
+    // An abandoned PING keeps its place in the queue, so that later replies match their PINGs.
+    return { answer, abandon: () => (ping.abandoned = true) };
   }
 
   #onData(text: string): void {
@@ -146,14 +146,13 @@ class RedisConnection {
 }
 
 function connectionClosed(): Error {
-  return Object.assign(new Error("the connection was closed by the other side"), { code: "ECONNRESET" });
+  return Object.assign(new Error("the peer closed the connection"), { code: "ECONNRESET" });
 }
 
 /**
- * PING over one lasting connection, as an application with a pool has it. A connection that broke, or on which
- * an answer timed out, is not used again; the failure is a sample, and the next tick makes a new connection
- * (which is then part of that tick's sample). While there is none, each tick tries for itself, so that the
- * return is seen at the probe's rate.
+ * PING over one long-lived connection, like an application with a connection pool. A connection that broke, or on which
+ * a reply timed out, is not used again: the failure is a sample, and the next tick opens a new connection as part of its
+ * sample. While there is no connection, each tick tries its own, so that recovery is seen at the probe's rate.
  */
 export class LongLivedProbe {
   #current: RedisConnection | undefined;
@@ -185,7 +184,7 @@ export class LongLivedProbe {
     return line === "+PONG" ? { ok: true } : failed("bad-body", line);
   }
 
-  /** Forgets the connection; that is no failure. */
+  /** Drops the connection. That is not a failure. */
   close(): void {
     this.#brokenBy = undefined;
     if (this.#current !== undefined) this.#retire(this.#current);
@@ -198,7 +197,7 @@ export class LongLivedProbe {
       this.#current = undefined;
       this.#brokenBy = error;
     });
-    // The first of several that were tried at once stays; the plan may have changed in the meantime, too.
+    // Of parallel attempts the first one is kept, unless the plan has a new address by now.
     if (this.#current === undefined && this.#address === address) this.#current = connection;
     return connection;
   }

@@ -6,7 +6,7 @@ import { LongLivedProbe, probeDns, probeTcp, SearchProbe } from "./measure-net.j
 import { maxInFlight, startProbe, systemTimers, type RunningProbe, type Timers } from "./schedule.js";
 
 export interface ProberOptions {
-  /** Which start of the agent this is. */
+  /** Id of this start of the agent. */
   readonly boot: string;
   readonly clock?: Timers;
   readonly emit: (line: SampleLine) => void;
@@ -14,7 +14,7 @@ export interface ProberOptions {
   readonly dnsServers?: readonly string[] | undefined;
 }
 
-/** Measures what the plan says. A change of targets reaches the next tick; only new intervals restart it. */
+/** Measures what the plan says. New targets apply from the next tick; only new intervals restart the schedule. */
 export class Prober {
   #plan: ProberPlan | undefined;
   #originMs = 0;
@@ -48,7 +48,7 @@ export class Prober {
     if (plan.probes["tcp-long-lived"] === undefined) this.#longLived.close();
   }
 
-  /** Ends the ticks; samples under way are still written when they end. */
+  /** Stops the ticks. Samples in progress are still written when they end. */
   stop(): void {
     this.#plan = undefined;
     for (const probe of AGENT_PROBES) this.#end(probe);
@@ -56,8 +56,8 @@ export class Prober {
   }
 
   #begin(probe: AgentProbe, plan: ProberPlan): void {
-    // A probe's place is its phase in the interval, whether or not the others are measured: adding or removing one
-    // must not move the rest.
+    // A probe's position is its phase in the interval, even if other probes are not measured: adding or removing a
+    // probe must not shift the rest.
     const phase = AGENT_PROBES.indexOf(probe) / AGENT_PROBES.length;
     const running = startProbe({
       probe,
@@ -65,7 +65,7 @@ export class Prober {
       intervalMs: probe === "dns-search" ? plan.searchInterval : plan.interval,
       clock: this.#clock,
       limit: () => maxInFlight(this.#plan?.timeout ?? 0, plan.interval),
-      // The plan of the moment, not the one that the probe began with.
+      // The current plan, not the one at the start of the probe.
       measure: async () => this.#plan && this.#measures[probe](this.#plan),
       emit: this.#emit,
     });
@@ -80,7 +80,7 @@ export class Prober {
 
 type Measures = Readonly<Record<AgentProbe, (plan: ProberPlan) => Promise<Outcome | undefined>>>;
 
-/** How each probe is measured. A probe that the plan leaves out has no target and gives no sample. */
+/** How each probe is measured. A probe that is not in the plan has no target and gives no sample. */
 function measuresOf(boot: string, longLived: LongLivedProbe, dnsServers?: readonly string[]): Measures {
   const dnsArm = new AppArm(`${boot}-dns`);
   const envArm = new AppArm(`${boot}-env`);

@@ -1,4 +1,4 @@
-/** What the agent answers on its port; main.ts lists the requests. */
+/** The HTTP routes of the agent. main.ts lists them. */
 import fs from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { validatePlan, type ProberPlan } from "../prober-plan.js";
@@ -7,22 +7,22 @@ import { BodyError } from "./body.js";
 import type { Prober } from "./prober.js";
 import type { SampleFile } from "./sample-file.js";
 
-/** Longest body of a request, bytes: a plan's. */
+/** Maximum size of a request body, bytes. Plans are the largest. */
 const REQUEST_LIMIT = 256 * 1024;
-/** Checks that may be under way; the sampling must not suffer from them. */
+/** Maximum number of checks in progress: they must not disturb the sampling. */
 const CHECK_LIMIT = 32;
 
-/** The plan on disk, so that a restarted container continues by itself. */
+/** The plan on disk, so that a restarted container continues on its own. */
 export class PlanFile {
   constructor(private readonly file: string) {}
 
-  /** undefined also when it cannot be read: an agent without a plan can be given one. */
+  /** undefined also if it cannot be read: the runner can send a new plan. */
   load(): ProberPlan | undefined {
     try {
       return validatePlan(JSON.parse(fs.readFileSync(this.file, "utf8")));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT")
-        console.error(`the kept plan is not used: ${String(error)}`);
+        console.error(`ignoring the saved plan: ${String(error)}`);
       return undefined;
     }
   }
@@ -63,7 +63,7 @@ const putPlan: Route = async ({ boot, prober, planFile }, request) => {
   return json({ boot, runId: plan.runId });
 };
 
-let checksUnderWay = 0;
+let checksInProgress = 0;
 
 const ROUTES: Readonly<Record<string, Route>> = {
   "GET /healthz": ({ boot, prober, samples }) =>
@@ -72,7 +72,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
   "GET /clock": ({ boot }) => json({ boot, t: performance.now() }),
 
   "GET /plan": ({ prober }) =>
-    prober.plan === undefined ? { status: 404, body: "there is no plan" } : json(prober.plan),
+    prober.plan === undefined ? { status: 404, body: "no plan is set" } : json(prober.plan),
 
   "PUT /plan": putPlan,
   "POST /plan": putPlan,
@@ -88,7 +88,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
     if (!/^\d{1,15}$/.test(text)) return { status: 400, body: "offset must be a number of bytes" };
     await samples.flush();
     const lines = await samples.read(Number(text));
-    if (lines === undefined) return { status: 416, body: `there is nothing at byte ${text} yet` };
+    if (lines === undefined) return { status: 416, body: `the sample file is shorter than ${text} bytes` };
     const next = String(Number(text) + lines.length);
     return {
       status: 200,
@@ -99,13 +99,13 @@ const ROUTES: Readonly<Record<string, Route>> = {
 
   "POST /check": async (_agent, request) => {
     const check = checkRequest(await readJson(request, "check"), "check");
-    if (checksUnderWay >= CHECK_LIMIT)
-      return { status: 429, body: `${CHECK_LIMIT} checks are under way already` };
-    checksUnderWay += 1;
+    if (checksInProgress >= CHECK_LIMIT)
+      return { status: 429, body: `${CHECK_LIMIT} checks are already in progress` };
+    checksInProgress += 1;
     try {
       return json(await runCheck(check));
     } finally {
-      checksUnderWay -= 1;
+      checksInProgress -= 1;
     }
   },
 
@@ -116,8 +116,8 @@ const ROUTES: Readonly<Record<string, Route>> = {
 };
 
 /**
- * @param what it should be
- * @throws BodyError when it is no JSON, or too long
+ * @param what name of the body in messages
+ * @throws BodyError if it is not JSON, or too long
  */
 async function readJson(request: IncomingMessage, what: string): Promise<unknown> {
   const chunks: Buffer[] = [];
@@ -134,14 +134,14 @@ async function readJson(request: IncomingMessage, what: string): Promise<unknown
   }
 }
 
-/** Never rejects: 404 for what is not known, 400 for a bad body, 500 for the rest. */
+/** Never rejects: 404 for an unknown route, 400 for a bad body, 500 for any other error. */
 export async function answer(agent: Agent, request: IncomingMessage): Promise<Answer> {
   try {
     const url = new URL(request.url ?? "/", "http://agent");
     const asked = `${request.method} ${url.pathname}`;
     const route = ROUTES[asked];
     return route === undefined
-      ? { status: 404, body: `${asked} is not known` }
+      ? { status: 404, body: `unknown route: ${asked}` }
       : await route(agent, request, url);
   } catch (error) {
     if (error instanceof BodyError) return { status: 400, body: error.message };

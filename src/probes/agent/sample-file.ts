@@ -1,20 +1,20 @@
 import fs from "node:fs";
 import type { SampleLine } from "../../evidence/sample.js";
 
-/** Longest answer of a read, bytes. */
+/** Maximum size of one read, bytes. */
 const CHUNK_LIMIT = 1024 * 1024;
-/** Lines that wait in memory while the disk takes none; those beyond are lost, and counted. */
+/** Maximum number of lines in memory while writes fail. Further lines are lost and counted. */
 const WAITING_LIMIT = 100_000;
 
 /**
- * The append-only file of lines. Lines wait in memory for a moment and are written together, in the order in
- * which they came. Only whole lines count as written: a write that failed half-way is written again over it.
+ * The append-only sample file. Lines are buffered in memory and written together, in order. Only complete lines count as
+ * written: after a partial write the lines are written again at the same position.
  */
 export class SampleFile {
   #waiting: string[] = [];
   #lost = 0;
   #failing = false;
-  /** Size of what was written, bytes: always at the end of a line. */
+  /** Size of the written part, bytes: always at the end of a line. */
   #size: number;
   readonly #fd: number;
   #writing = Promise.resolve();
@@ -22,12 +22,12 @@ export class SampleFile {
   constructor(file: string) {
     this.#fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
     const content = fs.readFileSync(this.#fd);
-    // A line that a killed agent left half-written was never handed out: whole lines only.
+    // Cut off a partial line of a killed agent: no reader has seen it.
     this.#size = content.lastIndexOf("\n") + 1;
     fs.ftruncateSync(this.#fd, this.#size);
   }
 
-  /** Lines that were lost because the disk took none for too long. */
+  /** Number of lines lost because writes failed for too long. */
   get lost(): number {
     return this.#lost;
   }
@@ -37,7 +37,7 @@ export class SampleFile {
     else this.#waiting.push(`${JSON.stringify(line)}\n`);
   }
 
-  /** Writes what waits. When it cannot be written it continues to wait; that is reported, never thrown. */
+  /** Writes the buffered lines. If that fails, they stay buffered; the error is reported, never thrown. */
   flush(): Promise<void> {
     this.#writing = this.#writing.then(async () => {
       if (this.#waiting.length === 0) return;
@@ -51,7 +51,7 @@ export class SampleFile {
         this.#failing = false;
       } catch (error) {
         this.#waiting = lines.concat(this.#waiting);
-        if (!this.#failing) console.error(`cannot write samples, will go on trying: ${String(error)}`);
+        if (!this.#failing) console.error(`cannot write samples, will retry: ${String(error)}`);
         this.#failing = true;
       }
     });
@@ -60,7 +60,7 @@ export class SampleFile {
 
   /**
    * @param offset bytes
-   * @returns whole lines, at most CHUNK_LIMIT; undefined beyond the file's end
+   * @returns complete lines, at most CHUNK_LIMIT; undefined past the end of the file
    */
   async read(offset: number): Promise<Buffer | undefined> {
     if (offset > this.#size) return undefined;

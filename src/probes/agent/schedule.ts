@@ -1,12 +1,12 @@
 /**
- * Samples at a fixed rate. Every time of the prober is in milliseconds of performance.now(), which neither steps
- * nor follows the wall clock.
+ * Samples at a fixed rate. All times of the prober are milliseconds of performance.now(), which never steps and does not
+ * follow the wall clock.
  */
 import type { SampleLine } from "../../evidence/sample.js";
 import type { ProbeName } from "../../experiment/names.js";
 import { failureOf, type Outcome } from "./judge.js";
 
-/** The clock and the timers of a schedule, so that tests can drive them. */
+/** The clock and timers of a schedule. Tests replace them. */
 export interface Timers {
   /** Monotonic, ms. */
   readonly now: () => number;
@@ -27,11 +27,11 @@ interface Rate {
 }
 
 /**
- * Calls `onTick` at firstMs + k·intervalMs for every k that is not already past, for ever and without drift:
- * each tick is computed from the first one, never from the one before. A tick that was still waiting when the
- * next one was due could not be kept: it goes to `onLate`, with the time at which it was due.
+ * Calls `onTick` at firstMs + k·intervalMs for every future k, without drift: each tick is computed from the first one,
+ * not from the previous one. If a tick still waits when the next one is due, it is missed: `onLate` gets the time at
+ * which it was due.
  *
- * @returns stops it
+ * @returns a function that stops it
  */
 export function startFixedRate({
   firstMs,
@@ -44,7 +44,7 @@ export function startFixedRate({
   const due = (k: number): number => firstMs + k * intervalMs;
   let stopped = false;
   let timer: unknown;
-  // Rounded up: a Node timer drops the fraction, and would wake a little before the tick only to sleep again.
+  // Rounded up: Node truncates the delay, so the timer would fire just before the tick.
   const arm = (): void => {
     timer = clock.setTimeout(wake, Math.max(0, Math.ceil(due(next) - clock.now())));
   };
@@ -67,15 +67,15 @@ export function startFixedRate({
   };
 }
 
-/** How many samples of one probe may be under way: as many as time out at once, and some to spare. */
+/** Maximum number of samples of one probe in progress: as many as can time out together, plus a margin. */
 export function maxInFlight(timeoutMs: number, intervalMs: number): number {
   return Math.ceil(timeoutMs / intervalMs) + 4;
 }
 
-/** Measures once; undefined: there is nothing to judge yet. */
+/** Measures once. undefined: nothing to judge yet. */
 export type Measure = () => Promise<Outcome | undefined>;
 
-/** One sample, whatever happens: an error that `measure` throws becomes a failed line. */
+/** Takes one sample. An error of `measure` becomes a failed line. */
 export async function sampleOnce(
   probe: ProbeName,
   measure: Measure,
@@ -96,13 +96,13 @@ export async function sampleOnce(
 
 /** The ticks of one probe. */
 export interface RunningProbe {
-  /** Ends the ticks and waits for the samples under way. */
+  /** Stops the ticks and waits for the samples in progress. */
   stop(): Promise<void>;
 }
 
 /**
- * Measures one probe at a fixed rate. Samples overlap: a slow answer does not hold up the next one, until
- * `limit()` of them are under way; ticks beyond that are missed as `busy`. `emit` must not throw.
+ * Measures one probe at a fixed rate. Samples overlap: a slow one does not delay the next one, up to `limit()` samples in
+ * progress. Ticks beyond that are missed as `busy`. `emit` must not throw.
  */
 export function startProbe({
   probe,
@@ -139,7 +139,7 @@ export function startProbe({
   };
 }
 
-/** Microseconds are enough, and keep the lines short. */
+/** Rounds to microseconds, to keep the lines short. */
 export function round(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }

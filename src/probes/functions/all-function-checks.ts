@@ -13,7 +13,7 @@ import { replicasAreMade } from "./replicas-are-made.js";
 import { servicesFollow } from "./services-follow.js";
 import { unknownPathIsAnswered } from "./unknown-path-is-answered.js";
 
-/** Every probe of a component's own function. */
+/** Every function check. */
 export const functionProbes: Readonly<Record<FunctionCheckName, FunctionCheck>> = {
   "node-runs-pods": nodeRunsPods,
   "services-follow": servicesFollow,

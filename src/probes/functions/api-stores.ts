@@ -4,11 +4,11 @@ import type { ConfigMap } from "../../kube/objects.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
 import { createCanary, Leftovers, runNames, canaryNeeds, MAKE } from "./canary.js";
 import type { FunctionCheck } from "./function-check.js";
-import { attempt, Look } from "./attempt.js";
+import { attempt, CheckTime } from "./attempt.js";
 
 const FACTS = functionFacts("api-stores");
 
-/** kube-apiserver, etcd: a write and a read. One try each: how long the API is away is to be seen, not bridged. */
+/** kube-apiserver, etcd: one write and one read. No retries: they would hide an outage of the API. */
 export const apiStores: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "configmaps"),
@@ -19,21 +19,21 @@ export const apiStores: FunctionCheck = {
     const collection = resourcePath(CONFIGMAPS, namespace);
     return await Promise.resolve({
       async look(signal) {
-        const look = new Look(clock, FACTS.deadlineMs, signal);
+        const check = new CheckTime(clock, FACTS.deadlineMs, signal);
         const name = names.next();
         const path = resourcePath(CONFIGMAPS, namespace, name);
         leftovers.add(path);
         try {
           const written = await attempt(
-            createCanary(transport, collection, configMap(namespace, name), look.call(FACTS.deadlineMs)),
+            createCanary(transport, collection, configMap(namespace, name), check.call(FACTS.deadlineMs)),
           );
           if ("not" in written) return { present: false, evidence: `the write failed: ${written.not}` };
-          const writtenMs = look.tookMs;
-          const read = await attempt(get<ConfigMap>(transport, path, look.call(FACTS.deadlineMs)));
+          const writtenMs = check.tookMs;
+          const read = await attempt(get<ConfigMap>(transport, path, check.call(FACTS.deadlineMs)));
           if ("not" in read) return { present: false, evidence: `the read failed: ${read.not}` };
           const same = read.done.data?.name === name;
-          const times = `written in ${Math.round(writtenMs)} ms, read in ${Math.round(look.tookMs - writtenMs)} ms`;
-          return { present: same, evidence: same ? times : `${times}, but with other content` };
+          const times = `written in ${Math.round(writtenMs)} ms, read in ${Math.round(check.tookMs - writtenMs)} ms`;
+          return { present: same, evidence: same ? times : `${times}, but the content differs` };
         } finally {
           await leftovers.sweep();
         }

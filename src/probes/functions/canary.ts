@@ -1,4 +1,4 @@
-/** Canaries: small objects of ours, made to see whether something happens to them. */
+/** Canaries: small objects that a check creates to see whether a component acts on them. */
 import { shortHash } from "../../common/hash.js";
 import { ChaosError } from "../../common/errors.js";
 import { create, get, PODS, remove, resourcePath, type CallOptions } from "../../kube/api.js";
@@ -13,19 +13,19 @@ import { attempt, codeOf, outageOf, preparation } from "./attempt.js";
 import type { FunctionContext } from "./function-check.js";
 import { checkNeeds } from "./function-check.js";
 
-/** Everything that belongs to one canary carries its name under this label. */
+/** All objects of one canary carry its name in this label. */
 export const CANARY_LABEL = "kube-system-chaos/canary";
 
-/** A pod's goodbye, seconds: with none at all its containers would run on unseen. */
+/** Grace period of canary pods, seconds. With 0 the object disappears while its containers still run. */
 const GRACE_SECONDS = 1;
 
-/** How long clearing up may hold up the end of a look, ms. */
+/** How long clean-up may delay the end of a check, ms. */
 const SWEEP_MS = 700;
 
-/** A fresh namespace takes pods only once it has its service account, ms. */
+/** Wait for a new namespace, ms: it accepts pods only after its service account exists. */
 const NAMESPACE_LIMIT_MS = 30_000;
 
-/** Runs until it is told to end, and then ends at once: as PID 1 a bare `sleep` would ignore the signal. */
+/** Runs until SIGTERM and then exits immediately: as PID 1 a bare `sleep` would ignore the signal. */
 export const IDLE = ["sh", "-c", "trap exit TERM; sleep 86400 & wait"];
 
 export interface CanaryPodOptions {
@@ -41,14 +41,14 @@ export function canaryPod({ namespace, name, node }: CanaryPodOptions): Manifest
     kind: "Pod",
     metadata: { name, namespace, labels: canaryLabels(name) },
     spec: {
-      // A node that is NotReady carries taints, and may be the very one to be asked.
+      // A NotReady node carries taints, and it may be the node to check.
       ...(node === undefined ? {} : { nodeName: node, tolerations: [{ operator: "Exists" }] }),
       ...podSpec({ command: IDLE }),
     },
   };
 }
 
-/** What every canary's pod has: one container from the image that is on the nodes already. */
+/** The spec of every canary pod: one container, from the image that the nodes already have. */
 export function podSpec(container: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return {
     terminationGracePeriodSeconds: GRACE_SECONDS,
@@ -69,7 +69,7 @@ export function canaryLabels(name: string): Record<string, string> {
   return { app: "chaos-canary", [CANARY_LABEL]: name, [MANAGED_BY_LABEL]: MANAGED_BY };
 }
 
-/** Unique names in the canaries' namespace, short enough for what is made from them: "chaos-node-0003". */
+/** Unique names in the canaries' namespace, short enough for the names derived from them: "chaos-node-0003". */
 export class Names {
   readonly #prefix: string;
   #count = 0;
@@ -84,16 +84,16 @@ export class Names {
   }
 }
 
-/** Names that are unique for the run, and of one length: none is the beginning of another. */
+/** Names that are unique for the run and of equal length, so that none is a prefix of another. */
 export function runNames(context: FunctionContext, what: string): Names {
-  // A run's id is too long for what is appended to a name, and its end alone may come twice.
+  // A run's id is too long for a name with suffixes, and its last part alone is not unique.
   const run = shortHash(context.runId, 8);
   return new Names(`chaos-${what}-${run}`);
 }
 
 /**
- * Creates an object whose name is its own. Sent again, once, when a kept-alive connection turned out to be dead:
- * what the first one may have made is then there (409), and is ours.
+ * Creates an object with a unique name. Sends the request once more if a kept-alive connection was dead. If the second
+ * request gets 409, the first one created the object.
  */
 export async function createCanary<T>(
   transport: Transport,
@@ -116,28 +116,28 @@ export async function createCanary<T>(
   }
 }
 
-/** What was made in a preparation. @throws ChaosError when the API would not have it. */
+/** An object created in a preparation. @throws ChaosError if the API refuses or does not answer. */
 export async function made<T>(what: string, work: Promise<T>): Promise<T> {
   const result = await attempt(work);
-  if ("not" in result) throw new ChaosError(`${what} cannot be made: ${result.not}`);
+  if ("not" in result) throw new ChaosError(`setup of the function check failed at ${what}: ${result.not}`);
   return result.done;
 }
 
 /**
- * Waits until pods can be made in the canaries' namespace, without making one.
+ * Waits until the canaries' namespace accepts pods, without creating one.
  *
- * @throws ChaosError when they cannot be.
+ * @throws ChaosError if it does not.
  */
 export async function podsAreAdmitted(context: FunctionContext): Promise<void> {
   const { transport, namespace } = context;
-  const look = preparation(context, NAMESPACE_LIMIT_MS);
+  const check = preparation(context, NAMESPACE_LIMIT_MS);
   const pod = canaryPod({ namespace, name: "chaos-admission" });
-  const admitted = await look.until(200, async () => {
-    await create(transport, resourcePath(PODS, namespace), pod, { ...look.call(), dryRun: "All" });
+  const admitted = await check.until(200, async () => {
+    await create(transport, resourcePath(PODS, namespace), pod, { ...check.call(), dryRun: "All" });
     return { done: true };
   });
   if ("not" in admitted)
-    throw new ChaosError(`no canary pod can be made in namespace ${namespace}: ${admitted.not}`);
+    throw new ChaosError(`cannot create a canary pod in namespace ${namespace}: ${admitted.not}`);
 }
 
 /** Pods of one canary. */
@@ -153,24 +153,24 @@ export function isRunning(pod: Pod): boolean {
   return pod.status?.phase === "Running" && !isTerminating(pod);
 }
 
-/** Phase, and what keeps a pod from running, in the cluster's own words. */
+/** The phase of a pod, and what keeps it from running as the cluster reports it. */
 export function stateOf(pod: Pod): string {
   const { phase = "no phase", reason, message, conditions = [] } = pod.status ?? {};
   const waiting = waitingContainers(pod).map((container) => container.reason);
   const unmet = conditions
     .filter(({ status }) => status === "False")
     .map((condition) =>
-      [`${condition.type}=False`, condition.reason, condition.message].filter(isSaid).join(" "),
+      [`${condition.type}=False`, condition.reason, condition.message].filter(isNotEmpty).join(" "),
     );
-  const said = [reason, message, ...waiting, unmet[0]].filter(isSaid);
-  return [phase, ...(said.length === 0 ? ["nothing else is said of it"] : said)].join(", ");
+  const reasons = [reason, message, ...waiting, unmet[0]].filter(isNotEmpty);
+  return [phase, ...(reasons.length === 0 ? ["no reason given"] : reasons)].join(", ");
 }
 
-function isSaid(text: string | undefined): text is string {
+function isNotEmpty(text: string | undefined): text is string {
   return text !== undefined && text !== "";
 }
 
-/** Objects that are to go: tried at the end of each look, until the API has taken it. */
+/** Objects to delete at the end of each check, until the API has accepted the deletion. */
 export class Leftovers {
   readonly #transport: Transport;
   readonly #paths = new Set<string>();
@@ -183,17 +183,17 @@ export class Leftovers {
     return this.#paths.size;
   }
 
-  /** @param path URL path of an object of ours. Before it is made: an answer that got lost leaves it behind. */
+  /** Call it before creating the object: a lost response would leave it behind. @param path URL path of the canary. */
   add(path: string): void {
     this.#paths.add(path);
   }
 
-  /** It stays. */
+  /** Takes an object off the list. */
   keep(path: string): void {
     this.#paths.delete(path);
   }
 
-  /** Deletes all of them, also those of earlier looks. Never throws for an API that is away. */
+  /** Deletes all of them, including those of earlier checks. Never throws because of an unavailable API. */
   async sweep(): Promise<void> {
     await Promise.all([...this.#paths].map(async (path) => await this.#remove(path)));
   }
@@ -203,12 +203,12 @@ export class Leftovers {
       await removeCanary(this.#transport, path, { timeoutMs: SWEEP_MS, retry: false });
       this.#paths.delete(path);
     } catch (error) {
-      outageOf(error); // stays on the list; anything but an outage is thrown on
+      outageOf(error); // stays on the list; an error other than an outage is rethrown
     }
   }
 }
 
-/** Deletes an object of ours, with what it made. That it is gone already is well, too. */
+/** Deletes a canary and its dependents. It is no error if the canary no longer exists. */
 export async function removeCanary(transport: Transport, path: string, options: CallOptions): Promise<void> {
   await remove(transport, path, {
     ...options,
@@ -217,10 +217,10 @@ export async function removeCanary(transport: Transport, path: string, options: 
   });
 }
 
-/** What is made is looked up again when the answer to its creation was lost. */
+/** "get": to find the object if the response to its creation was lost. */
 export const MAKE = ["get", "create"];
 
-/** Rights to canaries of one kind. */
+/** Rights for canaries of one kind. */
 export function canaryNeeds(namespace: string, verbs: readonly string[], resource: string): Need[] {
   return checkNeeds("canaries of its own", verbs, { resource, namespace });
 }

@@ -1,70 +1,70 @@
-/** Probes of components that put something right: it is set wrong, and somebody must set it right again. */
+/** Checks of components that correct a value: the check sets it wrong, and the component must correct it. */
 import { isDeepStrictEqual } from "node:util";
 import type { CallOptions } from "../../kube/api.js";
 import type { KubeObject, ManagedFields } from "../../kube/objects.js";
 import type { Need } from "../../kube/permission.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import type { Observation } from "./function-check.js";
-import { attempt, type Look, seconds, type Seen } from "./attempt.js";
+import { attempt, type CheckTime, seconds, type Seen } from "./attempt.js";
 import { checkNeeds } from "./function-check.js";
 
 const EVERY_MS = 500;
-/** Putting it back ourselves may hold up the end of a look for so long, ms. */
-const PUT_BACK_MS = 900;
+/** How long undoing the change may delay the end of a check, ms. */
+const UNDO_MS = 900;
 
-/** One thing that is set wrong for a while. */
+/** One value that a check sets wrong for a while. */
 export interface Correction {
   /** "replicas of Deployment coredns". */
   readonly what: string;
   readonly right: string;
   readonly wrong: string;
   setWrong(options: CallOptions): Promise<void>;
-  /** Whether it is right again, and who did it; else what it is. */
+  /** Who corrected it if it is right again; otherwise its current value. */
   isRight(options: CallOptions): Promise<Seen<string>>;
-  /** As it was before, whatever it is now. */
+  /** Sets the original value, whatever the current one is. */
   setRight(options: CallOptions): Promise<void>;
 }
 
-/** Sets it wrong and waits until it is right again. Where nobody does it, the look itself does, also when given up. */
-export async function checkCorrection(look: Look, correction: Correction): Promise<Observation> {
+/** Sets the value wrong and waits for its correction. Otherwise the check undoes its change, also when cancelled. */
+export async function checkCorrection(check: CheckTime, correction: Correction): Promise<Observation> {
   const { what, right, wrong } = correction;
-  const set = await attempt(correction.setWrong(look.call()));
+  const set = await attempt(correction.setWrong(check.call()));
   if ("not" in set) {
-    // Its answer may have been lost, and not the request.
-    const end = await putBack(correction);
+    // The request may have succeeded even though its response was lost.
+    const end = await undo(correction);
     return {
       present: false,
       evidence: `${what} could not be set from ${right} to ${wrong}: ${set.not}; ${end}`,
     };
   }
-  const setMs = look.tookMs;
-  const seen = await look.until(EVERY_MS, async () => await correction.isRight(look.call()));
-  const since = `after ${seconds(look.tookMs - setMs)}`;
+  const setMs = check.tookMs;
+  const seen = await check.until(EVERY_MS, async () => await correction.isRight(check.call()));
+  const since = `after ${seconds(check.tookMs - setMs)}`;
   if (!("not" in seen))
     return {
       present: true,
       evidence: `${what} set from ${right} to ${wrong}: ${right} again ${since}, by ${seen.done}`,
     };
-  const end = await putBack(correction);
+  const end = await undo(correction);
   return {
     present: false,
     evidence: `${what} set from ${right} to ${wrong}: ${seen.not} ${since}; ${end}`,
   };
 }
 
-async function putBack(correction: Correction): Promise<string> {
-  // Not under the look's signal: a look that was given up has to put it back all the same.
-  const done = await attempt(correction.setRight({ timeoutMs: PUT_BACK_MS, retry: false }));
+async function undo(correction: Correction): Promise<string> {
+  // Without the check's signal: a cancelled check must undo its change, too.
+  const done = await attempt(correction.setRight({ timeoutMs: UNDO_MS, retry: false }));
   return "not" in done
-    ? `the look could not put it back (${done.not}); the run does at its end`
-    : "the look put it back";
+    ? `the check could not undo its change (${done.not}); the run undoes it at its end`
+    : "the check undid its change";
 }
 
 /**
- * Who wrote certain fields of an object since a version before, as its managed fields say. Not every API server
- * keeps account of subresources.
+ * Who wrote certain fields of an object since an earlier version, according to its managed fields. Not every API server
+ * records writes through subresources.
  *
- * @param concerns whether an entry's fields are the ones in question.
+ * @param concerns whether the fields of an entry are the ones to check.
  */
 export function writerSince(
   before: KubeObject,
@@ -76,18 +76,18 @@ export function writerSince(
   const writers = (now.metadata.managedFields ?? []).filter(
     (entry) => entry.manager !== MANAGED_BY && concerns(entry.fieldsV1 ?? {}) && isNew(entry),
   );
-  return writers.at(-1)?.manager ?? "somebody whom the API server does not name";
+  return writers.at(-1)?.manager ?? "an unknown field manager";
 }
 
-/** Set wrong; restored from the journal, by creating it if someone else has deleted it meanwhile. */
+/** Rights to set it wrong and to restore it from the journal, by creating it if someone else deleted it. */
 export function correctionNeeds(
   resource: string,
   names: readonly string[],
   changed: { readonly subresource?: string } = {},
 ): Need[] {
   const namespace = "kube-system";
-  const wrong = "what it sets right is set wrong";
-  const back = "it is put back as it was";
+  const wrong = "set wrong what the component corrects";
+  const back = "undo that change";
   return [
     ...checkNeeds(wrong, ["list"], { resource, namespace }),
     ...checkNeeds(wrong, ["get"], { resource, namespace, names }),

@@ -6,14 +6,14 @@ import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
 import { type Correction, checkCorrection, writerSince, correctionNeeds } from "./correction.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
-import { Look, preparation } from "./attempt.js";
+import { CheckTime, preparation } from "./attempt.js";
 
 const FACTS = functionFacts("dns-is-scaled");
 const NAMESPACE = "kube-system";
 const LABELS = FACTS.corrects.labels;
 const FIND_MS = 10_000;
 
-/** kube-dns-autoscaler: a replica of the cluster's DNS too many is taken away again. */
+/** kube-dns-autoscaler: it removes a surplus replica of the cluster's DNS. */
 export const dnsIsScaled: FunctionCheck = {
   ...FACTS,
   needs: (_canaries, corrected) =>
@@ -27,25 +27,25 @@ export const dnsIsScaled: FunctionCheck = {
     const correction = replicasOf(context, dns);
     return {
       look: async (signal) =>
-        await checkCorrection(new Look(context.clock, FACTS.deadlineMs, signal), correction),
+        await checkCorrection(new CheckTime(context.clock, FACTS.deadlineMs, signal), correction),
     };
   },
 };
 
 /** @throws ChaosError when there is none. */
 async function findDns(context: FunctionContext): Promise<Deployment> {
-  const look = preparation(context, FIND_MS);
+  const check = preparation(context, FIND_MS);
   const found = await made(
     "the list of the cluster's DNS",
     list<Deployment>(context.transport, resourcePath(DEPLOYMENTS, NAMESPACE), {
-      ...look.call(FIND_MS),
+      ...check.call(FIND_MS),
       labelSelector: selectorString(LABELS),
     }),
   );
   const [dns] = found.items;
   if (dns === undefined)
     throw new ChaosError(
-      `the cluster's DNS is not there to be scaled: looked for a Deployment with k8s-app=kube-dns in ${NAMESPACE}`,
+      `the cluster's DNS was not found: looked for a Deployment with k8s-app=kube-dns in ${NAMESPACE}`,
     );
   return dns;
 }
@@ -55,7 +55,7 @@ function replicasOf({ transport }: FunctionContext, dns: Deployment): Correction
   const path = resourcePath(DEPLOYMENTS, NAMESPACE, name);
   const scalePath = resourcePath(DEPLOYMENTS, NAMESPACE, name, "scale");
   const right = dns.spec?.replicas ?? 1;
-  let wrongOne = dns;
+  let changed = dns;
   const scale = async (replicas: number, options: object): Promise<void> => {
     await patch(transport, scalePath, { spec: { replicas } }, { ...options, fieldManager: MANAGED_BY });
   };
@@ -64,13 +64,13 @@ function replicasOf({ transport }: FunctionContext, dns: Deployment): Correction
     right: String(right),
     wrong: String(right + 1),
     async setWrong(options) {
-      wrongOne = await get<Deployment>(transport, path, options);
+      changed = await get<Deployment>(transport, path, options);
       await scale(right + 1, options);
     },
     async isRight(options) {
       const live = await get<Deployment>(transport, path, options);
       return live.spec?.replicas === right
-        ? { done: writerSince(wrongOne, live, writesReplicas) }
+        ? { done: writerSince(changed, live, writesReplicas) }
         : { not: `still ${live.spec?.replicas ?? "none"}` };
     },
     setRight: async (options) => await scale(right, options),

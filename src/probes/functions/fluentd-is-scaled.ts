@@ -16,7 +16,7 @@ import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
 import { type Correction, checkCorrection, writerSince, correctionNeeds } from "./correction.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
-import { Look, preparation } from "./attempt.js";
+import { CheckTime, preparation } from "./attempt.js";
 
 const FACTS = functionFacts("fluentd-is-scaled");
 const NAMESPACE = "kube-system";
@@ -24,9 +24,9 @@ const LABELS = FACTS.corrects.labels;
 /** The only container whose resources the scaler sets. */
 const CONTAINER = "fluentd-gcp";
 const FIND_MS = 10_000;
-/** Memory that nobody would ask for; less than any limit. */
+/** Memory requests that no one would set; below any limit. */
 const ODD = ["19Mi", "18Mi"] as const;
-/** To change what others change too. */
+/** Tries to change an object that its controller also writes. */
 const TRIES = 5;
 
 interface Resources {
@@ -34,7 +34,7 @@ interface Resources {
   readonly limits?: Readonly<Record<string, string>>;
 }
 
-/** fluentd-gcp-scaler: changed resources of fluentd are set right again. */
+/** fluentd-gcp-scaler: it corrects changed resources of fluentd. */
 export const fluentdIsScaled: FunctionCheck = {
   ...FACTS,
   needs: (_canaries, corrected) => correctionNeeds(FACTS.corrects.resource, corrected),
@@ -43,32 +43,32 @@ export const fluentdIsScaled: FunctionCheck = {
     const { name } = fluentd.metadata;
     const resources = resourcesOf(fluentd);
     if (Object.keys(resources).length === 0) {
-      const evidence = `container ${CONTAINER} of DaemonSet ${name} had no resources when the probe was set up: the scaler has not set any`;
+      const evidence = `container ${CONTAINER} of DaemonSet ${name} had no resources when the check was set up: the scaler has not set any`;
       return { look: async () => await Promise.resolve({ present: false, evidence }) };
     }
     await context.record(resourcePath(DAEMONSETS, NAMESPACE, name), resourcePath(DAEMONSETS, NAMESPACE));
     const correction = resourcesOfFluentd(context, fluentd, resources);
     return {
       look: async (signal) =>
-        await checkCorrection(new Look(context.clock, FACTS.deadlineMs, signal), correction),
+        await checkCorrection(new CheckTime(context.clock, FACTS.deadlineMs, signal), correction),
     };
   },
 };
 
 /** @throws ChaosError when there is none. */
 async function findFluentd(context: FunctionContext): Promise<DaemonSet> {
-  const look = preparation(context, FIND_MS);
+  const check = preparation(context, FIND_MS);
   const { items } = await made(
     "the list of fluentd's DaemonSets",
     list<DaemonSet>(context.transport, resourcePath(DAEMONSETS, NAMESPACE), {
-      ...look.call(FIND_MS),
+      ...check.call(FIND_MS),
       labelSelector: selectorString(LABELS),
     }),
   );
   const found = items.find((each) => containersOf(each).some(({ name }) => name === CONTAINER));
   if (found === undefined)
     throw new ChaosError(
-      `fluentd is not there to be scaled: looked for a DaemonSet with k8s-app=fluentd-gcp and a container ${CONTAINER} in ${NAMESPACE}`,
+      `fluentd was not found: looked for a DaemonSet with k8s-app=fluentd-gcp and a container ${CONTAINER} in ${NAMESPACE}`,
     );
   return found;
 }
@@ -82,18 +82,18 @@ function resourcesOfFluentd(
   const path = resourcePath(DAEMONSETS, NAMESPACE, name);
   const odd = ODD.find((memory) => memory !== resources.requests?.memory) ?? ODD[0];
   const wrong = { ...resources, requests: { ...resources.requests, memory: odd } };
-  let wrongOne = fluentd;
+  let changed = fluentd;
   const set = async (value: Resources, options: CallOptions): Promise<DaemonSet> => {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await setOnce(value, options);
       } catch (error) {
-        // Its controller writes its status all the time.
+        // Its controller updates its status often.
         if (!(error instanceof ApiError && error.status === 409) || attempt >= TRIES) throw error;
       }
     }
   };
-  /** A list of containers is patched whole: only as it was read, or another's change to it would be undone. */
+  /** The patch replaces the whole list of containers. The resourceVersion keeps it from undoing a foreign change. */
   const setOnce = async (value: Resources, options: CallOptions): Promise<DaemonSet> => {
     const live = await get<DaemonSet>(transport, path, options);
     const containers = containersOf(live).map((each) =>
@@ -108,13 +108,13 @@ function resourcesOfFluentd(
     right: JSON.stringify(resources),
     wrong: JSON.stringify(wrong),
     async setWrong(options) {
-      wrongOne = await set(wrong, options);
+      changed = await set(wrong, options);
     },
     async isRight(options) {
       const live = await get<DaemonSet>(transport, path, options);
       const is = resourcesOf(live);
       return isDeepStrictEqual(is, resources)
-        ? { done: writerSince(wrongOne, live, writesResources) }
+        ? { done: writerSince(changed, live, writesResources) }
         : { not: `still ${JSON.stringify(is)}` };
     },
     async setRight(options) {

@@ -1,15 +1,15 @@
 import { ChaosError } from "../../common/errors.js";
 import { functionFacts } from "../../components/functions.js";
 import type { FunctionCheck } from "./function-check.js";
-import { Look, preparation, seconds } from "./attempt.js";
+import { CheckTime, preparation, seconds } from "./attempt.js";
 import { Sink, type SinkMetrics, sinkNeeds } from "./sink.js";
 
 const FACTS = functionFacts("metric-points-arrive");
 const EVERY_MS = 500;
-/** Two rounds of an agent that sends once a minute, and some to spare. */
+/** Two intervals of an agent that sends once a minute, plus a margin. */
 const PREPARE_LIMIT_MS = 150_000;
 
-/** heapster, or the metrics agent of today: points of each node's metrics reach the sink. */
+/** heapster, or GKE's metrics agent: metric points of each node reach the sink. */
 export const metricPointsArrive: FunctionCheck = {
   ...FACTS,
   needs: sinkNeeds,
@@ -19,21 +19,21 @@ export const metricPointsArrive: FunctionCheck = {
     const nodes = await nodesOf(sink, preparation(context, PREPARE_LIMIT_MS));
     return {
       async look(signal) {
-        const look = new Look(clock, FACTS.deadlineMs, signal);
-        let beganAt: number | undefined;
+        const check = new CheckTime(clock, FACTS.deadlineMs, signal);
+        let startedAt: number | undefined;
         let ages = "";
-        const fresh = await look.until(EVERY_MS, async () => {
-          const tookMs = look.tookMs;
-          const metrics = await sink.metrics(look);
-          // The look's beginning in the sink's clock. A point that came before it shows what was, not what is.
-          beganAt ??= metrics.now - (look.tookMs + tookMs) / 2;
-          const since = beganAt;
+        const fresh = await check.until(EVERY_MS, async () => {
+          const tookMs = check.tookMs;
+          const metrics = await sink.metrics(check);
+          // The start of the check in the sink's clock. A point received before it does not count.
+          startedAt ??= metrics.now - (check.tookMs + tookMs) / 2;
+          const since = startedAt;
           ages = nodes.map((node) => `${node} ${ageOf(metrics, node)}`).join(", ");
           const missing = nodes.filter((node) => (metrics.byNode[node]?.receivedAt ?? -Infinity) <= since);
           return missing.length === 0 ? { done: true } : { not: `no new point of ${missing.join(", ")}` };
         });
         const age = ages === "" ? "" : `; age of the newest point: ${ages}`;
-        const after = seconds(look.tookMs);
+        const after = seconds(check.tookMs);
         return "not" in fresh
           ? { present: false, evidence: `after ${after}: ${fresh.not}${age}` }
           : { present: true, evidence: `a new point of ${nodes.length} nodes within ${after}${age}` };
@@ -43,10 +43,10 @@ export const metricPointsArrive: FunctionCheck = {
 };
 
 /** The nodes that send points. @throws ChaosError when there are none. */
-async function nodesOf(sink: Sink, look: Look): Promise<string[]> {
-  const found = await look.until(1_000, async () => {
-    const nodes = Object.keys((await sink.metrics(look)).byNode).sort();
-    return nodes.length === 0 ? { not: "the sink has none of any node" } : { done: nodes };
+async function nodesOf(sink: Sink, check: CheckTime): Promise<string[]> {
+  const found = await check.until(1_000, async () => {
+    const nodes = Object.keys((await sink.metrics(check)).byNode).sort();
+    return nodes.length === 0 ? { not: "the sink has no points of any node" } : { done: nodes };
   });
   if ("not" in found) throw new ChaosError(`no metric points arrive: ${found.not}`);
   return found.done;

@@ -15,18 +15,18 @@ import {
   MAKE,
 } from "./canary.js";
 import type { FunctionContext, FunctionCheck, Observation } from "./function-check.js";
-import { asked, attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
+import { asked, attempt, CheckTime, preparation, seconds, type Seen } from "./attempt.js";
 import { checkNeeds } from "./function-check.js";
 
 const FACTS = functionFacts("metrics-are-served");
 const EVERY_MS = 500;
-/** Metrics of a fresh pod take up to two scrapes, and the HPA its round. */
+/** Metrics of a new pod take up to two scrapes, then the HPA's interval. */
 const PREPARE_LIMIT_MS = 120_000;
-/** metrics-server scrapes once a minute by default: older than this was not scraped. */
+/** metrics-server scrapes once a minute by default: an older sample missed a scrape. */
 const OLDEST_MS = 90_000;
 const NODE_METRICS = "/apis/metrics.k8s.io/v1beta1/nodes";
 
-/** metrics-server: metrics.k8s.io serves fresh samples, and an HPA can work with them. */
+/** metrics-server: metrics.k8s.io serves fresh samples, and an HPA can use them. */
 export const metricsAreServed: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => [
@@ -42,11 +42,11 @@ export const metricsAreServed: FunctionCheck = {
       throw new ChaosError("the API server has no HorizontalPodAutoscaler of autoscaling/v2 or v2beta2");
     const canary = new MetricsCanary(context, hpas);
     await canary.prepare(preparation(context, PREPARE_LIMIT_MS));
-    return { look: async (signal) => await canary.look(new Look(clock, FACTS.deadlineMs, signal)) };
+    return { look: async (signal) => await canary.check(new CheckTime(clock, FACTS.deadlineMs, signal)) };
   },
 };
 
-/** What metrics.k8s.io said. `refused`: it does not serve at all. */
+/** The answer of metrics.k8s.io. `refused`: any status other than 200. */
 type Served = Seen<string> & { readonly refused?: boolean };
 
 interface NodeMetrics {
@@ -76,50 +76,50 @@ class MetricsCanary {
     this.#name = runNames(context, "metrics").next();
   }
 
-  /** @throws ChaosError when the HPA does not work in time. */
-  async prepare(look: Look): Promise<void> {
+  /** @throws ChaosError if the HPA does not work in time. */
+  async prepare(check: CheckTime): Promise<void> {
     const { transport, namespace } = this.#context;
     await podsAreAdmitted(this.#context);
     const deployments = resourcePath(DEPLOYMENTS, namespace);
     const deployment = workload(namespace, this.#name);
-    await made("the canary Deployment", createCanary(transport, deployments, deployment, look.call()));
+    await made("the canary Deployment", createCanary(transport, deployments, deployment, check.call()));
     const hpa = autoscaler(this.#hpas, namespace, this.#name);
     const collection = resourcePath(this.#hpas, namespace);
-    await made("the canary HorizontalPodAutoscaler", createCanary(transport, collection, hpa, look.call()));
-    const ready = await look.until(1_000, async () => await this.#both(look));
+    await made("the canary HorizontalPodAutoscaler", createCanary(transport, collection, hpa, check.call()));
+    const ready = await check.until(1_000, async () => await this.#both(check));
     if ("not" in ready)
       throw new ChaosError(
-        `metrics do not work before anything was done to them: ${ready.not} after ${seconds(look.tookMs)}; is metrics-server installed? chaos cluster up --addons`,
+        `metrics do not work before the attack: ${ready.not} after ${seconds(check.tookMs)}. Check that metrics-server is installed (chaos cluster up --addons)`,
       );
   }
 
-  async look(look: Look): Promise<Observation> {
-    /** Why it is absent, whatever comes. */
+  async check(check: CheckTime): Promise<Observation> {
+    /** Once set, the check is absent whatever follows. */
     let refusal: string | undefined;
-    const found = await look.until<Observation>(EVERY_MS, async () => {
-      const [served, active] = [await this.#served(look), await this.#active(look)];
+    const found = await check.until<Observation>(EVERY_MS, async () => {
+      const [served, active] = [await this.#served(check), await this.#active(check)];
       if (served.refused === true) refusal ??= wordsOf(served);
       const present = refusal === undefined && !("not" in served) && active.status === "True";
       const evidence = `${refusal ?? wordsOf(served)}; ${active.words}`;
-      // An HPA that has not noticed yet is waited for: when it did is worth knowing, though nothing hangs on it.
+      // Wait until the HPA notices, too: the time is evidence, but does not change the result.
       const known = refusal !== undefined && active.status !== undefined && active.status !== "True";
       return present || known ? { done: { present, evidence } } : { not: evidence };
     });
     return "not" in found
-      ? { present: false, evidence: `after ${seconds(look.tookMs)}: ${found.not}` }
+      ? { present: false, evidence: `after ${seconds(check.tookMs)}: ${found.not}` }
       : found.done;
   }
 
-  async #both(look: Look): Promise<Seen<true>> {
-    const [served, active] = [await this.#served(look), await this.#active(look)];
+  async #both(check: CheckTime): Promise<Seen<true>> {
+    const [served, active] = [await this.#served(check), await this.#active(check)];
     if (!("not" in served) && active.status === "True") return { done: true };
     return { not: `${wordsOf(served)}; ${active.words}` };
   }
 
-  /** Whether every node has a sample that is fresh by the API server's own clock. */
-  async #served(look: Look): Promise<Served> {
+  /** Whether every node has a fresh sample by the API server's clock. */
+  async #served(check: CheckTime): Promise<Served> {
     const { transport, nodes } = this.#context;
-    const request = { ...look.call(), method: "GET", path: NODE_METRICS } as const;
+    const request = { ...check.call(), method: "GET", path: NODE_METRICS } as const;
     let refused = false;
     const seen = await asked<string>(
       transport.request(request).then((response) => {
@@ -131,17 +131,17 @@ class MetricsCanary {
     return { ...seen, refused };
   }
 
-  /** What the HPA says of itself. */
-  async #active(look: Look): Promise<{ status?: string; words: string }> {
+  /** The HPA's ScalingActive condition. */
+  async #active(check: CheckTime): Promise<{ status?: string; words: string }> {
     const { transport, namespace } = this.#context;
     const hpa = await attempt(
-      get<Hpa>(transport, resourcePath(this.#hpas, namespace, this.#name), look.call()),
+      get<Hpa>(transport, resourcePath(this.#hpas, namespace, this.#name), check.call()),
     );
     if ("not" in hpa) return { words: `the HPA could not be read (${hpa.not})` };
     const condition = hpa.done.status?.conditions?.find(({ type }) => type === "ScalingActive");
-    if (condition === undefined) return { words: "the HPA has not said whether it is ScalingActive" };
+    if (condition === undefined) return { words: "the HPA has no ScalingActive condition" };
     const { status, reason = "", message = "", lastTransitionTime = "?" } = condition;
-    // When all is well the message says no more than the reason.
+    // If it is True, the message adds nothing to the reason.
     const why = status === "True" ? reason : `${reason}: ${message.slice(0, 200)}`;
     return { status, words: `HPA ScalingActive=${status} since ${lastTransitionTime} (${why})` };
   }
@@ -151,7 +151,7 @@ function wordsOf(served: Served): string {
   return "not" in served ? `metrics.k8s.io: ${served.not}` : `metrics.k8s.io: ${served.done}`;
 }
 
-/** None when the body is no list: then no node has a sample. */
+/** Empty if the body is not a list. */
 function itemsOf(body: Buffer): NonNullable<NodeMetrics["items"]> {
   try {
     return (JSON.parse(body.toString("utf8")) as NodeMetrics).items ?? [];
@@ -160,7 +160,7 @@ function itemsOf(body: Buffer): NonNullable<NodeMetrics["items"]> {
   }
 }
 
-/** Whether each node has a sample that is fresh enough. Pure. @param nowMs of whoever answered, since the epoch. */
+/** Whether each node has a fresh sample. Pure. @param nowMs the clock of the server that answered, since the epoch. */
 function freshness(
   items: NonNullable<NodeMetrics["items"]>,
   nodes: readonly string[],
@@ -169,20 +169,20 @@ function freshness(
   const ages = new Map(items.map((item) => [item.metadata.name, nowMs - Date.parse(item.timestamp ?? "")]));
   const missing = nodes.filter((node) => !ages.has(node));
   if (missing.length > 0) return { not: `no sample of ${missing.join(", ")}` };
-  // "Not fresher" instead of "older": a time that cannot be read is not fresh.
+  // Negated, so that an unreadable time counts as stale.
   const stale = nodes.filter((node) => !((ages.get(node) ?? Infinity) <= OLDEST_MS));
   const known = nodes.map((node) => ages.get(node) ?? Infinity);
   const words = `samples of ${nodes.length} nodes, the newest ${seconds(Math.min(...known))} old, the oldest ${seconds(Math.max(...known))}`;
   return stale.length > 0 ? { not: `${words}; too old: ${stale.join(", ")}` } : { done: words };
 }
 
-/** The time of an answer, in whole seconds; an answer without one (a proxy's) is dated by this machine. */
+/** The time of an answer, in whole seconds. Without a Date header (a proxy's answer): this machine's time. */
 function serverTime(date: string | string[] | undefined): number {
   const time = typeof date === "string" ? Date.parse(date) : Number.NaN;
   return Number.isNaN(time) ? Date.now() : time;
 }
 
-/** An idle pod: with load on it the HPA would scale, and the nodes would feel it. */
+/** An idle pod: under load the HPA would scale it and burden the nodes. */
 function workload(namespace: string, name: string): Manifest {
   return workloadManifest({
     kind: "Deployment",

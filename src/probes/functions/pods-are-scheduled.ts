@@ -12,12 +12,12 @@ import {
   MAKE,
 } from "./canary.js";
 import type { FunctionCheck } from "./function-check.js";
-import { attempt, Look, seconds } from "./attempt.js";
+import { attempt, CheckTime, seconds } from "./attempt.js";
 
 const FACTS = functionFacts("pods-are-scheduled");
 const EVERY_MS = 100;
 
-/** kube-scheduler: a pod gets a node. Whether it then runs is another component's business. */
+/** kube-scheduler: a new pod gets a node. Whether the pod then runs is up to other components. */
 export const podsAreScheduled: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "pods"),
@@ -28,30 +28,30 @@ export const podsAreScheduled: FunctionCheck = {
     const leftovers = new Leftovers(transport);
     return {
       async look(signal) {
-        const look = new Look(clock, FACTS.deadlineMs, signal);
+        const check = new CheckTime(clock, FACTS.deadlineMs, signal);
         const name = names.next();
         const path = resourcePath(PODS, namespace, name);
         leftovers.add(path);
         try {
           const pod = canaryPod({ namespace, name });
           const created = await attempt(
-            createCanary(transport, resourcePath(PODS, namespace), pod, look.call()),
+            createCanary(transport, resourcePath(PODS, namespace), pod, check.call()),
           );
           if ("not" in created)
             return { present: false, evidence: `pod ${name} could not be created: ${created.not}` };
-          const placed = await look.until(EVERY_MS, async () => {
-            const live = await get<Pod>(transport, path, look.call());
+          const placed = await check.until(EVERY_MS, async () => {
+            const live = await get<Pod>(transport, path, check.call());
             const node = live.spec?.nodeName;
             return node === undefined ? { not: stateOf(live) } : { done: node };
           });
           return "not" in placed
             ? {
                 present: false,
-                evidence: `pod ${name} had no node after ${seconds(look.tookMs)}: ${placed.not}`,
+                evidence: `pod ${name} had no node after ${seconds(check.tookMs)}: ${placed.not}`,
               }
             : {
                 present: true,
-                evidence: `pod ${name} was given ${placed.done} after ${seconds(look.tookMs)}`,
+                evidence: `pod ${name} was scheduled to ${placed.done} after ${seconds(check.tookMs)}`,
               };
         } finally {
           await leftovers.sweep();

@@ -14,12 +14,12 @@ import {
   MAKE,
 } from "./canary.js";
 import type { FunctionCheck } from "./function-check.js";
-import { attempt, Look, seconds } from "./attempt.js";
+import { attempt, CheckTime, seconds } from "./attempt.js";
 
 const FACTS = functionFacts("replicas-are-made");
 const EVERY_MS = 100;
 
-/** kube-controller-manager: a ReplicaSet makes its pod. */
+/** kube-controller-manager: it creates the pod of a new ReplicaSet. */
 export const replicasAreMade: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => [
@@ -33,26 +33,26 @@ export const replicasAreMade: FunctionCheck = {
     const leftovers = new Leftovers(transport);
     return {
       async look(signal) {
-        const look = new Look(clock, FACTS.deadlineMs, signal);
+        const check = new CheckTime(clock, FACTS.deadlineMs, signal);
         const name = names.next();
         leftovers.add(resourcePath(REPLICASETS, namespace, name));
         try {
           const collection = resourcePath(REPLICASETS, namespace);
           const set = replicaSet(namespace, name);
-          const created = await attempt(createCanary(transport, collection, set, look.call()));
+          const created = await attempt(createCanary(transport, collection, set, check.call()));
           if ("not" in created)
             return { present: false, evidence: `ReplicaSet ${name} could not be created: ${created.not}` };
-          const made = await look.until(EVERY_MS, async () => {
-            const pod = (await podsOfCanary(context, name, look.call())).find(({ metadata }) =>
+          const made = await check.until(EVERY_MS, async () => {
+            const pod = (await podsOfCanary(context, name, check.call())).find(({ metadata }) =>
               (metadata.ownerReferences ?? []).some(
                 (owner) => owner.controller === true && owner.name === name,
               ),
             );
             return pod === undefined ? { not: "it has no pod" } : { done: pod.metadata.name };
           });
-          const after = `after ${seconds(look.tookMs)}`;
+          const after = `after ${seconds(check.tookMs)}`;
           if ("not" in made) return { present: false, evidence: `ReplicaSet ${name} ${after}: ${made.not}` };
-          // Who collects garbage may be away by now.
+          // The garbage collector may be down by now.
           leftovers.add(resourcePath(PODS, namespace, made.done));
           return { present: true, evidence: `ReplicaSet ${name} had pod ${made.done} ${after}` };
         } finally {
@@ -63,7 +63,7 @@ export const replicasAreMade: FunctionCheck = {
   },
 };
 
-/** Of one pod that no scheduler takes: that it is made is enough, and it is gone at once when it is deleted. */
+/** One pod that no scheduler handles: its creation is enough, and its deletion takes effect immediately. */
 function replicaSet(namespace: string, name: string): Manifest {
   return {
     apiVersion: "apps/v1",

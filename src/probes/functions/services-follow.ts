@@ -20,14 +20,14 @@ import {
 } from "./canary.js";
 import { type Check, describe, type FromNode, goodFromAll, Probers, wordsOf } from "./from-probers.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
-import { attempt, Look, preparation, seconds, type Seen } from "./attempt.js";
+import { attempt, CheckTime, preparation, seconds, type Seen } from "./attempt.js";
 
 const FACTS = functionFacts("services-follow");
 const EVERY_MS = 250;
 const PREPARE_LIMIT_MS = 90_000;
 const PORT = 8080;
 
-/** kube-proxy: a new Service can be reached, and one that is there follows when its pod is replaced. */
+/** kube-proxy: a new Service can be reached, and an existing Service follows when its pod is replaced. */
 export const servicesFollow: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => [
@@ -40,7 +40,9 @@ export const servicesFollow: FunctionCheck = {
     await podsAreAdmitted(context);
     const canary = new ServiceCanary(context, probers);
     await canary.prepare();
-    return { look: async (signal) => await canary.look(new Look(context.clock, FACTS.deadlineMs, signal)) };
+    return {
+      look: async (signal) => await canary.check(new CheckTime(context.clock, FACTS.deadlineMs, signal)),
+    };
   },
 };
 
@@ -49,7 +51,7 @@ class ServiceCanary {
   readonly #probers: Probers;
   readonly #names;
   readonly #leftovers: Leftovers;
-  /** Of the backend, and of the Service that stays. */
+  /** Name of the backend and of the existing Service. */
   readonly #name: string;
   #address = "";
 
@@ -64,25 +66,25 @@ class ServiceCanary {
   /** @throws ChaosError when the backend does not answer through its Service. */
   async prepare(): Promise<void> {
     const { transport, namespace } = this.#context;
-    const look = preparation(this.#context, PREPARE_LIMIT_MS);
-    this.#address = await made("the canary Service", this.#createService(this.#name, look));
+    const check = preparation(this.#context, PREPARE_LIMIT_MS);
+    this.#address = await made("the canary Service", this.#createService(this.#name, check));
     const deployment = backend(namespace, this.#name);
     const collection = resourcePath(DEPLOYMENTS, namespace);
-    await made("the canary Deployment", createCanary(transport, collection, deployment, look.call()));
-    const pod = await this.#living(look);
-    if ("not" in pod) throw new ChaosError(`the backend of the canary Service does not run: ${pod.not}`);
-    const results = await this.#existing(look, pod.done);
+    await made("the canary Deployment", createCanary(transport, collection, deployment, check.call()));
+    const pod = await this.#living(check);
+    if ("not" in pod) throw new ChaosError(`the backend of the canary Service is not running: ${pod.not}`);
+    const results = await this.#existing(check, pod.done);
     if (!goodFromAll(results))
-      throw new ChaosError(`the canary Service is not answered: ${describe(results)}`);
+      throw new ChaosError(`the canary Service does not answer: ${describe(results)}`);
   }
 
-  async look(look: Look): Promise<{ present: boolean; evidence: string }> {
-    await this.#probers.refresh(look);
+  async check(check: CheckTime): Promise<{ present: boolean; evidence: string }> {
+    await this.#probers.refresh(check);
     const name = this.#names.next();
     this.#leftovers.add(resourcePath(SERVICES, this.#context.namespace, name));
     try {
-      // At the same time: a new Service that is never reached must not use up the time of the other question.
-      const answers = await Promise.all([this.#newService(name, look), this.#replacedPod(look)]);
+      // In parallel: an unreachable new Service must not use up the time of the other question.
+      const answers = await Promise.all([this.#newService(name, check), this.#replacedPod(check)]);
       return {
         present: answers.every(({ present }) => present),
         evidence: answers.map(({ evidence }) => evidence).join(" | "),
@@ -92,77 +94,77 @@ class ServiceCanary {
     }
   }
 
-  async #newService(name: string, look: Look): Promise<{ present: boolean; evidence: string }> {
-    const ip = await attempt(this.#createService(name, look));
-    if ("not" in ip) return { present: false, evidence: `new Service: it could not be created: ${ip.not}` };
-    const results = await this.#ask(look, { kind: "tcp", ip: ip.done, port: PORT }, () => true);
+  async #newService(name: string, check: CheckTime): Promise<{ present: boolean; evidence: string }> {
+    const ip = await attempt(this.#createService(name, check));
+    if ("not" in ip) return { present: false, evidence: `new Service: could not be created: ${ip.not}` };
+    const results = await this.#ask(check, { kind: "tcp", ip: ip.done, port: PORT }, () => true);
     return { present: goodFromAll(results), evidence: `new Service ${ip.done}: ${describe(results)}` };
   }
 
-  async #replacedPod(look: Look): Promise<{ present: boolean; evidence: string }> {
-    const replaced = await this.#replace(look);
+  async #replacedPod(check: CheckTime): Promise<{ present: boolean; evidence: string }> {
+    const replaced = await this.#replace(check);
     if ("not" in replaced) {
       const evidence = `existing Service ${this.#address}: its pod could not be replaced: ${replaced.not}`;
       return { present: false, evidence };
     }
-    const what = `existing Service ${this.#address}, pod ${replaced.done} in place after ${seconds(look.tookMs)}`;
-    const results = await this.#existing(look, replaced.done);
+    const what = `existing Service ${this.#address}, pod ${replaced.done} in place after ${seconds(check.tookMs)}`;
+    const results = await this.#existing(check, replaced.done);
     return { present: goodFromAll(results), evidence: `${what}: ${describe(results)}` };
   }
 
   /**
-   * Deletes the backend's pod; the old one need not have ended: what it still answers is not what is wanted.
+   * Deletes the backend's pod. The old pod may still be running: its answers do not count as good.
    *
-   * @returns the name of the one that has taken its place, and runs.
+   * @returns the name of the running replacement pod.
    */
-  async #replace(look: Look): Promise<Seen<string>> {
+  async #replace(check: CheckTime): Promise<Seen<string>> {
     const { transport, namespace } = this.#context;
-    const old = await attempt(podsOfCanary(this.#context, this.#name, look.call()));
+    const old = await attempt(podsOfCanary(this.#context, this.#name, check.call()));
     if ("not" in old) return old;
     for (const { metadata } of old.done.filter((pod) => !isTerminating(pod))) {
       const path = resourcePath(PODS, namespace, metadata.name);
-      const options = { ...look.call(), uid: metadata.uid, gracePeriodSeconds: 1 };
+      const options = { ...check.call(), uid: metadata.uid, gracePeriodSeconds: 1 };
       const accepted = await attempt(remove(transport, path, options));
       if ("not" in accepted) return accepted;
     }
-    return await this.#living(look);
+    return await this.#living(check);
   }
 
-  /** Waits until the backend has a pod that runs. */
-  async #living(look: Look): Promise<Seen<string>> {
-    return await look.until(EVERY_MS, async () => {
-      const pods = await podsOfCanary(this.#context, this.#name, look.call());
+  /** Waits until the backend has a running pod. */
+  async #living(check: CheckTime): Promise<Seen<string>> {
+    return await check.until(EVERY_MS, async () => {
+      const pods = await podsOfCanary(this.#context, this.#name, check.call());
       const pod = pods.find((each) => !isTerminating(each));
-      if (pod === undefined) return { not: "no new pod was made" };
+      if (pod === undefined) return { not: "no new pod was created" };
       return isRunning(pod) && hasAddress(pod)
         ? { done: pod.metadata.name }
         : { not: `pod ${pod.metadata.name}: ${stateOf(pod)}` };
     });
   }
 
-  async #existing(look: Look, pod: string): Promise<FromNode[]> {
-    const check: Check = { kind: "http", ip: this.#address, port: PORT, path: "/" };
-    return await this.#ask(look, check, (body) => body === pod);
+  async #existing(check: CheckTime, pod: string): Promise<FromNode[]> {
+    const connection: Check = { kind: "http", ip: this.#address, port: PORT, path: "/" };
+    return await this.#ask(check, connection, (body) => body === pod);
   }
 
-  async #ask(look: Look, check: Check, wanted: (body: string) => boolean): Promise<FromNode[]> {
-    return await this.#probers.fromEach(look, EVERY_MS, async (prober) => {
-      const checked = await this.#probers.check(prober, check, look);
+  async #ask(check: CheckTime, connection: Check, wanted: (body: string) => boolean): Promise<FromNode[]> {
+    return await this.#probers.fromEach(check, EVERY_MS, async (prober) => {
+      const checked = await this.#probers.check(prober, connection, check);
       const words = wordsOf(checked);
       return checked.ok && wanted(checked.body ?? "") ? { done: words } : { not: words };
     });
   }
 
   /** @returns the cluster IP. */
-  async #createService(name: string, look: Look): Promise<string> {
+  async #createService(name: string, check: CheckTime): Promise<string> {
     const { transport, namespace } = this.#context;
     const labels = { [CANARY_LABEL]: this.#name };
     const manifest = serviceManifest({ namespace, name, labels, port: PORT });
     const path = resourcePath(SERVICES, namespace);
-    const service = await createCanary<Service>(transport, path, manifest, look.call());
+    const service = await createCanary<Service>(transport, path, manifest, check.call());
     return (
       service.spec?.clusterIP ??
-      (await get<Service>(transport, `${path}/${name}`, look.call())).spec?.clusterIP ??
+      (await get<Service>(transport, `${path}/${name}`, check.call())).spec?.clusterIP ??
       ""
     );
   }
@@ -172,7 +174,7 @@ function hasAddress(pod: Pod): boolean {
   return (pod.status?.podIP ?? "") !== "";
 }
 
-/** Answers its own name, and ends at once when it is told to. */
+/** Answers with its own pod name and exits immediately on SIGTERM. */
 const ANSWER_NAME = `process.on("SIGTERM", () => process.exit());
 require("http").createServer((q, r) => r.end(process.env.POD_NAME)).listen(${PORT});`;
 

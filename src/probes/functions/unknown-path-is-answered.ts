@@ -6,7 +6,7 @@ import { ChaosError } from "../../common/errors.js";
 import type { Endpoint } from "../prober-plan.js";
 import { describe, goodFromAll, Probers, wordsOf } from "./from-probers.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
-import { Look, preparation } from "./attempt.js";
+import { CheckTime, preparation } from "./attempt.js";
 import { checkNeeds } from "./function-check.js";
 
 const FACTS = functionFacts("unknown-path-is-answered");
@@ -14,11 +14,11 @@ const EVERY_MS = 250;
 const FIND_LIMIT_MS = 10_000;
 
 const NAMESPACE = "kube-system";
-/** Its pods' label, on GKE and elsewhere, and the Service's usual name. */
+/** The label of its pods, on GKE and elsewhere, and the usual name of the Service. */
 const POD_LABELS = ["glbc", "default-http-backend"];
 const SERVICE_NAME = "default-http-backend";
 
-/** l7-default-backend: what no Ingress knows is answered with 404. */
+/** l7-default-backend: it answers unknown paths with 404. */
 export const unknownPathIsAnswered: FunctionCheck = {
   ...FACTS,
   needs: () => checkNeeds("its Service", ["list"], { resource: "services", namespace: NAMESPACE }),
@@ -28,11 +28,11 @@ export const unknownPathIsAnswered: FunctionCheck = {
     const service = await findService(context);
     return {
       async look(signal) {
-        const look = new Look(clock, FACTS.deadlineMs, signal);
-        await probers.refresh(look);
+        const check = new CheckTime(clock, FACTS.deadlineMs, signal);
+        await probers.refresh(check);
         const path = `/chaos-${randomBytes(6).toString("hex")}`;
-        const results = await probers.fromEach(look, EVERY_MS, async (prober) => {
-          const checked = await probers.check(prober, { kind: "http", ...service, path }, look);
+        const results = await probers.fromEach(check, EVERY_MS, async (prober) => {
+          const checked = await probers.check(prober, { kind: "http", ...service, path }, check);
           const words = wordsOf(checked);
           return checked.ok && checked.status === 404 ? { done: words } : { not: words };
         });
@@ -45,11 +45,11 @@ export const unknownPathIsAnswered: FunctionCheck = {
   },
 };
 
-/** Address of the component's Service. @throws ChaosError when there is none. */
+/** Address of the component's Service. @throws ChaosError if it is not found. */
 async function findService(context: FunctionContext): Promise<Endpoint> {
-  const look = preparation(context, FIND_LIMIT_MS);
-  const found = await look.until(500, async () => {
-    const { items } = await list<Service>(context.transport, resourcePath(SERVICES, NAMESPACE), look.call());
+  const check = preparation(context, FIND_LIMIT_MS);
+  const found = await check.until(500, async () => {
+    const { items } = await list<Service>(context.transport, resourcePath(SERVICES, NAMESPACE), check.call());
     const service = items.find(isDefaultBackend);
     const ip = service?.spec?.clusterIP;
     const port = service?.spec?.ports?.[0]?.port;
@@ -59,7 +59,7 @@ async function findService(context: FunctionContext): Promise<Endpoint> {
   });
   if (!("not" in found)) return found.done;
   throw new ChaosError(
-    `the default backend can not be asked: ${found.not}; looked in ${NAMESPACE} for one that selects k8s-app ${POD_LABELS.join(" or ")}, or is called ${SERVICE_NAME}`,
+    `cannot find the default backend: ${found.not}. Looked in ${NAMESPACE} for a Service that selects k8s-app ${POD_LABELS.join(" or ")} or is called ${SERVICE_NAME}`,
   );
 }
 

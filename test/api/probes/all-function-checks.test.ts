@@ -1,4 +1,4 @@
-/** What all function probes have in common: present when all is well; an outage is an answer, and in time. */
+/** What all function checks have in common: present in a healthy cluster; an outage is a result in time. */
 import test from "ava";
 import { ChaosError } from "../../../src/common/errors.js";
 import { FUNCTION_PROBES, type FunctionCheckName } from "../../../src/components/functions.js";
@@ -12,7 +12,7 @@ import {
   World,
 } from "../../helpers/function-fixtures.js";
 
-/** What a probe needs beside the world. */
+/** What a check needs besides the world. */
 const NEEDS: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   ...BESIDE_THE_WORLD,
   "dns-is-scaled": putDns,
@@ -72,7 +72,7 @@ function serveMetrics(world: World): void {
   });
 }
 
-test("each name has its probe", (t) => {
+test("each name has its check", (t) => {
   t.deepEqual(Object.keys(functionProbes).sort(), [...FUNCTION_PROBES].sort());
   for (const name of FUNCTION_PROBES) t.is(functionProbes[name].name, name);
 });
@@ -80,7 +80,7 @@ test("each name has its probe", (t) => {
 for (const name of FUNCTION_PROBES) {
   const probe = functionProbes[name];
 
-  test(`${name}: present when all is well, again and again`, async (t) => {
+  test(`${name}: present in a healthy cluster, repeatedly`, async (t) => {
     const world = await World.start(t);
     NEEDS[name]?.(world);
     const ready = await probe.prepare(world.context);
@@ -95,7 +95,7 @@ for (const name of FUNCTION_PROBES) {
   });
 
   for (const api of ["hangs", "refuses"] as const) {
-    test(`${name}: an API that ${api} is an absence, in time, and no error`, async (t) => {
+    test(`${name}: an API that ${api} means absent, in time, without an error`, async (t) => {
       const world = await World.start(t);
       NEEDS[name]?.(world);
       const ready = await probe.prepare(world.context);
@@ -113,7 +113,7 @@ for (const name of FUNCTION_PROBES) {
           t.true(at + (timeoutMs ?? Infinity) <= began + probe.deadlineMs + 1_000, path);
         }
       }
-      // It comes back, and nothing of the outage is in the way.
+      // After the outage the check works again.
       world.api = "answers";
       await world.clock.sleep(30_000);
       await checkOnce(world, ready);
@@ -122,7 +122,7 @@ for (const name of FUNCTION_PROBES) {
     });
   }
 
-  test(`${name}: a look that is given up ends at once`, async (t) => {
+  test(`${name}: a cancelled check ends immediately`, async (t) => {
     const world = await World.start(t);
     NEEDS[name]?.(world);
     const ready = await probe.prepare(world.context);
@@ -135,16 +135,16 @@ for (const name of FUNCTION_PROBES) {
     t.true(next.present, next.evidence);
   });
 
-  test(`${name}: it cannot be set up while nothing answers, and says so`, async (t) => {
+  test(`${name}: setup fails with a message while nothing answers`, async (t) => {
     const world = await World.start(t);
     world.api = "hangs";
-    // One that has nothing to make has nothing to fail at.
+    // A check without objects to create cannot fail.
     if (name === "api-stores") return t.pass();
     await t.throwsAsync(probe.prepare(world.context), { instanceOf: ChaosError });
   });
 }
 
-test("a preparation gives up when the run is interrupted", async (t) => {
+test("a preparation stops when the run is interrupted", async (t) => {
   const world = await World.start(t);
   const controller = new AbortController();
   const context = { ...world.context, interrupted: controller.signal };

@@ -1,4 +1,4 @@
-/** Canary pods: nodes that run them, a scheduler that places them, a controller that makes them. */
+/** Canary pods: nodes run them, the scheduler places them, the controller creates them. */
 import test from "ava";
 import type { Pod } from "../../../src/kube/objects.js";
 import { hasEnded } from "../../../src/kube/pod-state.js";
@@ -15,7 +15,7 @@ const alive = (world: World): string[] =>
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     .map(({ metadata }) => metadata.name);
 
-test("a kubelet that is away: neither starts nor ends a pod; it is back: both", async (t) => {
+test("without its kubelet a node neither starts nor ends pods; afterwards it does both", async (t) => {
   const world = await World.start(t);
   const ready = await nodeRunsPods.prepare(world.context);
   world.dead.add("worker");
@@ -28,7 +28,7 @@ test("a kubelet that is away: neither starts nor ends a pod; it is back: both", 
   );
   t.regex(first.evidence, /worker2: pod \S+-0004 ran after \S+ s, pod \S+-0002, deleted, ended after/);
   t.true(first.tookMs <= nodeRunsPods.deadlineMs + 1_000);
-  // The one that did not run is not left behind; the other node's is kept for the next look.
+  // The pod that did not run is deleted; the other node's pod is kept for the next check.
   t.deepEqual(
     alive(world).map((name) => name.slice(-4)),
     ["0004"],
@@ -49,20 +49,20 @@ test("a kubelet that is away: neither starts nor ends a pod; it is back: both", 
   t.notRegex(fourth.evidence, /before|no running pod/);
 });
 
-test("without a running pod to delete, the start alone decides, and that is said", async (t) => {
+test("without a running pod to delete, only the start counts, and the evidence says so", async (t) => {
   const world = await World.start(t, ["worker"]);
   const ready = await nodeRunsPods.prepare(world.context);
   world.dead.add("worker");
   await checkOnce(world, ready);
-  // The deleted one's container ended all the same (containerd is there, say), and nothing new has started.
+  // The container of the deleted pod ended (containerd works), and no new one has started.
   world.server.remove(`${PODS}/${pods(world)[0]?.metadata.name}`);
   await checkOnce(world, ready);
   const seen = await checkOnce(world, ready);
   t.false(seen.present);
-  t.regex(seen.evidence, /did not run .* no running pod was left to be deleted/);
+  t.regex(seen.evidence, /did not run .* there was no running pod to delete/);
 });
 
-test("a look that is given up leaves the next one a pod that runs", async (t) => {
+test("a cancelled check leaves a running pod for the next one", async (t) => {
   const world = await World.start(t, ["worker"]);
   const ready = await nodeRunsPods.prepare(world.context);
   const controller = new AbortController();
@@ -74,7 +74,7 @@ test("a look that is given up leaves the next one a pod that runs", async (t) =>
   t.regex(seen.evidence, /-0003 did not run .* pod \S+-0002, deleted, has not ended/);
 });
 
-test("a pod whose object lingers after its container has ended has ended", (t) => {
+test("a pod has ended when its container has, even if its object remains", (t) => {
   const pod = (deleted: boolean, state: object | undefined): Pod =>
     ({
       metadata: { name: "p", uid: "u", resourceVersion: "1", ...(deleted ? { deletionTimestamp: "x" } : {}) },
@@ -87,7 +87,7 @@ test("a pod whose object lingers after its container has ended has ended", (t) =
   t.false(hasEnded(pod(false, { terminated: {} })));
 });
 
-test("every canary is ours, ends quickly, and is on the node's own image", async (t) => {
+test("every canary has the label of this tool, ends quickly, and uses an image that the node has", async (t) => {
   const world = await World.start(t, ["worker"]);
   await nodeRunsPods.prepare(world.context);
   const [pod] = pods(world);
@@ -101,7 +101,7 @@ test("every canary is ours, ends quickly, and is on the node's own image", async
   t.is(pod?.spec?.containers[0]?.imagePullPolicy, "IfNotPresent");
 });
 
-test("a fresh namespace that has no service account yet is waited for", async (t) => {
+test("setup waits for the service account of a new namespace", async (t) => {
   const world = await World.start(t, ["worker"]);
   world.server.fault({
     kind: "status",
@@ -115,7 +115,7 @@ test("a fresh namespace that has no service account yet is waited for", async (t
   t.true((await checkOnce(world, ready)).present);
 });
 
-test("a scheduler that is away: the pod has no node, and is not left behind", async (t) => {
+test("without the scheduler the pod has no node, and it is deleted", async (t) => {
   const world = await World.start(t);
   const ready = await functionProbes["pods-are-scheduled"].prepare(world.context);
   world.works.scheduler = false;
@@ -129,7 +129,7 @@ test("a scheduler that is away: the pod has no node, and is not left behind", as
   t.deepEqual(alive(world), []);
 });
 
-test("a controller-manager that is away: the ReplicaSet has no pod, and is not left behind", async (t) => {
+test("without the controller-manager the ReplicaSet has no pod, and it is deleted", async (t) => {
   const world = await World.start(t);
   const ready = await functionProbes["replicas-are-made"].prepare(world.context);
   const sets = `/apis/apps/v1/namespaces/${NAMESPACE}/replicasets`;
@@ -141,7 +141,7 @@ test("a controller-manager that is away: the ReplicaSet has no pod, and is not l
   world.works.controllers = true;
   t.true((await checkOnce(world, ready)).present);
   t.deepEqual([...world.server.objects(sets), ...alive(world)], []);
-  // Nobody runs the pod: no scheduler takes it.
+  // The pod never runs: no scheduler handles it.
   t.true(
     world.server
       .requestsOf("POST", "/replicasets")
@@ -149,7 +149,7 @@ test("a controller-manager that is away: the ReplicaSet has no pod, and is not l
   );
 });
 
-test("what the API would not take away is taken away later", async (t) => {
+test("an object that the API refuses to delete is deleted later", async (t) => {
   const world = await World.start(t);
   const leftovers = new Leftovers(world.context.transport);
   world.server.put(PODS, { metadata: { name: "left" } });
@@ -167,7 +167,7 @@ test("what the API would not take away is taken away later", async (t) => {
 const apiStores = functionProbes["api-stores"];
 const CONFIGMAPS = `/api/v1/namespaces/${NAMESPACE}/configmaps`;
 
-test("a store that refuses: absent at once, with how it failed; a dead connection is none", async (t) => {
+test("a failing store means absent, with the error; a dead connection does not", async (t) => {
   const world = await World.start(t);
   const ready = await apiStores.prepare(world.context);
   const heal = world.server.fault({
@@ -182,18 +182,18 @@ test("a store that refuses: absent at once, with how it failed; a dead connectio
   heal();
   world.server.fault({ kind: "status", status: 504, method: "GET", path: "/configmaps/" });
   t.regex((await checkOnce(world, ready)).evidence, /^the read failed: HTTP 504/);
-  // The server closed the kept-alive connection just as it was used; the second one takes it.
+  // The server closes the kept-alive connection just as it is used; the second request succeeds.
   world.server.fault({ kind: "reset", method: "POST", path: "/configmaps" });
   t.true((await checkOnce(world, ready)).present);
   t.deepEqual(world.server.objects(CONFIGMAPS), []);
 });
 
-test("a write whose answer got lost is not written twice, and is cleared up", async (t) => {
+test("a write whose response is lost is not repeated, and its object is deleted", async (t) => {
   const world = await World.start(t);
   const ready = await apiStores.prepare(world.context);
   world.server.fault({ kind: "reset", method: "POST", path: "/configmaps" });
   world.server.store.onEvent(() => undefined);
-  // What the lost one has made is found under its name.
+  // The object of the lost request is found by its name.
   world.server.handle("POST", /\/configmaps$/, ({ body }) => {
     const draft = body as { metadata: { name: string } };
     if (world.server.object(`${CONFIGMAPS}/${draft.metadata.name}`) === undefined)

@@ -1,4 +1,4 @@
-/** Components that put something right, and the metrics that an HPA lives on. */
+/** Components that correct values, and the metrics that an HPA needs. */
 import test from "ava";
 import type { KubeObject } from "../../../src/kube/objects.js";
 import { ChaosError } from "../../../src/common/errors.js";
@@ -26,7 +26,7 @@ async function withDns(t: Parameters<typeof World.start>[0]): Promise<World> {
 const replicas = (world: World): number =>
   (world.server.object(DNS)?.spec as { replicas: number } | undefined)?.replicas ?? -1;
 
-test("an autoscaler that is away: the count stays wrong, and the look puts it back", async (t) => {
+test("without the autoscaler the count stays wrong, and the check undoes its change", async (t) => {
   const world = await withDns(t);
   const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
   t.deepEqual(world.records, [DNS], "in the journal before it is changed");
@@ -35,14 +35,14 @@ test("an autoscaler that is away: the count stays wrong, and the look puts it ba
   t.false(seen.present);
   t.is(
     seen.evidence,
-    "replicas of Deployment coredns set from 2 to 3: still 3 after 25.0 s; the look put it back",
+    "replicas of Deployment coredns set from 2 to 3: still 3 after 25.0 s; the check undid its change",
   );
   t.true(seen.tookMs <= 26_000);
   t.is(replicas(world), 2);
   t.deepEqual(world.changes(), [`PATCH ${DNS}/scale`, `PATCH ${DNS}/scale`]);
 });
 
-test("a look that is given up puts the count back, too", async (t) => {
+test("a cancelled check undoes its change, too", async (t) => {
   const world = await withDns(t);
   const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
   const controller = new AbortController();
@@ -52,12 +52,12 @@ test("a look that is given up puts the count back, too", async (t) => {
   t.is(replicas(world), 2);
 });
 
-test("a count that could not be put back is put back by the next look", async (t) => {
+test("a count that could not be undone is undone by the next check", async (t) => {
   const world = await withDns(t);
   const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
   world.clock.after(24_000, () => (world.api = "refuses"));
   const seen = await checkOnce(world, ready);
-  t.regex(seen.evidence, /could not put it back \(refused: .*\); the run does at its end$/);
+  t.regex(seen.evidence, /could not undo its change \(refused: .*\); the run undoes it at its end$/);
   t.is(replicas(world), 3);
   world.api = "answers";
   world.clock.after(4_000, () => world.server.update(DNS, { spec: { replicas: 2 } }));
@@ -65,7 +65,7 @@ test("a count that could not be put back is put back by the next look", async (t
   t.is(replicas(world), 2);
 });
 
-test("who wrote: an entry that is new since, about those fields, and not ours", (t) => {
+test("the writer is the manager of a new entry for those fields, never this tool", (t) => {
   const object = (...managedFields: object[]): KubeObject => ({
     metadata: { name: "x", uid: "u", resourceVersion: "1", managedFields },
   });
@@ -83,10 +83,10 @@ test("who wrote: an entry that is new since, about those fields, and not ours", 
     entry("kube-system-chaos", "2"),
   );
   t.is(writerSince(before, now, concerns), "cluster-proportional-autoscaler");
-  t.is(writerSince(now, now, concerns), "somebody whom the API server does not name");
+  t.is(writerSince(now, now, concerns), "an unknown field manager");
 });
 
-test("no DNS, no fluentd: said while setting up", async (t) => {
+test("setup fails if there is no DNS or no fluentd", async (t) => {
   const world = await World.start(t);
   for (const name of ["dns-is-scaled", "fluentd-is-scaled"] as const)
     await t.throwsAsync(functionProbes[name].prepare(world.context), {
@@ -118,7 +118,7 @@ async function withFluentd(
   return { world, containers: read };
 }
 
-test("a scaler that is away: the resources stay odd, and the look puts them back, only them", async (t) => {
+test("without the scaler the resources stay wrong, and the check undoes only them", async (t) => {
   const resources = { requests: { cpu: "10m", memory: "19Mi" }, limits: { memory: "200Mi" } };
   const { world, containers } = await withFluentd(t, resources);
   const before = containers();
@@ -127,7 +127,7 @@ test("a scaler that is away: the resources stay odd, and the look puts them back
   let odd: object | undefined;
   world.clock.after(5_000, () => {
     odd = containers()[0]?.resources;
-    // Somebody writes something else in the meantime.
+    // Someone else changes something else in the meantime.
     world.server.update(FLUENTD, { metadata: { annotations: { other: "kept" } } });
   });
   world.server.fault({ kind: "status", status: 409, method: "PATCH", path: "fluentd", times: 2 });
@@ -135,14 +135,14 @@ test("a scaler that is away: the resources stay odd, and the look puts them back
   t.false(seen.present);
   t.regex(
     seen.evidence,
-    /: still \{"requests":\{"cpu":"10m","memory":"18Mi"\}.* after 25\.0 s; the look put it back$/,
+    /: still \{"requests":\{"cpu":"10m","memory":"18Mi"\}.* after 25\.0 s; the check undid its change$/,
   );
   t.deepEqual(odd, { requests: { cpu: "10m", memory: "18Mi" }, limits: { memory: "200Mi" } });
   t.deepEqual(containers(), before);
   t.is(world.server.object(FLUENTD)?.metadata.annotations?.other, "kept");
 });
 
-test("a fluentd without resources has nothing to be corrected, and is left alone", async (t) => {
+test("a fluentd without resources has nothing to correct and is left unchanged", async (t) => {
   const { world } = await withFluentd(t);
   const ready = await functionProbes["fluentd-is-scaled"].prepare(world.context);
   const seen = await checkOnce(world, ready);
@@ -155,7 +155,7 @@ test("a fluentd without resources has nothing to be corrected, and is left alone
 
 const NOW = 1_700_000_000_000;
 
-/** metrics.k8s.io, and an HPA controller that looks every 15 s. */
+/** metrics.k8s.io, and an HPA controller with an interval of 15 s. */
 interface Metrics {
   readonly world: World;
   readonly state: { serves: boolean; ageMs: number; nodes: string[]; controller: boolean };
@@ -202,7 +202,7 @@ async function withMetrics(t: Parameters<typeof World.start>[0]): Promise<Metric
 
 const metrics = functionProbes["metrics-are-served"];
 
-test("metrics that are not served: absent, and the HPA is waited for as evidence", async (t) => {
+test("without metrics the function is absent, and the HPA's condition is the evidence", async (t) => {
   const { world, state } = await withMetrics(t);
   const ready = await metrics.prepare(world.context);
   await checkOnce(world, ready);
@@ -214,7 +214,7 @@ test("metrics that are not served: absent, and the HPA is waited for as evidence
     /^metrics\.k8s\.io: HTTP 503 ServiceUnavailable: unable to handle the request; HPA ScalingActive=False since t\d+ \(FailedGetResourceMetric: why\)$/,
   );
   t.true(seen.tookMs > 5_000 && seen.tookMs <= 16_000, `${seen.tookMs} ms`);
-  // The next one need not wait: both are known.
+  // The next check need not wait: both are known.
   t.true((await checkOnce(world, ready)).tookMs < 1_000);
   state.serves = true;
   const back = await checkOnce(world, ready);
@@ -222,7 +222,7 @@ test("metrics that are not served: absent, and the HPA is waited for as evidence
   t.true(back.tookMs <= 16_000);
 });
 
-test("metrics that came back in the middle of a look do not undo its absence", async (t) => {
+test("metrics that return during a check do not make it present", async (t) => {
   const { world, state } = await withMetrics(t);
   const ready = await metrics.prepare(world.context);
   state.serves = false;
@@ -232,7 +232,7 @@ test("metrics that came back in the middle of a look do not undo its absence", a
   t.regex(seen.evidence, /HTTP 503/);
 });
 
-test("samples that are old, or of some nodes only, are no metrics", async (t) => {
+test("old samples, or samples of only some nodes, do not count", async (t) => {
   const { world, state } = await withMetrics(t);
   const ready = await metrics.prepare(world.context);
   state.ageMs = 91_000;
@@ -246,7 +246,7 @@ test("samples that are old, or of some nodes only, are no metrics", async (t) =>
   t.regex((await checkOnce(world, ready)).evidence, /no sample of worker2/);
 });
 
-test("an HPA that is not active is an absence, too", async (t) => {
+test("without an active HPA the function is absent, too", async (t) => {
   const { world, state } = await withMetrics(t);
   const ready = await metrics.prepare(world.context);
   state.controller = false;
@@ -263,12 +263,13 @@ test("an HPA that is not active is an absence, too", async (t) => {
   t.regex(seen.evidence, /HPA ScalingActive=False since \? \(FailedGetResourceMetric: m\)$/);
 });
 
-test("metrics that never work are said while setting up, with where to get them", async (t) => {
+test("setup fails if metrics never work, and says how to install them", async (t) => {
   const { world, state } = await withMetrics(t);
   state.serves = false;
   await t.throwsAsync(metrics.prepare(world.context), {
     instanceOf: ChaosError,
-    message: /HTTP 503.*after 120\.\d s; is metrics-server installed\? chaos cluster up --addons$/,
+    message:
+      /HTTP 503.*after 120\.\d s\. Check that metrics-server is installed \(chaos cluster up --addons\)$/,
   });
 });
 

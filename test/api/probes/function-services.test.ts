@@ -1,4 +1,4 @@
-/** Services: they follow their pods, and the default backend answers; asked by the probers of every node. */
+/** Services follow their pods, and the default backend answers. The probers of every node ask. */
 import test from "ava";
 import { ChaosError } from "../../../src/common/errors.js";
 import { describe, goodFromAll, wordsOf } from "../../../src/probes/functions/from-probers.js";
@@ -7,7 +7,7 @@ import { checkOnce, SERVICES, World } from "../../helpers/function-fixtures.js";
 
 const follow = functionProbes["services-follow"];
 
-test("a kube-proxy that is away: the new Service is not reached, the existing one leads to the old pod", async (t) => {
+test("without kube-proxy the new Service is unreachable, and the existing one leads to the old pod", async (t) => {
   const world = await World.start(t);
   const ready = await follow.prepare(world.context);
   world.works.kubeProxy = false;
@@ -18,25 +18,25 @@ test("a kube-proxy that is away: the new Service is not reached, the existing on
     /^new Service \S+: worker: timeout: no answer within 900 ms; worker2: timeout: \S.* \| existing Service \S+, pod \S+ in place after \S+ s: worker: timeout: /,
   );
   t.true(seen.tookMs <= follow.deadlineMs + 1_000);
-  t.is(world.server.objects(SERVICES).length, 1, "the look's own Service is gone");
+  t.is(world.server.objects(SERVICES).length, 1, "the check's Service is deleted");
   world.works.kubeProxy = true;
   const again = await checkOnce(world, ready);
   t.true(again.present, again.evidence);
   t.is(world.server.objects(SERVICES).length, 1);
 });
 
-test("a pod that is not replaced is no fault of the Service's, and is told apart", async (t) => {
+test("a pod that is not replaced is reported as such, not as a fault of the Service", async (t) => {
   const world = await World.start(t);
   const ready = await follow.prepare(world.context);
   world.works.controllers = false;
   const seen = await checkOnce(world, ready);
   t.false(seen.present);
-  t.regex(seen.evidence, /existing Service \S+: its pod could not be replaced: no new pod was made/);
+  t.regex(seen.evidence, /existing Service \S+: its pod could not be replaced: no new pod was created/);
   world.works.kubelet = false;
   world.works.controllers = true;
 });
 
-test("a prober that cannot be asked says nothing; none at all is an absence", async (t) => {
+test("an unreachable prober does not count; without any prober the function is absent", async (t) => {
   const world = await World.start(t);
   const ready = await follow.prepare(world.context);
   world.silent.add("worker");
@@ -47,7 +47,7 @@ test("a prober that cannot be asked says nothing; none at all is an absence", as
   t.false((await checkOnce(world, ready)).present);
 });
 
-test("probers that have all gone are asked where they were: their silence is told node by node", async (t) => {
+test("probers that are all gone are still asked, and each missing answer is reported", async (t) => {
   const world = await World.start(t);
   const ready = await follow.prepare(world.context);
   for (const node of ["worker", "worker2"]) {
@@ -59,7 +59,7 @@ test("probers that have all gone are asked where they were: their silence is tol
   t.regex(seen.evidence, /worker: not asked \(.*worker2: not asked \(/);
 });
 
-test("the verdict over the nodes", (t) => {
+test("the result over all nodes", (t) => {
   const good = { node: "a", outcome: "good", detail: "d" } as const;
   const bad = { node: "b", outcome: "bad", detail: "timeout" } as const;
   const silent = { node: "c", outcome: "not asked", detail: "HTTP 503" } as const;
@@ -77,7 +77,7 @@ test("the verdict over the nodes", (t) => {
 const backend = functionProbes["unknown-path-is-answered"];
 const SYSTEM_SERVICES = "/api/v1/namespaces/kube-system/services";
 
-test("the default backend's Service is found by what it selects, or by its name", async (t) => {
+test("the default backend's Service is found by its selector or its name", async (t) => {
   for (const service of [
     {
       metadata: { name: "l7" },
@@ -109,7 +109,7 @@ test("the default backend's Service is found by what it selects, or by its name"
   });
 });
 
-test("each look asks for another path", async (t) => {
+test("each check asks for another path", async (t) => {
   const world = await World.start(t, ["worker"]);
   world.server.put(SYSTEM_SERVICES, {
     metadata: { name: "default-http-backend" },
@@ -120,12 +120,12 @@ test("each look asks for another path", async (t) => {
   t.not(first.evidence, (await checkOnce(world, ready)).evidence);
 });
 
-test("no prober at all is said before anything is made", async (t) => {
+test("setup fails without probers before it creates anything", async (t) => {
   const world = await World.start(t, []);
   for (const probe of [follow, backend])
     await t.throwsAsync(probe.prepare(world.context), {
       instanceOf: ChaosError,
-      message: "there is no prober in namespace kube-system-chaos: none runs",
+      message: "cannot find a prober in namespace kube-system-chaos: none is running",
     });
   t.deepEqual(world.changes(), []);
 });

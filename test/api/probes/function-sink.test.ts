@@ -5,16 +5,16 @@ import { functionProbes } from "../../../src/probes/functions/all-function-check
 import { onItsWayMs } from "../../../src/probes/functions/sink.js";
 import { checkOnce, World } from "../../helpers/function-fixtures.js";
 
-test("without a sink it is said how to get one", async (t) => {
+test("without a sink, setup says how to install one", async (t) => {
   const world = await World.start(t);
   for (const name of ["logs-arrive", "events-arrive", "metric-points-arrive"] as const)
     await t.throwsAsync(functionProbes[name].prepare(world.context), {
       instanceOf: ChaosError,
-      message: /no pod of the sink runs.*chaos cluster up --addons/,
+      message: /no pod of the sink is running.*chaos cluster up --addons/,
     });
 });
 
-test("log lines: what does not arrive in time is pending; it came later, or never", async (t) => {
+test("log lines: a missing line is pending, then late or lost", async (t) => {
   const world = await World.start(t);
   world.startSink();
   const ready = await functionProbes["logs-arrive"].prepare(world.context);
@@ -26,19 +26,19 @@ test("log lines: what does not arrive in time is pending; it came later, or neve
   const id = seen.pendingId ?? "";
   t.regex(id, /^chaos-log-\S+-0001$/);
   t.deepEqual(world.printed, [`worker ${id} on node worker.`, `worker2 ${id} on node worker2.`]);
-  t.like(await ready.followUp?.(id), { arrived: false, evidence: `${id}: 0 of 2 lines have arrived by now` });
-  // "worker" is how "worker2" begins: its line is not the other's.
+  t.like(await ready.followUp?.(id), { arrived: false, evidence: `${id}: 0 of 2 lines have arrived so far` });
+  // "worker" is a prefix of "worker2": the lines are told apart.
   world.sink.logs.push({ receivedAt: 1, node: "worker2", text: `2026 stdout F ${id} on node worker2.` });
   t.like(await ready.followUp?.(id), {
     arrived: false,
-    evidence: `${id}: 1 of 2 lines have arrived by now (worker2)`,
+    evidence: `${id}: 1 of 2 lines have arrived so far (worker2)`,
   });
   world.sink.logs.push({ receivedAt: 1, text: `${id} on node worker.` });
   t.like(await ready.followUp?.(id), { arrived: true });
   t.like(await ready.followUp?.("unknown"), { arrived: false });
 });
 
-test("log lines: one node's that is missing is an absence; a prober that is silent is none", async (t) => {
+test("log lines: a missing line of one node means absent; a silent prober does not", async (t) => {
   const world = await World.start(t);
   world.startSink();
   const ready = await functionProbes["logs-arrive"].prepare(world.context);
@@ -63,7 +63,7 @@ test("Events: pending, then late or lost", async (t) => {
   t.like(await ready.followUp?.(second.pendingId ?? ""), { arrived: true });
 });
 
-test("an Event of ours has what the API and an exporter want of it", async (t) => {
+test("the Event of a check has what the API and an exporter require", async (t) => {
   const world = await World.start(t);
   world.startSink();
   const ready = await functionProbes["events-arrive"].prepare(world.context);
@@ -76,7 +76,7 @@ test("an Event of ours has what the API and an exporter want of it", async (t) =
   });
 });
 
-test("metric points: one from before the look began shows nothing", async (t) => {
+test("metric points: a point from before the check does not count", async (t) => {
   const world = await World.start(t);
   world.startSink();
   world.sendPoints(["worker", "worker2"], 10_000);
@@ -93,7 +93,7 @@ test("metric points: one from before the look began shows nothing", async (t) =>
   t.true((await checkOnce(world, ready)).present);
 });
 
-test("metric points: every node that sent some must go on sending", async (t) => {
+test("metric points: every node that sent points must continue to send", async (t) => {
   const world = await World.start(t);
   world.startSink();
   world.sendPoints(["worker", "worker2"], 5_000);
@@ -109,17 +109,17 @@ test("metric points: every node that sent some must go on sending", async (t) =>
   t.regex(seen.evidence, /no new point of worker2;/);
 });
 
-test("metric points: none ever is said while setting up", async (t) => {
+test("metric points: setup fails if none ever arrive", async (t) => {
   const world = await World.start(t);
   world.startSink();
   await t.throwsAsync(functionProbes["metric-points-arrive"].prepare(world.context), {
     instanceOf: ChaosError,
-    message: "no metric points arrive: the sink has none of any node",
+    message: "no metric points arrive: the sink has no points of any node",
   });
 });
 
-test("how long something was on its way needs no common clock", (t) => {
-  // Sent 5 s ago by us; the sink has had it for 4.2 s.
+test("the delivery time needs no common clock", (t) => {
+  // Sent 5 s ago; the sink has had it for 4.2 s.
   t.is(onItsWayMs(5_000, { now: 104_200 }, { receivedAt: 100_000 }), 800);
   t.is(onItsWayMs(5, { now: 20 }, { receivedAt: 0 }), 0);
 });

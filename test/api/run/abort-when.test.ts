@@ -123,7 +123,7 @@ test("not known: the API server is silent, refuses connections, has lost etcd, o
   answers(server, 403, statusOf("services is forbidden"));
   t.deepEqual(await ask(served), {
     state: "not known",
-    detail: "the API server refuses to ask: HTTP 403 services is forbidden",
+    detail: "the API server refuses to forward the request: HTTP 403 services is forbidden",
   });
   await server.close();
   t.is((await ask(served)).state, "not known");

@@ -4,7 +4,7 @@ import type { Clock } from "../../../src/common/clock.js";
 import { pollUntil, systemClock, within } from "../../../src/common/clock.js";
 import { ChaosError } from "../../../src/common/errors.js";
 
-/** A clock in which only sleeping takes time, and whose wall clock jumps by an hour each time it is read. */
+/** A clock that only sleeping advances. Its wall clock jumps by an hour on each read. */
 function steppedClock(): Clock & { readonly slept: number[] } {
   let now = 0;
   let asked = 0;
@@ -25,14 +25,14 @@ function steppedClock(): Clock & { readonly slept: number[] } {
 
 const never = new Promise<never>(() => undefined);
 
-test("within: what comes in time is handed on, a rejection too", async (t) => {
+test("within returns a result or a rejection in time", async (t) => {
   const clock = systemClock();
   const options = { limitMs: 60_000, what: "nothing came" };
   t.is(await within(clock, options, Promise.resolve(7)), 7);
   await t.throwsAsync(within(clock, options, Promise.reject(new Error("refused"))), { message: "refused" });
 });
 
-test("within: what never comes ends with its limit, and says what did not come", async (t) => {
+test("within throws at its limit and names what is missing", async (t) => {
   const clock = steppedClock();
   await t.throwsAsync(within(clock, { limitMs: 30_000, what: "the watches had not listed once" }, never), {
     instanceOf: ChaosError,
@@ -41,14 +41,14 @@ test("within: what never comes ends with its limit, and says what did not come",
   t.deepEqual(clock.slept, [30_000]);
 });
 
-test("within: the signal ends it without an error", async (t) => {
+test("within ends without an error when the signal aborts", async (t) => {
   const abort = new AbortController();
   const waiting = within(systemClock(), { limitMs: 60_000, what: "x", signal: abort.signal }, never);
   abort.abort();
   t.is(await waiting, undefined);
 });
 
-test("pollUntil: its limit is one of the monotonic clock: a wall clock that steps does not matter", async (t) => {
+test("pollUntil measures its limit with the monotonic clock, not the wall clock", async (t) => {
   const clock = steppedClock();
   let asked = 0;
   const answer = await pollUntil(clock, { everyMs: 1_000, limitMs: 10_000 }, async () => {

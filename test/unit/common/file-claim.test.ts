@@ -14,7 +14,7 @@ async function place(t: ExecutionContext): Promise<{ folder: string; file: strin
 
 const free = async (): Promise<void> => await Promise.reject(new Error("nobody holds it"));
 
-test("free: had, says whose it is, for its user alone; nothing is left when it is given back", async (t) => {
+test("a free claim is taken, names its owner and is readable only by its user; its release leaves nothing", async (t) => {
   const { folder, file } = await place(t);
   const claim = await claimFile(file, { onHeld: free });
   t.deepEqual(await readdir(folder), ["claim"]);
@@ -25,7 +25,7 @@ test("free: had, says whose it is, for its user alone; nothing is left when it i
   t.deepEqual(await readdir(folder), []);
 });
 
-test("held: tried again after each time that its holder was told of, until it is free", async (t) => {
+test("a held claim is tried again after each call of onHeld until it is free", async (t) => {
   const { file } = await place(t);
   const { pid, end } = await sleeper(t, "dist/cli.js");
   await claimFile(file, { onHeld: free, self: (await identify(pid)) ?? { pid } });
@@ -40,7 +40,7 @@ test("held: tried again after each time that its holder was told of, until it is
   t.deepEqual(await readIdentity(file), await ownIdentity());
 });
 
-test("what is thrown when it is held ends it: the holder's claim stays, and nothing else", async (t) => {
+test("an error of onHeld ends the tries; only the holder's claim remains", async (t) => {
   const { folder, file } = await place(t);
   const { pid } = await sleeper(t, "dist/cli.js");
   const self = (await identify(pid)) ?? { pid };
@@ -52,7 +52,7 @@ test("what is thrown when it is held ends it: the holder's claim stays, and noth
   t.deepEqual(await readIdentity(file), self);
 });
 
-test("this process holds it already: it is held", async (t) => {
+test("a claim of this process is held, too", async (t) => {
   const { file } = await place(t);
   const own = await ownIdentity();
   if (!(await isAlive(own))) return t.pass("without /proc this process is not known by its number");
@@ -70,7 +70,7 @@ for (const [what, content] of [
   ["this process's number alone", process.pid],
   ["another start of the machine", { pid: 1, startTicks: "1", bootId: "b" }],
 ] as const) {
-  test(`left by ${what}: taken over`, async (t) => {
+  test(`a claim left by ${what} is taken over`, async (t) => {
     const { file } = await place(t);
     await writeFile(file, JSON.stringify(content));
     await claimFile(file, { onHeld: free });

@@ -17,23 +17,23 @@ for (const [place, variable, below] of [
     [
       "relative",
       { [variable]: "x", HOME: "/h" },
-      new RegExp(`^${variable} is refused: "x" is not an absolute`),
+      new RegExp(`^cannot use ${variable}: "x" is not an absolute`),
     ],
     [
       "the current folder",
       { [variable]: ".", HOME: "/h" },
-      /^XDG_\w+ is refused: "\." is not an absolute path/,
+      /^cannot use XDG_\w+: "\." is not an absolute path/,
     ],
     [
       "not expanded",
       { [variable]: "~/x", HOME: "/h" },
-      /^XDG_\w+ is refused: "~\/x" is not an absolute path/,
+      /^cannot use XDG_\w+: "~\/x" is not an absolute path/,
     ],
-    ["below a relative home", { HOME: "h" }, /^HOME is refused: "h" is not an absolute path/],
+    ["below a relative home", { HOME: "h" }, /^cannot use HOME: "h" is not an absolute path/],
     ["without a home", {}, NO_HOME],
     ["without a home, named by nothing", { [variable]: "", HOME: "" }, NO_HOME],
   ] as const) {
-    test(`the place for ${place}, ${what}`, (t) => {
+    test(`the folder for ${place}, ${what}`, (t) => {
       if (typeof expected === "string") return t.is(userFolder(place, env), expected);
       const error = t.throws(() => userFolder(place, env), { instanceOf: UsageError, message: expected });
       t.is(error.exitCode, ExitCode.usage);
@@ -42,7 +42,7 @@ for (const [place, variable, below] of [
   }
 }
 
-test("a path in a variable is absolute, or there is none", (t) => {
+test("a path in a variable must be absolute or empty", (t) => {
   t.is(absoluteFrom({ A: "/a" }, "A"), "/a");
   t.is(absoluteFrom({ A: "" }, "A"), undefined);
   t.is(absoluteFrom({}, "A"), undefined);

@@ -16,10 +16,10 @@ import { sleeper } from "../../helpers/sleeper.js";
 const HAS_PROC = existsSync("/proc/self/stat");
 const onLinux = HAS_PROC ? test : test.skip;
 
-/** Of an older version, or of a machine without /proc. */
+/** Recorded by an older version, or without /proc. */
 const numberAlone = (pid: number): ProcessIdentity => ({ pid });
 
-test("a process is known by its start, not by its number alone", async (t) => {
+test("a process is identified by its start, not only by its pid", async (t) => {
   t.is(startTicksOf("7 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20"), "4711");
   const self = await identify(process.pid);
   t.is(await isAlive(self), HAS_PROC);
@@ -59,7 +59,7 @@ onLinux(
   },
 );
 
-test("a number alone: alive unless its command line, or that there is none, proves that it is gone", async (t) => {
+test("with only a pid, a process is alive unless its command line or its absence proves otherwise", async (t) => {
   const ours = await sleeper(t, "/usr/lib/node_modules/kube-system-chaos/dist/cli.js");
   t.true(await isAlive(numberAlone(ours.pid)));
   await ours.end();

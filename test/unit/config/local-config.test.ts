@@ -5,7 +5,7 @@ import { UsageError } from "../../../src/common/errors.js";
 
 const COMMAND = ["ssh", "{node}", "{command}"];
 
-test("a command to reach nodes by is an argument list", (t) => {
+test("the command for node access is an argument list", (t) => {
   const config = parseLocalConfig('nodeAccess:\n  command: [ssh, "{node}", "{command}"]\n', "c.yaml");
   t.deepEqual(config, { nodeAccess: { command: COMMAND } });
 });
@@ -16,13 +16,13 @@ for (const [what, text, place] of [
   ["an empty list", "nodeAccess:\n  command: []\n", "c.yaml:2:12: nodeAccess.command:"],
   ["no YAML", "nodeAccess: [\n", "c.yaml:2:1: "],
 ] as const) {
-  test(`a bad local configuration is told with its place: ${what}`, (t) => {
+  test(`an invalid local configuration is reported with its position: ${what}`, (t) => {
     const error = t.throws(() => parseLocalConfig(text, "c.yaml"), { instanceOf: UsageError });
     t.true(error.message.startsWith(place), error.message);
   });
 }
 
-test("an empty file, and none at all, configure nothing; one that was named must be there", async (t) => {
+test("an empty or missing file configures nothing; a named file must exist", async (t) => {
   t.deepEqual(parseLocalConfig("", "c.yaml"), {});
   t.deepEqual(await loadLocalConfig(undefined, { XDG_CONFIG_HOME: "/nonexistent" }), {});
   await t.throwsAsync(loadLocalConfig("/nonexistent/c.yaml", {}), { instanceOf: UsageError });

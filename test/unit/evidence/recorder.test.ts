@@ -32,7 +32,7 @@ test("events: in order, with the time, in memory, in the file and to listeners",
   recorder.onEvent((event) => heard.push(event));
   recorder.emit({ type: "phase", phase: "window", state: "start" });
   now = 1234.5678;
-  // Handed over bare, as the attack does it.
+  // Passed without its object, as the attack does it.
   const { emit } = recorder;
   emit({ type: "warning", text: "ä\n\u2028 🔥" });
   const expected: RunEvent[] = [
@@ -46,7 +46,7 @@ test("events: in order, with the time, in memory, in the file and to listeners",
   t.is(recorder.failure, undefined);
 });
 
-test("an event of earlier carries its own time, and its place is where it was told", async (t) => {
+test("an earlier event has its own time and stays in the order of recording", async (t) => {
   const recorder = await Recorder.create(await folder(t), () => 500);
   recorder.emit({ type: "warning", text: "now" });
   recorder.emit({ type: "warning", text: "before" }, 123.45678);
@@ -59,7 +59,7 @@ test("an event of earlier carries its own time, and its place is where it was to
   t.deepEqual(await lines(join(recorder.folder, "events.ndjson")), recorder.events);
 });
 
-test("samples: a file for each source, in the order in which they were added", async (t) => {
+test("samples: a file for each source, in the order of addition", async (t) => {
   const recorder = await Recorder.create(await folder(t), () => 0);
   recorder.addSamples("worker-1", [sample(1), sample(2)]);
   recorder.addSamples("worker-2", [sample(9)]);
@@ -75,14 +75,14 @@ test("samples: a file for each source, in the order in which they were added", a
   ]);
 });
 
-test("a run without events has their file all the same", async (t) => {
+test("a run without events has an events file, too", async (t) => {
   const recorder = await Recorder.create(await folder(t), () => 0);
   await recorder.close();
   t.deepEqual(await lines(join(recorder.folder, "events.ndjson")), []);
   await recorder.close();
 });
 
-test("samples that can not be written: kept in memory, said at the end, no end of the run", async (t) => {
+test("samples that cannot be written stay in memory and are reported at the end, without ending the run", async (t) => {
   const recorder = await Recorder.create(await folder(t), () => 0);
   await rm(join(recorder.folder, "samples"), { recursive: true });
   recorder.addSamples("worker-1", [sample(1)]);
@@ -94,7 +94,7 @@ test("samples that can not be written: kept in memory, said at the end, no end o
   t.is((await lines(join(recorder.folder, "events.ndjson"))).length, 1);
 });
 
-/** /dev/full takes nothing (ENOSPC); Linux has it. */
+/** Every write to /dev/full fails with ENOSPC (Linux only). */
 const onLinux = process.platform === "linux" ? test : test.skip;
 
 onLinux("a full disk: the run goes on, and it is said at the end, by file", async (t) => {
@@ -118,13 +118,13 @@ onLinux("a full disk: the run goes on, and it is said at the end, by file", asyn
   t.deepEqual(await lines(join(path, "samples", "worker-2.ndjson")), [sample(2)]);
 });
 
-test("a disk that was full for a while: everything is written at the end, in order, once", async (t) => {
+test("after a full disk, everything is written at the end, in order, once", async (t) => {
   const recorder = await Recorder.create(await folder(t), () => 0);
   const [events, samples] = [join(recorder.folder, "events.ndjson"), join(recorder.folder, "samples")];
   recorder.emit({ type: "warning", text: "1" });
   recorder.addSamples("worker-1", [sample(1)]);
   await until(async () => (await lines(events)).length === 1);
-  // In the way of both files: a folder, which no append gets past.
+  // A folder in the place of both files makes each append fail.
   await rm(events);
   await mkdir(events);
   await rm(samples, { recursive: true });
@@ -142,7 +142,7 @@ test("a disk that was full for a while: everything is written at the end, in ord
   t.deepEqual(await lines(join(samples, "worker-1.ndjson")), [sample(1), sample(2), sample(3)]);
 });
 
-test("a file in one piece: one that can not be written is a failure until it can", async (t) => {
+test("a file in one piece that cannot be written is a failure until a write succeeds", async (t) => {
   const recorder = await Recorder.create(await folder(t), () => 0);
   await mkdir(join(recorder.folder, "run.json"));
   await recorder.write("run.json", "{}");
@@ -158,7 +158,7 @@ test("a file in one piece: one that can not be written is a failure until it can
   await recorder.close();
 });
 
-/** Looks again until it holds; the files are written beside the test. */
+/** Polls until the condition holds: the files are written in the background. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + 10_000;
   while (!(await holds())) {
@@ -167,7 +167,7 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   }
 }
 
-/** A run as the recorder has it when it is over. */
+/** The recorder of a finished run. */
 async function recorded(t: ExecutionContext, prepare?: (path: string) => Promise<void>): Promise<Recorder> {
   const path = await folder(t);
   await mkdir(join(path, "samples"));
@@ -181,7 +181,7 @@ async function recorded(t: ExecutionContext, prepare?: (path: string) => Promise
 
 const FILES = ["events.ndjson", "report.md", "result.json", "run.json", "samples", "timeline.svg"];
 
-test("a report: everything is written; the verdict's own exit code", async (t) => {
+test("a report writes every file and returns the verdict's exit code", async (t) => {
   const recorder = await recorded(t);
   const finished = await finishReport(recorder, kubeDnsOutage().facts);
   t.deepEqual(finished.problems, []);
@@ -240,7 +240,7 @@ for (const [what, prepare, expected] of FAULTS) {
         exitCodeOfReport({ ...finished, result: { ...finished.result, verdict: "interrupted" } }, true),
         ExitCode.interrupted,
       );
-      // Nothing half-written stands where a whole file is expected.
+      // No partial file has the name of a complete one.
       t.deepEqual(
         (await readdir(recorder.folder)).filter((name) => name.endsWith(".part")),
         [],
@@ -260,7 +260,7 @@ onLinux("samples that could not be packed stay whole, and the report is made of 
   t.is((await buildReport(recorder.folder)).severity, "outage");
 });
 
-test("a folder that can not be made is an error at once", async (t) => {
+test("a folder that cannot be created is an immediate error", async (t) => {
   const path = await folder(t);
   await writeFile(join(path, "file"), "");
   await t.throwsAsync(

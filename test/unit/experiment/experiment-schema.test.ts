@@ -41,7 +41,7 @@ test("the JSON Schema compiles strictly, accepts every experiment and refuses mi
   t.false(accepts({ ...good, target: { component: "kube-dns" }, phases: { windows: "60s" } }));
 });
 
-test("every key is documented, and every default is in the form in which it is written", (t) => {
+test("every key is documented, and every default has the form of the file", (t) => {
   const undocumented: string[] = [];
   const visit = (node: unknown, path: string): void => {
     if (typeof node !== "object" || node === null) return;
@@ -61,7 +61,7 @@ test("every key is documented, and every default is in the form in which it is w
   });
 });
 
-test("every experiment that ships is valid, names the schema, and is called what its file is", async (t) => {
+test("every shipped experiment is valid, references the schema, and has the name of its file", async (t) => {
   for (const name of files) {
     const { experiment, text } = await loadExperiment(join(folder, name));
     t.is(text.split("\n")[0], "# yaml-language-server: $schema=./experiment.schema.json", name);
@@ -69,7 +69,7 @@ test("every experiment that ships is valid, names the schema, and is called what
   }
 });
 
-test("durations are read and written", (t) => {
+test("durations are parsed and formatted", (t) => {
   const table: [string, number][] = [
     ["0s", 0],
     ["1s", 1000],

@@ -1,4 +1,4 @@
-/** A share of the fuzz run (test/fuzz), the same inputs each time; and properties of texts that are made from nothing. */
+/** A part of the fuzz run (test/fuzz) with fixed inputs, and properties of generated texts. */
 import test from "ava";
 import fc from "fast-check";
 import { stringify } from "yaml";
@@ -12,7 +12,7 @@ import { randomOf } from "../../fuzz/random.js";
 const SEED = 1;
 const INPUTS = 1000;
 
-/** Throws what does not hold of the text, with its words. */
+/** Throws if a property does not hold, with the text. */
 const holds = (text: string): void => void check(Buffer.from(text));
 
 const piece = fc.oneof(
@@ -46,7 +46,7 @@ const piece = fc.oneof(
   fc.string({ unit: "binary", maxLength: 4 }),
 );
 
-test("real files, changed at random, give an experiment or problems with a place", (t) => {
+test("randomly changed files give an experiment or problems with positions", (t) => {
   const corpus = readCorpus();
   const outcomes = new Set<string>();
   for (let input = 0; input < INPUTS; input += 1) {
@@ -57,12 +57,12 @@ test("real files, changed at random, give an experiment or problems with a place
       t.fail(`input ${input}: ${String(error)}; again: ${again}`);
     }
   }
-  // The changes are worth the name: they come out in every way in which a file can.
+  // The changes cover every kind of result.
   t.true(outcomes.has("valid"));
   t.true(outcomes.size >= 12, [...outcomes].join(", "));
 });
 
-test("an input is made again from its seed and its number", (t) => {
+test("an input is reproducible from its seed and number", (t) => {
   const corpus = readCorpus();
   const make = (seed: number, input: number): string =>
     makeInput(randomOf(seed, input), corpus).toString("latin1");
@@ -71,7 +71,7 @@ test("an input is made again from its seed and its number", (t) => {
   t.true(new Set(Array.from({ length: 100 }, (_, seed) => make(seed, 7))).size > 90);
 });
 
-test("random texts give an experiment or problems with a place, never an exception", (t) => {
+test("random texts give an experiment or problems with positions, never an exception", (t) => {
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => holds(pieces.join(""))),
     { seed: SEED, numRuns: 400 },
@@ -79,7 +79,7 @@ test("random texts give an experiment or problems with a place, never an excepti
   t.pass();
 });
 
-/** Values that are nearly right, for every key that there is. */
+/** Nearly valid values for every key. */
 const value: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom(
     "1s",
@@ -122,12 +122,12 @@ const document = fc.record(
   { requiredKeys: [] },
 );
 
-test("any values under the known keys give what the schema says, or more", (t) => {
+test("any values of the known keys give the problems of the schema, or more", (t) => {
   fc.assert(
     fc.property(document, (content) => {
       const text = stringify(content, { aliasDuplicateObjects: false });
       const parsed = parseExperiment(text, "f.yaml");
-      // The rules across keys only ever add problems.
+      // The rules across keys only add problems.
       if ("experiment" in parsed) t.true(experimentSchema.safeParse(content).success);
       holds(text);
     }),

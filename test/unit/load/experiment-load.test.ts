@@ -26,8 +26,8 @@ function linesOf(text: string): string[] {
   return "problems" in parsed ? parsed.problems.map(formatProblem) : [];
 }
 
-// expected.txt holds, file by file, every line that each fixture must give, and nothing else.
-test("each invalid fixture gives exactly its problems, each at its place", async (t) => {
+// expected.txt contains exactly the expected lines of each fixture.
+test("each invalid fixture gives exactly its problems, at their positions", async (t) => {
   const expected = (await readFile(new URL("expected.txt", invalid), "utf8")).trimEnd().split("\n");
   const names = (await readdir(invalid)).filter((name) => name.endsWith(".yaml"));
   t.deepEqual([...new Set(expected.map((line) => line.split(":")[0]))].sort(), names.sort());
@@ -79,7 +79,7 @@ test("a minimal file gets every default, durations in milliseconds", (t) => {
   });
 });
 
-test("an attack's durations have their defaults in milliseconds, and what is written wins", (t) => {
+test("an attack's durations have defaults in milliseconds, and the file overrides them", (t) => {
   const attackOf = (attack: string): unknown => {
     const parsed = parseExperiment(`${MINIMAL}attack: ${attack}\n`, "f.yaml");
     return "experiment" in parsed ? parsed.experiment.attack : parsed.problems;
@@ -96,7 +96,7 @@ test("an attack's durations have their defaults in milliseconds, and what is wri
   });
 });
 
-test("abort conditions: durations in milliseconds, a path and statuses by default, and what is written wins", (t) => {
+test("abort conditions: durations in milliseconds, default path and statuses, and the file overrides them", (t) => {
   const conditions = (text: string): unknown => {
     const parsed = parseExperiment(`${MINIMAL}abortWhen: ${text}\n`, "f.yaml");
     return "experiment" in parsed ? parsed.experiment.abortWhen : parsed.problems;
@@ -125,7 +125,7 @@ test("abort conditions: durations in milliseconds, a path and statuses by defaul
   ]);
 });
 
-test("a Service cannot be asked while the way to it is down; a control run takes nothing down", (t) => {
+test("an http condition needs the API server, unless the run is a control run", (t) => {
   const lines = (component: string, attack: string): string[] =>
     linesOf(
       `${HEAD}target: {component: ${component}}\nattack: {type: ${attack}}\nphases: {window: 30s}\n` +
@@ -133,14 +133,14 @@ test("a Service cannot be asked while the way to it is down; a control run takes
     );
   for (const component of ["kube-apiserver", "etcd"]) {
     t.deepEqual(lines(component, "static-pod"), [
-      `f.yaml:8:28: abortWhen.0.http: cannot be asked while ${component} is down: the API server is the way to the Service; use probe`,
+      `f.yaml:8:28: abortWhen.0.http: does not work while ${component} is down: its request goes through the API server. Use probe`,
     ]);
     t.deepEqual(lines(component, "none"), []);
   }
   t.deepEqual(lines("kube-scheduler", "static-pod"), []);
 });
 
-test("a document marker, comments and flow style are as good", (t) => {
+test("a document marker, comments and flow style are valid", (t) => {
   const text = `---\n# c\n${HEAD}target: {kind: DaemonSet, name: fluentd}\nprobes: {external: false} # c\n...\n`;
   const parsed = parseExperiment(text, "f.yaml");
   t.like(parsed, {
@@ -151,23 +151,23 @@ test("a document marker, comments and flow style are as good", (t) => {
   });
 });
 
-test("values that look like YAML's indirections are text where they are quoted", (t) => {
+test("quoted values that look like YAML's indirections are text", (t) => {
   for (const title of ['"*a"', "'&a'", '"!x"', "a & b ! c * d", "|\n    *a\n    &b", "x%y"]) {
     t.deepEqual(linesOf(`${HEAD}  title: ${title}\ntarget: {component: kube-dns}\n`), [], title);
   }
 });
 
-test("depth is refused at 51 levels and not before", (t) => {
+test("51 levels of depth are refused, 50 are not", (t) => {
   const flow = (depth: number): string => `${MINIMAL}x: ${"[".repeat(depth)}${"]".repeat(depth)}\n`;
   const block = (depth: number): string =>
     MINIMAL + Array.from({ length: depth }, (_, level) => `${"  ".repeat(level)}a:`).join("\n");
   const tooDeep = "nested more than 50 levels deep: not an experiment file";
-  // The document's own mapping is the first level.
+  // The document's mapping is the first level.
   t.notRegex(linesOf(flow(49)).join("\n"), /nested/);
   t.deepEqual(linesOf(flow(50)), [`f.yaml:7:53: ${tooDeep}`]);
   t.notRegex(linesOf(block(50)).join("\n"), /nested/);
   t.deepEqual(linesOf(block(51)), [`f.yaml:57:101: ${tooDeep}`]);
-  // Far beyond it the tokens alone decide, before anything recurses.
+  // Far beyond the limit the tokens decide, before anything recurses.
   t.deepEqual(linesOf("[".repeat(4000)), [`f.yaml:1:100: ${tooDeep}`]);
   t.deepEqual(linesOf(`${"- ".repeat(3000)}\na`), [`f.yaml:1:201: ${tooDeep}`]);
 });
@@ -212,22 +212,22 @@ test("hostile texts are refused in bounded time, without an exception", (t) => {
   }
 });
 
-test("more tokens than any experiment has are refused where the last was counted", (t) => {
-  const message = "more than 10000 words, signs and lines: not an experiment file";
+test("too many tokens are refused at the first one over the limit", (t) => {
+  const message = "more than 10000 tokens: not an experiment file";
   t.deepEqual(linesOf("\n".repeat(20_000)), [`f.yaml:10001:1: ${message}`]);
   t.deepEqual(linesOf(`a: "${"\\x".repeat(20_000)}"`), [`f.yaml:1:4: ${message}`]);
 });
 
-test("a text over the limit is refused unread", (t) => {
+test("a text over the limit is refused without parsing", (t) => {
   t.deepEqual(linesOf(`${MINIMAL}#${"x".repeat(MAX_FILE_BYTES)}`), [
     "f.yaml:1:1: the file is larger than 256 KiB: not an experiment file",
   ]);
 });
 
-test("many problems are cut to fifty and counted", (t) => {
+test("at most fifty problems are shown, and the rest is counted", (t) => {
   const lines = linesOf(MINIMAL + Array.from({ length: 70 }, (_, index) => `x${index}x: 1\n`).join(""));
   t.is(lines.length, 51);
-  t.is(lines.at(-1), "f.yaml:57:1: and 20 more from here on");
+  t.is(lines.at(-1), "f.yaml:57:1: and 20 more problems");
 });
 
 async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
@@ -239,7 +239,7 @@ async function withFolder(use: (folder: string) => Promise<void>): Promise<void>
   }
 }
 
-test("bytes that are no UTF-8, or have a mark, are refused at their place", async (t) => {
+test("bytes that are not UTF-8, or a byte order mark, are refused with their position", async (t) => {
   await withFolder(async (folder) => {
     const messageFor = async (bytes: Uint8Array): Promise<string | undefined> => {
       await writeFile(join(folder, "b.yaml"), bytes);
@@ -251,14 +251,14 @@ test("bytes that are no UTF-8, or have a mark, are refused at their place", asyn
       await messageFor(Buffer.concat([title, Buffer.from([0xe9, 0x20, 0x78])])),
       "b.yaml:5:15: byte 0xe9 is not UTF-8: save the file as UTF-8",
     );
-    // The first byte of U+FFFD itself, cut short.
+    // The first byte of U+FFFD, truncated.
     t.is(
       await messageFor(Buffer.concat([title, Buffer.from([0xef, 0xbf, 0x41])])),
       "b.yaml:5:15: byte 0xef is not UTF-8: save the file as UTF-8",
     );
     t.is(
       await messageFor(Buffer.from(`\ufeff${MINIMAL}`, "utf8")),
-      "b.yaml:1:1: the file begins with a byte order mark: save it as UTF-8 without BOM",
+      "b.yaml:1:1: the file starts with a byte order mark: save it as UTF-8 without BOM",
     );
     t.is(
       await messageFor(Buffer.from(`\ufeff${MINIMAL}`, "utf16le")),
@@ -275,9 +275,9 @@ test("bytes that are no UTF-8, or have a mark, are refused at their place", asyn
   });
 });
 
-test("a good file gives its experiment, its text and its name as the user would write it", async (t) => {
+test("a valid file gives its experiment, its text and its name as the user would write it", async (t) => {
   await withFolder(async (folder) => {
-    // A real replacement character is good UTF-8.
+    // A real replacement character is valid UTF-8.
     const text = `${HEAD}  title: "\ufffd"\ntarget: {component: kube-dns}\n`;
     await writeFile(join(folder, "a.yaml"), text);
     const loaded = await loadExperiment(join(folder, "a.yaml"), folder);
@@ -293,7 +293,7 @@ test("a good file gives its experiment, its text and its name as the user would 
   });
 });
 
-test("what cannot be read is said to be so", async (t) => {
+test("an unreadable file is reported", async (t) => {
   await withFolder(async (folder) => {
     await t.throwsAsync(loadExperiment("none.yaml", folder), {
       message: /^none\.yaml: cannot be read: ENOENT/,

@@ -38,14 +38,14 @@ test.afterEach.always(async (t) => {
   await rm(t.context.root, { recursive: true });
 });
 
-test("a path, a folder, and a bare name here and then in the package", async (t) => {
+test("a reference is a path, a folder, or a bare name here or in the package", async (t) => {
   const { cwd, packageExperiments } = t.context;
   const find = (reference: string): Promise<string[]> =>
     resolveReference(reference, { cwd, packageExperiments });
   const here = (name: string): string => join(cwd, "experiments", name);
   t.deepEqual(await find("experiments/b.yaml"), [here("b.yaml")]);
   t.deepEqual(await find(here("b.yaml")), [here("b.yaml")]);
-  // Sorted, without other files, hidden ones and folders.
+  // Sorted, without other files, hidden files and folders.
   t.deepEqual(await find("experiments"), [here("a.yml"), here("b.yaml"), here("bad.yaml")]);
   t.deepEqual(await find("b.yaml"), [join(cwd, "b.yaml")]);
   t.deepEqual(await find("b"), [here("b.yaml")]);
@@ -54,22 +54,22 @@ test("a path, a folder, and a bare name here and then in the package", async (t)
   t.deepEqual(await find("kube-dns.yaml"), [join(packageExperiments, "kube-dns.yaml")]);
 });
 
-test("by default the package's own experiments are found from anywhere", async (t) => {
+test("the package's experiments are found from any folder", async (t) => {
   t.deepEqual(await resolveReference("kube-dns", { cwd: t.context.cwd }), [
     join(packageRoot(), "experiments", "kube-dns.yaml"),
   ]);
 });
 
-test("nothing found: what, where, and what is near", async (t) => {
+test("an unknown reference gives the searched paths and a similar name", async (t) => {
   const { cwd, packageExperiments } = t.context;
   const options = { cwd, packageExperiments };
   await t.throwsAsync(resolveReference("kube-dsn", options), {
     name: "UsageError",
     message: `no experiment "kube-dsn"; did you mean kube-dns?
 looked for: ${join(cwd, "kube-dsn")}, ${join(cwd, "experiments", "kube-dsn.yaml")}, ${join(cwd, "experiments", "variants", "kube-dsn.yaml")}, ${join(packageExperiments, "kube-dsn.yaml")}, ${join(packageExperiments, "variants", "kube-dsn.yaml")}
-experiments there: a, b, bad, kube-dns`,
+known experiments: a, b, bad, kube-dns`,
   });
-  // A path is looked for where it says and nowhere else.
+  // A path is not searched for elsewhere.
   await t.throwsAsync(resolveReference("other/kube-dns.yaml", options), {
     message: `no experiment "other/kube-dns.yaml"\nlooked for: ${join(cwd, "other/kube-dns.yaml")}`,
   });
@@ -79,7 +79,7 @@ experiments there: a, b, bad, kube-dns`,
   await t.throwsAsync(resolveReference("", options), { name: "UsageError" });
 });
 
-test("validate: a line for each good file, all lines of the bad ones, and it goes on", async (t) => {
+test("validate prints a line for each valid file and all problems of the others", async (t) => {
   const { cwd, packageExperiments } = t.context;
   const { ok, lines } = await validate(["experiments", "b", "nope/x.yaml"], { cwd, packageExperiments });
   t.false(ok);
@@ -87,7 +87,7 @@ test("validate: a line for each good file, all lines of the bad ones, and it goe
     "experiments/a.yml: ok (kube-dns: delete-pods on kube-dns, window 60s)",
     "experiments/b.yaml: ok (kube-dns: delete-pods on kube-dns, window 60s)",
     "experiments/bad.yaml:6:18: phases.window: must be between 2s and 60m (for example 60s)",
-    "experiments/bad.yaml:7:1: x: unknown key; known here: apiVersion, kind, metadata, target, attack, churn, application, probes, phases, abortWhen, thresholds, expectation",
+    "experiments/bad.yaml:7:1: x: unknown key; known keys: apiVersion, kind, metadata, target, attack, churn, application, probes, phases, abortWhen, thresholds, expectation",
     'no experiment "nope/x.yaml"',
     `looked for: ${join(cwd, "nope/x.yaml")}`,
   ]);
@@ -97,7 +97,7 @@ test("validate: a line for each good file, all lines of the bad ones, and it goe
   });
 });
 
-test("near names: typing errors, not other words", (t) => {
+test("similar names are typing errors, not other words", (t) => {
   t.is(nearest("kube-dnz", ["kube-dns", "kube-proxy"]), "kube-dns");
   t.is(nearest("nmae", ["name", "kind"]), "name");
   t.is(nearest("Window", ["window", "recovery"]), "window");

@@ -1,4 +1,4 @@
-/** Experiment files (and a local configuration) from strangers: what is refused, in which words, and where. */
+/** Untrusted experiment files (and local configurations): what is refused, with which message and position. */
 import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, open, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -34,7 +34,7 @@ function linesOf(bytes: string | Uint8Array): string[] {
   return "problems" in parsed ? parsed.problems.map(formatProblem) : [];
 }
 
-/** What the loader says of a file of the test's folder. */
+/** The loader's message for a file in the test's folder. */
 async function refusal(t: ExecutionContext<{ folder: string }>, name: string): Promise<string | undefined> {
   return (await t.throwsAsync(loadExperiment(name, t.context.folder), { instanceOf: UsageError }))?.message;
 }
@@ -48,7 +48,7 @@ for (const [what, text, expected] of [
   ["block lists on one line", `${"- ".repeat(LEVELS)}a`, [`f.yaml:1:201: ${TOO_DEEP}`]],
   [
     "block mappings",
-    // Each level is a column further in, as far as a file of the size allows.
+    // Each level is indented by one column, up to the maximum size of a file.
     Array.from({ length: 700 }, (_, level) => `${" ".repeat(level)}a:`).join("\n"),
     [`f.yaml:100:101: ${TOO_DEEP}`],
   ],
@@ -77,15 +77,13 @@ test("a billion laughs, by aliases or by merge keys: no alias is ever followed",
   t.deepEqual(linesOf(`${GOOD}x: &x [*x]\n`), [`f.yaml:7:4: ${ANCHORS}`, `f.yaml:7:8: ${ALIASES}`]);
 });
 
-test("a key that is written twice, at any depth, is told at its second place; no value is guessed", (t) => {
-  t.deepEqual(linesOf(`${GOOD}target:\n  component: etcd\n`), ["f.yaml:7:1: this key is written twice"]);
-  t.deepEqual(linesOf(`${GOOD}phases: {window: 30s, "window": 31s}\n`), [
-    "f.yaml:7:23: this key is written twice",
-  ]);
+test("a duplicate key at any depth is reported at its second position; no value is guessed", (t) => {
+  t.deepEqual(linesOf(`${GOOD}target:\n  component: etcd\n`), ["f.yaml:7:1: duplicate key"]);
+  t.deepEqual(linesOf(`${GOOD}phases: {window: 30s, "window": 31s}\n`), ["f.yaml:7:23: duplicate key"]);
 });
 
 test("several documents in one file", (t) => {
-  const second = "a second document begins here: one experiment a file";
+  const second = "a second document starts here: a file contains one experiment";
   t.deepEqual(linesOf(`${GOOD}---\n${GOOD}`), [`f.yaml:7:1: ${second}`]);
   t.deepEqual(linesOf(`---\n${GOOD}...\n---\nx: 1\n`), [`f.yaml:9:1: ${second}`]);
 });
@@ -106,7 +104,7 @@ test("other encodings than UTF-8", (t) => {
   t.deepEqual(linesOf(surrogate), ["f.yaml:1:4: byte 0xed is not UTF-8: save the file as UTF-8"]);
 });
 
-test("a file of the size that is allowed is read; one byte more is not", async (t) => {
+test("a file of the maximum size is read; one byte more is refused", async (t) => {
   const path = join(t.context.folder, "f.yaml");
   await writeFile(path, GOOD + "#".repeat(MAX_FILE_BYTES - GOOD.length));
   t.is((await loadExperiment("f.yaml", t.context.folder)).experiment.metadata.name, "a");
@@ -118,21 +116,21 @@ test("a file of ten gigabytes is refused by its size, without being read", async
   const path = join(t.context.folder, "f.yaml");
   await writeFile(path, GOOD);
   await truncate(path, 10 * 2 ** 30);
-  // With a limit that would be seen in the process's memory, if it was read up to that.
+  // Reading it up to a large limit would show in the process's memory.
   const beforeKiB = process.resourceUsage().maxRSS;
   t.is(await readBounded(path, 2 ** 30), undefined);
   t.true(process.resourceUsage().maxRSS - beforeKiB < 2 ** 19);
   t.is(await refusal(t, "f.yaml"), "f.yaml:1:1: the file is larger than 256 KiB: not an experiment file");
 });
 
-test("a file whose size says nothing is read up to the limit and no further", async (t) => {
-  // The files of /proc have the size 0, and as much content as they like, as a file has that grows meanwhile.
+test("a file with a wrong size is read only up to the limit", async (t) => {
+  // Files of /proc have the size 0 and any amount of content, like a file that grows meanwhile.
   if (process.platform !== "linux") return t.pass("there is no /proc");
   t.true(((await readBounded("/proc/self/status", MAX_FILE_BYTES))?.length ?? 0) > 100);
   t.is(await readBounded("/proc/self/status", 100), undefined);
 });
 
-test("no regular file: a pipe, a device, a folder, a link in a circle; none of them is waited for", async (t) => {
+test("a pipe, a device, a folder and a circular link are refused without waiting", async (t) => {
   const { folder } = t.context;
   if (process.platform === "win32") return t.pass("there are no such files");
   execFileSync("mkfifo", [join(folder, "pipe.yaml")]);
@@ -146,7 +144,7 @@ test("no regular file: a pipe, a device, a folder, a link in a circle; none of t
   }
   t.regex((await refusal(t, "loop.yaml")) ?? "", /^loop\.yaml: cannot be read: ELOOP/);
   t.regex((await refusal(t, "dangling.yaml")) ?? "", /^dangling\.yaml: cannot be read: ENOENT/);
-  // Named on the command line, or found in a folder that was named: never passed over in silence.
+  // Named on the command line or found in a named folder: never skipped silently.
   await t.throwsAsync(resolveReference("loop.yaml", { cwd: folder }), {
     instanceOf: UsageError,
     message: /^loop\.yaml: cannot be read: ELOOP/,
@@ -157,18 +155,18 @@ test("no regular file: a pipe, a device, a folder, a link in a circle; none of t
   );
 });
 
-test("a pipe that takes the file's name after it was looked at is not waited for", async (t) => {
+test("a pipe that replaces the file after the check does not block", async (t) => {
   if (process.platform === "win32") return t.pass("there are no such files");
   const path = join(t.context.folder, "pipe.yaml");
   execFileSync("mkfifo", [path]);
-  // What the reader does after its look: opening with O_NONBLOCK comes back without a writer.
+  // After its check the reader opens with O_NONBLOCK, which returns without a writer.
   const { constants } = await import("node:fs");
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   t.false((await handle.stat()).isFile());
   await handle.close();
 });
 
-const LABEL = "must be lower-case letters, digits and '-', not at its ends (RFC 1123 label)";
+const LABEL = "must be lower-case letters, digits and '-', and not start or end with '-' (RFC 1123 label)";
 for (const name of [
   "../x",
   "..",
@@ -189,13 +187,13 @@ for (const name of [
   "a\u2215b",
   "",
 ]) {
-  test(`a name that is no folder's is refused: ${JSON.stringify(name)}`, (t) => {
+  test(`a name that is not valid for a folder is refused: ${JSON.stringify(name)}`, (t) => {
     const text = `${HEAD}metadata:\n  name: '${name}'\ntarget:\n  component: kube-dns\n`;
     t.deepEqual(linesOf(text), [`f.yaml:4:9: metadata.name: ${LABEL}`]);
   });
 }
 
-test("names that end in an escaped line end or NUL, or are too long", (t) => {
+test("names with an escaped line break or NUL at the end, or too long ones, are refused", (t) => {
   const named = (name: string): string[] =>
     linesOf(`${HEAD}metadata: {name: ${name}}\ntarget: {component: kube-dns}\n`);
   t.deepEqual(named('"a\\n"'), [`f.yaml:3:18: metadata.name: ${LABEL}`]);
@@ -206,12 +204,12 @@ test("names that end in an escaped line end or NUL, or are too long", (t) => {
   t.deepEqual(named("a".repeat(64)), ["f.yaml:3:18: metadata.name: must be at most 63 characters long"]);
   t.deepEqual(named("a".repeat(100_000)), ["f.yaml:3:18: metadata.name: must be at most 63 characters long"]);
   t.deepEqual(named("a".repeat(63)), []);
-  // A device's name on Windows; a run's folder begins with its time, so it is none there.
+  // A device name on Windows, but a run's folder starts with its time.
   t.deepEqual(named("con"), []);
 });
 
-test("characters that turn a line around are refused, as they are and as escapes", (t) => {
-  const turned = "is not allowed: the line would read otherwise than it is";
+test("characters that change the text direction are refused, literally and as escapes", (t) => {
+  const turned = "is not allowed: it makes the line look different from its content";
   t.deepEqual(linesOf(`${GOOD}# \u202ekcatta\n`), [`f.yaml:7:3: character U+202E ${turned}`]);
   t.deepEqual(linesOf(`${NAMED}  title: "\\u2066x"\ntarget: {component: kube-dns}\n`), [
     `f.yaml:5:10: metadata.title: character U+2066 ${turned}`,
@@ -224,13 +222,13 @@ test("characters that turn a line around are refused, as they are and as escapes
   t.deepEqual(linesOf(`${NAMED}  title: "\\e[2J"\ntarget: {component: kube-dns}\n`), [
     "f.yaml:5:10: metadata.title: character U+001B is not allowed in a YAML file",
   ]);
-  // What titles are written with: joined emoji, another script, two lines.
+  // Valid titles: joined emoji, another script, two lines.
   for (const title of ["👩‍🔬 落", '"مرحبا"', '"a\\nb"']) {
     t.deepEqual(linesOf(`${NAMED}  title: ${title}\ntarget: {component: kube-dns}\n`), [], title);
   }
 });
 
-test("what a message repeats of a file is quoted, cut, and has nothing that a terminal obeys", (t) => {
+test("text of a file in a message is quoted, cut and without terminal control characters", (t) => {
   t.deepEqual(linesOf(`${NAMED}target: {component: "kube\\e[1Adns\\u202e"}\n`).length, 2);
   for (const line of linesOf(`${NAMED}target: {component: "kube\\e[1Adns\\u202e\\u200b\\u3164"}\n`)) {
     t.notRegex(line, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u3164]/u);
@@ -244,7 +242,7 @@ test("what a message repeats of a file is quoted, cut, and has nothing that a te
   t.regex(long[0] ?? "", /not "(🔥){29}…"$/u, "no character is cut in two");
 });
 
-test("keys of the language's own are unknown keys, and change nothing", (t) => {
+test("keys with a meaning in JavaScript are unknown keys and change nothing", (t) => {
   const message = (key: string): RegExp => new RegExp(`^f\\.yaml:\\d+:\\d+: (\\w+\\.)?${key}: unknown key`);
   for (const key of ["__proto__", "constructor", "prototype", "toString", "hasOwnProperty"]) {
     const top = linesOf(`${GOOD}${key}: {polluted: true}\n`);
@@ -260,7 +258,7 @@ test("keys of the language's own are unknown keys, and change nothing", (t) => {
   t.true("problems" in parsed, "nothing is inherited from a file");
 });
 
-test("a file's name, too, may come from a stranger", async (t) => {
+test("a file's name is untrusted, too", async (t) => {
   const name = "a\u001b[2J\u202eb.yaml";
   await writeFile(join(t.context.folder, name), "x: 1\n");
   const shown = "a\\u{1b}[2J\\u{202e}b.yaml";
@@ -273,7 +271,7 @@ test("a file's name, too, may come from a stranger", async (t) => {
   t.notRegex(error?.message.replaceAll("\n", "") ?? "", /[\p{Cc}\p{Cf}]/u);
 });
 
-test("a folder of thousands of files is refused, and of as many names only some are said", async (t) => {
+test("a folder of thousands of files is refused, and a message lists only some names", async (t) => {
   const folder = join(t.context.folder, "experiments");
   await mkdir(folder);
   const make = async (count: number): Promise<void> => {
@@ -288,7 +286,7 @@ test("a folder of thousands of files is refused, and of as many names only some 
   const error = await t.throwsAsync(
     resolveReference("x", { cwd: t.context.folder, packageExperiments: join(t.context.folder, "none") }),
   );
-  t.regex(error?.message ?? "", /experiments there: e0000, e0001, .*, e0049 and 950 more$/);
+  t.regex(error?.message ?? "", /known experiments: e0000, e0001, .*, e0049 and 950 more$/);
   await make(1001);
   await t.throwsAsync(resolveReference("experiments", { cwd: t.context.folder }), {
     instanceOf: UsageError,
@@ -300,22 +298,26 @@ test("a folder of thousands of files is refused, and of as many names only some 
 for (const [what, text, expected] of [
   ["deep", "[".repeat(LEVELS), "c.yaml:1:100: nested more than 50 levels deep: not a configuration file"],
   ["aliases", "a: &a [x]\nb: *a\n", `c.yaml:1:4: ${ANCHORS}\nc.yaml:2:4: ${ALIASES}`],
-  ["a key twice", "nodeAccess: {}\nnodeAccess: {}\n", "c.yaml:2:1: this key is written twice"],
-  ["two documents", "{}\n---\n{}\n", "c.yaml:2:1: a second document begins here: one configuration a file"],
+  ["a key twice", "nodeAccess: {}\nnodeAccess: {}\n", "c.yaml:2:1: duplicate key"],
+  [
+    "two documents",
+    "{}\n---\n{}\n",
+    "c.yaml:2:1: a second document starts here: a file contains one configuration",
+  ],
   ["no mapping", "x\n", 'c.yaml:1:1: must be a mapping (keys and values), not "x"'],
-  ["an unknown key", '"\\e[2J": 1\n', 'c.yaml:1:1: "\\u{1b}[2J": unknown key; known here: nodeAccess'],
+  ["an unknown key", '"\\e[2J": 1\n', 'c.yaml:1:1: "\\u{1b}[2J": unknown key; known keys: nodeAccess'],
   [
     "an empty command",
     "nodeAccess: {command: []}\n",
     "c.yaml:1:23: nodeAccess.command: must be at least 1 entry long",
   ],
 ] as const) {
-  test(`the local configuration is read with the same care: ${what}`, (t) => {
+  test(`the local configuration has the same checks: ${what}`, (t) => {
     t.throws(() => parseLocalConfig(text, "c.yaml"), { instanceOf: UsageError, message: expected });
   });
 }
 
-test("the local configuration: its size, its bytes, and what is no regular file", async (t) => {
+test("the local configuration: too large, not UTF-8, not a regular file", async (t) => {
   const path = join(t.context.folder, "config.yaml");
   const refused = async (message: string): Promise<void> => {
     await t.throwsAsync(loadLocalConfig(path, {}), { instanceOf: UsageError, message });

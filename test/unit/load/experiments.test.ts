@@ -1,4 +1,4 @@
-/** The experiments that come with the package: one a row of the study, and the variants. */
+/** The experiments of the package: one for each row of the study, and the variants. */
 import test from "ava";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ const FOLDER = join(packageRoot(), "experiments");
 const files = async (folder: string): Promise<string[]> =>
   (await readdir(folder)).filter((name) => name.endsWith(".yaml")).sort();
 
-test("each component has an experiment of its name, and there is no other row", async (t) => {
+test("each component has an experiment with its name, and there are no others", async (t) => {
   t.deepEqual(await files(FOLDER), COMPONENTS.map((name) => `${name}.yaml`).sort());
   for (const name of COMPONENTS) {
     const { experiment } = await loadExperiment(join(FOLDER, `${name}.yaml`));
@@ -23,7 +23,7 @@ test("each component has an experiment of its name, and there is no other row", 
   }
 });
 
-test("every variant is valid, and named as its file", async (t) => {
+test("every variant is valid and has the name of its file", async (t) => {
   const variants = join(FOLDER, "variants");
   const names = await files(variants);
   t.true(names.length >= 7);
@@ -37,7 +37,7 @@ test("every variant is valid, and named as its file", async (t) => {
   }
 });
 
-test("the rows take their components down in four ways", async (t) => {
+test("the rows use four kinds of attack", async (t) => {
   const attacks = await Promise.all(
     COMPONENTS.map(async (name) => {
       const { experiment } = await loadExperiment(join(FOLDER, `${name}.yaml`));
@@ -52,7 +52,7 @@ test("the rows take their components down in four ways", async (t) => {
   ]);
 });
 
-test("the study's nine rows come first, in its order, each with what it said", (t) => {
+test("the study's nine rows come first, in its order, each with its claim", (t) => {
   const studied = Object.values(components).filter(({ study }) => study !== null);
   t.deepEqual(
     studied.map(({ study }) => [study?.name, study?.count, study?.impactVerified, study?.functionVerified]),
@@ -79,19 +79,19 @@ const experiment = (rest: string): string =>
 
 for (const [what, rest, message] of [
   [
-    "an attack that cannot take the component",
+    "an attack that does not fit the component",
     "target: { component: kubelet }\nattack: { type: delete-pods }\n",
-    /^x\.yaml:4:\d+: .*cannot take kubelet down; it can be taken by systemd-unit/,
+    /^x\.yaml:4:\d+: .*does not fit kubelet; fitting attacks: systemd-unit/,
   ],
   [
     "a workload's attack on a static pod",
     "target: { component: etcd }\nattack: { type: scale-to-zero }\n",
-    /cannot take etcd down; it can be taken by static-pod/,
+    /does not fit etcd; fitting attacks: static-pod/,
   ],
   [
     "zero replicas of a DaemonSet",
     "target: { kind: DaemonSet, name: x }\nattack: { type: scale-to-zero }\n",
-    /cannot take a DaemonSet down/,
+    /does not fit a DaemonSet/,
   ],
   [
     "a control plane that is away for too long",
@@ -114,7 +114,7 @@ for (const [what, rest, message] of [
     /churn\.after: must be shorter than phases\.window/,
   ],
 ] as const) {
-  test(`refused with its place: ${what}`, (t) => {
+  test(`refused with its position: ${what}`, (t) => {
     const parsed = parseExperiment(experiment(rest), "x.yaml");
     const problems = "problems" in parsed ? parsed.problems.map(formatProblem) : [];
     t.is(problems.length, 1, problems.join("\n"));

@@ -1,15 +1,15 @@
-/** The time of a look, and how an outage is put into words. */
+/** The time of a check, and how an outage is described. */
 import test from "ava";
 import type { Pod } from "../../../src/kube/objects.js";
 import { ApiError, ApiUnreachableError } from "../../../src/kube/transport.js";
 import { canaryPod, runNames, stateOf } from "../../../src/probes/functions/canary.js";
 import type { Stopwatch } from "../../../src/common/clock.js";
 import type { FunctionContext } from "../../../src/probes/functions/function-check.js";
-import { attempt, Look, outageOf, seconds } from "../../../src/probes/functions/attempt.js";
+import { attempt, CheckTime, outageOf, seconds } from "../../../src/probes/functions/attempt.js";
 
 const REQUEST = { method: "GET", path: "/api/v1/pods" } as const;
 
-/** Time passes in sleeps only. */
+/** A clock that only sleeping advances. */
 function stillClock(): Stopwatch & { at: number } {
   const clock = {
     at: 1_000,
@@ -25,72 +25,72 @@ function stillClock(): Stopwatch & { at: number } {
 const unreachable = (code: string, timedOut = false): ApiUnreachableError =>
   new ApiUnreachableError(REQUEST, { cause: Object.assign(new Error("connect"), { code }), timedOut });
 
-test("a request gets two seconds, and never more than what is left", (t) => {
+test("a request gets two seconds, and never more than the time left", (t) => {
   const clock = stillClock();
-  const look = new Look(clock, 5_000);
-  t.deepEqual(look.call(), { timeoutMs: 2_000, retry: false });
-  t.like(look.call(10_000), { timeoutMs: 5_000 });
+  const check = new CheckTime(clock, 5_000);
+  t.deepEqual(check.call(), { timeoutMs: 2_000, retry: false });
+  t.like(check.call(10_000), { timeoutMs: 5_000 });
   clock.at += 4_600.5;
-  t.like(look.call(), { timeoutMs: 400 });
-  t.is(look.tookMs, 4_600.5);
+  t.like(check.call(), { timeoutMs: 400 });
+  t.is(check.tookMs, 4_600.5);
   clock.at += 1_000;
-  t.is(look.leftMs, 0);
-  t.true(look.over);
-  // A time-out of 0 would be none at all.
-  t.like(look.call(), { timeoutMs: 1 });
+  t.is(check.leftMs, 0);
+  t.true(check.over);
+  // A time-out of 0 would mean no time-out.
+  t.like(check.call(), { timeoutMs: 1 });
   const { signal } = new AbortController();
-  t.is(new Look(clock, 1_000, signal).call().signal, signal);
+  t.is(new CheckTime(clock, 1_000, signal).call().signal, signal);
 });
 
-test("it is asked until it is there", async (t) => {
+test("the question is asked until it has a result", async (t) => {
   const clock = stillClock();
   let asked = 0;
-  const seen = await new Look(clock, 5_000).until(300, async () =>
+  const seen = await new CheckTime(clock, 5_000).until(300, async () =>
     Promise.resolve(++asked === 3 ? { done: "x" } : { not: "not yet" }),
   );
   t.deepEqual(seen, { done: "x" });
   t.is(clock.at, 1_600);
 });
 
-test("at the deadline the last whole answer counts, not the one that the deadline cut short", async (t) => {
+test("at the deadline the last complete answer counts, not the one cut short", async (t) => {
   const clock = stillClock();
-  const look = new Look(clock, 1_000);
-  const seen = await look.until(400, async () => {
-    if (look.leftMs > 300) return Promise.resolve({ not: "Pending" });
-    clock.at += look.leftMs;
+  const check = new CheckTime(clock, 1_000);
+  const seen = await check.until(400, async () => {
+    if (check.leftMs > 300) return Promise.resolve({ not: "Pending" });
+    clock.at += check.leftMs;
     throw unreachable("", true);
   });
   t.deepEqual(seen, { not: "Pending" });
   t.is(clock.at, 2_000);
 });
 
-test("when nothing but the outage was seen, that is the reason", async (t) => {
+test("when every request fails, the outage is the reason", async (t) => {
   const clock = stillClock();
-  const look = new Look(clock, 1_000);
-  const seen = await look.until(400, async () => {
+  const check = new CheckTime(clock, 1_000);
+  const seen = await check.until(400, async () => {
     await clock.sleep(1_500);
     throw unreachable("ECONNREFUSED");
   });
   t.deepEqual(seen, { not: "refused: connect" });
-  t.deepEqual(await look.until(400, async () => Promise.resolve({ done: 1 })), {
-    not: "there was no time to ask",
+  t.deepEqual(await check.until(400, async () => Promise.resolve({ done: 1 })), {
+    not: "no time was left to ask",
   });
 });
 
-test("a look that is given up asks no more", async (t) => {
+test("a cancelled check asks no more", async (t) => {
   const controller = new AbortController();
-  const look = new Look(stillClock(), 60_000, controller.signal);
+  const check = new CheckTime(stillClock(), 60_000, controller.signal);
   let asked = 0;
-  const seen = await look.until(100, async () => {
+  const seen = await check.until(100, async () => {
     if (++asked === 2) controller.abort();
     return Promise.resolve({ not: "no" });
   });
   t.deepEqual(seen, { not: "no" });
   t.is(asked, 2);
-  t.true(look.over);
+  t.true(check.over);
 });
 
-test("an outage in words: its kind first, and no path", (t) => {
+test("the description of an outage starts with its kind and has no path", (t) => {
   const body = Buffer.from(JSON.stringify({ reason: "ServiceUnavailable", message: "etcd is away" }));
   t.is(
     outageOf(new ApiError(REQUEST, { status: 503, headers: {}, body })),
@@ -106,10 +106,10 @@ test("an outage in words: its kind first, and no path", (t) => {
   for (const [code, kind] of kinds) t.is(outageOf(unreachable(code)), `${kind}: connect`);
   t.is(outageOf(unreachable("ECONNREFUSED", true)), "timed out: connect");
   const given = new ApiUnreachableError(REQUEST, { cause: new Error("stop"), aborted: true });
-  t.is(outageOf(given), "given up: stop");
+  t.is(outageOf(given), "cancelled: stop");
 });
 
-test("a bug is no outage", async (t) => {
+test("a bug is not an outage", async (t) => {
   t.throws(() => outageOf(new TypeError("x is not a function")), { instanceOf: TypeError });
   await t.throwsAsync(attempt(Promise.reject(new RangeError("bug"))), { instanceOf: RangeError });
 });
@@ -117,8 +117,8 @@ test("a bug is no outage", async (t) => {
 test("the state of a pod, in the cluster's own words", (t) => {
   const pod = (status: object | undefined): Pod =>
     ({ metadata: { name: "p", uid: "u", resourceVersion: "1" }, status }) as unknown as Pod;
-  t.is(stateOf(pod(undefined)), "no phase, nothing else is said of it");
-  t.is(stateOf(pod({ phase: "Pending" })), "Pending, nothing else is said of it");
+  t.is(stateOf(pod(undefined)), "no phase, no reason given");
+  t.is(stateOf(pod({ phase: "Pending" })), "Pending, no reason given");
   t.is(
     stateOf(
       pod({
@@ -148,14 +148,14 @@ test("the state of a pod, in the cluster's own words", (t) => {
   );
 });
 
-test("names: unique for the run, of one length, fit for a label and a Service", (t) => {
+test("names are unique for the run, of equal length, and valid for a label and a Service", (t) => {
   const names = (runId: string): string => runNames({ runId } as FunctionContext, "service").next();
   const name = names("20260101T000000Z-a-very-long-name-of-an-experiment-of-somebody-3f9a");
   t.regex(name, /^chaos-service-[0-9a-f]{8}-0001$/);
   t.not(name, names("20260101T000001Z-a-very-long-name-of-an-experiment-of-somebody-3f9a"));
 });
 
-test("only a pod that is bound to its node tolerates everything", (t) => {
+test("only a pod bound to a node tolerates every taint", (t) => {
   t.like(canaryPod({ namespace: "n", name: "p", node: "w" }).spec, {
     nodeName: "w",
     tolerations: [{ operator: "Exists" }],

@@ -1,4 +1,4 @@
-/** The agent as it runs in the cluster: a process of its own, its plan and its samples over HTTP. */
+/** The agent as in the cluster: a separate process, with its plan and samples over HTTP. */
 import test, { type ExecutionContext } from "ava";
 import axios, { type AxiosResponse } from "axios";
 import { spawn, type ChildProcess } from "node:child_process";
@@ -22,13 +22,13 @@ import {
 
 const AGENT = path.join(packageRoot(), "dist/agent.mjs");
 
-/** An agent under test, in a folder of its own that outlives its restarts. */
+/** An agent under test. Its folder survives restarts. */
 class Agent {
   #child: ChildProcess | undefined;
   #url = "";
   #offset = 0;
   readonly lines: SampleLine[] = [];
-  /** All that it has printed. */
+  /** Its whole output. */
   stdout = "";
 
   constructor(
@@ -70,7 +70,7 @@ class Agent {
     });
   }
 
-  /** Fetches the lines that are new, as the runner does. */
+  /** Fetches the new lines, as the runner does. */
   async collect(): Promise<void> {
     const answer = await this.ask("GET", `/samples?offset=${this.#offset}`);
     if (answer.status !== 200) throw new Error(`${answer.status} ${answer.data}`);
@@ -82,7 +82,7 @@ class Agent {
     return this.lines.filter((line): line is BootLine => "boot" in line);
   }
 
-  /** Forgets what was seen and waits until each of `probes` has shown a line of the shape `{ ok, kind }`. */
+  /** Forgets earlier lines and waits until each of `probes` has a line that matches `{ ok, kind }`. */
   async shows(shape: { ok: boolean; kind?: string }, probes: readonly AgentProbe[]): Promise<void> {
     await this.collect();
     this.lines.length = 0;
@@ -127,7 +127,7 @@ const PLAN: ProberPlan = {
 
 const APP_PROBES = ["app-write", "app-read", "app-write-env", "app-read-env"] as const;
 
-test("every probe measures, sees its fault with its kind, and goes on through a restart", async (t) => {
+test("every probe measures, reports the kind of its fault, and continues after a restart", async (t) => {
   const guestbook = await Guestbook.start();
   const dns = await LocalDns.start();
   const redis = await LocalRedis.start();
@@ -187,13 +187,13 @@ test("every probe measures, sees its fault with its kind, and goes on through a 
   await agent.shows({ ok: false, kind: "nxdomain" }, ["dns-internal", "dns-external"]);
   await agent.shows({ ok: false, kind: "http-status" }, [...APP_PROBES, "http-service"]);
 
-  // Targets change; those that are left out are not measured any more.
+  // New targets: probes that are not in the plan are not measured any more.
   const nobody = await closedPort();
   const moved = { ...plan, probes: { "tcp-pod": nobody, "tcp-long-lived": nobody } };
   t.is((await agent.ask("POST", "/plan", moved)).status, 200);
   await agent.shows({ ok: false, kind: "refused" }, ["tcp-pod", "tcp-long-lived"]);
 
-  // Killed without warning, and started again: a new boot line, the same file, the same plan, unasked.
+  // After SIGKILL and a restart: a new boot line, the same file and the same plan.
   await agent.end("SIGKILL");
   await agent.start();
   await agent.shows({ ok: false, kind: "refused" }, ["tcp-pod", "tcp-long-lived"]);
@@ -206,13 +206,13 @@ test("every probe measures, sees its fault with its kind, and goes on through a 
   t.is(boots.length, 2);
   t.not(boots[0]?.boot, boots[1]?.boot);
 
-  // SIGTERM leaves nothing behind in memory.
+  // SIGTERM flushes the lines in memory.
   await agent.collect();
   t.is(await agent.end("SIGTERM"), 0);
   t.true(fs.readFileSync(path.join(agent.folder, "samples.ndjson"), "utf8").endsWith("\n"));
 });
 
-test("what is wrong with a request is said, and nothing starts", async (t) => {
+test("a bad request gets its reason, and nothing starts", async (t) => {
   const agent = newAgent(t);
   await agent.start();
   const refusal = async (body: unknown): Promise<[number, string]> => {
@@ -234,7 +234,7 @@ test("what is wrong with a request is said, and nothing starts", async (t) => {
   t.like(JSON.parse(healthz.data), { runId: null, lost: 0 });
 });
 
-test("DELETE stops sampling, also for the next start", async (t) => {
+test("DELETE stops sampling, also after a restart", async (t) => {
   const agent = newAgent(t);
   await agent.start();
   const target = await closedPort();
@@ -254,7 +254,7 @@ test("DELETE stops sampling, also for the next start", async (t) => {
   t.is(agent.lines.length, length + 1, "the boot line only");
 });
 
-test("a kept plan that is damaged does not keep the agent from starting", async (t) => {
+test("the agent starts despite a damaged saved plan", async (t) => {
   const agent = newAgent(t);
   fs.writeFileSync(path.join(agent.folder, "plan.json"), '{"runId":');
   fs.writeFileSync(path.join(agent.folder, "samples.ndjson"), '{"probe":"tcp-pod","t":1');
@@ -264,7 +264,7 @@ test("a kept plan that is damaged does not keep the agent from starting", async 
   t.is(agent.boots().length, 1);
 });
 
-test("a check: one connection now, whatever it brings", async (t) => {
+test("a check tries one connection and reports any result", async (t) => {
   const web = await LocalHttp.start((url, response) => {
     if (url.pathname === "/long") response.writeHead(404).end("x".repeat(1000));
     else if (url.pathname === "/reset") response.socket?.resetAndDestroy();
@@ -287,7 +287,7 @@ test("a check: one connection now, whatever it brings", async (t) => {
   t.like(good, { ok: true, status: 200, body: "hello /a" });
   t.true(typeof good.ms === "number" && good.ms > 0);
   t.like(await check(http), { ok: true, body: "hello /" });
-  // An answer is an answer: what it should be, the runner knows. Its beginning is enough.
+  // Any response is ok: the runner judges it. The start of the body is enough.
   t.like(await check({ ...http, path: "/long" }), { ok: true, status: 404, body: "x".repeat(200) });
   t.like(await check({ ...http, path: "/reset" }), { ok: false, kind: "reset" });
   t.like(await check({ ...http, path: "/silence", timeoutMs: 100 }), {
@@ -305,7 +305,7 @@ test("a check: one connection now, whatever it brings", async (t) => {
   t.is(agent.lines.length, 1, "it is no sample");
 });
 
-test("a check asks under the name that it is given", async (t) => {
+test("a check sends the given Host header", async (t) => {
   const hosts: (string | undefined)[] = [];
   const web = await LocalHttp.start((_url, response) => {
     hosts.push(response.req.headers.host);
@@ -320,7 +320,7 @@ test("a check asks under the name that it is given", async (t) => {
   t.deepEqual(hosts, ["unknown.example", `127.0.0.1:${web.endpoint.port}`]);
 });
 
-test("checks are bounded", async (t) => {
+test("the number of parallel checks is limited", async (t) => {
   const web = await LocalHttp.start(() => undefined);
   t.teardown(() => web.close());
   const agent = newAgent(t);
@@ -334,7 +334,7 @@ test("checks are bounded", async (t) => {
   t.is((await agent.ask("POST", "/check", check)).status, 200);
 });
 
-test("a check of something else is refused with the reason", async (t) => {
+test("an invalid check is refused with the reason", async (t) => {
   const agent = newAgent(t);
   await agent.start();
   const check = { kind: "http", ip: "127.0.0.1", port: 80, timeoutMs: 1000 };
@@ -349,7 +349,7 @@ test("a check of something else is refused with the reason", async (t) => {
       "check.path must be a path that starts with '/' and has no query or space",
     ],
     [{ ...check, host: "a\r\nb" }, "check.host must be a DNS name"],
-    [{ ...check, method: "POST" }, "check.method is not known"],
+    [{ ...check, method: "POST" }, "check.method is unknown"],
   ];
   for (const [body, reason] of refused) {
     const { status, data } = await agent.ask("POST", "/check", body);
@@ -357,7 +357,7 @@ test("a check of something else is refused with the reason", async (t) => {
   }
 });
 
-test("a line for the log: one, as it is, on stdout; what would not be one line is refused", async (t) => {
+test("POST /log prints one line on stdout and refuses text that is not one line", async (t) => {
   const agent = newAgent(t);
   await agent.start();
   t.is((await agent.ask("POST", "/log", { text: "chaos-log-1 on node worker." })).status, 200);
@@ -372,7 +372,7 @@ test("a line for the log: one, as it is, on stdout; what would not be one line i
   t.is(agent.stdout.split("\n").length, 3, "the first line, the printed one, and the end");
 });
 
-test("it starts from a ConfigMap, where its file is a link to a link", async (t) => {
+test("the agent starts from a ConfigMap, where its file is a link to a link", async (t) => {
   const mount = fs.mkdtempSync(path.join(os.tmpdir(), "prober-mount-"));
   t.teardown(() => fs.rmSync(mount, { recursive: true }));
   fs.mkdirSync(path.join(mount, "..2024"));
@@ -384,6 +384,6 @@ test("it starts from a ConfigMap, where its file is a link to a link", async (t)
   t.is((await agent.ask("GET", "/healthz")).status, 200);
 });
 
-test("it fits a ConfigMap with ease", (t) => {
+test("the agent easily fits into a ConfigMap", (t) => {
   t.true(fs.statSync(AGENT).size < 200_000);
 });

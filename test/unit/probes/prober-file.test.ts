@@ -17,7 +17,7 @@ function line(n: number): SampleLine {
   return { probe: "outside", t: n, d: 1, ok: false, kind: "other", message: "é".repeat(n % 200) };
 }
 
-test("lines are kept in order, and only what is written is read", async (t) => {
+test("lines stay in order, and only written lines are read", async (t) => {
   const samples = new SampleFile(inNewFolder(t));
   t.teardown(() => samples.close());
   samples.append(line(1));
@@ -28,7 +28,7 @@ test("lines are kept in order, and only what is written is read", async (t) => {
   t.is((await samples.read(0))?.toString(), `${JSON.stringify(line(1))}\n${JSON.stringify(line(2))}\n`);
 });
 
-test("a reader that follows the offsets gets every line once, and none cut", async (t) => {
+test("a reader that follows the offsets gets every line once and complete", async (t) => {
   const samples = new SampleFile(inNewFolder(t));
   t.teardown(() => samples.close());
   const count = 20_000;
@@ -55,7 +55,7 @@ test("a reader that follows the offsets gets every line once, and none cut", asy
   t.is(await samples.read(offset + 1), undefined, "beyond it is one");
 });
 
-test("a half-written line of a killed agent is dropped, all before it is kept", async (t) => {
+test("a partial line of a killed agent is dropped, and all earlier lines are kept", async (t) => {
   const file = inNewFolder(t);
   fs.writeFileSync(file, '{"a":1}\n{"b":2}\n{"c":');
   const samples = new SampleFile(file);
@@ -65,7 +65,7 @@ test("a half-written line of a killed agent is dropped, all before it is kept", 
   t.is((await samples.read(0))?.toString(), `{"a":1}\n{"b":2}\n${JSON.stringify(line(1))}\n`);
 });
 
-// Alone, because it replaces fs.write for the whole process.
+// Serial, because it replaces fs.write for the whole process.
 test.serial("lines that cannot be written wait and are written later, in order", async (t) => {
   const samples = new SampleFile(inNewFolder(t));
   t.teardown(() => samples.close());
@@ -74,7 +74,7 @@ test.serial("lines that cannot be written wait and are written later, in order",
   t.teardown(() => Object.assign(fs, { write }));
   t.teardown(() => (console.error = complain));
   console.error = () => undefined;
-  // A full disk: half of the bytes are taken, then none.
+  // A full disk: half of the bytes are written, then none.
   let calls = 0;
   Object.assign(fs, {
     write: (...call: [number, Buffer, number, number, number, (error: Error | null) => void]): void => {

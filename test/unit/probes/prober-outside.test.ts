@@ -9,7 +9,7 @@ function targetOf(endpoint: { ip: string; port: number }, timeoutMs = 5000): Out
   return { host: endpoint.ip, port: endpoint.port, path: "/guestbook.php", key: "outside", timeoutMs, now };
 }
 
-test.serial("one sample: a fresh token is written, past any proxy, and the body decides", async (t) => {
+test.serial("one sample writes a new token without any proxy, and the body decides", async (t) => {
   const guestbook = await Guestbook.start();
   t.teardown(() => guestbook.close());
   process.env.http_proxy = "http://127.0.0.1:1";
@@ -39,7 +39,7 @@ test.serial("one sample: a fresh token is written, past any proxy, and the body 
   t.is(guestbook.http.connections.size, guestbook.http.requests.length, "a connection for each sample");
 });
 
-test("nobody listens: refused; packets are swallowed: timeout", async (t) => {
+test("a closed port is refused; dropped packets are a timeout", async (t) => {
   t.like(await checkOutside(targetOf(await closedPort())), { ok: false, kind: "refused" });
   const silent = await silentPort();
   t.teardown(() => silent.close());
@@ -47,7 +47,7 @@ test("nobody listens: refused; packets are swallowed: timeout", async (t) => {
   t.like(line, { ok: false, kind: "timeout", message: "no answer within 150 ms" });
 });
 
-test("at a fixed rate, with samples that overlap, in the runner's clock, until stopped", async (t) => {
+test("samples overlap at a fixed rate, in the runner's clock, until stop", async (t) => {
   const guestbook = await Guestbook.start();
   t.teardown(() => guestbook.close());
   guestbook.fault = (_url, response) => void setTimeout(() => response.end('{"message": "Updated"}'), 200);

@@ -34,11 +34,11 @@ const plan: ProberPlan = {
   },
 };
 
-test("the agent measures every probe but the one from outside", (t) => {
+test("the agent measures every probe except the one from outside", (t) => {
   t.deepEqual([...AGENT_PROBES].sort(), PROBES.filter((probe) => probe !== "outside").sort());
 });
 
-test("a full plan is valid, and so is one that measures next to nothing", (t) => {
+test("a full plan is valid, and so is a nearly empty one", (t) => {
   t.is(validatePlan(plan), plan);
   t.notThrows(() => validatePlan({ ...plan, probes: {} }));
   t.notThrows(() => validatePlan({ ...plan, probes: { "app-write": { ...app, frontends: [] } } }));
@@ -64,14 +64,14 @@ const refused: Array<[string, unknown, RegExp]> = [
   ["timeout", 30_001, /^plan\.timeout/],
   ["tcpTimeout", 1000, /^plan\.tcpTimeout .* to 999$/],
   ["searchInterval", 999, /^plan\.searchInterval/],
-  ["intervall", 250, /^plan\.intervall is not known$/],
+  ["intervall", 250, /^plan\.intervall is unknown$/],
   ["probes", [], /^plan\.probes must be an object$/],
-  ["probes/outside", {}, /^plan\.probes\.outside is not known$/],
+  ["probes/outside", {}, /^plan\.probes\.outside is unknown$/],
   ["probes/tcp-pod", null, /^plan\.probes\.tcp-pod must be an object$/],
   ["probes/tcp-pod/ip", "redis-leader", /^plan\.probes\.tcp-pod\.ip must be an IP address$/],
   ["probes/tcp-pod/port", 0, /^plan\.probes\.tcp-pod\.port/],
   ["probes/tcp-pod/port", 65536, /^plan\.probes\.tcp-pod\.port/],
-  ["probes/tcp-pod/name", "x", /^plan\.probes\.tcp-pod\.name is not known$/],
+  ["probes/tcp-pod/name", "x", /^plan\.probes\.tcp-pod\.name is unknown$/],
   ["probes/app-write/frontends", {}, /frontends must be a list/],
   ["probes/app-write/frontends/0/ip", "10.0.0.256", /frontends\[0\]\.ip must be an IP address$/],
   ["probes/app-write/frontends/0/name", undefined, /frontends\[0\]\.name is missing$/],
@@ -91,7 +91,7 @@ for (const [path, value, reason] of refused) {
   });
 }
 
-test("no plan at all is refused", (t) => {
+test("a value that is not a plan is refused", (t) => {
   for (const value of [null, undefined, 1, "plan", []])
     t.throws(() => validatePlan(value), { instanceOf: BodyError, message: "plan must be an object" });
 });
@@ -121,7 +121,7 @@ test("the probes are staggered over the interval; new targets do not move the sc
   await clock.advance(1100);
   prober.apply(tcp);
   await clock.advance(1100);
-  // Places 8 and 9 of 11: phases 800 and 900.
+  // Positions 8 and 9 of 11: phases 800 and 900.
   await until("the samples have ended", () => lines.length === 9);
   t.deepEqual(sentAt(lines, "tcp-service"), [1800, 2900, 4000, 6200]);
   t.deepEqual(sentAt(lines, "tcp-pod"), [1900, 3000, 4100, 5200, 6300]);
@@ -133,7 +133,7 @@ test("the probes are staggered over the interval; new targets do not move the sc
   t.is(prober.plan, undefined);
 });
 
-test("a new interval starts the schedule anew", async (t) => {
+test("a new interval restarts the schedule", async (t) => {
   const clock = new FakeClock(1000);
   const lines: SampleLine[] = [];
   const prober = new Prober({ boot: "b", clock, emit: (line) => lines.push(line) });

@@ -17,12 +17,12 @@ import {
   type Closing,
 } from "../../helpers/prober-servers.js";
 
-/** Long enough for any answer on the loopback of a busy machine, ms. */
+/** Long enough for any response over loopback on a busy machine, ms. */
 const TIMEOUT = 5000;
-/** For what is to time out, ms. */
+/** For expected time-outs, ms. */
 const SHORT = 150;
 
-/** The outcome, with errors judged as the agent judges them. */
+/** The outcome, with errors mapped as in the agent. */
 async function outcomeOf(measure: Promise<Outcome | undefined>): Promise<Record<string, unknown>> {
   const line = await sampleOnce(
     "outside",
@@ -51,7 +51,7 @@ test("a deadline ends the work with ETIMEDOUT and cleans up once", async (t) => 
   t.is(cleaned, 1);
 });
 
-test("work that ends in time is cleaned up, and late clean-ups run at once", async (t) => {
+test("work that ends in time is cleaned up, and late clean-ups run immediately", async (t) => {
   let cleaned = 0;
   let later: ((cleanUp: () => void) => void) | undefined;
   t.is(
@@ -66,11 +66,11 @@ test("work that ends in time is cleaned up, and late clean-ups run at once", asy
   t.is(cleaned, 2);
 });
 
-// Alone, because nothing else can run in the meantime either.
-test.serial("a loop that was kept from running is not held against the target", async (t) => {
+// Serial, because it blocks the event loop.
+test.serial("a blocked event loop does not count against the target", async (t) => {
   const server = closing(t, await LocalHttp.start((_url, response) => response.end("ok")));
   const sample = outcomeOf(probeHttp({ ...server.endpoint, path: "/" }, 1000));
-  // Nothing can run for longer than the whole time-out: neither the answer nor the deadline.
+  // Blocks for longer than the time-out: neither the response nor the deadline can run.
   const end = performance.now() + 2200;
   while (performance.now() < end);
   t.deepEqual(await sample, { ok: true });
@@ -78,7 +78,7 @@ test.serial("a loop that was kept from running is not held against the target", 
 
 // --- HTTP ------------------------------------------------------------------------------------------------
 
-test("HTTP: good, a status, reset, time-out and refused are told apart", async (t) => {
+test("HTTP: good, status, reset, time-out and refused are distinguished", async (t) => {
   const server = closing(
     t,
     await LocalHttp.start((url, response) => {
@@ -115,13 +115,13 @@ test("HTTP: good, a status, reset, time-out and refused are told apart", async (
   t.like(refused, { ok: false, kind: "refused" });
 });
 
-test("each HTTP sample has a connection of its own", async (t) => {
+test("each HTTP sample has its own connection", async (t) => {
   const server = closing(t, await LocalHttp.start((_url, response) => response.end("ok")));
   for (let i = 0; i < 3; i += 1) await httpGet(server.endpoint, "/", TIMEOUT);
   t.is(server.connections.size, 3);
 });
 
-test("a body without end is read to a limit only", async (t) => {
+test("an endless body is read only up to a limit", async (t) => {
   const server = closing(
     t,
     await LocalHttp.start((_url, response) => {
@@ -138,7 +138,7 @@ test("a body without end is read to a limit only", async (t) => {
 
 // --- the application -------------------------------------------------------------------------------------
 
-test("a write is good only with status 200 and the guestbook's own word", (t) => {
+test("a write is good only with status 200 and the guestbook's message", (t) => {
   const judge = (status: number, body: string): unknown => judgeWrite(status, body);
   t.deepEqual(judge(200, '{"message": "Updated"}'), { ok: true });
   t.like(judge(500, '{"message": "Updated"}'), { ok: false, kind: "http-status" });
@@ -149,7 +149,7 @@ test("a write is good only with status 200 and the guestbook's own word", (t) =>
   t.deepEqual(judge(200, ""), { ok: false, kind: "bad-body", message: "(empty)" });
 });
 
-test("a PHP error with status 200 is a bad body, told without its tags and at most 200 characters", (t) => {
+test("a PHP error with status 200 is a bad body, without tags and at most 200 characters", (t) => {
   const failure = judgeWrite(200, PHP_ERROR) as { kind: FailureKind; message: string };
   t.is(failure.kind, "bad-body");
   t.regex(failure.message, /^Fatal error : Uncaught Predis/);
@@ -157,7 +157,7 @@ test("a PHP error with status 200 is a bad body, told without its tags and at mo
   t.is((judgeWrite(200, "x".repeat(500)) as { message: string }).message.length, 200);
 });
 
-test("a read is good only with a token of this arm that was written recently", (t) => {
+test("a read is good only with a recent token of this arm", (t) => {
   const tokens = new Tokens("boot-dns");
   const read = (data: unknown): Outcome => judgeRead(200, JSON.stringify({ data }), tokens);
   t.false(tokens.canJudge);
@@ -174,7 +174,7 @@ test("a read is good only with a token of this arm that was written recently", (
   t.like(judgeRead(503, `{"data":"${first}"}`, tokens), { ok: false, kind: "http-status" });
 });
 
-test("while writes fail, the last good token and every unacknowledged one stay good to read", (t) => {
+test("while writes fail, the last good token and every unacknowledged one are good reads", (t) => {
   const tokens = new Tokens("b");
   const good = tokens.next();
   tokens.acknowledge(good);
@@ -188,7 +188,7 @@ test("while writes fail, the last good token and every unacknowledged one stay g
   t.false(tokens.isRecent(good), "an old acknowledgement that comes late changes nothing");
 });
 
-test("front ends are asked in turn by writes and by reads, each with a turn of its own", async (t) => {
+test("writes and reads each use the front ends in turn", async (t) => {
   const one = closing(t, await Guestbook.start());
   const two = closing(t, await Guestbook.start());
   two.data.set = (key, value) => one.data.set(key, value); // one Redis behind both
@@ -225,7 +225,7 @@ test("front ends are asked in turn by writes and by reads, each with a turn of i
   t.like(await arm.write(dead, TIMEOUT), { ok: false, kind: "refused", target: "dead" });
 });
 
-test("a failed write does not make reads judgeable, and another key starts anew", async (t) => {
+test("reads cannot be judged after only a failed write, or after a new key", async (t) => {
   const guestbook = closing(t, await Guestbook.start());
   const target = { frontends: [{ name: "f", ...guestbook.endpoint }], path: "/g", key: "k" };
   const arm = new AppArm("b");
@@ -246,7 +246,7 @@ test("a failed write does not make reads judgeable, and another key starts anew"
 
 // --- DNS -------------------------------------------------------------------------------------------------
 
-test("DNS: an answer, NXDOMAIN, SERVFAIL, REFUSED, an empty answer, silence and no server are told apart", async (t) => {
+test("DNS: an answer, NXDOMAIN, SERVFAIL, REFUSED, an empty answer, silence and no server are distinguished", async (t) => {
   const server = closing(t, await LocalDns.start());
   const ask = (timeoutMs = TIMEOUT): Promise<Record<string, unknown>> =>
     outcomeOf(probeDns("redis-leader.guestbook.svc.cluster.local", timeoutMs, [server.address]));
@@ -269,7 +269,7 @@ test("DNS: an answer, NXDOMAIN, SERVFAIL, REFUSED, an empty answer, silence and 
   t.like(await outcomeOf(probeDns("a.b", TIMEOUT, [`127.0.0.1:${port}`])), { ok: false, kind: "refused" });
 });
 
-test("DNS: exactly the name that was given is asked for, once a sample, with or without the last dot", async (t) => {
+test("DNS: each sample queries exactly the given name once, with or without the trailing dot", async (t) => {
   const server = closing(t, await LocalDns.start());
   server.answer = "NXDOMAIN";
   await outcomeOf(probeDns("short", TIMEOUT, [server.address]));
@@ -277,7 +277,7 @@ test("DNS: exactly the name that was given is asked for, once a sample, with or 
   t.deepEqual(server.questions, ["short", "example.com"]);
 });
 
-test("the search look-up: good, not found, a time-out, and busy while it still hangs", async (t) => {
+test("the search look-up is good, not found, timed out, or busy while an earlier one hangs", async (t) => {
   const probe = new SearchProbe();
   t.deepEqual(await outcomeOf(probe.measure("localhost")), { ok: true });
   const notFound = Object.assign(new Error("getaddrinfo ENOTFOUND x"), { code: "ENOTFOUND" });
@@ -300,7 +300,7 @@ test("the search look-up: good, not found, a time-out, and busy while it still h
 
 // --- TCP -------------------------------------------------------------------------------------------------
 
-test("TCP: a connection, a refusal and swallowed packets are told apart", async (t) => {
+test("TCP: a connection, a refusal and dropped packets are distinguished", async (t) => {
   const redis = closing(t, await LocalRedis.start());
   t.deepEqual(await outcomeOf(probeTcp(redis.endpoint, TIMEOUT)), { ok: true });
   t.like(await outcomeOf(probeTcp(await closedPort(), TIMEOUT)), { ok: false, kind: "refused" });
@@ -309,7 +309,7 @@ test("TCP: a connection, a refusal and swallowed packets are told apart", async 
   await until("the connection is closed", () => redis.sockets[0]?.destroyed === true);
 });
 
-test("the errors of the kernel have their kinds, and what is not known is other", (t) => {
+test("kernel errors have their kinds, and unknown errors are other", (t) => {
   const kindOf = (code: string): unknown => failureOf(Object.assign(new Error("words"), { code }));
   for (const code of ["EHOSTUNREACH", "ENETUNREACH"]) t.like(kindOf(code), { kind: "unreachable" });
   for (const code of ["ECONNRESET", "EPIPE"]) t.like(kindOf(code), { kind: "reset" });
@@ -380,7 +380,7 @@ test("long-lived: after a time-out the connection is not used again, but answers
   t.false(redis.sockets[1]?.destroyed);
 });
 
-test("long-lived: connections that never answer are not piled up", async (t) => {
+test("long-lived: connections that never answer do not accumulate", async (t) => {
   const redis = closing(t, await LocalRedis.start());
   const probe = new LongLivedProbe();
   t.teardown(() => probe.close());
@@ -390,7 +390,7 @@ test("long-lived: connections that never answer are not piled up", async (t) => 
   await until("they are closed", () => redis.sockets.every((socket) => socket.destroyed));
 });
 
-test("long-lived: Redis that is not ready is a bad body; no Redis is refused; swallowed packets time out", async (t) => {
+test("long-lived: Redis that is not ready is a bad body; no Redis is refused; dropped packets time out", async (t) => {
   const redis = closing(t, await LocalRedis.start());
   const probe = new LongLivedProbe();
   t.teardown(() => probe.close());
@@ -406,7 +406,7 @@ test("long-lived: Redis that is not ready is a bad body; no Redis is refused; sw
   t.like(await outcomeOf(probe.measure(silent.endpoint, TIMEOUT, SHORT)), { ok: false, kind: "timeout" });
 });
 
-test("long-lived: another target is another connection, not a failure; samples that connect at once keep one", async (t) => {
+test("long-lived: a new target gets a new connection without a failure; parallel samples keep one connection", async (t) => {
   const one = closing(t, await LocalRedis.start());
   const two = closing(t, await LocalRedis.start());
   const probe = new LongLivedProbe();

@@ -4,7 +4,7 @@ import { maxInFlight, sampleOnce, startFixedRate, startProbe } from "../../../sr
 import type { SampleLine } from "../../../src/evidence/sample.js";
 import { FakeClock, settled } from "../../helpers/prober-servers.js";
 
-/** Starts a schedule whose ticks and late ticks are noted. */
+/** Starts a schedule that records its ticks and late ticks. */
 function noted(
   clock: FakeClock,
   firstMs: number,
@@ -30,7 +30,7 @@ test("ticks come at first + k·interval", async (t) => {
   t.deepEqual(late, []);
 });
 
-test("ticks that are past when it starts are neither made up for nor missed", async (t) => {
+test("ticks before the start are neither made up for nor missed", async (t) => {
   const clock = new FakeClock(1600);
   const { ticks, late } = noted(clock, 1010, 250);
   await clock.advance(400);
@@ -48,7 +48,7 @@ test("a late wake-up does not shift the ticks after it", async (t) => {
   t.deepEqual(late, []);
 });
 
-test("ticks that were overtaken by the next one are late, each of them", async (t) => {
+test("each tick that the next one overtakes is late", async (t) => {
   const clock = new FakeClock(1000);
   const { ticks, late } = noted(clock, 1100, 250);
   await clock.advance(150);
@@ -58,7 +58,7 @@ test("ticks that were overtaken by the next one are late, each of them", async (
   t.deepEqual(late, [1350, 1600, 1850]);
 });
 
-test("no drift at an interval that floating point cannot hold", async (t) => {
+test("an interval that floating point cannot represent does not drift", async (t) => {
   const clock = new FakeClock(0);
   const intervalMs = 1000 / 3;
   let count = 0;
@@ -77,7 +77,7 @@ test("no drift at an interval that floating point cannot hold", async (t) => {
   t.is(count, 60);
 });
 
-test("a timer that fires too early only sleeps again", async (t) => {
+test("after a timer that fires too early, the schedule sleeps again", async (t) => {
   const clock = new FakeClock(1000);
   const early: FakeClock = Object.assign(Object.create(FakeClock.prototype) as FakeClock, {
     now: clock.now,
@@ -90,7 +90,7 @@ test("a timer that fires too early only sleeps again", async (t) => {
   t.deepEqual(late, []);
 });
 
-test("stopping ends the ticks, also from within a tick", async (t) => {
+test("stop ends the ticks, also from within a tick", async (t) => {
   const clock = new FakeClock(1000);
   let ticks = 0;
   const stop = startFixedRate({
@@ -107,7 +107,7 @@ test("stopping ends the ticks, also from within a tick", async (t) => {
   t.is(ticks, 3);
 });
 
-/** A probe whose samples end when the test says so. */
+/** A probe whose samples end when the test ends them. */
 function probeOf(
   clock: FakeClock,
   limit: number,
@@ -130,7 +130,7 @@ function probeOf(
   return { lines, pending, probe };
 }
 
-test("samples overlap; those over the limit are missed as busy; each line carries when it was sent", async (t) => {
+test("samples overlap; those over the limit are missed as busy; each line has its send time", async (t) => {
   const clock = new FakeClock(1000);
   const { lines, pending } = probeOf(clock, 3);
   await clock.advance(450); // ticks at 1000 … 1400
@@ -146,7 +146,7 @@ test("samples overlap; those over the limit are missed as busy; each line carrie
   t.is(pending.length, 4);
 });
 
-test("late ticks become lines, and are never failures", async (t) => {
+test("late ticks become lines and never failures", async (t) => {
   const clock = new FakeClock(1000);
   const { lines } = probeOf(clock, 3);
   await clock.advance(50);
@@ -157,7 +157,7 @@ test("late ticks become lines, and are never failures", async (t) => {
   ]);
 });
 
-test("stop waits for the samples under way", async (t) => {
+test("stop waits for the samples in progress", async (t) => {
   const clock = new FakeClock(1000);
   const { lines, pending, probe } = probeOf(clock, 3);
   await clock.advance(10);
@@ -170,7 +170,7 @@ test("stop waits for the samples under way", async (t) => {
   t.deepEqual(lines, [{ probe: "tcp-pod", t: 1000, d: 10, ok: false, kind: "timeout", message: "slow" }]);
 });
 
-test("what cannot be judged is no line", async (t) => {
+test("a sample that cannot be judged gives no line", async (t) => {
   const clock = new FakeClock(1000);
   const { lines, pending } = probeOf(clock, 3);
   await clock.advance(10);
@@ -179,7 +179,7 @@ test("what cannot be judged is no line", async (t) => {
   t.deepEqual(lines, []);
 });
 
-test("an error that a probe throws is a failed line, whatever is thrown", async (t) => {
+test("any thrown value becomes a failed line", async (t) => {
   const now = (): number => 5;
   const broken = await sampleOnce("outside", () => Promise.reject(new TypeError("no such thing")), now);
   t.deepEqual(broken, {
@@ -197,7 +197,7 @@ test("an error that a probe throws is a failed line, whatever is thrown", async 
   t.like(await sampleOnce("outside", throwing, now), { ok: false, kind: "other" });
 });
 
-test("room for as many as time out at once, and some more", (t) => {
+test("the limit is as many samples as can time out together, plus a margin", (t) => {
   t.is(maxInFlight(2000, 250), 12);
   t.is(maxInFlight(900, 60_000), 5);
 });

@@ -170,7 +170,7 @@ test("ndjson: a torn last line is ignored and reported", (t) => {
   const whole = eventsToNdjson(runs.kubeDnsOutage().events.slice(0, 3));
   const { value, notes } = eventsFromNdjson(whole.slice(0, -5));
   t.is(value.length, 2);
-  t.deepEqual(notes, ["events.ndjson: its last line is torn and was left out."]);
+  t.deepEqual(notes, ["events.ndjson: the last line is incomplete and was skipped."]);
 });
 
 test("ndjson: unreadable lines are reported with their numbers, and the rest is read", (t) => {

@@ -243,7 +243,7 @@ test("the application's status decides; the API server's own answers are never g
   for (const refusal of [401, 403, 429]) {
     t.deepEqual(judgeAnswer(refusal, statusBody("no"), good), {
       state: "not known",
-      detail: `the API server refuses to ask: HTTP ${refusal} no`,
+      detail: `the API server refuses to forward the request: HTTP ${refusal} no`,
     });
     t.is(judgeAnswer(refusal, "null", good).state, "failing", "the application itself refuses");
   }
