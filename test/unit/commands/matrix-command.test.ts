@@ -136,7 +136,7 @@ test("a damaged or foreign result is named and omitted; the rest is shown", asyn
   const { rows, warnings } = await writeMatrix(folder);
   t.is(rows, 2);
   t.deepEqual(
-    warnings.map((line) => line.split(": left out: ")[0]),
+    warnings.map((line) => line.split(": omitted: ")[0]),
     ["cut-off", "foreign", "is-a-folder", "old"].map((name) => join(folder, name, "result.json")),
   );
   t.regex(warnings[0] ?? "", /cut off \(`chaos report .*cut-off` recomputes it/);
