@@ -196,7 +196,7 @@ test("one that is not taken is said and counted; the others are put right", asyn
   t.is(code, ExitCode.notRestored);
   t.regex(
     said,
-    /Deployment kube-dns has not got its 2 replicas back \(run run-1.*409.*`chaos restore --all --context/,
+    /could not scale Deployment kube-dns back to 2 replicas \(run run-1.*409.*`chaos restore --all --context/,
   );
   t.regex(said, /Deployment metrics-server: scaled back to 1 replicas/);
   t.is(specOf(c)?.replicas, 0);

@@ -151,7 +151,7 @@ test("a missing folder is an error; a folder without results gives a table of co
   t.false(existsSync(missing));
   const { rows, warnings } = await writeMatrix(folder);
   t.is(rows, 0);
-  t.deepEqual(warnings, [`no result of a run in ${folder}`]);
+  t.deepEqual(warnings, [`no results of runs in ${folder}`]);
   t.regex(await readFile(join(folder, "impact-matrix.md"), "utf8"), /\| kubelet \| .* \| not run \|/);
 });
 
