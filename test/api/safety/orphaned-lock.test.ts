@@ -202,7 +202,7 @@ test("a failed workload is reported and counted; the others are restored", async
   t.is(code, ExitCode.notRestored);
   t.regex(
     said,
-    /Deployment kube-dns has not got its 2 replicas back \(run run-1.*409.*`chaos restore --all --context/,
+    /could not scale Deployment kube-dns back to 2 replicas \(run run-1.*409.*`chaos restore --all --context/,
   );
   t.regex(said, /Deployment metrics-server: scaled back to 1 replicas/);
   t.is(specOf(c)?.replicas, 0);

@@ -136,7 +136,7 @@ test("a damaged or foreign result is named and omitted; the rest is shown", asyn
   const { rows, warnings } = await writeMatrix(folder);
   t.is(rows, 2);
   t.deepEqual(
-    warnings.map((line) => line.split(": left out: ")[0]),
+    warnings.map((line) => line.split(": omitted: ")[0]),
     ["cut-off", "foreign", "is-a-folder", "old"].map((name) => join(folder, name, "result.json")),
   );
   t.regex(warnings[0] ?? "", /cut off \(`chaos report .*cut-off` recomputes it/);
@@ -151,7 +151,7 @@ test("a missing folder is an error; a folder without results gives a table of co
   t.false(existsSync(missing));
   const { rows, warnings } = await writeMatrix(folder);
   t.is(rows, 0);
-  t.deepEqual(warnings, [`no result of a run in ${folder}`]);
+  t.deepEqual(warnings, [`no results of runs in ${folder}`]);
   t.regex(await readFile(join(folder, "impact-matrix.md"), "utf8"), /\| kubelet \| .* \| not run \|/);
 });
 

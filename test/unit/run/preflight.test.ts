@@ -133,9 +133,9 @@ test("everything passes: every check has a detail, the target is found, nothing 
   t.like(asked.target, { kind: "Deployment", name: "kube-dns", count: 2 });
   t.regex(
     asked.detail("target"),
-    /Deployment kube-system\/kube-dns, 2 wanted; Pod → ReplicaSet → Deployment/,
+    /Deployment kube-system\/kube-dns, 2 desired; Pod → ReplicaSet → Deployment/,
   );
-  t.regex(asked.detail("node access"), /not on this machine.*API only/);
+  t.regex(asked.detail("node access"), /not on this machine.*only the API/);
   t.regex(asked.detail("images"), /to be pulled: .*redis:6\.0\.5/);
   t.deepEqual(writes(served.server), []);
   t.deepEqual(
