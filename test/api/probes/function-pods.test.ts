@@ -24,7 +24,7 @@ test("without its kubelet a node neither starts nor ends pods; afterwards it doe
   t.regex(first.evidence, /worker: pod \S+-0003 did not run after 12\.\d s \(no phase/);
   t.regex(
     first.evidence,
-    /-0001, deleted, has not ended after 12\.\d s \(Terminating, its container counts as running/,
+    /-0001, deleted, has not ended after 12\.\d s \(Terminating, its container is reported as running/,
   );
   t.regex(first.evidence, /worker2: pod \S+-0004 ran after \S+ s, pod \S+-0002, deleted, ended after/);
   t.true(first.tookMs <= nodeRunsPods.deadlineMs + 1_000);

@@ -97,7 +97,7 @@ test("samples that cannot be written stay in memory and are reported at the end,
 /** Every write to /dev/full fails with ENOSPC (Linux only). */
 const onLinux = process.platform === "linux" ? test : test.skip;
 
-onLinux("a full disk: the run goes on, and it is said at the end, by file", async (t) => {
+onLinux("a full disk: the run continues and reports each file at the end", async (t) => {
   const path = await folder(t);
   await mkdir(join(path, "samples"));
   await symlink("/dev/full", join(path, "events.ndjson"));
@@ -162,7 +162,7 @@ test("a file in one piece that cannot be written is a failure until a write succ
 async function until(holds: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + 10_000;
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error("waited in vain");
+    if (performance.now() > end) throw new Error("timed out waiting for the condition");
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

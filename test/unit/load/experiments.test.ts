@@ -99,9 +99,9 @@ for (const [what, rest, message] of [
     /^x\.yaml:5:\d+: phases\.window: must be at most 60s for etcd/,
   ],
   [
-    "a window in which no look is finished",
+    "a window in which no function check ends",
     "target: { component: kubelet }\nphases: { window: 5s }\n",
-    /phases\.window: must be at least \d+s, or no look at the function of kubelet/,
+    /phases\.window: must be at least \d+s, or no function check of kubelet ends/,
   ],
   [
     "flapping slower than the window",

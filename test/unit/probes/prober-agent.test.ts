@@ -327,7 +327,7 @@ test("the number of parallel checks is limited", async (t) => {
   await agent.start();
   const check = { kind: "http", ...web.endpoint, timeoutMs: 3000 };
   const answers = Array.from({ length: 32 }, () => agent.ask("POST", "/check", check));
-  await until("all are under way", () => web.requests.length === 32);
+  await until("all are in progress", () => web.requests.length === 32);
   t.is((await agent.ask("POST", "/check", check)).status, 429);
   web.close();
   t.true((await Promise.all(answers)).every(({ status }) => status === 200));
