@@ -4,7 +4,7 @@ import type { ProbeName, Severity } from "../experiment/names.js";
 import type { Thresholds } from "../experiment/schema.js";
 import type { ObjectRef } from "./events.js";
 
-/** Version 2 adds `ownFunction`, `story`, `companions`, and `timesDown`, `fight` and `blows` of `suppression`. */
+/** Version 2 adds `ownFunction`, `story`, `companions` and more of `suppression`. */
 export const RESULT_SCHEMA_VERSION = 2;
 
 /** Facts of a run that are not time series: `run.json`. The runner writes them when it learns them. */

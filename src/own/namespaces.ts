@@ -30,7 +30,7 @@ export const PREPARED_LABEL = "kube-system-chaos/prepared";
 export const CANARY_NAMESPACE = `${PROBER_NAMESPACE}-canaries`;
 
 /** What a namespace is to this tool. `foreign`: someone else created it. */
-export type NamespaceState = "absent" | "ours" | "prepared" | "foreign";
+export type NamespaceState = "absent" | "own" | "prepared" | "foreign";
 
 /** Whether a namespace is used as it is. A terminating one is not. Pure. */
 export function isPrepared(namespace: Pick<Namespace, "metadata">): boolean {
@@ -43,7 +43,7 @@ export async function namespaceState(transport: Transport, name: string): Promis
   const namespace = await getOrUndefined<Namespace>(transport, resourcePath(NAMESPACES, undefined, name));
   if (namespace === undefined) return "absent";
   if (isPrepared(namespace)) return "prepared";
-  return isOwn(namespace) ? "ours" : "foreign";
+  return isOwn(namespace) ? "own" : "foreign";
 }
 
 /** Every release since 1.20 serves v1, which is enough to list and delete. */

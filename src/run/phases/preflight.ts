@@ -268,7 +268,7 @@ function namespaceCheck({ name, state }: KnownNamespace): Verdict | undefined {
   if (state instanceof ApiError) return { ok: false, detail: messageOf(state) };
   switch (state) {
     case "absent":
-    case "ours":
+    case "own":
       return undefined;
     case "prepared":
       return { ok: true, detail: `${name} is prepared: the run uses it as it is and empties it afterwards` };

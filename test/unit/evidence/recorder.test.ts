@@ -215,9 +215,9 @@ const FAULTS: readonly (readonly [string, (path: string) => Promise<void>, RegEx
     /result\.json could not be written: .*(EISDIR|ENOTEMPTY|ENOTDIR)/,
   ],
   [
-    "the packed samples",
+    "the compressed samples",
     async (path) => await symlink("/dev/full", join(path, "samples", "kind-worker.ndjson.gz")),
-    /packed samples could not be written: ENOSPC/,
+    /compressed samples could not be written: ENOSPC/,
   ],
 ];
 
