@@ -175,7 +175,7 @@ export function createProgram(handlers: Handlers): Command {
 
   program
     .command("report")
-    .description("recompute result.json and report.md from a run's raw files")
+    .description("recompute result.json, report.md and timeline.svg from a run's raw files")
     .argument("<folder>", "folder of a run")
     .action(handlers.report);
 

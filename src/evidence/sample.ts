@@ -9,21 +9,18 @@ import type { ProbeName } from "../experiment/names.js";
  * Why a sample failed. The kind depends on timing in the kernel (a packet may be rejected or dropped), so reports show it,
  * but no verdict depends on it.
  */
-const FAILURE_KINDS = [
-  "timeout",
-  "refused",
-  "reset",
-  "unreachable",
-  "nxdomain",
-  "servfail",
-  "no-data",
-  "http-status",
-  "bad-body",
-  "no-target",
-  "other",
-] as const;
-
-export type FailureKind = (typeof FAILURE_KINDS)[number];
+export type FailureKind =
+  | "timeout"
+  | "refused"
+  | "reset"
+  | "unreachable"
+  | "nxdomain"
+  | "servfail"
+  | "no-data"
+  | "http-status"
+  | "bad-body"
+  | "no-target"
+  | "other";
 
 /** First line of a prober's file, and again after each restart of the agent, which resets the monotonic clock. */
 export interface BootLine {

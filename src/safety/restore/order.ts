@@ -9,7 +9,7 @@ export function namespacesOf(entries: readonly PendingUndo[]): string[] {
   );
 }
 
-/** The stages of a restore, in order. Within a stage the newest entry comes first. */
+/** The stages of a restore, in order. Within a stage the newest entry is undone first. */
 const STAGES = [
   /** Faults on nodes: they may be why the API server is away. */
   "onNodes",
@@ -17,7 +17,7 @@ const STAGES = [
   "workloads",
   /** What runs created for themselves. */
   "own",
-  /** The dead-man's switch: it stays as long as something may have to be restored. */
+  /** The dead-man's switch: it is the last of the own objects, because it restores what is left if this process dies. */
   "deadMan",
   /** What keeps other runs away until the cluster is restored: the journals' copies, ... */
   "copy",
@@ -38,10 +38,16 @@ export type Stages = {
   readonly [S in Stage]: readonly (PendingUndo & { readonly undo: UndoIn<S> })[];
 };
 
-/** Sorts the entries into the stages. Within a stage they keep their order. Pure. */
+/** Sorts the entries into the stages. Within a stage they keep the order of the journal. Pure. */
 export function stagesOf(entries: readonly PendingUndo[]): Stages {
   const of = (stage: Stage): PendingUndo[] => entries.filter(({ undo }) => stageOf(undo) === stage);
   return Object.fromEntries(STAGES.map((stage) => [stage, of(stage)])) as unknown as Stages;
+}
+
+/** The entries of consecutive stages as `undoAll` takes them: it begins with the last entry. Pure. */
+export function entriesOf(stages: Stages, from: Stage, to: Stage): PendingUndo[] {
+  const names = STAGES.slice(STAGES.indexOf(from), STAGES.indexOf(to) + 1);
+  return names.reverse().flatMap((name) => [...stages[name]]);
 }
 
 function stageOf(undo: Undo): Stage {

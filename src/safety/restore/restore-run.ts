@@ -12,7 +12,7 @@ import { copyPath } from "../journal/cluster-copy.js";
 import { isNodeUndo, type Journal, type JournalState, type PendingUndo } from "../journal/journal.js";
 import { type Undone } from "../journal/undo.js";
 import { clusterUidOf } from "../journal/unfinished.js";
-import { namespacesOf, type Stages, stagesOf } from "./order.js";
+import { entriesOf, namespacesOf, type Stages, stagesOf } from "./order.js";
 import { type NotUndone, undoAll } from "./undo-entries.js";
 import { READY_LIMIT_MS, waitUntilReady } from "./verify.js";
 
@@ -126,9 +126,7 @@ class Restoring {
       );
     }
     const elsewhere = await this.#restoredElsewhere();
-    // `undoAll` undoes the last entry first.
-    const { lock, home, copy, deadMan, own, workloads } = stages;
-    const first = [...own, ...deadMan, ...workloads];
+    const first = entriesOf(stages, "workloads", "deadMan");
     failed = [...refused, ...failed, ...(await this.#undo(first, RETRY_LIMIT_MS, elsewhere))];
     const failedUndos = new Set(failed.map(({ undo }) => undo));
     const notReady = await waitUntilReady(transport, clock, {
@@ -138,7 +136,7 @@ class Restoring {
     });
     const complete = failed.length === 0 && (notReady.length === 0 || elsewhere);
     // These stay until the target works, so that no other run starts before.
-    if (complete) failed.push(...(await this.#undo([...lock, ...home, ...copy], RETRY_LIMIT_MS)));
+    if (complete) failed.push(...(await this.#undo(entriesOf(stages, "copy", "lock"), RETRY_LIMIT_MS)));
     // Includes namespaces that the run itself deleted before it died.
     await removedNamespaces(transport, clock, namespacesOf(intents));
     return { undone: this.#undone, failed, notReady: elsewhere ? [] : notReady };

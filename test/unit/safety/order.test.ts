@@ -1,7 +1,7 @@
 import test from "ava";
 import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../../src/own/manifest.js";
 import type { PendingUndo, Undo } from "../../../src/safety/journal/journal.js";
-import { DEAD_MAN_LABELS, type Stages, stagesOf } from "../../../src/safety/restore/order.js";
+import { entriesOf, DEAD_MAN_LABELS, type Stages, stagesOf } from "../../../src/safety/restore/order.js";
 
 const OWN = { [MANAGED_BY_LABEL]: MANAGED_BY };
 const ON_NODE = {
@@ -67,4 +67,13 @@ test("every entry is in exactly one stage, and keeps its order there", (t) => {
   const ascending = (list: readonly number[]): number[] => [...list].sort((a, b) => a - b);
   t.deepEqual(seqs, seqs.map(ascending));
   t.deepEqual(ascending(seqs.flat()), [...entries.keys()]);
+});
+
+test("consecutive stages: the first stage comes last, where undoAll begins", (t) => {
+  const all = stagesOf(TABLE.map(([, undo], seq) => ({ seq, undo })));
+  const stages = (from: keyof Stages, to: keyof Stages): string[] => [
+    ...new Set(entriesOf(all, from, to).map(({ seq }) => TABLE[seq]?.[2] ?? "")),
+  ];
+  t.deepEqual(stages("workloads", "deadMan"), ["deadMan", "own", "workloads"]);
+  t.deepEqual(stages("copy", "lock"), ["lock", "home", "copy"]);
 });
