@@ -1,6 +1,6 @@
 /** A lock among the processes of this machine: a file that names the process that has it. */
 import { randomUUID } from "node:crypto";
-import { link, rm, writeFile } from "node:fs/promises";
+import { link, rename, rm, writeFile } from "node:fs/promises";
 import { isAlive, ownIdentity, type ProcessIdentity, readIdentity } from "./process-identity.js";
 
 /** A claim that this process has. */
@@ -29,12 +29,29 @@ export async function claimFile(
     while (!(await linked(own, path))) {
       const holder = await readIdentity(path);
       if (holder !== undefined && (await isAlive(holder))) await options.onHeld(holder);
-      else await rm(path, { force: true });
+      else await removeStale(path);
     }
   } finally {
     await rm(own, { force: true });
   }
   return { release: async () => await rm(path, { force: true }) };
+}
+
+/**
+ * Removes the claim of a process that has ended. It is moved aside and read again, because another process may have
+ * taken it over since it was read: such a claim is linked back.
+ */
+async function removeStale(path: string): Promise<void> {
+  const aside = `${path}.${randomUUID()}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  const holder = await readIdentity(aside);
+  if (holder !== undefined && (await isAlive(holder))) await linked(aside, path);
+  await rm(aside, { force: true });
 }
 
 /** A hard link is atomic: it appears with its full content, and it fails if the name exists. */

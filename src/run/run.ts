@@ -191,7 +191,11 @@ async function execute(
     state = new RunState({ ...prepared, journal, made: [], changed: [] }, facts);
     const running = state;
     await running.writeFacts();
-    if (recorder.failure !== undefined) throw unwritable(recorder.folder, recorder.failure);
+    if (recorder.failure !== undefined) {
+      // Nothing was changed: an open journal would make later runs refuse.
+      await journal.finish();
+      throw unwritable(recorder.folder, recorder.failure);
+    }
     await runPhases(PHASES, running);
     const outcome = await view.step("write the report", async () => await finish(running));
     // Not in `finally`: a run that ends with an internal error may have left damage, which the watchdog then restores.

@@ -83,6 +83,21 @@ export function journalLine(record: JournalRecord): string {
   return `${shortHash(json)} ${json}`;
 }
 
+/** A record; undefined where the text, though its checksum is right, is none. */
+function recordIn(json: string): JournalRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const record = value as JournalRecord;
+  const isUsable =
+    record.type !== "intent" || typeof (record.undo as Partial<Undo> | undefined)?.action === "string";
+  return isUsable ? record : undefined;
+}
+
 /** Records about the whole journal. */
 const MARKS: readonly JournalRecord["type"][] = ["copied", "adopted", "closed"];
 
@@ -109,8 +124,9 @@ export function parseJournal(folder: string, text: string): JournalState | undef
       damaged.push(index + 1);
       continue;
     }
-    const record = JSON.parse(json) as JournalRecord;
-    if (record.type === "open") opened = record;
+    const record = recordIn(json);
+    if (record === undefined) damaged.push(index + 1);
+    else if (record.type === "open") opened = record;
     else if (record.type === "intent") {
       intents.set(record.seq, record.undo);
       restored.delete(record.seq);

@@ -1,7 +1,7 @@
 /** One restore at a time per machine: the watchdog and a user's `chaos restore` must not do the same work twice. */
 import { join } from "node:path";
 import type { Clock } from "../../common/clock.js";
-import { ChaosError, ExitCode } from "../../common/errors.js";
+import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
 import { claimFile, type FileClaim } from "../../common/file-claim.js";
 import type { ProcessIdentity } from "../../common/process-identity.js";
 
@@ -15,7 +15,8 @@ const WAIT_EVERY_MS = 250;
  * Waits for the claim to restore a run on this machine. A claim whose process is gone is taken over.
  *
  * @param folder the folder of the run's journal.
- * @throws ChaosError (exit 5) when another process still has the claim after 16 minutes.
+ * @throws ChaosError (exit 5) when another process still has the claim after 16 minutes, or the folder cannot be
+ * written.
  */
 export async function claimRestore(
   folder: string,
@@ -31,7 +32,7 @@ export async function claimRestore(
   },
 ): Promise<FileClaim> {
   const end = clock.now() + WAIT_LIMIT_MS;
-  return await claimFile(join(folder, FILE), {
+  const claim = claimFile(join(folder, FILE), {
     ...(self === undefined ? {} : { self }),
     onHeld: async ({ pid }) => {
       if (clock.now() >= end) {
@@ -46,4 +47,13 @@ export async function claimRestore(
       await clock.sleep(WAIT_EVERY_MS);
     },
   });
+  try {
+    return await claim;
+  } catch (error) {
+    if (error instanceof ChaosError) throw error;
+    throw new ChaosError(
+      `cannot claim the restore of the run in ${folder}: ${messageOf(error)}. Make the folder writable, and run \`chaos restore\` again`,
+      { exitCode: ExitCode.notRestored, cause: error },
+    );
+  }
 }

@@ -77,3 +77,23 @@ for (const [what, content] of [
     t.deepEqual(await readIdentity(file), await ownIdentity());
   });
 }
+
+test("many claim a dead process's file at once: one at a time has it", async (t) => {
+  const { folder, file } = await place(t);
+  await writeFile(file, JSON.stringify({ pid: 2 ** 22 + 1 }));
+  let holders = 0;
+  let most = 0;
+  await Promise.all(
+    Array.from({ length: 2 }, async () => {
+      const claim = await claimFile(file, {
+        onHeld: async () => await new Promise((done) => setImmediate(done)),
+      });
+      most = Math.max(most, ++holders);
+      await new Promise((done) => setImmediate(done));
+      holders -= 1;
+      await claim.release();
+    }),
+  );
+  t.is(most, 1);
+  t.deepEqual(await readdir(folder), []);
+});

@@ -95,3 +95,16 @@ test("every environment variable that the command line reads is listed", (t) => 
   t.true(names.includes("XDG_STATE_HOME"));
   for (const name of new Set(names)) t.true(name in ENVIRONMENT || others.test(name), name);
 });
+
+test("the package holds every file that is read at run time", (t) => {
+  const { files } = JSON.parse(read("package.json")) as { files: string[] };
+  const paths = sources
+    .filter((path) => /\.(ts|mjs)$/.test(path) && !path.startsWith("lab/assets/"))
+    .flatMap((path) => found(read(join("src", path)), /"(src\/(?!k8s\.io)[\w./-]+)"/g));
+  t.true(paths.includes("src/clusters/audit-policy.yaml"));
+  for (const path of [...paths, "src/clusters/audit-policy.yaml"])
+    t.true(
+      files.some((each) => path === each || path.startsWith(`${each}/`)),
+      path,
+    );
+});

@@ -437,3 +437,15 @@ test("the folder of the journals", (t) => {
   t.is(journalRoot({ XDG_STATE_HOME: "/s", HOME: "/h" }), "/s/kube-system-chaos/runs");
   t.is(journalRoot({ HOME: "/h" }), "/h/.local/state/kube-system-chaos/runs");
 });
+
+test("a line that is valid but no record hides only itself", (t) => {
+  const intent: JournalRecord = { type: "intent", seq: 1, undo: NAMESPACE };
+  for (const odd of [null, 7, "text", [], { type: "intent", seq: 2 }, { type: "intent", seq: 2, undo: {} }]) {
+    const lines = [opening("run-1"), odd as unknown as JournalRecord, intent]
+      .map((record) => `${journalLine(record)}\n`)
+      .join("");
+    const state = parseJournal("/journal", lines);
+    t.deepEqual(state?.pending, [{ seq: 1, undo: NAMESPACE }], JSON.stringify(odd));
+    t.regex(state?.damage ?? "", /line 2/);
+  }
+});

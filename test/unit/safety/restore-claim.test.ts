@@ -110,7 +110,16 @@ test("not released within 16 minutes: exit 5, and the holder's claim stays", asy
   t.like(await b.holder(), { pid });
 });
 
-test("a folder that does not exist: an error, and no endless wait", async (t) => {
-  const clock = new SleepingClock();
-  await t.throwsAsync(claimRestore("/nonexistent/run", { clock, note: () => undefined }), { code: "ENOENT" });
+test("a folder that does not exist: no endless wait; exit 5, which folder, and what to do", async (t) => {
+  const { folder } = await bench(t);
+  const missing = join(folder, "gone");
+  const error = await t.throwsAsync(
+    claimRestore(missing, { clock: new SleepingClock(), note: () => undefined }),
+    {
+      instanceOf: ChaosError,
+    },
+  );
+  t.is((error.cause as NodeJS.ErrnoException).code, "ENOENT");
+  t.is(error.exitCode, ExitCode.notRestored);
+  t.true(error.message.includes(missing) && error.message.includes("chaos restore"), error.message);
 });
