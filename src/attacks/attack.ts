@@ -39,7 +39,7 @@ export interface AttackContext extends Common {
   /** Workloads that would scale or repair the target, outermost first. */
   readonly companions?: readonly Companion[];
   /** For flapping: undoes the attack's changes between two kills, as the journal says. The journal's entries stay. */
-  readonly letUp?: () => Promise<void>;
+  readonly undoKill?: () => Promise<void>;
   readonly node?: NodeFaults;
 }
 

@@ -42,13 +42,13 @@ class Flapping implements RunningAttack {
   #stopped = false;
 
   constructor(attack: Attack, context: AttackContext, options: FlappingOptions) {
-    const { letUp } = context;
-    if (letUp === undefined && !options.comesBack)
+    const { undoKill } = context;
+    if (undoKill === undefined && !options.comesBack)
       throw new Error(`cannot flap ${context.target.name}: there is no way to undo a kill`);
     this.#attack = attack;
     this.#context = context;
     this.#options = options;
-    this.#undoKill = letUp ?? (async () => await Promise.resolve());
+    this.#undoKill = undoKill ?? (async () => await Promise.resolve());
     this.#running = this.#begin(context);
   }
 

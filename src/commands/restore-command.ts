@@ -3,7 +3,7 @@ import { ApiError, ApiUnreachableError, type Transport } from "../kube/transport
 import { planOf } from "../safety/journal/describe.js";
 import type { JournalState } from "../safety/journal/journal.js";
 import { IN_CLUSTER } from "../safety/journal/unfinished.js";
-import { takeAwayOrphanedLock } from "../safety/lock/orphan.js";
+import { removeOrphanedLock } from "../safety/lock/orphan.js";
 import { type Annotated, annotatedWorkloads, restoreAnnotated } from "../safety/restore/annotated.js";
 import { connectionOf, connectedFor } from "../safety/restore/connection.js";
 import { restoreDiff } from "../safety/restore/diff.js";
@@ -93,7 +93,7 @@ async function withoutJournal(options: RestoreOptions): Promise<ExitCode> {
   const { view, dryRun } = options;
   return await connectedFor(options, "restore", async ({ transport }) => {
     const clock = clockOf(options);
-    const lock = await takeAwayOrphanedLock(transport, { clock, note: () => undefined, dryRun });
+    const lock = await removeOrphanedLock(transport, { clock, note: () => undefined, dryRun });
     if (lock !== undefined) view.info(lock.text);
     // A live runner restores its run itself.
     if (lock?.alive === true) return ExitCode.preflightRefused;

@@ -155,7 +155,7 @@ export type FunctionCheckName = keyof typeof FACTS;
 export const FUNCTION_CHECKS: Readonly<Record<FunctionCheckName, FunctionFacts>> = FACTS;
 
 /** The names of all function checks. */
-export const FUNCTION_PROBES = Object.keys(FACTS) as readonly FunctionCheckName[];
+export const FUNCTION_CHECK_NAMES = Object.keys(FACTS) as readonly FunctionCheckName[];
 
 /** The facts of one check, with its name. */
 export function functionFacts<Name extends FunctionCheckName>(

@@ -8,7 +8,7 @@ import { hashOfFiles } from "./keys.js";
 export const LAB_PREFIX = "kube-system-chaos-lab/";
 
 /** The label of a substitute image: an own image under a public image's name. */
-export const STAND_IN_LABEL = "kube-system-chaos.stand-in";
+export const SUBSTITUTE_IMAGE_LABEL = "kube-system-chaos.stand-in";
 /** The label of the original image, built from its source. */
 export const BUILT_FROM_LABEL = "kube-system-chaos.built-from";
 /** The label with the key of everything that an image was built from. */

@@ -2,7 +2,13 @@ import { cp, mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Progress } from "../common/progress.js";
 import type { Engine } from "./engine.js";
-import { BUILT_FROM_LABEL, KEY_LABEL, LAB_PREFIX, STAND_IN_LABEL, type ImageFolder } from "./image-folder.js";
+import {
+  BUILT_FROM_LABEL,
+  KEY_LABEL,
+  LAB_PREFIX,
+  SUBSTITUTE_IMAGE_LABEL,
+  type ImageFolder,
+} from "./image-folder.js";
 import { ask, run } from "./command.js";
 import { keyOf } from "./keys.js";
 import type { LabPaths } from "./paths.js";
@@ -101,7 +107,7 @@ export async function buildImage(
     }
     const labels: Record<string, string> = { [KEY_LABEL]: key };
     // A child of a substitute image would inherit its labels. Empty labels override them.
-    labels[STAND_IN_LABEL] = image.standIn ?? "";
+    labels[SUBSTITUTE_IMAGE_LABEL] = image.standIn ?? "";
     labels[BUILT_FROM_LABEL] = image.builtFrom ?? "";
     await dockerBuild(engine, context, { tags: image.tags, labels });
   });

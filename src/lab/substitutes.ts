@@ -1,7 +1,7 @@
 import type { SubstituteImage } from "../clusters/provider.js";
 import { ask } from "./command.js";
 import type { Engine } from "./engine.js";
-import { STAND_IN_LABEL } from "./image-folder.js";
+import { SUBSTITUTE_IMAGE_LABEL } from "./image-folder.js";
 import type { Kubectl } from "./kubectl.js";
 
 /** The ConfigMap from which any runner reads the cluster's substitute images. */
@@ -31,7 +31,7 @@ export async function readSubstituteImages(
 ): Promise<readonly SubstituteImage[]> {
   const lines: string[] = [];
   for (const image of images) {
-    const format = `{{index .Config.Labels "${STAND_IN_LABEL}"}}`;
+    const format = `{{index .Config.Labels "${SUBSTITUTE_IMAGE_LABEL}"}}`;
     const answer = await ask(engine.client, ["image", "inspect", "--format", format, image], {
       timeoutMs: 30_000,
       env: engine.env,

@@ -21,7 +21,7 @@ import { matrixRow, type MatrixRow } from "./row.js";
 import {
   EVIDENCE_WORDS,
   FUNCTION_WORDS,
-  ON_STAND_IN,
+  ON_SUBSTITUTE_IMAGE,
   SEVERITY_WORDS,
   STUDY_WORDS,
   VERDICT_WORDS,
@@ -55,7 +55,7 @@ function outageCell(result: RunResult): string {
 }
 
 const substituteNote = (row: Pick<MatrixRow, "onStandIn">): string =>
-  row.onStandIn ? ` (${ON_STAND_IN.en})` : "";
+  row.onStandIn ? ` (${ON_SUBSTITUTE_IMAGE.en})` : "";
 
 function studyCell(row: MatrixRow): string {
   const { impact, function: ownFunction } = row.study;

@@ -12,7 +12,7 @@ import { functionAloneUnknown } from "./pick.js";
 import {
   EVIDENCE_WORDS,
   FUNCTION_WORDS,
-  ON_STAND_IN,
+  ON_SUBSTITUTE_IMAGE,
   SEVERITY_WORDS,
   STUDY_WORDS,
   VERDICT_WORDS,
@@ -48,7 +48,7 @@ const noteRef = ({ note, lang }: RowContext): string =>
   note === undefined ? "" : ` (${CELL.note[lang]} ${note})`;
 
 const substituteNote = ({ run, lang }: RowContext): string =>
-  run.row.onStandIn ? ` (${ON_STAND_IN[lang]})` : "";
+  run.row.onStandIn ? ` (${ON_SUBSTITUTE_IMAGE[lang]})` : "";
 
 /**
  * Whether the application's figures say anything about the component. They do not if the run is inconclusive, except

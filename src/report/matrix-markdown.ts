@@ -8,7 +8,7 @@ import type { MatrixRun } from "./matrix-run.js";
 import { TALLY_WORDS, type MatrixGroup, type Tally } from "./matrix-summary.js";
 import { CITATION, HEADER, LEGEND, NOT_RUN, TEXT } from "./matrix-words.js";
 import { shownRuns, type Matrix } from "./matrix.js";
-import { ON_STAND_IN, STUDY_WORDS } from "./words.js";
+import { ON_SUBSTITUTE_IMAGE, STUDY_WORDS } from "./words.js";
 
 /** A table of cells that are already escaped. `table` would escape the bars in their links again. */
 function rawTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -51,8 +51,8 @@ function tallyRow(name: string, tally: Tally, lang: Language): string[] {
     const { count, onStandIn } = tally[word];
     if (onStandIn === 0) return String(count);
     return lang === "en"
-      ? `${count} (${onStandIn} ${ON_STAND_IN.en})`
-      : `${count} (うち${ON_STAND_IN.ja} ${onStandIn})`;
+      ? `${count} (${onStandIn} ${ON_SUBSTITUTE_IMAGE.en})`
+      : `${count} (うち${ON_SUBSTITUTE_IMAGE.ja} ${onStandIn})`;
   });
   return [name, ...figures];
 }

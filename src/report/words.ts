@@ -29,7 +29,7 @@ export const STUDY_WORDS: Readonly<Record<StudyComparison, Bilingual>> = {
 };
 
 /** Added to a verdict that was measured on a substitute image. */
-export const ON_STAND_IN: Bilingual = { en: "on a substitute image", ja: "代替イメージでの測定" };
+export const ON_SUBSTITUTE_IMAGE: Bilingual = { en: "on a substitute image", ja: "代替イメージでの測定" };
 
 export const FUNCTION_WORDS: Readonly<Record<FunctionState, Bilingual>> = {
   lost: { en: "lost", ja: "停止" },

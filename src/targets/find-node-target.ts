@@ -12,7 +12,7 @@ const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
 /** Timeout of one command on a node, ms. */
 const ASK_TIMEOUT_MS = 10_000;
 
-export interface NodesToLookAt {
+export interface NodesToCheck {
   readonly nodes: readonly Node[];
   readonly access?: NodeAccess;
 }
@@ -35,7 +35,7 @@ export async function findStaticPod(
   transport: Transport,
   component: Pick<ComponentDefinition, "name">,
   find: FindStaticPod,
-  { access }: Pick<NodesToLookAt, "access">,
+  { access }: Pick<NodesToCheck, "access">,
 ): Promise<NodeTarget | { readonly looked: string }> {
   const { namespace, labels, manifests, knownAs } = find;
   const pods = await mirrorPods(transport, find);
@@ -89,7 +89,7 @@ type Properties = Readonly<Record<string, string>>;
 export async function findUnit(
   component: Pick<ComponentDefinition, "name">,
   find: FindUnit,
-  { nodes, access }: NodesToLookAt,
+  { nodes, access }: NodesToCheck,
 ): Promise<NodeTarget | { readonly looked: string }> {
   const names = nodes.map((node) => node.metadata.name).sort();
   const looked = `a systemd unit ${find.units.join(" or ")} on ${names.join(", ")}`;

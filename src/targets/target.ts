@@ -14,7 +14,7 @@ import {
 import type { DaemonSet, Deployment, KubeObject, Service } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import { ADDON_MODE_LABEL } from "../own/own-names.js";
-import { findStaticPod, findUnit, type NodesToLookAt } from "./find-node-target.js";
+import { findStaticPod, findUnit, type NodesToCheck } from "./find-node-target.js";
 import type { NodeTarget } from "./node-target.js";
 
 export type WorkloadKind = "Deployment" | "DaemonSet";
@@ -67,7 +67,7 @@ export async function findTarget(
   transport: Transport,
   target: Experiment["target"],
   component: ComponentDefinition | undefined,
-  options: NodesToLookAt = { nodes: [] },
+  options: NodesToCheck = { nodes: [] },
 ): Promise<AnyTarget | NoTarget> {
   if (!("component" in target)) {
     const path = resourcePath(GVR[target.kind], target.namespace, target.name);
@@ -89,7 +89,7 @@ async function findAs(
   transport: Transport,
   component: ComponentDefinition,
   find: Find,
-  options: NodesToLookAt,
+  options: NodesToCheck,
 ): Promise<AnyTarget | NoTarget | { readonly looked: string }> {
   switch (find.how) {
     case "workload":

@@ -25,7 +25,7 @@ export interface Holding {
 }
 
 /** This runner holds the cluster's lock. */
-export interface HeldCluster {
+export interface LockedCluster {
   readonly lock: HeldLock;
   /** The lock and the journal's copy: removed last, when everything else is restored. */
   readonly last: readonly PendingUndo[];
@@ -41,7 +41,7 @@ export interface HeldCluster {
 export async function lockCluster(
   holding: Holding,
   options: { readonly durationMs: number; readonly warn: (text: string) => void },
-): Promise<HeldCluster> {
+): Promise<LockedCluster> {
   const { transport, clock, journal, runId, made } = holding;
   const last: PendingUndo[] = [];
   let lock: HeldLock | undefined;

@@ -139,7 +139,7 @@ function attackContext(state: RunState): AttackContext {
     now: clock.now,
     after: clock.after,
     // The journal entry stays open: the target will be taken down again.
-    letUp: async () => {
+    undoKill: async () => {
       const failures = await undoAll(
         transport,
         state.pending,

@@ -12,7 +12,7 @@ import { holderOf, renewsTheLock } from "./liveness.js";
  *
  * @returns what was done, and whether the holder is alive; undefined: there is no lock of this tool.
  */
-export async function takeAwayOrphanedLock(
+export async function removeOrphanedLock(
   transport: Transport,
   options: { readonly clock: Clock; readonly note: (text: string) => void; readonly dryRun: boolean },
 ): Promise<{ readonly text: string; readonly alive: boolean } | undefined> {

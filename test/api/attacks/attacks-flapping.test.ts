@@ -38,7 +38,7 @@ class Bench {
       runId: "run-1",
       now: () => this.now,
       after: (ms, work) => this.#timers.push({ at: this.now + ms, work }),
-      letUp: async () => {
+      undoKill: async () => {
         this.#note("undo");
         await this.undoing;
       },
@@ -108,7 +108,7 @@ test("down for half of the interval, undone for the other half, at a fixed rate"
 });
 
 test("a target that its controller brings back is killed once per interval, and the runner undoes nothing", async (t) => {
-  const b = new Bench({ letUp: undefined as never });
+  const b = new Bench({ undoKill: undefined as never });
   const running = flapping(b.attack, { every: 4_000, comesBack: true }).start(b.context);
   await b.until(9_000);
   t.deepEqual(b.story, ["0 down", "0 stop", "4000 down", "4000 stop", "8000 down", "8000 stop"]);
@@ -129,7 +129,7 @@ test("an undo that takes longer delays the next kill, and two never overlap", as
 });
 
 test("an undo that fails is a warning, and the next kill follows anyway", async (t) => {
-  const b = new Bench({ letUp: async () => await Promise.reject(new Error("not to be reached")) });
+  const b = new Bench({ undoKill: async () => await Promise.reject(new Error("not to be reached")) });
   const running = flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context);
   await b.until(5_000);
   t.deepEqual(b.story, ["0 down", "2000 stop", "4000 down"]);
@@ -186,7 +186,7 @@ test("on nodes there is one let-up event per node", async (t) => {
 });
 
 test("without a way to undo a kill nothing begins", (t) => {
-  const b = new Bench({ letUp: undefined as never });
+  const b = new Bench({ undoKill: undefined as never });
   t.throws(() => flapping(b.attack, { every: 4_000, comesBack: false }).start(b.context), {
     message: /^cannot flap kube-dns: there is no way to undo a kill$/,
   });

@@ -63,7 +63,7 @@ async function attacked(
     target?: NodeTarget;
     on?: readonly string[];
     prepare?: (nodes: FakeNodes) => Promise<void>;
-    letUp?: (nodes: FakeNodes) => Promise<void>;
+    undoKill?: (nodes: FakeNodes) => Promise<void>;
   } = {},
 ): Promise<Attacked> {
   const nodes = await fakeNodes(t, ["a", "b", "c"]);
@@ -71,7 +71,7 @@ async function attacked(
   let now = 0;
   let timers: { at: number; work: () => void }[] = [];
   const events: Attacked["events"] = [];
-  const { letUp } = change;
+  const { undoKill } = change;
   const context: AttackContext = {
     transport: NO_API,
     target: change.target ?? (spec.type === "static-pod" ? SCHEDULER : KUBELET),
@@ -81,7 +81,7 @@ async function attacked(
     now: () => now,
     after: (ms, work) => timers.push({ at: now + ms, work }),
     node: { access: nodes.access, healAfterMs: 120_000 },
-    ...(letUp === undefined ? {} : { letUp: async () => await letUp(nodes) }),
+    ...(undoKill === undefined ? {} : { undoKill: async () => await undoKill(nodes) }),
   };
   const advance = (ms: number): number => {
     now += ms;
@@ -263,7 +263,7 @@ for (const [spec, target, down] of [
         prepare: async (nodes) => {
           entries = await nodeUndos(target, ["a"], nodes.access, RUN);
         },
-        letUp: async (nodes) => {
+        undoKill: async (nodes) => {
           for (const entry of entries) await undo(NO_API, entry, { access: nodes.access });
         },
       },

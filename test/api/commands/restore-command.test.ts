@@ -26,7 +26,7 @@ import { LEASES, SleepingClock } from "../../helpers/dead-man-world.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { fakeNodes, type FakeNodes, MANIFEST, MANIFEST_TEXT } from "../../helpers/fake-node.js";
 import { KUBELET, staticPod } from "../../helpers/node-targets.js";
-import { ourProcess } from "../../helpers/sleeper.js";
+import { ownProcess } from "../../helpers/sleeper.js";
 import { deployment, DEPLOYMENTS, putKubeDns, serve, until, writes } from "../../helpers/target-fixtures.js";
 
 const PATH = `${DEPLOYMENTS}/kube-dns`;
@@ -324,7 +324,7 @@ test("restore: without the API and without permission to reach the node it does 
 
 test("restore: a running run of this machine is left unchanged until its process has exited", async (t) => {
   const b = await bench(t);
-  const { pid, end } = await ourProcess(t);
+  const { pid, end } = await ownProcess(t);
   await b.crashed("run-1", [], { host: hostname(), pid });
   const folder = await b.crashed("run-2");
   b.server.remove(PATH);
@@ -349,7 +349,7 @@ for (const [what, runner] of [
 ] as const) {
   test(`restore: a run of this machine whose process is gone, and ${what}`, async (t) => {
     const b = await bench(t);
-    const { pid } = await ourProcess(t);
+    const { pid } = await ownProcess(t);
     const now = await identify(pid);
     if (now === undefined) return t.pass("without /proc only the PID identifies a process");
     const folder = await b.crashed("run-1", [], { host: hostname(), ...now, ...runner });
@@ -378,7 +378,7 @@ test("restore: a run in another container of this machine is left unchanged whil
 
 test("restore: waits while another process restores the run; then nothing is left to do", async (t) => {
   const b = await bench(t);
-  const { pid } = await ourProcess(t);
+  const { pid } = await ownProcess(t);
   const folder = await b.crashed("run-1");
   b.server.remove(PATH);
   const clock = new SleepingClock();
@@ -398,7 +398,7 @@ test("restore: waits while another process restores the run; then nothing is lef
 
 test("restore: the claim of a killed restore does not block the next one", async (t) => {
   const b = await bench(t);
-  const { pid, end } = await ourProcess(t);
+  const { pid, end } = await ownProcess(t);
   const folder = await b.crashed("run-1");
   b.server.remove(PATH);
   await claimRestore(folder, { clock: new SleepingClock(), note: () => undefined, self: { pid } });

@@ -1,7 +1,7 @@
 /** What all function checks have in common: present in a healthy cluster; an outage is a result in time. */
 import test from "ava";
 import { ChaosError } from "../../../src/common/errors.js";
-import { FUNCTION_PROBES, type FunctionCheckName } from "../../../src/components/functions.js";
+import { FUNCTION_CHECK_NAMES, type FunctionCheckName } from "../../../src/components/functions.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
 import {
   BESIDE_THE_WORLD,
@@ -73,11 +73,11 @@ function serveMetrics(world: World): void {
 }
 
 test("each name has its check", (t) => {
-  t.deepEqual(Object.keys(functionProbes).sort(), [...FUNCTION_PROBES].sort());
-  for (const name of FUNCTION_PROBES) t.is(functionProbes[name].name, name);
+  t.deepEqual(Object.keys(functionProbes).sort(), [...FUNCTION_CHECK_NAMES].sort());
+  for (const name of FUNCTION_CHECK_NAMES) t.is(functionProbes[name].name, name);
 });
 
-for (const name of FUNCTION_PROBES) {
+for (const name of FUNCTION_CHECK_NAMES) {
   const probe = functionProbes[name];
 
   test(`${name}: present in a healthy cluster, repeatedly`, async (t) => {

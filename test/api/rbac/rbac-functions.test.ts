@@ -1,6 +1,6 @@
 /** The rights of each function probe: it may send every request that it sends, and it sends every one that it may. */
 import test from "ava";
-import { FUNCTION_PROBES, type FunctionCheckName } from "../../../src/components/functions.js";
+import { FUNCTION_CHECK_NAMES, type FunctionCheckName } from "../../../src/components/functions.js";
 import { describePermission } from "../../../src/kube/permission.js";
 import { functionProbes } from "../../../src/probes/functions/all-function-checks.js";
 import {
@@ -69,7 +69,7 @@ const WHEN_THINGS_GO_WRONG: Partial<Record<FunctionCheckName, readonly string[]>
   ],
 };
 
-for (const name of FUNCTION_PROBES) {
+for (const name of FUNCTION_CHECK_NAMES) {
   test(`${name}: it has exactly the rights that it uses`, async (t) => {
     const world = await World.start(t);
     BESIDE[name]?.(world);

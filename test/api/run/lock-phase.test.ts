@@ -10,7 +10,7 @@ import type { Clock } from "../../../src/common/clock.js";
 import { RefusedError } from "../../../src/common/errors.js";
 import type { Secret } from "../../../src/kube/objects.js";
 import { ApiError } from "../../../src/kube/transport.js";
-import { lockCluster, type HeldCluster, type Holding } from "../../../src/run/phases/lock.js";
+import { lockCluster, type LockedCluster, type Holding } from "../../../src/run/phases/lock.js";
 import { copyPath } from "../../../src/safety/journal/cluster-copy.js";
 import { Journal, parseJournal, readJournal, type Undo } from "../../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
@@ -39,7 +39,7 @@ const stillClock: Clock = {
 interface Bench {
   readonly server: FakeApiServer;
   readonly holding: Holding;
-  hold(): Promise<HeldCluster>;
+  hold(): Promise<LockedCluster>;
   /** The kinds whose undo is on disk now, and whether the journal is closed. */
   onDisk(): string[];
   /** "METHOD path" of every request that changes something. */

@@ -7,13 +7,13 @@ import type { Deployment } from "../../../src/kube/objects.js";
 import { annotatedWorkloads, restoreAnnotated } from "../../../src/safety/restore/annotated.js";
 import { renewsTheLock } from "../../../src/safety/lock/liveness.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
-import { takeAwayOrphanedLock } from "../../../src/safety/lock/orphan.js";
+import { removeOrphanedLock } from "../../../src/safety/lock/orphan.js";
 import { LEASES, SleepingClock, TARGET } from "../../helpers/dead-man-world.js";
 import { cluster, type Cluster, ELSEWHERE, lease, machine } from "../../helpers/restore-bench.js";
 import { DEPLOYMENTS, deployment, writes } from "../../helpers/target-fixtures.js";
 
 interface Taken {
-  readonly taken: Awaited<ReturnType<typeof takeAwayOrphanedLock>>;
+  readonly taken: Awaited<ReturnType<typeof removeOrphanedLock>>;
   readonly tookMs: number;
   readonly notes: string[];
 }
@@ -26,7 +26,7 @@ async function takeAway(
   const clock = new SleepingClock();
   clock.onTime = onTime;
   const notes: string[] = [];
-  const taken = await takeAwayOrphanedLock(transport, { clock, note: (text) => notes.push(text), dryRun });
+  const taken = await removeOrphanedLock(transport, { clock, note: (text) => notes.push(text), dryRun });
   return { taken, tookMs: clock.now(), notes };
 }
 

@@ -2,7 +2,7 @@
 import test from "ava";
 import { analyse, seriesOfRun } from "../../../src/analysis/analyse.js";
 import type { InconclusiveReason, RunResult } from "../../../src/analysis/result.js";
-import { FUNCTION_CHECKS, FUNCTION_PROBES } from "../../../src/components/functions.js";
+import { FUNCTION_CHECKS, FUNCTION_CHECK_NAMES } from "../../../src/components/functions.js";
 import type { RunEvent } from "../../../src/evidence/events.js";
 import type { RunFacts } from "../../../src/evidence/facts.js";
 import { reportMarkdown } from "../../../src/report/markdown.js";
@@ -94,13 +94,13 @@ test("behaviour: items written during the outage arrived late, never, or some of
 });
 
 test("every function check has its own phrases in both languages", (t) => {
-  const all = FUNCTION_PROBES.flatMap((name) => {
+  const all = FUNCTION_CHECK_NAMES.flatMap((name) => {
     const { lost, kept } = FUNCTION_CHECKS[name];
     return [lost.en, lost.ja, kept.en, kept.ja];
   });
   t.true(all.every((text) => text.length > 5));
   t.is(new Set(all).size, all.length);
-  for (const name of FUNCTION_PROBES) t.regex(FUNCTION_CHECKS[name].lost.ja, /ない$/, name);
+  for (const name of FUNCTION_CHECK_NAMES) t.regex(FUNCTION_CHECKS[name].lost.ja, /ない$/, name);
 });
 
 test("report: the checks by phase, the evidence, late and lost items", (t) => {

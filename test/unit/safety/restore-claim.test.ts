@@ -7,7 +7,7 @@ import { ChaosError, ExitCode } from "../../../src/common/errors.js";
 import type { FileClaim } from "../../../src/common/file-claim.js";
 import { identify, ownIdentity } from "../../../src/common/process-identity.js";
 import { claimRestore } from "../../../src/safety/restore/claim.js";
-import { ourProcess } from "../../helpers/sleeper.js";
+import { ownProcess } from "../../helpers/sleeper.js";
 import { SleepingClock } from "../../helpers/dead-man-world.js";
 
 interface Bench {
@@ -53,7 +53,7 @@ test("free: claimed immediately, names its process, and leaves nothing after the
 
 test("two at the same time: the second waits, names the first, and continues after the first releases", async (t) => {
   const b = await bench(t);
-  const { pid } = await ourProcess(t);
+  const { pid } = await ownProcess(t);
   const first = await b.claim(pid);
   let waited = 0;
   b.clock.onTime = async () => {
@@ -70,7 +70,7 @@ test("two at the same time: the second waits, names the first, and continues aft
 
 test("the holder dies: its claim is taken over soon", async (t) => {
   const b = await bench(t);
-  const { pid, end } = await ourProcess(t);
+  const { pid, end } = await ownProcess(t);
   await b.claim(pid);
   b.clock.onTime = async (nowMs) => {
     if (nowMs === 500) await end();
@@ -97,7 +97,7 @@ for (const [what, content] of [
 
 test("not released within 16 minutes: exit 5, and the holder's claim stays", async (t) => {
   const b = await bench(t);
-  const { pid } = await ourProcess(t);
+  const { pid } = await ownProcess(t);
   await b.claim(pid);
   const error = await t.throwsAsync(b.claim(), { instanceOf: ChaosError });
   t.is(error?.exitCode, ExitCode.notRestored);
