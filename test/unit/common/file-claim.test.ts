@@ -78,7 +78,7 @@ for (const [what, content] of [
   });
 }
 
-test("many claim a dead process's file at once: one at a time has it", async (t) => {
+test("two claim a dead process's file at once: one at a time has it", async (t) => {
   const { folder, file } = await place(t);
   await writeFile(file, JSON.stringify({ pid: 2 ** 22 + 1 }));
   let holders = 0;
