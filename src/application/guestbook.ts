@@ -28,6 +28,19 @@ export const REDIS_PORT = 6379;
 const resources = { requests: { cpu: "100m", memory: "100Mi" } };
 
 /**
+ * A follower counts as started, and so as ready, when it has copied the leader's data. Redis answers before that with
+ * an empty database, for as long as `repl-diskless-sync-delay` (5 s) and the copy take, and a baseline would begin with
+ * bad reads. A startup probe ends with its first success: what happens to the link later changes no endpoints.
+ */
+const FOLLOWER_SYNCED = {
+  exec: { command: ["sh", "-c", "redis-cli info replication | grep -q ^master_link_status:up"] },
+  periodSeconds: 1,
+  timeoutSeconds: 2,
+  // A follower without a leader waits, as the sample's does. The kubelet restarts it only after ten minutes.
+  failureThreshold: 600,
+};
+
+/**
  * Every object of the guestbook, in creation order: Services before pods, because the control arm reads their
  * addresses from its environment, which the kubelet sets when a pod starts.
  */
@@ -51,13 +64,10 @@ export function guestbookManifests(options: GuestbookOptions): Manifest[] {
       1,
       container("leader", GUESTBOOK_IMAGES.leader, REDIS_PORT),
     ),
-    deployment(
-      namespace,
-      "redis-follower",
-      FOLLOWER_LABELS,
-      options.followerReplicas,
-      container("follower", GUESTBOOK_IMAGES.follower, REDIS_PORT, "dns"),
-    ),
+    deployment(namespace, "redis-follower", FOLLOWER_LABELS, options.followerReplicas, {
+      ...container("follower", GUESTBOOK_IMAGES.follower, REDIS_PORT, "dns"),
+      startupProbe: FOLLOWER_SYNCED,
+    }),
     deployment(
       namespace,
       "frontend",
