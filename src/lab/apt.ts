@@ -4,9 +4,6 @@ import { ChaosError } from "../common/errors.js";
 import { ask, run } from "./command.js";
 import type { LabPaths } from "./paths.js";
 
-/** The Debian releases that packages come from: 12, and 13 for kind alone. */
-export type Release = "bookworm" | "trixie";
-
 /** One line of `apt-get indextargets`: where an index comes from. */
 export interface IndexTarget {
   readonly uri: string;
@@ -33,11 +30,11 @@ export function debianTargets(text: string): readonly IndexTarget[] {
 }
 
 /**
- * The source list for one release, with the mirrors that this machine itself uses.
+ * The source list of Debian 12, with the mirrors that this machine itself uses.
  *
  * @throws ChaosError when the machine has no mirror for Debian 12.
  */
-export function sourceList(targets: readonly IndexTarget[], release: Release): string {
+export function sourceList(targets: readonly IndexTarget[]): string {
   const main = targets.find((target) => target.release === "bookworm");
   if (main === undefined) {
     throw new ChaosError(
@@ -45,13 +42,10 @@ export function sourceList(targets: readonly IndexTarget[], release: Release): s
         "Run `apt-get update`, or add Debian's own archive to /etc/apt, and try again.",
     );
   }
-  const lines = [`deb ${main.uri} ${release} main`, `deb-src ${main.uri} ${release} main`];
-  if (release === "bookworm") {
-    for (const { uri, release: suite } of targets) {
-      if (suite === "bookworm-updates" || suite === "bookworm-security")
-        lines.push(`deb ${uri} ${suite} main`);
-    }
-  }
+  const suites = ["bookworm-updates", "bookworm-security"];
+  const lines = [main, ...targets.filter(({ release }) => suites.includes(release))].map(
+    ({ uri, release }) => `deb ${uri} ${release} main`,
+  );
   return `${lines.join("\n")}\n`;
 }
 
@@ -61,33 +55,29 @@ export function sourceList(targets: readonly IndexTarget[], release: Release): s
  */
 export class Apt {
   readonly #paths: LabPaths;
-  readonly #updated = new Set<Release>();
+  #updated: Promise<void> | undefined;
 
   constructor(paths: LabPaths) {
     this.#paths = paths;
   }
 
-  folder(release: Release): string {
-    return join(this.#paths.apt, release);
-  }
-
-  /** The file with the lines for mmdebstrap: binary packages only. */
-  async binarySources(release: Release): Promise<string> {
-    await this.update(release);
-    return sourceList(await this.#targets(), release)
-      .split("\n")
-      .filter((line) => line.startsWith("deb "))
-      .join("\n");
+  /** The source list, for mmdebstrap. */
+  async sources(): Promise<string> {
+    await this.update();
+    return sourceList(await this.#targets());
   }
 
   /**
-   * Fetches the release's package lists unless they are fresh.
+   * Fetches the package lists unless they are fresh.
    *
    * @throws ChaosError when the mirror cannot be reached.
    */
-  async update(release: Release): Promise<void> {
-    if (this.#updated.has(release)) return;
-    const folder = this.folder(release);
+  async update(): Promise<void> {
+    await (this.#updated ??= this.#update());
+  }
+
+  async #update(): Promise<void> {
+    const folder = this.#paths.apt;
     for (const name of ["lists/partial", "archives/partial"]) {
       await mkdir(join(folder, name), { recursive: true });
     }
@@ -100,21 +90,20 @@ export class Apt {
         () => 0,
       ));
     if (age > LISTS_FRESH_MS) {
-      await writeFile(list, sourceList(await this.#targets(), release));
-      await run("apt-get", [...this.#options(release), "update", "--error-on=any"], {
+      await writeFile(list, sourceList(await this.#targets()));
+      await run("apt-get", [...this.#options(), "update", "--error-on=any"], {
         timeoutMs: 300_000,
         env: APT_ENV,
         advice: "The lab is built from Debian's archive. Check that this machine can reach its mirror.",
       });
       await writeFile(stamp, "");
     }
-    this.#updated.add(release);
   }
 
   /** Downloads exactly these packages, without their dependencies, as .deb files into `folder`. */
-  async download(release: Release, packages: readonly string[], folder: string): Promise<readonly string[]> {
-    await this.update(release);
-    await run("apt-get", [...this.#options(release), "download", ...packages], {
+  async download(packages: readonly string[], folder: string): Promise<readonly string[]> {
+    await this.update();
+    await run("apt-get", [...this.#options(), "download", ...packages], {
       timeoutMs: 900_000,
       cwd: folder,
       env: APT_ENV,
@@ -131,9 +120,9 @@ export class Apt {
     status: string,
     folder: string,
   ): Promise<readonly string[]> {
-    await this.update("bookworm");
+    await this.update();
     await mkdir(join(folder, "partial"), { recursive: true });
-    const options = this.#options("bookworm", status);
+    const options = this.#options(status);
     options.push("-o", `Dir::Cache::archives=${folder}`, "-o", "APT::Keep-Downloaded-Packages=1");
     await run(
       "apt-get",
@@ -143,30 +132,13 @@ export class Apt {
     return await debFiles(folder);
   }
 
-  /** Downloads the upstream archive of a source package into `folder` and returns its path. */
-  async downloadSource(release: Release, source: string, folder: string): Promise<string> {
-    await this.update(release);
-    await run("apt-get", [...this.#options(release), "source", "--download-only", "--tar-only", source], {
-      timeoutMs: 900_000,
-      cwd: folder,
-      env: APT_ENV,
-    });
-    const archive = (await readdir(folder)).find((name) => name.includes(".orig.tar."));
-    if (archive === undefined) {
-      throw new ChaosError(
-        `apt-get source ${source} (${release}) downloaded no .orig.tar file into ${folder}`,
-      );
-    }
-    return join(folder, archive);
-  }
-
   async #targets(): Promise<readonly IndexTarget[]> {
     const printed = await ask("apt-get", ["indextargets", "--format", TARGET_FORMAT], { timeoutMs: 60_000 });
     return debianTargets(printed.stdout);
   }
 
-  #options(release: Release, status = "/dev/null"): string[] {
-    const folder = this.folder(release);
+  #options(status = "/dev/null"): string[] {
+    const folder = this.#paths.apt;
     const settings = {
       "Dir::State::Lists": join(folder, "lists"),
       "Dir::State::status": status,

@@ -1,111 +1,102 @@
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ChaosError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import { Apt } from "./apt.js";
+import { performAll, type Step, type StepResult } from "./build-plan.js";
+import { run } from "./command.js";
 import type { Engine } from "./engine.js";
-import { LAB_PREFIX, readImageFolders, type ImageFolder } from "./image-folder.js";
-import { buildImage, importRootfs, type BuiltImage, type ImageParts } from "./images.js";
-import { hashOfFiles } from "./keys.js";
-import { buildNodeImage } from "./node-image.js";
-import type { LabPaths } from "./paths.js";
-import { perform, type Step, type StepResult } from "./build-plan.js";
+import { GO_MODULES } from "./go-modules.js";
+import { buildImage, buildNodeImage, importRootfs, type BuiltImage, type ImageParts } from "./image-build.js";
+import { IMAGES } from "./images.js";
 import type { Machine } from "./machine-checks.js";
-import { kindFilesStep } from "./steps/kind-files.js";
-import { kubernetesBinariesStep, kubernetesSourceStep, programStep } from "./steps/kubernetes.js";
+import type { LabPaths } from "./paths.js";
+import { chooseGo, goModuleStep } from "./steps/go.js";
 import { layersStep } from "./steps/layers.js";
 import { baseRootfsStep, nodeRootfsStep, packagesStep } from "./steps/rootfs.js";
-import { toolsIn, toolsStep, type Tools } from "./steps/tools.js";
+import { debianGoStep, toolsIn, toolsStep, type Tools } from "./steps/tools.js";
+import { KUBERNETES } from "./versions.js";
 
 /** The parts of the cluster, all in the cache or in the lab's engine. */
 export interface Built {
   readonly nodeImage: string;
   /** The names of the images on the nodes. */
   readonly images: readonly string[];
+  /** kind's program. */
+  readonly kind: string;
   /** The folder with kubectl. */
   readonly kubernetes: string;
 }
 
-/** Unpacks the tools unless they are in the cache. Everything else needs them, and so does taking the lab down. */
-export async function buildTools(
-  paths: LabPaths,
-  machine: Machine,
-  progress: Progress,
-): Promise<{ readonly tools: Tools; readonly step: StepResult }> {
-  const step = await perform(paths.steps, toolsStep(new Apt(paths), machine), progress);
-  return { tools: toolsIn(step.folder, machine), step };
+/** What is built before the engine runs: the tools, every Go program, the root file systems, the packages. */
+export interface Parts {
+  readonly tools: Tools;
+  readonly base: StepResult;
+  readonly nodeSystem: StepResult;
+  readonly images: ImageParts;
 }
 
-/** Builds everything up to the node image, or finds it in the cache. The engine must be running. */
-export async function buildAll(
-  context: {
-    readonly paths: LabPaths;
-    readonly machine: Machine;
-    readonly engine: Engine;
-    readonly progress: Progress;
-  },
-  toolbox: { readonly tools: Tools; readonly step: StepResult },
-): Promise<Built> {
-  const { paths, machine, engine, progress } = context;
-  const { tools } = toolbox;
+/** Builds what needs no engine, or finds it in the cache. */
+export async function buildParts(paths: LabPaths, machine: Machine, progress: Progress): Promise<Parts> {
   const apt = new Apt(paths);
-  const done = async (step: Step): Promise<StepResult> => await perform(paths.steps, step, progress);
-  const folders = await readImageFolders(join(paths.assets, "images"));
-
-  const base = await done(baseRootfsStep({ apt, tools, machine }));
-  const nodeSystem = await done(nodeRootfsStep({ apt, tools, machine }));
-  const kindFiles = await done(kindFilesStep(apt));
-  const packages = new Map<string, StepResult>();
-  for (const { name, packages: wanted } of folders) {
-    if (wanted.length > 0) packages.set(name, await done(packagesStep(apt, name, wanted, base)));
+  const tools = toolsStep(apt, machine);
+  const go = await chooseGo(paths, machine, debianGoStep(apt, machine), progress);
+  const modules = new Map<string, Step>();
+  for (const module of GO_MODULES) modules.set(module.name, await goModuleStep(paths, machine, module, go));
+  const system = { apt, machine, toolsStep: tools };
+  const [base, node] = [baseRootfsStep(system), nodeRootfsStep(system)];
+  const packages = new Map<string, Step>();
+  for (const { tags, packages: wanted } of IMAGES) {
+    const name = /([^/:]+)(:[^/]*)?$/.exec(tags[0])?.[1] ?? tags[0];
+    if (wanted !== undefined) packages.set(tags[0], packagesStep(apt, name, wanted, base));
   }
-  const source = await done(kubernetesSourceStep(apt, paths, tools, toolbox.step.key));
-  const kubernetes = await done(kubernetesBinariesStep(paths, tools, source));
-  const programs = new Map<string, StepResult>();
-  for (const name of new Set(folders.flatMap((folder) => folder.program ?? []))) {
-    const program = await describeProgram(paths, name);
-    programs.set(name, await done(programStep(paths, tools, source, program)));
-  }
-
-  const built: BuiltImage[] = [await importRootfs(engine, "base", base, progress)];
-  for (const folder of folders) {
-    const parts: ImageParts & { parentKey: string } = {
-      parentKey: parentKey(folder, built),
-      ...optional("packages", packages.get(folder.name)),
-      ...optional("kubernetes", folder.binaries.length > 0 ? kubernetes : undefined),
-      ...optional("source", Object.keys(folder.sourceFiles).length > 0 ? source : undefined),
-      ...optional("program", folder.program === undefined ? undefined : programs.get(folder.program)),
-    };
-    built.push(await buildImage(engine, paths, folder, parts, progress));
-  }
-  const layers = await done(layersStep(engine, paths, tools, built));
-  const system = await importRootfs(engine, "node-rootfs", nodeSystem, progress);
-  const nodeImage = await buildNodeImage(engine, paths, { system, kindFiles, kubernetes, layers }, progress);
-  const images = built.filter((image) => image.preload).flatMap((image) => image.tags);
-  return { nodeImage, images, kubernetes: kubernetes.folder };
+  const all = [tools, ...modules.values(), base, node, ...packages.values()];
+  const place = await performAll(paths.steps, all, progress);
+  const results = (steps: ReadonlyMap<string, Step>): Map<string, StepResult> =>
+    new Map([...steps].map(([name, step]) => [name, place(step)]));
+  return {
+    tools: toolsIn(place(tools).folder, machine),
+    base: place(base),
+    nodeSystem: place(node),
+    images: { modules: results(modules), packages: results(packages) },
+  };
 }
 
-function optional<K extends keyof ImageParts>(name: K, value: StepResult | undefined): ImageParts {
-  return value === undefined ? {} : { [name]: value };
+/** Builds the images up to that of the nodes, or finds them in the engine. */
+export async function buildImages(
+  context: { readonly paths: LabPaths; readonly engine: Engine; readonly progress: Progress },
+  parts: Parts,
+): Promise<Built> {
+  const { paths, engine, progress } = context;
+  const { modules } = parts.images;
+  const kubernetes = modules.get("kubernetes")?.folder ?? "";
+  const built: BuiltImage[] = [await importRootfs(engine, "base", parts.base, progress)];
+  for (const image of IMAGES) {
+    built.push(await buildImage(engine, paths, image, parts.images, built, progress));
+  }
+  const images = built.filter((image) => !image.parentOnly);
+  const names = images.flatMap((image) => image.tags);
+  await checkImageNames(kubernetes, names);
+  const layers = layersStep(engine, paths, parts.tools, modules.get("containerd")?.folder ?? "", images);
+  const place = await performAll(paths.steps, [layers], progress);
+  const system = await importRootfs(engine, "node-rootfs", parts.nodeSystem, progress);
+  const node = { system, modules, layers: place(layers) };
+  const nodeImage = await buildNodeImage(engine, paths, node, progress);
+  return { nodeImage, images: names, kubernetes, kind: join(modules.get("kind")?.folder ?? "", "kind") };
 }
 
-/** The key of the image that another one is built from. */
-function parentKey(image: ImageFolder, built: readonly BuiltImage[]): string {
-  if (image.parent === undefined) return "";
-  const { parent } = image;
-  const found = built.find(({ tags }) => tags.includes(parent));
-  if (found === undefined)
-    throw new ChaosError(`cannot build the image ${image.name}: its base ${parent} is not built yet`);
-  return found.key;
-}
-
-async function describeProgram(
-  paths: LabPaths,
-  name: string,
-): Promise<{ name: string; hash: string; files: string[] }> {
-  const folder = join(paths.assets, "programs", name);
-  const files = (await readdir(folder)).filter((file) => file.endsWith(".go")).sort();
-  if (files.length === 0)
-    throw new ChaosError(`${folder} has no Go files: the ${LAB_PREFIX} images need them`);
-  return { name, hash: await hashOfFiles(folder), files: files.map((file) => join(folder, file)) };
+/**
+ * @throws ChaosError when kubeadm wants an image that is not built: without a registry the node would wait for it.
+ */
+async function checkImageNames(kubernetes: string, names: readonly string[]): Promise<void> {
+  const listed = await run(
+    join(kubernetes, "kubeadm"),
+    ["config", "images", "list", "--kubernetes-version", `v${KUBERNETES}`],
+    { timeoutMs: 60_000 },
+  );
+  const missing = listed.stdout.split("\n").filter((name) => name !== "" && !names.includes(name));
+  if (missing.length === 0) return;
+  throw new ChaosError(
+    `kubeadm ${KUBERNETES} wants images that the lab does not build: ${missing.join(", ")}. ` +
+      "Set their tags in src/lab/versions.ts.",
+  );
 }

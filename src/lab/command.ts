@@ -31,9 +31,11 @@ type Failure = Pick<
 /** The signal of the work that a command belongs to. Kept here so that the steps need not pass it on. */
 const signals = new AsyncLocalStorage<AbortSignal>();
 
-/** Runs `work`. When the signal aborts, the command that runs in it is killed and fails. */
+/** Runs `work`. When the signal aborts, the commands that run in it are killed and fail. Nested, each signal counts. */
 export async function interruptible<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  return signal === undefined ? await work() : await signals.run(signal, work);
+  if (signal === undefined) return await work();
+  const outer = signals.getStore();
+  return await signals.run(outer === undefined ? signal : AbortSignal.any([outer, signal]), work);
 }
 
 /** How much of a failed command's output goes into the error message, in lines. */

@@ -1,162 +1,175 @@
-import { cp, mkdir, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import type { Progress } from "../common/progress.js";
-import type { Engine } from "./engine.js";
-import {
-  BUILT_FROM_LABEL,
-  KEY_LABEL,
-  LAB_PREFIX,
-  SUBSTITUTE_IMAGE_LABEL,
-  type ImageFolder,
-} from "./image-folder.js";
-import { ask, run } from "./command.js";
-import { keyOf } from "./keys.js";
-import type { LabPaths } from "./paths.js";
-import type { StepResult } from "./build-plan.js";
-import { sourceTree } from "./steps/kubernetes.js";
+/** Every image of the lab: its public name, and what is in it. */
+import { KUBEADM_TAGS, KUBERNETES } from "./versions.js";
+import { moduleOf } from "./go-modules.js";
 
-/** An image in the lab's engine, and the key of everything that it was built from. */
-export interface BuiltImage {
-  readonly tags: readonly string[];
-  readonly key: string;
-  readonly preload: boolean;
+/** The name prefix of images that exist only in the lab, and that other images are built from. */
+export const LAB_PREFIX = "kube-system-chaos-lab/";
+
+/** An image of the lab. */
+export interface Image {
+  readonly tags: readonly [string, ...string[]];
+  /** The image it starts from; undefined: from nothing. */
+  readonly from?: string;
+  /** Go programs by their path in the image: "module/program". */
+  readonly programs?: Readonly<Record<string, string>>;
+  /** Files and folders of a module's source by their path in the image: "module/name". */
+  readonly sources?: Readonly<Record<string, string>>;
+  /** Files below assets/ by their path in the image. */
+  readonly assets?: Readonly<Record<string, string>>;
+  /** Debian packages, unpacked with the dependencies that the base system lacks. */
+  readonly packages?: readonly string[];
+  /** The Dockerfile's lines after its files are there. */
+  readonly lines?: readonly string[];
+  /** For a substitute: what it really is. For an original: what it was built from. Neither: an image of the lab's own. */
+  readonly standIn?: string;
+  readonly builtFrom?: string;
+  /** Only other images are built from it: the nodes do not have it. */
+  readonly parentOnly?: boolean;
 }
 
-/** The parts of an image in addition to its own folder. */
-export interface ImageParts {
-  /** Unpacked Debian packages (a folder with rootfs/). */
-  readonly packages?: StepResult;
-  /** The Kubernetes programs. */
-  readonly kubernetes?: StepResult;
-  /** The folder with the Go program. */
-  readonly program?: StepResult;
-  /** The Kubernetes source. */
-  readonly source?: StepResult;
+const BASE = `${LAB_PREFIX}base`;
+const NETWORK_TOOLS = `${LAB_PREFIX}network-tools`;
+const COMPILER = `${LAB_PREFIX}c-compiler`;
+const REDIS = "docker.io/library/redis:6.0.5";
+const REGISTRY = "registry.k8s.io";
+
+const built = (module: string): string => {
+  const { path, version } = moduleOf(module) ?? { path: module, version: "" };
+  return `${path} ${version}, built from its Go module`.trim();
+};
+const entrypoint = (...words: string[]): string => `ENTRYPOINT ${JSON.stringify(words)}`;
+const command = (...words: string[]): string => `CMD ${JSON.stringify(words)}`;
+
+/** An image of Kubernetes with one program. */
+function kubernetesImage(name: string, from?: string): Image {
+  return {
+    tags: [`${REGISTRY}/${name}:v${KUBERNETES}`],
+    ...(from === undefined ? {} : { from }),
+    programs: { [`/usr/local/bin/${name}`]: `kubernetes/${name}` },
+    lines: ["ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    builtFrom: built("kubernetes"),
+  };
 }
 
-/** The key of an image; "" when the engine does not have it under each of its names. */
-async function keyInEngine(engine: Engine, tags: readonly string[]): Promise<string> {
-  const format = `{{index .Config.Labels "${KEY_LABEL}"}}`;
-  const answer = await ask(engine.client, ["image", "inspect", "--format", format, ...tags], {
-    timeoutMs: 30_000,
-    env: engine.env,
-  });
-  const keys = new Set(answer.stdout.trim().split("\n"));
-  return answer.exitCode === 0 && keys.size === 1 ? ([...keys][0] ?? "") : "";
+/** One of the substitutes: one program, so that their images share one layer on the nodes. */
+const SUBSTITUTES = `${LAB_PREFIX}substitutes`;
+export function substitute(tag: string, name: string, standIn: string): Image {
+  return { tags: [tag], from: SUBSTITUTES, lines: [entrypoint("/substitutes", name)], standIn };
 }
 
-/** Imports a root file system into the engine as the image kube-system-chaos-lab/NAME. */
-export async function importRootfs(
-  engine: Engine,
-  name: string,
-  rootfs: StepResult,
-  progress: Progress,
-): Promise<BuiltImage> {
-  const tags = [`${LAB_PREFIX}${name}`];
-  const image = { tags, key: keyOf({ version: 1, rootfs: rootfs.key }), preload: false };
-  if ((await keyInEngine(engine, tags)) === image.key) return image;
-  await progress.step(`Importing the image ${tags[0] ?? name}`, async () => {
-    const label = `LABEL ${KEY_LABEL}=${image.key}`;
-    const path = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    await engine.docker(
-      ["import", "--change", label, "--change", path, join(rootfs.folder, "rootfs.tar"), tags[0] ?? name],
-      { timeoutMs: 300_000 },
-    );
-  });
-  return image;
-}
-
-/** The key of everything that an image is built from. */
-export function imageKey(
-  image: Pick<ImageFolder, "hash">,
-  parts: ImageParts & { readonly parentKey: string },
-): string {
-  const { packages, kubernetes, program, source } = parts;
-  return keyOf({
-    version: 1,
-    folder: image.hash,
-    parent: parts.parentKey,
-    parts: [packages, kubernetes, program, source].map((part) => part?.key ?? ""),
-  });
-}
-
-/** Builds one image folder's image unless the engine has it. */
-export async function buildImage(
-  engine: Engine,
-  paths: LabPaths,
-  image: ImageFolder,
-  parts: ImageParts & { readonly parentKey: string },
-  progress: Progress,
-): Promise<BuiltImage> {
-  const { packages, kubernetes, program, source } = parts;
-  const key = imageKey(image, parts);
-  const built = { tags: image.tags, key, preload: image.preload };
-  if ((await keyInEngine(engine, image.tags)) === key) return built;
-  await progress.step(`Building the image ${image.tags[0] ?? image.name}`, async () => {
-    const context = await prepareContext(paths, image.name, image.folder);
-    if (packages !== undefined) await copyInto(join(packages.folder, "rootfs"), join(context, "rootfs"));
-    if (kubernetes !== undefined || program !== undefined) await mkdir(join(context, "bin"));
-    for (const name of kubernetes === undefined ? [] : image.binaries) {
-      await copyInto(join(kubernetes?.folder ?? "", name), join(context, "bin", name));
-    }
-    if (program !== undefined && image.program !== undefined) {
-      await copyInto(join(program.folder, image.program), join(context, "bin", image.program));
-    }
-    if (source !== undefined) {
-      await copySourceFiles(sourceTree(source.folder), image.sourceFiles, join(context, "source"));
-    }
-    const labels: Record<string, string> = { [KEY_LABEL]: key };
-    // A child of a substitute image would inherit its labels. Empty labels override them.
-    labels[SUBSTITUTE_IMAGE_LABEL] = image.standIn ?? "";
-    labels[BUILT_FROM_LABEL] = image.builtFrom ?? "";
-    await dockerBuild(engine, context, { tags: image.tags, labels });
-  });
-  return built;
-}
-
-/** Copies files of the source tree to their paths in the image, below a folder of the context. */
-export async function copySourceFiles(
-  tree: string,
-  files: Readonly<Record<string, string>>,
-  folder: string,
-): Promise<void> {
-  for (const [place, file] of Object.entries(files)) {
-    const target = join(folder, place);
-    await mkdir(dirname(target), { recursive: true });
-    await copyInto(join(tree, file), target);
-  }
-}
-
-/** Creates a build context with the files of an asset folder and nothing else. */
-export async function prepareContext(paths: LabPaths, name: string, folder: string): Promise<string> {
-  const context = join(paths.cache, "contexts", name);
-  await rm(context, { recursive: true, force: true });
-  await mkdir(join(paths.cache, "contexts"), { recursive: true });
-  await cp(folder, context, { recursive: true });
-  return context;
-}
-
-/** Copies a file or folder with its owners and links, sharing its blocks where the file system can. */
-export async function copyInto(from: string, to: string): Promise<void> {
-  await run("cp", ["-a", "--reflink=auto", from, to], { timeoutMs: 300_000 });
-}
-
-/** Builds an image from a context and removes the context. The image gets its names only when it is complete. */
-export async function dockerBuild(
-  engine: Engine,
-  context: string,
-  options: {
-    readonly tags: readonly string[];
-    readonly labels: Readonly<Record<string, string>>;
-    readonly buildArgs?: Readonly<Record<string, string>>;
+/** In the order of building: each after the one it is built from. */
+export const IMAGES: readonly Image[] = [
+  {
+    tags: [NETWORK_TOOLS],
+    from: BASE,
+    packages: ["iptables", "nftables", "conntrack", "iproute2", "kmod"],
+    // The nodes of the lab use the nf_tables flavour, because its engine does; the two must agree.
+    lines: [
+      "RUN for name in iptables ip6tables; do for verb in '' -save -restore; do " +
+        "ln -sf xtables-nft-multi /usr/sbin/$name$verb; done; done",
+    ],
+    parentOnly: true,
   },
-): Promise<void> {
-  const flags = ["--force-rm", "--no-cache", "--network=none", "--quiet"];
-  for (const tag of options.tags) flags.push("--tag", tag);
-  for (const [name, value] of Object.entries(options.labels)) flags.push("--label", `${name}=${value}`);
-  for (const [name, value] of Object.entries(options.buildArgs ?? {})) {
-    flags.push("--build-arg", `${name}=${value}`);
-  }
-  await engine.docker(["build", ...flags, context], { timeoutMs: 900_000 });
-  await rm(context, { recursive: true, force: true });
+  { tags: [COMPILER], from: BASE, packages: ["gcc", "libc6-dev"], parentOnly: true },
+  {
+    tags: [`${LAB_PREFIX}pause-build`],
+    from: COMPILER,
+    sources: { "/pause.c": "kubernetes/pause.c" },
+    // The flags of Kubernetes' build/pause/Makefile.
+    lines: [
+      `RUN gcc -Os -Wall -Werror -static -DVERSION=v${KUBEADM_TAGS.pause} -o /pause /pause.c && strip /pause`,
+    ],
+    parentOnly: true,
+  },
+  {
+    tags: [`${REGISTRY}/pause:${KUBEADM_TAGS.pause}`],
+    lines: [`COPY --from=${LAB_PREFIX}pause-build /pause /pause`, "USER 65535:65535", entrypoint("/pause")],
+    builtFrom: `pause.c of ${built("kubernetes")}`,
+  },
+  kubernetesImage("kube-apiserver"),
+  kubernetesImage("kube-controller-manager"),
+  kubernetesImage("kube-scheduler"),
+  kubernetesImage("kube-proxy", NETWORK_TOOLS),
+  {
+    tags: [`${REGISTRY}/etcd:${KUBEADM_TAGS.etcd}`],
+    programs: { "/usr/local/bin/etcd": "etcd/etcd", "/usr/local/bin/etcdctl": "etcdctl/etcdctl" },
+    lines: ["ENV PATH=/usr/local/bin"],
+    builtFrom: built("etcd"),
+  },
+  {
+    tags: [`${REGISTRY}/coredns/coredns:${KUBEADM_TAGS.coredns}`],
+    programs: { "/coredns": "coredns/coredns" },
+    lines: ["EXPOSE 53 53/udp", entrypoint("/coredns")],
+    builtFrom: built("coredns"),
+  },
+  {
+    tags: ["localhost/kube-system-chaos-lab/pod-network:1"],
+    from: NETWORK_TOOLS,
+    programs: { "/usr/local/bin/pod-network": "kubernetes/pod-network" },
+    lines: [entrypoint("/usr/local/bin/pod-network")],
+  },
+  {
+    tags: [`${REGISTRY}/metrics-server/metrics-server:${moduleOf("metrics-server")?.version ?? ""}`],
+    programs: { "/metrics-server": "metrics-server/metrics-server" },
+    lines: [entrypoint("/metrics-server")],
+    builtFrom: built("metrics-server"),
+  },
+  { tags: [SUBSTITUTES], programs: { "/substitutes": "kubernetes/substitutes" }, parentOnly: true },
+  {
+    tags: [REDIS],
+    from: BASE,
+    packages: ["redis-server", "redis-tools"],
+    // Redis 7 waits for its replicas when asked to end; 6.0 does not.
+    lines: [
+      "WORKDIR /data",
+      "EXPOSE 6379",
+      command("redis-server", "--protected-mode", "no", "--shutdown-timeout", "0"),
+    ],
+    standIn: "Debian's redis-server (7.0) with the settings of the public image",
+  },
+  {
+    tags: ["us-docker.pkg.dev/google-samples/containers/gke/gb-redis-follower:v2"],
+    from: REDIS,
+    assets: { "/run.sh": "guestbook/redis-follower.sh" },
+    lines: [command("sh", "/run.sh")],
+    standIn: "Debian's redis-server (7.0), started as the sample starts its follower",
+  },
+  {
+    tags: ["us-docker.pkg.dev/google-samples/containers/gke/gb-frontend:v5"],
+    from: BASE,
+    packages: ["apache2-bin", "libapache2-mod-php8.2", "php-nrk-predis", "media-types"],
+    assets: {
+      "/etc/guestbook/httpd.conf": "guestbook/httpd.conf",
+      "/etc/guestbook/php.ini": "guestbook/php.ini",
+      "/var/www/html/index.html": "guestbook/index.html",
+      "/var/www/html/guestbook.php": "guestbook/guestbook.php",
+    },
+    lines: [
+      "RUN mkdir -p /var/run/apache2 /var/lock/apache2",
+      "EXPOSE 80",
+      command("apache2", "-f", "/etc/guestbook/httpd.conf", "-D", "FOREGROUND"),
+    ],
+    standIn:
+      "Debian's Apache, PHP and Predis with a guestbook.php of this project that answers as the sample's does",
+  },
+  {
+    tags: ["docker.io/library/node:18-bookworm-slim"],
+    from: BASE,
+    packages: ["nodejs"],
+    lines: [command("node")],
+    standIn: "Debian's nodejs (18) on Debian's base system",
+  },
+];
+
+/** The image's Dockerfile. Its files are below files/ in the context. */
+export function dockerfile(image: Image): string {
+  const files = [image.programs, image.sources, image.assets, image.packages].some(
+    (each) => each !== undefined,
+  );
+  return [
+    `FROM ${image.from ?? "scratch"}`,
+    ...(files ? ["COPY files/ /"] : []),
+    ...(image.lines ?? []),
+    "",
+  ].join("\n");
 }

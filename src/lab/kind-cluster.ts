@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { ChaosError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
+import type { Built } from "./build.js";
 import { ask, run } from "./command.js";
 import type { Engine } from "./engine.js";
 import { hashOfFiles, keyOf } from "./keys.js";
@@ -10,7 +11,6 @@ import { Kubectl } from "./kubectl.js";
 import type { LabPaths } from "./paths.js";
 import { end, processesWithArgument } from "./process.js";
 import { publishSubstituteImages, readSubstituteImages } from "./substitutes.js";
-import { toolPath, type Tools } from "./steps/tools.js";
 
 /** kind's name for the cluster, as in kind-config.yaml. */
 export const CLUSTER_NAME = "kube-system-chaos";
@@ -30,7 +30,6 @@ export type ClusterRecord = z.infer<typeof clusterRecord>;
 interface ClusterParts {
   readonly paths: LabPaths;
   readonly engine: Engine;
-  readonly tools: Tools;
 }
 
 export function kubeconfigPath(paths: LabPaths): string {
@@ -81,8 +80,7 @@ export async function isHealthy(parts: ClusterParts, record: ClusterRecord): Pro
 /** Removes the cluster's containers and its record, in any state. */
 export async function removeCluster(parts: ClusterParts): Promise<void> {
   // A kind process left by an interrupted attempt would recreate what is removed here.
-  const kind = toolPath(parts.tools, "kind");
-  for (const left of await processesWithArgument(kubeconfigPath(parts.paths), kind)) await end(left, 3_000);
+  for (const left of await processesWithArgument(kubeconfigPath(parts.paths), "kind")) await end(left, 3_000);
   await rm(recordPath(parts.paths), { force: true });
   await rm(kubeconfigPath(parts.paths), { force: true });
   const filter = `label=io.x-k8s.kind.cluster=${CLUSTER_NAME}`;
@@ -98,17 +96,13 @@ export async function removeCluster(parts: ClusterParts): Promise<void> {
  * @throws ChaosError when kind fails, or something is not ready in time. The next `up`, or `down`, removes the
  *   incomplete cluster.
  */
-export async function createCluster(
-  parts: ClusterParts,
-  built: { readonly nodeImage: string; readonly images: readonly string[]; readonly kubernetes: string },
-  progress: Progress,
-): Promise<void> {
-  const { paths, engine, tools } = parts;
+export async function createCluster(parts: ClusterParts, built: Built, progress: Progress): Promise<void> {
+  const { paths, engine } = parts;
   const kubeconfig = kubeconfigPath(paths);
   await mkdir(paths.state, { recursive: true });
   await progress.step(`Creating the cluster ${CLUSTER_NAME} with kind`, async (note) => {
     await run(
-      toolPath(tools, "kind"),
+      built.kind,
       [
         ...["create", "cluster", "--config", "kind-config.yaml", "--image", built.nodeImage],
         ...["--kubeconfig", kubeconfig, "--retain"],

@@ -10,7 +10,7 @@ import type {
   SubstituteImage,
   UpOptions,
 } from "../clusters/provider.js";
-import { buildAll, buildTools } from "./build.js";
+import { buildImages, buildParts } from "./build.js";
 import {
   CLUSTER_CONTEXT,
   CLUSTER_NAME,
@@ -23,6 +23,7 @@ import {
 } from "./kind-cluster.js";
 import { ask, interruptible } from "./command.js";
 import { Engine } from "./engine.js";
+import { GO_MODULES, moduleOf } from "./go-modules.js";
 import { Kubectl } from "./kubectl.js";
 import { withLock } from "./build-lock.js";
 import { labPaths, type LabPaths } from "./paths.js";
@@ -38,8 +39,9 @@ export interface LabOptions {
 }
 
 /**
- * A kind cluster on a bare Debian 12 machine, from Debian's packages alone. The tools, the container engine,
- * Kubernetes, the node image and the application images are all built here and kept in the cache.
+ * A kind cluster on a bare Debian 12 machine without a container registry. kind, Kubernetes, containerd, etcd, CoreDNS
+ * and the add-ons are compiled from their Go modules; the engine and the systems come from Debian's packages. All of it
+ * is built here and kept in the cache.
  */
 export function createLabProvider(options: LabOptions = {}): ClusterProvider {
   return new LabProvider(labPaths(options.env ?? process.env));
@@ -67,21 +69,20 @@ class LabProvider implements ClusterProvider {
 
   async #up(machine: Machine, progress: Progress): Promise<ClusterHandle> {
     const paths = this.#paths;
-    const toolbox = await buildTools(paths, machine, progress);
-    const { tools } = toolbox;
-    const engine = new Engine(paths, tools);
+    const built = await buildParts(paths, machine, progress);
+    const engine = new Engine(paths, built.tools);
     if (!(await engine.isRunning())) {
       await progress.step("Starting the lab's own container engine", async () => await engine.start());
     } else {
       await engine.start();
     }
-    const built = await buildAll({ paths, machine, engine, progress }, toolbox);
-    const parts = { paths, engine, tools };
+    const images = await buildImages({ paths, engine, progress }, built);
+    const parts = { paths, engine };
     const record = await readRecord(paths);
-    const current = record?.key === (await clusterKey(paths, built.nodeImage));
+    const current = record?.key === (await clusterKey(paths, images.nodeImage));
     if (record === undefined || !current || !(await isHealthy(parts, record))) {
       await removeCluster(parts);
-      await createCluster(parts, built, progress);
+      await createCluster(parts, images, progress);
     }
     return this.#handle(engine);
   }
@@ -122,11 +123,11 @@ class LabProvider implements ClusterProvider {
     let running = false;
     let substitutes: readonly SubstituteImage[] = [];
     if (tools !== undefined && engine !== undefined && (await engine.isRunning())) {
-      details.push(`container engine: ${engine.env["DOCKER_HOST"] ?? ""}`);
+      details.push(`container engine: ${engine.env["DOCKER_HOST"] ?? ""}`, `built from: ${builtVersions()}`);
       if (record === undefined) {
         details.push("no complete cluster: `chaos cluster up` creates one");
       } else {
-        running = await isHealthy({ paths: this.#paths, engine, tools }, record);
+        running = await isHealthy({ paths: this.#paths, engine }, record);
         const kubectl = new Kubectl(record.kubernetes, kubeconfigPath(this.#paths));
         const nodes = await kubectl.ask(["get", "nodes", "-o", "wide", "--request-timeout=5s"], 10_000);
         details.push(...(nodes.exitCode === 0 ? nodes.stdout : nodes.stderr).trimEnd().split("\n"));
@@ -169,6 +170,14 @@ class LabProvider implements ClusterProvider {
       engineCommand: engine.client,
     };
   }
+}
+
+/** Every program that the lab compiled, with its version. */
+function builtVersions(): string {
+  return GO_MODULES.flatMap(({ name }) => {
+    const module = moduleOf(name);
+    return module === undefined ? [] : [`${name} ${module.version}`];
+  }).join(", ");
 }
 
 async function describeCache(paths: LabPaths): Promise<string> {

@@ -11,7 +11,7 @@ export function unpackFolder(paths: LabPaths): string {
 export interface LabPaths {
   /** The package's own folder, with kind-config.yaml. */
   readonly root: string;
-  /** Sources that ship with the package: Dockerfiles, units, manifests, programs. */
+  /** Sources that ship with the package: scripts, units, manifests, pages. */
   readonly assets: string;
   /** Everything that `down` keeps and `down --purge` removes. */
   readonly cache: string;
@@ -19,7 +19,9 @@ export interface LabPaths {
   readonly steps: string;
   /** The lab's own apt lists and sources. */
   readonly apt: string;
-  /** Go's build cache: with it, an interrupted build continues where it stopped. */
+  /** The Go modules' committed go.mod and go.sum files, and the project's own Go programs. */
+  readonly goModules: string;
+  /** Go's caches for downloads (mod) and builds (build): with them, an interrupted build continues where it stopped. */
   readonly goCache: string;
   /** The data root of the lab's own container engine. */
   readonly engineData: string;
@@ -47,7 +49,8 @@ export function labPaths(env: NodeJS.ProcessEnv = process.env): LabPaths {
     cache,
     steps: join(cache, "steps"),
     apt: join(cache, "apt"),
-    goCache: join(cache, "go-cache"),
+    goModules: join(root, "src/lab/go"),
+    goCache: join(cache, "go"),
     engineData: join(cache, "engine/docker"),
     containerdData: join(cache, "engine/containerd"),
     logs: join(cache, "logs"),

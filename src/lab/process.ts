@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { sleep } from "../common/clock.js";
 import { identify, isAlive, type ProcessIdentity } from "../common/process-identity.js";
 
@@ -54,7 +54,8 @@ function send(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * The processes that have `text` as a complete argument of their command line. `program`: only those of this program.
+ * The processes that have `text` as a complete argument of their command line. `program`: only those of a program with
+ * this file name.
  */
 export async function processesWithArgument(
   text: string,
@@ -65,7 +66,7 @@ export async function processesWithArgument(
     if (!/^\d+$/.test(name)) continue;
     const line = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
     const args = line.split("\0");
-    if (!args.includes(text) || (program !== undefined && args[0] !== program)) continue;
+    if (!args.includes(text) || (program !== undefined && basename(args[0] ?? "") !== program)) continue;
     const identity = await identify(Number(name));
     if (identity !== undefined) found.push(identity);
   }

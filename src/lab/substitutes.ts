@@ -1,7 +1,7 @@
 import type { SubstituteImage } from "../clusters/provider.js";
 import { ask } from "./command.js";
 import type { Engine } from "./engine.js";
-import { SUBSTITUTE_IMAGE_LABEL } from "./image-folder.js";
+import { SUBSTITUTE_IMAGE_LABEL } from "./image-build.js";
 import type { Kubectl } from "./kubectl.js";
 
 /** The ConfigMap from which any runner reads the cluster's substitute images. */

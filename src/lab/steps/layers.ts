@@ -5,11 +5,11 @@ import { sleep } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
 import { run } from "../command.js";
 import type { Engine } from "../engine.js";
-import type { BuiltImage } from "../images.js";
+import type { BuiltImage } from "../image-build.js";
 import { unpackFolder, type LabPaths } from "../paths.js";
 import type { Step } from "../build-plan.js";
 import { end, processesWithArgument, startDaemon } from "../process.js";
-import { toolPath, type Tools } from "./tools.js";
+import type { Tools } from "./tools.js";
 
 /** The folder of the unpacked layers on a node. Outside /var, because every node gets its own copy of /var. */
 const LAYERS_FOLDER = "kind/layers";
@@ -26,23 +26,26 @@ export function layersStep(
   engine: Engine,
   paths: LabPaths,
   tools: Tools,
+  containerd: string,
   images: readonly BuiltImage[],
 ): Step {
-  const preloaded = images.filter((image) => image.preload);
   return {
     name: "layers",
     title: "Unpacking the images for the nodes",
-    inputs: { version: 1, images: preloaded.map(({ tags, key }) => ({ tags, key })) },
+    lane: "compile",
+    needs: [],
+    seconds: 30,
+    inputs: { version: 2, images: images.map(({ tags, key }) => ({ tags, key })) },
     work: async ({ output, note }) => {
       const scratch = await mkdtemp(join(output, "scratch-"));
       const archive = join(scratch, "images.tar");
       note("saving");
-      const tags = preloaded.flatMap((image) => image.tags);
+      const tags = images.flatMap((image) => image.tags);
       await engine.docker(["save", "--output", archive, ...tags], { timeoutMs: 600_000 });
       const root = join(scratch, "var/lib/containerd");
       await mkdir(root, { recursive: true });
       note("unpacking");
-      await importInto(root, archive, paths, tools);
+      await importInto(root, archive, paths, { containerd, env: tools.env });
       note("packing");
       await split(root, scratch, output);
       await rm(scratch, { recursive: true });
@@ -51,7 +54,12 @@ export function layersStep(
 }
 
 /** Starts a containerd with its root in `root`, imports the archive with it, and ends it. */
-async function importInto(root: string, archive: string, paths: LabPaths, tools: Tools): Promise<void> {
+async function importInto(
+  root: string,
+  archive: string,
+  paths: LabPaths,
+  programs: { readonly containerd: string; readonly env: Readonly<Record<string, string>> },
+): Promise<void> {
   const folder = unpackFolder(paths);
   const socket = join(folder, "containerd.sock");
   const config = join(folder, "containerd.toml");
@@ -62,19 +70,22 @@ async function importInto(root: string, archive: string, paths: LabPaths, tools:
   await writeFile(
     config,
     [
-      "version = 2",
+      "version = 3",
       `root = ${JSON.stringify(root)}`,
       `state = ${JSON.stringify(join(folder, "state"))}`,
-      'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+      // Nothing runs here, and these would look for a network and for runtimes.
+      'disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri"]',
       "[grpc]",
       `  address = ${JSON.stringify(socket)}`,
+      "[ttrpc]",
+      `  address = ${JSON.stringify(join(folder, "containerd.ttrpc.sock"))}`,
       "",
     ].join("\n"),
   );
-  const daemon = await startDaemon([toolPath(tools, "containerd"), "--config", config], {
+  const daemon = await startDaemon([join(programs.containerd, "containerd"), "--config", config], {
     file: join(folder, "process.json"),
     log: join(paths.logs, "unpack.log"),
-    env: tools.env,
+    env: programs.env,
   });
   try {
     for (let waited = 0; !existsSync(socket); waited += 50) {
@@ -85,12 +96,12 @@ async function importInto(root: string, archive: string, paths: LabPaths, tools:
     }
     const ctr = async (...args: string[]): Promise<string> =>
       (
-        await run(toolPath(tools, "ctr"), ["--address", socket, "--namespace", "k8s.io", ...args], {
+        await run(join(programs.containerd, "ctr"), ["--address", socket, "--namespace", "k8s.io", ...args], {
           timeoutMs: 600_000,
-          env: tools.env,
+          env: programs.env,
         })
       ).stdout;
-    await ctr("images", "import", "--snapshotter", "overlayfs", archive);
+    await ctr("images", "import", "--local", "--snapshotter", "overlayfs", archive);
     // An unpacked layer does not need its packed form (like containerd's discard_unpacked_layers).
     const layers = await layerDigests(join(root, BLOBS));
     if (layers.length > 0) await ctr("content", "rm", ...layers);

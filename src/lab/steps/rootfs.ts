@@ -4,7 +4,7 @@ import type { Apt } from "../apt.js";
 import { run } from "../command.js";
 import type { Step } from "../build-plan.js";
 import type { Machine } from "../machine-checks.js";
-import { toolPath, type Tools } from "./tools.js";
+import { toolPath, toolsIn } from "./tools.js";
 import { unpackDebs } from "./unpack.js";
 
 /** Excludes documentation. Licences stay. */
@@ -20,19 +20,24 @@ const NODE_PACKAGES = [
   ...["util-linux", "mount", "kmod", "procps", "psmisc", "jq", "ca-certificates"],
 ];
 
+interface RootfsParts {
+  readonly apt: Apt;
+  readonly toolsStep: Step;
+  readonly machine: Machine;
+}
+
 /** Builds a Debian root file system as rootfs.tar, with its list of packages (dpkg's status file) as status. */
-function rootfsStep(
-  name: string,
-  title: string,
-  packages: readonly string[],
-  parts: { readonly apt: Apt; readonly tools: Tools; readonly machine: Machine },
-): Step {
+function rootfsStep(name: string, title: string, packages: readonly string[], parts: RootfsParts): Step {
   return {
     name,
     title,
+    lane: "fetch",
+    needs: [parts.toolsStep],
+    seconds: 50,
     inputs: { version: 1, arch: parts.machine.architecture, packages, options: DPKG_OPTIONS },
-    work: async ({ output, note }) => {
-      const sources = await parts.apt.binarySources("bookworm");
+    work: async ({ output, note, folderOf }) => {
+      const tools = toolsIn(folderOf(parts.toolsStep), parts.machine);
+      const sources = await parts.apt.sources();
       const rootfs = join(output, "rootfs.tar");
       const options = [
         "--mode=root",
@@ -43,12 +48,12 @@ function rootfsStep(
         ...(packages.length === 0 ? [] : [`--include=${packages.join(",")}`]),
       ];
       const scratch = await mkdtemp(join(output, "scratch-"));
-      await run("perl", [toolPath(parts.tools, "mmdebstrap"), ...options, "bookworm", rootfs, "-"], {
+      await run("perl", [toolPath(tools, "mmdebstrap"), ...options, "bookworm", rootfs, "-"], {
         timeoutMs: 1_200_000,
-        input: `${sources}\n`,
+        input: sources,
         env: {
-          ...parts.tools.perlEnv,
-          PATH: parts.tools.env["PATH"] ?? "",
+          ...tools.perlEnv,
+          PATH: tools.env["PATH"] ?? "",
           TMPDIR: scratch,
         },
         onLine: (line) => note(line.replace(/^I: /, "").slice(0, 70)),
@@ -62,31 +67,29 @@ function rootfsStep(
 }
 
 /** The base system of every image that needs one. */
-export function baseRootfsStep(parts: { apt: Apt; tools: Tools; machine: Machine }): Step {
+export function baseRootfsStep(parts: RootfsParts): Step {
   return rootfsStep("base-system", "Building the base system of the images", [], parts);
 }
 
 /** The system of the nodes. */
-export function nodeRootfsStep(parts: { apt: Apt; tools: Tools; machine: Machine }): Step {
+export function nodeRootfsStep(parts: RootfsParts): Step {
   return rootfsStep("node-system", "Building the system of the nodes", NODE_PACKAGES, parts);
 }
 
 /** Packages with the dependencies that the base system lacks, unpacked into the folder rootfs. */
-export function packagesStep(
-  apt: Apt,
-  name: string,
-  packages: readonly string[],
-  base: { readonly key: string; readonly folder: string },
-): Step {
+export function packagesStep(apt: Apt, name: string, packages: readonly string[], base: Step): Step {
   return {
     name: `packages-${name}`,
     title: `Fetching Debian's packages for ${name}`,
-    inputs: { version: 1, packages, base: base.key },
-    work: async ({ output, note }) => {
+    lane: "fetch",
+    inputs: { version: 1, packages },
+    needs: [base],
+    seconds: 5,
+    work: async ({ output, note, folderOf }) => {
       const debs = join(output, "debs");
       await mkdir(debs);
       note(packages.join(", "));
-      const files = await apt.downloadWithDependencies(packages, join(base.folder, "status"), debs);
+      const files = await apt.downloadWithDependencies(packages, join(folderOf(base), "status"), debs);
       await unpackDebs(files, join(output, "rootfs"));
       await rm(debs, { recursive: true });
     },

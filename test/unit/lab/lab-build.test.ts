@@ -1,16 +1,18 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { hashOfFiles, keyOf } from "../../../src/lab/keys.js";
-import { perform, placeOf } from "../../../src/lab/build-plan.js";
-import { inBuildOrder, parentOf, readImageFolders } from "../../../src/lab/image-folder.js";
-import { copySourceFiles, imageKey } from "../../../src/lab/images.js";
-import { debianTargets, sourceList } from "../../../src/lab/apt.js";
-import { importPath, versionFlags } from "../../../src/lab/steps/kubernetes.js";
-import { labPaths } from "../../../src/lab/paths.js";
 import { silentProgress } from "../../../src/common/progress.js";
+import { debianTargets, sourceList } from "../../../src/lab/apt.js";
+import { pendingSteps, performAll, placeOf, secondsLeft, type Step } from "../../../src/lab/build-plan.js";
+import { run } from "../../../src/lab/command.js";
+import { GO_MODULES, kubernetesVersion, moduleOf } from "../../../src/lab/go-modules.js";
+import { dockerfile, IMAGES } from "../../../src/lab/images.js";
+import { hashOfFiles, keyOf } from "../../../src/lab/keys.js";
+import { labPaths } from "../../../src/lab/paths.js";
+import { isAtLeast } from "../../../src/lab/steps/go.js";
+import { GO } from "../../../src/lab/versions.js";
 
 const scratch = async (): Promise<string> => await mkdtemp(join(tmpdir(), "lab-build-"));
 
@@ -34,23 +36,36 @@ test("the hash of a folder depends on contents, names and executable bits", asyn
   t.not(await hashOfFiles(folder), executable);
 });
 
+/** A step that writes its input into the file "thing". */
+function step(name: string, input: string, more: Partial<Step> = {}): Step {
+  return {
+    name,
+    title: `Making ${name}`,
+    lane: "compile",
+    needs: [],
+    seconds: 1,
+    inputs: { input },
+    work: async ({ output }) => await writeFile(join(output, "thing"), input),
+    ...more,
+  };
+}
+
 test("a finished step is not performed again; another input gives another result and removes the old one", async (t) => {
   const folder = await scratch();
   let done = 0;
-  const step = (input: string): Parameters<typeof perform>[1] => ({
-    name: "things",
-    title: "Making things",
-    inputs: { input },
-    work: async ({ output }) => {
-      done += 1;
-      await writeFile(join(output, "thing"), input);
-    },
-  });
-  const first = await perform(folder, step("a"), silentProgress);
-  t.deepEqual(await perform(folder, step("a"), silentProgress), first);
+  const counted = (input: string): Step =>
+    step("things", input, {
+      work: async ({ output }) => {
+        done += 1;
+        await writeFile(join(output, "thing"), input);
+      },
+    });
+  const [a, b] = [counted("a"), counted("b")];
+  const first = (await performAll(folder, [a], silentProgress))(a);
+  t.deepEqual((await performAll(folder, [a], silentProgress))(a), first);
   t.is(done, 1);
   t.is(await readFile(join(first.folder, "thing"), "utf8"), "a");
-  const second = await perform(folder, step("b"), silentProgress);
+  const second = (await performAll(folder, [b], silentProgress))(b);
   t.is(done, 2);
   t.false(existsSync(first.folder));
   t.deepEqual(
@@ -59,25 +74,79 @@ test("a finished step is not performed again; another input gives another result
   );
 });
 
-test("an interrupted step leaves no result and is performed again", async (t) => {
+test("an interrupted step leaves no result and is performed again; finished steps stay", async (t) => {
   const folder = await scratch();
   let fail = true;
-  const step = {
-    name: "fragile",
-    title: "Failing first",
-    inputs: 1,
-    work: async ({ output }: { output: string }) => {
+  const first = step("first", "1");
+  const fragile = step("fragile", "2", {
+    needs: [first],
+    work: async ({ output, folderOf }) => {
       t.deepEqual(await readdir(output), [], "nothing of the attempt before is left");
+      t.is(await readFile(join(folderOf(first), "thing"), "utf8"), "1");
       await writeFile(join(output, "half"), "");
       if (fail) throw new Error("cut off");
     },
-  };
-  await t.throwsAsync(perform(folder, step, silentProgress), { message: "cut off" });
-  t.false(existsSync(placeOf(folder, step).folder));
+  });
+  await t.throwsAsync(performAll(folder, [fragile], silentProgress), { message: "cut off" });
+  t.false(existsSync(placeOf(folder, fragile).folder));
+  t.true(existsSync(placeOf(folder, first).folder));
   fail = false;
-  const result = await perform(folder, step, silentProgress);
-  t.true(existsSync(join(result.folder, "half")));
-  t.is((await readdir(folder)).length, 1);
+  const place = await performAll(folder, [fragile], silentProgress);
+  t.true(existsSync(join(place(fragile).folder, "half")));
+  t.is((await readdir(folder)).length, 2);
+});
+
+test("what a finished step needed is not made again, and a changed need makes everything after it again", (t) => {
+  const tools = (version: string): Step => step("tools", version);
+  const after = (version: string): Step => step("after", "same", { needs: [tools(version)] });
+  const names = (steps: readonly Step[]): string[] => steps.map(({ name }) => name);
+  t.deepEqual(names(pendingSteps([after("1")], () => false)), ["tools", "after"]);
+  t.deepEqual(names(pendingSteps([after("1")], ({ name }) => name === "after")), []);
+  t.not(placeOf("/steps", after("1")).key, placeOf("/steps", after("2")).key);
+});
+
+test("fetching goes on while something compiles; a failure in one lane ends the other", async (t) => {
+  const folder = await scratch();
+  const order: string[] = [];
+  let release = (): void => undefined;
+  const fetched = new Promise<void>((resolve) => (release = resolve));
+  const compile = step("compile", "1", {
+    work: async () => {
+      // Waits for a step of the other lane: with one lane it would wait for ever.
+      await fetched;
+      order.push("compile");
+    },
+  });
+  const fetch = step("fetch", "1", {
+    lane: "fetch",
+    work: async () => {
+      order.push("fetch");
+      release();
+      await Promise.resolve();
+    },
+  });
+  await performAll(folder, [compile, fetch], silentProgress);
+  t.deepEqual(order, ["fetch", "compile"]);
+
+  const failing = step("failing", "1", {
+    lane: "fetch",
+    work: () => Promise.reject(new Error("no network")),
+  });
+  const sleeping = step("sleeping", "1", {
+    work: async () => void (await run("sleep", ["60"], { timeoutMs: 60_000 })),
+  });
+  await t.throwsAsync(performAll(folder, [sleeping, failing], silentProgress), { message: "no network" });
+});
+
+test("the time that is left is that of the longer lane, at the speed so far", (t) => {
+  const steps = [
+    { lane: "fetch", seconds: 60 },
+    { lane: "compile", seconds: 100 },
+    { lane: "compile", seconds: 200 },
+  ] as const;
+  t.is(secondsLeft(steps, new Set(), 0), 300);
+  t.is(secondsLeft(steps, new Set([steps[1]]), 200), 400, "half as fast as measured");
+  t.is(secondsLeft(steps, new Set(steps), 600), 0);
 });
 
 const TARGETS = [
@@ -93,122 +162,79 @@ test("the mirrors are apt's own, and only Debian's", (t) => {
   const targets = debianTargets(TARGETS);
   t.is(targets.length, 3);
   t.is(
-    sourceList(targets, "trixie"),
-    "deb http://mirror.test/debian/ trixie main\ndeb-src http://mirror.test/debian/ trixie main\n",
+    sourceList(targets),
+    [
+      "deb http://mirror.test/debian/ bookworm main",
+      "deb http://mirror.test/debian/ bookworm-updates main",
+      "deb http://security.test/debian-security/ bookworm-security main",
+      "",
+    ].join("\n"),
   );
-  t.regex(
-    sourceList(targets, "bookworm"),
-    /deb http:\/\/security\.test\/debian-security\/ bookworm-security main/,
-  );
-  t.throws(() => sourceList([], "bookworm"), { message: /apt has no mirror for Debian 12/ });
+  t.throws(() => sourceList([]), { message: /apt has no mirror for Debian 12/ });
 });
 
-test("the version is written for both import paths of the version package", (t) => {
-  const flags = versionFlags("v1.20.2", "abc");
-  t.true(flags.startsWith("-s -w "));
-  for (const name of [
-    "k8s.io/component-base/version",
-    "k8s.io/kubernetes/vendor/k8s.io/component-base/version",
-  ]) {
-    t.true(flags.includes(`-X ${name}.gitVersion=v1.20.2`));
-    t.true(flags.includes(`-X ${name}.gitMinor=20`));
+test("the version is written for both packages that show it", (t) => {
+  const values = kubernetesVersion("1.36.3");
+  for (const name of ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"]) {
+    t.is(values[`${name}.gitVersion`], "v1.36.3");
+    t.is(values[`${name}.gitMinor`], "36");
   }
-  t.is(importPath("staging/src/k8s.io/api/core/v1"), "k8s.io/kubernetes/vendor/k8s.io/api/core/v1");
-  t.is(importPath("pkg/apis/core"), "k8s.io/kubernetes/pkg/apis/core");
 });
 
-test("images are built after their base images", (t) => {
-  const base = "kube-system-chaos-lab/base";
-  const images = [
-    { name: "child", tags: ["x/child:1"], parent: "x/parent:1" },
-    { name: "parent", tags: ["x/other:1", "x/parent:1"], parent: base },
-    { name: "static", tags: ["x/static:1"], parent: undefined },
-  ];
-  t.deepEqual(
-    inBuildOrder(images).map(({ name }) => name),
-    ["parent", "static", "child"],
-  );
-  t.throws(() => inBuildOrder([{ name: "lost", tags: [], parent: "nobody/makes:it" }]), {
-    message: /lost \(FROM nobody\/makes:it\)/,
-  });
-  t.is(parentOf("# comment\nFROM scratch\n"), undefined);
-  t.is(parentOf("FROM a/b:1 AS stage\n"), "a/b:1");
+test("a Go counts by its numbers; no Go and an unreadable version are too old", (t) => {
+  t.true(isAtLeast("go1.26.3", "1.26.3"));
+  t.true(isAtLeast("go1.27rc1", "1.26.3"));
+  t.true(isAtLeast("go1.100.0", "1.26.3"));
+  t.false(isAtLeast("go1.26.2", "1.26.3"));
+  t.false(isAtLeast("go1.19.8", "1.26.3"));
+  t.false(isAtLeast("go1.26", "1.26.3"));
+  t.false(isAtLeast("", "1.26.3"));
+  t.false(isAtLeast("devel +abc", "1.26.3"));
 });
 
-test("every image folder is complete, and an image under a public name is labelled", async (t) => {
-  const images = await readImageFolders(join(labPaths().assets, "images"));
-  const tags = images.flatMap((image) => image.tags);
-  t.is(new Set(tags).size, tags.length, "no two images have the same name");
-  for (const image of images) {
+test("every Go module has its committed go.mod and go.sum, of the version in versions.ts", async (t) => {
+  for (const { name, source, programs } of GO_MODULES) {
+    const text = await readFile(join(labPaths().goModules, name, "go.mod"), "utf8");
+    const sums = await readFile(join(labPaths().goModules, name, "go.sum"), "utf8");
+    t.regex(sums, /^\S+ v\S+ h1:/m, name);
+    const go = /^go (\S+)$/m.exec(text)?.[1] ?? "";
+    t.true(isAtLeast(GO.lowest, go), `${name} needs Go ${go}`);
+    const module = moduleOf(name);
+    if (module === undefined) continue;
+    t.true(text.includes(`${module.path} ${module.version}`), `${name}: run npm run lab:lock`);
+    for (const local of Object.values(programs).filter((place) => place.startsWith("./"))) {
+      t.true(existsSync(join(labPaths().goModules, name, local)), local);
+    }
+    t.true(source === undefined || Object.keys(source).length > 0);
+  }
+  t.true(isAtLeast(GO.toolchain, GO.lowest));
+});
+
+test("an image comes after those it is built from, and names no program, asset or name twice", (t) => {
+  const programs = new Map(GO_MODULES.map((each) => [each.name, each]));
+  const seen = new Set(["kube-system-chaos-lab/base"]);
+  for (const image of IMAGES) {
+    const text = dockerfile(image);
+    const parents = [...text.matchAll(/^(?:FROM |COPY --from=)(\S+)/gm)].map(([, name]) => name ?? "");
+    for (const parent of parents)
+      t.true(parent === "scratch" || seen.has(parent), `${image.tags[0]}: ${parent}`);
+    for (const tag of image.tags) {
+      t.false(seen.has(tag), tag);
+      seen.add(tag);
+    }
+    for (const place of Object.values(image.programs ?? {})) {
+      const [module = "", program = ""] = place.split("/");
+      t.truthy(programs.get(module)?.programs[program], place);
+    }
+    for (const place of Object.values(image.sources ?? {})) {
+      const [module = "", name = ""] = place.split("/");
+      t.truthy(programs.get(module)?.source?.[name], place);
+    }
+    for (const place of Object.values(image.assets ?? {})) {
+      t.true(existsSync(join(labPaths().assets, place)), place);
+    }
+    // A public name says what is behind it: a substitute, or the original and what it was built from.
     const own = image.tags.every((tag) => tag.includes("kube-system-chaos-lab/"));
-    t.is(own, image.standIn === undefined && image.builtFrom === undefined, image.name);
-  }
-});
-
-test("files of the source tree are keyed by their paths in the image, and copied there", async (t) => {
-  const folder = await scratch();
-  const image = join(folder, "images/from-source");
-  const json = async (sourceFiles: unknown): Promise<void> => {
-    await writeFile(join(image, "image.json"), JSON.stringify({ tags: ["x/y:1"], sourceFiles }));
-  };
-  await mkdir(image, { recursive: true });
-  await writeFile(join(image, "Dockerfile"), "FROM scratch\n");
-  await json({ "opt/run.sh": "cluster/run.sh" });
-  await t.throwsAsync(readImageFolders(join(folder, "images")), { message: /from-source is incomplete or/ });
-  await json({ "/opt/run.sh": "/cluster/run.sh" });
-  await t.throwsAsync(readImageFolders(join(folder, "images")), { message: /from-source is incomplete or/ });
-  await json({ "/opt/run.sh": "cluster/run.sh" });
-  const [read] = await readImageFolders(join(folder, "images"));
-
-  const tree = join(folder, "tree");
-  await mkdir(join(tree, "cluster"), { recursive: true });
-  await writeFile(join(tree, "cluster/run.sh"), "#!/bin/sh\n", { mode: 0o755 });
-  await copySourceFiles(tree, read?.sourceFiles ?? {}, join(folder, "source"));
-  t.is(await readFile(join(folder, "source/opt/run.sh"), "utf8"), "#!/bin/sh\n");
-  t.not((await stat(join(folder, "source/opt/run.sh"))).mode & 0o100, 0, "still a program");
-});
-
-test("an image's key depends on each of its parts and on which part it is", (t) => {
-  const image = { hash: "0123" };
-  const part = { key: "a", folder: "/nowhere" };
-  const keys = [
-    imageKey(image, { parentKey: "" }),
-    imageKey(image, { parentKey: "p" }),
-    imageKey({ hash: "4567" }, { parentKey: "" }),
-    imageKey(image, { parentKey: "", packages: part }),
-    imageKey(image, { parentKey: "", kubernetes: part }),
-    imageKey(image, { parentKey: "", program: part }),
-    imageKey(image, { parentKey: "", source: part }),
-    imageKey(image, { parentKey: "", source: { ...part, key: "b" } }),
-  ];
-  t.is(new Set(keys).size, keys.length);
-});
-
-test("the addon-manager is the real one, and the add-ons' substitute images share one layer", async (t) => {
-  const images = await readImageFolders(join(labPaths().assets, "images"));
-  const manager = images.find(({ tags }) => tags.includes("k8s.gcr.io/kube-addon-manager:v9.1.2"));
-  t.is(manager?.standIn, undefined);
-  t.deepEqual(Object.values(manager?.sourceFiles ?? {}).sort(), [
-    "cluster/addons/addon-manager/kube-addons-main.sh",
-    "cluster/addons/addon-manager/kube-addons.sh",
-  ]);
-  const parent = images.find(({ name }) => name === "study-addons");
-  t.false(parent?.preload, "the nodes need only what pods are made of");
-  for (const tag of [
-    "k8s.gcr.io/cluster-proportional-autoscaler-amd64:1.8.1",
-    "gcr.io/stackdriver-agents/stackdriver-logging-agent:1.8.9",
-    "k8s.gcr.io/fluentd-gcp-scaler:0.5.2",
-    "k8s.gcr.io/event-exporter:v0.3.1",
-    "k8s.gcr.io/metrics-server-amd64:v0.3.6",
-    "k8s.gcr.io/heapster-amd64:v1.6.1",
-    "k8s.gcr.io/ingress-gce-404-server-with-metrics-amd64:v1.6.0",
-  ]) {
-    const image = images.find(({ tags }) => tags.includes(tag));
-    t.is(image?.parent, parent?.tags[0], tag);
-    t.truthy(image?.standIn, tag);
-    const dockerfile = await readFile(join(image?.folder ?? "", "Dockerfile"), "utf8");
-    const job = /^ENTRYPOINT \["\/study-addons", "([a-z-]+)"\]$/m.exec(dockerfile)?.[1];
-    const main = await readFile(join(labPaths().assets, "programs/study-addons/main.go"), "utf8");
-    t.true(main.includes(`"${job ?? "?"}":`), `${tag} names a job of the program`);
+    t.is(own, image.standIn === undefined && image.builtFrom === undefined, image.tags[0]);
   }
 });

@@ -16,10 +16,8 @@ edit() {
 
 chmod 755 /kind/bin/* /usr/local/bin/*
 
-# kind's files expect what they start below /usr/local, Debian puts it below /usr.
-for program in containerd ctr containerd-shim-runc-v2; do ln -sf "/usr/bin/$program" "/usr/local/bin/$program"; done
-mkdir -p /opt/cni /etc/cni/net.d /etc/kubernetes/manifests
-ln -sfn /usr/lib/cni /opt/cni/bin
+mkdir -p /etc/cni/net.d /etc/kubernetes/manifests
+kubelet --version | cut -d ' ' -f 2 | tr -d '\n' >/kind/version
 ln -sf /lib/systemd/systemd /sbin/init
 
 # As kind does it: only what a node needs is started.
@@ -35,14 +33,17 @@ systemctl mask systemd-binfmt.service
 ctr oci spec | jq 'del(.process.rlimits)' >/etc/containerd/cri-base.json
 
 config=/etc/containerd/config.toml
-# The kubelet of Kubernetes 1.20 under kind manages cgroups itself.
+# On cgroup v1 nothing in the node manages cgroups by systemd. The kubelet takes the driver from containerd, over the CRI.
 edit "$config" 's/SystemdCgroup = true/SystemdCgroup = false/'
 # A negative score needs CAP_SYS_RESOURCE, which the machine may lack.
 edit "$config" 's/restrict_oom_score_adj = false/restrict_oom_score_adj = true/'
-edit "$config" 's/^( *)(restrict_oom_score_adj = true)$/\1\2\n\1enable_unprivileged_ports = false/'
+# The kubelet's own pause image is of the release that kubeadm names; kind's file names another.
+edit "$config" "s#sandbox_image = .*#sandbox_image = \"$(kubeadm config images list --kubernetes-version "$(cat /kind/version)" | grep /pause:)\"#"
+# The kubelet from 1.35 on refuses cgroup v1 unless it is told otherwise. A flag wins over kubeadm's file.
+edit /etc/default/kubelet 's/$/ --fail-cgroupv1=false/'
 
-# On cgroup v1 kind mounts the kubelet's cgroup onto itself, and the kubelet of 1.20 then looks for
-# "cpu/kubelet/kubelet". The cgroup is made just before the kubelet starts instead (20-cgroup-v1.conf).
+# On cgroup v1 kind mounts the kubelet's cgroup onto itself, and the kubelet then looks for "cpu/kubelet/kubelet". The
+# cgroup is made just before the kubelet starts instead (20-cgroup-v1.conf).
 edit /usr/local/bin/entrypoint '/^ *mount --bind "\$\{subsystem\}\/\$\{cgroup_root\}" "\$\{subsystem\}\/\$\{cgroup_root\}"$/d'
 
 # Nothing answers for this name here; asking for it costs every start of a node five seconds.

@@ -1,0 +1,56 @@
+/**
+ * Writes go.mod and go.sum of each Go module of the lab from src/lab/versions.ts: `npm run lab:lock`. Run it after a
+ * change of a version, and commit what it writes. It needs Go and the module proxy. The collector's files come from its
+ * builder instead (see builder.yaml there).
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { GO_MODULES, moduleOf } from "../src/lab/go-modules.js";
+import { labPaths } from "../src/lab/paths.js";
+import { GO } from "../src/lab/versions.js";
+
+const paths = labPaths();
+const env = {
+  ...process.env,
+  GOMODCACHE: join(paths.goCache, "mod"),
+  GOFLAGS: "-mod=mod -modcacherw",
+  GOWORK: "off",
+  CGO_ENABLED: "0",
+};
+
+function go(folder: string, ...args: string[]): string {
+  return execFileSync("go", args, {
+    cwd: folder,
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+    maxBuffer: 1 << 28,
+  });
+}
+
+/** Kubernetes replaces its staging modules by folders that a module archive does not have. */
+function replacements(folder: string, path: string, version: string): string[] {
+  const { GoMod } = JSON.parse(go(folder, "mod", "download", "-json", `${path}@${version}`)) as {
+    GoMod: string;
+  };
+  const staged = readFileSync(GoMod, "utf8").matchAll(/^\t?(?:replace )?(k8s\.io\/\S+) => \.\/staging\//gm);
+  return [...staged].map(([, name = ""]) => `replace ${name} => ${name} ${version.replace("v1.", "v0.")}`);
+}
+
+for (const { name, programs, tags } of GO_MODULES) {
+  const module = moduleOf(name);
+  if (module === undefined) continue;
+  const folder = join(paths.goModules, name);
+  const file = join(folder, "go.mod");
+  mkdirSync(folder, { recursive: true });
+
+  const head = `module kube-system-chaos/lab/${name}\n\ngo ${GO.lowest}\n\n`;
+  writeFileSync(file, head);
+  const replaced = replacements(folder, module.path, module.version);
+  writeFileSync(file, `${head}require ${module.path} ${module.version}\n\n${replaced.join("\n")}\n`);
+  if (existsSync(join(folder, "go.sum"))) rmSync(join(folder, "go.sum"));
+  go(folder, "list", "-deps", "-tags", (tags ?? []).join(","), ...Object.values(programs));
+  go(folder, "mod", "verify");
+  process.stdout.write(`${name}: ${module.path} ${module.version}\n`);
+}

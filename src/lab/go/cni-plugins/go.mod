@@ -1,0 +1,7 @@
+module kube-system-chaos/lab/cni-plugins
+
+go 1.26.6
+
+require github.com/containernetworking/plugins v1.9.1
+
+

@@ -1,0 +1,7 @@
+module kube-system-chaos/lab/containerd
+
+go 1.26.6
+
+require github.com/containerd/containerd/v2 v2.3.4
+
+

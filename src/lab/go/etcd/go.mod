@@ -1,0 +1,7 @@
+module kube-system-chaos/lab/etcd
+
+go 1.26.6
+
+require go.etcd.io/etcd/server/v3 v3.6.8
+
+

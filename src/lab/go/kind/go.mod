@@ -1,0 +1,7 @@
+module kube-system-chaos/lab/kind
+
+go 1.26.6
+
+require sigs.k8s.io/kind v0.33.0
+
+
