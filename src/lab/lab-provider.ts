@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { RefusedError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import type {
@@ -10,7 +11,7 @@ import type {
   SubstituteImage,
   UpOptions,
 } from "../clusters/provider.js";
-import { buildImages, buildParts } from "./build.js";
+import { buildImages, buildParts, type Built } from "./build.js";
 import {
   CLUSTER_CONTEXT,
   CLUSTER_NAME,
@@ -31,6 +32,7 @@ import { placeOf } from "./build-plan.js";
 import { examineMachine, type Machine } from "./machine-checks.js";
 import { readSubstituteImages } from "./substitutes.js";
 import { toolsIn, toolsStep, type Tools } from "./steps/tools.js";
+import { NODE_IMAGE } from "./versions.js";
 import { Apt } from "./apt.js";
 
 export interface LabOptions {
@@ -45,6 +47,17 @@ export interface LabOptions {
  */
 export function createLabProvider(options: LabOptions = {}): ClusterProvider {
   return new LabProvider(labPaths(options.env ?? process.env));
+}
+
+/**
+ * The lab's engine with kind and the node image, in place of a user's own, to try the kind provider: the environment in
+ * which `docker` and `kind` are found, and the image under its public name. The lab's own cluster is removed, because
+ * kind's has the same name.
+ */
+export async function engineForKind(
+  progress: Progress,
+): Promise<{ readonly env: Readonly<Record<string, string>>; readonly image: string }> {
+  return await new LabProvider(labPaths(process.env)).forKind(progress);
 }
 
 class LabProvider implements ClusterProvider {
@@ -69,14 +82,7 @@ class LabProvider implements ClusterProvider {
 
   async #up(machine: Machine, progress: Progress): Promise<ClusterHandle> {
     const paths = this.#paths;
-    const built = await buildParts(paths, machine, progress);
-    const engine = new Engine(paths, built.tools);
-    if (!(await engine.isRunning())) {
-      await progress.step("Starting the lab's own container engine", async () => await engine.start());
-    } else {
-      await engine.start();
-    }
-    const images = await buildImages({ paths, engine, progress }, built);
+    const { engine, images } = await this.build(machine, progress);
     const parts = { paths, engine };
     const record = await readRecord(paths);
     const current = record?.key === (await clusterKey(paths, images.nodeImage));
@@ -85,6 +91,30 @@ class LabProvider implements ClusterProvider {
       await createCluster(parts, images, progress);
     }
     return this.#handle(engine);
+  }
+
+  /** Builds everything that is not in the cache, and starts the engine unless it runs. */
+  async build(machine: Machine, progress: Progress): Promise<{ engine: Engine; images: Built }> {
+    const paths = this.#paths;
+    const built = await buildParts(paths, machine, progress);
+    const engine = new Engine(paths, built.tools);
+    if (!(await engine.isRunning())) {
+      await progress.step("Starting the lab's own container engine", async () => await engine.start());
+    } else {
+      await engine.start();
+    }
+    return { engine, images: await buildImages({ paths, engine, progress }, built) };
+  }
+
+  /** See `engineForKind`. */
+  async forKind(progress: Progress): Promise<{ env: Record<string, string>; image: string }> {
+    const machine = await examineMachine();
+    return await withLock(this.#paths, async () => {
+      const { engine, images } = await this.build(machine, progress);
+      if ((await readRecord(this.#paths)) !== undefined) await removeCluster({ paths: this.#paths, engine });
+      const path = [dirname(images.kind), dirname(engine.client), engine.env["PATH"] ?? ""].join(":");
+      return { env: { ...engine.env, PATH: path }, image: NODE_IMAGE };
+    });
   }
 
   async down({ progress, purge }: DownOptions): Promise<void> {
