@@ -105,7 +105,8 @@ export const GO_MODULES: readonly GoModule[] = [
     variables: kubernetesVersion(KUBERNETES),
     source: {
       "pause.c": "build/pause/linux/pause.c",
-      "addon-manager": "cluster/addons/addon-manager",
+      "kube-addons.sh": "cluster/addons/addon-manager/kube-addons.sh",
+      "kube-addons-main.sh": "cluster/addons/addon-manager/kube-addons-main.sh",
     },
     seconds: 410,
   },

@@ -30,6 +30,7 @@ export interface Image {
 const BASE = `${LAB_PREFIX}base`;
 const NETWORK_TOOLS = `${LAB_PREFIX}network-tools`;
 const COMPILER = `${LAB_PREFIX}c-compiler`;
+const SUBSTITUTES = `${LAB_PREFIX}substitutes`;
 const REDIS = "docker.io/library/redis:6.0.5";
 const REGISTRY = "registry.k8s.io";
 
@@ -51,10 +52,20 @@ function kubernetesImage(name: string, from?: string): Image {
   };
 }
 
-/** One of the substitutes: one program, so that their images share one layer on the nodes. */
-const SUBSTITUTES = `${LAB_PREFIX}substitutes`;
-export function substitute(tag: string, name: string, standIn: string): Image {
-  return { tags: [tag], from: SUBSTITUTES, lines: [entrypoint("/substitutes", name)], standIn };
+/** The names under which the program `substitutes` does the work of each. */
+const SUBSTITUTE_PROGRAMS = [
+  ...["cluster-proportional-autoscaler", "kubernetes-event-exporter"],
+  ...["404-server-with-metrics", "scaler.sh"],
+];
+
+/** One of the substitutes. They are one program, so that their images share one layer on the nodes. */
+function substitute(tag: string, program: string | undefined, what: string): Image {
+  return {
+    tags: [tag],
+    from: SUBSTITUTES,
+    ...(program === undefined ? {} : { lines: [entrypoint(`/${program}`)] }),
+    standIn: `a Go program of this project with the flags, the interval and the API calls of ${what}`,
+  };
 }
 
 /** In the order of building: each after the one it is built from. */
@@ -114,7 +125,49 @@ export const IMAGES: readonly Image[] = [
     lines: [entrypoint("/metrics-server")],
     builtFrom: built("metrics-server"),
   },
-  { tags: [SUBSTITUTES], programs: { "/substitutes": "kubernetes/substitutes" }, parentOnly: true },
+  {
+    tags: ["ghcr.io/open-telemetry/opentelemetry-collector-releases/opentelemetry-collector-k8s:0.159.0"],
+    programs: { "/otelcol-k8s": "collector/collector" },
+    lines: [entrypoint("/otelcol-k8s")],
+    builtFrom:
+      "the OpenTelemetry Collector 0.159.0, made with its builder from the components that the add-ons use",
+  },
+  {
+    // As cluster/addons/addon-manager/Dockerfile; Debian's base has bash. A module's files are not executable.
+    tags: [`${REGISTRY}/addon-manager/kube-addon-manager:v9.1.8`],
+    from: BASE,
+    programs: { "/usr/local/bin/kubectl": "kubernetes/kubectl" },
+    sources: {
+      "/opt/kube-addons.sh": "kubernetes/kube-addons.sh",
+      "/opt/kube-addons-main.sh": "kubernetes/kube-addons-main.sh",
+    },
+    lines: ["RUN chmod 755 /opt/*.sh", command("/opt/kube-addons-main.sh")],
+    builtFrom: `the addon-manager's own scripts and kubectl of ${built("kubernetes")}, on Debian's base system`,
+  },
+  {
+    tags: [SUBSTITUTES],
+    from: BASE,
+    programs: { "/substitutes": "kubernetes/substitutes" },
+    lines: [`RUN for name in ${SUBSTITUTE_PROGRAMS.join(" ")}; do ln -s /substitutes /$name; done`],
+    parentOnly: true,
+  },
+  substitute(
+    `${REGISTRY}/cpa/cluster-proportional-autoscaler:1.8.4`,
+    "cluster-proportional-autoscaler",
+    "cluster-proportional-autoscaler 1.8.4",
+  ),
+  substitute(
+    "ghcr.io/resmoio/kubernetes-event-exporter:v1.7",
+    "kubernetes-event-exporter",
+    "kubernetes-event-exporter 1.7 with its webhook receiver",
+  ),
+  substitute(
+    `${REGISTRY}/networking/ingress-gce-404-server-with-metrics-amd64:v1.10.11`,
+    "404-server-with-metrics",
+    "ingress-gce's 404 server",
+  ),
+  // The public image has no entry point.
+  substitute(`${REGISTRY}/fluentd-gcp-scaler:0.5.2`, undefined, "fluentd-gcp-scaler's script"),
   {
     tags: [REDIS],
     from: BASE,

@@ -10,7 +10,7 @@ import type { Progress } from "../../../src/common/progress.js";
 import { list, NODES, resourcePath } from "../../../src/kube/api.js";
 import { connect, type Connection } from "../../../src/kube/connect.js";
 import type { Node } from "../../../src/kube/objects.js";
-import { createLabProvider } from "../../../src/lab/lab-provider.js";
+import { createLabProvider, engineForKind } from "../../../src/lab/lab-provider.js";
 import { findNodeAccess } from "../../../src/nodes/access.js";
 import { type NodeAccess } from "../../../src/nodes/spec.js";
 
@@ -33,7 +33,11 @@ const progress: Progress = {
   warn: (text) => process.stderr.write(`    warning: ${text}\n`),
 };
 
-/** A running cluster if there is one; else a kind cluster where kind and an engine are installed, else the lab. */
+/**
+ * A running cluster if there is one; else a kind cluster where kind and an engine are installed, else the lab.
+ * CHAOS_TEST_CLUSTER=kind: one that the kind provider creates with the lab's engine, kind and node image, as a user's
+ * machine would have them.
+ */
 export async function testCluster(): Promise<TestCluster> {
   const handle = await bringUp();
   const connection = await connect({
@@ -48,6 +52,14 @@ export async function testCluster(): Promise<TestCluster> {
 }
 
 async function bringUp(): Promise<ClusterHandle> {
+  const wanted = process.env["CHAOS_TEST_CLUSTER"] ?? "";
+  if (wanted === "kind") {
+    const { env, image } = await engineForKind(progress);
+    // For the tests' own commands, too: `docker` and `kind` are on PATH.
+    Object.assign(process.env, env);
+    return await createKindProvider().up({ progress, image });
+  }
+  if (wanted !== "") throw new Error(`CHAOS_TEST_CLUSTER is ${wanted}: it can only be kind`);
   const providers = [createKindProvider(), createLabProvider()];
   for (const provider of providers) {
     if ((await provider.status()).running) return await provider.up({ progress });

@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { GUESTBOOK_IMAGES } from "../../../src/application/guestbook.js";
 import { silentProgress } from "../../../src/common/progress.js";
 import { debianTargets, sourceList } from "../../../src/lab/apt.js";
 import { pendingSteps, performAll, placeOf, secondsLeft, type Step } from "../../../src/lab/build-plan.js";
@@ -13,6 +14,7 @@ import { hashOfFiles, keyOf } from "../../../src/lab/keys.js";
 import { labPaths } from "../../../src/lab/paths.js";
 import { isAtLeast } from "../../../src/lab/steps/go.js";
 import { GO } from "../../../src/lab/versions.js";
+import { PROBER_IMAGE } from "../../../src/own/own-names.js";
 
 const scratch = async (): Promise<string> => await mkdtemp(join(tmpdir(), "lab-build-"));
 
@@ -237,4 +239,24 @@ test("an image comes after those it is built from, and names no program, asset o
     const own = image.tags.every((tag) => tag.includes("kube-system-chaos-lab/"));
     t.is(own, image.standIn === undefined && image.builtFrom === undefined, image.tags[0]);
   }
+});
+
+test("the lab builds every image that a manifest or a run names", async (t) => {
+  const folder = join(labPaths().root, "src/addons/manifests");
+  const texts = await Promise.all(
+    (await readdir(folder)).map(async (name) => await readFile(join(folder, name), "utf8")),
+  );
+  const wanted = texts.flatMap((text) =>
+    [...text.matchAll(/^ *(?:- )?image: (\S+)$/gm)].map(([, name]) => name ?? ""),
+  );
+  const built = new Set(IMAGES.flatMap(({ tags }) => [...tags]));
+  for (const name of [...wanted, PROBER_IMAGE, ...Object.values(GUESTBOOK_IMAGES)])
+    t.true(built.has(name), name);
+  t.true(wanted.length > 8);
+});
+
+test("at most four of the study's add-ons are substitutes", (t) => {
+  const own = /redis|gb-|node:/;
+  const substitutes = IMAGES.filter(({ standIn, tags }) => standIn !== undefined && !own.test(tags[0]));
+  t.true(substitutes.length <= 4, substitutes.map(({ tags }) => tags[0]).join(", "));
 });
