@@ -22,7 +22,7 @@ import { recoveryOf } from "./recovery.js";
 import { type Recovery, type RunResult, type Suppression } from "./result.js";
 import type { Series } from "./series.js";
 import { severityOf, type SeverityFinding } from "./severity.js";
-import { storyOf } from "./story.js";
+import { type AttackedNodes, storyOf } from "./story.js";
 import { compareWithStudy } from "./study.js";
 import { downAtMs, firstKillOf, suppressionOf } from "./suppression.js";
 import { isKeptDown, isLate } from "./times-down.js";
@@ -136,6 +136,14 @@ function recoveryIn(facts: RunFacts, time: Timeline, series: readonly Series[]):
   return recoveryOf(time.ofTarget, series, harmedFromMs, recovery, facts.target?.nodes);
 }
 
+/** The nodes of a unit that was stopped: without a kubelet or a container runtime a node does not stay Ready. */
+function attackedNodes(facts: RunFacts, { firstKillMs, releaseMs }: Timeline): AttackedNodes | undefined {
+  const { target } = facts;
+  if (target?.nodes === undefined || target.object.kind !== "SystemdUnit") return undefined;
+  if (firstKillMs === null || releaseMs === null || !isKeptDown(facts)) return undefined;
+  return { nodes: target.nodes, firstKillMs, releaseMs };
+}
+
 /** What the measurements allow to conclude, and why the rest cannot be concluded. */
 function conclusion(
   facts: RunFacts,
@@ -217,7 +225,7 @@ export function analyse(
     ownFunction: ownFunction.result,
     functionLost: ownFunction.lost,
     functionBecause: ownFunction.because,
-    story: storyOf(time.events, windowFromMs, firstKillMs ?? windowFromMs ?? 0),
+    story: storyOf(time.events, windowFromMs, firstKillMs ?? windowFromMs ?? 0, attackedNodes(facts, time)),
     study: concluded.study,
     onStandIn: concluded.onStandIn,
     firstKillMs,
