@@ -22,9 +22,10 @@ import { recoveryOf } from "./recovery.js";
 import { type Recovery, type RunResult, type Suppression } from "./result.js";
 import type { Series } from "./series.js";
 import { severityOf, type SeverityFinding } from "./severity.js";
-import { storyOf } from "./story.js";
+import { type AttackedNodes, storyOf } from "./story.js";
 import { compareWithStudy } from "./study.js";
-import { firstKillOf, suppressionOf } from "./suppression.js";
+import { downAtMs, firstKillOf, suppressionOf } from "./suppression.js";
+import { isKeptDown, isLate } from "./times-down.js";
 import { verdictOf } from "./verdict.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
@@ -74,6 +75,17 @@ interface Timeline {
   readonly downToMs: number;
 }
 
+/**
+ * When the target was first down, from the events so far; null: not yet. The rule is that of the result, so the runner
+ * and the result count from the same moment.
+ *
+ * @param events in any order.
+ */
+export function downSoFar(facts: RunFacts, events: readonly RunEvent[], nowMs: number): number | null {
+  const ordered = [...events].sort((a, b) => a.tMs - b.tMs);
+  return downAtMs(ofTarget(ordered, facts.target?.object), nowMs, facts.target?.nodes);
+}
+
 function timelineOf(facts: RunFacts, events: readonly RunEvent[]): Timeline {
   const ordered = [...events].sort((a, b) => a.tMs - b.tMs);
   const endMs = ordered.at(-1)?.tMs ?? 0;
@@ -100,11 +112,36 @@ function suppressionIn(facts: RunFacts, time: Timeline): Suppression | null {
   return suppressionOf(time.ofTarget, window.fromMs, time.downToMs, facts.target?.nodes);
 }
 
+/** When the target was first down; null: never, or nothing was killed. */
+function downIn({ firstKillMs }: Timeline, suppression: Suppression | null): number | null {
+  const downAfterMs = suppression?.downAfterMs ?? null;
+  return firstKillMs === null || downAfterMs === null ? null : firstKillMs + downAfterMs;
+}
+
+/**
+ * The spans in which samples are counted. If the target is kept down, the window begins when it was down: what the
+ * application did while it still served shows nothing of its loss. If it was down too late, nothing is concluded.
+ */
+function sampledSpans(facts: RunFacts, { spans }: Timeline, downMs: number | null): MeasuredSpans {
+  const { window } = spans;
+  if (window === null || downMs === null || !isKeptDown(facts)) return spans;
+  if (isLate(downMs, window.toMs, facts.experiment.phases.window)) return spans;
+  return { ...spans, window: { fromMs: Math.max(window.fromMs, downMs), toMs: window.toMs } };
+}
+
 function recoveryIn(facts: RunFacts, time: Timeline, series: readonly Series[]): Recovery | null {
   const { recovery, window } = time.spans;
   const harmedFromMs = time.firstKillMs ?? window?.fromMs;
   if (recovery === null || harmedFromMs === undefined) return null;
   return recoveryOf(time.ofTarget, series, harmedFromMs, recovery, facts.target?.nodes);
+}
+
+/** The nodes of a unit that was stopped: without a kubelet or a container runtime a node does not stay Ready. */
+function attackedNodes(facts: RunFacts, { firstKillMs, releaseMs }: Timeline): AttackedNodes | undefined {
+  const { target } = facts;
+  if (target?.nodes === undefined || target.object.kind !== "SystemdUnit") return undefined;
+  if (firstKillMs === null || releaseMs === null || !isKeptDown(facts)) return undefined;
+  return { nodes: target.nodes, firstKillMs, releaseMs };
 }
 
 /** What the measurements allow to conclude, and why the rest cannot be concluded. */
@@ -164,13 +201,17 @@ export function analyse(
   const placed = seriesOf(samples, clocks);
   const series = placed.series.filter(({ probe }) => !notMeasured.has(probe));
   const { goodInARow } = facts.experiment.probes;
-  const probes = series.map((one) => probeResult(one, { ...time, goodInARow, leftOut: time.functionSpan }));
   const suppression = suppressionIn(facts, time);
+  const downMs = downIn(time, suppression);
+  const sampled = { ...time, spans: sampledSpans(facts, time, downMs) };
+  const probes = series.map((one) =>
+    probeResult(one, { ...sampled, goodInARow, leftOut: time.functionSpan }),
+  );
   const recovery = recoveryIn(facts, time, series);
   const functionProbes = facts.functionProbes.filter((probe) => !notMeasured.has(probe));
   const ownFunction = ownFunctionOf({ ...time, facts, probes, functionProbes, suppression });
   const measured = severityOf(probes, facts.experiment.thresholds, ownFunction);
-  const others = reasonsOf({ facts, events: time.events, probes, spans, suppression });
+  const others = reasonsOf({ facts, events: time.events, probes, spans: sampled.spans, suppression, downMs });
   const concluded = conclusion(facts, time, measured, ownFunction, others);
   const windowFromMs = spans.window?.fromMs ?? null;
   return {
@@ -184,7 +225,7 @@ export function analyse(
     ownFunction: ownFunction.result,
     functionLost: ownFunction.lost,
     functionBecause: ownFunction.because,
-    story: storyOf(time.events, windowFromMs, firstKillMs ?? windowFromMs ?? 0),
+    story: storyOf(time.events, windowFromMs, firstKillMs ?? windowFromMs ?? 0, attackedNodes(facts, time)),
     study: concluded.study,
     onStandIn: concluded.onStandIn,
     firstKillMs,

@@ -12,7 +12,7 @@ import {
   type ProbeResult,
   type Suppression,
 } from "./result.js";
-import { flappingEveryMs, leastTimesDown } from "./times-down.js";
+import { flappingEveryMs, isLate, LEAST_LEFT, leastTimesDown } from "./times-down.js";
 
 export interface Reason {
   readonly code: InconclusiveReason;
@@ -32,6 +32,8 @@ export interface Evidence {
   readonly probes: readonly ProbeResult[];
   readonly spans: MeasuredSpans;
   readonly suppression: Suppression | null;
+  /** When the target was first down; null: never. */
+  readonly downMs: number | null;
 }
 
 /** Codes that cut a window short. The short window and its consequences are then not listed as further reasons. */
@@ -157,31 +159,41 @@ function flapped({ timesDown }: Suppression, windowMs: number, everyMs: number):
 }
 
 /**
- * The target was down for long enough. The same tolerance applies to time and to the runtimes' answers: runtime
- * checks sample the window, so the share of checks that saw the target run estimates the share of time.
- * (For a target on nodes the answers are the time: each is valid until the next.)
+ * The target went down in time, and was down for long enough from then on. The same tolerance applies to time and to
+ * the runtimes' answers: runtime checks sample the window, so the share of checks that saw the target run estimates the
+ * share of time. (For a target on nodes the answers are the time: each is valid until the next.)
  */
-function keptDown(suppression: Suppression, needed: number, onNodes: boolean): Reason[] {
-  if (suppression.share < needed) {
-    return [
-      {
-        code: "target-not-down",
-        message:
-          `The target was without a serving instance for ${percent(suppression.share)} of the window ` +
-          `(needed: ${threshold(needed)}).${whatServed(suppression)}`,
-      },
-    ];
+function keptDown({ facts, downMs }: Evidence, windowToMs: number, suppression: Suppression): Reason[] {
+  const { phases, thresholds } = facts.experiment;
+  const { downAfterMs, windowMs, share, runtimeRunning, runtimeRunningShare } = suppression;
+  const notDown = (message: string): Reason[] => [{ code: "target-not-down", message }];
+  if (downMs === null || downAfterMs === null) {
+    return notDown(
+      `The target never went down: it had a serving instance for all of the ${duration(windowMs)} from the first ` +
+        `kill to the release.${whatServed(suppression)}`,
+    );
   }
-  if (onNodes || suppression.runtimeRunningShare <= 1 - needed) return [];
-  return [
-    {
-      code: "target-not-down",
-      message:
-        `${suppression.runtimeRunning} of the runtime checks after the target was down still found one of ` +
-        `its containers running, about ${percent(suppression.runtimeRunningShare)} of the time ` +
-        `(tolerated: ${threshold(1 - needed)}).`,
-    },
-  ];
+  if (isLate(downMs, windowToMs, phases.window)) {
+    return notDown(
+      `The target was down only ${duration(downAfterMs)} after the first kill, ` +
+        `${duration(Math.max(0, windowToMs - downMs))} before the window ended (needed: ` +
+        `${duration(phases.window * LEAST_LEFT)}, half of phases.window). If it always takes that long, set a longer ` +
+        "phases.window.",
+    );
+  }
+  const needed = thresholds.suppression;
+  if (share < needed) {
+    return notDown(
+      `The target was without a serving instance for ${percent(share)} of the ${duration(windowMs - downAfterMs)} from its first ` +
+        `moment down to the release (needed: ${threshold(needed)}).${whatServed(suppression)}`,
+    );
+  }
+  if (facts.target?.nodes !== undefined || runtimeRunningShare <= 1 - needed) return [];
+  return notDown(
+    `${runtimeRunning} of the runtime checks after the target was down still found one of ` +
+      `its containers running, about ${percent(runtimeRunningShare)} of the time ` +
+      `(tolerated: ${threshold(1 - needed)}).`,
+  );
 }
 
 /** A sentence that follows another one; empty: nothing served. */
@@ -191,7 +203,8 @@ function whatServed({ servedBy }: Suppression): string {
 }
 
 /** The target was really taken down. */
-function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
+function suppressed(evidence: Evidence): Reason[] {
+  const { facts, spans, suppression } = evidence;
   if (isControl(facts.experiment.attack) || spans.window === null) return [];
   if (suppression === null) {
     return [{ code: "nothing-killed", message: "The attack took nothing down: no kill was accepted." }];
@@ -206,7 +219,7 @@ function suppressed({ facts, spans, suppression }: Evidence): Reason[] {
   const everyMs = flappingEveryMs(facts);
   const down =
     everyMs === null
-      ? keptDown(suppression, facts.experiment.thresholds.suppression, facts.target?.nodes !== undefined)
+      ? keptDown(evidence, spans.window.toMs, suppression)
       : flapped(suppression, facts.experiment.phases.window, everyMs);
   return [...reasons, ...down];
 }

@@ -69,7 +69,8 @@ export interface Outage {
 }
 
 /**
- * baseline: the phase itself. window: from its start to the phase `function` if there is one, else to the release.
+ * baseline: the phase itself. window: to the phase `function` if there is one, else to the release; from the moment the
+ * target was down, or from the phase's start if it was not kept down (a control run, flapping) or was down too late.
  * recovery: from the start of the release to the end of the phase `recovery`. A sample belongs to the phase in which
  * it started. Samples of the phase `function` are not counted.
  */
@@ -103,8 +104,9 @@ export interface ProbeResult {
  * - `baseline-unhealthy`: a probe that the verdict needs was under the baseline's threshold.
  * - `control-arm-failed`: the control arm was under that threshold at the baseline.
  * - `nothing-killed`: no kill was accepted, although the attack is not `none`.
- * - `target-not-down`: the target served, or one of its containers ran, for more of the window than tolerated; or a
- *   flapping target went down too rarely.
+ * - `target-not-down`: the target never went down, or so late that less than half of a window was left; after it was
+ *   down it served, or one of its containers ran, for more of the time than tolerated; or a flapping target went down
+ *   too rarely.
  * - `no-samples`: a worker delivered no app-write sample at the baseline or in the window.
  * - `too-few-samples`: too few app-write samples in the window to compute a share.
  * - `interrupted`: a signal came before the window ended.
@@ -147,7 +149,8 @@ export const INCONCLUSIVE_REASONS = [
 export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];
 
 /**
- * How well the target was kept down, from the first kill to the release. A target on nodes (a static pod, a unit)
+ * How well the target was kept down, from the first kill to the release: first the time to down (`downAfterMs`), apart;
+ * from then on the share of time without a serving instance. A target on nodes (a static pod, a unit)
  * serves while one of the attacked nodes, when last asked, ran its unit or one of its containers. The API's view of
  * such a target is ignored: without a kubelet or an API server it is out of date.
  * An instance of a workload serves while
@@ -173,15 +176,22 @@ export interface Suppression {
   }[];
   /** First accepted kill → release. */
   readonly windowMs: number;
-  /** Time within `windowMs` in which the target had a serving instance. */
+  /** Time within `windowMs` in which the target had a serving instance, with the time to down. */
   readonly servingMs: number;
-  /** The instances that served then, in words, with their time, ms: the three with the longest time. */
+  /**
+   * The instances that served after the target was first down (never down: within `windowMs`), in words, with their
+   * time, ms: the three with the longest time.
+   */
   readonly servedBy: readonly { readonly what: string; readonly ms: number }[];
-  /** 1 − servingMs / windowMs. The time that the first deletion takes lowers the share. 0 for an empty window. */
+  /**
+   * Suppression: share of the time from the first moment down to the release without a serving instance,
+   * 1 − (servingMs − downAfterMs) / (windowMs − downAfterMs). 0: never down. (Version 0.1.0 counted it, and `servedBy`,
+   * from the first kill.)
+   */
   readonly share: number;
   /** Whether an instance was serving when the window began. If not, nothing shows that the attack took it down. */
   readonly servingBefore: boolean;
-  /** First kill → first moment without a serving instance; null: it always had one. */
+  /** Time to down: first kill → first moment without a serving instance; null: it always had one. */
   readonly downAfterMs: number | null;
   /** Kills that were accepted (2xx), from the first one to the release. */
   readonly kills: number;

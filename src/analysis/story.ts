@@ -48,6 +48,38 @@ function churn({ object, ok, tookMs, detail }: EventOf<"churn">): string {
     : `${named(object)}: pod not replaced within ${duration(tookMs)}${after}`;
 }
 
+/** An attack on nodes: how long they stayed Ready is seen, not assumed (clusters set other grace periods). */
+export interface AttackedNodes {
+  readonly nodes: readonly string[];
+  readonly firstKillMs: number;
+  readonly releaseMs: number;
+}
+
+/**
+ * Sentences for attacked nodes that were Ready from the first kill to the release. For a node whose state was not seen,
+ * or while the watch of nodes failed, there is none.
+ */
+function stayedReady(events: readonly RunEvent[], attacked: AttackedNodes): RunResult["story"] {
+  const { nodes, firstKillMs, releaseMs } = attacked;
+  const during = (tMs: number): boolean => tMs >= firstKillMs && tMs <= releaseMs;
+  if (events.some((event) => event.type === "watch" && event.resource === "nodes" && during(event.tMs)))
+    return [];
+  return nodes.flatMap((node) => {
+    const states = events.filter(
+      (event): event is EventOf<"node-ready"> =>
+        event.type === "node-ready" && event.node === node && event.tMs <= releaseMs,
+    );
+    const before = states.findLast(({ tMs }) => tMs < firstKillMs)?.ready;
+    if (before !== "True" || states.some(({ tMs, ready }) => during(tMs) && ready !== "True")) return [];
+    return [
+      {
+        tMs: releaseMs,
+        text: `${signed(releaseMs - firstKillMs)}: node ${node} still Ready when it was released`,
+      },
+    ];
+  });
+}
+
 const signed = (ms: number): string => (ms < 0 ? duration(ms) : `+${duration(ms)}`);
 
 /**
@@ -56,17 +88,21 @@ const signed = (ms: number): string => (ms < 0 ? duration(ms) : `+${duration(ms)
  * @param events in order of time.
  * @param fromMs start of the window; null: it was not reached, so there is no story.
  * @param zeroMs zero of the times in the sentences: the first kill.
+ * @param attacked undefined: the attack does not concern the readiness of nodes.
  */
 export function storyOf(
   events: readonly RunEvent[],
   fromMs: number | null,
   zeroMs: number,
+  attacked?: AttackedNodes,
 ): RunResult["story"] {
   if (fromMs === null) return [];
   const changes = new Changes();
-  return events.flatMap((event) => {
+  const story = events.flatMap((event) => {
     const text = changes.describe(event);
     if (text === undefined || event.tMs < fromMs) return [];
     return [{ tMs: event.tMs, text: `${signed(event.tMs - zeroMs)}: ${text}` }];
   });
+  const stayed = attacked === undefined ? [] : stayedReady(events, attacked);
+  return [...story, ...stayed].sort((a, b) => a.tMs - b.tMs);
 }

@@ -68,7 +68,7 @@ function servedBy(moments: readonly ServingMoment[], span: ClosedSpan): Suppress
 }
 
 /** First moment of the span without a serving instance; null: there is none. */
-function downAt(steps: readonly ServingStep[], span: ClosedSpan): number | null {
+function firstDown(steps: readonly ServingStep[], span: ClosedSpan): number | null {
   const before = steps.findLast((step) => step.tMs <= span.fromMs);
   if (before?.serving !== true) return span.fromMs;
   return steps.find((step) => !step.serving && step.tMs > span.fromMs && step.tMs < span.toMs)?.tMs ?? null;
@@ -169,7 +169,26 @@ function asked(
 }
 
 /**
- * Suppression from the first accepted kill to the release.
+ * When the target was first down: the first moment since the first accepted kill without a serving instance, ms since
+ * the run began. null: it was never down, or nothing was killed.
+ *
+ * @param events in order of time.
+ * @param untilMs later moments do not count: the release, or now.
+ * @param nodes the attacked nodes, for a target on nodes; undefined: the target is a workload.
+ */
+export function downAtMs(
+  events: readonly RunEvent[],
+  untilMs: number,
+  nodes?: readonly string[],
+): number | null {
+  const fromMs = firstKillOf(events);
+  if (fromMs === null || fromMs >= untilMs) return null;
+  return firstDown(servingSteps(servingMoments(events, nodes)), { fromMs, toMs: untilMs });
+}
+
+/**
+ * How well the target was kept down: time to down from the first accepted kill, and the share of the time without a
+ * serving instance from then to the release.
  *
  * @param events in order of time.
  * @param windowFromMs start of the window; no kill comes before it.
@@ -186,12 +205,12 @@ export function suppressionOf(
   const fromMs = firstKillOf(events);
   if (fromMs === null) return null;
   const span = { fromMs, toMs: Math.max(fromMs, releaseMs) };
-  const windowMs = span.toMs - span.fromMs;
   const moments = servingMoments(events, nodes);
   const steps = servingSteps(moments);
-  const servingMs = servingWithin(steps, span);
-  const down = downAt(steps, span);
+  const down = firstDown(steps, span);
   const afterMs = down ?? Infinity;
+  const kept = { fromMs: down ?? span.fromMs, toMs: span.toMs };
+  const keptMs = kept.toMs - kept.fromMs;
   const kills = ofType(events, "kill", span);
   const accepted = kills.filter(isAccepted);
   const recreated = ofType(events, "recreated", span);
@@ -201,10 +220,10 @@ export function suppressionOf(
   const { errors, unit } = asked(events, span, nodes);
   const again = nodes === undefined ? readySeen(events, span, afterMs) : runningAgain(steps, span, afterMs);
   return {
-    windowMs,
-    servingMs,
-    servedBy: servedBy(moments, span),
-    share: windowMs === 0 ? 0 : 1 - servingMs / windowMs,
+    windowMs: span.toMs - span.fromMs,
+    servingMs: servingWithin(steps, span),
+    servedBy: servedBy(moments, kept),
+    share: down === null || keptMs === 0 ? 0 : 1 - servingWithin(steps, kept) / keptMs,
     servingBefore: steps.findLast((step) => step.tMs < Math.min(windowFromMs, fromMs))?.serving ?? false,
     downAfterMs: down === null ? null : down - fromMs,
     timesDown: timesDown(steps, span),

@@ -2,7 +2,8 @@ import type { ComponentDefinition } from "./component.js";
 
 /**
  * Runs the containers of a node (containerd; "container runtime" in the study's drawings). Without it running containers
- * keep running, each with its own shim. After 30 s the kubelet reports its node as NotReady.
+ * keep running, each with its own shim. The kubelet reports its node as NotReady once the runtime has not answered for
+ * some time (30 s: maxWaitForContainerRuntime, pkg/kubelet/kubelet.go). The report says when.
  */
 export const containerRuntime: ComponentDefinition = {
   name: "container-runtime",

@@ -2,8 +2,10 @@ import type { ComponentDefinition } from "./component.js";
 
 /**
  * The agent of each node. Not a pod: a systemd unit on GKE, kubeadm and kind. Without it the containers keep running;
- * after kube-controller-manager's --node-monitor-grace-period (40 s by default) the node becomes NotReady and its pods
- * leave the endpoints.
+ * after kube-controller-manager's --node-monitor-grace-period the node becomes NotReady and its pods leave the
+ * endpoints. The default is 50 s since Kubernetes 1.32, and 40 s before (kubernetes/kubernetes#126287), from a Lease that
+ * may be 10 s old (nodeLeaseRenewIntervalFraction, pkg/kubelet/kubelet.go); clusters set others. No code assumes it: the
+ * report says when the node became NotReady.
  */
 export const kubelet: ComponentDefinition = {
   name: "kubelet",

@@ -52,6 +52,20 @@ function kills({ kills: count, killsByKind, killsNotAccepted, blows }: Suppressi
   return `Kills: ${count} (${counts(killsByKind)})${deletions}${others}.${acts}`;
 }
 
+/** The time to down, and the share of time without a serving instance from then on. */
+function down({ downAfterMs, windowMs, servingMs, share }: Suppression): string[] {
+  if (downAfterMs === null) {
+    return [
+      `Time to down: **never**. It had a serving instance for all of the ${duration(windowMs)} from the first kill to the release.`,
+    ];
+  }
+  const serving = duration(Math.max(0, servingMs - downAfterMs));
+  return [
+    `Time to down: **${duration(downAfterMs)}** from the first kill.`,
+    `From then on without a serving instance for **${percent(share)}** of the ${duration(windowMs - downAfterMs)} to the release (serving: ${serving}).`,
+  ];
+}
+
 function flapping(result: RunResult, { timesDown }: Suppression): string[] {
   const everyMs = flappingEveryMs(result.facts);
   if (everyMs === null) return [];
@@ -92,7 +106,7 @@ export function keptDown(result: RunResult): readonly string[] {
   if (suppression === null) {
     return [`${attack} Nothing was taken down.`];
   }
-  const { recreationsByKind, recreatedBy, downAfterMs } = suppression;
+  const { recreationsByKind, recreatedBy } = suppression;
   const recreated = Object.keys(recreationsByKind).length === 0 ? "none" : counts(recreationsByKind);
   const by = recreatedBy.length === 0 ? "" : `, by ${recreatedBy.join(", ")}`;
   const onNodes = facts.target?.nodes !== undefined;
@@ -103,11 +117,8 @@ export function keptDown(result: RunResult): readonly string[] {
       ...(companions === ""
         ? []
         : [`Companions scaled to 0 before the attack, because they would undo it: ${companions}.`]),
-      `Without a serving instance for **${percent(suppression.share)}** of the ${duration(suppression.windowMs)} from the first kill to the release (serving: ${duration(suppression.servingMs)}).`,
+      ...down(suppression),
       ...flapping(result, suppression),
-      downAfterMs === null
-        ? "It always had a serving instance."
-        : `Down ${duration(downAfterMs)} after the first kill.`,
       kills(suppression),
       ...(onNodes ? [] : [`Recreated during the attack: ${recreated}${by}.`]),
       `${onNodes ? "Ran again" : "Became ready"} after it was down: ${plural(suppression.readySeen, "time")}.`,

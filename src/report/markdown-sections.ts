@@ -105,7 +105,10 @@ export function thresholds({ facts }: RunResult): string {
   const everyMs = flappingEveryMs(facts);
   const down =
     everyMs === null
-      ? ["down: share of the window without a serving instance, at least", threshold(limits.suppression)]
+      ? [
+          "down: share without a serving instance, from the first moment down, at least",
+          threshold(limits.suppression),
+        ]
       : [
           "flapping: times down in the window, at least",
           String(Math.ceil(leastTimesDown(phases.window, everyMs))),
@@ -127,7 +130,7 @@ export function thresholds({ facts }: RunResult): string {
       ["a sample every", duration(probes.interval)],
       ["timeout of a sample", duration(probes.timeout)],
       ["baseline", duration(phases.baseline)],
-      ["window", duration(phases.window)],
+      [everyMs === null ? "window, once the target was down" : "window", duration(phases.window)],
       ["recovery, at most", duration(phases.recovery)],
     ],
     ["Value"],
@@ -136,11 +139,12 @@ export function thresholds({ facts }: RunResult): string {
 
 export const GLOSSARY: readonly string[] = [
   "**Kill**: what the attack does to one object: deletes it, scales it to 0, moves its manifest away, stops its unit.",
+  "**Time to down**: first kill → first moment without a serving instance of the target.",
   "**Time to impact**: first kill → first failed sample.",
   "**Outage**: from the first failed sample to the first of K good ones in a row. A tick that the prober could not run on time is *missed* and not counted.",
-  "**Availability**: good samples of all samples that started in the phase. Rounded down.",
+  "**Availability**: good samples of all samples that started in the phase; in the window: once the target was down. Rounded down.",
   "**Time to recover**: release → the first of K good samples after which it stayed good.",
-  "**Suppression**: share of the window, from the first kill, in which the target had no serving instance: no endpoint ready or serving while terminating, no ready pod, no container that may serve; for a target on nodes: none of the attacked nodes ran it when last asked.",
+  "**Suppression**: share of the time from the first moment down to the release in which the target had no serving instance: no endpoint ready or serving while terminating, no ready pod, no container that may serve; for a target on nodes: none of the attacked nodes ran it when last asked.",
   "**Own function**: what the component is for, checked repeatedly with a deadline. A check counts for the window if it began after the target was down and before the release.",
   "**Severity**: *outage*, *degraded*, *function lost* (the application is fine, the component's own function is lost), *none*, *inconclusive*; from measurements only.",
   "**Study**: *confirmed* (seen there and here), *newly verified* (assumed there, measured here), *differs*, *inconclusive*.",

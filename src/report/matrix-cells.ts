@@ -163,6 +163,15 @@ function functionCell(context: RowContext): string {
   return `${linked(`${word}${functionFigures(context)}`, context, anchor)}${ref}`;
 }
 
+/** For a flapping target: the first time. It is shown for an inconclusive run, too, because it may explain it. */
+function downCell(context: RowContext): string {
+  const { row } = context.run;
+  const { lang } = context;
+  if (row.suppression === null) return CELL.nothingKilled[lang];
+  const text = row.timeToDownMs === null ? CELL.neverDown[lang] : duration(row.timeToDownMs);
+  return linked(text, context, ANCHORS.keptDown);
+}
+
 function suppressionCell(context: RowContext): string {
   const { row } = context.run;
   const { lang } = context;
@@ -216,6 +225,7 @@ export function runCells(context: RowContext): string[] {
     ...application,
     recoveryCell(context),
     functionCell(context),
+    downCell(context),
     suppressionCell(context),
     ...studyCells(context),
   ];
@@ -233,7 +243,7 @@ export function notRunCells({ name, study }: MatrixGroup, lang: Language): strin
     beside(study?.count),
     word,
     `${word}${lang === "en" ? ": " : "。"}${CELL.noReport[lang]}`,
-    ...Array.from({ length: 6 }, () => word),
+    ...Array.from({ length: 7 }, () => word),
     claimCell(study, lang),
     compared,
     compared,

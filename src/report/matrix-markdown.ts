@@ -80,8 +80,8 @@ function limits({ thresholds: limit, goodInARow }: MatrixRun, lang: Language): s
   const healthy = threshold(limit.baselineAvailability);
   const from = duration(limit.slowFrom);
   return lang === "en"
-    ? `outage: writes under ${outage}; degraded: writes or reads under ${degraded}, or their p95 over ${limit.slowFactor} times the baseline's and at least ${from}; healthy before: at least ${healthy}; down: at least ${down} of the window; ${goodInARow} good samples in a row end an outage`
-    : `サービス障害: 書き込みの成功率 ${outage} 未満。性能低下: 読み書きの成功率 ${degraded} 未満、または p95 が停止前の ${limit.slowFactor} 倍超かつ ${from} 以上。停止前の正常: ${healthy} 以上。停止とみなす: 停止期間の ${down} 以上。${goodInARow} 回連続の成功で断の終わりとする`;
+    ? `outage: writes under ${outage}; degraded: writes or reads under ${degraded}, or their p95 over ${limit.slowFactor} times the baseline's and at least ${from}; healthy before: at least ${healthy}; down: at least ${down} of the time from the first moment down to the release; ${goodInARow} good samples in a row end an outage`
+    : `サービス障害: 書き込みの成功率 ${outage} 未満。性能低下: 読み書きの成功率 ${degraded} 未満、または p95 が停止前の ${limit.slowFactor} 倍超かつ ${from} 以上。停止前の正常: ${healthy} 以上。停止とみなす: 最初に停止してから解除までの ${down} 以上。${goodInARow} 回連続の成功で断の終わりとする`;
 }
 
 function thresholds(matrix: Matrix, lang: Language): string {

@@ -98,7 +98,9 @@ const shape = z.looseObject({
   functionBecause: text,
   study: z.looseObject({ impact: oneOf(STUDY_WORDS), function: oneOf(STUDY_WORDS), because: text }),
   onStandIn: z.boolean(),
-  suppression: z.looseObject({ share: number, evidence: oneOf(EVIDENCE_WORDS) }).nullable(),
+  suppression: z
+    .looseObject({ share: number, downAfterMs: number.nullable(), evidence: oneOf(EVIDENCE_WORDS) })
+    .nullable(),
   recovery: z.looseObject({ healthyMs: number.nullable() }).nullable(),
   probes: z.array(probe),
 });

@@ -16,6 +16,7 @@ export const HEADER: readonly Bilingual[] = [
   { en: "Longest outage", ja: "最長の断" },
   { en: "Recovery", ja: "復旧まで" },
   { en: "Own function", ja: "コンポーネント自体の機能" },
+  { en: "Time to down", ja: "停止するまで" },
   { en: "Suppression (evidence)", ja: "停止を維持できた割合 (根拠)" },
   { en: "The study said", ja: "発表での記載" },
   { en: "Study: impact", ja: "発表との比較: 影響" },
@@ -55,6 +56,7 @@ export const REASONS_JA: Readonly<Record<InconclusiveReason, string>> = {
 export const CELL = {
   none: { en: "none", ja: "なし" },
   neverFailed: { en: "never failed", ja: "失敗なし" },
+  neverDown: { en: "never", ja: "停止せず" },
   notMeasured: { en: "not measured", ja: "未測定" },
   notSeen: { en: "not seen", ja: "確認できず" },
   nothingKilled: { en: "nothing was taken down", ja: "何も停止していない" },
@@ -119,8 +121,8 @@ export const LEGEND: readonly Bilingual[] = [
     ja: "**コンポーネント自体の機能**: そのコンポーネントの本来の役割が、停止中に果たされたか。*停止*: 一度も果たされない。*一部停止*: 果たされないときがある。*継続*: 毎回果たされる。連続した測定値で判断する場合は、上記のしきい値による。",
   },
   {
-    en: "**Suppression**: share of the window in which nothing of the component served. Evidence *asked on the node*: the attacked nodes were asked whether its unit runs; *runtime*: the nodes' container runtimes were asked; *API only*: only the API server was asked.",
-    ja: "**停止を維持できた割合**: 停止期間のうち、コンポーネントがまったく応答できなかった時間の割合。根拠の*ノードで確認*は対象ノードでユニットが動いているかを、*コンテナランタイムで確認*はノードのコンテナランタイムを調べたことを示す。*APIのみで確認*は API サーバーにしか問い合わせていない。",
+    en: "**Time to down**: first kill → the first moment at which nothing of the component served. **Suppression**: share of the time from then to the release in which nothing of it served. Evidence *asked on the node*: the attacked nodes were asked whether its unit runs; *runtime*: the nodes' container runtimes were asked; *API only*: only the API server was asked.",
+    ja: "**停止するまで**: 最初の停止操作から、コンポーネントがまったく応答できなくなるまで。**停止を維持できた割合**: その時点から停止を解くまでのうち、コンポーネントがまったく応答できなかった時間の割合。根拠の*ノードで確認*は対象ノードでユニットが動いているかを、*コンテナランタイムで確認*はノードのコンテナランタイムを調べたことを示す。*APIのみで確認*は API サーバーにしか問い合わせていない。",
   },
   {
     en: "**Study**: *confirmed* (seen there and here), *newly verified* (assumed there, measured here), *differs*, *inconclusive*. Only the first row of a component is compared; the rows marked ↳ are variants of it.",

@@ -54,7 +54,9 @@ export interface MatrixRow {
   readonly longestOutageMs: number | null;
   /** Release → every probe healthy, ms. */
   readonly recoveryMs: number | null;
-  /** Share of the window without a serving instance (0 to 1); null: nothing was killed. */
+  /** First kill → first moment without a serving instance, ms; null: never, or nothing was killed. */
+  readonly timeToDownMs: number | null;
+  /** Share of the time from then to the release without a serving instance (0 to 1); null: nothing was killed. */
   readonly suppression: number | null;
   readonly evidence: Suppression["evidence"] | null;
   /** How often the target went down; null: nothing was killed. */
@@ -113,12 +115,13 @@ function attacked({
   suppression,
 }: RunResult): Pick<
   MatrixRow,
-  "component" | "attack" | "nodes" | "suppression" | "evidence" | "timesDown" | "fight"
+  "component" | "attack" | "nodes" | "timeToDownMs" | "suppression" | "evidence" | "timesDown" | "fight"
 > {
   return {
     component: facts.target?.component ?? null,
     attack: { type: facts.experiment.attack.type, everyMs: flappingEveryMs(facts) },
     nodes: facts.target?.nodes ?? null,
+    timeToDownMs: suppression?.downAfterMs ?? null,
     suppression: suppression?.share ?? null,
     evidence: suppression?.evidence ?? null,
     timesDown: suppression?.timesDown ?? null,

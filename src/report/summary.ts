@@ -7,9 +7,14 @@ import { EVIDENCE_WORDS, FUNCTION_WORDS } from "./words.js";
 function keptDown(result: RunResult): string[] {
   const { suppression } = result;
   if (suppression === null) return [];
-  const { share, windowMs, kills, evidence, timesDown, fight } = suppression;
+  const { share, windowMs, downAfterMs, kills, evidence, timesDown, fight } = suppression;
   const parts = [
-    `kept down: ${percent(share)} of ${duration(windowMs)}`,
+    ...(downAfterMs === null
+      ? ["never down"]
+      : [
+          `down after ${duration(downAfterMs)}`,
+          `kept down: ${percent(share)} of ${duration(windowMs - downAfterMs)}`,
+        ]),
     ...(matrixRow(result).attack.everyMs === null ? [] : [`went down ${plural(timesDown, "time")}`]),
     plural(kills, "kill"),
     ...(fight.length === 0 ? [] : [`recreated ${plural(fight.length, "time")}`]),

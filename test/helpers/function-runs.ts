@@ -206,8 +206,10 @@ export function logs(): runs.SyntheticRun {
 /** A function check that disturbs: once before the baseline, once after the application's window, while still down. */
 export function disturbing(): runs.SyntheticRun {
   const probe = "dns-is-scaled";
+  const facts = workloadFacts(functionProbe(probe, true));
+  const { experiment } = facts;
   return {
-    facts: workloadFacts(functionProbe(probe, true)),
+    facts: { ...facts, experiment: { ...experiment, phases: { ...experiment.phases, window: 30_000 } } },
     events: [
       ...frame(66_000),
       ...workloadDown(),

@@ -1,5 +1,5 @@
 import { createAttack } from "../../attacks/all-attacks.js";
-import type { AttackContext, RunningAttack } from "../../attacks/attack.js";
+import type { AttackContext } from "../../attacks/attack.js";
 import { messageOf } from "../../common/errors.js";
 import { isControl } from "../../experiment/attacks.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
@@ -10,6 +10,7 @@ import { askRuntimes, showLive } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
 import { noteActed } from "./record-undo.js";
+import { WindowEnd } from "./window-end.js";
 
 /** Number of connections opened before the first kill. */
 const WARM_SOCKETS = 4;
@@ -20,7 +21,10 @@ const KEEP_WARM_EVERY_MS = 20_000;
 /** How often the live line is redrawn, ms. */
 const LIVE_EVERY_MS = 250;
 
-/** Delay of the function checks after the first kill, ms: by then the kill has had its effect. */
+/**
+ * Delay of the function checks after the target was down, or after the first kill of a flapping target, ms: a container
+ * that the API has forgotten may work for a moment.
+ */
 const CHECKS_AFTER_MS = 2_000;
 
 /** The timer on a node restores it after this long without the runner, ms: six missed re-arms. */
@@ -58,8 +62,8 @@ export async function readyToHarm(state: RunState): Promise<boolean> {
 }
 
 /**
- * The outage window: starts the attack, keeps the target down for the window's time and asks the container runtimes
- * meanwhile. The attack is always stopped at the end, except for a function check that may disturb the application: it
+ * The outage window: starts the attack, keeps the target down for the window's time from the moment it is down (see
+ * `windowEndMs`) and asks the container runtimes meanwhile. The attack is always stopped at the end, except for a function check that may disturb the application: it
  * runs after the window, while the attack continues.
  */
 export async function attackInWindow(state: RunState): Promise<boolean> {
@@ -69,7 +73,7 @@ export async function attackInWindow(state: RunState): Promise<boolean> {
   const { functionChecks, companions } = measuring;
   const attack = createAttack(resolved.attack, { companions: companions.map((each) => each.target) });
   state.collector.health.startCounting();
-  const end = clock.now() + resolved.experiment.phases.window;
+  const end = new WindowEnd(state, clock.now());
   const running = attack.start(attackContext(state));
   harm.attack = running;
   harm.attackRuns = true;
@@ -78,7 +82,7 @@ export async function attackInWindow(state: RunState): Promise<boolean> {
     isNodeTarget(target) ? undefined : askRuntimes(context, target, over),
     keepWarm(context, over),
     functionChecks?.disturbs === false
-      ? checkFromFirstKill(context, functionChecks, running, over)
+      ? checkOnceDown(state, functionChecks, () => end.isDown || (end.fixed && running.kills > 0), over)
       : undefined,
     churnLater(context, over),
   ]);
@@ -86,9 +90,9 @@ export async function attackInWindow(state: RunState): Promise<boolean> {
   harm.sideWork.catch(() => undefined);
   let keepsDown = false;
   try {
-    while (clock.now() < end && !harm.stopped.aborted) {
-      showLive(state, running.kills);
-      await clock.sleep(Math.min(LIVE_EVERY_MS, end - clock.now()), harm.stopped);
+    for (let leftMs = end.leftMs(); leftMs > 0 && !harm.stopped.aborted; leftMs = end.leftMs()) {
+      showLive(state, running.kills, end.fixed || end.isDown ? undefined : "not down yet");
+      await clock.sleep(Math.min(LIVE_EVERY_MS, leftMs), harm.stopped);
     }
     const { lastError } = running;
     if (lastError !== undefined)
@@ -156,16 +160,16 @@ function attackContext(state: RunState): AttackContext {
   };
 }
 
-/** Checks the function from the moment that the first kill has had its effect until the window is over. */
-async function checkFromFirstKill(
-  context: RunContext,
+/** Checks the function from the moment that the attack has had its effect until the window is over. */
+async function checkOnceDown(
+  { context: { clock, resolved } }: RunState,
   functionChecks: FunctionChecks,
-  running: RunningAttack,
+  isDown: () => boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const control = isControl(context.resolved.attack);
-  while (!control && running.kills === 0 && !signal.aborted) await context.clock.sleep(100, signal);
-  if (!control) await context.clock.sleep(CHECKS_AFTER_MS, signal);
+  const control = isControl(resolved.attack);
+  while (!control && !isDown() && !signal.aborted) await clock.sleep(100, signal);
+  if (!control) await clock.sleep(CHECKS_AFTER_MS, signal);
   if (!signal.aborted) functionChecks.begin();
 }
 

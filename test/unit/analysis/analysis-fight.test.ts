@@ -249,6 +249,39 @@ test("story: only changes after the window's start are told", (t) => {
   t.deepEqual(storyOf([own.nodeReady(1500, "n1", "False")], null, 0), []);
 });
 
+test("story: whether the attacked nodes stayed Ready is seen, not assumed", (t) => {
+  const run = own.kubelet();
+  const { experiment } = run.facts;
+  const quiet = run.events.filter(({ type }) => type !== "node-ready" && type !== "app-endpoints");
+  const told = (events: readonly RunEvent[], facts = run.facts): string[] =>
+    analyse(facts, [...quiet, ...events], run.samples).story.map(({ text }) => text);
+  const before = own.nodeReady(2000, "kind-worker", "True", "KubeletReady");
+  const stayed = "+59.9 s: node kind-worker still Ready when it was released";
+  t.deepEqual(told([before]), [stayed]);
+  t.deepEqual(told([before, own.nodeReady(98_000, "kind-worker", "False")]), [
+    stayed,
+    "+61.9 s: node kind-worker NotReady",
+  ]);
+  t.deepEqual(told([]), [], "its state was not seen");
+  t.deepEqual(told([own.nodeReady(2000, "kind-worker", "Unknown")]), [], "not Ready before");
+  t.deepEqual(told([before, at(50_000, { type: "watch", resource: "nodes", what: "ended" })]), [], "a gap");
+  t.deepEqual(told([before, at(20_000, { type: "watch", resource: "nodes", what: "ended" })]), [stayed]);
+  t.deepEqual(told([before, own.nodeReady(80_000, "kind-worker", "False", "KubeletNotReady")]), [
+    "+43.9 s: node kind-worker NotReady (KubeletNotReady)",
+  ]);
+  const flapping = {
+    ...run.facts,
+    experiment: { ...experiment, attack: { type: "systemd-unit", every: 10_000 } },
+  };
+  t.deepEqual(told([before], flapping), []);
+  const { target } = run.facts;
+  const object = { kind: "StaticPod", name: "etcd" };
+  t.deepEqual(
+    told([before], { ...run.facts, ...(target === undefined ? {} : { target: { ...target, object } }) }),
+    [],
+  );
+});
+
 test("story: the churn, and a flapping attack allowing the target to run again", (t) => {
   const object = { kind: "Deployment", namespace: "guestbook", name: "redis-leader" };
   const events: RunEvent[] = [

@@ -29,6 +29,8 @@ test("a node whose unit is active serves; an answer is valid until the next one"
   const result = of(unit(0, "n1", true), unit(1300, "n1", false), unit(1900, "n1", true));
   t.is(result.servingMs, 300 + 100);
   t.is(result.downAfterMs, 300);
+  t.is(result.share, 1 - 100 / 700);
+  t.deepEqual(result.servedBy, [{ what: "unit kubelet.service on n1", ms: 100 }]);
   t.is(result.timesDown, 1);
   t.is(result.readySeen, 1);
   t.true(result.servingBefore);
@@ -66,6 +68,15 @@ test("a question without an answer changes nothing, and is counted as an error",
   t.is(down.servingMs, 100);
   t.is(down.evidence, "API only", "an answer before or at the moment it went down is not a later check");
   t.is(of(unit(0, "n1", true), unit(1100, "n1", false), unit(1200, "n1", false)).evidence, "node");
+});
+
+test("a gap in a node's answers while it goes down: it was up until the next answer", (t) => {
+  const gap = [failed(1100, "n1"), failed(1400, "n1")];
+  const result = of(unit(0, "n1", true), ...gap, unit(1600, "n1", false));
+  t.is(result.downAfterMs, 600);
+  t.is(result.share, 1);
+  t.is(of(unit(0, "n1", true), ...gap).downAfterMs, null, "no answer is no evidence that it was down");
+  t.is(of(unit(0, "n1", true), ...gap).share, 0);
 });
 
 test("a static pod is judged by the runtimes of the attacked nodes; every container counts", (t) => {
@@ -158,6 +169,64 @@ test("a short time running counts as time, not by the number of answers", (t) =>
     own.unit(tMs + 600, "kind-worker", false),
   ]);
   t.deepEqual(codes(analyse(run.facts, [...run.events, ...again], run.samples)), []);
+});
+
+/** The kubelet's run with another time to down, in a window planned for `plannedMs`; the release is 59.9 s after the kill. */
+function downAfter(downAfterMs: number, plannedMs = 60_000, more: readonly RunEvent[] = []): RunResult {
+  const run = own.kubelet();
+  const { experiment } = run.facts;
+  const phases = { ...experiment.phases, window: plannedMs };
+  const downMs = runs.FIRST_KILL_MS + downAfterMs;
+  const events = run.events.filter((event) => event.type !== "unit" || event.active);
+  const down = unit(downMs, "kind-worker", false);
+  return analyse(
+    { ...run.facts, experiment: { ...experiment, phases } },
+    [...events, down, ...more],
+    run.samples,
+  );
+}
+
+test("a container that lives on for seconds: time to down is apart, and the run is conclusive", (t) => {
+  const result = downAfter(7_700, 30_000);
+  t.deepEqual(codes(result), []);
+  t.is(result.suppression?.downAfterMs, 7_700);
+  t.is(result.suppression?.share, 1);
+  // 43.8–96 s at 4 samples a second.
+  t.is(result.probes.find(({ probe }) => probe === "app-write")?.phases.window.samples, 208);
+});
+
+test("down too late: inconclusive when less than half of the planned window is left", (t) => {
+  // The window ends 59.9 s after the first kill.
+  t.deepEqual(codes(downAfter(29_900)), []);
+  const late = downAfter(29_901);
+  t.deepEqual(codes(late), ["target-not-down"]);
+  t.is(
+    late.reasons[0]?.message,
+    "The target was down only 29.9 s after the first kill, 30.0 s before the window ended (needed: 30.0 s, half of " +
+      "phases.window). If it always takes that long, set a longer phases.window.",
+  );
+  t.is(late.suppression?.share, 1, "although it stayed down from then on");
+  t.is(
+    late.probes.find(({ probe }) => probe === "app-write")?.phases.window.samples,
+    240,
+    "the whole window",
+  );
+});
+
+test("down at once and up again in the middle: the share counts from the first moment down", (t) => {
+  const up = [unit(60_000, "kind-worker", true), unit(70_000, "kind-worker", false)];
+  const result = downAfter(0, 60_000, up);
+  t.is(result.suppression?.downAfterMs, 0);
+  t.deepEqual(codes(result), ["target-not-down"]);
+  t.regex(
+    result.reasons[0]?.message ?? "",
+    /^The target was without a serving instance for 83\.3 % of the 59\.9 s from its first moment down to the release \(needed: 90 %\)\. What served: unit kubelet\.service on kind-worker \(10\.0 s\)\.$/,
+  );
+});
+
+test("a signal that ends the window early is the only reason, however late the target was down", (t) => {
+  const signal = at(94_000, { type: "signal", signal: "SIGINT" });
+  for (const ms of [900, 50_000]) t.deepEqual(codes(downAfter(ms, 60_000, [signal])), ["interrupted"]);
 });
 
 test("an attacked node must be seen restored, like a workload", (t) => {

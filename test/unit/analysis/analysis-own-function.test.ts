@@ -189,8 +189,8 @@ test("a disruptive check's effect on the application is not counted; suppression
   const run = own.disturbing();
   const result = of(run);
   const write = result.probes.find(({ probe }) => probe === "app-write");
-  // 36–66 s at 4 samples a second.
-  t.is(write?.phases.window.samples, 120);
+  // Down at 36.6 s, and until 66 s, at 4 samples a second.
+  t.is(write?.phases.window.samples, 117);
   t.is(write?.phases.window.availability, 1);
   t.deepEqual(write?.outages, []);
   t.is(write?.timeToImpactMs, null);
@@ -224,7 +224,7 @@ test("the window ends where the phase for disruptive checks begins, even if its 
       : event,
   );
   const { probes, severity } = analyse(run.facts, events, run.samples);
-  t.is(probes[0]?.phases.window.samples, 120);
+  t.is(probes[0]?.phases.window.samples, 117);
   t.is(severity, "function lost");
 });
 
@@ -234,7 +234,7 @@ test("a run that was cut off in the phase for disruptive checks: the window stil
     ({ tMs, type }) => tMs <= 80_000 && type !== "function" && type !== "function-late",
   );
   const { probes, releaseMs } = analyse(run.facts, cut, run.samples);
-  t.is(probes[0]?.phases.window.samples, 120);
+  t.is(probes[0]?.phases.window.samples, 117);
   t.is(releaseMs, null);
 });
 
@@ -273,9 +273,10 @@ test("samples: under half is lost, under the degraded threshold is partly lost, 
     const result = analyse(run.facts, run.events, runs.samplesOf({ failing }));
     return [result.ownFunction.state, result.functionLost];
   };
-  t.deepEqual(state(66_250), ["lost", true]);
-  t.deepEqual(state(66_000), ["partly lost", false]);
-  t.deepEqual(state(36_500), ["kept", false]);
+  // 237 samples since it was down, 36.6 s: 118 good are under half, 119 are not.
+  t.deepEqual(state(66_500), ["lost", true]);
+  t.deepEqual(state(66_250), ["partly lost", false]);
+  t.deepEqual(state(36_600), ["kept", false], "what failed before it was down does not count");
   const none = analyse({ ...run.facts, functionProbes: [] }, run.events, run.samples);
   t.is(none.ownFunction.state, "not measured");
   t.is(none.functionLost, null);

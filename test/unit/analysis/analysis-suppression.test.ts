@@ -2,7 +2,7 @@ import test from "ava";
 import fc from "fast-check";
 import type { RunEvent } from "../../../src/evidence/events.js";
 import type { Suppression } from "../../../src/analysis/result.js";
-import { suppressionOf } from "../../../src/analysis/suppression.js";
+import { downAtMs, suppressionOf } from "../../../src/analysis/suppression.js";
 import { at, DEPLOYMENT, endpoints, instance, kill, pod, runtime } from "../../helpers/synthetic-run.js";
 
 const gone = (tMs: number, name: string): RunEvent => at(tMs, { type: "gone", object: pod(name) });
@@ -24,7 +24,7 @@ test("no accepted kill means nothing killed: 404, 409 and refusals", (t) => {
   t.is(suppressionOf(kills, 990, 2000), null);
 });
 
-test("down when the last endpoint and the last ready pod are gone: the time until then lowers the share", (t) => {
+test("down when the last endpoint and the last ready pod are gone: the time until then is apart from the share", (t) => {
   const result = of(
     ...up,
     instance(1020, "a", { ready: true, terminating: true }),
@@ -33,8 +33,9 @@ test("down when the last endpoint and the last ready pod are gone: the time unti
   );
   t.is(result.windowMs, 1000);
   t.is(result.servingMs, 500);
-  t.is(result.share, 0.5);
   t.is(result.downAfterMs, 500);
+  t.is(result.share, 1);
+  t.deepEqual(result.servedBy, []);
   t.true(result.servingBefore);
 });
 
@@ -70,11 +71,7 @@ test("a pod that the API has forgotten serves as long as the runtime is seen run
     runtime(1700, "n1", []),
   );
   t.is(result.servingMs, 400);
-  t.deepEqual(result.servedBy, [
-    { what: "the container of a on n1", ms: 400 },
-    { what: "an endpoint of kube-dns", ms: 10 },
-    { what: "the ready pod a", ms: 10 },
-  ]);
+  t.is(result.share, 1);
   t.is(result.downAfterMs, 400);
   t.is(result.evidence, "runtime");
   t.is(result.runtimeChecks, 2);
@@ -146,10 +143,45 @@ test("a runtime that could not be asked is not evidence", (t) => {
   t.is(result.runtimeErrors, 1);
 });
 
-test("never down: no time of going down, share 0", (t) => {
+test("never down: no time to down, share 0; what served all the time is named", (t) => {
   const result = of(...up, instance(1020, "a", { ready: true, terminating: true }));
   t.is(result.downAfterMs, null);
   t.is(result.share, 0);
+  t.deepEqual(result.servedBy, [
+    { what: "an endpoint of kube-dns", ms: 1000 },
+    { what: "the ready pod a", ms: 20 },
+  ]);
+});
+
+test("down, up again in the middle, down again: only the first time to down is apart", (t) => {
+  const result = of(
+    ...up,
+    instance(1020, "a", { ready: true, terminating: true }),
+    endpoints(1200, 0),
+    gone(1200, "a"),
+    endpoints(1400, 1),
+    endpoints(1600, 0),
+  );
+  t.is(result.downAfterMs, 200);
+  t.is(result.servingMs, 200 + 200);
+  t.is(result.share, 1 - 200 / 800);
+  t.deepEqual(result.servedBy, [{ what: "an endpoint of kube-dns", ms: 200 }]);
+  t.is(result.timesDown, 2);
+});
+
+test("down at the first kill: nothing is apart", (t) => {
+  const result = of(...up, endpoints(1000, 0), gone(1000, "a"), endpoints(1250, 1), endpoints(1500, 0));
+  t.is(result.downAfterMs, 0);
+  t.is(result.share, 0.75);
+});
+
+test("the moment down as the run sees it: not before its evidence, and later once a container is found", (t) => {
+  const events = [...up, endpoints(1010, 0), gone(1010, "a")].sort((a, b) => a.tMs - b.tMs);
+  t.is(downAtMs(events, 1005), null);
+  t.is(downAtMs(events, 1500), 1010);
+  t.is(downAtMs([...events, runtime(1400, "n1", ["a 0123"])], 1500), 1400);
+  t.is(downAtMs([...events, runtime(1400, "n1", ["a 0123"])], 1400), null, "still running when last asked");
+  t.is(downAtMs([endpoints(0, 1)], 1500), null, "nothing killed");
 });
 
 test("a target that was not serving before does not count as taken down", (t) => {

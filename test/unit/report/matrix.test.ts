@@ -179,6 +179,7 @@ test("figures link to the section of the report that has them", (t) => {
   t.is(at(row, "Longest outage"), `[62.0 s](${report}#what-the-application-saw)`);
   t.is(at(row, "Recovery"), `[13.1 s](${report}#recovery)`);
   t.is(at(row, "Own function"), `[lost (dns-internal: 1.2 %)](${report}#what-the-application-saw)`);
+  t.is(at(row, "Time to down"), `[170 ms](${report}#how-it-was-kept-down)`);
   t.is(at(row, "Suppression (evidence)"), `[99.7 % (runtime)](${report}#how-it-was-kept-down)`);
   t.true(at(row, "Behaviour when stopped").endsWith(`[timeline](${OUTAGE.facts.runId}/timeline.svg)`));
   t.is(at(row, "Study: impact"), "confirmed");
@@ -366,6 +367,14 @@ test("type and count: the run's and the study's are both shown if they differ", 
   t.is(at(rowOf(en(run), "kube-proxy"), "Type"), "DaemonSet (study: Pod)");
   t.is(at(rowOf(en(run), "kube-proxy"), "Count"), "2 (study: 3)");
   t.is(at(rowOf(ja(run), "kube-proxy"), "Count"), "2 (発表: 3)");
+});
+
+test("a target that never went down says so in both languages", (t) => {
+  const run = changed(OUTAGE, {
+    result: { suppression: { ...OUTAGE.suppression!, share: 0, downAfterMs: null } },
+  });
+  t.regex(at(rowOf(en(run), "kube-dns ("), "Time to down"), /^\[never\]/);
+  t.regex(at(rowOf(ja(run), "kube-dns ("), "Time to down"), /^\[停止せず\]/);
 });
 
 test("flapping: the number of times down is shown with the share", (t) => {

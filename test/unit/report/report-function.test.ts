@@ -123,7 +123,7 @@ test("report: a component measured by the samples of a layer has no section of c
   const text = reportMarkdown(of(runs.kubeDnsOutage()));
   t.is(section(text, "The component's own function"), undefined);
   t.is(section(text, "What happened meanwhile"), undefined);
-  t.regex(text, /The component's own function: lost; dns-internal from kind-worker: 1\.2 % good/);
+  t.regex(text, /The component's own function: lost; dns-internal from kind-worker: 0 % good/);
 });
 
 test("report: a long story is cut", (t) => {
@@ -147,7 +147,12 @@ test("report: kills other than deletions, and how they were undone, are named wi
   t.notRegex(kept, /deletion|Recreated/);
   t.regex(text, /\| SystemdUnit kubelet on kind-worker \| its unit started \| runner \|/);
   t.regex(text, /- Attacked on: kind-worker\./);
-  t.regex(text, /98\.4 % \(asked on the node\)/);
+  t.regex(kept, /- Time to down: \*\*900 ms\*\* from the first kill\./);
+  t.regex(
+    kept,
+    /without a serving instance for \*\*100 %\*\* of the 59\.0 s to the release \(serving: 0 ms\)/,
+  );
+  t.regex(text, /\| 900 ms \| 100 % \(asked on the node\) \|/);
   const deletions = section(reportMarkdown(of(runs.kubeDnsOutage())), "How it was kept down") ?? "";
   t.regex(deletions, /- Kills: 6 \(3 Deployment, 3 Pod\), all of them deletions; 1 more attempt/);
   const moved: RunEvent = runs.at(36_100, {
@@ -163,6 +168,14 @@ test("report: kills other than deletions, and how they were undone, are named wi
     "How it was kept down",
   );
   t.regex(both ?? "", /6 of them deletions.*manifest of etcd moved away on kind-control-plane \(2 times\)\./);
+});
+
+test("report: a target that never went down has no time to down and no share", (t) => {
+  const result = of(runs.targetNeverDown());
+  const text = reportMarkdown(result);
+  t.regex(text, /- Time to down: \*\*never\*\*\. It had a serving instance for all of the 59\.9 s/);
+  t.regex(text, /\| never \| 0 % \(API only\) \|/);
+  t.true(summaryLines(result, "report.md").some((line) => /^ {2}never down, 1 kill, evidence/.test(line)));
 });
 
 test("report: a companion is named, and its kill is not a kill of the target", (t) => {
@@ -231,7 +244,9 @@ test("summary: the function, and for a flapping target how often it went down", 
   const lines = summaryLines(of(own.kubelet()), "report.md");
   t.true(lines.some((line) => /own function: lost\. Checks of node-runs-pods/.test(line)));
   t.true(
-    lines.some((line) => /kept down: 98\.4 % of 59\.9 s, 1 kill, evidence: asked on the node/.test(line)),
+    lines.some((line) =>
+      /down after 900 ms, kept down: 100 % of 59\.0 s, 1 kill, evidence: asked on the node/.test(line),
+    ),
   );
   const flapping = summaryLines(of(own.flappingUnit()), "report.md");
   t.true(flapping.some((line) => /went down 6 times, 6 kills/.test(line)));

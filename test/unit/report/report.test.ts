@@ -96,17 +96,18 @@ test("the row: what was measured, the worst worker", (t) => {
   t.is(row.object, "Deployment kube-system/coredns");
   t.is(row.count, 2);
   t.is(row.severity, "outage");
-  t.is(row.writeAvailability, 3 / 240);
+  t.is(row.writeAvailability, 0);
+  t.is(row.timeToDownMs, 500);
   t.is(row.timeToImpactMs, 650);
   t.is(row.longestOutageMs, 64_750);
   t.is(row.recoveryMs, 7500);
   t.is(row.evidence, "runtime");
   t.is(
     row.behaviour.en,
-    "App → DB writes fail (1.2 % succeed from kind-worker) from 650 ms after the first kill; " +
-      "its own function is lost (dns-internal: 1.2 %).",
+    "App → DB writes fail (0 % succeed from kind-worker) from 650 ms after the first kill; " +
+      "its own function is lost (dns-internal: 0 %).",
   );
-  t.regex(row.behaviour.ja, /書き込みが失敗.*1\.2 %.*650 ms/);
+  t.regex(row.behaviour.ja, /書き込みが失敗.*成功率 0 %.*650 ms/);
 });
 
 test("the behaviour comes from measurements: another measurement gives another sentence", (t) => {
@@ -132,7 +133,7 @@ test("API-only evidence is named", (t) => {
   const events = run.events.filter(({ type }) => type !== "runtime");
   const text = reportMarkdown(analyse(run.facts, events, run.samples));
   t.regex(text, /Evidence: \*\*API only\*\*/);
-  t.regex(text, /99\.1 % \(API only\)/);
+  t.regex(text, /100 % \(API only\)/);
 });
 
 test("aborted: the report says why, and shows the measurements up to then", (t) => {
