@@ -415,7 +415,7 @@ const thresholds = z
       .max(1)
       .default(0.9)
       .describe(
-        "Minimum share of the window without a serving instance of the target. Below it the run is inconclusive.",
+        "Minimum share of the time, from the first moment down to the release, without a serving instance of the target. Below it the run is inconclusive.",
       ),
   })
   .prefault({})

@@ -115,7 +115,7 @@ function windowProblem(
   return `phases.window (${text(windowMs)}) must be at least ${text(neededMs)}, or no function check of ${name} ends in it`;
 }
 
-/** Time that a component may need to go down after the first kill, ms, on top of the deadline of one check. */
+/** How long after the target is down the first function check begins, ms, on top of the deadline of one check. */
 const GOING_DOWN_MS = 3_000;
 
 /** Rules of one abort condition, by its index. */
