@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -17,7 +18,7 @@ import type {
   SubstituteImage,
   UpOptions,
 } from "./provider.js";
-import { type Env, type Ran, tryRun, whyFailed } from "./try-run.js";
+import { type Env, type Ran, ranOf, tryRun, whyFailed } from "./try-run.js";
 
 /** The cluster's name in kind, as in kind-config.yaml. Every command names it: KIND_CLUSTER_NAME must not. */
 const CLUSTER_NAME = "kube-system-chaos";
@@ -35,7 +36,8 @@ const CREATE_LIMIT_MS = 15 * 60_000;
 /** How long the nodes, and then the cluster's DNS, may take to become ready, s. On two cores both take under one minute. */
 const READY_LIMIT_S = 180;
 
-/** Containers that a killed kind had just requested may appear after the first deletion. */
+/** What a killed kind had requested from the engine may appear within this time (guess), ms. */
+const UNDER_WAY_MS = 1_000;
 const DELETIONS = 3;
 
 const REMEDY = "Remove it with `chaos cluster down --cluster kind`";
@@ -133,6 +135,8 @@ class KindProvider implements ClusterProvider {
   }
 
   async find(): Promise<ClusterHandle | undefined> {
+    // Without it there is nothing to reach, and asking an engine that does not answer takes long.
+    if (!existsSync(this.#kubeconfig)) return undefined;
     try {
       const engine = await chooseEngine(this.#env, () => undefined);
       return (await this.#nodes(engine)).length > 0 ? this.#handle(engine) : undefined;
@@ -157,7 +161,9 @@ class KindProvider implements ClusterProvider {
   async #nodes(engine: KindEngine): Promise<KindNode[]> {
     const listed = await this.#ask(engine, engine.command, listNodes(CLUSTER_NAME), 30_000);
     if (!listed.failed) return parseNodes(listed.stdout);
-    throw new RefusedError(`${engine.command} cannot list the nodes of kind clusters: ${whyFailed(listed)}`);
+    throw new RefusedError(
+      `${engine.command} cannot list the nodes of kind clusters: ${whyFailed(listed)}. Repair the engine.`,
+    );
   }
 
   /** An existing cluster is never changed: a run that is not yet restored may have broken it. */
@@ -256,8 +262,9 @@ class KindProvider implements ClusterProvider {
     if (stop.aborted) kill();
     const kind = pid === undefined ? undefined : await identify(pid);
     if (kind !== undefined) await this.#writeAttempt({ engine, kind });
-    const result = await child;
+    const result = ranOf(await child);
     stop.removeEventListener("abort", kill);
+    if (stop.aborted) await sleep(UNDER_WAY_MS);
     if (signal?.aborted === true) throw new ChaosError("kind was ended");
     if (stop.aborted) throw new ChaosError(`kind did not finish in ${CREATE_LIMIT_MS / 60_000} minutes`);
     if (result.failed) throw new ChaosError(`kind failed: ${whyFailed(result)}`);
@@ -272,7 +279,7 @@ class KindProvider implements ClusterProvider {
         engine.command,
         ["exec", CONTROL_PLANE, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", ...args],
         (READY_LIMIT_S + 20) * 1000,
-        cancel,
+        { ...cancel, detached: true },
       );
     for (const args of [
       ["wait", "--for=condition=Ready", "nodes", "--all", timeout],
@@ -280,6 +287,7 @@ class KindProvider implements ClusterProvider {
     ]) {
       const result = await inNode(args, signal === undefined ? {} : { cancelSignal: signal });
       if (!result.failed) continue;
+      if (signal?.aborted === true) throw new ChaosError("waiting for it was ended");
       const state = await inNode(["get", "nodes,pods", "-A", "-o", "wide", "--request-timeout=15s"], {});
       throw new ChaosError(
         `it did not become ready: ${whyFailed(result)}. Its nodes and pods:\n${state.stdout}`,
@@ -290,13 +298,16 @@ class KindProvider implements ClusterProvider {
   /** Deletes the cluster in any state, with its kubeconfig and the note of the attempt. */
   async #delete({ engine, kind }: Attempt): Promise<void> {
     // A kind that outlived its runner would continue, and delete nodes of this name when it fails.
-    if (kind !== undefined && (await isAlive(kind))) killGroup(kind.pid);
+    if (kind !== undefined && (await isAlive(kind))) {
+      killGroup(kind.pid);
+      await sleep(UNDER_WAY_MS);
+    }
     for (let tries = 1; ; tries++) {
       const deleted = await this.#kind(engine, ["delete", "cluster"], 180_000);
       if (deleted.failed) throw new ChaosError(`kind could not delete the cluster: ${whyFailed(deleted)}`);
       if ((await this.#nodes(engine)).length === 0) break;
       if (tries === DELETIONS) throw new ChaosError(`nodes of the cluster ${CLUSTER_NAME} still exist`);
-      await sleep(1_000);
+      await sleep(UNDER_WAY_MS);
     }
     await rm(this.#kubeconfig, { force: true });
     await rm(this.#attempt, { force: true });

@@ -23,18 +23,32 @@ export async function tryRun(
   args: readonly string[],
   options: Pick<Options, "timeout" | "cancelSignal" | "detached">,
 ): Promise<Ran> {
-  const result = await execa(file, args, {
-    ...options,
-    env,
-    extendEnv: false,
-    stdin: "ignore",
-    reject: false,
-  });
+  return ranOf(
+    await execa(file, args, { ...options, env, extendEnv: false, stdin: "ignore", reject: false }),
+  );
+}
+
+/** What execa reports, as far as it is used. */
+interface Reported {
+  readonly failed: boolean;
+  readonly exitCode?: number | undefined;
+  readonly signal?: string | undefined;
+  readonly timedOut: boolean;
+  readonly isCanceled: boolean;
+  readonly shortMessage?: string | undefined;
+  readonly stdout?: unknown;
+  readonly stderr?: unknown;
+}
+
+const textOf = (output: unknown): string => (typeof output === "string" ? output : "");
+
+/** Pure. */
+export function ranOf(result: Reported): Ran {
   const started = !result.failed || result.exitCode !== undefined || result.signal !== undefined;
   return {
     failed: result.failed,
-    stdout: String(result.stdout ?? ""),
-    stderr: String(result.stderr ?? ""),
+    stdout: textOf(result.stdout),
+    stderr: textOf(result.stderr),
     timedOut: result.timedOut,
     ...(started || result.timedOut || result.isCanceled ? {} : { notStarted: result.shortMessage ?? "" }),
   };
