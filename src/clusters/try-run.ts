@@ -54,11 +54,15 @@ export function ranOf(result: Reported): Ran {
   };
 }
 
-/** The end of a failed command's output; of kind's, what follows "ERROR:" (sigs.k8s.io/kind cmd/kind/app/main.go). Pure. */
+/**
+ * The end of a failed command's output; of kind's, what follows "ERROR:" (sigs.k8s.io/kind cmd/kind/app/main.go), without
+ * the many flags of the engine's command. Pure.
+ */
 export function whyFailed({ timedOut, notStarted, stderr }: Omit<Ran, "failed" | "stdout">): string {
   if (timedOut) return "timed out";
   if (notStarted !== undefined) return notStarted;
   const lines = stderr.trim().split("\n");
   const from = lines.findIndex((line) => line.startsWith("ERROR:"));
-  return (from < 0 ? lines.slice(-3) : lines.slice(from, from + 12)).join("\n").slice(0, 1_500);
+  const end = (from < 0 ? lines.slice(-3) : lines.slice(from, from + 12)).join("\n");
+  return end.replace(/(command "[^"\n]{60})[^"\n]+"/, '$1…"').slice(0, 1_500);
 }

@@ -114,12 +114,15 @@ test("the notes of progress are kind's lines without icons", async (t) => {
 test("kind fails: its reason is in the message, and nothing is left", async (t) => {
   const world = await fakeKind(t, ["docker"]);
   await world.put("docker", [THEIRS]);
-  await world.behave({ createFails: "Bind for 127.0.0.1:30080 failed: port is already allocated" });
+  // As kind 0.33 printed it, when its docker failed.
+  const run = `docker run --name kube-system-chaos-control-plane --hostname kube${" --label x".repeat(200)}`;
+  await world.behave({ createFails: `command "${run}" failed with error: exit status 125` });
   const error = await t.throwsAsync(provider(world).up({ progress }), { instanceOf: ChaosError });
   t.is(
     messageOf(error),
     "the cluster was not created, and nothing of it is left: kind failed: ERROR: failed to create cluster: " +
-      "Bind for 127.0.0.1:30080 failed: port is already allocated\n\nCommand Output: Error response from daemon",
+      'command "docker run --name kube-system-chaos-control-plane --hostname…" failed with error: exit status 125' +
+      "\n\nCommand Output: Error response from daemon",
   );
   t.deepEqual(world.nodes("docker"), [THEIRS.name]);
   t.false(existsSync(world.state("creating.json")));
