@@ -102,7 +102,7 @@ const handlers: Handlers = {
   cluster: async (name, flags: ClusterCommandFlags) => {
     await withView(async (view, interrupted) => {
       const commands = await import("./commands/cluster-command.js");
-      const { context, kubeconfigPath } = selectOptions(flags);
+      const { context, kubeconfigPath, image } = selectOptions(flags);
       const options = {
         provider: flags.cluster,
         ...(context === undefined ? {} : { context }),
@@ -114,6 +114,7 @@ const handlers: Handlers = {
         await commands.clusterUp({
           ...options,
           addons: flags.addons,
+          ...(image === undefined ? {} : { image }),
           yes: flags.yes ?? false,
           env: process.env,
         });
@@ -149,11 +150,13 @@ function selectOptions(flags: ClusterFlags): {
   provider?: ProviderName;
   context?: string;
   kubeconfigPath?: string;
+  image?: string;
 } {
   return {
     ...(flags.cluster === undefined ? {} : { provider: flags.cluster }),
     ...(flags.context === undefined ? {} : { context: flags.context }),
     ...(flags.kubeconfig === undefined ? {} : { kubeconfigPath: flags.kubeconfig }),
+    ...(flags.image === undefined ? {} : { image: flags.image }),
   };
 }
 

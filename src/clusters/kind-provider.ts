@@ -1,9 +1,15 @@
-import { mkdir, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { execa, type ResultPromise } from "execa";
-import { ChaosError, messageOf, RefusedError } from "../common/errors.js";
+import { execa } from "execa";
+import { sleep } from "../common/clock.js";
+import { ChaosError, ExitCode, messageOf, RefusedError } from "../common/errors.js";
+import { claimFile } from "../common/file-claim.js";
 import { packageRoot } from "../common/package-root.js";
 import { userFolder } from "../common/places.js";
+import { identify, isAlive, type ProcessIdentity } from "../common/process-identity.js";
+import { chooseEngine, ENGINE_NAMES, type KindEngine } from "./kind-engine.js";
+import { isSameImage, type KindNode, listNodes, parseNodes } from "./kind-nodes.js";
 import type {
   ClusterHandle,
   ClusterProvider,
@@ -12,91 +18,116 @@ import type {
   SubstituteImage,
   UpOptions,
 } from "./provider.js";
+import { type Env, type Ran, ranOf, tryRun, whyFailed } from "./try-run.js";
 
-/** The cluster's name in kind, as in kind-config.yaml. */
+/** The cluster's name in kind, as in kind-config.yaml. Every command names it: KIND_CLUSTER_NAME must not. */
 const CLUSTER_NAME = "kube-system-chaos";
+const CONTROL_PLANE = `${CLUSTER_NAME}-control-plane`;
 
 /**
- * The default node image of kind 0.27.0, as its source (pkg/apis/config/defaults) pins it. Later releases of kind run
- * it too.
+ * The first kind whose default node image (pkg/apis/config/defaults/image.go) has Kubernetes 1.30, the oldest that this
+ * tool supports, and the first that can use nerdctl.
  */
-const NODE_IMAGE =
-  "kindest/node:v1.32.2@sha256:f226345927d7e348497136874b6d207e0b32cc52154ad8323129352923a3142f";
+const OLDEST_KIND = [0, 23] as const;
 
 /** Includes pulling the node image over a slow network (guess). */
 const CREATE_LIMIT_MS = 15 * 60_000;
 
-type EngineName = "docker" | "podman";
+/** How long the nodes, and then the cluster's DNS, may take to become ready, s. On two cores both take under one minute. */
+const READY_LIMIT_S = 180;
 
-async function answers(command: string, args: readonly string[]): Promise<boolean> {
-  const result = await execa(command, args, { timeout: 15_000, reject: false, stdin: "ignore" });
-  return result.exitCode === 0;
+/** What a killed kind had requested from the engine may appear within this time (guess), ms. */
+const UNDER_WAY_MS = 1_000;
+const DELETIONS = 3;
+
+const REMEDY = "Remove it with `chaos cluster down --cluster kind`";
+
+/** Noted while the cluster is created, until it is ready or what is left of it is removed. */
+interface Attempt {
+  readonly engine: KindEngine;
+  /** kind's process, where /proc identifies it. It leads its own process group. */
+  readonly kind?: ProcessIdentity;
 }
 
-/** A kind cluster with an installed Docker or Podman and an installed kind, from public images. */
-export function createKindProvider(): ClusterProvider {
-  // Kept apart from the user's own kubeconfigs.
-  return new KindProvider(join(userFolder("state", process.env), "kind", "kubeconfig"));
+/**
+ * A kind cluster made with the user's own kind and container engine, from public images.
+ *
+ * @param env the environment of kind and of the engine's client. Default: this process's.
+ */
+export function createKindProvider(env: Env = process.env): ClusterProvider {
+  // Apart from the user's own kubeconfigs.
+  return new KindProvider(join(userFolder("state", env), "kind"), env);
 }
 
 class KindProvider implements ClusterProvider {
   readonly name = "kind";
+  readonly #folder: string;
   readonly #kubeconfig: string;
+  readonly #attempt: string;
+  readonly #env: Env;
 
-  constructor(kubeconfig: string) {
-    this.#kubeconfig = kubeconfig;
+  constructor(folder: string, env: Env) {
+    this.#folder = folder;
+    this.#kubeconfig = join(folder, "kubeconfig");
+    this.#attempt = join(folder, "creating.json");
+    this.#env = env;
   }
 
   /**
-   * @throws RefusedError when no engine answers or kind is not installed.
-   * @throws ChaosError when kind fails.
+   * @throws RefusedError when no engine answers, kind is missing or too old, or the cluster exists but is stopped or has
+   *   another image than the requested one.
+   * @throws ChaosError when kind fails or the cluster does not become ready. Nothing is left of a new cluster then.
    */
-  async up({ progress, signal }: UpOptions): Promise<ClusterHandle> {
-    const engine = await this.#engine();
-    const env = kindEnv(engine);
-    await mkdir(join(this.#kubeconfig, ".."), { recursive: true });
-    if (await this.#exists(env)) {
-      await this.#kind(["export", "kubeconfig", "--name", CLUSTER_NAME], { env, timeoutMs: 60_000 });
-      return this.#handle(engine, env);
+  async up(options: UpOptions): Promise<ClusterHandle> {
+    const version = await this.#kindVersion();
+    const engine = await chooseEngine(this.#env, (text) => options.progress.warn(text));
+    if ((await this.#readAttempt(engine)) === undefined) {
+      const nodes = await this.#nodes(engine);
+      if (nodes.length > 0) return await this.#reuse(engine, nodes, options.image);
     }
-    await progress.step(`Creating the cluster ${CLUSTER_NAME} with kind and ${engine}`, async (note) => {
-      const child = this.#kind(
-        ["create", "cluster", "--config", "kind-config.yaml", "--image", NODE_IMAGE, "--wait", "3m"],
-        { env, timeoutMs: CREATE_LIMIT_MS, ...(signal === undefined ? {} : { signal }) },
-      );
-      child.stderr?.on("data", (chunk: Buffer) => note(chunk.toString().trim().split("\n").at(-1) ?? ""));
-      try {
-        await child;
-      } catch (error) {
-        throw new ChaosError("kind could not create the cluster; the output of kind names the reason", {
-          cause: error,
+    return await this.#alone(async () => {
+      const interrupted = await this.#readAttempt(engine);
+      if (interrupted !== undefined) {
+        await options.progress.step("Removing the incomplete cluster of an interrupted attempt", async () => {
+          await this.#delete(interrupted);
         });
       }
+      const nodes = await this.#nodes(engine);
+      if (nodes.length > 0) return await this.#reuse(engine, nodes, options.image);
+      refuseOld(version);
+      await this.#create(engine, options);
+      return this.#handle(engine);
     });
-    return this.#handle(engine, env);
   }
 
   async down({ progress }: DownOptions): Promise<void> {
-    const env = kindEnv(await this.#engine());
-    await progress.step(`Deleting the cluster ${CLUSTER_NAME}`, async () => {
-      try {
-        await this.#kind(["delete", "cluster", "--name", CLUSTER_NAME], { env, timeoutMs: 180_000 });
-      } catch (error) {
-        throw new ChaosError("kind could not delete the cluster", { cause: error });
-      }
-      await rm(this.#kubeconfig, { force: true });
+    await this.#kindVersion();
+    const engine = await chooseEngine(this.#env, (text) => progress.warn(text));
+    await this.#alone(async () => {
+      await progress.step(`Deleting the cluster ${CLUSTER_NAME}`, async () => {
+        const interrupted = await this.#readAttempt(engine);
+        if (interrupted !== undefined) await this.#delete(interrupted);
+        if (interrupted?.engine.command !== engine.command) await this.#delete({ engine });
+      });
     });
   }
 
   async status(): Promise<ClusterStatus> {
     const standIns: readonly SubstituteImage[] = [];
     try {
-      const engine = await this.#engine();
-      const running = await this.#exists(kindEnv(engine));
+      const engine = await chooseEngine(this.#env, () => undefined);
+      const nodes = await this.#nodes(engine);
+      const incomplete = (await this.#readAttempt(engine)) !== undefined;
+      const stopped = nodes.filter((node) => !node.running).map(({ name }) => name);
       const details = [
-        `container engine: ${engine}`,
-        running ? `kubeconfig: ${this.#kubeconfig}` : `no cluster named ${CLUSTER_NAME}`,
+        `container engine: ${engine.command}`,
+        ...(nodes[0] === undefined
+          ? [`no cluster named ${CLUSTER_NAME}`]
+          : [`node image: ${nodes[0].image}`, `kubeconfig: ${this.#kubeconfig}`]),
+        ...(incomplete ? ["incomplete: it is being created, or creating it was interrupted"] : []),
+        ...(stopped.length > 0 ? [`stopped nodes: ${stopped.join(", ")}`] : []),
       ];
+      const running = nodes.length > 0 && stopped.length === 0 && !incomplete;
       return { provider: this.name, running, details, standIns };
     } catch (error) {
       return { provider: this.name, running: false, details: [messageOf(error)], standIns };
@@ -104,64 +135,280 @@ class KindProvider implements ClusterProvider {
   }
 
   async find(): Promise<ClusterHandle | undefined> {
+    // Without it there is nothing to reach, and asking an engine that does not answer takes long.
+    if (!existsSync(this.#kubeconfig)) return undefined;
     try {
-      const engine = await this.#engine();
-      const env = kindEnv(engine);
-      return (await this.#exists(env)) ? this.#handle(engine, env) : undefined;
+      const engine = await chooseEngine(this.#env, () => undefined);
+      return (await this.#nodes(engine)).length > 0 ? this.#handle(engine) : undefined;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       return undefined;
     }
   }
 
-  /** The engine that answers, Docker first. KIND_EXPERIMENTAL_PROVIDER, when set, decides. */
-  async #engine(): Promise<EngineName> {
-    if (!(await answers("kind", ["version"]))) {
-      throw new RefusedError(
-        "kind was not found on PATH. Install it (https://kind.sigs.k8s.io), or on Debian 12 use the lab provider.",
-      );
-    }
-    const wanted = process.env["KIND_EXPERIMENTAL_PROVIDER"];
-    const names: readonly EngineName[] =
-      wanted === "docker" || wanted === "podman" ? [wanted] : ["docker", "podman"];
-    for (const name of names) if (await answers(name, ["info"])) return name;
+  /** What `kind version` prints, such as "kind v0.33.0 go1.26.3 linux/amd64". @throws RefusedError without kind. */
+  async #kindVersion(): Promise<string> {
+    const result = await tryRun(this.#env, "kind", ["version"], { timeout: 15_000 });
+    if (!result.failed) return result.stdout;
     throw new RefusedError(
-      `no container engine answers (tried: ${names.map((name) => `${name} info`).join(", ")}). ` +
-        "Start Docker or Podman, or on Debian 12 use the lab provider.",
+      result.notStarted !== undefined
+        ? "kind was not found on PATH. Install it (https://kind.sigs.k8s.io), or on Debian 12 use --cluster lab."
+        : `kind does not work: \`kind version\` failed (${whyFailed(result)}). Install it again (https://kind.sigs.k8s.io).`,
     );
   }
 
-  async #exists(env: Record<string, string>): Promise<boolean> {
-    const listed = await execa("kind", ["get", "clusters"], { env, timeout: 30_000, reject: false });
-    return listed.exitCode === 0 && (listed.stdout ?? "").split("\n").includes(CLUSTER_NAME);
+  /** @throws RefusedError when the engine cannot list its containers. */
+  async #nodes(engine: KindEngine): Promise<KindNode[]> {
+    const listed = await this.#ask(engine, engine.command, listNodes(CLUSTER_NAME), 30_000);
+    if (!listed.failed) return parseNodes(listed.stdout);
+    throw new RefusedError(
+      `${engine.command} cannot list the nodes of kind clusters: ${whyFailed(listed)}. Repair the engine.`,
+    );
   }
 
-  #kind(
-    args: readonly string[],
-    options: { env: Record<string, string>; timeoutMs: number; signal?: AbortSignal },
-  ): ResultPromise {
-    return execa("kind", [...args, "--kubeconfig", this.#kubeconfig], {
+  /** An existing cluster is never changed: a run that is not yet restored may have broken it. */
+  async #reuse(
+    engine: KindEngine,
+    nodes: readonly KindNode[],
+    image: string | undefined,
+  ): Promise<ClusterHandle> {
+    const other = image === undefined ? undefined : nodes.find((node) => !isSameImage(node.image, image));
+    if (other !== undefined) {
+      throw new RefusedError(
+        `the cluster ${CLUSTER_NAME} already exists with the image ${other.image}: --image ${image} is for a new ` +
+          `one. ${REMEDY}, or omit --image.`,
+      );
+    }
+    const stopped = nodes.filter((node) => !node.running).map(({ name }) => name);
+    if (stopped.length > 0) {
+      throw new RefusedError(
+        `the cluster ${CLUSTER_NAME} is stopped: ${stopped.join(", ")} ${stopped.length === 1 ? "does" : "do"} not ` +
+          `run. Start it with \`${engine.command} start ${stopped.join(" ")}\`. Or ${lower(REMEDY)}.`,
+      );
+    }
+    await mkdir(this.#folder, { recursive: true });
+    const exported = await this.#kind(engine, ["export", "kubeconfig"], 60_000);
+    if (exported.failed) {
+      throw new ChaosError(
+        `the cluster ${CLUSTER_NAME} exists, but kind cannot read its kubeconfig: ${whyFailed(exported)}\n` +
+          `It may be incomplete. ${REMEDY}, then create it again.`,
+      );
+    }
+    return this.#handle(engine);
+  }
+
+  async #create(engine: KindEngine, options: UpOptions): Promise<void> {
+    const { progress, signal } = options;
+    try {
+      await progress.step(
+        `Creating the cluster ${CLUSTER_NAME} with kind and ${engine.command}`,
+        async (note) => await this.#runCreate(engine, options, note),
+      );
+      await progress.step("Waiting for the nodes and the cluster's DNS", async () => {
+        await this.#waitUntilReady(engine, signal);
+      });
+    } catch (error) {
+      const interrupted = signal?.aborted === true;
+      const what = interrupted ? "creating the cluster was interrupted" : "the cluster was not created";
+      let left = "nothing of it is left";
+      try {
+        await progress.step("Removing what kind had created", async () => {
+          const attempt = await this.#readAttempt(engine);
+          if (attempt !== undefined) await this.#delete(attempt);
+        });
+      } catch (failed) {
+        left = `a part of it is left (${messageOf(failed)}). ${REMEDY}`;
+      }
+      throw new ChaosError(`${what}, and ${left}`, {
+        cause: error,
+        ...(interrupted ? { exitCode: ExitCode.interrupted } : {}),
+      });
+    }
+    await rm(this.#attempt, { force: true });
+  }
+
+  /** Without --wait: kind waits only for the control plane, and succeeds when that is not ready in time. */
+  async #runCreate(
+    engine: KindEngine,
+    { signal, image }: UpOptions,
+    note: (text: string) => void,
+  ): Promise<void> {
+    await this.#writeAttempt({ engine });
+    const args = [
+      ...["create", "cluster", "--name", CLUSTER_NAME, "--config", "kind-config.yaml"],
+      ...["--kubeconfig", this.#kubeconfig, ...(image === undefined ? [] : ["--image", image])],
+    ];
+    const child = execa("kind", args, {
+      env: { ...this.#env, ...engine.env },
+      extendEnv: false,
+      stdin: "ignore",
+      reject: false,
       // kind-config.yaml has the audit policy's path relative to the package.
       cwd: packageRoot(),
-      env: options.env,
-      timeout: options.timeoutMs,
-      stdin: "ignore",
-      ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+      // Its own process group: the terminal's Ctrl-C does not reach it, and its engine's clients are killed with it.
+      detached: true,
     });
+    const { pid } = child;
+    const stop = AbortSignal.any([
+      AbortSignal.timeout(CREATE_LIMIT_MS),
+      ...(signal === undefined ? [] : [signal]),
+    ]);
+    const kill = (): void => (pid === undefined ? undefined : killGroup(pid));
+    child.stderr.on("data", (chunk: Buffer) => {
+      const line = progressLine(chunk.toString());
+      if (line !== "") note(line);
+    });
+    stop.addEventListener("abort", kill, { once: true });
+    if (stop.aborted) kill();
+    const kind = pid === undefined ? undefined : await identify(pid);
+    if (kind !== undefined) await this.#writeAttempt({ engine, kind });
+    const result = ranOf(await child);
+    stop.removeEventListener("abort", kill);
+    if (stop.aborted) await sleep(UNDER_WAY_MS);
+    if (signal?.aborted === true) throw new ChaosError("kind was ended");
+    if (stop.aborted) throw new ChaosError(`kind did not finish in ${CREATE_LIMIT_MS / 60_000} minutes`);
+    if (result.failed) throw new ChaosError(`kind failed: ${whyFailed(result)}`);
   }
 
-  #handle(engine: EngineName, env: Record<string, string>): ClusterHandle {
+  /** Asks with the node's kubectl, as kind does (pkg/cluster/internal/create/actions/waitforready). */
+  async #waitUntilReady(engine: KindEngine, signal: AbortSignal | undefined): Promise<void> {
+    const timeout = `--timeout=${READY_LIMIT_S}s`;
+    const inNode = async (args: readonly string[], cancel: { cancelSignal?: AbortSignal }): Promise<Ran> =>
+      await this.#ask(
+        engine,
+        engine.command,
+        ["exec", CONTROL_PLANE, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", ...args],
+        (READY_LIMIT_S + 20) * 1000,
+        { ...cancel, detached: true },
+      );
+    for (const args of [
+      ["wait", "--for=condition=Ready", "nodes", "--all", timeout],
+      ["-n", "kube-system", "rollout", "status", "deployment/coredns", timeout],
+    ]) {
+      const result = await inNode(args, signal === undefined ? {} : { cancelSignal: signal });
+      if (!result.failed) continue;
+      if (signal?.aborted === true) throw new ChaosError("waiting for it was ended");
+      const state = await inNode(["get", "nodes,pods", "-A", "-o", "wide", "--request-timeout=15s"], {});
+      throw new ChaosError(
+        `it did not become ready: ${whyFailed(result)}. Its nodes and pods:\n${state.stdout}`,
+      );
+    }
+  }
+
+  /** Deletes the cluster in any state, with its kubeconfig and the note of the attempt. */
+  async #delete({ engine, kind }: Attempt): Promise<void> {
+    // A kind that outlived its runner would continue, and delete nodes of this name when it fails.
+    if (kind !== undefined && (await isAlive(kind))) {
+      killGroup(kind.pid);
+      await sleep(UNDER_WAY_MS);
+    }
+    for (let tries = 1; ; tries++) {
+      const deleted = await this.#kind(engine, ["delete", "cluster"], 180_000);
+      if (deleted.failed) throw new ChaosError(`kind could not delete the cluster: ${whyFailed(deleted)}`);
+      if ((await this.#nodes(engine)).length === 0) break;
+      if (tries === DELETIONS) throw new ChaosError(`nodes of the cluster ${CLUSTER_NAME} still exist`);
+      await sleep(UNDER_WAY_MS);
+    }
+    await rm(this.#kubeconfig, { force: true });
+    await rm(this.#attempt, { force: true });
+  }
+
+  /**
+   * Runs `work` while no other process creates or deletes the cluster.
+   *
+   * @throws RefusedError when another one does.
+   */
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    await mkdir(this.#folder, { recursive: true });
+    const file = join(this.#folder, "lock");
+    const claim = await claimFile(file, {
+      onHeld: ({ pid }) => {
+        throw new RefusedError(
+          `another process (${pid}) is creating or deleting the kind cluster. Wait until it has ended. The lock is ${file}.`,
+        );
+      },
+    });
+    try {
+      return await work();
+    } finally {
+      await claim.release();
+    }
+  }
+
+  /** The noted attempt. If the note cannot be read: one with this engine. */
+  async #readAttempt(engine: KindEngine): Promise<Attempt | undefined> {
+    let text: string;
+    try {
+      text = await readFile(this.#attempt, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+    try {
+      const attempt = JSON.parse(text) as Attempt;
+      if (ENGINE_NAMES.includes(attempt.engine.command)) return attempt;
+    } catch {
+      // Only half of it was written.
+    }
+    return { engine };
+  }
+
+  async #writeAttempt(attempt: Attempt): Promise<void> {
+    await writeFile(this.#attempt, JSON.stringify(attempt), { mode: 0o600 });
+  }
+
+  async #kind(engine: KindEngine, args: readonly string[], timeoutMs: number): Promise<Ran> {
+    const ours = ["--name", CLUSTER_NAME, "--kubeconfig", this.#kubeconfig];
+    return await this.#ask(engine, "kind", [...args, ...ours], timeoutMs, { detached: true });
+  }
+
+  async #ask(
+    engine: KindEngine,
+    file: string,
+    args: readonly string[],
+    timeoutMs: number,
+    more: { readonly cancelSignal?: AbortSignal; readonly detached?: boolean } = {},
+  ): Promise<Ran> {
+    return await tryRun({ ...this.#env, ...engine.env }, file, args, { timeout: timeoutMs, ...more });
+  }
+
+  #handle({ command, env }: KindEngine): ClusterHandle {
     return {
       provider: this.name,
       kubeconfigPath: this.#kubeconfig,
       context: `kind-${CLUSTER_NAME}`,
       kindName: CLUSTER_NAME,
       env,
-      engineCommand: engine,
+      engineCommand: command,
     };
   }
 }
 
-function kindEnv(engine: EngineName): Record<string, string> {
-  return { KIND_EXPERIMENTAL_PROVIDER: engine };
+function refuseOld(version: string): void {
+  const [, major, minor] = /v(\d+)\.(\d+)\./.exec(version) ?? [];
+  // A version that is not understood is a build of the user's own.
+  if (major === undefined || minor === undefined) return;
+  const [oldestMajor, oldestMinor] = OLDEST_KIND;
+  if (Number(major) > oldestMajor || Number(minor) >= oldestMinor) return;
+  throw new RefusedError(
+    `kind ${major}.${minor} is too old: its node images have a Kubernetes before 1.30. Install kind ` +
+      `${oldestMajor}.${oldestMinor} or newer (https://kind.sigs.k8s.io).`,
+  );
 }
+
+/** The last line of kind's progress, without its icons. */
+function progressLine(chunk: string): string {
+  const line = chunk.trim().split("\n").at(-1) ?? "";
+  return line.replace(/[^\x20-\x7e]/g, "").trim();
+}
+
+/** kind does nothing at SIGTERM that SIGKILL would prevent. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+const lower = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);

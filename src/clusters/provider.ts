@@ -37,6 +37,8 @@ export interface SubstituteImage {
 export interface UpOptions {
   readonly progress: Progress;
   readonly signal?: AbortSignal;
+  /** For kind: the node image of a new cluster. Default: kind's own. */
+  readonly image?: string;
 }
 
 export interface DownOptions {
@@ -48,7 +50,7 @@ export interface DownOptions {
 /** Starts, deletes and inspects a cluster. */
 export interface ClusterProvider {
   readonly name: ProviderName;
-  /** Idempotent: reuses a running cluster; recreates one that is incomplete or outdated. */
+  /** Idempotent: reuses a running cluster; recreates its own one if that is incomplete. */
   up(options: UpOptions): Promise<ClusterHandle>;
   down(options: DownOptions): Promise<void>;
   status(): Promise<ClusterStatus>;

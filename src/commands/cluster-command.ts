@@ -11,7 +11,7 @@ import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 import { underLock } from "../safety/lock/lease.js";
 import { mayTouch } from "../safety/may-touch.js";
 import type { RunView } from "../ui/base.js";
-import { clusterProviders, selectCluster } from "./select-cluster.js";
+import { clusterProviders, imageOf, selectCluster } from "./select-cluster.js";
 
 const USER_AGENT = "kube-system-chaos";
 
@@ -30,6 +30,8 @@ export interface ClusterOptions {
 export interface ClusterUpOptions extends ClusterOptions {
   /** Install the study's add-ons, or remove them; undefined: leave them unchanged. */
   readonly addons: boolean | undefined;
+  /** --image */
+  readonly image?: string;
   /** --yes: change a cluster that is not local. */
   readonly yes: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -44,9 +46,10 @@ export interface ClusterUpOptions extends ClusterOptions {
 export async function clusterUp(options: ClusterUpOptions): Promise<void> {
   const { view, signal, addons } = options;
   const existing = namesExisting(options);
+  const image = imageOf(options);
   const handle = existing
     ? await existingCluster(options)
-    : await (await choose(options)).up({ progress: view, signal });
+    : await (await choose(options)).up({ progress: view, signal, ...image });
   const about = addons === undefined ? {} : { addons: await setAddons(handle, addons, options) };
   const state = existing ? "answers" : `${handle.provider} cluster up`;
   view.result(

@@ -21,6 +21,7 @@ export interface ClusterFlags {
   readonly cluster?: ProviderName;
   readonly context?: string;
   readonly kubeconfig?: string;
+  readonly image?: string;
 }
 
 export interface RunFlags extends ClusterFlags {
@@ -48,7 +49,7 @@ interface RbacFlags {
   readonly several?: boolean;
 }
 
-interface RestoreFlags extends Omit<ClusterFlags, "cluster"> {
+interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
   readonly all: boolean;
   readonly dryRun: boolean;
   readonly allowCommands: boolean;
@@ -79,6 +80,11 @@ export interface Handlers {
   readonly cluster: (name: "up" | "down" | "status", flags: ClusterCommandFlags) => Promise<void>;
 }
 
+const IMAGE = [
+  "--image <name>",
+  "node image of a new kind cluster, with --cluster kind; default: kind's own",
+] as const;
+
 export function createProgram(handlers: Handlers): Command {
   const program = new Command("chaos")
     .description("If this kube-system component dies, what happens to my application?")
@@ -100,6 +106,7 @@ export function createProgram(handlers: Handlers): Command {
         "lab",
       ]),
     )
+    .option(...IMAGE)
     .option("--context <name>", "kubeconfig context; naming it allows a cluster that is not local")
     .option("--kubeconfig <file>", "kubeconfig file")
     .option("--yes", "attack a cluster that is not local without asking", false)
@@ -211,6 +218,7 @@ export function createProgram(handlers: Handlers): Command {
     }
     if (name === "up") {
       command
+        .option(...IMAGE)
         .option("--addons", "install the study's add-ons and prove that addon-manager works")
         .option("--no-addons", "remove the study's add-ons and restore kube-system")
         .option("--yes", "change a cluster that is not local (with --context)", false);

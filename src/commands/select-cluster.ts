@@ -15,6 +15,8 @@ export interface SelectOptions {
   readonly context?: string;
   /** --kubeconfig */
   readonly kubeconfigPath?: string;
+  /** --image */
+  readonly image?: string;
   readonly progress: Progress;
   readonly signal: AbortSignal;
   /** Asks the user a yes/no question; undefined: the terminal is not interactive. */
@@ -35,11 +37,12 @@ export function clusterProviders(): Readonly<Record<Exclude<ProviderName, "curre
  */
 export async function selectCluster(options: SelectOptions): Promise<ClusterHandle> {
   const { provider, context, kubeconfigPath, progress, signal } = options;
+  const image = imageOf(options);
   if (provider === "kind" || provider === "lab") {
     if (context !== undefined || kubeconfigPath !== undefined) {
       throw new UsageError(`--cluster ${provider} has its own context: omit --context and --kubeconfig`);
     }
-    return await clusterProviders()[provider].up({ progress, signal });
+    return await clusterProviders()[provider].up({ progress, signal, ...image });
   }
   const current = await currentCluster(options);
   if (current !== undefined) return current;
@@ -62,12 +65,28 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
       [
         `no cluster to run on: ${searched}, and kind cannot create one (${messageOf(error)}). Provide one of these:`,
         "  - a kubeconfig with a current context (or --kubeconfig and --context),",
-        "  - kind and Docker or Podman on the PATH, or",
+        "  - kind and an engine that it can use (Docker, nerdctl, Finch or Podman) on the PATH, or",
         "  - on a Debian 12 machine, as root: --cluster lab, which installs and builds what it needs",
       ].join("\n"),
       { cause: error },
     );
   }
+}
+
+/**
+ * --image for a provider's `up`. Pure.
+ *
+ * @throws UsageError unless it is for a kind cluster.
+ */
+export function imageOf(options: { readonly provider?: ProviderName | undefined; readonly image?: string }): {
+  readonly image?: string;
+} {
+  const { provider, image } = options;
+  if (image === undefined) return {};
+  if (provider !== "kind")
+    throw new UsageError("--image is the node image of a new kind cluster: add --cluster kind");
+  if (image === "") throw new UsageError("--image names no image: name one, or omit it for kind's own");
+  return { image };
 }
 
 /** The kubeconfig's context, if there is one, after its API server has answered. */

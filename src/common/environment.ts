@@ -5,7 +5,8 @@ export const ENVIRONMENT = {
   XDG_CONFIG_HOME: "below it: kube-system-chaos/config.yaml; default: ~/.config",
   XDG_CACHE_HOME: "below it: what the lab has built; default: ~/.cache",
   KUBE_SYSTEM_CHAOS_CACHE: "absolute path, instead of the one below XDG_CACHE_HOME",
-  KIND_EXPERIMENTAL_PROVIDER: "docker or podman: the only engine to try for kind clusters",
+  KIND_EXPERIMENTAL_PROVIDER:
+    "docker, podman, nerdctl, finch or nerdctl.lima: the engine of kind clusters, as kind reads it",
   NO_COLOR: "not empty: no colours in the live view",
   CI: "not empty and not false: plain lines instead of the live view",
   TERM: "dumb: plain lines instead of the live view",

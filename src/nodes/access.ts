@@ -1,4 +1,5 @@
 import { execa } from "execa";
+import { ENGINE_NAMES, enginesOf } from "../clusters/kind-engine.js";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
 import type { Node } from "../kube/objects.js";
@@ -21,10 +22,10 @@ const KILL_AFTER_MS = 1_000;
 /** Time limit of the first command on a node, ms. */
 const PROOF_TIMEOUT_MS = 10_000;
 
-/** Accepted engine names: the engine of a journal runs without confirmation only when it is one of these. */
-const ENGINES = ["docker", "podman", "nerdctl"];
-
-/** kind's nodes are containers: the engine's client runs commands in them. */
+/**
+ * kind's nodes are containers: the engine's client runs commands in them. kind itself adds --privileged; in a privileged
+ * container, as its nodes are, a command has the container's capabilities without it.
+ */
 export function engineAccess(engine: Engine): NodeAccess {
   const { command, env } = engine;
   const how = `${baseName(command)} exec`;
@@ -138,14 +139,9 @@ export async function findNodeAccess(
   const why: string[] = [];
   const wanted = (type: NodeAccessSpec["type"]): boolean => only === undefined || only === type;
   if (wanted("engine")) {
-    const notKind = nodes.find((node) => !(node.spec?.providerID ?? "").startsWith("kind://"));
-    const engine = engineAccess({ command: handle.engineCommand ?? "docker", env: handle.env });
-    const problem =
-      notKind === undefined
-        ? await problemOf(engine, names, "the container engine does not reach the nodes")
-        : `node ${notKind.metadata.name} is not a kind node`;
-    if (problem === undefined) return engine;
-    why.push(problem);
+    const found = await throughEngine(nodes, handle);
+    if (!Array.isArray(found)) return found;
+    why.push(...found);
   }
   if (wanted("command") && command !== undefined) {
     const access = commandAccess(command);
@@ -160,6 +156,26 @@ export async function findNodeAccess(
     why.push(problem);
   } else if (only === "pod") why.push("the privileged pods are not deployed");
   return { none: why.join("; ") };
+}
+
+/** The engine's client that reaches the nodes, or the reasons why none does. */
+async function throughEngine(
+  nodes: readonly Node[],
+  handle: Pick<ClusterHandle, "engineCommand" | "env">,
+): Promise<NodeAccess | string[]> {
+  const names = nodes.map((node) => node.metadata.name);
+  const notKind = nodes.find((node) => !(node.spec?.providerID ?? "").startsWith("kind://"));
+  if (notKind !== undefined) return [`node ${notKind.metadata.name} is not a kind node`];
+  const clients =
+    handle.engineCommand === undefined ? enginesOf(nodes[0]?.spec?.providerID ?? "") : [handle.engineCommand];
+  const why: string[] = [];
+  for (const command of clients) {
+    const engine = engineAccess({ command, env: handle.env });
+    const problem = await problemOf(engine, names, "the container engine does not reach the nodes");
+    if (problem === undefined) return engine;
+    why.push(problem);
+  }
+  return why;
 }
 
 async function problemOf(
@@ -191,7 +207,7 @@ export function openNodeAccess(
 ): NodeAccess {
   switch (spec.type) {
     case "engine":
-      if (options.foreign === true || !ENGINES.includes(baseName(spec.command)))
+      if (options.foreign === true || !ENGINE_NAMES.includes(baseName(spec.command)))
         refuseCommand([spec.command], options.allowCommands);
       return engineAccess(spec);
     case "command":

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -129,6 +129,22 @@ test("find: the engine of kind's nodes, checked on each node", async (t) => {
   );
 });
 
+test("find: without a known engine, the clients of the nodes' provider, in kind's order", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  const handle = { env: { PATH: nodes.root } };
+  const on = async (provider: string): Promise<string> => {
+    const found = await findNodeAccess([node("a", `kind://${provider}/chaos/a`)], handle);
+    return "none" in found ? found.none : found.how;
+  };
+  t.is(await on("docker"), "docker exec");
+  t.regex(await on("podman"), /podman exec on a: .*ENOENT/);
+  // kind calls finch's provider nerdctl.
+  await rename(join(nodes.root, "docker"), join(nodes.root, "finch"));
+  t.is(await on("nerdctl"), "finch exec");
+  await rename(join(nodes.root, "finch"), join(nodes.root, "nerdctl"));
+  t.is(await on("nerdctl"), "nerdctl exec");
+});
+
 test("find: the first that works of engine, command and pod; or only the given one", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   const engine = { engineCommand: join(nodes.root, "docker"), env: {} };
@@ -158,8 +174,10 @@ test("find: the first that works of engine, command and pod; or only the given o
 
 test("open from a journal: an engine unchanged, a command only if commands are allowed, a pod with the API", (t) => {
   const open = openNodeAccess;
-  const engine = { type: "engine", command: "/usr/bin/podman", env: {} } as const;
-  t.deepEqual(open(engine, { allowCommands: false }).spec, engine);
+  for (const command of ["/usr/bin/podman", "docker", "nerdctl", "finch", "nerdctl.lima"]) {
+    const engine = { type: "engine", command, env: {} } as const;
+    t.deepEqual(open(engine, { allowCommands: false }).spec, engine);
+  }
   const notAllowed = { instanceOf: ChaosError, message: /--allow-commands/ };
   const command = { type: "command", argv: ["ssh", "{node}"] } as const;
   t.is(t.throws(() => open(command, { allowCommands: false }), notAllowed)?.exitCode, ExitCode.notRestored);
