@@ -33,6 +33,7 @@ const BESIDE: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   },
   "metrics-are-served": (world) => {
     const now = 1_000_000_000_000;
+    world.server.groups.set("metrics.k8s.io", ["v1beta1"]);
     world.server.handle("GET", /metrics\.k8s\.io\/v1beta1\/nodes$/, () => ({
       headers: { date: new Date(now).toUTCString() },
       body: {
