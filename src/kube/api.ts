@@ -69,9 +69,10 @@ export function pathsOf(object: {
   return { path: resourcePath(gvr, namespace, name), collection: resourcePath(gvr, namespace) };
 }
 
-/** The server's gitVersion, such as `v1.36.3`. Rejects with ApiError or ApiUnreachableError. */
+/** The server's gitVersion, such as `v1.36.3`; some builds have none. Rejects with ApiError or ApiUnreachableError. */
 export async function serverVersion(transport: Transport): Promise<string> {
-  return (await get<{ gitVersion: string }>(transport, "/version")).gitVersion;
+  const { gitVersion } = await get<{ gitVersion?: string }>(transport, "/version");
+  return gitVersion === undefined || gitVersion === "" ? "(unknown version)" : gitVersion;
 }
 
 /**
