@@ -43,7 +43,7 @@ export class TargetState {
   readonly #known = new Set<string>();
   readonly #everReady = new Set<string>();
   readonly #readyTerminating = new Set<string>();
-  /** This cluster has endpoints that serve while they terminate (EndpointSlices of Kubernetes 1.22 and newer). */
+  /** An endpoint was seen that serves while it terminates. A target without a Service has none. */
   #terminatingServe = false;
 
   /** Applies a watch event. */

@@ -1,7 +1,7 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * The cluster's DNS. Since Kubernetes 1.13 it is mostly CoreDNS. kubeadm and kind call its Deployment `coredns` and keep
+ * The cluster's DNS, mostly CoreDNS. kubeadm and kind call its Deployment `coredns` and keep
  * the label (`k8s-app=kube-dns`) and the Service of its predecessor. GKE runs kube-dns itself.
  */
 export const kubeDns: ComponentDefinition = {

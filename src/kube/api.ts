@@ -1,4 +1,4 @@
-/** A small typed layer over the transport: paths, discovery, and the calls that the runner needs. */
+/** A small typed layer over the transport: paths, versions, and the calls that the runner needs. */
 import type { KubeObject } from "./objects.js";
 import { ApiError } from "./transport.js";
 import type { ApiRequest, Transport } from "./transport.js";
@@ -16,7 +16,6 @@ const rbac = (resource: string): Gvr => ({ group: "rbac.authorization.k8s.io", v
 
 export const PODS = core("pods");
 export const SERVICES = core("services");
-export const ENDPOINTS = core("endpoints");
 export const CONFIGMAPS = core("configmaps");
 export const SECRETS = core("secrets");
 export const NAMESPACES = core("namespaces");
@@ -26,6 +25,8 @@ export const SERVICE_ACCOUNTS = core("serviceaccounts");
 export const DEPLOYMENTS = apps("deployments");
 export const REPLICASETS = apps("replicasets");
 export const DAEMONSETS = apps("daemonsets");
+export const ENDPOINT_SLICES: Gvr = { group: "discovery.k8s.io", version: "v1", resource: "endpointslices" };
+export const AUTOSCALERS: Gvr = { group: "autoscaling", version: "v2", resource: "horizontalpodautoscalers" };
 export const LEASES: Gvr = { group: "coordination.k8s.io", version: "v1", resource: "leases" };
 export const ROLES = rbac("roles");
 export const ROLE_BINDINGS = rbac("rolebindings");
@@ -68,43 +69,24 @@ export function pathsOf(object: {
   return { path: resourcePath(gvr, namespace, name), collection: resourcePath(gvr, namespace) };
 }
 
-/** Which API versions the server has (GET /apis and /version). */
-export interface Discovery {
-  /** gitVersion, such as `v1.34.0`. */
-  readonly serverVersion: string;
-  /** The served versions of a group, in the server's order of preference; empty: the group is not served. */
-  versions(group: string): readonly string[];
-  /** The first served version of the wanted ones, best first; undefined: none. */
-  choose(group: string, resource: string, wanted: readonly string[]): Gvr | undefined;
-  /** discovery.k8s.io v1, or v1beta1 (Kubernetes 1.17 to 1.20); undefined before. */
-  readonly endpointSlices: Gvr | undefined;
+/** The server's gitVersion, such as `v1.36.3`; some builds have none. Rejects with ApiError or ApiUnreachableError. */
+export async function serverVersion(transport: Transport): Promise<string> {
+  const { gitVersion } = await get<{ gitVersion?: string }>(transport, "/version");
+  return gitVersion === undefined || gitVersion === "" ? "(unknown version)" : gitVersion;
 }
 
-interface ApiGroupList {
-  readonly groups: readonly {
-    readonly name: string;
-    readonly versions: readonly { readonly version: string }[];
-  }[];
-}
-
-/** Asks the server which groups and versions it serves. Rejects with ApiError or ApiUnreachableError. */
-export async function discover(transport: Transport): Promise<Discovery> {
-  const [groups, version] = await Promise.all([
-    transport.json<ApiGroupList>({ method: "GET", path: "/apis" }),
-    transport.json<{ gitVersion: string }>({ method: "GET", path: "/version" }),
-  ]);
-  const served = new Map(groups.groups.map((group) => [group.name, group.versions.map((v) => v.version)]));
-  const versions = (group: string): readonly string[] => (group === "" ? ["v1"] : (served.get(group) ?? []));
-  const choose = (group: string, resource: string, wanted: readonly string[]): Gvr | undefined => {
-    const found = wanted.find((each) => versions(group).includes(each));
-    return found === undefined ? undefined : { group, version: found, resource };
-  };
-  return {
-    serverVersion: version.gitVersion,
-    versions,
-    choose,
-    endpointSlices: choose("discovery.k8s.io", "endpointslices", ["v1", "v1beta1"]),
-  };
+/**
+ * The version of a group that the server prefers, such as `v1beta1`; undefined: it does not serve the group. A group of
+ * another API server is listed as long as its APIService exists, whether it answers or not (handler_apis.go of
+ * kube-aggregator).
+ */
+export async function preferredVersion(
+  transport: Transport,
+  group: string,
+  options: CallOptions = {},
+): Promise<string | undefined> {
+  type ApiGroup = { readonly preferredVersion: { readonly version: string } };
+  return (await getOrUndefined<ApiGroup>(transport, `/apis/${group}`, options))?.preferredVersion.version;
 }
 
 /** Options of every call: the lane, the time limit (timeoutMs), a signal, whether to retry. */

@@ -6,7 +6,6 @@ import type {
   V1ConfigMap,
   V1DaemonSet,
   V1Deployment,
-  V1Endpoints,
   V1EndpointSlice,
   V1Lease,
   V1Namespace,
@@ -84,8 +83,6 @@ export type Pod = Stored<V1Pod>;
 export type Deployment = Stored<V1Deployment>;
 export type DaemonSet = Stored<V1DaemonSet>;
 export type Service = Stored<V1Service>;
-export type Endpoints = Stored<V1Endpoints>;
-/** The shape of v1. v1beta1 (Kubernetes 1.20) has the same addresses, conditions, ports and targetRef. */
 export type EndpointSlice = Stored<V1EndpointSlice>;
 export type Node = Stored<V1Node>;
 export type Namespace = Stored<V1Namespace>;

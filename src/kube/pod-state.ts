@@ -13,9 +13,8 @@ export function isTerminating(object: Pick<KubeObject, "metadata">): boolean {
 }
 
 /**
- * Whether no container of a deleted pod runs, according to its kubelet. Then only its object is left, for up to half a
- * minute more (Kubernetes 1.20). A container that was removed before the kubelet read its state appears as waiting, not
- * as terminated.
+ * Whether no container of a deleted pod runs, according to its kubelet. Then only its object is left for a while. A
+ * container that was removed before the kubelet read its state appears as waiting, not as terminated.
  */
 export function hasEnded(pod: Pod): boolean {
   const statuses = pod.status?.containerStatuses ?? [];

@@ -2,6 +2,7 @@
 import { type Clock, pollUntil } from "../common/clock.js";
 import { ChaosError, messageOf } from "../common/errors.js";
 import {
+  AUTOSCALERS,
   CONFIGMAPS,
   DAEMONSETS,
   DEPLOYMENTS,
@@ -45,13 +46,6 @@ export async function namespaceState(transport: Transport, name: string): Promis
   if (isPrepared(namespace)) return "prepared";
   return isOwn(namespace) ? "own" : "foreign";
 }
-
-/** Every release since 1.20 serves v1, which is enough to list and delete. */
-export const AUTOSCALERS: Gvr = {
-  group: "autoscaling",
-  version: "v1",
-  resource: "horizontalpodautoscalers",
-};
 
 /** The kinds created in the namespaces, owners first: an owner would recreate its dependents. */
 const OF_PROBERS: readonly Gvr[] = [DAEMONSETS, PODS, CONFIGMAPS, SECRETS];

@@ -210,7 +210,7 @@ function applicationNeeds({ application, churn }: PermissionScope): Need[] {
     ...rights(deploying, ENSURE, { resource: "services", namespace }),
     ...rights(finding, ["list"], { resource: "services", namespace }),
     ...rights(finding, ["list"], { resource: "pods", namespace }),
-    ...rights(finding, ["list", "watch"], { resource: "endpoints", namespace }),
+    ...rights(finding, ["list", "watch"], { resource: "discovery.k8s.io/endpointslices", namespace }),
     ...rights(watching, ["list", "watch"], { resource: "apps/deployments", namespace }),
     ...rights(watching, ["list", "watch"], { resource: "services", namespace }),
     ...(churn === true

@@ -58,8 +58,8 @@ function namespaceDocument(name: string, privileged: boolean): Document {
   head(document, [
     privileged
       ? "Prepared: used as it is, emptied after each run, never deleted. Privileged pods reach the nodes from here."
-      : "Prepared: used as it is, emptied after each run, never deleted. The last label keeps privileged pods out. " +
-        "Without Pod Security admission (before Kubernetes 1.23), anyone who may create pods here can become root on a node.",
+      : "Prepared: used as it is, emptied after each run, never deleted. The last label keeps privileged pods out: " +
+        "without it, anyone who may create pods here can become root on a node.",
   ]);
   return document;
 }

@@ -1,7 +1,6 @@
 import type { Clock } from "../common/clock.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import type { Recorder } from "../evidence/recorder.js";
-import type { Discovery } from "../kube/api.js";
 import type { Node } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import type { NodeAccess } from "../nodes/spec.js";
@@ -15,7 +14,8 @@ export interface Prepared {
   readonly runId: string;
   readonly resolved: ResolvedExperiment;
   readonly transport: Transport;
-  readonly discovery: Discovery;
+  /** The server's gitVersion. */
+  readonly version: string;
   readonly nodes: readonly Node[];
   readonly clusterUid: string;
   readonly nodeAccess: NodeAccess | undefined;

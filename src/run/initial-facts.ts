@@ -38,7 +38,7 @@ export async function touchedSubstituteImages(
 
 /** What is known about a run before anything is measured. Pure. */
 export function initialFacts(
-  { runId, resolved, clusterUid, discovery, nodes, target }: Prepared,
+  { runId, resolved, clusterUid, version, nodes, target }: Prepared,
   run: {
     readonly startedAt: Date;
     readonly toolVersion: string;
@@ -68,7 +68,7 @@ export function initialFacts(
       provider: run.provider,
       context: run.context,
       uid: clusterUid,
-      version: discovery.serverVersion,
+      version,
       nodes: nodes.map((node) => ({
         name: node.metadata.name,
         role: roleOf(node),

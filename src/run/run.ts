@@ -8,7 +8,7 @@ import { newRunId } from "../common/run-id.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import { Recorder } from "../evidence/recorder.js";
 import { isControl } from "../experiment/attacks.js";
-import { discover, list, NODES, resourcePath } from "../kube/api.js";
+import { list, NODES, resourcePath, serverVersion } from "../kube/api.js";
 import { type Connection, withConnection } from "../kube/connect.js";
 import type { Node } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
@@ -93,8 +93,8 @@ async function prepareRun(
   const { resolved, view, env, sharedBy, interrupted, keepApp } = options;
   const canaries = canaryNamespaceOf(runId);
   view.phase("preflight", undefined);
-  const [discovery, { items: nodes }, clusterUid] = await Promise.all([
-    discover(transport),
+  const [version, { items: nodes }, clusterUid] = await Promise.all([
+    serverVersion(transport),
     list<Node>(transport, resourcePath(NODES)),
     clusterUidOf(transport),
   ]).catch(async (error: unknown) => {
@@ -110,7 +110,7 @@ async function prepareRun(
     transport,
     server,
     context,
-    discovery,
+    version,
     nodes,
     resolved,
     nodeAccess: access,
@@ -145,7 +145,7 @@ async function prepareRun(
     runId,
     resolved,
     transport,
-    discovery,
+    version,
     nodes,
     clusterUid,
     nodeAccess: "none" in access ? undefined : access,

@@ -1,9 +1,9 @@
-import type { ObjectRef, RunEventBody } from "../evidence/events.js";
+import type { RunEventBody } from "../evidence/events.js";
 import { type AttackName, isControl, leavesSpecAlone } from "../experiment/attacks.js";
-import type { Discovery } from "../kube/api.js";
-import { ENDPOINTS, PODS, REPLICASETS, list, resourcePath, selectorString } from "../kube/api.js";
-import type { Deployment, EndpointSlice, Endpoints, KubeObject, Pod } from "../kube/objects.js";
+import { ENDPOINT_SLICES, PODS, REPLICASETS, list, resourcePath, selectorString } from "../kube/api.js";
+import type { Deployment, EndpointSlice, KubeObject, Pod } from "../kube/objects.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
+import { SERVICE_NAME_LABEL, ServiceEndpoints } from "../kube/service-endpoints.js";
 import type { Transport } from "../kube/transport.js";
 import type { WatchEvent } from "../kube/watch.js";
 import { watch } from "../kube/watch.js";
@@ -20,7 +20,6 @@ export type TargetListener = (kind: WatchedKind, event: WatchEvent<KubeObject>) 
 
 export interface TargetWatchOptions {
   readonly transport: Transport;
-  readonly discovery: Discovery;
   readonly target: Target;
   readonly emit: (body: RunEventBody) => void;
   readonly signal: AbortSignal;
@@ -46,8 +45,7 @@ const NAMESAKE_TIMEOUT_MS = 2_000;
 export class TargetWatch implements TargetMonitor {
   readonly #options: TargetWatchOptions;
   readonly #objects = new Map<string, { kind: WatchedKind; object: KubeObject }>();
-  readonly #slices = new Map<string, { service: string; ready: string[]; servingTerminating: string[] }>();
-  readonly #endpoints = new Map<string, { ready: number; servingTerminating: number }>();
+  readonly #endpoints: ServiceEndpoints;
   readonly #instanceStates = new Map<string, string>();
   readonly #foreign: ForeignChanges | undefined;
   #listener: TargetListener | undefined;
@@ -56,6 +54,10 @@ export class TargetWatch implements TargetMonitor {
   constructor(options: TargetWatchOptions) {
     this.#options = options;
     const { target, emit, foreign } = options;
+    this.#endpoints = new ServiceEndpoints((name, count) => {
+      const service = target.services.find((each) => each.name === name);
+      if (service !== undefined) emit({ type: "endpoints", service, ...count });
+    });
     this.#foreign =
       foreign === undefined
         ? undefined
@@ -86,8 +88,9 @@ export class TargetWatch implements TargetMonitor {
 
   /** Ready addresses over all Services of the target; undefined when it has no Service. */
   get endpointsReady(): number | undefined {
-    if (this.#options.target.services.length === 0) return undefined;
-    return [...this.#endpoints.values()].reduce((sum, entry) => sum + entry.ready, 0);
+    const { services } = this.#options.target;
+    if (services.length === 0) return undefined;
+    return services.reduce((sum, { name }) => sum + this.#endpoints.ready(name), 0);
   }
 
   /** Whether the workload exists, all wanted pods are ready, and each of its Services has as many endpoints. */
@@ -103,9 +106,7 @@ export class TargetWatch implements TargetMonitor {
     const attack = this.#options.foreign?.attack;
     const ownersWord = attack !== undefined && leavesSpecAlone(attack);
     const count = ownersWord ? wantedCount(target.kind, workload) : target.count;
-    const endpoints = target.services.every(
-      (service) => (this.#endpoints.get(service.name)?.ready ?? 0) >= count,
-    );
+    const endpoints = target.services.every(({ name }) => this.#endpoints.ready(name) >= count);
     return ready >= count && endpoints;
   }
 
@@ -121,7 +122,7 @@ export class TargetWatch implements TargetMonitor {
    * rejects when one of them cannot continue (no permission, or a handler threw).
    */
   start(): { synced: Promise<void>; done: Promise<void> } {
-    const { target, discovery } = this.#options;
+    const { target } = this.#options;
     const selector = selectorString(target.labels);
     const starts = [
       this.#run(target.kind, target.collection, { fieldSelector: `metadata.name=${target.name}` }),
@@ -133,23 +134,13 @@ export class TargetWatch implements TargetMonitor {
       );
     }
     for (const service of target.services) {
-      if (discovery.endpointSlices !== undefined) {
-        starts.push(
-          this.#watch<EndpointSlice>(
-            resourcePath(discovery.endpointSlices, target.namespace),
-            { labelSelector: `kubernetes.io/service-name=${service.name}` },
-            (event) => this.#onSlice(service, event),
-          ),
-        );
-      } else {
-        starts.push(
-          this.#watch<Endpoints>(
-            resourcePath(ENDPOINTS, target.namespace),
-            { fieldSelector: `metadata.name=${service.name}` },
-            (event) => this.#onEndpoints(service, event),
-          ),
-        );
-      }
+      starts.push(
+        this.#watch<EndpointSlice>(
+          resourcePath(ENDPOINT_SLICES, target.namespace),
+          { labelSelector: `${SERVICE_NAME_LABEL}=${service.name}` },
+          (event) => this.#endpoints.apply(event),
+        ),
+      );
     }
     const done = Promise.all(starts.map(async (start) => await start.done)).then(() => undefined);
     const synced = Promise.race([
@@ -257,46 +248,6 @@ export class TargetWatch implements TargetMonitor {
     this.#instanceStates.set(object.metadata.uid, text);
     this.#options.emit({ type: "instance", object: refOf("Pod", object), ...state });
   }
-
-  #onSlice(service: ObjectRef, event: WatchEvent<EndpointSlice>): void {
-    const slice = event.object;
-    const key = slice.metadata?.name ?? "";
-    if (event.type === "DELETED") this.#slices.delete(key);
-    else {
-      const endpoints = slice.endpoints ?? [];
-      this.#slices.set(key, {
-        service: service.name,
-        // A missing condition reads as true (discovery.k8s.io: "interpret nil as true").
-        ready: endpoints.filter((endpoint) => endpoint.conditions?.ready ?? true).map(instanceOf),
-        servingTerminating: endpoints
-          .filter(
-            (endpoint) => endpoint.conditions?.serving === true && endpoint.conditions.terminating === true,
-          )
-          .map(instanceOf),
-      });
-    }
-    const own = [...this.#slices.values()].filter((entry) => entry.service === service.name);
-    // Counts each instance once: with dual stack it is in a slice of each address family.
-    this.#setEndpoints(service, {
-      ready: new Set(own.flatMap((entry) => entry.ready)).size,
-      servingTerminating: new Set(own.flatMap((entry) => entry.servingTerminating)).size,
-    });
-  }
-
-  #onEndpoints(service: ObjectRef, event: WatchEvent<Endpoints>): void {
-    const subsets = event.type === "DELETED" ? [] : (event.object.subsets ?? []);
-    const addresses = new Set(
-      subsets.flatMap((subset) => (subset.addresses ?? []).map((address) => address.ip)),
-    );
-    this.#setEndpoints(service, { ready: addresses.size, servingTerminating: 0 });
-  }
-
-  #setEndpoints(service: ObjectRef, state: { ready: number; servingTerminating: number }): void {
-    const before = this.#endpoints.get(service.name);
-    this.#endpoints.set(service.name, state);
-    if (before?.ready === state.ready && before.servingTerminating === state.servingTerminating) return;
-    this.#options.emit({ type: "endpoints", service, ...state });
-  }
 }
 
 interface Selector {
@@ -307,9 +258,4 @@ interface Selector {
 interface Started {
   readonly synced: Promise<void>;
   readonly done: Promise<void>;
-}
-
-/** The identity of an endpoint: its pod's uid, or its addresses when it has no pod. */
-function instanceOf(endpoint: NonNullable<EndpointSlice["endpoints"]>[number]): string {
-  return endpoint.targetRef?.uid ?? endpoint.addresses.join(",");
 }

@@ -2,9 +2,17 @@
 import test, { type ExecutionContext } from "ava";
 import type { RunResult } from "../../src/analysis/result.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
-import { DEPLOYMENTS, ENDPOINTS, get, getOrUndefined, list, PODS, resourcePath } from "../../src/kube/api.js";
+import {
+  DEPLOYMENTS,
+  ENDPOINT_SLICES,
+  get,
+  getOrUndefined,
+  list,
+  PODS,
+  resourcePath,
+} from "../../src/kube/api.js";
 import { sanitised } from "../../src/kube/declared.js";
-import type { Deployment, Endpoints, KubeObject, Pod } from "../../src/kube/objects.js";
+import type { Deployment, EndpointSlice, KubeObject, Pod } from "../../src/kube/objects.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
 import { testCluster, type TestCluster } from "./support/cluster.js";
 import {
@@ -70,11 +78,13 @@ async function record(cluster: TestCluster, seen: Seen, until: Promise<unknown>)
   let over = false;
   void until.finally(() => (over = true));
   while (!over) {
-    const endpoints = await get<Endpoints>(
+    const { items: slices } = await list<EndpointSlice>(
       cluster.connection.transport,
-      resourcePath(ENDPOINTS, "kube-system", "kube-dns"),
+      resourcePath(ENDPOINT_SLICES, "kube-system"),
+      { labelSelector: "kubernetes.io/service-name=kube-dns" },
     );
-    seen.endpoints.push((endpoints.subsets ?? []).flatMap((subset) => subset.addresses ?? []).length);
+    const endpoints = slices.flatMap((slice) => slice.endpoints ?? []);
+    seen.endpoints.push(endpoints.filter(({ conditions }) => conditions?.ready !== false).length);
     seen.processes.push(await dnsProcesses(cluster));
     await new Promise((resolve) => setTimeout(resolve, 500));
   }

@@ -38,24 +38,40 @@ export interface LoggedRequest {
 export type Handler = (request: LoggedRequest) => Answer | undefined | Promise<Answer | undefined>;
 
 export interface FakeOptions {
-  /** Default: the groups of a current release. */
-  readonly groups?: Readonly<Record<string, readonly string[]>>;
-  /** Default v1.34.0. */
+  /** Default v1.36.3. */
   readonly version?: string;
 }
 
+/** What Kubernetes 1.36 serves by default (DefaultAPIResourceConfigSource, pkg/controlplane/instance.go). */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  "admissionregistration.k8s.io": ["v1"],
+  "apiextensions.k8s.io": ["v1"],
+  "apiregistration.k8s.io": ["v1"],
   apps: ["v1"],
+  "authentication.k8s.io": ["v1"],
+  "authorization.k8s.io": ["v1"],
   autoscaling: ["v2", "v1"],
+  batch: ["v1"],
+  "certificates.k8s.io": ["v1"],
   "coordination.k8s.io": ["v1"],
   "discovery.k8s.io": ["v1"],
+  "events.k8s.io": ["v1"],
+  "flowcontrol.apiserver.k8s.io": ["v1"],
+  "networking.k8s.io": ["v1"],
+  "node.k8s.io": ["v1"],
+  policy: ["v1"],
   "rbac.authorization.k8s.io": ["v1"],
+  "resource.k8s.io": ["v1"],
+  "scheduling.k8s.io": ["v1"],
+  "storage.k8s.io": ["v1"],
 };
 
 export class FakeApiServer {
   /** In order of arrival. */
   readonly requests: LoggedRequest[] = [];
   readonly store = new FakeStore();
+  /** The served groups and their versions, the preferred one first. A request to any other gets 404. */
+  readonly groups = new Map<string, readonly string[]>(Object.entries(GROUPS));
   /** Connections accepted so far. */
   connections = 0;
   /** Called after an object is removed from the store, before the DELETE is answered: the place for controllers. */
@@ -214,7 +230,9 @@ export class FakeApiServer {
     }
     const fixed = this.#fixed(request);
     if (fixed !== undefined) return send(response, fixed);
-    const at = locate(request.path);
+    const [, group = "", version = ""] = /^\/apis\/([^/]+)\/([^/]+)/.exec(request.path) ?? [];
+    const isServed = group === "" || this.groups.get(group)?.includes(version) === true;
+    const at = isServed ? locate(request.path) : undefined;
     if (at === undefined) return send(response, status(404, "NotFound", `no such path: ${request.path}`));
     if (request.method === "GET" && request.watch) return this.#watches.open(at, request, response);
     send(response, this.#rest.answer(at, request));
@@ -224,14 +242,15 @@ export class FakeApiServer {
     if (request.method === "POST" && request.path.endsWith("/selfsubjectaccessreviews")) {
       return { status: 201, body: { ...(request.body as object), status: { allowed: true } } };
     }
-    if (request.path === "/version") return { body: { gitVersion: this.#options.version ?? "v1.34.0" } };
-    if (request.path === "/api") return { body: { kind: "APIVersions", versions: ["v1"] } };
-    if (request.path !== "/apis") return undefined;
-    const groups = Object.entries(this.#options.groups ?? GROUPS).map(([name, versions]) => ({
-      name,
-      versions: versions.map((version) => ({ version, groupVersion: `${name}/${version}` })),
-    }));
-    return { body: { kind: "APIGroupList", apiVersion: "v1", groups } };
+    if (request.path === "/version") return { body: { gitVersion: this.#options.version ?? "v1.36.3" } };
+    const [, name = ""] = /^\/apis\/([^/]+)$/.exec(request.path) ?? [];
+    const versions = this.groups
+      .get(name)
+      ?.map((version) => ({ version, groupVersion: `${name}/${version}` }));
+    if (versions === undefined) return undefined;
+    return {
+      body: { kind: "APIGroup", apiVersion: "v1", name, versions, preferredVersion: versions[0] },
+    };
   }
 }
 

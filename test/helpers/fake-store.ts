@@ -56,7 +56,6 @@ export interface StoreEvent {
 const KINDS: Readonly<Record<string, string>> = {
   pods: "Pod",
   services: "Service",
-  endpoints: "Endpoints",
   configmaps: "ConfigMap",
   namespaces: "Namespace",
   nodes: "Node",

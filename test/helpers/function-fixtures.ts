@@ -5,7 +5,6 @@
  */
 import type { ExecutionContext } from "ava";
 import type { FunctionCheckName } from "../../src/components/functions.js";
-import { discover } from "../../src/kube/api.js";
 import type { KubeObject, Pod, Service } from "../../src/kube/objects.js";
 import {
   type ApiRequest,
@@ -119,7 +118,6 @@ export class World {
     world.#answerProbers();
     world.context = {
       transport: world.#wrap(transport),
-      discovery: await discover(transport),
       clock: world.clock,
       runId: "20260101T000000Z-function-test-ab12",
       namespace: NAMESPACE,

@@ -101,7 +101,8 @@ export function permissionOf({ method, path, watch }: LoggedRequest): Permission
 /** Makes the server treat every client as the ServiceAccount with these Roles alone. */
 export function enforce(server: FakeApiServer, manifests: readonly Manifest[]): void {
   for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"]) {
-    server.handle(method, /^\/(api|apis)\/./, (request) => {
+    // Everyone may read the versions of a group (system:discovery).
+    server.handle(method, /^\/(api|apis\/[^/]+)\/./, (request) => {
       if (request.path.endsWith("/selfsubjectaccessreviews")) {
         const { spec } = request.body as { spec: { resourceAttributes: Permission } };
         return { status: 201, body: { status: { allowed: allows(manifests, spec.resourceAttributes) } } };

@@ -1,7 +1,6 @@
 /** A kube-dns on the fake API server, what restores it there, and a TargetWatch for it. */
 import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../src/evidence/events.js";
-import { type Discovery, discover } from "../../src/kube/api.js";
 import type { KubeObject } from "../../src/kube/objects.js";
 import { type ApiRequest, createTransport, type Transport } from "../../src/kube/transport.js";
 import { components } from "../../src/components/all-components.js";
@@ -11,7 +10,6 @@ import { type Draft, FakeApiServer, type FakeOptions, type LoggedRequest } from 
 
 export const PODS = "/api/v1/namespaces/kube-system/pods";
 export const SERVICES = "/api/v1/namespaces/kube-system/services";
-export const ENDPOINTS = "/api/v1/namespaces/kube-system/endpoints";
 export const DEPLOYMENTS = "/apis/apps/v1/namespaces/kube-system/deployments";
 export const DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets";
 export const REPLICASETS = "/apis/apps/v1/namespaces/kube-system/replicasets";
@@ -134,7 +132,7 @@ export interface Watched extends Served {
 export async function watching(
   t: ExecutionContext,
   served: Served,
-  options: { target?: Target; resyncMs?: number; discovery?: Discovery } = {},
+  options: { target?: Target; resyncMs?: number } = {},
 ): Promise<Watched> {
   const { transport } = served;
   const target = options.target ?? (await targetOf(transport));
@@ -143,7 +141,6 @@ export async function watching(
   const emit = (body: RunEventBody): void => void events.push(body);
   const watch = new TargetWatch({
     transport,
-    discovery: options.discovery ?? (await discover(transport)),
     target,
     emit,
     signal: controller.signal,

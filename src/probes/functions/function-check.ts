@@ -1,7 +1,6 @@
 import type { Stopwatch } from "../../common/clock.js";
 import type { FunctionFacts, FunctionCheckName } from "../../components/functions.js";
 import type { RunEventBody } from "../../evidence/events.js";
-import type { Discovery } from "../../kube/api.js";
 import { type Need, type Objects, rights } from "../../kube/permission.js";
 import type { Transport } from "../../kube/transport.js";
 
@@ -21,7 +20,6 @@ export interface Observation {
 /** What a function check gets. It creates objects only in `namespace` and journals every other change. */
 export interface FunctionContext {
   readonly transport: Transport;
-  readonly discovery: Discovery;
   readonly clock: Stopwatch;
   /** Short and unique for the run; used in names and ids. */
   readonly runId: string;

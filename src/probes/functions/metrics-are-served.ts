@@ -1,5 +1,5 @@
 import { functionFacts } from "../../components/functions.js";
-import { DEPLOYMENTS, get, resourcePath, type Gvr } from "../../kube/api.js";
+import { AUTOSCALERS, DEPLOYMENTS, get, preferredVersion, resourcePath } from "../../kube/api.js";
 import { ApiError } from "../../kube/transport.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest, workloadManifest } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
@@ -24,7 +24,9 @@ const EVERY_MS = 500;
 const PREPARE_LIMIT_MS = 120_000;
 /** metrics-server scrapes once a minute by default: an older sample missed a scrape. */
 const OLDEST_MS = 90_000;
-const NODE_METRICS = "/apis/metrics.k8s.io/v1beta1/nodes";
+const GROUP = "metrics.k8s.io";
+
+const INSTALL = "Check that metrics-server is installed (chaos cluster up --addons)";
 
 /** metrics-server: metrics.k8s.io serves fresh samples, and an HPA can use them. */
 export const metricsAreServed: FunctionCheck = {
@@ -33,14 +35,17 @@ export const metricsAreServed: FunctionCheck = {
     ...canaryNeeds(canaries, ["create"], "pods"),
     ...canaryNeeds(canaries, MAKE, "apps/deployments"),
     ...canaryNeeds(canaries, MAKE, "autoscaling/horizontalpodautoscalers"),
-    ...checkNeeds("the samples that it serves", ["list"], { resource: "metrics.k8s.io/nodes" }),
+    ...checkNeeds("the samples that it serves", ["list"], { resource: `${GROUP}/nodes` }),
   ],
   async prepare(context) {
-    const { discovery, clock } = context;
-    const hpas = discovery.choose("autoscaling", "horizontalpodautoscalers", ["v2", "v2beta2"]);
-    if (hpas === undefined)
-      throw new ChaosError("the API server has no HorizontalPodAutoscaler of autoscaling/v2 or v2beta2");
-    const canary = new MetricsCanary(context, hpas);
+    const { transport, clock } = context;
+    const lookup = preferredVersion(transport, GROUP, preparation(context, PREPARE_LIMIT_MS).call());
+    const version = await made(`finding ${GROUP}`, lookup);
+    if (version === undefined)
+      throw new ChaosError(
+        `cannot check metrics: the cluster has no API ${GROUP}, because no APIService registers it. ${INSTALL}`,
+      );
+    const canary = new MetricsCanary(context, resourcePath({ group: GROUP, version, resource: "nodes" }));
     await canary.prepare(preparation(context, PREPARE_LIMIT_MS));
     return { look: async (signal) => await canary.check(new CheckTime(clock, FACTS.deadlineMs, signal)) };
   },
@@ -67,12 +72,13 @@ interface Hpa {
 
 class MetricsCanary {
   readonly #context: FunctionContext;
-  readonly #hpas: Gvr;
+  readonly #nodeMetrics: string;
   readonly #name: string;
 
-  constructor(context: FunctionContext, hpas: Gvr) {
+  /** @param nodeMetrics path of the nodes' metrics. */
+  constructor(context: FunctionContext, nodeMetrics: string) {
     this.#context = context;
-    this.#hpas = hpas;
+    this.#nodeMetrics = nodeMetrics;
     this.#name = runNames(context, "metrics").next();
   }
 
@@ -83,13 +89,13 @@ class MetricsCanary {
     const deployments = resourcePath(DEPLOYMENTS, namespace);
     const deployment = workload(namespace, this.#name);
     await made("the canary Deployment", createCanary(transport, deployments, deployment, check.call()));
-    const hpa = autoscaler(this.#hpas, namespace, this.#name);
-    const collection = resourcePath(this.#hpas, namespace);
+    const hpa = autoscaler(namespace, this.#name);
+    const collection = resourcePath(AUTOSCALERS, namespace);
     await made("the canary HorizontalPodAutoscaler", createCanary(transport, collection, hpa, check.call()));
     const ready = await check.until(1_000, async () => await this.#both(check));
     if ("not" in ready)
       throw new ChaosError(
-        `metrics do not work before the attack: ${ready.not} after ${seconds(check.tookMs)}. Check that metrics-server is installed (chaos cluster up --addons)`,
+        `metrics do not work before the attack: ${ready.not} after ${seconds(check.tookMs)}. ${INSTALL}`,
       );
   }
 
@@ -119,7 +125,7 @@ class MetricsCanary {
   /** Whether every node has a fresh sample by the API server's clock. */
   async #served(check: CheckTime): Promise<Served> {
     const { transport, nodes } = this.#context;
-    const request = { ...check.call(), method: "GET", path: NODE_METRICS } as const;
+    const request = { ...check.call(), method: "GET", path: this.#nodeMetrics } as const;
     let refused = false;
     const seen = await asked<string>(
       transport.request(request).then((response) => {
@@ -135,7 +141,7 @@ class MetricsCanary {
   async #active(check: CheckTime): Promise<{ status?: string; words: string }> {
     const { transport, namespace } = this.#context;
     const hpa = await attempt(
-      get<Hpa>(transport, resourcePath(this.#hpas, namespace, this.#name), check.call()),
+      get<Hpa>(transport, resourcePath(AUTOSCALERS, namespace, this.#name), check.call()),
     );
     if ("not" in hpa) return { words: `the HPA could not be read (${hpa.not})` };
     const condition = hpa.done.status?.conditions?.find(({ type }) => type === "ScalingActive");
@@ -194,9 +200,9 @@ function workload(namespace: string, name: string): Manifest {
   });
 }
 
-function autoscaler(hpas: Gvr, namespace: string, name: string): Manifest {
+function autoscaler(namespace: string, name: string): Manifest {
   return {
-    apiVersion: `${hpas.group}/${hpas.version}`,
+    apiVersion: `${AUTOSCALERS.group}/${AUTOSCALERS.version}`,
     kind: "HorizontalPodAutoscaler",
     metadata: { name, namespace, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
     spec: {

@@ -1,5 +1,6 @@
-import { ENDPOINTS, NODES, resourcePath } from "../../kube/api.js";
-import type { Endpoints, Node } from "../../kube/objects.js";
+import { ENDPOINT_SLICES, NODES, resourcePath } from "../../kube/api.js";
+import type { EndpointSlice, Node } from "../../kube/objects.js";
+import { ServiceEndpoints } from "../../kube/service-endpoints.js";
 import { watch, type WatchEvent } from "../../kube/watch.js";
 import type { RunContext } from "../context.js";
 
@@ -20,7 +21,11 @@ export async function watchStory(context: RunContext, signal: AbortSignal): Prom
     if (!signal.aborted && !what.includes("silent")) recorder.emit({ type: "watch", resource, what });
   };
   const nodes = new Map<string, string>();
-  const endpoints = new Map<string, number>();
+  const known = new Map<string, number>();
+  const endpoints = new ServiceEndpoints((service, { ready }) => {
+    if (known.get(service) !== ready) recorder.emit({ type: "app-endpoints", service, ready });
+    known.set(service, ready);
+  });
   const onNode = ({ type, object }: WatchEvent<Node>): void => {
     const { name } = object.metadata;
     const condition = (object.status?.conditions ?? []).find((each) => each.type === "Ready");
@@ -30,22 +35,14 @@ export async function watchStory(context: RunContext, signal: AbortSignal): Prom
     const reason = condition?.reason;
     recorder.emit({ type: "node-ready", node: name, ready, ...(reason === undefined ? {} : { reason }) });
   };
-  const onEndpoints = ({ type, object }: WatchEvent<Endpoints>): void => {
-    const service = object.metadata.name;
-    const subsets = type === "DELETED" ? [] : (object.subsets ?? []);
-    const ready = subsets.reduce((sum, subset) => sum + (subset.addresses ?? []).length, 0);
-    if (endpoints.get(service) === ready) return;
-    endpoints.set(service, ready);
-    recorder.emit({ type: "app-endpoints", service, ready });
-  };
   const shared = { transport, signal, resyncMs: RESYNC_MS, onSynced: () => undefined };
   await Promise.all([
     watch<Node>({ ...shared, path: resourcePath(NODES), onEvent: onNode, onNote: onNote("nodes") }),
-    watch<Endpoints>({
+    watch<EndpointSlice>({
       ...shared,
-      path: resourcePath(ENDPOINTS, namespace),
-      onEvent: onEndpoints,
-      onNote: onNote("endpoints"),
+      path: resourcePath(ENDPOINT_SLICES, namespace),
+      onEvent: (event) => endpoints.apply(event),
+      onNote: onNote("endpointslices"),
     }),
   ]);
 }

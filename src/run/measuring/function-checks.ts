@@ -56,10 +56,9 @@ export class FunctionChecks {
     if (name === undefined) return undefined;
     const probe = functionProbes[name];
     const namespace = await canaryNamespace(context);
-    const { transport, discovery, clock, recorder } = context;
+    const { transport, clock, recorder } = context;
     const ready = await probe.prepare({
       transport,
-      discovery,
       clock,
       runId: context.runId,
       namespace,

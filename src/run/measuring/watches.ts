@@ -39,12 +39,11 @@ export function watchTarget(state: RunState, nodes: readonly string[]): Watched<
 
 /** Watches a workload. A foreign change ends the window. */
 export function watchWorkload(state: RunState, target: Target): Watched<TargetWatch> {
-  const { recorder, discovery, transport, resolved } = state.context;
+  const { recorder, transport, resolved } = state.context;
   // Companions are scaled down before any type of attack.
   const attack = target === state.context.target ? resolved.attack.type : COMPANION_ATTACK;
   const watch = new TargetWatch({
     transport,
-    discovery,
     target,
     emit: recorder.emit,
     signal: state.abort.signal,

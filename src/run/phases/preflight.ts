@@ -6,10 +6,10 @@ import type { ResolvedExperiment } from "../../components/resolve.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import { fits, fittingAttacks, isControl } from "../../experiment/attacks.js";
 import { missingPermissions } from "../../kube/access-review.js";
-import type { Discovery } from "../../kube/api.js";
 import type { Node } from "../../kube/objects.js";
 import { describePermission, type Permission } from "../../kube/permission.js";
 import { schedulableNodes } from "../../kube/pod-state.js";
+import { SUPPORTED_KUBERNETES, supportOf } from "../../kube/server-version.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
 import { leadsThroughApi } from "../../nodes/access.js";
 import { type NodeAccess } from "../../nodes/spec.js";
@@ -33,7 +33,8 @@ export interface PreflightInput {
   readonly transport: Transport;
   readonly server: string;
   readonly context: string;
-  readonly discovery: Discovery;
+  /** The server's gitVersion. */
+  readonly version: string;
   readonly nodes: readonly Node[];
   readonly resolved: ResolvedExperiment;
   readonly nodeAccess: NodeAccess | { readonly none: string };
@@ -75,9 +76,7 @@ interface PreflightCheck {
 const CHECKS: readonly PreflightCheck[] = [
   {
     title: "api",
-    check: ({ discovery, context }) => [
-      { ok: true, detail: `Kubernetes ${discovery.serverVersion}, context ${context}` },
-    ],
+    check: ({ version, context }) => [apiCheck(version, context)],
   },
   {
     title: "context",
@@ -201,6 +200,24 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
     }
   }
   return { checks, target: found.target, companions: found.onCluster?.companions ?? [] };
+}
+
+/**
+ * An older server is refused: the tool uses APIs that it may lack. One that names no release is accepted: it is mostly
+ * built from a current branch, and a refusal would leave its user no way out.
+ */
+function apiCheck(version: string, context: string): Verdict {
+  const support = supportOf(version);
+  if (support === "too old")
+    return {
+      ok: false,
+      detail: `cannot attack Kubernetes ${version} of context ${context}: only ${SUPPORTED_KUBERNETES} is supported. Upgrade the cluster, or choose another one with --context`,
+    };
+  const remark =
+    support === "unknown"
+      ? `; this version names no release, so it is unknown whether it is supported (${SUPPORTED_KUBERNETES})`
+      : "";
+  return { ok: true, detail: `Kubernetes ${version}, context ${context}${remark}` };
 }
 
 /** A forbidden request is a failed check, so that the other problems are still reported. */

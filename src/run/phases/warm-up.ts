@@ -9,7 +9,7 @@ import { replaceDatabasePod } from "./churn.js";
 /**
  * How long the deployed application may take until every probe is good, ms. After an outage of etcd or the API server,
  * a kube-proxy's watch can hang until client-go ends it after 5 to 10 minutes (reflector.go, minWatchTimeout). Until
- * then that node does not see new Services (measured on Kubernetes 1.20 after etcd had been down for 30 s).
+ * then that node does not see new Services (measured after etcd had been down for 30 s).
  */
 const WARM_UP_LIMIT_MS = 11 * 60_000;
 

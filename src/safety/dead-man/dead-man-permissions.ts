@@ -16,7 +16,7 @@ export function requiredPermissions(scope: DeadManScope): Need[] {
   const rbac = "rbac.authorization.k8s.io";
   const all = [
     ...given,
-    ...rights(WHY, ["get"], { resource: "endpoints", namespace: "default", names: ["kubernetes"] }),
+    ...rights(WHY, ["list"], { resource: "discovery.k8s.io/endpointslices", namespace: "default" }),
     ...rights(WHY, ["get"], { resource: "namespaces" }),
     ...["serviceaccounts", "configmaps", "pods"].flatMap((resource) =>
       rights(WHY, MAKE, { resource, namespace: PROBER_NAMESPACE }),

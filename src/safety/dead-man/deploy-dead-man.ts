@@ -5,6 +5,7 @@ import { ChaosError, messageOf, RefusedError } from "../../common/errors.js";
 import { podProgram } from "../../common/pod-program.js";
 import {
   create,
+  ENDPOINT_SLICES,
   get,
   getOrUndefined,
   list,
@@ -13,9 +14,10 @@ import {
   resourcePath,
   selectorString,
 } from "../../kube/api.js";
-import type { Endpoints, Namespace, Node, Pod } from "../../kube/objects.js";
+import type { EndpointSlice, Namespace, Node, Pod } from "../../kube/objects.js";
 import { podProxy } from "../../kube/pod-proxy.js";
 import { isReady, isTerminating, reasonOf } from "../../kube/pod-state.js";
+import { readyIn, SERVICE_NAME_LABEL } from "../../kube/service-endpoints.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
 import { isPrepared } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
@@ -38,10 +40,6 @@ import { DEAD_MAN_PORT, deadManName, PROGRAM_FILE } from "./settings.js";
 /** How long the switch may take to become ready, ms. Its image may have to be pulled. */
 const READY_LIMIT_MS = 120_000;
 const READY_EVERY_MS = 500;
-
-/** Before Kubernetes 1.24 a ServiceAccount gets its token a moment later and can have no pod until then, ms. */
-const TOKEN_LIMIT_MS = 30_000;
-const TOKEN_EVERY_MS = 500;
 
 export interface DeadManOptions {
   readonly runId: string;
@@ -205,16 +203,22 @@ async function readProgram(): Promise<string> {
 }
 
 /**
- * The addresses of the API servers, from the endpoints of the Service `kubernetes`. With these the switch needs neither
+ * The addresses of the API servers, from the EndpointSlices of the Service `kubernetes`. With these the switch needs neither
  * DNS nor kube-proxy.
  */
 async function apiServers(transport: Transport): Promise<readonly string[]> {
-  const endpoints = await get<Endpoints>(transport, "/api/v1/namespaces/default/endpoints/kubernetes");
-  const servers = (endpoints.subsets ?? []).flatMap(({ addresses = [], ports = [] }) => {
-    const port = (ports.find(({ name }) => name === "https") ?? ports[0])?.port ?? 443;
-    return addresses.map(({ ip }) => `https://${ip.includes(":") ? `[${ip}]` : ip}:${port}`);
+  const path = resourcePath(ENDPOINT_SLICES, "default");
+  const { items } = await list<EndpointSlice>(transport, path, {
+    labelSelector: `${SERVICE_NAME_LABEL}=kubernetes`,
   });
-  if (servers.length > 0) return servers;
+  const servers = items.flatMap((slice) => {
+    const { ports = [] } = slice;
+    const port = (ports.find(({ name }) => name === "https") ?? ports[0])?.port ?? 443;
+    return readyIn(slice)
+      .flatMap(({ addresses }) => addresses)
+      .map((ip) => `https://${ip.includes(":") ? `[${ip}]` : ip}:${port}`);
+  });
+  if (servers.length > 0) return [...new Set(servers)];
   throw new ChaosError(
     "cannot create the dead-man's switch: the Service default/kubernetes has no endpoint, so the address of the API server " +
       "is unknown. Check that Service, or leave --dead-man out",
@@ -240,31 +244,24 @@ async function nodesOf(transport: Transport, target: AnyTarget): Promise<readonl
   return items.flatMap(({ spec }) => spec?.nodeName ?? []);
 }
 
-/** Creates the pod as soon as its ServiceAccount has a token, and as a critical pod where that is allowed. */
-async function createPod({ transport, clock, note }: DeadManOptions, object: DeadManObject): Promise<void> {
-  const { collection } = pathsOf(object);
-  let { manifest } = object;
-  let last: unknown;
-  const made = await pollUntil(clock, { everyMs: TOKEN_EVERY_MS, limitMs: TOKEN_LIMIT_MS }, async () => {
+/** Creates the pod, as a critical pod where that is allowed. */
+async function createPod({ transport, note }: DeadManOptions, object: DeadManObject): Promise<void> {
+  const make = async (manifest: DeadManObject["manifest"]): Promise<void> => {
     try {
-      await create(transport, collection, manifest);
-      return true;
+      await create(transport, pathsOf(object).collection, manifest);
     } catch (error) {
-      last = error;
-      if (!(error instanceof ApiError)) throw error;
       // The name is unique to this run, so an earlier attempt created it and its answer was lost.
-      if (error.status === 409) return true;
-      if (error.status === 403 && /priority|quota|scope/i.test(error.message)) {
-        note("create it without critical priority, which this namespace does not allow");
-        manifest = withoutPriority(manifest);
-        return undefined;
-      }
-      // "No API token found for service account …, retry after the token is automatically created" (500 in 1.20).
-      if (!/API token|looking up service account/i.test(error.message)) throw error;
-      return undefined;
+      if (!(error instanceof ApiError && error.status === 409)) throw error;
     }
-  });
-  if (made !== true) throw last;
+  };
+  try {
+    await make(object.manifest);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 403)) throw error;
+    if (!/priority|quota|scope/i.test(error.message)) throw error;
+    note("create it without critical priority, which this namespace does not allow");
+    await make(withoutPriority(object.manifest));
+  }
 }
 
 class SwitchPod {

@@ -11,8 +11,8 @@ import { mirrorPods } from "../../targets/find-node-target.js";
 import type { Undo } from "../journal/journal.js";
 
 /**
- * The mirror pod of a static pod is Ready only 70 to 80 s after its container runs (the kubelet's back-off, measured on
- * 1.20), and an API server whose etcd was away takes minutes.
+ * The mirror pod of a static pod can be Ready only 70 to 80 s after its container runs (the kubelet's back-off,
+ * measured), and an API server whose etcd was away takes minutes.
  */
 export const READY_LIMIT_MS = 7 * 60_000;
 const READY_EVERY_MS = 1_000;

@@ -3,7 +3,6 @@ import type { ExecutionContext } from "ava";
 import {
   create,
   DEPLOYMENTS,
-  discover,
   get,
   getOrUndefined,
   LEASES,
@@ -12,10 +11,12 @@ import {
   NODES,
   patch,
   PODS,
+  preferredVersion,
   remove,
   replace,
   resourcePath,
   selectorString,
+  serverVersion,
 } from "../../../src/kube/api.js";
 import type { Deployment, KubeObject, Pod } from "../../../src/kube/objects.js";
 import { podProxy, podProxyPath } from "../../../src/kube/pod-proxy.js";
@@ -60,33 +61,15 @@ test("selectors", (t) => {
   t.is(selectorString({ "k8s-app": "kube-dns", tier: "" }), "k8s-app=kube-dns,tier=");
 });
 
-test("discovery: the current release", async (t) => {
-  const { transport } = await setUp(t);
-  const found = await discover(transport);
-  t.is(found.serverVersion, "v1.34.0");
-  t.is(found.endpointSlices?.version, "v1");
-  t.deepEqual(
-    found.choose("autoscaling", "horizontalpodautoscalers", ["v2", "v2beta2", "v1"])?.version,
-    "v2",
-  );
-  t.deepEqual(found.versions(""), ["v1"]);
-  t.deepEqual(found.versions("metrics.k8s.io"), []);
-});
-
-test("discovery: Kubernetes 1.20, and one without EndpointSlices", async (t) => {
-  const old = await setUp(t, {
-    version: "v1.20.15",
-    groups: { "discovery.k8s.io": ["v1beta1"], autoscaling: ["v1", "v2beta1", "v2beta2"] },
-  });
-  const found = await discover(old.transport);
-  t.deepEqual(found.endpointSlices, {
-    group: "discovery.k8s.io",
-    version: "v1beta1",
-    resource: "endpointslices",
-  });
-  t.is(found.choose("autoscaling", "horizontalpodautoscalers", ["v2", "v2beta2", "v1"])?.version, "v2beta2");
-  const older = await setUp(t, { groups: {} });
-  t.is((await discover(older.transport)).endpointSlices, undefined);
+test("the server's version, and the version of a group that it prefers", async (t) => {
+  const { server, transport } = await setUp(t);
+  t.is(await serverVersion(transport), "v1.36.3");
+  t.is(await preferredVersion(transport, "autoscaling"), "v2");
+  t.is(await preferredVersion(transport, "metrics.k8s.io"), undefined);
+  server.groups.set("metrics.k8s.io", ["v1", "v1beta1"]);
+  t.is(await preferredVersion(transport, "metrics.k8s.io"), "v1");
+  server.fault({ kind: "status", status: 403 });
+  await t.throwsAsync(preferredVersion(transport, "apps"), { instanceOf: ApiError });
 });
 
 test("get, getOrUndefined", async (t) => {

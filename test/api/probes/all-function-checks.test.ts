@@ -55,6 +55,7 @@ function putFluentd(world: World): void {
 }
 
 function serveMetrics(world: World): void {
+  world.server.groups.set("metrics.k8s.io", ["v1beta1"]);
   world.server.handle("GET", /metrics\.k8s\.io\/v1beta1\/nodes$/, () => ({
     headers: { date: new Date(1_000_000_000_000).toUTCString() },
     body: {

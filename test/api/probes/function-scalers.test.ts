@@ -164,7 +164,8 @@ interface Metrics {
 async function withMetrics(t: Parameters<typeof World.start>[0]): Promise<Metrics> {
   const world = await World.start(t);
   const state = { serves: true, ageMs: 20_000, nodes: ["worker", "worker2"], controller: true };
-  world.server.handle("GET", /metrics\.k8s\.io\/v1beta1\/nodes$/, () =>
+  world.server.groups.set("metrics.k8s.io", ["v1", "v1beta1"]);
+  world.server.handle("GET", /metrics\.k8s\.io\/v1\/nodes$/, () =>
     state.serves
       ? {
           headers: { date: new Date(NOW).toUTCString() },
@@ -273,11 +274,15 @@ test("setup fails if metrics never work, and says how to install them", async (t
   });
 });
 
-test("an API server that knows no HPA by resource metrics is refused", async (t) => {
+test("without the API metrics.k8s.io setup fails at once and creates nothing", async (t) => {
   const { world } = await withMetrics(t);
-  const discovery = { ...world.context.discovery, choose: () => undefined };
-  await t.throwsAsync(metrics.prepare({ ...world.context, discovery }), {
+  world.server.groups.delete("metrics.k8s.io");
+  const now = world.clock.now();
+  await t.throwsAsync(metrics.prepare(world.context), {
     instanceOf: ChaosError,
-    message: /v2beta2/,
+    message:
+      /^cannot check metrics: the cluster has no API metrics\.k8s\.io.*\. Check that metrics-server is installed \(chaos cluster up --addons\)$/,
   });
+  t.deepEqual(world.changes(), []);
+  t.is(world.clock.now(), now);
 });

@@ -33,6 +33,7 @@ const BESIDE: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   },
   "metrics-are-served": (world) => {
     const now = 1_000_000_000_000;
+    world.server.groups.set("metrics.k8s.io", ["v1beta1"]);
     world.server.handle("GET", /metrics\.k8s\.io\/v1beta1\/nodes$/, () => ({
       headers: { date: new Date(now).toUTCString() },
       body: {
@@ -80,7 +81,7 @@ for (const name of FUNCTION_CHECK_NAMES) {
       name === "dns-is-scaled" ? ["coredns"] : name === "fluentd-is-scaled" ? ["fluentd-gcp"] : [];
     const asked = functionProbes[name].needs(NAMESPACE, corrected).map(describePermission);
     const used = world.server.requests
-      .filter(({ path }) => path !== "/version" && path !== "/apis")
+      .filter(({ path }) => path !== "/apis/metrics.k8s.io")
       .map(permissionOf)
       .map(({ name: object, ...rest }) => [
         describePermission(rest),

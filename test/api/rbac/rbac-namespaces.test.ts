@@ -5,10 +5,10 @@ import test from "ava";
 import { guestbookManifests } from "../../../src/application/guestbook.js";
 import type { Clock } from "../../../src/common/clock.js";
 import { components } from "../../../src/components/all-components.js";
-import { discover, EVENTS, type Gvr, resourcePath } from "../../../src/kube/api.js";
+import { AUTOSCALERS, EVENTS, type Gvr, resourcePath } from "../../../src/kube/api.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
 import { ensure } from "../../../src/own/ensure.js";
-import { AUTOSCALERS, CANARY_NAMESPACE, removedNamespaces } from "../../../src/own/namespaces.js";
+import { CANARY_NAMESPACE, removedNamespaces } from "../../../src/own/namespaces.js";
 import { canaryPod } from "../../../src/probes/functions/canary.js";
 import { proberManifests } from "../../../src/probes/prober-manifests.js";
 import type { RunContext } from "../../../src/run/context.js";
@@ -268,7 +268,6 @@ test("canaries are created in the prepared namespace, which is recorded to be em
       runId: "20260101t000000z-x-3f9a",
       resolved: { component: components["kube-apiserver"] },
       transport,
-      discovery: await discover(transport),
       nodes: [],
       recorder: { emit: () => undefined },
       clock,

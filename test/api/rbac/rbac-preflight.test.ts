@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { discover } from "../../../src/kube/api.js";
+import { serverVersion } from "../../../src/kube/api.js";
 import type { Node } from "../../../src/kube/objects.js";
 import { loadExperiment } from "../../../src/load/read.js";
 import { resolveExperiment, type ResolvedExperiment } from "../../../src/components/resolve.js";
@@ -65,7 +65,7 @@ async function ask(
     transport,
     server: "https://127.0.0.1:6443",
     context: "kind-chaos",
-    discovery: await discover(transport),
+    version: await serverVersion(transport),
     nodes: [node],
     canaries: "kube-system-chaos-canary-3f9a",
     resolved,

@@ -2,7 +2,6 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
-import { discover } from "../../../src/kube/api.js";
 import { components } from "../../../src/components/all-components.js";
 import type { RunContext } from "../../../src/run/context.js";
 import { canaryNamespaceOf, FunctionChecks } from "../../../src/run/measuring/function-checks.js";
@@ -38,7 +37,6 @@ async function checking(t: ExecutionContext): Promise<Checking> {
     runId: "20260101t000000z-x-3f9a",
     resolved: { component: components["kube-apiserver"] },
     transport,
-    discovery: await discover(transport),
     nodes: [],
     recorder: { emit: (body: RunEventBody, tMs = now) => void events.push({ ...body, tMs }) },
     clock: {

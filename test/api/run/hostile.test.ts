@@ -7,7 +7,6 @@ import { systemClock } from "../../../src/common/clock.js";
 import { resolveExperiment } from "../../../src/components/resolve.js";
 import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
 import { experimentSchema } from "../../../src/experiment/schema.js";
-import { discover } from "../../../src/kube/api.js";
 import { sanitised } from "../../../src/kube/declared.js";
 import type { Deployment } from "../../../src/kube/objects.js";
 import type { RunFacts } from "../../../src/evidence/facts.js";
@@ -88,7 +87,6 @@ async function fight(
   const delayed = new Set<() => void>();
   const watch = new TargetWatch({
     transport,
-    discovery: await discover(transport),
     target,
     emit,
     signal: over.signal,

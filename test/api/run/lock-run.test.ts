@@ -1,79 +1,11 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { PassThrough } from "node:stream";
 import test from "ava";
-import type { ExecutionContext } from "ava";
 import { RefusedError } from "../../../src/common/errors.js";
-import { experimentSchema } from "../../../src/experiment/schema.js";
-import { resolveExperiment } from "../../../src/components/resolve.js";
-import { journalRoot, type JournalState, unfinishedRuns } from "../../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
-import { runExperiment } from "../../../src/run/run.js";
-import { createView } from "../../../src/ui/view.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
-import { putKubeDns, serve, writes } from "../../helpers/target-fixtures.js";
+import { fakeRun } from "../../helpers/fake-run.js";
+import { serve, writes } from "../../helpers/target-fixtures.js";
 
 const LEASES = LOCK_PATH.replace(/\/[^/]+$/, "");
-
-interface Outcome {
-  readonly error: unknown;
-  readonly unfinished: readonly JournalState[];
-  /** Entries of the reports folder. */
-  readonly reports: readonly string[];
-}
-
-/** A run up to its lock, against the fake API server. */
-async function run(t: ExecutionContext, server: FakeApiServer): Promise<Outcome> {
-  const folder = await mkdtemp(join(tmpdir(), "chaos-run-"));
-  t.teardown(async () => await rm(folder, { recursive: true, force: true }));
-  putKubeDns(server);
-  server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } });
-  server.put("/api/v1/nodes", {
-    metadata: { name: "worker-1" },
-    status: { conditions: [{ type: "Ready", status: "True" }] },
-  });
-  const kubeconfigPath = join(folder, "kubeconfig");
-  const kubeconfig = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "fake", cluster: { server: server.url } }],
-    users: [{ name: "fake", user: {} }],
-    contexts: [{ name: "fake", context: { cluster: "fake", user: "fake" } }],
-    "current-context": "fake",
-  };
-  await writeFile(kubeconfigPath, JSON.stringify(kubeconfig));
-  const env = { XDG_STATE_HOME: join(folder, "state") };
-  const reportsFolder = join(folder, "reports");
-  const running = runExperiment({
-    resolved: resolveExperiment(
-      experimentSchema.parse({
-        apiVersion: "kube-system-chaos/v1",
-        kind: "Experiment",
-        metadata: { name: "x" },
-        target: { component: "kube-dns" },
-      }),
-    ),
-    file: "x.yaml",
-    handle: { provider: "current", kubeconfigPath, context: "fake", env: {} },
-    view: createView({ stream: new PassThrough().resume(), out: new PassThrough().resume(), mode: "plain" }),
-    reportsFolder,
-    keepApp: false,
-    dryRun: false,
-    confirm: async () => await Promise.resolve(false),
-    interrupted: new AbortController().signal,
-    env,
-    toolVersion: "0.0.0",
-  });
-  const error = await running.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  const reports = await readdir(reportsFolder);
-  const { runs: unfinished, unreadable } = await unfinishedRuns(journalRoot(env));
-  t.deepEqual(unreadable, []);
-  return { error, unfinished, reports };
-}
 
 /** The lock is created, but the response says that it failed: a timeout in the store, a proxy that gave up. */
 function answersTooLate(server: FakeApiServer): void {
@@ -92,7 +24,7 @@ test("someone else acquires the lock after preflight: refused, their lock stays,
     });
     return undefined;
   });
-  const { error, unfinished, reports } = await run(t, server);
+  const { error, unfinished, reports } = await fakeRun(t, server);
   t.true(error instanceof RefusedError);
   t.regex(String(error), /run-0@elsewhere/);
   t.deepEqual(unfinished, []);
@@ -107,7 +39,7 @@ test("someone else acquires the lock after preflight: refused, their lock stays,
 test("the lock was created but the response was lost: it is removed again", async (t) => {
   const { server } = await serve(t);
   answersTooLate(server);
-  const { error, unfinished, reports } = await run(t, server);
+  const { error, unfinished, reports } = await fakeRun(t, server);
   t.regex(String(error), /request timed out/);
   t.is(server.object(LOCK_PATH), undefined);
   t.deepEqual(unfinished, []);
@@ -118,7 +50,7 @@ test("the same, but the lock cannot be removed: the journal keeps it for a resto
   const { server } = await serve(t);
   answersTooLate(server);
   server.fault({ kind: "status", status: 500, method: "DELETE", times: Infinity });
-  const { error, unfinished } = await run(t, server);
+  const { error, unfinished } = await fakeRun(t, server);
   t.regex(String(error), /request timed out/);
   t.not(server.object(LOCK_PATH), undefined);
   t.deepEqual(
@@ -133,7 +65,7 @@ test("a refused preflight leaves nothing behind: no journal, no report, no write
     metadata: { name: "kube-system-chaos" },
     spec: { holderIdentity: "run-0@elsewhere" },
   });
-  const { error, unfinished, reports } = await run(t, server);
+  const { error, unfinished, reports } = await fakeRun(t, server);
   t.true(error instanceof RefusedError);
   t.regex(String(error), /preflight refused; nothing was changed:\n {2}lock: held by run-0@elsewhere/);
   t.deepEqual(unfinished, []);

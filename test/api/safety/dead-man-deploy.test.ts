@@ -34,6 +34,7 @@ import {
 } from "../../helpers/target-fixtures.js";
 
 const PODS = `${OWN}/pods`;
+const API_SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 const POD = `${PODS}/chaos-dead-man-${RUN}`;
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
 
@@ -52,12 +53,15 @@ async function prepared(t: ExecutionContext): Promise<Prepared> {
   for (const name of ["default", "kube-system"]) server.put(NAMESPACES, { metadata: { name } });
   for (const name of ["guestbook", "kube-system-chaos"])
     server.put(NAMESPACES, { metadata: { name, labels: OURS } });
-  server.put(`${NAMESPACES}/default/endpoints`, {
-    metadata: { name: "kubernetes" },
-    subsets: [
-      { addresses: [{ ip: "172.18.0.2" }, { ip: "fd00::2" }], ports: [{ name: "https", port: 6443 }] },
-    ],
-  });
+  const slice = (name: string, service: string, ...addresses: string[]): void =>
+    void server.put(API_SLICES, {
+      metadata: { name, labels: { "kubernetes.io/service-name": service } },
+      endpoints: addresses.map((ip) => ({ addresses: [ip], conditions: { ready: true } })),
+      ports: [{ name: "https", port: 6443 }],
+    });
+  slice("kubernetes", "kubernetes", "172.18.0.2");
+  slice("kubernetes-v6", "kubernetes", "fd00::2");
+  slice("other", "other", "172.18.0.9");
   const before = server.put(DEPLOYMENTS, deployment());
   const target = await targetOf(transport);
   const journalled = undosOf(before).filter(({ action }) => action === "remove");
@@ -120,7 +124,7 @@ test("all objects are in the journal before the first is created, and the run's 
   }
 });
 
-test("the address is the endpoint's, also for IPv6, and the rights cover what the journal will remove", async (t) => {
+test("the addresses are the ready endpoints', also for IPv6, and the rights cover what the journal will remove", async (t) => {
   const p = await prepared(t);
   await deployDeadMan(p.options);
   const env = Object.fromEntries(
@@ -134,20 +138,13 @@ test("the address is the endpoint's, also for IPv6, and the rights cover what th
   t.is(role.metadata.ownerReferences[0]?.uid, p.server.object(OWN)?.metadata.uid);
 });
 
-test("Kubernetes 1.20: the pod's creation is retried until its ServiceAccount has a token", async (t) => {
-  const p = await prepared(t);
-  const message = `No API token found for service account "chaos-dead-man-${RUN}", retry after the token is automatically created and added to the service account`;
-  p.server.fault({ kind: "status", status: 500, method: "POST", path: PODS, times: 3, message });
-  t.is((await deployDeadMan(p.options))?.node, "worker-2");
-  t.is(p.server.requestsOf("POST", PODS).length, 4);
-});
-
 test("where critical pods are allowed only in kube-system, the pod has no priority", async (t) => {
   const p = await prepared(t);
   const message = "insufficient quota to match these scopes: [{PriorityClass In [system-cluster-critical]}]";
   p.server.fault({ kind: "status", status: 403, method: "POST", path: PODS, message });
   await deployDeadMan(p.options);
   t.is(podOf(p)?.spec?.priorityClassName, undefined);
+  t.is(p.server.requestsOf("POST", PODS).length, 2);
   t.is(podOf(p)?.spec?.nodeName, "worker-2");
 });
 
@@ -200,7 +197,10 @@ test("problem: gone, being deleted, or not ready any more", async (t) => {
 
 test("a prepared namespace, or an API server without an address: refused before anything is created", async (t) => {
   const p = await prepared(t);
-  p.server.handle("GET", /endpoints\/kubernetes$/, () => ({ body: { metadata: {}, subsets: [] } }));
+  p.server.update(`${API_SLICES}/kubernetes`, {
+    endpoints: [{ addresses: ["172.18.0.2"], conditions: { ready: false } }],
+  });
+  p.server.remove(`${API_SLICES}/kubernetes-v6`);
   await t.throwsAsync(deployDeadMan(p.options), { message: /no endpoint/ });
   p.server.update(OWN, { metadata: { labels: { "kube-system-chaos/prepared": "true" } } });
   await t.throwsAsync(deployDeadMan(p.options), { message: /is prepared/ });

@@ -1,7 +1,6 @@
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { components } from "../../../src/components/all-components.js";
-import { discover } from "../../../src/kube/api.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
 import { ApiError } from "../../../src/kube/transport.js";
 import { creatorOf } from "../../../src/kube/written-by.js";
@@ -12,7 +11,6 @@ import {
   DAEMONSETS,
   deployment,
   DEPLOYMENTS,
-  ENDPOINTS,
   LABELS,
   owner,
   pod,
@@ -314,43 +312,36 @@ test("recreated: new objects after the attack began, and by whom; not changed ob
   t.false("by" in (w.of("recreated")[1] ?? {}));
 });
 
-for (const version of ["v1", "v1beta1"]) {
-  test(`endpoints from EndpointSlices ${version}: several slices, every condition`, async (t) => {
-    const served = await serve(t, { groups: { "discovery.k8s.io": [version], apps: ["v1"] } });
-    const collection = SLICES.replace("/v1/", `/${version}/`);
-    putKubeDns(served.server);
-    served.server.put(collection, slice("kube-dns-1", 2));
-    const w = await watching(t, served);
-    const last = (): unknown => endpointsOf(w).at(-1);
-    t.deepEqual(last(), { ready: 2, servingTerminating: 0 });
-    w.server.put(collection, {
-      ...slice("kube-dns-2", 0),
-      endpoints: [
-        endpoint("10.244.0.3"),
-        endpoint("10.244.0.4", {}),
-        endpoint("10.244.0.5", { ready: false }),
-        endpoint("10.244.0.6", { ready: false, serving: true, terminating: true }),
-        endpoint("10.244.0.7", { ready: false, serving: false, terminating: true }),
-        endpoint("10.244.0.8", { ready: false, serving: true }),
-      ],
-    });
-    await until("the second slice counts", () => endpointsOf(w).length === 2);
-    t.deepEqual(last(), { ready: 4, servingTerminating: 1 }, "a missing condition reads as ready");
-    w.server.put(collection, slice("kube-dns-2", 2, "another-service"));
-    await until("a slice that becomes another Service's", () => endpointsOf(w).length === 3);
-    t.deepEqual(last(), { ready: 2, servingTerminating: 0 });
-    w.server.put(collection, { ...slice("kube-dns-1", 0), endpoints: null });
-    await until("none", () => w.watch.endpointsReady === 0);
-    w.server.update(`${collection}/kube-dns-1`, { metadata: { annotations: { x: "1" } } });
-    w.server.put(collection, slice("kube-dns-1", 1));
-    await until("one", () => w.watch.endpointsReady === 1);
-    t.is(endpointsOf(w).length, 5, "the same again is no event");
-    w.server.remove(`${collection}/kube-dns-1`);
-    await until("the slice is gone", () => w.watch.endpointsReady === 0);
-    t.deepEqual(w.of("endpoints").at(-1)?.service.name, "kube-dns");
-    t.deepEqual(w.server.requestsOf("GET", ENDPOINTS), [], "slices are enough");
+test("endpoints: several slices, every condition", async (t) => {
+  const w = await kubeDns(t);
+  const last = (): unknown => endpointsOf(w).at(-1);
+  t.deepEqual(last(), { ready: 2, servingTerminating: 0 });
+  w.server.put(SLICES, {
+    ...slice("kube-dns-2", 0),
+    endpoints: [
+      endpoint("10.244.0.3"),
+      endpoint("10.244.0.4", {}),
+      endpoint("10.244.0.5", { ready: false }),
+      endpoint("10.244.0.6", { ready: false, serving: true, terminating: true }),
+      endpoint("10.244.0.7", { ready: false, serving: false, terminating: true }),
+      endpoint("10.244.0.8", { ready: false, serving: true }),
+    ],
   });
-}
+  await until("the second slice counts", () => endpointsOf(w).length === 2);
+  t.deepEqual(last(), { ready: 4, servingTerminating: 1 }, "a missing condition reads as ready");
+  w.server.put(SLICES, slice("kube-dns-2", 2, "another-service"));
+  await until("a slice that becomes another Service's", () => endpointsOf(w).length === 3);
+  t.deepEqual(last(), { ready: 2, servingTerminating: 0 });
+  w.server.put(SLICES, { ...slice("kube-dns-1", 0), endpoints: null });
+  await until("none", () => w.watch.endpointsReady === 0);
+  w.server.update(`${SLICES}/kube-dns-1`, { metadata: { annotations: { x: "1" } } });
+  w.server.put(SLICES, slice("kube-dns-1", 1));
+  await until("one", () => w.watch.endpointsReady === 1);
+  t.is(endpointsOf(w).length, 5, "the same again is no event");
+  w.server.remove(`${SLICES}/kube-dns-1`);
+  await until("the slice is gone", () => w.watch.endpointsReady === 0);
+  t.deepEqual(w.of("endpoints").at(-1)?.service.name, "kube-dns");
+});
 
 test("an instance that is in several slices counts once: dual stack", async (t) => {
   const w = await kubeDns(t);
@@ -390,44 +381,6 @@ test("an instance that is in several slices counts once: dual stack", async (t) 
     { ready: 2, servingTerminating: 1 },
     { ready: 1, servingTerminating: 0 },
   ]);
-});
-
-test("endpoints from Endpoints, where there are no slices", async (t) => {
-  const served = await serve(t, { groups: { apps: ["v1"] } });
-  putKubeDns(served.server);
-  const addresses = (...ips: string[]): Draft[] => ips.map((ip) => ({ ip }));
-  served.server.put(ENDPOINTS, {
-    metadata: { name: "kube-dns" },
-    subsets: [{ addresses: addresses("10.244.0.1", "10.244.0.2"), ports: [{ port: 53 }] }],
-  });
-  served.server.put(ENDPOINTS, {
-    metadata: { name: "other" },
-    subsets: [{ addresses: addresses("9.9.9.9") }],
-  });
-  const w = await watching(t, served);
-  t.is(w.watch.endpointsReady, 2);
-  t.true(w.watch.isTargetReady());
-  w.server.put(ENDPOINTS, {
-    metadata: { name: "kube-dns" },
-    subsets: [
-      { addresses: addresses("10.244.0.1"), notReadyAddresses: addresses("10.244.0.2") },
-      { addresses: addresses("10.244.0.1", "10.244.0.3"), ports: [{ port: 9153 }] },
-    ],
-  });
-  w.server.put(ENDPOINTS, { metadata: { name: "kube-dns" } });
-  await until("no subsets", () => w.watch.endpointsReady === 0);
-  w.server.put(ENDPOINTS, {
-    metadata: { name: "kube-dns" },
-    subsets: [{ addresses: addresses("10.1.1.1") }],
-  });
-  await until("one", () => w.watch.endpointsReady === 1);
-  w.server.remove(`${ENDPOINTS}/kube-dns`);
-  await until("gone", () => w.watch.endpointsReady === 0);
-  // The second put has two addresses, one of them twice: no change.
-  t.deepEqual(
-    endpointsOf(w).map(({ ready }) => ready),
-    [2, 0, 1, 0],
-  );
 });
 
 test("a target without a Service has no endpoints to count", async (t) => {
@@ -538,7 +491,6 @@ test("a refused watch ends it with an error at once", async (t) => {
   t.teardown(() => controller.abort());
   const { synced, done } = new TargetWatch({
     transport: served.transport,
-    discovery: await discover(served.transport),
     target,
     emit: () => undefined,
     signal: controller.signal,

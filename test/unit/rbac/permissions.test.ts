@@ -5,7 +5,7 @@ import { createAttack } from "../../../src/attacks/all-attacks.js";
 import { after, systemClock } from "../../../src/common/clock.js";
 import type { Attack } from "../../../src/experiment/schema.js";
 import { missingPermissions } from "../../../src/kube/access-review.js";
-import { discover, list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
+import { list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
 import type { KubeObject } from "../../../src/kube/objects.js";
 import { describePermission, type Permission } from "../../../src/kube/permission.js";
 import { schedulableNodes } from "../../../src/kube/pod-state.js";
@@ -98,7 +98,6 @@ async function harm({ server, transport }: Served, spec: Attack, kind: WorkloadK
   const others = watches();
   const watch = new TargetWatch({
     transport,
-    discovery: await discover(transport),
     target,
     emit: () => undefined,
     signal: controller.signal,
@@ -199,7 +198,8 @@ async function surround(
   const watched = (): number =>
     server.requests
       .map((request) => describePermission(permissionOf(request)))
-      .filter((right) => /^watch (nodes|endpoints in guestbook)$/.test(right)).length;
+      .filter((right) => /^watch (nodes|discovery\.k8s\.io\/endpointslices in guestbook)$/.test(right))
+      .length;
   while (watched() < 2) await list(transport, resourcePath(NODES));
   over.abort();
   await story;

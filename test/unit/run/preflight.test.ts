@@ -1,7 +1,7 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../../src/evidence/events.js";
-import { discover } from "../../../src/kube/api.js";
+import { serverVersion } from "../../../src/kube/api.js";
 import type { Node } from "../../../src/kube/objects.js";
 import { type Attack, type ExperimentFile, experimentSchema } from "../../../src/experiment/schema.js";
 import { resolveExperiment } from "../../../src/components/resolve.js";
@@ -75,7 +75,7 @@ async function ask(served: Served, change: Partial<PreflightInput> = {}): Promis
     transport: served.transport,
     server: "https://127.0.0.1:6443",
     context: "kind-chaos",
-    discovery: await discover(served.transport),
+    version: await serverVersion(served.transport),
     nodes: [node("worker-1")],
     canaries: "kube-system-chaos-canary-3f9a",
     resolved: experiment(),

@@ -124,7 +124,7 @@ test("a runner must itself have every right that it grants", (t) => {
     "delete rbac.authorization.k8s.io/roles in guestbook",
     "create pods in kube-system-chaos",
     "create serviceaccounts in kube-system-chaos",
-    "get endpoints kubernetes in default",
+    "list discovery.k8s.io/endpointslices in default",
   ]) {
     t.true(needed.has(right), right);
   }
