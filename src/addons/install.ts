@@ -3,7 +3,7 @@ import type { Clock } from "../common/clock.js";
 import { pollUntil } from "../common/clock.js";
 import { ChaosError, ExitCode } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
-import { type Discovery, discover, getOrUndefined, patch } from "../kube/api.js";
+import { getOrUndefined, patch } from "../kube/api.js";
 import { sanitised } from "../kube/declared.js";
 import type { KubeObject } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
@@ -24,8 +24,6 @@ const POLL_EVERY_MS = 500;
 
 export interface AddonsOptions {
   readonly transport: Transport;
-  /** Default: discovered from the server. */
-  readonly discovery?: Discovery;
   readonly clock: Clock;
   readonly progress: Progress;
   readonly signal?: AbortSignal;
@@ -49,11 +47,10 @@ export interface Installed {
  */
 export async function installAddons(options: AddonsOptions): Promise<Installed> {
   const { transport, progress, clock, signal } = options;
-  const { serverVersion } = options.discovery ?? (await discover(transport));
   const record = await readRecord(transport);
   const original = record?.dns ?? sanitised(await findDns(transport));
   const dns = dnsManifest(original);
-  const manifests = await addonManifests({ dns, serverVersion });
+  const manifests = await addonManifests({ dns });
   await refuseForeign(transport, manifests, {
     installed: record !== undefined,
     dnsName: dns.metadata.name,
