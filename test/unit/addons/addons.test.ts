@@ -211,8 +211,7 @@ test("arguments: the DNS's name, the scaled DaemonSet, and the log agent without
 test("what the agents and the event exporter collect goes to the sink, as JSON", async (t) => {
   const { study } = await manifests();
   const data = (name: string): Record<string, string> =>
-    (study.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === name)?.data ??
-      {}) as Record<string, string>;
+    study.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === name)?.data ?? {};
   for (const name of [LOG_AGENT, METRICS_AGENT]) {
     const config = parse(data(name)["relay"] ?? "") as { exporters: unknown };
     t.deepEqual(config.exporters, {
