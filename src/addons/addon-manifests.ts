@@ -11,11 +11,11 @@ import { shortHash } from "../common/hash.js";
 /** Managed by addon-manager: one file per add-on. */
 const STUDY_FILES = [
   "kube-dns-autoscaler.yaml",
-  "fluentd-gcp.yaml",
+  "log-agent.yaml",
   "fluentd-gcp-scaler.yaml",
   "event-exporter.yaml",
   "metrics-server.yaml",
-  "heapster.yaml",
+  "metrics-agent.yaml",
   "l7-default-backend.yaml",
   "drift.yaml",
 ] as const;
@@ -28,13 +28,9 @@ export const PRUNED_KINDS = [
   "apps/v1/Deployment",
 ];
 
-const WRAPPER = "kubectl-without-tokens.sh";
-
 export interface ManifestOptions {
   /** The cluster's DNS: kube-dns-autoscaler scales it, and addon-manager manages it too. */
   readonly dns: Manifest;
-  /** The server's gitVersion, such as `v1.20.2`. */
-  readonly serverVersion: string;
 }
 
 export interface AddonManifests {
@@ -47,26 +43,18 @@ export interface AddonManifests {
 }
 
 /** Everything to install. Reads files only. */
-export async function addonManifests({ dns, serverVersion }: ManifestOptions): Promise<AddonManifests> {
+export async function addonManifests({ dns }: ManifestOptions): Promise<AddonManifests> {
   const values = { dnsDeployment: dns.metadata.name, sinkUrl: SINK_URL };
   const texts = await Promise.all(
-    STUDY_FILES.map(async (file) => [file, fill(await read(`${file}`), values)] as const),
+    STUDY_FILES.map(async (file) => [file, fill(await read(file), values)] as const),
   );
   const files: Record<string, string> = { ...Object.fromEntries(texts), "kube-dns.yaml": stringify(dns) };
   const study = texts.flatMap(([file, text]) => parse(file, text));
-  const withoutTokens = lacksTokenSecrets(serverVersion);
-  if (withoutTokens) files[WRAPPER] = await read(`${WRAPPER}`);
   const manager = await ownObjects("kube-addon-manager.yaml", files, {
-    pruneWhitelist: PRUNED_KINDS.join(" "),
+    pruneAllowlist: PRUNED_KINDS.join(" "),
   });
   const sink = await ownObjects("sink.yaml", { "sink.mjs": await podProgram("sink.mjs") }, {});
-  return { study, sink, manager: withoutTokens ? manager.map(withWrapper) : manager };
-}
-
-/** Since 1.24, a ServiceAccount has no token Secret. Pure. */
-export function lacksTokenSecrets(serverVersion: string): boolean {
-  const [, major = "1", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(serverVersion) ?? [];
-  return Number(major) > 1 || Number(minor) >= 24;
+  return { study, sink, manager };
 }
 
 /** The objects of a file that this tool applies itself, with `data` in its ConfigMap. */
@@ -78,17 +66,6 @@ async function ownObjects(
   const filesHash = shortHash(JSON.stringify(data));
   const objects = parse(file, fill(await read(file), { ...values, filesHash }));
   return objects.map((object) => (object.kind === "ConfigMap" ? { ...object, data } : object));
-}
-
-/** addon-manager with a kubectl wrapper that reports the token Secret, which current releases do not create. */
-function withWrapper(object: Manifest): Manifest {
-  if (object.kind !== "Deployment") return object;
-  const copy = structuredClone(object) as Manifest & {
-    spec: { template: { spec: { containers: { env: { name: string; value: string }[] }[] } } };
-  };
-  for (const container of copy.spec.template.spec.containers)
-    container.env.push({ name: "KUBECTL_BIN", value: `/addon-files/${WRAPPER}` });
-  return copy;
 }
 
 async function read(file: string): Promise<string> {

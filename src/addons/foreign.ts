@@ -28,13 +28,15 @@ import {
 import type { AddonManifests } from "./addon-manifests.js";
 import { type Manifest } from "../own/manifest.js";
 import { objectName } from "../common/object-name.js";
+import { components } from "../components/all-components.js";
+import type { ComponentName } from "../experiment/names.js";
 import { pathsOf } from "../kube/api.js";
 
 const nameOf = ({ kind, metadata }: Pick<KubeObject, "kind"> & { metadata: Manifest["metadata"] }): string =>
   objectName({ kind, ...metadata });
 
 const CLUSTER_SERVICE_LABEL = "kubernetes.io/cluster-service";
-const CONTROL_PLANE_LABELS = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+const CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane";
 
 /** The kinds that addon-manager may prune (PRUNED_KINDS), as API resources. */
 const PRUNED: readonly Gvr[] = [CONFIGMAPS, SERVICES, DAEMONSETS, DEPLOYMENTS];
@@ -93,13 +95,28 @@ async function sameName(
 
 /** A foreign workload with the same function under another name, such as a metrics-server: the two would conflict. */
 async function sameJob(transport: Transport, gvr: Gvr, study: readonly Manifest[]): Promise<string[]> {
-  const apps = study.flatMap(({ metadata }) => metadata.labels?.["k8s-app"] ?? []);
-  const { items } = await list<KubeObject>(transport, resourcePath(gvr, ADDON_NAMESPACE), {
-    labelSelector: `k8s-app in (${[...new Set(apps)].join(",")})`,
-  });
+  const jobs = new Set(study.flatMap(jobsOf));
+  const { items } = await list<KubeObject>(transport, resourcePath(gvr, ADDON_NAMESPACE));
   return items
     .filter((item) => !isAddonObject(item))
-    .map((item) => `${nameOf(item)} has the same function (label k8s-app) and was not created by this tool`);
+    .flatMap((item) =>
+      jobsOf(item)
+        .filter((job) => jobs.has(job))
+        .map((job) => `${nameOf(item)} has the same function (${job}) and was not created by this tool`),
+    );
+}
+
+/** The components that a workload is an instance of. Pure. */
+function jobsOf({ metadata }: { readonly metadata: Manifest["metadata"] }): ComponentName[] {
+  const { labels = {} } = metadata;
+  return Object.values(components)
+    .filter(({ find }) =>
+      find.some(
+        (way) =>
+          way.how === "workload" && Object.entries(way.labels).every(([key, value]) => labels[key] === value),
+      ),
+    )
+    .map(({ name }) => name);
 }
 
 /** Foreign objects that kubectl's prune would delete because they look like removed add-ons. */
@@ -141,11 +158,8 @@ function isPodOfOwnManager({ ownerReferences = [] }: Pod["metadata"]): boolean {
 
 async function noControlPlane(transport: Transport): Promise<string[]> {
   const { items } = await list<Node>(transport, resourcePath(NODES));
-  const found = items.some(({ metadata }) =>
-    CONTROL_PLANE_LABELS.some((label) => metadata.labels?.[label] !== undefined),
-  );
-  if (found) return [];
+  if (items.some(({ metadata }) => metadata.labels?.[CONTROL_PLANE_LABEL] !== undefined)) return [];
   return [
-    `no node has the label ${CONTROL_PLANE_LABELS.join(" or ")}: addon-manager and the sink run on the control plane, apart from the experiments`,
+    `no node has the label ${CONTROL_PLANE_LABEL}: addon-manager and the sink run on the control plane, apart from the experiments`,
   ];
 }

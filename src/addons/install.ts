@@ -3,7 +3,7 @@ import type { Clock } from "../common/clock.js";
 import { pollUntil } from "../common/clock.js";
 import { ChaosError, ExitCode } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
-import { getOrUndefined, patch, serverVersion } from "../kube/api.js";
+import { getOrUndefined, patch } from "../kube/api.js";
 import { sanitised } from "../kube/declared.js";
 import type { KubeObject } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
@@ -50,7 +50,7 @@ export async function installAddons(options: AddonsOptions): Promise<Installed> 
   const record = await readRecord(transport);
   const original = record?.dns ?? sanitised(await findDns(transport));
   const dns = dnsManifest(original);
-  const manifests = await addonManifests({ dns, serverVersion: await serverVersion(transport) });
+  const manifests = await addonManifests({ dns });
   await refuseForeign(transport, manifests, {
     installed: record !== undefined,
     dnsName: dns.metadata.name,

@@ -57,7 +57,8 @@ export function problemOf(wanted: Manifest, live: KubeObject): string | undefine
   if (wanted.metadata.labels?.[ADDON_MODE_LABEL] !== live.metadata.labels?.[ADDON_MODE_LABEL])
     return "not yet managed by addon-manager";
   if (wanted.kind === "Deployment") return deploymentProblem(live as unknown as Deployment);
-  if (wanted.kind === "DaemonSet") return daemonSetProblem(live as unknown as DaemonSet);
+  if (wanted.kind === "DaemonSet")
+    return daemonSetProblem(wanted as unknown as DaemonSet, live as unknown as DaemonSet);
   return wanted.metadata.name === METRICS_API_SERVICE ? apiServiceProblem(live) : undefined;
 }
 
@@ -68,16 +69,19 @@ function deploymentProblem(live: Deployment): string | undefined {
   return settled ? undefined : `${available} of ${wanted} pods ready`;
 }
 
-function daemonSetProblem(live: DaemonSet): string | undefined {
+function daemonSetProblem(manifest: DaemonSet, live: DaemonSet): string | undefined {
   const { isSeen, wanted, updated, available } = daemonSetState(live);
   if (!isSeen) return "not yet seen by its controller";
   const ready = Math.min(updated, available);
   if (wanted === 0 || ready < wanted) return `${ready} of ${wanted} pods ready`;
-  // The scaler changes the template once, which recreates the pods: until then their readiness is temporary.
-  return isScaled(live.spec) ? undefined : "fluentd-gcp-scaler has not set its resources yet";
+  // The scaler changes the log agent's template once, which recreates the pods: until then their readiness is
+  // temporary. The manifest of the metrics agent has resources, so it waits for nothing.
+  return hasResources(manifest.spec) || hasResources(live.spec)
+    ? undefined
+    : "fluentd-gcp-scaler has not set its resources yet";
 }
 
-function isScaled(spec: DaemonSet["spec"]): boolean {
+function hasResources(spec: DaemonSet["spec"]): boolean {
   const containers = spec?.template.spec?.containers ?? [];
   return containers.some(({ resources }) => resources?.requests !== undefined);
 }

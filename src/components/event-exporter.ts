@@ -1,7 +1,8 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * Forwards the API's Events to the logging backend (cluster/addons/fluentd-gcp/event-exporter.yaml of Kubernetes).
+ * Forwards the API's Events to the logging backend: Google's exporter on GKE (cluster/addons/fluentd-gcp/
+ * event-exporter.yaml of Kubernetes), resmoio/kubernetes-event-exporter in the add-ons.
  */
 export const eventExporter: ComponentDefinition = {
   name: "event-exporter",
@@ -12,6 +13,13 @@ export const eventExporter: ComponentDefinition = {
       namespace: "kube-system",
       kinds: ["Deployment"],
       labels: { "k8s-app": "event-exporter" },
+      knownAs: ["event-exporter"],
+    },
+    {
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { app: "event-exporter" },
       knownAs: ["event-exporter"],
     },
   ],

@@ -1,7 +1,8 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * fluentd-gcp-scaler (cluster/addons/fluentd-gcp/scaler-deployment.yaml of Kubernetes): sets the resources of fluentd.
+ * fluentd-gcp-scaler (cluster/addons/fluentd-gcp/scaler-deployment.yaml of Kubernetes): sets the resources of the log
+ * agent's container fluentd-gcp.
  */
 export const fluentdScaler: ComponentDefinition = {
   name: "fluentd-scaler",

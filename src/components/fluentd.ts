@@ -1,7 +1,8 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * The log agent of each node (fluentd-gcp on GKE, cluster/addons/fluentd-gcp of Kubernetes).
+ * The log agent of each node: fluentd-gcp in the study, an OpenTelemetry collector in the add-ons (Helm chart
+ * opentelemetry-collector, release log-agent), fluentbit-gke on today's GKE.
  */
 export const fluentd: ComponentDefinition = {
   name: "fluentd",
@@ -11,8 +12,11 @@ export const fluentd: ComponentDefinition = {
       how: "workload",
       namespace: "kube-system",
       kinds: ["DaemonSet"],
-      labels: { "k8s-app": "fluentd-gcp" },
-      knownAs: ["fluentd-gcp"],
+      labels: {
+        "app.kubernetes.io/name": "opentelemetry-collector",
+        "app.kubernetes.io/instance": "log-agent",
+      },
+      knownAs: ["log-agent-opentelemetry-collector-agent"],
     },
     {
       how: "workload",

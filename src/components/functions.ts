@@ -81,7 +81,7 @@ const FACTS = {
     corrects: {
       component: "fluentd",
       resource: "apps/daemonsets",
-      labels: { "k8s-app": "fluentd-gcp" },
+      labels: { "app.kubernetes.io/instance": "log-agent" },
     },
     lost: { en: "fluentd's resources are not set", ja: "fluentdのリソースが調整されない" },
     kept: { en: "setting fluentd's resources still works", ja: "fluentdのリソースは引き続き調整される" },

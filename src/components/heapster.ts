@@ -1,8 +1,9 @@
 import type { ComponentDefinition } from "./component.js";
 
 /**
- * Sends metrics of nodes and pods to the monitoring backend. Retired upstream in 2018; GKE now runs its own agent
- * (gke-metrics-agent, a DaemonSet).
+ * Sends metrics of nodes and pods to the monitoring backend: heapster in the study, since 2018 an agent on each node. An
+ * OpenTelemetry collector in the add-ons (Helm chart opentelemetry-collector, release metrics-agent), gke-metrics-agent
+ * on GKE.
  */
 export const heapster: ComponentDefinition = {
   name: "heapster",
@@ -11,9 +12,12 @@ export const heapster: ComponentDefinition = {
     {
       how: "workload",
       namespace: "kube-system",
-      kinds: ["Deployment"],
-      labels: { "k8s-app": "heapster" },
-      knownAs: ["heapster"],
+      kinds: ["DaemonSet"],
+      labels: {
+        "app.kubernetes.io/name": "opentelemetry-collector",
+        "app.kubernetes.io/instance": "metrics-agent",
+      },
+      knownAs: ["metrics-agent-opentelemetry-collector-agent"],
     },
     {
       how: "workload",
@@ -23,7 +27,7 @@ export const heapster: ComponentDefinition = {
       knownAs: ["gke-metrics-agent"],
     },
   ],
-  defaultAttack: { type: "scale-to-zero" },
+  defaultAttack: { type: "delete-workload", gracePeriod: 1000 },
   functionProbes: [],
   functionProbe: "metric-points-arrive",
   expectedImpact: "function lost",

@@ -15,13 +15,6 @@ export const l7DefaultBackend: ComponentDefinition = {
       labels: { "k8s-app": "glbc" },
       knownAs: ["l7-default-backend"],
     },
-    {
-      how: "workload",
-      namespace: "kube-system",
-      kinds: ["Deployment"],
-      labels: { "k8s-app": "default-http-backend" },
-      knownAs: ["default-http-backend"],
-    },
   ],
   defaultAttack: { type: "delete-workload", gracePeriod: 1000 },
   functionProbes: [],

@@ -56,7 +56,9 @@ export interface World {
 /** One control-plane node, CoreDNS with two replicas, and its Service, as kubeadm creates them. */
 export async function world(t: ExecutionContext): Promise<World> {
   const { server, transport } = await serve(t);
-  server.put("/api/v1/nodes", { metadata: { name: "cp", labels: { "node-role.kubernetes.io/master": "" } } });
+  server.put("/api/v1/nodes", {
+    metadata: { name: "cp", labels: { "node-role.kubernetes.io/control-plane": "" } },
+  });
   server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } });
   server.put(DEPLOYMENTS, deployment("coredns"));
   server.put("/api/v1/namespaces/kube-system/services", {

@@ -5,14 +5,15 @@
  * Bundled into one file without packages for Node 18 or newer (dist/sink.mjs); a ConfigMap delivers it. Keeps
  * everything in memory. Does not log what it receives: the log agent would forward those lines too.
  *
- *   POST /logs, /events, /metrics   lines of JSON, one object each; accepts all or (400, with the line) none
+ *   POST /v1/logs, /v1/metrics      OTLP/HTTP with JSON (see otlp.ts); answers {}
+ *   POST /events                    lines of JSON, one Event each; accepts all or (400, with the line) none
  *   GET  /logs?contains=TEXT        {"now", "entries": [{"receivedAt", "seq", …}]}: the newest 200, newest last
  *   GET  /events?contains=TEXT      the same
- *   GET  /metrics/latest            {"now", "count", "entry": {…} | null, "byNode": {NODE: {"receivedAt", "time"}}};
- *                                   count: all that have ever arrived
+ *   GET  /metrics/latest            {"now", "count", "byNode": {NODE: {"receivedAt", "time"}}}; count: all points of
+ *                                   nodes that have ever arrived; time: nanoseconds since 1970
  *   GET  /healthz                   200 while the process runs
  *
- * Times that the sink adds are milliseconds since 1970 by its own clock. `seq` numbers the entries of all kinds in
+ * Times that the sink adds are milliseconds since 1970 by its own clock. `seq` numbers logs and Events in
  * order of arrival, from 1.
  *
  * Environment: PORT (8080).

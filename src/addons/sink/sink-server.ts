@@ -1,8 +1,15 @@
 import http from "node:http";
-import { Refused, type Sink } from "./sink.js";
+import { Refused } from "./refused.js";
+import type { Sink } from "./sink.js";
 
 /** Longest body of a POST, bytes. */
 const BODY_LIMIT = 8 * 1024 * 1024;
+
+const TAKES: ReadonlyMap<string, (sink: Sink, body: string) => void> = new Map([
+  ["v1/logs", (sink: Sink, body: string) => sink.takeLogs(body)],
+  ["v1/metrics", (sink: Sink, body: string) => sink.takeMetrics(body)],
+  ["events", (sink: Sink, body: string) => sink.takeEvents(body)],
+]);
 
 /** The sink's HTTP server, not yet listening. main.ts lists the requests. */
 export function createSinkServer(sink: Sink): http.Server {
@@ -21,13 +28,16 @@ async function answer(sink: Sink, request: http.IncomingMessage): Promise<object
   const url = new URL(request.url ?? "/", "http://sink");
   const name = url.pathname.slice(1);
   if (request.method === "POST") {
-    if (name !== "logs" && name !== "events" && name !== "metrics") throw unknown(request);
-    return { taken: sink.take(name, await readBody(request)) };
+    const take = TAKES.get(name);
+    if (take === undefined) throw unknown(request);
+    take(sink, await readBody(request));
+    return {};
   }
   request.resume();
   if (request.method !== "GET") throw new Refused(405, "GET or POST");
-  if (name === "logs" || name === "events") return sink.entries(name, url.searchParams.get("contains") ?? "");
-  if (name === "metrics/latest") return sink.latestMetric();
+  if (name === "logs") return sink.logs(url.searchParams.get("contains") ?? "");
+  if (name === "events") return sink.events(url.searchParams.get("contains") ?? "");
+  if (name === "metrics/latest") return sink.latestPoints();
   if (name === "healthz") return { ok: true };
   throw unknown(request);
 }

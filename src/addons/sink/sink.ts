@@ -1,4 +1,6 @@
 /** The sink's store: the newest entries of each kind, in memory. The oldest are dropped. */
+import { logEntries, nodePoints } from "./otlp.js";
+import { Refused } from "./refused.js";
 
 /** Entries kept of each kind. */
 const CAPACITY = 20_000;
@@ -6,7 +8,7 @@ const CAPACITY = 20_000;
 const CAPACITY_CHARACTERS = 32 * 1024 * 1024;
 /** Most entries in one answer. */
 const ANSWER_LIMIT = 200;
-/** Most nodes whose newest metric is kept. */
+/** Most nodes whose newest point is kept. */
 const NODE_LIMIT = 5_000;
 
 type Entry = Readonly<Record<string, unknown>>;
@@ -20,16 +22,6 @@ interface Kept {
 interface Limits {
   readonly entries: number;
   readonly characters: number;
-}
-
-/** A refusal, with its HTTP status. */
-export class Refused extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-  ) {
-    super(message);
-  }
 }
 
 /** The newest entries of one kind, as the lines in which they arrived. */
@@ -83,15 +75,14 @@ export class Ring {
  *
  * @throws Refused
  */
-export function parseLines(body: string): { line: string; entry: Entry }[] {
-  return body.split("\n").flatMap((raw, index) => {
-    const line = raw.trim();
-    return line === "" ? [] : [{ line, entry: parseLine(line, index + 1) }];
-  });
+export function parseLines(body: string): string[] {
+  const lines = body.split("\n").map((line) => line.trim());
+  for (const [index, line] of lines.entries()) if (line !== "") checkLine(line, index + 1);
+  return lines.filter((line) => line !== "");
 }
 
 /** @param number from 1, for the message */
-function parseLine(line: string, number: number): Entry {
+function checkLine(line: string, number: number): void {
   let entry: unknown;
   try {
     entry = JSON.parse(line);
@@ -100,54 +91,71 @@ function parseLine(line: string, number: number): Entry {
   }
   if (typeof entry !== "object" || entry === null || Array.isArray(entry))
     throw new Refused(400, `line ${number} is not a JSON object; the whole body was rejected`);
-  return entry as Entry;
 }
 
 function shown({ receivedAt, seq, line }: Kept): Entry {
   return { ...(JSON.parse(line) as Entry), receivedAt, seq };
 }
 
-export type Kind = "logs" | "events" | "metrics";
-
 /** What has arrived. Times are milliseconds since 1970. */
 export class Sink {
-  readonly #rings: Readonly<Record<Kind, Ring>>;
+  readonly #logs: Ring;
+  readonly #events: Ring;
   readonly #now: () => number;
   #seq = 0;
-  #metrics = 0;
-  readonly #byNode = new Map<string, { receivedAt: number; time: unknown }>();
+  #points = 0;
+  readonly #byNode = new Map<string, { receivedAt: number; time: string }>();
 
   constructor({ limits, now = Date.now }: { readonly limits?: Limits; readonly now?: () => number } = {}) {
     this.#now = now;
-    this.#rings = { logs: new Ring(limits), events: new Ring(limits), metrics: new Ring(limits) };
+    this.#logs = new Ring(limits);
+    this.#events = new Ring(limits);
   }
 
-  /** @returns how many entries were accepted. @throws Refused */
-  take(kind: Kind, body: string): number {
-    const lines = parseLines(body);
+  /** @param body JSON of an OTLP ExportLogsServiceRequest. @throws Refused */
+  takeLogs(body: string): void {
+    this.#add(
+      this.#logs,
+      logEntries(body).map((entry) => JSON.stringify(entry)),
+    );
+  }
+
+  /** @param body JSON of an OTLP ExportMetricsServiceRequest. @throws Refused */
+  takeMetrics(body: string): void {
     const receivedAt = this.#now();
-    for (const { line, entry } of lines) {
-      this.#seq += 1;
-      this.#rings[kind].add({ receivedAt, seq: this.#seq, line });
-      if (kind === "metrics") this.#noteMetric(entry, receivedAt);
+    for (const { node, time, points } of nodePoints(body)) {
+      this.#points += points;
+      if (this.#byNode.has(node) || this.#byNode.size < NODE_LIMIT)
+        this.#byNode.set(node, { receivedAt, time });
     }
-    return lines.length;
   }
 
-  #noteMetric({ node, time = null }: Entry, receivedAt: number): void {
-    this.#metrics += 1;
-    if (typeof node !== "string") return;
-    if (!this.#byNode.has(node) && this.#byNode.size >= NODE_LIMIT) return;
-    this.#byNode.set(node, { receivedAt, time });
+  /** @param body lines of JSON, one object each. @throws Refused */
+  takeEvents(body: string): void {
+    this.#add(this.#events, parseLines(body));
   }
 
-  entries(kind: "logs" | "events", text: string): { now: number; entries: Entry[] } {
-    return { now: this.#now(), entries: this.#rings[kind].newest(text, ANSWER_LIMIT).map(shown) };
+  #add(ring: Ring, lines: readonly string[]): void {
+    const receivedAt = this.#now();
+    for (const line of lines) {
+      this.#seq += 1;
+      ring.add({ receivedAt, seq: this.#seq, line });
+    }
   }
 
-  latestMetric(): { now: number; count: number; entry: Entry | null; byNode: object } {
-    const [entry] = this.#rings.metrics.newest("", 1).map(shown);
-    const byNode = Object.fromEntries(this.#byNode);
-    return { now: this.#now(), count: this.#metrics, entry: entry ?? null, byNode };
+  logs(text: string): { now: number; entries: Entry[] } {
+    return this.#found(this.#logs, text);
+  }
+
+  events(text: string): { now: number; entries: Entry[] } {
+    return this.#found(this.#events, text);
+  }
+
+  #found(ring: Ring, text: string): { now: number; entries: Entry[] } {
+    return { now: this.#now(), entries: ring.newest(text, ANSWER_LIMIT).map(shown) };
+  }
+
+  latestPoints(): { now: number; count: number; byNode: object } {
+    return { now: this.#now(), count: this.#points, byNode: Object.fromEntries(this.#byNode) };
   }
 }

@@ -61,7 +61,7 @@ export const eventsArrive: FunctionCheck = {
 };
 
 function arrivedEvent(answer: SinkAnswer, name: string): SinkAnswer["entries"][number] | undefined {
-  return answer.entries.find((entry) => entry.name === name || entry.message?.includes(name) === true);
+  return answer.entries.find(({ message }) => message?.includes(name) === true);
 }
 
 /** An Event about the canaries' namespace. The API requires an Event to be in the namespace of its object. */

@@ -21,7 +21,7 @@ import { CheckTime, preparation } from "./attempt.js";
 const FACTS = functionFacts("fluentd-is-scaled");
 const NAMESPACE = "kube-system";
 const LABELS = FACTS.corrects.labels;
-/** The only container whose resources the scaler sets. */
+/** The only container whose resources the scaler sets (scaler.sh of GoogleCloudPlatform/k8s-stackdriver). */
 const CONTAINER = "fluentd-gcp";
 const FIND_MS = 10_000;
 /** Memory requests that no one would set; below any limit. */
@@ -68,7 +68,7 @@ async function findFluentd(context: FunctionContext): Promise<DaemonSet> {
   const found = items.find((each) => containersOf(each).some(({ name }) => name === CONTAINER));
   if (found === undefined)
     throw new ChaosError(
-      `fluentd was not found: looked for a DaemonSet with k8s-app=fluentd-gcp and a container ${CONTAINER} in ${NAMESPACE}`,
+      `fluentd was not found: looked for a DaemonSet with ${selectorString(LABELS)} and a container ${CONTAINER} in ${NAMESPACE}`,
     );
   return found;
 }

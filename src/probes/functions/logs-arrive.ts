@@ -9,7 +9,7 @@ const FACTS = functionFacts("logs-arrive");
 const EVERY_MS = 300;
 const FOLLOW_UP_MS = 5_000;
 
-/** fluentd: a line that a container prints on any node reaches the sink. */
+/** The log agent (fluentd in the study): a line that a container prints on any node reaches the sink. */
 export const logsArrive: FunctionCheck = {
   ...FACTS,
   needs: sinkNeeds,

@@ -9,7 +9,7 @@ const EVERY_MS = 500;
 /** Two intervals of an agent that sends once a minute, plus a margin. */
 const PREPARE_LIMIT_MS = 150_000;
 
-/** heapster, or GKE's metrics agent: metric points of each node reach the sink. */
+/** The metrics agent (heapster in the study): metric points of each node reach the sink. */
 export const metricPointsArrive: FunctionCheck = {
   ...FACTS,
   needs: sinkNeeds,

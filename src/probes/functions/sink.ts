@@ -22,9 +22,7 @@ export interface SinkEntry {
   readonly receivedAt: number;
   /** Of a log line. */
   readonly text?: string;
-  readonly node?: string;
   /** Of an Event. */
-  readonly name?: string;
   readonly message?: string;
 }
 

@@ -14,8 +14,8 @@ const EVERY_MS = 250;
 const FIND_LIMIT_MS = 10_000;
 
 const NAMESPACE = "kube-system";
-/** The label of its pods, on GKE and elsewhere, and the usual name of the Service. */
-const POD_LABELS = ["glbc", "default-http-backend"];
+/** The label of its pods and the name of its Service (cluster/addons/cluster-loadbalancing/glbc of Kubernetes). */
+const POD_LABEL = "glbc";
 const SERVICE_NAME = "default-http-backend";
 
 /** l7-default-backend: it answers unknown paths with 404. */
@@ -59,10 +59,10 @@ async function findService(context: FunctionContext): Promise<Endpoint> {
   });
   if (!("not" in found)) return found.done;
   throw new ChaosError(
-    `cannot find the default backend: ${found.not}. Looked in ${NAMESPACE} for a Service that selects k8s-app ${POD_LABELS.join(" or ")} or is called ${SERVICE_NAME}`,
+    `cannot find the default backend: ${found.not}. Looked in ${NAMESPACE} for a Service that selects k8s-app=${POD_LABEL} or is called ${SERVICE_NAME}`,
   );
 }
 
 function isDefaultBackend({ metadata, spec }: Service): boolean {
-  return metadata.name === SERVICE_NAME || POD_LABELS.includes(spec?.selector?.["k8s-app"] ?? "");
+  return metadata.name === SERVICE_NAME || spec?.selector?.["k8s-app"] === POD_LABEL;
 }

@@ -25,15 +25,14 @@ test("install: everything exists, addon-manager manages the DNS and is proven", 
     "coredns",
     "event-exporter",
     "fluentd-gcp-scaler",
-    "heapster",
     "kube-addon-manager",
     "kube-dns-autoscaler",
     "l7-default-backend",
-    "metrics-server-v0.3.6",
+    "metrics-server",
   ]);
   t.deepEqual(
     at.server.objects(DAEMONSETS).map(({ metadata }) => metadata.name),
-    ["fluentd-gcp-v3.2.0"],
+    ["log-agent-opentelemetry-collector-agent", "metrics-agent-opentelemetry-collector-agent"],
   );
   const dns = at.server.object(COREDNS);
   t.is(dns?.metadata.labels?.[MODE], "Reconcile");
@@ -127,14 +126,20 @@ const conflicts: readonly {
     what: "a foreign metrics-server under another name",
     put: ({ server }) =>
       server.put(DEPLOYMENTS, {
-        metadata: { name: "metrics-server", labels: { "k8s-app": "metrics-server" } },
+        metadata: { name: "metrics-server-v0.7.1", labels: { "k8s-app": "metrics-server" } },
       }),
-    message: /Deployment kube-system\/metrics-server has the same function/,
+    message: /Deployment kube-system\/metrics-server-v0\.7\.1 has the same function \(metrics-server\)/,
+  },
+  {
+    what: "a foreign log agent of another kind",
+    put: ({ server }) =>
+      server.put(DAEMONSETS, { metadata: { name: "fluentbit-gke", labels: { "k8s-app": "fluentbit-gke" } } }),
+    message: /DaemonSet kube-system\/fluentbit-gke has the same function \(fluentd\)/,
   },
   {
     what: "a Deployment with one of the names",
-    put: ({ server }) => server.put(DEPLOYMENTS, { metadata: { name: "heapster" }, spec: {} }),
-    message: /Deployment kube-system\/heapster already exists and was not created by this tool/,
+    put: ({ server }) => server.put(DEPLOYMENTS, { metadata: { name: "event-exporter" }, spec: {} }),
+    message: /Deployment kube-system\/event-exporter already exists and was not created by this tool/,
   },
   {
     what: "the autoscaler's parameters",
@@ -196,9 +201,9 @@ for (const { what, put, message } of conflicts) {
 
 test("the refusal names every conflict", async (t) => {
   const at = await world(t);
-  for (const name of ["heapster", "event-exporter"])
+  for (const name of ["l7-default-backend", "event-exporter"])
     at.server.put(DEPLOYMENTS, { metadata: { name }, spec: {} });
-  await t.throwsAsync(installAddons(at.options), { message: /event-exporter[^]*heapster/ });
+  await t.throwsAsync(installAddons(at.options), { message: /event-exporter[^]*l7-default-backend/ });
 });
 
 test("an image that cannot be pulled ends the wait, and the error names it", async (t) => {
@@ -206,12 +211,12 @@ test("an image that cannot be pulled ends the wait, and the error names it", asy
   at.managerWorks = false;
   at.meanwhile = () =>
     void at.server.put(PODS, {
-      metadata: { name: "heapster-5c-x" },
+      metadata: { name: "event-exporter-5c-x" },
       status: {
         containerStatuses: [
           {
             name: "h",
-            image: "k8s.gcr.io/heapster-amd64:v1.6.1",
+            image: "ghcr.io/resmoio/kubernetes-event-exporter:v1.7",
             state: { waiting: { reason: "ImagePullBackOff" } },
           },
         ],
@@ -219,7 +224,7 @@ test("an image that cannot be pulled ends the wait, and the error names it", asy
     });
   await t.throwsAsync(installAddons(at.options), {
     instanceOf: ChaosError,
-    message: /Pod heapster-5c-x: ImagePullBackOff k8s\.gcr\.io\/heapster-amd64:v1\.6\.1/,
+    message: /Pod event-exporter-5c-x: ImagePullBackOff ghcr\.io\/resmoio\/kubernetes-event-exporter:v1\.7/,
   });
 });
 
@@ -229,7 +234,7 @@ test("not ready in time: the error names what is missing; a second install conti
   at.managerWorks = false;
   await t.throwsAsync(installAddons(at.options), {
     instanceOf: ChaosError,
-    message: /not ready within 300 s:[^]*Deployment kube-system\/heapster: not created yet/,
+    message: /not ready within 300 s:[^]*Deployment kube-system\/event-exporter: not created yet/,
   });
   at.managerWorks = true;
   t.true((await installAddons(at.options)).repairedAfterMs !== undefined);
@@ -278,15 +283,19 @@ test("one failure does not stop the rest; the record stays, and a second removal
     kind: "status",
     status: 500,
     method: "DELETE",
-    path: "heapster",
+    path: "event-exporter",
     times: 9,
   });
   const error = await t.throwsAsync(removeAddons(at.options), { instanceOf: ChaosError });
   t.is(error.exitCode, 5);
-  t.regex(error?.message ?? "", /deployments: .*heapster.*500/);
+  t.regex(error?.message ?? "", /deployments: .*event-exporter.*500/);
   t.is(at.warnings.length > 0, true);
   t.not(at.server.object(`${CONFIGMAPS}/kube-system-chaos-addons`), undefined);
-  t.is(at.server.object(`${DAEMONSETS}/fluentd-gcp-v3.2.0`), undefined, "the rest is removed");
+  t.is(
+    at.server.object(`${DAEMONSETS}/log-agent-opentelemetry-collector-agent`),
+    undefined,
+    "the rest is removed",
+  );
   endFault();
   await removeAddons(at.options);
   t.deepEqual(at.declared(), before);
@@ -309,18 +318,18 @@ test("no record: the DNS is left unchanged, and the error says how to clean it b
     message: /kube-system-chaos-addons does not exist, so Deployment coredns was left unchanged/,
   });
   t.is(at.server.object(COREDNS)?.metadata.labels?.[MODE], "Reconcile");
-  t.is(at.server.object(`${DEPLOYMENTS}/heapster`), undefined);
+  t.is(at.server.object(`${DEPLOYMENTS}/event-exporter`), undefined);
 });
 
 test("a foreign object that took one of the names after the installation stays", async (t) => {
   const at = await world(t);
   await installAddons(at.options);
-  at.server.remove(`${DEPLOYMENTS}/heapster`);
+  at.server.remove(`${DEPLOYMENTS}/event-exporter`);
   const theirs = at.server.put(DEPLOYMENTS, {
-    metadata: { name: "heapster", labels: { team: "x" } },
+    metadata: { name: "event-exporter", labels: { team: "x" } },
     spec: {},
   });
   at.managerWorks = false;
   await removeAddons(at.options);
-  t.is(at.server.object(`${DEPLOYMENTS}/heapster`)?.metadata.uid, theirs.metadata.uid);
+  t.is(at.server.object(`${DEPLOYMENTS}/event-exporter`)?.metadata.uid, theirs.metadata.uid);
 });

@@ -34,7 +34,7 @@ function putDns(world: World): void {
 }
 
 function putFluentd(world: World): void {
-  const path = `${SYSTEM_DAEMONSETS}/fluentd-gcp-v3.2.0`;
+  const path = `${SYSTEM_DAEMONSETS}/log-agent`;
   const spec = {
     template: {
       spec: {
@@ -45,7 +45,7 @@ function putFluentd(world: World): void {
       },
     },
   };
-  const metadata = { name: "fluentd-gcp-v3.2.0", labels: { "k8s-app": "fluentd-gcp" } };
+  const metadata = { name: "log-agent", labels: { "app.kubernetes.io/instance": "log-agent" } };
   world.server.put(SYSTEM_DAEMONSETS, { metadata, spec });
   const scaler = (): void => {
     world.server.update(path, { spec });

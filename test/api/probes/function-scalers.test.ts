@@ -96,7 +96,7 @@ test("setup fails if there is no DNS or no fluentd", async (t) => {
   t.deepEqual(world.records, []);
 });
 
-const FLUENTD = `${SYSTEM_DAEMONSETS}/fluentd-gcp-v3.2.0`;
+const FLUENTD = `${SYSTEM_DAEMONSETS}/log-agent`;
 
 async function withFluentd(
   t: Parameters<typeof World.start>[0],
@@ -108,7 +108,7 @@ async function withFluentd(
     { name: "exporter", image: "y", resources: { limits: { cpu: "1" } } },
   ];
   world.server.put(SYSTEM_DAEMONSETS, {
-    metadata: { name: "fluentd-gcp-v3.2.0", labels: { "k8s-app": "fluentd-gcp" } },
+    metadata: { name: "log-agent", labels: { "app.kubernetes.io/instance": "log-agent" } },
     spec: { template: { spec: { containers } } },
   });
   const read = (): { name: string; resources?: object }[] => {

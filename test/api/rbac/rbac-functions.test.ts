@@ -27,7 +27,7 @@ const BESIDE: Partial<Record<FunctionCheckName, (world: World) => void>> = {
   "fluentd-is-scaled": (world) => {
     const containers = [{ name: "fluentd-gcp", resources: { requests: { memory: "20Mi" } } }];
     world.server.put(SYSTEM_DAEMONSETS, {
-      metadata: { name: "fluentd-gcp", labels: { "k8s-app": "fluentd-gcp" } },
+      metadata: { name: "fluentd-gcp", labels: { "app.kubernetes.io/instance": "log-agent" } },
       spec: { template: { spec: { containers } } },
     });
   },

@@ -13,11 +13,9 @@ interface Answer {
   readonly status: number;
   readonly body: {
     readonly error?: string;
-    readonly taken?: number;
     readonly now?: number;
     readonly count?: number;
     readonly entries?: readonly Record<string, unknown>[];
-    readonly entry?: Record<string, unknown> | null;
     readonly byNode?: Record<string, unknown>;
   };
 }
@@ -43,21 +41,72 @@ async function serve(t: ExecutionContext, sink: Sink): Promise<Ask> {
 
 const line = (entry: object): string => JSON.stringify(entry);
 
+const attributes = (of: Record<string, string>): object[] =>
+  Object.entries(of).map(([key, stringValue]) => ({ key, value: { stringValue } }));
+
+/** As the collector's exporter sent it (0.159.0, encoding json): one resource, some lines. */
+const logsOf = (pod: string, ...texts: readonly string[]): string =>
+  line({
+    resourceLogs: [
+      {
+        resource: {
+          attributes: attributes({
+            "k8s.pod.uid": "11111111-2222-3333-4444-555555555555",
+            "k8s.container.name": "c",
+            "k8s.namespace.name": "kube-system",
+            "k8s.pod.name": pod,
+          }),
+        },
+        scopeLogs: [
+          {
+            scope: {},
+            logRecords: texts.map((stringValue) => ({
+              timeUnixNano: "1795950000123456789",
+              observedTimeUnixNano: "1795952535099483748",
+              body: { stringValue },
+              attributes: attributes({ logtag: "F", "log.iostream": "stdout" }),
+            })),
+          },
+        ],
+      },
+    ],
+  });
+
+/** As the collector sends the kubelet's figures: a resource for the node, one for each pod. */
+const pointsOf = (node: string, timeUnixNano: string): string =>
+  line({
+    resourceMetrics: [
+      {
+        resource: { attributes: attributes({ "k8s.node.name": node }) },
+        scopeMetrics: [
+          {
+            metrics: [
+              { name: "k8s.node.cpu.usage", gauge: { dataPoints: [{ timeUnixNano, asDouble: 0.5 }] } },
+              { name: "k8s.node.network.io", sum: { dataPoints: [{ timeUnixNano }, { timeUnixNano }] } },
+            ],
+          },
+        ],
+      },
+      {
+        resource: { attributes: attributes({ "k8s.pod.name": "p" }) },
+        scopeMetrics: [{ metrics: [{ gauge: { dataPoints: [{ timeUnixNano }] } }] }],
+      },
+    ],
+  });
+
 test("logs: stored with arrival time and sequence number, found by text, newest last", async (t) => {
   let now = 1_000;
   const ask = await serve(t, new Sink({ now: () => now }));
-  t.deepEqual(await ask("POST", "/logs", `${line({ text: "a canary-1" })}\n\n${line({ text: "b" })}\n`), {
-    status: 200,
-    body: { taken: 2 },
-  });
+  t.deepEqual(await ask("POST", "/v1/logs", logsOf("p", "a canary-1", "b")), { status: 200, body: {} });
   now = 2_000;
-  await ask("POST", "/logs", line({ text: "c canary-1", seq: "theirs" }));
+  await ask("POST", "/v1/logs", logsOf("q", "c canary-1"));
   const { body } = await ask("GET", "/logs?contains=canary-1");
+  const from = { namespace: "kube-system", container: "c", time: "1795950000123456789" };
   t.deepEqual(body, {
     now: 2_000,
     entries: [
-      { text: "a canary-1", receivedAt: 1_000, seq: 1 },
-      { text: "c canary-1", receivedAt: 2_000, seq: 3 },
+      { ...from, pod: "p", text: "a canary-1", receivedAt: 1_000, seq: 1 },
+      { ...from, pod: "q", text: "c canary-1", receivedAt: 2_000, seq: 3 },
     ],
   });
   t.is((await ask("GET", "/logs")).body.entries?.length, 3);
@@ -81,24 +130,31 @@ test("an answer has at most 200 entries: the newest", async (t) => {
   t.is(entries.at(-1)?.["n"], 249);
 });
 
-test("metrics: the newest, the total count, and the newest of each node", async (t) => {
+test("metrics: the count of the nodes' points, and the newest of each node", async (t) => {
   let now = 10;
   const ask = await serve(t, new Sink({ now: () => now }));
-  t.deepEqual((await ask("GET", "/metrics/latest")).body, { now: 10, count: 0, entry: null, byNode: {} });
-  await ask(
-    "POST",
-    "/metrics",
-    `${line({ node: "a", time: "t1", v: 1 })}\n${line({ node: "b", time: "t1" })}`,
-  );
+  t.deepEqual((await ask("GET", "/metrics/latest")).body, { now: 10, count: 0, byNode: {} });
+  for (const node of ["a", "b"]) await ask("POST", "/v1/metrics", pointsOf(node, "1"));
   now = 20;
-  await ask("POST", "/metrics", `${line({ node: "a", time: "t2", v: 2 })}\n${line({ cluster: true })}`);
+  t.deepEqual(await ask("POST", "/v1/metrics", pointsOf("a", "2")), { status: 200, body: {} });
   t.deepEqual((await ask("GET", "/metrics/latest")).body, {
     now: 20,
-    count: 4,
-    entry: { cluster: true, receivedAt: 20, seq: 4 },
-    byNode: { a: { receivedAt: 20, time: "t2" }, b: { receivedAt: 10, time: "t1" } },
+    count: 9,
+    byNode: { a: { receivedAt: 20, time: "2" }, b: { receivedAt: 10, time: "1" } },
   });
 });
+
+for (const [path, body, message] of [
+  ["/v1/logs", "\u001f\u008b", /not JSON: .* compression none/],
+  ["/v1/logs", "null", /no list resourceLogs/],
+  ["/v1/metrics", line({ resourceLogs: [] }), /no list resourceMetrics/],
+] as const) {
+  test(`what is not OTLP is refused: ${path} ${JSON.stringify(body)}`, async (t) => {
+    const answer = await (await serve(t, new Sink()))("POST", path, body);
+    t.is(answer.status, 400);
+    t.regex(answer.body.error ?? "", message);
+  });
+}
 
 for (const [what, bad, message] of [
   ["not JSON", "{oops", /line 3 is not JSON/],
@@ -107,19 +163,20 @@ for (const [what, bad, message] of [
 ] as const) {
   test(`malformed (${what}): 400 with the line, and the whole body is rejected`, async (t) => {
     const ask = await serve(t, new Sink());
-    const { status, body } = await ask("POST", "/logs", `${line({ a: 1 })}\n\n${bad}\n${line({ b: 2 })}`);
+    const { status, body } = await ask("POST", "/events", `${line({ a: 1 })}\n\n${bad}\n${line({ b: 2 })}`);
     t.is(status, 400);
     t.regex(body.error ?? "", message);
-    t.deepEqual((await ask("GET", "/logs")).body.entries, []);
+    t.deepEqual((await ask("GET", "/events")).body.entries, []);
   });
 }
 
 test("unknown path, wrong method, too long body", async (t) => {
   const ask = await serve(t, new Sink());
   t.is((await ask("GET", "/")).status, 404);
-  t.is((await ask("POST", "/metrics/latest", "{}")).status, 404);
+  for (const path of ["/metrics/latest", "/logs", "/constructor"])
+    t.is((await ask("POST", path, "{}")).status, 404);
   t.is((await ask("DELETE", "/logs")).status, 405);
-  t.is((await ask("POST", "/logs", "x".repeat(9 * 1024 * 1024))).status, 413);
+  t.is((await ask("POST", "/events", "x".repeat(9 * 1024 * 1024))).status, 413);
   t.deepEqual((await ask("GET", "/healthz")).body, { ok: true });
 });
 

@@ -1,11 +1,6 @@
 import test from "ava";
 import { parse } from "yaml";
-import {
-  addonManifests,
-  fill,
-  lacksTokenSecrets,
-  PRUNED_KINDS,
-} from "../../../src/addons/addon-manifests.js";
+import { addonManifests, fill, PRUNED_KINDS } from "../../../src/addons/addon-manifests.js";
 import { type Manifest } from "../../../src/own/manifest.js";
 import { pathsOf } from "../../../src/kube/api.js";
 import { dnsManifest } from "../../../src/addons/dns.js";
@@ -39,15 +34,31 @@ function coreDns(): KubeObject {
       selector: { matchLabels: { "k8s-app": "kube-dns" } },
       template: {
         metadata: { creationTimestamp: null, labels: { "k8s-app": "kube-dns" } },
-        spec: { containers: [{ name: "coredns", image: "k8s.gcr.io/coredns:1.7.0" }], securityContext: {} },
+        spec: {
+          containers: [{ name: "coredns", image: "registry.k8s.io/coredns/coredns:v1.14.2" }],
+          securityContext: {},
+        },
       },
     },
     status: { replicas: 2 },
   };
 }
 
-const manifests = async (serverVersion = "v1.20.2"): ReturnType<typeof addonManifests> =>
-  await addonManifests({ dns: dnsManifest(coreDns()), serverVersion });
+const manifests = async (): ReturnType<typeof addonManifests> =>
+  await addonManifests({ dns: dnsManifest(coreDns()) });
+
+const LOG_AGENT = "log-agent-opentelemetry-collector-agent";
+const METRICS_AGENT = "metrics-agent-opentelemetry-collector-agent";
+
+interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly imagePullPolicy?: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly resources?: object;
+}
 
 interface Workload {
   readonly spec: {
@@ -56,15 +67,7 @@ interface Workload {
     readonly template: {
       readonly metadata: { readonly labels: Record<string, string> };
       readonly spec: {
-        readonly containers: readonly {
-          readonly name: string;
-          readonly image: string;
-          readonly imagePullPolicy?: string;
-          readonly command?: readonly string[];
-          readonly args?: readonly string[];
-          readonly env?: readonly { readonly name: string; readonly value?: string }[];
-          readonly resources?: object;
-        }[];
+        readonly containers: readonly Container[];
         readonly tolerations?: readonly object[];
       };
     };
@@ -93,7 +96,10 @@ test("the DNS as a manifest for addon-manager: what its owner declared, without 
       selector: { matchLabels: { "k8s-app": "kube-dns" } },
       template: {
         metadata: { labels: { "k8s-app": "kube-dns" } },
-        spec: { containers: [{ name: "coredns", image: "k8s.gcr.io/coredns:1.7.0" }], securityContext: {} },
+        spec: {
+          containers: [{ name: "coredns", image: "registry.k8s.io/coredns/coredns:v1.14.2" }],
+          securityContext: {},
+        },
       },
     },
   });
@@ -126,40 +132,61 @@ test("the study's table: kinds and names", async (t) => {
   const { study } = await manifests();
   const names = study.filter(isWorkload).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
   t.deepEqual(names.sort(), [
-    "DaemonSet fluentd-gcp-v3.2.0",
+    "DaemonSet log-agent-opentelemetry-collector-agent",
+    "DaemonSet metrics-agent-opentelemetry-collector-agent",
     "Deployment event-exporter",
     "Deployment fluentd-gcp-scaler",
-    "Deployment heapster",
     "Deployment kube-dns-autoscaler",
     "Deployment l7-default-backend",
-    "Deployment metrics-server-v0.3.6",
+    "Deployment metrics-server",
   ]);
 });
 
-test("workloads: label of their component, no replicas, matching pod labels, no second image pull", async (t) => {
+test("workloads: labels of their component, no replicas, matching pod labels, no second image pull", async (t) => {
   const { study } = await manifests();
-  const known = Object.values(components).flatMap(({ find: ways }) =>
-    ways.flatMap((way) => (way.how === "workload" ? [way.labels["k8s-app"]] : [])),
-  );
+  const ways = Object.values(components).flatMap(({ find: each }) => each);
   for (const object of study.filter(isWorkload)) {
     const { name, labels = {} } = object.metadata;
     const { spec } = object as Manifest & Workload;
-    t.true(known.includes(labels["k8s-app"]), name);
-    t.is(labels["k8s-app"], spec.template.metadata.labels["k8s-app"], name);
+    const known = ways.some(
+      (way) =>
+        way.how === "workload" &&
+        way.kinds.some((kind) => kind === object.kind) &&
+        Object.entries(way.labels).every(([key, value]) => labels[key] === value),
+    );
+    t.true(known, name);
     t.is(spec.replicas, undefined, name);
     t.like(spec.template.metadata.labels, spec.selector.matchLabels);
-    for (const container of spec.template.spec.containers) {
+    for (const container of spec.template.spec.containers)
       t.is(container.imagePullPolicy, "IfNotPresent", name);
-      t.is(container.command, undefined, `${name}: the image has an entry point`);
-    }
   }
 });
 
-test("arguments: the DNS's name, the sink, and fluentd without resources of its own", async (t) => {
+test("images: the names under which the public ones can be pulled", async (t) => {
+  const { study, manager } = await manifests();
+  const images = [...study, ...manager]
+    .filter(isWorkload)
+    .flatMap((object) => (object as Manifest & Workload).spec.template.spec.containers)
+    .map(({ image }) => image);
+  const collector =
+    "ghcr.io/open-telemetry/opentelemetry-collector-releases/opentelemetry-collector-k8s:0.159.0";
+  t.deepEqual(images.sort(), [
+    collector,
+    collector,
+    "ghcr.io/resmoio/kubernetes-event-exporter:v1.7",
+    "registry.k8s.io/addon-manager/kube-addon-manager:v9.1.8",
+    "registry.k8s.io/cpa/cluster-proportional-autoscaler:1.8.4",
+    "registry.k8s.io/fluentd-gcp-scaler:0.5.2",
+    "registry.k8s.io/metrics-server/metrics-server:v0.8.0",
+    "registry.k8s.io/networking/ingress-gce-404-server-with-metrics-amd64:v1.10.11",
+  ]);
+});
+
+test("arguments: the DNS's name, the scaled DaemonSet, and the log agent without resources of its own", async (t) => {
   const { study } = await manifests();
-  const args = (kind: string, name: string): readonly string[] =>
-    find(study, kind, name).spec.template.spec.containers[0]?.args ?? [];
-  t.deepEqual(args("Deployment", "kube-dns-autoscaler"), [
+  const container = (kind: string, name: string): Container | undefined =>
+    find(study, kind, name).spec.template.spec.containers[0];
+  t.deepEqual(container("Deployment", "kube-dns-autoscaler")?.args, [
     "--namespace=kube-system",
     "--configmap=kube-dns-autoscaler",
     "--target=Deployment/coredns",
@@ -167,17 +194,32 @@ test("arguments: the DNS's name, the sink, and fluentd without resources of its 
     "--logtostderr=true",
     "--v=2",
   ]);
-  t.deepEqual(args("DaemonSet", "fluentd-gcp-v3.2.0"), [`--sink=${SINK_URL}`]);
-  t.deepEqual(args("Deployment", "event-exporter"), [`--sink=${SINK_URL}`]);
-  t.deepEqual(args("Deployment", "heapster"), [`--sink=${SINK_URL}`, "--metric-resolution=5s"]);
-  t.deepEqual(args("Deployment", "fluentd-gcp-scaler"), [
-    "--ds-name=fluentd-gcp-v3.2.0",
-    "--namespace=kube-system",
+  t.deepEqual(container("Deployment", "event-exporter")?.args, ["-conf=/data/config.yaml"]);
+  t.deepEqual(container("Deployment", "fluentd-gcp-scaler")?.command, [
+    "/scaler.sh",
+    `--ds-name=${LOG_AGENT}`,
+    "--scaling-policy=fluentd-gcp-scaling-policy",
   ]);
-  const fluentd = find(study, "DaemonSet", "fluentd-gcp-v3.2.0").spec.template.spec;
-  t.is(fluentd.containers[0]?.name, "fluentd-gcp");
-  t.is(fluentd.containers[0]?.resources, undefined);
-  t.deepEqual(fluentd.tolerations, [{ operator: "Exists" }]);
+  const scaled = container("DaemonSet", LOG_AGENT);
+  t.is(scaled?.name, "fluentd-gcp");
+  t.is(scaled?.resources, undefined);
+  t.truthy(container("DaemonSet", METRICS_AGENT)?.resources);
+  for (const name of [LOG_AGENT, METRICS_AGENT])
+    t.deepEqual(find(study, "DaemonSet", name).spec.template.spec.tolerations, [{ operator: "Exists" }]);
+});
+
+test("what the agents and the event exporter collect goes to the sink, as JSON", async (t) => {
+  const { study } = await manifests();
+  const data = (name: string): Record<string, string> =>
+    study.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === name)?.data ?? {};
+  for (const name of [LOG_AGENT, METRICS_AGENT]) {
+    const config = parse(data(name)["relay"] ?? "") as { exporters: unknown };
+    t.deepEqual(config.exporters, {
+      otlp_http: { endpoint: SINK_URL, encoding: "json", compression: "none" },
+    });
+  }
+  const exporter = parse(data("event-exporter-cfg")["config.yaml"] ?? "") as { receivers: unknown };
+  t.deepEqual(exporter.receivers, [{ name: "sink", webhook: { endpoint: `${SINK_URL}/events` } }]);
 });
 
 test("this tool manages the sink and addon-manager, not addon-manager; they run on the control plane", async (t) => {
@@ -188,7 +230,7 @@ test("this tool manages the sink and addon-manager, not addon-manager; they run 
   }
   for (const object of [...sink, ...manager].filter(isWorkload)) {
     const text = JSON.stringify(object);
-    t.regex(text, /node-role\.kubernetes\.io\/control-plane.*node-role\.kubernetes\.io\/master/);
+    t.regex(text, /node-role\.kubernetes\.io\/control-plane/);
   }
   t.like(find(sink, "ConfigMap", "chaos-sink"), {
     metadata: { namespace: "kube-system-chaos-sink" },
@@ -203,18 +245,17 @@ test("addon-manager's files: one per add-on, including the DNS; a change replace
     "drift.yaml",
     "event-exporter.yaml",
     "fluentd-gcp-scaler.yaml",
-    "fluentd-gcp.yaml",
-    "heapster.yaml",
     "kube-dns-autoscaler.yaml",
     "kube-dns.yaml",
     "l7-default-backend.yaml",
+    "log-agent.yaml",
+    "metrics-agent.yaml",
     "metrics-server.yaml",
   ]);
   t.deepEqual(parse(files["kube-dns.yaml"] ?? ""), dnsManifest(coreDns()));
   t.false(Object.values(files).join("").includes("{{"));
   const other = await addonManifests({
     dns: dnsManifest({ ...coreDns(), metadata: { ...coreDns().metadata, name: "kube-dns" } }),
-    serverVersion: "v1.20.2",
   });
   const hash = (from: typeof first): unknown =>
     JSON.stringify(find(from.manager, "Deployment", "kube-addon-manager").spec.template.metadata);
@@ -228,16 +269,6 @@ test("addon-manager may prune only the kinds of the add-ons", async (t) => {
   t.is(env.find(({ name }) => name === "KUBECTL_PRUNE_WHITELIST_OVERRIDE")?.value, PRUNED_KINDS.join(" "));
   const own = new Set(study.map(({ kind }) => kind));
   for (const kind of PRUNED_KINDS) t.true(own.has(kind.split("/").at(-1) ?? ""), kind);
-});
-
-test("since Kubernetes 1.24 there is no token Secret to wait for", async (t) => {
-  for (const version of ["v1.24.0", "v1.32.2", "v1.34.1+k3s1", "v2.0.0"])
-    t.true(lacksTokenSecrets(version), version);
-  for (const version of ["v1.20.2", "v1.23.17-gke.1", "v1.9.0"]) t.false(lacksTokenSecrets(version), version);
-  const managerOf = async (version: string): Promise<string> =>
-    JSON.stringify((await manifests(version)).manager);
-  t.regex(await managerOf("v1.32.2"), /KUBECTL_BIN/);
-  t.notRegex(await managerOf("v1.20.2"), /KUBECTL_BIN|without-tokens/);
 });
 
 test("a placeholder without a value is an error", (t) => {
@@ -287,9 +318,13 @@ test("why a Deployment is not ready", (t) => {
 });
 
 test("why a DaemonSet or an APIService is not ready", (t) => {
-  const daemonSet = (status: object, resources?: object): string | undefined => {
+  const daemonSet = (status: object, resources?: object, own?: object): string | undefined => {
     const spec = { template: { spec: { containers: [{ name: "c", resources }] } } };
-    return problemOf(wanted("DaemonSet"), live({ spec, status }));
+    const manifest = {
+      ...wanted("DaemonSet"),
+      spec: { template: { spec: { containers: [{ name: "c", ...own }] } } },
+    };
+    return problemOf(manifest, live({ spec, status }));
   };
   const all = {
     observedGeneration: 2,
@@ -299,6 +334,7 @@ test("why a DaemonSet or an APIService is not ready", (t) => {
   };
   t.is(daemonSet(all, { requests: { cpu: "1m" } }), undefined);
   t.is(daemonSet(all), "fluentd-gcp-scaler has not set its resources yet");
+  t.is(daemonSet(all, undefined, { resources: { requests: { cpu: "1m" } } }), undefined);
   t.is(daemonSet({ ...all, updatedNumberScheduled: 1 }), "1 of 3 pods ready");
   t.is(daemonSet({ observedGeneration: 2 }), "0 of 0 pods ready");
   const service = (...conditions: object[]): string | undefined =>

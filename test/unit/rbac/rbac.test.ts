@@ -137,7 +137,7 @@ test("every form of the target that the attack can take has its rights, by each 
   const manifests = manifestsOf(await printed("experiments/fluentd.yaml"));
   const may = (verb: string, resource: string, name: string): boolean =>
     allows(manifests, { verb, group: "apps", resource, namespace: "kube-system", name });
-  for (const name of ["fluentd-gcp", "fluentbit-gke", "fluentd"])
+  for (const name of ["log-agent-opentelemetry-collector-agent", "fluentbit-gke", "fluentd"])
     t.true(may("delete", "daemonsets", name), name);
   t.false(may("delete", "daemonsets", "kube-proxy"));
   t.false(may("delete", "deployments", "coredns"));
