@@ -4,7 +4,7 @@ import type { DaemonSet, Deployment, KubeObject, Pod } from "../kube/objects.js"
 import { isReady, isTerminating, waitingContainers } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { daemonSetState, deploymentState } from "../kube/workload-state.js";
-import { ADDON_MODE_LABEL, ADDON_NAMESPACE, METRICS_API_SERVICE, SINK_NAMESPACE } from "../own/own-names.js";
+import { ADDON_MODE_LABEL, ADDON_NAMESPACE, SINK_NAMESPACE } from "../own/own-names.js";
 import type { AddonManifests } from "./addon-manifests.js";
 import { type Manifest } from "../own/manifest.js";
 import { objectName } from "../common/object-name.js";
@@ -59,7 +59,7 @@ export function problemOf(wanted: Manifest, live: KubeObject): string | undefine
   if (wanted.kind === "Deployment") return deploymentProblem(live as unknown as Deployment);
   if (wanted.kind === "DaemonSet")
     return daemonSetProblem(wanted as unknown as DaemonSet, live as unknown as DaemonSet);
-  return wanted.metadata.name === METRICS_API_SERVICE ? apiServiceProblem(live) : undefined;
+  return wanted.kind === "APIService" ? apiServiceProblem(live) : undefined;
 }
 
 function deploymentProblem(live: Deployment): string | undefined {

@@ -51,8 +51,6 @@ export const DRIFT_NAME = "kube-system-chaos-drift";
 /** Created by kube-dns-autoscaler itself at its start, without a label. */
 export const AUTOSCALER_CONFIG_NAME = "kube-dns-autoscaler";
 
-export const METRICS_API_SERVICE = "v1beta1.metrics.k8s.io";
-
 const SINK_NAME = "chaos-sink";
 
 /** Where the add-ons send what they forward. */
