@@ -6,7 +6,7 @@ import { interruptible } from "./command.js";
 import { keyOf, type KeyInput } from "./keys.js";
 
 /** The arguments of a step's work. */
-export interface StepContext {
+interface StepContext {
   /** An empty folder. It becomes the step's result when the work succeeds. */
   readonly output: string;
   /** The folder of a step that this one needs. */
@@ -21,7 +21,7 @@ export interface Step {
   readonly name: string;
   /** The description for the user. */
   readonly title: string;
-  /** Steps of one lane run one after the other; fetching goes on while something compiles. */
+  /** Steps of one lane run one after the other; one lane downloads while the other compiles. */
   readonly lane: "fetch" | "compile";
   /** Everything that decides the step's result, except the steps it needs. */
   readonly inputs: KeyInput;

@@ -4,9 +4,15 @@ import type { Progress } from "../common/progress.js";
 import { Apt } from "./apt.js";
 import { performAll, type Step, type StepResult } from "./build-plan.js";
 import { run } from "./command.js";
-import type { Engine } from "./engine.js";
 import { GO_MODULES } from "./go-modules.js";
-import { buildImage, buildNodeImage, importRootfs, type BuiltImage, type ImageParts } from "./image-build.js";
+import {
+  buildImage,
+  buildNodeImage,
+  importRootfs,
+  type BuildContext,
+  type BuiltImage,
+  type ImageParts,
+} from "./image-build.js";
 import { IMAGES } from "./images.js";
 import type { Machine } from "./machine-checks.js";
 import type { LabPaths } from "./paths.js";
@@ -62,25 +68,22 @@ export async function buildParts(paths: LabPaths, machine: Machine, progress: Pr
 }
 
 /** Builds the images up to that of the nodes, or finds them in the engine. */
-export async function buildImages(
-  context: { readonly paths: LabPaths; readonly engine: Engine; readonly progress: Progress },
-  parts: Parts,
-): Promise<Built> {
+export async function buildImages(context: BuildContext, parts: Parts): Promise<Built> {
   const { paths, engine, progress } = context;
   const { modules } = parts.images;
   const kubernetes = modules.get("kubernetes")?.folder ?? "";
-  const built: BuiltImage[] = [await importRootfs(engine, "base", parts.base, progress)];
+  const built: BuiltImage[] = [await importRootfs(context, "base", parts.base)];
   for (const image of IMAGES) {
-    built.push(await buildImage(engine, paths, image, parts.images, built, progress));
+    built.push(await buildImage(context, image, parts.images, built));
   }
   const images = built.filter((image) => !image.parentOnly);
   const names = images.flatMap((image) => image.tags);
   await checkImageNames(kubernetes, names);
   const layers = layersStep(engine, paths, parts.tools, modules.get("containerd")?.folder ?? "", images);
   const place = await performAll(paths.steps, [layers], progress);
-  const system = await importRootfs(engine, "node-rootfs", parts.nodeSystem, progress);
+  const system = await importRootfs(context, "node-rootfs", parts.nodeSystem);
   const node = { system, modules, layers: place(layers) };
-  const nodeImage = await buildNodeImage(engine, paths, node, progress);
+  const nodeImage = await buildNodeImage(context, node);
   return { nodeImage, images: names, kubernetes, kind: join(modules.get("kind")?.folder ?? "", "kind") };
 }
 

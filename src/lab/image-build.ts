@@ -24,6 +24,13 @@ export interface BuiltImage {
   readonly parentOnly: boolean;
 }
 
+/** What every build needs. */
+export interface BuildContext {
+  readonly engine: Engine;
+  readonly paths: LabPaths;
+  readonly progress: Progress;
+}
+
 /** The results of the build steps that images are made from. */
 export interface ImageParts {
   /** By the name of the Go module. */
@@ -45,10 +52,9 @@ async function keyInEngine(engine: Engine, tags: readonly string[]): Promise<str
 
 /** Imports a root file system into the engine as the image kube-system-chaos-lab/NAME. */
 export async function importRootfs(
-  engine: Engine,
+  { engine, progress }: BuildContext,
   name: string,
   rootfs: StepResult,
-  progress: Progress,
 ): Promise<BuiltImage> {
   const tag = `${LAB_PREFIX}${name}`;
   const image = { tags: [tag], key: keyOf({ version: 1, rootfs: rootfs.key }), parentOnly: true };
@@ -88,12 +94,10 @@ function filesOf(image: Image, parts: ImageParts): { to: string; from: string; k
 
 /** Builds an image unless the engine has it. `parents`: the images that are there already. */
 export async function buildImage(
-  engine: Engine,
-  paths: LabPaths,
+  { engine, paths, progress }: BuildContext,
   image: Image,
   parts: ImageParts,
   parents: readonly BuiltImage[],
-  progress: Progress,
 ): Promise<BuiltImage> {
   const text = dockerfile(image);
   const files = filesOf(image, parts);
@@ -152,10 +156,8 @@ const NODE_PROGRAMS = {
  * @returns the lab's own name for it, which holds its key.
  */
 export async function buildNodeImage(
-  engine: Engine,
-  paths: LabPaths,
+  { engine, paths, progress }: BuildContext,
   parts: NodeParts,
-  progress: Progress,
 ): Promise<string> {
   const assets = join(paths.assets, "node");
   const folderOf = (name: string): string => parts.modules.get(name)?.folder ?? "";

@@ -107,7 +107,7 @@ test("what a finished step needed is not made again, and a changed need makes ev
   t.not(placeOf("/steps", after("1")).key, placeOf("/steps", after("2")).key);
 });
 
-test("fetching goes on while something compiles; a failure in one lane ends the other", async (t) => {
+test("one lane fetches while the other compiles; a failure in one lane ends the other", async (t) => {
   const folder = await scratch();
   const order: string[] = [];
   let release = (): void => undefined;
@@ -212,32 +212,38 @@ test("every Go module has its committed go.mod and go.sum, of the version in ver
   t.true(isAtLeast(GO.toolchain, GO.lowest));
 });
 
-test("an image comes after those it is built from, and names no program, asset or name twice", (t) => {
-  const programs = new Map(GO_MODULES.map((each) => [each.name, each]));
+test("an image comes after those it is built from, and has its own name", (t) => {
   const seen = new Set(["kube-system-chaos-lab/base"]);
   for (const image of IMAGES) {
-    const text = dockerfile(image);
-    const parents = [...text.matchAll(/^(?:FROM |COPY --from=)(\S+)/gm)].map(([, name]) => name ?? "");
+    const parents = [...dockerfile(image).matchAll(/^(?:FROM |COPY --from=)(\S+)/gm)].map(
+      ([, name]) => name ?? "",
+    );
     for (const parent of parents)
       t.true(parent === "scratch" || seen.has(parent), `${image.tags[0]}: ${parent}`);
     for (const tag of image.tags) {
       t.false(seen.has(tag), tag);
       seen.add(tag);
     }
-    for (const place of Object.values(image.programs ?? {})) {
-      const [module = "", program = ""] = place.split("/");
-      t.truthy(programs.get(module)?.programs[program], place);
+    // A public name says what is behind it: a substitute, or the original and what it was built from.
+    const own = image.tags.every((tag) => tag.includes("kube-system-chaos-lab/"));
+    t.is(own, image.standIn === undefined && image.builtFrom === undefined, image.tags[0]);
+  }
+});
+
+test("the programs, sources and assets that images name exist", (t) => {
+  const modules = new Map(GO_MODULES.map((each) => [each.name, each]));
+  const named = (places: Readonly<Record<string, string>> | undefined): [string, string][] =>
+    Object.values(places ?? {}).map((place) => place.split("/") as [string, string]);
+  for (const image of IMAGES) {
+    for (const [module, program] of named(image.programs)) {
+      t.truthy(modules.get(module)?.programs[program], `${module}/${program}`);
     }
-    for (const place of Object.values(image.sources ?? {})) {
-      const [module = "", name = ""] = place.split("/");
-      t.truthy(programs.get(module)?.source?.[name], place);
+    for (const [module, name] of named(image.sources)) {
+      t.truthy(modules.get(module)?.source?.[name], `${module}/${name}`);
     }
     for (const place of Object.values(image.assets ?? {})) {
       t.true(existsSync(join(labPaths().assets, place)), place);
     }
-    // A public name says what is behind it: a substitute, or the original and what it was built from.
-    const own = image.tags.every((tag) => tag.includes("kube-system-chaos-lab/"));
-    t.is(own, image.standIn === undefined && image.builtFrom === undefined, image.tags[0]);
   }
 });
 
