@@ -51,10 +51,13 @@ export async function testCluster(): Promise<TestCluster> {
   return { handle, connection, nodes, access };
 }
 
+/** Looked up once per process: it compares every image with its sources. */
+let kindEngine: ReturnType<typeof engineForKind> | undefined;
+
 async function bringUp(): Promise<ClusterHandle> {
   const wanted = process.env["CHAOS_TEST_CLUSTER"] ?? "";
   if (wanted === "kind") {
-    const { env, image } = await engineForKind(progress);
+    const { env, image } = await (kindEngine ??= engineForKind(progress));
     // For the tests' own commands, too: `docker` and `kind` are on PATH.
     Object.assign(process.env, env);
     return await createKindProvider().up({ progress, image });
