@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { GO_MODULES, moduleOf } from "../src/lab/go-modules.js";
 import { labPaths } from "../src/lab/paths.js";
+import { isAtLeast } from "../src/lab/steps/go.js";
 import { GO } from "../src/lab/versions.js";
 
 const paths = labPaths();
@@ -16,6 +17,7 @@ const env = {
   GOMODCACHE: join(paths.goCache, "mod"),
   GOFLAGS: "-mod=mod -modcacherw",
   GOWORK: "off",
+  GOTOOLCHAIN: "local",
   CGO_ENABLED: "0",
 };
 
@@ -40,7 +42,10 @@ function replacements(folder: string, path: string, version: string): string[] {
 
 for (const { name, programs, tags } of GO_MODULES) {
   const module = moduleOf(name);
-  if (module === undefined) continue;
+  if (module === undefined) {
+    process.stdout.write(`${name}: not written, see builder.yaml in its folder\n`);
+    continue;
+  }
   const folder = join(paths.goModules, name);
   const file = join(folder, "go.mod");
   mkdirSync(folder, { recursive: true });
@@ -52,5 +57,8 @@ for (const { name, programs, tags } of GO_MODULES) {
   if (existsSync(join(folder, "go.sum"))) rmSync(join(folder, "go.sum"));
   go(folder, "list", "-deps", "-tags", (tags ?? []).join(","), ...Object.values(programs));
   go(folder, "mod", "verify");
+  const needed = /^go (\S+)$/m.exec(readFileSync(file, "utf8"))?.[1] ?? "";
+  if (!isAtLeast(GO.lowest, needed))
+    throw new Error(`${name} needs Go ${needed}: set GO in src/lab/versions.ts`);
   process.stdout.write(`${name}: ${module.path} ${module.version}\n`);
 }

@@ -10,8 +10,9 @@ import { type Manifest } from "../own/manifest.js";
 import { objectName } from "../common/object-name.js";
 import { pathsOf } from "../kube/api.js";
 
-/** Waiting reasons that do not resolve by waiting. */
-const FATAL_REASONS = ["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
+/** Waiting reasons that do not resolve by waiting. A pull that failed is tried again, so only some of its messages count. */
+const FATAL_REASONS = ["ErrImageNeverPull", "InvalidImageName"];
+const FATAL_PULL = /not found|denied|unauthorized|no such host|server misbehaving|no match for platform/i;
 
 /** Waiting reasons of every container before it runs. */
 const STARTING_REASONS = ["ContainerCreating", "PodInitializing"];
@@ -42,7 +43,10 @@ export async function readiness(
     ),
     waitingPods(transport, objects),
   ]);
-  const fatal = pods.filter(({ reason }) => FATAL_REASONS.includes(reason));
+  const fatal = pods.filter(
+    ({ reason, text }) =>
+      FATAL_REASONS.includes(reason) || (reason === "ImagePullBackOff" && FATAL_PULL.test(text)),
+  );
   const missing = problems.flat();
   return {
     // Pods only explain why another object is not ready: a pod of an old template does not delay anything.

@@ -31,7 +31,7 @@ export function clusterProviders(): Readonly<Record<Exclude<ProviderName, "curre
 /**
  * Selects the cluster for a run. An existing context is used, or its problem ends the run: there is no fallback to a
  * new cluster. Without a context, a running cluster of a provider is used. Otherwise kind creates one if kind and an
- * engine are installed. System packages are installed only on request.
+ * engine are installed. The lab is built only on request.
  *
  * @throws RefusedError, UsageError that say what was searched for and what would help.
  */
@@ -58,7 +58,7 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     const question =
-      "Install what is missing from Debian's packages and build a kind cluster on this machine (--cluster lab)?";
+      "Build a kind cluster on this machine (--cluster lab), from Go modules and Debian's packages? Nothing is installed.";
     if ((await options.ask?.(`${searched}. ${question}`)) === true)
       return await providers.lab.up({ progress, signal });
     throw new RefusedError(
@@ -66,7 +66,7 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
         `no cluster to run on: ${searched}, and kind cannot create one (${messageOf(error)}). Provide one of these:`,
         "  - a kubeconfig with a current context (or --kubeconfig and --context),",
         "  - kind and an engine that it can use (Docker, nerdctl, Finch or Podman) on the PATH, or",
-        "  - on a Debian 12 machine, as root: --cluster lab, which installs and builds what it needs",
+        "  - on a Debian 12 machine, as root: --cluster lab, which builds what it needs",
       ].join("\n"),
       { cause: error },
     );

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Progress } from "../common/progress.js";
 import { interruptible } from "./command.js";
 import { keyOf, type KeyInput } from "./keys.js";
+import { end, processesWithArgument } from "./process.js";
 
 /** The arguments of a step's work. */
 interface StepContext {
@@ -26,6 +27,8 @@ export interface Step {
   /** Everything that decides the step's result, except the steps it needs. */
   readonly inputs: KeyInput;
   readonly needs: readonly Step[];
+  /** Steps that must be there while this one is performed, but do not decide its result. */
+  readonly tools?: readonly Step[];
   /** About how long it takes on two cores, s: for the time that is left. */
   readonly seconds: number;
   readonly work: (context: StepContext) => Promise<void>;
@@ -44,12 +47,16 @@ export function placeOf(stepsFolder: string, step: Step): StepResult {
   return { key, folder: join(stepsFolder, `${step.name}-${key}`) };
 }
 
+function everyNeed({ needs, tools }: Step): readonly Step[] {
+  return [...needs, ...(tools ?? [])];
+}
+
 /** The steps that must be performed for these targets, in an order in which each comes after those that it needs. */
 export function pendingSteps(targets: readonly Step[], isDone: (step: Step) => boolean): readonly Step[] {
   const pending = new Set<Step>();
   const visit = (step: Step): void => {
     if (pending.has(step) || isDone(step)) return;
-    step.needs.forEach(visit);
+    everyNeed(step).forEach(visit);
     pending.add(step);
   };
   targets.forEach(visit);
@@ -98,7 +105,7 @@ export async function performAll(
   const lanes = { fetch: Promise.resolve(), compile: Promise.resolve() };
   await interruptible(stop.signal, async () => {
     for (const step of pending) {
-      const before = [lanes[step.lane], ...step.needs.flatMap((each) => running.get(each) ?? [])];
+      const before = [lanes[step.lane], ...everyNeed(step).flatMap((each) => running.get(each) ?? [])];
       const work = Promise.all(before).then(async () => {
         stop.signal.throwIfAborted();
         await progress.step(
@@ -128,11 +135,23 @@ async function performOne(stepsFolder: string, step: Step, note: (text: string) 
   await mkdir(stepsFolder, { recursive: true });
   await removeOlder(stepsFolder, step.name, place.key);
   const output = join(stepsFolder, `unfinished-${step.name}-${place.key}`);
+  // What a killed attempt left running would work in the same folder.
+  for (const left of await processesWithArgument(output, { prefix: true })) await end(left, 3_000);
   await rm(output, { recursive: true, force: true });
   await mkdir(output);
   await step.work({ output, note, folderOf: (each) => placeOf(stepsFolder, each).folder });
   await writeFile(join(output, ".step.json"), `${JSON.stringify(step.inputs, null, 2)}\n`);
   await rename(output, place.folder);
+}
+
+/** Removes the results of steps that no plan has any more. */
+export async function removeForgotten(stepsFolder: string, names: ReadonlySet<string>): Promise<void> {
+  for (const entry of await readdir(stepsFolder)) {
+    const name = /^(?:unfinished-)?(.+)-[0-9a-f]{16}$/.exec(entry)?.[1];
+    if (name !== undefined && !names.has(name)) {
+      await rm(join(stepsFolder, entry), { recursive: true, force: true });
+    }
+  }
 }
 
 /** Removes older and unfinished results of the same step. */

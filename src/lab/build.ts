@@ -2,13 +2,14 @@ import { join } from "node:path";
 import { ChaosError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import { Apt } from "./apt.js";
-import { performAll, type Step, type StepResult } from "./build-plan.js";
+import { performAll, removeForgotten, type Step, type StepResult } from "./build-plan.js";
 import { run } from "./command.js";
 import { GO_MODULES } from "./go-modules.js";
 import {
   buildImage,
   buildNodeImage,
   importRootfs,
+  removeForgottenImages,
   type BuildContext,
   type BuiltImage,
   type ImageParts,
@@ -17,10 +18,10 @@ import { IMAGES } from "./images.js";
 import type { Machine } from "./machine-checks.js";
 import type { LabPaths } from "./paths.js";
 import { chooseGo, goModuleStep } from "./steps/go.js";
-import { layersStep } from "./steps/layers.js";
+import { LAYERS, layersStep } from "./steps/layers.js";
 import { baseRootfsStep, nodeRootfsStep, packagesStep } from "./steps/rootfs.js";
 import { debianGoStep, toolsIn, toolsStep, type Tools } from "./steps/tools.js";
-import { KUBERNETES } from "./versions.js";
+import { KUBERNETES, NODE_IMAGE } from "./versions.js";
 
 /** The parts of the cluster, all in the cache or in the lab's engine. */
 export interface Built {
@@ -45,7 +46,7 @@ export interface Parts {
 export async function buildParts(paths: LabPaths, machine: Machine, progress: Progress): Promise<Parts> {
   const apt = new Apt(paths);
   const tools = toolsStep(apt, machine);
-  const go = await chooseGo(paths, machine, debianGoStep(apt, machine), progress);
+  const go = await chooseGo(paths, machine, debianGoStep(apt, machine));
   const modules = new Map<string, Step>();
   for (const module of GO_MODULES) modules.set(module.name, await goModuleStep(paths, machine, module, go));
   const system = { apt, machine, toolsStep: tools };
@@ -57,6 +58,11 @@ export async function buildParts(paths: LabPaths, machine: Machine, progress: Pr
   }
   const all = [tools, ...modules.values(), base, node, ...packages.values()];
   const place = await performAll(paths.steps, all, progress);
+  const kept = [...all, debianGoStep(apt, machine), ...(go === undefined ? [] : [go])].flatMap((step) => [
+    step.name,
+    ...(step.tools ?? []).map(({ name }) => name),
+  ]);
+  await removeForgotten(paths.steps, new Set([...kept, LAYERS]));
   const results = (steps: ReadonlyMap<string, Step>): Map<string, StepResult> =>
     new Map([...steps].map(([name, step]) => [name, place(step)]));
   return {
@@ -79,11 +85,15 @@ export async function buildImages(context: BuildContext, parts: Parts): Promise<
   const images = built.filter((image) => !image.parentOnly);
   const names = images.flatMap((image) => image.tags);
   await checkImageNames(kubernetes, names);
-  const layers = layersStep(engine, paths, parts.tools, modules.get("containerd")?.folder ?? "", images);
+  const containerd = modules.get("containerd");
+  if (containerd === undefined) throw new ChaosError("containerd was not built");
+  const layers = layersStep({ engine, paths, tools: parts.tools, containerd, images });
   const place = await performAll(paths.steps, [layers], progress);
   const system = await importRootfs(context, "node-rootfs", parts.nodeSystem);
   const node = { system, modules, layers: place(layers) };
   const nodeImage = await buildNodeImage(context, node);
+  const all = [...built, system].flatMap(({ tags }) => [...tags]);
+  await removeForgottenImages(context, [...all, nodeImage, NODE_IMAGE]);
   return { nodeImage, images: names, kubernetes, kind: join(modules.get("kind")?.folder ?? "", "kind") };
 }
 

@@ -1,6 +1,16 @@
 import { existsSync } from "node:fs";
-import { chmod, copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { sleep } from "../common/clock.js";
 import { ChaosError, RefusedError } from "../common/errors.js";
 import { isAlive, readIdentity } from "../common/process-identity.js";
@@ -89,11 +99,17 @@ export class Engine {
   get env(): Record<string, string> {
     return {
       DOCKER_HOST: `unix://${join(this.#paths.run, "docker.sock")}`,
-      // Not the user's configuration: a context set there would override DOCKER_HOST.
+      // The user's own settings for docker and kind do not count: a context would override DOCKER_HOST, for example.
       DOCKER_CONFIG: join(this.#paths.state, "docker-config"),
       DOCKER_BUILDKIT: "0",
       KIND_EXPERIMENTAL_PROVIDER: "docker",
       KIND_EXPERIMENTAL_DOCKER_NETWORK: NETWORK,
+      ...Object.fromEntries(
+        [
+          ...["DOCKER_CONTEXT", "DOCKER_DEFAULT_PLATFORM", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION"],
+          ...["DOCKER_CONTENT_TRUST", "KIND_CLUSTER_NAME"],
+        ].map((name) => [name, ""]),
+      ),
       PATH: this.#tools.env["PATH"] ?? "",
     };
   }
@@ -149,6 +165,17 @@ export class Engine {
     await this.#unmount();
     await removeCgroups();
     await rm(this.#paths.run, { recursive: true, force: true });
+  }
+
+  /**
+   * The folder of the tools that the running engine was started from; undefined: none runs. Another version of this
+   * program may have started it, from tools with another key.
+   */
+  static async toolsInUse(paths: LabPaths): Promise<string | undefined> {
+    const identity = await readIdentity(join(paths.run, "dockerd.json"));
+    if (identity === undefined || !(await isAlive(identity))) return undefined;
+    const program = await readlink(`/proc/${identity.pid}/exe`);
+    return dirname(dirname(dirname(program)));
   }
 
   /** @throws RefusedError when the running engine belongs to another cache folder. */

@@ -1,5 +1,5 @@
 /** The Go programs of the lab: what each module is, how it is built, and what is taken from its source. */
-import { KUBERNETES, MODULES } from "./versions.js";
+import { COLLECTOR, KUBERNETES, MODULES } from "./versions.js";
 
 /** One folder below go/ with a go.mod and go.sum. */
 export interface GoModule {
@@ -21,6 +21,11 @@ export function moduleOf(name: string): { readonly path: string; readonly versio
   const text = (MODULES as Readonly<Record<string, string>>)[name];
   const [path, version] = text?.split(" ") ?? [];
   return path === undefined || version === undefined ? undefined : { path, version };
+}
+
+/** Every module that is compiled, with its version, for people. */
+export function builtVersions(): string {
+  return GO_MODULES.map(({ name }) => `${name} ${moduleOf(name)?.version ?? COLLECTOR}`).join(", ");
 }
 
 /** The linker's values that `kubectl version` and the API server's /version show. */

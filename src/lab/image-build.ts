@@ -173,7 +173,6 @@ export async function buildNodeImage(
   const tag = `${repository}:v${KUBERNETES}-${key}`;
   if ((await keyInEngine(engine, [tag, NODE_IMAGE])) === key) return tag;
   await progress.step("Building the image of the nodes", async (note) => {
-    await removeOlder(engine, repository);
     note("collecting");
     const context = await newContext(paths, "node");
     await copyInto(`${assets}/.`, context);
@@ -193,16 +192,29 @@ export async function buildNodeImage(
   return tag;
 }
 
-/** Removes node images that were built from other inputs: they are large. */
-async function removeOlder(engine: Engine, repository: string): Promise<void> {
-  const listed = await ask(engine.client, ["image", "ls", "--quiet", repository], {
-    timeoutMs: 30_000,
-    env: engine.env,
-  });
-  const ids = listed.stdout.split("\n").filter((id) => id !== "");
+/** Removes the images that the lab has built and that none of these names means: of older versions and inputs. */
+export async function removeForgottenImages(
+  { engine }: Pick<BuildContext, "engine">,
+  names: readonly string[],
+): Promise<void> {
   const options = { timeoutMs: 120_000, env: engine.env };
-  if (ids.length > 0) await ask(engine.client, ["image", "rm", "--force", ...ids], options);
-  await ask(engine.client, ["image", "prune", "--force"], options);
+  const format = "{{.Repository}}:{{.Tag}}";
+  const listed = await ask(
+    engine.client,
+    ["image", "ls", "--filter", `label=${KEY_LABEL}`, "--format", format],
+    options,
+  );
+  const kept = new Set(names.map(withTag));
+  const old = listed.stdout.split("\n").filter((name) => name !== "" && !kept.has(withTag(name)));
+  const named = old.filter((name) => !name.includes("<none>"));
+  if (named.length > 0) await ask(engine.client, ["image", "rm", "--force", ...named], options);
+  if (old.length > 0) await ask(engine.client, ["image", "prune", "--force"], options);
+}
+
+/** The name as the engine lists it: without Docker's own registry, with a tag. */
+function withTag(name: string): string {
+  const short = name.replace(/^docker\.io\/(library\/)?/, "");
+  return /:[^/]+$/.test(short) ? short : `${short}:latest`;
 }
 
 /** An empty folder for a build context. */

@@ -1,5 +1,5 @@
 /** Every image of the lab: its public name, and what is in it. */
-import { KUBEADM_TAGS, KUBERNETES } from "./versions.js";
+import { COLLECTOR, KUBEADM_TAGS, KUBERNETES } from "./versions.js";
 import { moduleOf } from "./go-modules.js";
 
 /** The name prefix of images that exist only in the lab, and that other images are built from. */
@@ -126,11 +126,12 @@ export const IMAGES: readonly Image[] = [
     builtFrom: built("metrics-server"),
   },
   {
-    tags: ["ghcr.io/open-telemetry/opentelemetry-collector-releases/opentelemetry-collector-k8s:0.159.0"],
+    tags: [
+      `ghcr.io/open-telemetry/opentelemetry-collector-releases/opentelemetry-collector-k8s:${COLLECTOR.slice(1)}`,
+    ],
     programs: { "/otelcol-k8s": "collector/collector" },
     lines: [entrypoint("/otelcol-k8s")],
-    builtFrom:
-      "the OpenTelemetry Collector 0.159.0, made with its builder from the components that the add-ons use",
+    builtFrom: `the OpenTelemetry Collector ${COLLECTOR}, made with its builder from the components that the add-ons use`,
   },
   {
     // As cluster/addons/addon-manager/Dockerfile; Debian's base has bash. A module's files are not executable.

@@ -6,6 +6,7 @@ import type { Progress } from "../common/progress.js";
 import type { Built } from "./build.js";
 import { ask, run } from "./command.js";
 import type { Engine } from "./engine.js";
+import { builtVersions } from "./go-modules.js";
 import { hashOfFiles, keyOf } from "./keys.js";
 import { Kubectl } from "./kubectl.js";
 import type { LabPaths } from "./paths.js";
@@ -21,6 +22,8 @@ const clusterRecord = z.object({
   /** The hash of the node image's name and kind-config.yaml. */
   key: z.string(),
   images: z.array(z.string()),
+  /** What the lab compiled for it: names and versions. */
+  versions: z.string().default("unknown"),
   /** The folder with kubectl. */
   kubernetes: z.string(),
 });
@@ -77,17 +80,34 @@ export async function isHealthy(parts: ClusterParts, record: ClusterRecord): Pro
   return nodes.exitCode === 0 && states.length === NODES.length && states.every((state) => state === "True");
 }
 
+/** Whether all of the cluster's containers, if there are any, run this image as it is now. */
+export async function hasOnlyNodesOf({ engine }: ClusterParts, image: string): Promise<boolean> {
+  const options = { timeoutMs: 30_000, env: engine.env };
+  const wanted = await ask(engine.client, ["image", "inspect", "--format", "{{.Id}}", image], options);
+  const ids = await nodeIds(engine);
+  if (ids.length === 0) return true;
+  const used = await ask(engine.client, ["inspect", "--format", "{{.Image}}", ...ids], options);
+  return used.stdout.split("\n").every((id) => id.trim() === wanted.stdout.trim());
+}
+
+/** The ids of the cluster's containers, running or not. */
+async function nodeIds(engine: Engine): Promise<readonly string[]> {
+  const filter = `label=io.x-k8s.kind.cluster=${CLUSTER_NAME}`;
+  const options = { timeoutMs: 180_000, env: engine.env };
+  const listed = await ask(engine.client, ["ps", "-aq", "--filter", filter], options);
+  return listed.stdout.split("\n").filter((id) => id !== "");
+}
+
 /** Removes the cluster's containers and its record, in any state. */
 export async function removeCluster(parts: ClusterParts): Promise<void> {
   // A kind process left by an interrupted attempt would recreate what is removed here.
-  for (const left of await processesWithArgument(kubeconfigPath(parts.paths), "kind")) await end(left, 3_000);
+  for (const left of await processesWithArgument(kubeconfigPath(parts.paths), { program: "kind" }))
+    await end(left, 3_000);
   await rm(recordPath(parts.paths), { force: true });
   await rm(kubeconfigPath(parts.paths), { force: true });
-  const filter = `label=io.x-k8s.kind.cluster=${CLUSTER_NAME}`;
-  const options = { timeoutMs: 180_000, env: parts.engine.env };
-  const listed = await ask(parts.engine.client, ["ps", "-aq", "--filter", filter], options);
-  const ids = listed.stdout.split("\n").filter((id) => id !== "");
-  if (ids.length > 0) await parts.engine.docker(["rm", "--force", "--volumes", ...ids], options);
+  const ids = await nodeIds(parts.engine);
+  if (ids.length > 0)
+    await parts.engine.docker(["rm", "--force", "--volumes", ...ids], { timeoutMs: 180_000 });
 }
 
 /**
@@ -104,7 +124,8 @@ export async function createCluster(parts: ClusterParts, built: Built, progress:
     await run(
       built.kind,
       [
-        ...["create", "cluster", "--config", "kind-config.yaml", "--image", built.nodeImage],
+        ...["create", "cluster", "--name", CLUSTER_NAME, "--config", "kind-config.yaml"],
+        ...["--image", built.nodeImage],
         ...["--kubeconfig", kubeconfig, "--retain"],
       ],
       {
@@ -129,6 +150,7 @@ export async function createCluster(parts: ClusterParts, built: Built, progress:
   const record: ClusterRecord = {
     key: await clusterKey(paths, built.nodeImage),
     images: [...built.images],
+    versions: builtVersions(),
     kubernetes: built.kubernetes,
   };
   await writeFile(recordPath(paths), JSON.stringify(record, null, 2));

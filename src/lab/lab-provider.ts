@@ -17,6 +17,7 @@ import {
   CLUSTER_NAME,
   clusterKey,
   createCluster,
+  hasOnlyNodesOf,
   isHealthy,
   kubeconfigPath,
   readRecord,
@@ -24,7 +25,6 @@ import {
 } from "./kind-cluster.js";
 import { ask, interruptible } from "./command.js";
 import { Engine } from "./engine.js";
-import { GO_MODULES, moduleOf } from "./go-modules.js";
 import { Kubectl } from "./kubectl.js";
 import { withLock } from "./build-lock.js";
 import { labPaths, type LabPaths } from "./paths.js";
@@ -96,6 +96,7 @@ class LabProvider implements ClusterProvider {
   /** Builds everything that is not in the cache, and starts the engine unless it runs. */
   async build(machine: Machine, progress: Progress): Promise<{ engine: Engine; images: Built }> {
     const paths = this.#paths;
+    await this.#endOtherVersion(machine, progress);
     const built = await buildParts(paths, machine, progress);
     const engine = new Engine(paths, built.tools);
     if (!(await engine.isRunning())) {
@@ -111,7 +112,11 @@ class LabProvider implements ClusterProvider {
     const machine = await examineMachine();
     return await withLock(this.#paths, async () => {
       const { engine, images } = await this.build(machine, progress);
-      if ((await readRecord(this.#paths)) !== undefined) await removeCluster({ paths: this.#paths, engine });
+      const parts = { paths: this.#paths, engine };
+      // The lab's own cluster, complete or not, or one of an older image.
+      if (!(await hasOnlyNodesOf(parts, NODE_IMAGE)) || (await readRecord(this.#paths)) !== undefined) {
+        await removeCluster(parts);
+      }
       const path = [dirname(images.kind), dirname(engine.client), engine.env["PATH"] ?? ""].join(":");
       return { env: { ...engine.env, PATH: path }, image: NODE_IMAGE };
     });
@@ -120,7 +125,7 @@ class LabProvider implements ClusterProvider {
   async down({ progress, purge }: DownOptions): Promise<void> {
     const machine = await examineMachine();
     await withLock(this.#paths, async () => {
-      const tools = this.#existingTools(machine);
+      const tools = await this.#existingTools(machine);
       if (tools !== undefined) {
         const engine = new Engine(this.#paths, tools);
         await engine.refuseForeign();
@@ -147,16 +152,17 @@ class LabProvider implements ClusterProvider {
       if (!(error instanceof RefusedError)) throw error;
       return { provider: this.name, running: false, details: [error.message], standIns: [] };
     }
-    const tools = this.#existingTools(machine);
+    const tools = await this.#existingTools(machine);
     const engine = tools === undefined ? undefined : new Engine(this.#paths, tools);
     const record = await readRecord(this.#paths);
     let running = false;
     let substitutes: readonly SubstituteImage[] = [];
     if (tools !== undefined && engine !== undefined && (await engine.isRunning())) {
-      details.push(`container engine: ${engine.env["DOCKER_HOST"] ?? ""}`, `built from: ${builtVersions()}`);
+      details.push(`container engine: ${engine.env["DOCKER_HOST"] ?? ""}`);
       if (record === undefined) {
         details.push("no complete cluster: `chaos cluster up` creates one");
       } else {
+        details.push(`built from: ${record.versions}`);
         running = await isHealthy({ paths: this.#paths, engine }, record);
         const kubectl = new Kubectl(record.kubernetes, kubeconfigPath(this.#paths));
         const nodes = await kubectl.ask(["get", "nodes", "-o", "wide", "--request-timeout=5s"], 10_000);
@@ -179,15 +185,30 @@ class LabProvider implements ClusterProvider {
       if (!(error instanceof RefusedError)) throw error;
       return undefined;
     }
-    const tools = this.#existingTools(machine);
+    const tools = await this.#existingTools(machine);
     const engine = tools === undefined ? undefined : new Engine(this.#paths, tools);
     if (engine === undefined || (await readRecord(this.#paths)) === undefined) return undefined;
     return (await engine.isRunning()) ? this.#handle(engine) : undefined;
   }
 
-  #existingTools(machine: Machine): Tools | undefined {
-    const place = placeOf(this.#paths.steps, toolsStep(new Apt(this.#paths), machine));
-    return existsSync(place.folder) ? toolsIn(place.folder, machine) : undefined;
+  /** The tools of the running engine, or else those in the cache; undefined: nothing was built yet. */
+  async #existingTools(machine: Machine): Promise<Tools | undefined> {
+    const used = await Engine.toolsInUse(this.#paths);
+    const folder = used ?? this.#toolsFolder(machine);
+    return existsSync(folder) ? toolsIn(folder, machine) : undefined;
+  }
+
+  #toolsFolder(machine: Machine): string {
+    return placeOf(this.#paths.steps, toolsStep(new Apt(this.#paths), machine)).folder;
+  }
+
+  /** Stops an engine that another version of this program started: its tools would be replaced while they run. */
+  async #endOtherVersion(machine: Machine, progress: Progress): Promise<void> {
+    const used = await Engine.toolsInUse(this.#paths);
+    if (used === undefined || used === this.#toolsFolder(machine)) return;
+    const engine = new Engine(this.#paths, toolsIn(used, machine));
+    await engine.refuseForeign();
+    await progress.step("Stopping the lab of another version", async () => await engine.stop());
   }
 
   #handle(engine: Engine): ClusterHandle {
@@ -200,14 +221,6 @@ class LabProvider implements ClusterProvider {
       engineCommand: engine.client,
     };
   }
-}
-
-/** Every program that the lab compiled, with its version. */
-function builtVersions(): string {
-  return GO_MODULES.flatMap(({ name }) => {
-    const module = moduleOf(name);
-    return module === undefined ? [] : [`${name} ${module.version}`];
-  }).join(", ");
 }
 
 async function describeCache(paths: LabPaths): Promise<string> {

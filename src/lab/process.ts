@@ -54,19 +54,20 @@ function send(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * The processes that have `text` as a complete argument of their command line. `program`: only those of a program with
- * this file name.
+ * The processes that have `text` as an argument of their command line. `program`: only those of a program with this file
+ * name. `prefix`: also when an argument only begins with the text.
  */
 export async function processesWithArgument(
   text: string,
-  program?: string,
+  { program, prefix = false }: { readonly program?: string; readonly prefix?: boolean } = {},
 ): Promise<readonly ProcessIdentity[]> {
   const found: ProcessIdentity[] = [];
   for (const name of await readdir("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const line = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
     const args = line.split("\0");
-    if (!args.includes(text) || (program !== undefined && basename(args[0] ?? "") !== program)) continue;
+    if (!args.some((each) => each === text || (prefix && each.startsWith(text)))) continue;
+    if (program !== undefined && basename(args[0] ?? "") !== program) continue;
     const identity = await identify(Number(name));
     if (identity !== undefined) found.push(identity);
   }

@@ -1,6 +1,7 @@
 /**
- * Every version that the lab is built from. `npm run lab:lock` writes the go.mod and go.sum of each Go module from
- * these; the build reads nothing else and downloads nothing that these files do not name.
+ * The versions of what the lab compiles. `npm run lab:lock` writes the go.mod and go.sum of each Go module from these
+ * (the collector's come from its builder); a build downloads only what those files name. The tags of the add-ons' images
+ * are in src/addons/manifests/, and a test compares them with src/lab/images.ts.
  */
 
 /** The newest patch of the newest release that builds with GO. kubeadm of this version names the next four tags. */
@@ -22,6 +23,9 @@ export const MODULES = {
   "metrics-server": "sigs.k8s.io/metrics-server v0.8.0",
   kubernetes: `k8s.io/kubernetes v${KUBERNETES}`,
 } as const;
+
+/** The OpenTelemetry Collector. Its go.mod comes from its builder: see go/collector/builder.yaml. */
+export const COLLECTOR = "v0.159.0";
 
 /** The lowest Go that builds them, and the toolchain that is fetched when the machine has none or an older one. */
 export const GO = { lowest: "1.26.6", toolchain: "1.26.8" } as const;

@@ -1,6 +1,5 @@
 import { chmod, cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Progress } from "../../common/progress.js";
 import type { Step } from "../build-plan.js";
 import { ask, run } from "../command.js";
 import { moduleOf, type GoModule } from "../go-modules.js";
@@ -9,20 +8,17 @@ import type { Machine } from "../machine-checks.js";
 import type { LabPaths } from "../paths.js";
 import { GO } from "../versions.js";
 
-/** The Go that compiles. */
-export interface GoToolchain {
-  /** As `go env GOVERSION` prints it, such as go1.26.8. */
-  readonly version: string;
-  /** The step that fetches it; undefined: it is the machine's own. */
-  readonly step: Step | undefined;
-}
-
 /** What the steps of one module share. */
 interface Toolchain {
   /** Of the module's folder. */
   readonly hash: string;
+  /** Fetches it; undefined: the machine's own. */
   readonly step: Step | undefined;
-  readonly program: (folderOf: (step: Step) => string) => string;
+  /** The program and its environment. */
+  readonly call: (folderOf: (step: Step) => string) => {
+    readonly go: string;
+    readonly env: Readonly<Record<string, string>>;
+  };
 }
 
 /** No build that makes progress is ended, ms. */
@@ -40,9 +36,21 @@ export function isAtLeast(a: string, b: string): boolean {
   return true;
 }
 
-/** Go's environment: no C, nothing that the go.sum files do not name, caches of the lab's own. */
-function goEnv(paths: LabPaths): Record<string, string> {
+/**
+ * Go's environment: no C, nothing that the go.sum files do not name, caches of the lab's own. The user's own settings
+ * count for the module proxy only. `root`: of a Go that is not the machine's.
+ */
+function goEnv(paths: LabPaths, root = ""): Record<string, string> {
+  const userConfig = process.env["XDG_CONFIG_HOME"] ?? join(process.env["HOME"] ?? "/root", ".config");
   return {
+    // Go counts its own starts in this folder.
+    XDG_CONFIG_HOME: join(paths.goCache, "config"),
+    GOENV: process.env["GOENV"] ?? join(userConfig, "go/env"),
+    GOROOT: root,
+    GO111MODULE: "on",
+    GOOS: "",
+    GOARCH: "",
+    GOEXPERIMENT: "",
     GOMODCACHE: join(paths.goCache, "mod"),
     GOCACHE: join(paths.goCache, "build"),
     GOFLAGS: "-mod=readonly -buildvcs=false -modcacherw -trimpath",
@@ -53,31 +61,25 @@ function goEnv(paths: LabPaths): Record<string, string> {
 }
 
 /**
- * The machine's own Go when it is new enough, or else the toolchain module, which any Go can download: the machine's
- * older one, or for a machine without Go Debian's (`debianGo`).
+ * The step that fetches the Go toolchain module; undefined: the machine's own Go is new enough. Any Go can download it:
+ * the machine's older one, or for a machine without Go Debian's (`debianGo`).
  */
-export async function chooseGo(
-  paths: LabPaths,
-  machine: Machine,
-  debianGo: Step,
-  progress: Progress,
-): Promise<GoToolchain> {
-  const answer = await ask("go", ["env", "GOVERSION"], { timeoutMs: 30_000, env: { GOTOOLCHAIN: "local" } });
+export async function chooseGo(paths: LabPaths, machine: Machine, debianGo: Step): Promise<Step | undefined> {
+  const answer = await ask("go", ["env", "GOVERSION"], { timeoutMs: 60_000, env: goEnv(paths) });
   const found = answer.exitCode === 0 ? answer.stdout.trim() : "";
-  if (isAtLeast(found, GO.lowest)) return { version: found, step: undefined };
+  if (isAtLeast(found, GO.lowest)) return undefined;
   const why = found === "" ? "this machine has no Go" : `this machine's ${found} is older than ${GO.lowest}`;
-  progress.info(`Go ${GO.toolchain} is fetched into the lab's cache: ${why}.`);
-  const step = toolchainStep(paths, machine, found === "" ? debianGo : undefined);
-  return { version: `go${GO.toolchain}`, step };
+  return toolchainStep(paths, machine, why, found === "" ? debianGo : undefined);
 }
 
-function toolchainStep(paths: LabPaths, machine: Machine, debianGo: Step | undefined): Step {
+function toolchainStep(paths: LabPaths, machine: Machine, why: string, debianGo: Step | undefined): Step {
   return {
     name: "go-toolchain",
-    title: `Fetching Go ${GO.toolchain}`,
+    title: `Fetching Go ${GO.toolchain}, because ${why}`,
     lane: "fetch",
     inputs: { version: 1, toolchain: GO.toolchain, arch: machine.architecture },
-    needs: debianGo === undefined ? [] : [debianGo],
+    needs: [],
+    tools: debianGo === undefined ? [] : [debianGo],
     seconds: 15,
     work: async ({ output, folderOf }) => {
       const root = debianGo === undefined ? undefined : join(folderOf(debianGo), "usr/lib/go-1.19");
@@ -91,11 +93,7 @@ function toolchainStep(paths: LabPaths, machine: Machine, debianGo: Step | undef
         {
           timeoutMs: 900_000,
           cwd: scratch,
-          env: {
-            ...goEnv(paths),
-            GOFLAGS: "-mod=mod -modcacherw",
-            ...(root === undefined ? {} : { GOROOT: root }),
-          },
+          env: { ...goEnv(paths, root), GOFLAGS: "-mod=mod -modcacherw" },
           advice:
             `Check that this machine can reach its Go module proxy (go env GOPROXY), ` +
             `or install Go ${GO.lowest} or newer.`,
@@ -118,14 +116,16 @@ function downloadStep(paths: LabPaths, module: GoModule, go: Toolchain): Step {
     title: `Downloading the Go modules of ${module.name}`,
     lane: "fetch",
     inputs: { version: 1, module: moduleInputs(module), files: go.hash },
-    needs: go.step === undefined ? [] : [go.step],
+    needs: [],
+    tools: go.step === undefined ? [] : [go.step],
     seconds: 6,
     work: async ({ note, folderOf }) => {
       const tags = (module.tags ?? []).join(",");
-      await run(go.program(folderOf), ["list", "-deps", "-tags", tags, ...Object.values(module.programs)], {
+      const { go: program, env } = go.call(folderOf);
+      await run(program, ["list", "-deps", "-tags", tags, ...Object.values(module.programs)], {
         timeoutMs: NO_LIMITS,
         cwd: join(paths.goModules, module.name),
-        env: goEnv(paths),
+        env,
         onLine: (line) => {
           if (line.startsWith("go: downloading ")) note(line.slice("go: downloading ".length).slice(0, 70));
         },
@@ -145,14 +145,17 @@ export async function goModuleStep(
   paths: LabPaths,
   machine: Machine,
   module: GoModule,
-  toolchain: GoToolchain,
+  toolchain: Step | undefined,
 ): Promise<Step> {
   const folder = join(paths.goModules, module.name);
   const go: Toolchain = {
     hash: await hashOfFiles(folder),
-    step: toolchain.step,
-    program: (folderOf) =>
-      toolchain.step === undefined ? "go" : join(folderOf(toolchain.step), "go/bin/go"),
+    step: toolchain,
+    call: (folderOf) => {
+      if (toolchain === undefined) return { go: "go", env: goEnv(paths) };
+      const root = join(folderOf(toolchain), "go");
+      return { go: join(root, "bin/go"), env: goEnv(paths, root) };
+    },
   };
   const { path, version } = moduleOf(module.name) ?? { path: module.name, version: "" };
   const names = Object.keys(module.programs);
@@ -165,21 +168,24 @@ export async function goModuleStep(
       version: 1,
       module: moduleInputs(module),
       files: go.hash,
-      go: toolchain.version,
+      // Not the exact version that compiles: another Go on PATH would make everything again.
+      go: GO.lowest,
       arch: machine.architecture,
     },
-    needs: [downloadStep(paths, module, go)],
+    needs: [],
+    tools: [downloadStep(paths, module, go)],
     seconds: module.seconds,
     work: async ({ output, note, folderOf }) => {
-      const options = { timeoutMs: NO_LIMITS, cwd: folder, env: goEnv(paths) };
+      const { go: program, env } = go.call(folderOf);
+      const options = { timeoutMs: NO_LIMITS, cwd: folder, env };
       const flags = ["-tags", (module.tags ?? []).join(","), "-ldflags", ["-s", "-w", ...values].join(" ")];
       for (const [index, name] of names.entries()) {
         note(`${name}, ${index + 1} of ${names.length}`);
         const target = [join(output, name), module.programs[name] ?? ""];
-        await run(go.program(folderOf), ["build", ...flags, "-o", ...target], options);
+        await run(program, ["build", ...flags, "-o", ...target], options);
       }
       if (module.source === undefined) return;
-      const found = await run(go.program(folderOf), ["list", "-m", "-f", "{{.Dir}}", path], options);
+      const found = await run(program, ["list", "-m", "-f", "{{.Dir}}", path], options);
       await mkdir(join(output, "source"));
       for (const [name, place] of Object.entries(module.source)) {
         await cp(join(found.stdout.trim(), place), join(output, "source", name), { recursive: true });

@@ -7,9 +7,12 @@ import { run } from "../command.js";
 import type { Engine } from "../engine.js";
 import type { BuiltImage } from "../image-build.js";
 import { unpackFolder, type LabPaths } from "../paths.js";
-import type { Step } from "../build-plan.js";
+import type { Step, StepResult } from "../build-plan.js";
 import { end, processesWithArgument, startDaemon } from "../process.js";
 import type { Tools } from "./tools.js";
+
+/** The step's name. */
+export const LAYERS = "layers";
 
 /** The folder of the unpacked layers on a node. Outside /var, because every node gets its own copy of /var. */
 const LAYERS_FOLDER = "kind/layers";
@@ -22,20 +25,31 @@ const BLOBS = "io.containerd.content.v1.content/blobs/sha256";
  * files of all layers, which the nodes share. images.tar has containerd's records, in which each layer is a link. A
  * node then starts with every image: nothing is imported, and its own copy of /var is small.
  */
-export function layersStep(
-  engine: Engine,
-  paths: LabPaths,
-  tools: Tools,
-  containerd: string,
-  images: readonly BuiltImage[],
-): Step {
+export function layersStep({
+  engine,
+  paths,
+  tools,
+  containerd,
+  images,
+}: {
+  readonly engine: Engine;
+  readonly paths: LabPaths;
+  readonly tools: Tools;
+  /** Of the nodes: it writes the records that the nodes' containerd reads. */
+  readonly containerd: StepResult;
+  readonly images: readonly BuiltImage[];
+}): Step {
   return {
-    name: "layers",
+    name: LAYERS,
     title: "Unpacking the images for the nodes",
     lane: "compile",
     needs: [],
     seconds: 30,
-    inputs: { version: 2, images: images.map(({ tags, key }) => ({ tags, key })) },
+    inputs: {
+      version: 2,
+      containerd: containerd.key,
+      images: images.map(({ tags, key }) => ({ tags, key })),
+    },
     work: async ({ output, note }) => {
       const scratch = await mkdtemp(join(output, "scratch-"));
       const archive = join(scratch, "images.tar");
@@ -45,7 +59,7 @@ export function layersStep(
       const root = join(scratch, "var/lib/containerd");
       await mkdir(root, { recursive: true });
       note("unpacking");
-      await importInto(root, archive, paths, { containerd, env: tools.env });
+      await importInto(root, archive, paths, { containerd: containerd.folder, env: tools.env });
       note("packing");
       await split(root, scratch, output);
       await rm(scratch, { recursive: true });

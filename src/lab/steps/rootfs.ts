@@ -48,7 +48,9 @@ function rootfsStep(name: string, title: string, packages: readonly string[], pa
         ...(packages.length === 0 ? [] : [`--include=${packages.join(",")}`]),
       ];
       const scratch = await mkdtemp(join(output, "scratch-"));
-      await run("perl", [toolPath(tools, "mmdebstrap"), ...options, "bookworm", rootfs, "-"], {
+      // Its mounts end with it, also when it is killed.
+      const mmdebstrap = ["--mount", "perl", toolPath(tools, "mmdebstrap")];
+      await run("unshare", [...mmdebstrap, ...options, "bookworm", rootfs, "-"], {
         timeoutMs: 1_200_000,
         input: sources,
         env: {

@@ -6,7 +6,14 @@ import test from "ava";
 import { GUESTBOOK_IMAGES } from "../../../src/application/guestbook.js";
 import { silentProgress } from "../../../src/common/progress.js";
 import { debianTargets, sourceList } from "../../../src/lab/apt.js";
-import { pendingSteps, performAll, placeOf, secondsLeft, type Step } from "../../../src/lab/build-plan.js";
+import {
+  pendingSteps,
+  performAll,
+  placeOf,
+  removeForgotten,
+  secondsLeft,
+  type Step,
+} from "../../../src/lab/build-plan.js";
 import { run } from "../../../src/lab/command.js";
 import { GO_MODULES, kubernetesVersion, moduleOf } from "../../../src/lab/go-modules.js";
 import { dockerfile, IMAGES } from "../../../src/lab/images.js";
@@ -105,6 +112,30 @@ test("what a finished step needed is not made again, and a changed need makes ev
   t.deepEqual(names(pendingSteps([after("1")], () => false)), ["tools", "after"]);
   t.deepEqual(names(pendingSteps([after("1")], ({ name }) => name === "after")), []);
   t.not(placeOf("/steps", after("1")).key, placeOf("/steps", after("2")).key);
+});
+
+test("a tool is there before the step that uses it, and another tool changes nothing", async (t) => {
+  const folder = await scratch();
+  const tool = step("tool", "1", { lane: "fetch" });
+  const user = step("user", "same", {
+    tools: [tool],
+    work: async ({ output, folderOf }) => {
+      await writeFile(join(output, "thing"), await readFile(join(folderOf(tool), "thing"), "utf8"));
+    },
+  });
+  const place = await performAll(folder, [user], silentProgress);
+  t.is(await readFile(join(place(user).folder, "thing"), "utf8"), "1");
+  t.is(placeOf(folder, { ...user, tools: [step("tool", "2")] }).key, place(user).key);
+});
+
+test("results of steps that no plan has any more are removed, finished or not", async (t) => {
+  const folder = await scratch();
+  const key = "0123456789abcdef";
+  for (const name of [`kept-${key}`, `gone-${key}`, `unfinished-gone-too-${key}`, "something-else"]) {
+    await mkdir(join(folder, name));
+  }
+  await removeForgotten(folder, new Set(["kept"]));
+  t.deepEqual((await readdir(folder)).sort(), [`kept-${key}`, "something-else"]);
 });
 
 test("one lane fetches while the other compiles; a failure in one lane ends the other", async (t) => {

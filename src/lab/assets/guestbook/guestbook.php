@@ -1,6 +1,6 @@
 <?php
 // The guestbook's one script: cmd=set writes to the leader, cmd=get reads from a follower. Each request makes a
-// client of its own, so a name is looked up anew every time and an error is the request's own.
+// client of its own, so a name is looked up every time and an error is the request's own.
 declare(strict_types=1);
 
 require_once 'Predis/Autoloader.php';

@@ -33,14 +33,10 @@ systemctl mask systemd-binfmt.service
 ctr oci spec | jq 'del(.process.rlimits)' >/etc/containerd/cri-base.json
 
 config=/etc/containerd/config.toml
-# On cgroup v1 nothing in the node manages cgroups by systemd. The kubelet takes the driver from containerd, over the CRI.
-edit "$config" 's/SystemdCgroup = true/SystemdCgroup = false/'
 # A negative score needs CAP_SYS_RESOURCE, which the machine may lack.
 edit "$config" 's/restrict_oom_score_adj = false/restrict_oom_score_adj = true/'
 # The kubelet's own pause image is of the release that kubeadm names; kind's file names another.
 edit "$config" "s#sandbox_image = .*#sandbox_image = \"$(kubeadm config images list --kubernetes-version "$(cat /kind/version)" | grep /pause:)\"#"
-# The kubelet from 1.35 on refuses cgroup v1 unless it is told otherwise. A flag wins over kubeadm's file.
-edit /etc/default/kubelet 's/$/ --fail-cgroupv1=false/'
 
 # On cgroup v1 kind mounts the kubelet's cgroup onto itself, and the kubelet then looks for "cpu/kubelet/kubelet". The
 # cgroup is made just before the kubelet starts instead (20-cgroup-v1.conf).
