@@ -206,26 +206,38 @@ test("the refusal names every conflict", async (t) => {
   await t.throwsAsync(installAddons(at.options), { message: /event-exporter[^]*l7-default-backend/ });
 });
 
-test("an image that cannot be pulled ends the wait, and the error names it", async (t) => {
+/** A pod of the event exporter whose image was not pulled, with the kubelet's message. */
+const notPulled = (message: string): object => ({
+  metadata: { name: "event-exporter-5c-x" },
+  status: {
+    containerStatuses: [
+      {
+        name: "h",
+        image: "ghcr.io/resmoio/kubernetes-event-exporter:v1.7",
+        state: { waiting: { reason: "ImagePullBackOff", message } },
+      },
+    ],
+  },
+});
+
+test("an image that does not exist ends the wait, and the error names it", async (t) => {
   const at = await world(t);
   at.managerWorks = false;
   at.meanwhile = () =>
-    void at.server.put(PODS, {
-      metadata: { name: "event-exporter-5c-x" },
-      status: {
-        containerStatuses: [
-          {
-            name: "h",
-            image: "ghcr.io/resmoio/kubernetes-event-exporter:v1.7",
-            state: { waiting: { reason: "ImagePullBackOff" } },
-          },
-        ],
-      },
-    });
+    void at.server.put(PODS, notPulled("Back-off pulling image: ErrImagePull: manifest unknown: not found"));
   await t.throwsAsync(installAddons(at.options), {
     instanceOf: ChaosError,
-    message: /Pod event-exporter-5c-x: ImagePullBackOff ghcr\.io\/resmoio\/kubernetes-event-exporter:v1\.7/,
+    message:
+      /cannot start[^]*Pod event-exporter-5c-x: ImagePullBackOff ghcr\.io\/resmoio\/kubernetes-event-exporter:v1\.7/,
   });
+});
+
+test("a pull that the registry only delays is waited for", async (t) => {
+  const at = await world(t);
+  at.managerWorks = false;
+  at.meanwhile = () =>
+    void at.server.put(PODS, notPulled("Back-off pulling image: ErrImagePull: 429 Too Many Requests"));
+  await t.throwsAsync(installAddons(at.options), { message: /not ready within 300 s:/ });
 });
 
 test("not ready in time: the error names what is missing; a second install continues, and remove works", async (t) => {
