@@ -56,7 +56,7 @@ export const GO_MODULES: readonly GoModule[] = [
     programs: { kind: "sigs.k8s.io/kind" },
     // kind's own files for a node: entrypoint, units, containerd's configuration.
     source: { "kind-files": "images/base/files" },
-    seconds: 31,
+    seconds: 35,
   },
   {
     name: "cni-plugins",
@@ -81,8 +81,7 @@ export const GO_MODULES: readonly GoModule[] = [
     variables: { [`${CONTAINERD}/version.Version`]: moduleOf("containerd")?.version ?? "" },
     seconds: 38,
   },
-  { name: "crictl", programs: { crictl: "sigs.k8s.io/cri-tools/cmd/crictl" }, seconds: 21 },
-  { name: "coredns", programs: { coredns: "github.com/coredns/coredns" }, seconds: 79 },
+  { name: "coredns", programs: { coredns: "github.com/coredns/coredns" }, seconds: 90 },
   {
     name: "metrics-server",
     programs: { "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server" },
@@ -90,9 +89,9 @@ export const GO_MODULES: readonly GoModule[] = [
       "k8s.io/client-go/pkg/version.gitVersion": METRICS_SERVER,
       "k8s.io/component-base/version.gitVersion": METRICS_SERVER,
     },
-    seconds: 90,
+    seconds: 75,
   },
-  { name: "collector", programs: { collector: "." }, seconds: 90 },
+  { name: "collector", programs: { collector: "." }, seconds: 75 },
   {
     name: "kubernetes",
     programs: {
@@ -113,6 +112,6 @@ export const GO_MODULES: readonly GoModule[] = [
       "kube-addons.sh": "cluster/addons/addon-manager/kube-addons.sh",
       "kube-addons-main.sh": "cluster/addons/addon-manager/kube-addons-main.sh",
     },
-    seconds: 410,
+    seconds: 480,
   },
 ];

@@ -140,12 +140,7 @@ export interface NodeParts {
 
 /** The programs of a node, by their folder. */
 const NODE_PROGRAMS = {
-  "usr/local/bin": [
-    "containerd/containerd",
-    "containerd/containerd-shim-runc-v2",
-    "containerd/ctr",
-    "crictl/crictl",
-  ],
+  "usr/local/bin": ["containerd/containerd", "containerd/containerd-shim-runc-v2", "containerd/ctr"],
   "usr/bin": ["kubernetes/kubeadm", "kubernetes/kubelet", "kubernetes/kubectl"],
   "opt/cni/bin": ["cni-plugins/host-local", "cni-plugins/loopback", "cni-plugins/ptp", "cni-plugins/portmap"],
 } as const;
@@ -164,7 +159,7 @@ export async function buildNodeImage(
   const key = keyOf({
     version: 2,
     programs: NODE_PROGRAMS,
-    modules: ["containerd", "crictl", "kubernetes", "cni-plugins", "kind"].map(
+    modules: ["containerd", "kubernetes", "cni-plugins", "kind"].map(
       (name) => parts.modules.get(name)?.key ?? "",
     ),
     files: [parts.system.key, parts.layers.key, await hashOfFiles(assets)],

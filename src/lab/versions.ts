@@ -15,7 +15,6 @@ export const MODULES = {
   // The releases that kind 0.33.0's own node image has.
   containerd: "github.com/containerd/containerd/v2 v2.3.4",
   "cni-plugins": "github.com/containernetworking/plugins v1.9.1",
-  crictl: "sigs.k8s.io/cri-tools v1.37.0",
   etcd: "go.etcd.io/etcd/server/v3 v3.6.8",
   etcdctl: "go.etcd.io/etcd/etcdctl/v3 v3.6.8",
   // kubeadm's 1.14.2 is not offered by the public module proxy; this is the next one.
@@ -28,7 +27,7 @@ export const MODULES = {
 export const COLLECTOR = "v0.159.0";
 
 /** The lowest Go that builds them, and the toolchain that is fetched when the machine has none or an older one. */
-export const GO = { lowest: "1.26.6", toolchain: "1.26.8" } as const;
+export const GO = { lowest: "1.26.3", toolchain: "1.26.8" } as const;
 
 /** The name under which a user would pull the node image of this Kubernetes. */
 export const NODE_IMAGE = `kindest/node:v${KUBERNETES}`;

@@ -28,7 +28,7 @@ const GUESTBOOK = "guestbook";
 /** How often a missed phase is drawn again, each time nearer to its start. */
 const DRAWN_AGAIN = 4;
 const DEPLOY_TRIES = 3;
-const SHORT = { SIGKILL: 15, SIGINT: 1, SIGINT2: 1 } as const;
+const SHORT = { SIGKILL: 10, SIGINT: 1, SIGINT2: 1 } as const;
 
 /** How long a run may take to restore by itself when the crash test is interrupted, ms. */
 const STOP_LIMIT_MS = 3 * 60_000;

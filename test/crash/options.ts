@@ -24,7 +24,7 @@ export const USAGE = `npm run test:crash -- [options]
   --points N      number of points (100)
   --seed N        seed of the random numbers (1; with --short ${SHORT_SEED})
   --signal NAME   ${SIGNALS.join(", ")} (SIGKILL)
-  --short         15 points of SIGKILL, 1 of SIGINT, 1 of SIGINT2
+  --short         10 points of SIGKILL (each phase and each attack once), 1 of SIGINT, 1 of SIGINT2
   --point LIST    only the points with these numbers: 7, or 1-20,33
   --phase NAME    with --point: in this phase instead of the planned one`;
 

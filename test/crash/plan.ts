@@ -96,7 +96,7 @@ export function pointAt(
   };
 }
 
-/** How many hits every phase needs: five of a hundred points, one of fifteen. */
+/** How many hits every phase needs: five of a hundred points, one of ten. */
 export function neededHits(count: number): number {
   return count < PHASES.length ? 0 : Math.max(1, Math.floor(count / (2 * PHASES.length)));
 }

@@ -207,7 +207,7 @@ test("the refusal names every conflict", async (t) => {
 });
 
 /** A pod of the event exporter whose image was not pulled, with the kubelet's message. */
-const notPulled = (message: string): object => ({
+const notPulled = (message: string): Record<string, unknown> => ({
   metadata: { name: "event-exporter-5c-x" },
   status: {
     containerStatuses: [

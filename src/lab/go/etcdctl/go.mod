@@ -1,6 +1,6 @@
 module kube-system-chaos/lab/etcdctl
 
-go 1.26.6
+go 1.26.3
 
 require go.etcd.io/etcd/etcdctl/v3 v3.6.8
 

@@ -1,6 +1,6 @@
 module kube-system-chaos/lab/kubernetes
 
-go 1.26.6
+go 1.26.3
 
 require (
 	k8s.io/api v0.36.3
