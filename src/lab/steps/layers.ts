@@ -130,14 +130,22 @@ async function importInto(
 async function layerDigests(blobs: string): Promise<readonly string[]> {
   const digests = new Set<string>();
   for (const name of await readdir(blobs)) {
-    const path = join(blobs, name);
-    if ((await stat(path)).size > 1_000_000) continue;
-    const text = await readFile(path, "utf8");
+    const text = await readSmall(join(blobs, name));
     if (!text.startsWith("{")) continue;
     const manifest = JSON.parse(text) as { layers?: { digest: string }[] };
     for (const layer of manifest.layers ?? []) digests.add(layer.digest);
   }
   return [...digests];
+}
+
+/** The text of a small file; "" for a large one, and for one that containerd's own collector has removed meanwhile. */
+async function readSmall(path: string): Promise<string> {
+  try {
+    return (await stat(path)).size > 1_000_000 ? "" : await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
 }
 
 /** Moves the layers' files out of containerd's folder, replaces them with links, and packs both. */
