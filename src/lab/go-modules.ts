@@ -79,9 +79,9 @@ export const GO_MODULES: readonly GoModule[] = [
     },
     tags: ["no_btrfs", "no_devmapper", "no_zfs", "no_aufs", "no_tracing"],
     variables: { [`${CONTAINERD}/version.Version`]: moduleOf("containerd")?.version ?? "" },
-    seconds: 38,
+    seconds: 55,
   },
-  { name: "coredns", programs: { coredns: "github.com/coredns/coredns" }, seconds: 90 },
+  { name: "coredns", programs: { coredns: "github.com/coredns/coredns" }, seconds: 110 },
   {
     name: "metrics-server",
     programs: { "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server" },
@@ -89,9 +89,9 @@ export const GO_MODULES: readonly GoModule[] = [
       "k8s.io/client-go/pkg/version.gitVersion": METRICS_SERVER,
       "k8s.io/component-base/version.gitVersion": METRICS_SERVER,
     },
-    seconds: 75,
+    seconds: 110,
   },
-  { name: "collector", programs: { collector: "." }, seconds: 75 },
+  { name: "collector", programs: { collector: "." }, seconds: 100 },
   {
     name: "kubernetes",
     programs: {
@@ -112,6 +112,6 @@ export const GO_MODULES: readonly GoModule[] = [
       "kube-addons.sh": "cluster/addons/addon-manager/kube-addons.sh",
       "kube-addons-main.sh": "cluster/addons/addon-manager/kube-addons-main.sh",
     },
-    seconds: 480,
+    seconds: 370,
   },
 ];
