@@ -5,6 +5,7 @@ export const ENVIRONMENT = {
   XDG_CONFIG_HOME: "below it: kube-system-chaos/config.yaml; default: ~/.config",
   XDG_CACHE_HOME: "below it: what the lab has built; default: ~/.cache",
   KUBE_SYSTEM_CHAOS_CACHE: "absolute path, instead of the one below XDG_CACHE_HOME",
+  GOENV: "Go's settings, for the module proxy of the lab's build; default: go/env below XDG_CONFIG_HOME",
   KIND_EXPERIMENTAL_PROVIDER:
     "docker, podman, nerdctl, finch or nerdctl.lima: the engine of kind clusters, as kind reads it",
   NO_COLOR: "not empty: no colours in the live view",
