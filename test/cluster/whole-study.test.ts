@@ -33,7 +33,7 @@ function windowOf(name: ComponentName): number {
   const probe = components[name].functionProbe;
   const deadlineMs =
     probe === undefined || functionProbes[probe].disturbs ? 12_000 : functionProbes[probe].deadlineMs;
-  return Math.ceil(deadlineMs / 1000) + 10;
+  return Math.ceil(deadlineMs / 1000) + 6;
 }
 
 async function writeRow(folder: string, name: ComponentName): Promise<void> {
@@ -167,14 +167,14 @@ thresholds: { baselineAvailability: 0.9 }
   t.deepEqual(await snapshot(cluster), before);
 });
 
-test.serial("kube-dns is kept down against addon-manager for more than two of its rounds", async (t) => {
+test.serial("kube-dns is kept down against addon-manager for more than one of its rounds", async (t) => {
   const { cluster, space, before } = await setUp(t);
   const { row, output } = await runVariant(
     cluster,
     space,
     `target: { component: kube-dns }
 attack: { type: delete-workload }
-phases: { baseline: 6s, window: 130s, recovery: 3m }
+phases: { baseline: 6s, window: 75s, recovery: 3m }
 thresholds: { baselineAvailability: 0.9 }
 `,
   );
@@ -183,7 +183,7 @@ thresholds: { baselineAvailability: 0.9 }
   t.is(result.severity, "outage");
   t.is(result.suppression?.readySeen, 0);
   const fight = result.suppression?.fight ?? [];
-  t.true(fight.length >= 2, `recreated ${fight.length} times`);
+  t.true(fight.length >= 1, `recreated ${fight.length} times`);
   t.true(
     fight.every(({ served }) => !served),
     "never served",
@@ -208,9 +208,9 @@ function functionLostAndRestored(t: ExecutionContext, name: ComponentName, resul
   const { state, because, baseline, window, recovery } = result.ownFunction;
   const said = `${name}: ${result.verdictBecause}; ${because}; ${result.warnings.join("; ")}`;
   t.deepEqual(result.reasons, [], said);
-  // addon-manager recreates the DaemonSet once a minute, and its pods may live for a second before they are deleted
-  // again: long enough for an agent to forward something.
-  const leaks = name === "fluentd" || name === "heapster" ? 1 : 0;
+  // addon-manager recreates a deleted workload once a minute, and its pods may live for two seconds before they are
+  // deleted again: long enough for an agent to forward something, and for a server to answer once.
+  const leaks = ["fluentd", "heapster", "l7-default-backend"].includes(name) ? 1 : 0;
   t.true(state === "lost" || (leaks > 0 && state === "partly lost"), said);
   t.true((result.suppression?.share ?? 0) >= 0.7, said);
   if (components[name].functionProbe === undefined) return;

@@ -168,7 +168,7 @@ export async function goModuleStep(
       version: 1,
       module: moduleInputs(module),
       files: go.hash,
-      // Not the exact version that compiles: another Go on PATH would make everything again.
+      // Not the exact version that compiles: another Go in PATH would make everything again.
       go: GO.lowest,
       arch: machine.architecture,
     },
