@@ -250,11 +250,14 @@ async function window(
     nodeAccess: undefined,
     clock: systemClock(),
     target: watched.target,
-    recorder: { emit, onEvent: silent },
+    recorder: { emit, events, onEvent: silent },
     view: { phase: silent, phaseEnd: silent, live: silent },
     interrupted: new AbortController().signal,
   };
-  const state = new RunState(context as unknown as RunContext, {} as RunFacts);
+  const state = new RunState(
+    context as unknown as RunContext,
+    { experiment, target: watched.target } as unknown as RunFacts,
+  );
   state.measuring = { nodes: [], watch: watched.watch, companions: [], abortWhen };
   const running = runPhases(
     PHASES.filter(({ name }) => name === "window"),

@@ -131,7 +131,10 @@ async function fight(
     ...(type === "delete-pods" ? { onlyIfGone: true as const } : {}),
   };
   const pending: PendingUndo[] = type === "none" ? [] : [{ seq: 1, undo }];
-  const state = new RunState(context, {} as RunFacts);
+  const state = new RunState(context, {
+    experiment: { ...resolved.experiment, attack: resolved.attack },
+    target,
+  } as unknown as RunFacts);
   state.pending.push(...pending);
   state.measuring = { nodes: [], watch, companions: [] };
   ended.signal.addEventListener("abort", () => state.broken.abort());
