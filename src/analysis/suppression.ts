@@ -63,7 +63,7 @@ function servedBy(moments: readonly ServingMoment[], span: ClosedSpan): Suppress
   return [...times]
     .filter(([, ms]) => ms > 0)
     .map(([what, ms]) => ({ what, ms }))
-    .sort((a, b) => b.ms - a.ms)
+    .sort((a, b) => b.ms - a.ms || (a.what < b.what ? -1 : 1))
     .slice(0, NAMED);
 }
 
