@@ -4,22 +4,15 @@
  * builder instead (see builder.yaml there).
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GO_MODULES, moduleOf } from "../src/lab/go-modules.js";
 import { labPaths } from "../src/lab/paths.js";
-import { isAtLeast } from "../src/lab/steps/go.js";
+import { goEnv, isAtLeast } from "../src/lab/steps/go.js";
 import { GO } from "../src/lab/versions.js";
 
 const paths = labPaths();
-const env = {
-  ...process.env,
-  GOMODCACHE: join(paths.goCache, "mod"),
-  GOFLAGS: "-mod=mod -modcacherw",
-  GOWORK: "off",
-  GOTOOLCHAIN: "local",
-  CGO_ENABLED: "0",
-};
+const env = { ...process.env, ...goEnv(paths), GOFLAGS: "-mod=mod -modcacherw" };
 
 function go(folder: string, ...args: string[]): string {
   return execFileSync("go", args, {
@@ -49,12 +42,11 @@ for (const { name, programs, tags } of GO_MODULES) {
   const folder = join(paths.goModules, name);
   const file = join(folder, "go.mod");
   mkdirSync(folder, { recursive: true });
-
   const head = `module kube-system-chaos/lab/${name}\n\ngo ${GO.lowest}\n\n`;
   writeFileSync(file, head);
   const replaced = replacements(folder, module.path, module.version);
   writeFileSync(file, `${head}require ${module.path} ${module.version}\n\n${replaced.join("\n")}\n`);
-  if (existsSync(join(folder, "go.sum"))) rmSync(join(folder, "go.sum"));
+  rmSync(join(folder, "go.sum"), { force: true });
   go(folder, "list", "-deps", "-tags", (tags ?? []).join(","), ...Object.values(programs));
   go(folder, "mod", "verify");
   const needed = /^go (\S+)$/m.exec(readFileSync(file, "utf8"))?.[1] ?? "";

@@ -1,5 +1,8 @@
 /** What the container engine says about the nodes of a kind cluster. */
 
+/** The cluster's name in kind, as in kind-config.yaml. */
+export const CLUSTER_NAME = "kube-system-chaos";
+
 /** A node's container. */
 export interface KindNode {
   readonly name: string;

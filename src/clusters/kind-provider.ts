@@ -9,7 +9,7 @@ import { packageRoot } from "../common/package-root.js";
 import { userFolder } from "../common/places.js";
 import { identify, isAlive, type ProcessIdentity } from "../common/process-identity.js";
 import { chooseEngine, ENGINE_NAMES, type KindEngine } from "./kind-engine.js";
-import { isSameImage, type KindNode, listNodes, parseNodes } from "./kind-nodes.js";
+import { CLUSTER_NAME, isSameImage, type KindNode, listNodes, parseNodes } from "./kind-nodes.js";
 import type {
   ClusterHandle,
   ClusterProvider,
@@ -20,8 +20,7 @@ import type {
 } from "./provider.js";
 import { type Env, type Ran, ranOf, tryRun, whyFailed } from "./try-run.js";
 
-/** The cluster's name in kind, as in kind-config.yaml. Every command names it: KIND_CLUSTER_NAME must not. */
-const CLUSTER_NAME = "kube-system-chaos";
+// Every command names the cluster: KIND_CLUSTER_NAME must not.
 const CONTROL_PLANE = `${CLUSTER_NAME}-control-plane`;
 
 /**

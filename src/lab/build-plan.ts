@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Progress } from "../common/progress.js";
 import { interruptible } from "./command.js";
 import { keyOf, type KeyInput } from "./keys.js";
-import { end, processesWithArgument } from "./process.js";
+import { endAll } from "./process.js";
 
 /** The arguments of a step's work. */
 interface StepContext {
@@ -133,10 +133,11 @@ export async function performAll(
 async function performOne(stepsFolder: string, step: Step, note: (text: string) => void): Promise<void> {
   const place = placeOf(stepsFolder, step);
   await mkdir(stepsFolder, { recursive: true });
-  await removeOlder(stepsFolder, step.name, place.key);
+  // Older and unfinished results of the same step.
+  await removeResults(stepsFolder, (name, entry) => name === step.name && entry !== basename(place.folder));
   const output = join(stepsFolder, `unfinished-${step.name}-${place.key}`);
   // What a killed attempt left running would work in the same folder.
-  for (const left of await processesWithArgument(output, { prefix: true })) await end(left, 3_000);
+  await endAll(output, { prefix: true });
   await rm(output, { recursive: true, force: true });
   await mkdir(output);
   await step.work({ output, note, folderOf: (each) => placeOf(stepsFolder, each).folder });
@@ -144,21 +145,19 @@ async function performOne(stepsFolder: string, step: Step, note: (text: string) 
   await rename(output, place.folder);
 }
 
-/** Removes the results of steps that no plan has any more. */
+/** Removes the results, finished or not, of steps with other names. */
 export async function removeForgotten(stepsFolder: string, names: ReadonlySet<string>): Promise<void> {
-  for (const entry of await readdir(stepsFolder)) {
-    const name = /^(?:unfinished-)?(.+)-[0-9a-f]{16}$/.exec(entry)?.[1];
-    if (name !== undefined && !names.has(name)) {
-      await rm(join(stepsFolder, entry), { recursive: true, force: true });
-    }
-  }
+  await removeResults(stepsFolder, (name) => !names.has(name));
 }
 
-/** Removes older and unfinished results of the same step. */
-async function removeOlder(stepsFolder: string, name: string, key: string): Promise<void> {
-  const pattern = new RegExp(`^(unfinished-)?${name.replace(/[.+]/g, "\\$&")}-[0-9a-f]{16}$`);
+/** Removes the results for which `isOld` holds. `entry`: the folder's name. */
+async function removeResults(
+  stepsFolder: string,
+  isOld: (name: string, entry: string) => boolean,
+): Promise<void> {
   for (const entry of await readdir(stepsFolder)) {
-    if (pattern.test(entry) && entry !== `${name}-${key}`) {
+    const name = /^(?:unfinished-)?(.+)-[0-9a-f]{16}$/.exec(entry)?.[1];
+    if (name !== undefined && isOld(name, entry)) {
       await rm(join(stepsFolder, entry), { recursive: true, force: true });
     }
   }

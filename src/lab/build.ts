@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { ChaosError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import { Apt } from "./apt.js";
-import { performAll, removeForgotten, type Step, type StepResult } from "./build-plan.js";
+import { pendingSteps, performAll, removeForgotten, type Step, type StepResult } from "./build-plan.js";
 import { run } from "./command.js";
 import { GO_MODULES } from "./go-modules.js";
 import {
@@ -58,11 +58,8 @@ export async function buildParts(paths: LabPaths, machine: Machine, progress: Pr
   }
   const all = [tools, ...modules.values(), base, node, ...packages.values()];
   const place = await performAll(paths.steps, all, progress);
-  const kept = [...all, debianGoStep(apt, machine), ...(go === undefined ? [] : [go])].flatMap((step) => [
-    step.name,
-    ...(step.tools ?? []).map(({ name }) => name),
-  ]);
-  await removeForgotten(paths.steps, new Set([...kept, LAYERS]));
+  const planned = pendingSteps(all, () => false).map(({ name }) => name);
+  await removeForgotten(paths.steps, new Set([...planned, LAYERS]));
   const results = (steps: ReadonlyMap<string, Step>): Map<string, StepResult> =>
     new Map([...steps].map(([name, step]) => [name, place(step)]));
   return {

@@ -17,7 +17,7 @@ import { isAlive, readIdentity } from "../common/process-identity.js";
 import { ask, run, type CommandOptions, type CommandResult } from "./command.js";
 import { BRIDGE, closeFirewall, isFirewallClosed, openFirewall } from "./firewall.js";
 import { unpackFolder, type LabPaths } from "./paths.js";
-import { end, processesWithArgument, startDaemon } from "./process.js";
+import { end, endAll, startDaemon } from "./process.js";
 import { toolPath, type Tools } from "./steps/tools.js";
 
 /** How long each daemon of the engine may take to answer after its start, ms. */
@@ -299,11 +299,6 @@ export class Engine {
   #identity(name: string): string {
     return join(this.#paths.run, `${name}.json`);
   }
-}
-
-/** Ends every process with this file or socket as an argument: only the lab's own processes have it. */
-async function endAll(argument: string): Promise<void> {
-  for (const each of await processesWithArgument(argument)) await end(each, 3_000);
 }
 
 /** Removes the lab's cgroup: one per controller (version 1), or a single one (version 2). */

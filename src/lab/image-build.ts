@@ -1,5 +1,5 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ChaosError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import type { StepResult } from "./build-plan.js";
@@ -70,24 +70,37 @@ export async function importRootfs(
   return image;
 }
 
-/** The files of an image: each path in the image with the file or folder that is copied there, and its key. */
-function filesOf(image: Image, parts: ImageParts): { to: string; from: string; key: string }[] {
-  const module = (name: string): { key: string; folder: string } => {
-    const found = parts.modules.get(name);
-    if (found === undefined) throw new ChaosError(`${image.tags[0]}: no Go module is named ${name}`);
-    return found;
-  };
-  const ofModules = (places: Readonly<Record<string, string>> | undefined, below: string): typeof files =>
-    Object.entries(places ?? {}).map(([to, text]) => {
-      const [name = "", file = ""] = text.split("/");
-      const { key, folder } = module(name);
-      return { to, from: join(folder, below, file), key };
-    });
-  const files: { to: string; from: string; key: string }[] = [];
-  files.push(...ofModules(image.programs, "."), ...ofModules(image.sources, "source"));
+/** A path in an image, the file or folder that is copied there, and its key. */
+interface ImageFile {
+  readonly to: string;
+  readonly from: string;
+  readonly key: string;
+}
+
+/** A file of a module's result, named "module/file". */
+function moduleFile(modules: ImageParts["modules"], name: string, below = "."): Omit<ImageFile, "to"> {
+  const [module = "", file = ""] = name.split("/");
+  const found = modules.get(module);
+  if (found === undefined) throw new ChaosError(`cannot build an image: no Go module is named ${module}`);
+  return { from: join(found.folder, below, file), key: found.key };
+}
+
+/** The files of an image. */
+async function filesOf(paths: LabPaths, image: Image, parts: ImageParts): Promise<ImageFile[]> {
+  const files: ImageFile[] = [];
   const packages = parts.packages.get(image.tags[0]);
   if (packages !== undefined) {
-    files.unshift({ to: "/", from: `${join(packages.folder, "rootfs")}/.`, key: packages.key });
+    files.push({ to: "/", from: `${join(packages.folder, "rootfs")}/.`, key: packages.key });
+  }
+  for (const [to, name] of Object.entries(image.programs ?? {})) {
+    files.push({ to, ...moduleFile(parts.modules, name) });
+  }
+  for (const [to, name] of Object.entries(image.sources ?? {})) {
+    files.push({ to, ...moduleFile(parts.modules, name, "source") });
+  }
+  for (const [to, name] of Object.entries(image.assets ?? {})) {
+    const from = join(paths.assets, name);
+    files.push({ to, from, key: await hashOfFiles(from) });
   }
   return files;
 }
@@ -100,11 +113,7 @@ export async function buildImage(
   parents: readonly BuiltImage[],
 ): Promise<BuiltImage> {
   const text = dockerfile(image);
-  const files = filesOf(image, parts);
-  for (const [to, name] of Object.entries(image.assets ?? {})) {
-    const from = join(paths.assets, name);
-    files.push({ to, from, key: await hashOfFiles(from) });
-  }
+  const files = await filesOf(paths, image, parts);
   // Every image that the Dockerfile names, by FROM or by COPY --from.
   const before = parents.filter(({ tags }) => tags.some((tag) => text.includes(tag)));
   const key = keyOf({
@@ -155,14 +164,14 @@ export async function buildNodeImage(
   parts: NodeParts,
 ): Promise<string> {
   const assets = join(paths.assets, "node");
-  const folderOf = (name: string): string => parts.modules.get(name)?.folder ?? "";
+  const kindFiles = moduleFile(parts.modules, "kind/kind-files", "source");
+  const programs = Object.entries(NODE_PROGRAMS).flatMap(([place, names]) =>
+    names.map((name) => ({ to: join(place, basename(name)), ...moduleFile(parts.modules, name) })),
+  );
   const key = keyOf({
     version: 2,
-    programs: NODE_PROGRAMS,
-    modules: ["containerd", "kubernetes", "cni-plugins", "kind"].map(
-      (name) => parts.modules.get(name)?.key ?? "",
-    ),
-    files: [parts.system.key, parts.layers.key, await hashOfFiles(assets)],
+    programs: programs.map((each) => ({ to: each.to, key: each.key })),
+    files: [kindFiles.key, parts.system.key, parts.layers.key, await hashOfFiles(assets)],
   });
   const repository = `${LAB_PREFIX}node`;
   const tag = `${repository}:v${KUBERNETES}-${key}`;
@@ -171,13 +180,8 @@ export async function buildNodeImage(
     note("collecting");
     const context = await newContext(paths, "node");
     await copyInto(`${assets}/.`, context);
-    await copyInto(`${join(folderOf("kind"), "source/kind-files")}/.`, join(context, "files"));
-    for (const [place, programs] of Object.entries(NODE_PROGRAMS)) {
-      for (const name of programs) {
-        const [module = "", program = ""] = name.split("/");
-        await copyInto(join(folderOf(module), program), join(context, "files", place, program));
-      }
-    }
+    await copyInto(`${kindFiles.from}/.`, join(context, "files"));
+    for (const { to, from } of programs) await copyInto(from, join(context, "files", to));
     for (const name of ["layers.tar", "images.tar"]) {
       await copyInto(join(parts.layers.folder, name), join(context, name));
     }

@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
+import { CLUSTER_NAME, listNodes, parseNodes } from "../clusters/kind-nodes.js";
 import { ChaosError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import type { Built } from "./build.js";
@@ -10,11 +11,9 @@ import { builtVersions } from "./go-modules.js";
 import { hashOfFiles, keyOf } from "./keys.js";
 import { Kubectl } from "./kubectl.js";
 import type { LabPaths } from "./paths.js";
-import { end, processesWithArgument } from "./process.js";
+import { endAll } from "./process.js";
 import { publishSubstituteImages, readSubstituteImages } from "./substitutes.js";
 
-/** kind's name for the cluster, as in kind-config.yaml. */
-export const CLUSTER_NAME = "kube-system-chaos";
 export const CLUSTER_CONTEXT = `kind-${CLUSTER_NAME}`;
 const NODES = ["control-plane", "worker", "worker2"].map((role) => `${CLUSTER_NAME}-${role}`);
 
@@ -84,30 +83,28 @@ export async function isHealthy(parts: ClusterParts, record: ClusterRecord): Pro
 export async function hasOnlyNodesOf({ engine }: ClusterParts, image: string): Promise<boolean> {
   const options = { timeoutMs: 30_000, env: engine.env };
   const wanted = await ask(engine.client, ["image", "inspect", "--format", "{{.Id}}", image], options);
-  const ids = await nodeIds(engine);
-  if (ids.length === 0) return true;
-  const used = await ask(engine.client, ["inspect", "--format", "{{.Image}}", ...ids], options);
+  const nodes = await nodesOf(engine);
+  if (nodes.length === 0) return true;
+  const used = await ask(engine.client, ["inspect", "--format", "{{.Image}}", ...nodes], options);
   return used.stdout.split("\n").every((id) => id.trim() === wanted.stdout.trim());
 }
 
-/** The ids of the cluster's containers, running or not. */
-async function nodeIds(engine: Engine): Promise<readonly string[]> {
-  const filter = `label=io.x-k8s.kind.cluster=${CLUSTER_NAME}`;
+/** The names of the cluster's containers, running or not. */
+async function nodesOf(engine: Engine): Promise<readonly string[]> {
   const options = { timeoutMs: 180_000, env: engine.env };
-  const listed = await ask(engine.client, ["ps", "-aq", "--filter", filter], options);
-  return listed.stdout.split("\n").filter((id) => id !== "");
+  const listed = await ask(engine.client, listNodes(CLUSTER_NAME), options);
+  return parseNodes(listed.stdout).map(({ name }) => name);
 }
 
 /** Removes the cluster's containers and its record, in any state. */
 export async function removeCluster(parts: ClusterParts): Promise<void> {
   // A kind process left by an interrupted attempt would recreate what is removed here.
-  for (const left of await processesWithArgument(kubeconfigPath(parts.paths), { program: "kind" }))
-    await end(left, 3_000);
+  await endAll(kubeconfigPath(parts.paths), { program: "kind" });
   await rm(recordPath(parts.paths), { force: true });
   await rm(kubeconfigPath(parts.paths), { force: true });
-  const ids = await nodeIds(parts.engine);
-  if (ids.length > 0)
-    await parts.engine.docker(["rm", "--force", "--volumes", ...ids], { timeoutMs: 180_000 });
+  const nodes = await nodesOf(parts.engine);
+  if (nodes.length > 0)
+    await parts.engine.docker(["rm", "--force", "--volumes", ...nodes], { timeoutMs: 180_000 });
 }
 
 /**

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { RefusedError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
+import { CLUSTER_NAME } from "../clusters/kind-nodes.js";
 import type {
   ClusterHandle,
   ClusterProvider,
@@ -14,7 +15,6 @@ import type {
 import { buildImages, buildParts, type Built } from "./build.js";
 import {
   CLUSTER_CONTEXT,
-  CLUSTER_NAME,
   clusterKey,
   createCluster,
   hasOnlyNodesOf,
@@ -82,7 +82,7 @@ class LabProvider implements ClusterProvider {
 
   async #up(machine: Machine, progress: Progress): Promise<ClusterHandle> {
     const paths = this.#paths;
-    const { engine, images } = await this.build(machine, progress);
+    const { engine, images } = await this.#build(machine, progress);
     const parts = { paths, engine };
     const record = await readRecord(paths);
     const current = record?.key === (await clusterKey(paths, images.nodeImage));
@@ -94,7 +94,7 @@ class LabProvider implements ClusterProvider {
   }
 
   /** Builds everything that is not in the cache, and starts the engine unless it runs. */
-  async build(machine: Machine, progress: Progress): Promise<{ engine: Engine; images: Built }> {
+  async #build(machine: Machine, progress: Progress): Promise<{ engine: Engine; images: Built }> {
     const paths = this.#paths;
     await this.#endOtherVersion(machine, progress);
     const built = await buildParts(paths, machine, progress);
@@ -111,7 +111,7 @@ class LabProvider implements ClusterProvider {
   async forKind(progress: Progress): Promise<{ env: Record<string, string>; image: string }> {
     const machine = await examineMachine();
     return await withLock(this.#paths, async () => {
-      const { engine, images } = await this.build(machine, progress);
+      const { engine, images } = await this.#build(machine, progress);
       const parts = { paths: this.#paths, engine };
       // The lab's own cluster, complete or not, or one of an older image.
       if (!(await hasOnlyNodesOf(parts, NODE_IMAGE)) || (await readRecord(this.#paths)) !== undefined) {

@@ -53,13 +53,24 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+interface ArgumentOptions {
+  /** Only processes of a program with this file name. */
+  readonly program?: string;
+  /** Also when an argument only begins with the text. */
+  readonly prefix?: boolean;
+}
+
 /**
- * The processes that have `text` as an argument of their command line. `program`: only those of a program with this file
- * name. `prefix`: also when an argument only begins with the text.
+ * Ends every process that has `text`, a file or a folder of the lab, as an argument of its command line: only the lab's
+ * own processes have it. An interrupted attempt or a killed daemon leaves them.
  */
-export async function processesWithArgument(
+export async function endAll(text: string, options: ArgumentOptions = {}, graceMs = 3_000): Promise<void> {
+  for (const left of await processesWithArgument(text, options)) await end(left, graceMs);
+}
+
+async function processesWithArgument(
   text: string,
-  { program, prefix = false }: { readonly program?: string; readonly prefix?: boolean } = {},
+  { program, prefix = false }: ArgumentOptions,
 ): Promise<readonly ProcessIdentity[]> {
   const found: ProcessIdentity[] = [];
   for (const name of await readdir("/proc")) {

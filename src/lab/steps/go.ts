@@ -1,5 +1,6 @@
 import { chmod, cp, mkdir, readdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { userFolder } from "../../common/places.js";
 import type { Step } from "../build-plan.js";
 import { ask, run } from "../command.js";
 import { moduleOf, type GoModule } from "../go-modules.js";
@@ -40,8 +41,8 @@ export function isAtLeast(a: string, b: string): boolean {
  * Go's environment: no C, nothing that the go.sum files do not name, caches of the lab's own. The user's own settings
  * count for the module proxy only. `root`: of a Go that is not the machine's.
  */
-function goEnv(paths: LabPaths, root = ""): Record<string, string> {
-  const userConfig = process.env["XDG_CONFIG_HOME"] ?? join(process.env["HOME"] ?? "/root", ".config");
+export function goEnv(paths: LabPaths, root = ""): Record<string, string> {
+  const userConfig = dirname(userFolder("config", process.env));
   return {
     // Go counts its own starts in this folder.
     XDG_CONFIG_HOME: join(paths.goCache, "config"),

@@ -8,7 +8,7 @@ import type { Engine } from "../engine.js";
 import type { BuiltImage } from "../image-build.js";
 import { unpackFolder, type LabPaths } from "../paths.js";
 import type { Step, StepResult } from "../build-plan.js";
-import { end, processesWithArgument, startDaemon } from "../process.js";
+import { end, endAll, startDaemon } from "../process.js";
 import type { Tools } from "./tools.js";
 
 /** The step's name. */
@@ -78,7 +78,7 @@ async function importInto(
   const socket = join(folder, "containerd.sock");
   const config = join(folder, "containerd.toml");
   // A containerd left by an interrupted attempt would keep the socket.
-  for (const left of await processesWithArgument(config)) await end(left, 5_000);
+  await endAll(config, {}, 5_000);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder);
   await writeFile(
@@ -121,7 +121,7 @@ async function importInto(
     if (layers.length > 0) await ctr("content", "rm", ...layers);
   } finally {
     await end(daemon, 10_000);
-    for (const left of await processesWithArgument(config)) await end(left, 3_000);
+    await endAll(config);
     await rm(folder, { recursive: true, force: true });
   }
 }
