@@ -26,7 +26,7 @@ import {
   LAST_APPLIED_ANNOTATION,
 } from "../own/own-names.js";
 import type { AddonManifests } from "./addon-manifests.js";
-import { type Manifest } from "../own/manifest.js";
+import { carries, type Manifest } from "../own/manifest.js";
 import { objectName } from "../common/object-name.js";
 import { components } from "../components/all-components.js";
 import type { ComponentName } from "../experiment/names.js";
@@ -107,15 +107,9 @@ async function sameJob(transport: Transport, gvr: Gvr, study: readonly Manifest[
 }
 
 /** The components that a workload is an instance of. Pure. */
-function jobsOf({ metadata }: { readonly metadata: Manifest["metadata"] }): ComponentName[] {
-  const { labels = {} } = metadata;
+function jobsOf(workload: Pick<Manifest, "metadata">): ComponentName[] {
   return Object.values(components)
-    .filter(({ find }) =>
-      find.some(
-        (way) =>
-          way.how === "workload" && Object.entries(way.labels).every(([key, value]) => labels[key] === value),
-      ),
-    )
+    .filter(({ find }) => find.some((way) => way.how === "workload" && carries(workload, way.labels)))
     .map(({ name }) => name);
 }
 

@@ -12,6 +12,9 @@ interface EndpointCount {
   readonly servingTerminating: number;
 }
 
+/** `before`: the count until now; undefined: none was known. */
+type OnChange = (service: string, count: EndpointCount, before: EndpointCount | undefined) => void;
+
 /** The ready endpoints of a slice. A missing condition reads as true (api/discovery/v1/types.go). */
 export function readyIn(slice: EndpointSlice): Endpoint[] {
   return (slice.endpoints ?? []).filter((endpoint) => endpoint.conditions?.ready ?? true);
@@ -21,10 +24,10 @@ export function readyIn(slice: EndpointSlice): Endpoint[] {
 export class ServiceEndpoints {
   readonly #slices = new Map<string, EndpointSlice>();
   readonly #counts = new Map<string, EndpointCount>();
-  readonly #onChange: (service: string, count: EndpointCount) => void;
+  readonly #onChange: OnChange;
 
   /** @param onChange called when a Service's count is known at first, and when it changes. */
-  constructor(onChange: (service: string, count: EndpointCount) => void) {
+  constructor(onChange: OnChange) {
     this.#onChange = onChange;
   }
 
@@ -53,7 +56,7 @@ export class ServiceEndpoints {
     const before = this.#counts.get(service);
     this.#counts.set(service, count);
     if (before?.ready !== count.ready || before.servingTerminating !== count.servingTerminating)
-      this.#onChange(service, count);
+      this.#onChange(service, count, before);
   }
 }
 

@@ -26,9 +26,9 @@ export function isOwn(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY;
 }
 
-/** Whether an object has all of these labels: a journal entry states the labels of what it may remove. Pure. */
+/** Whether an object, or the manifest of one, has all of these labels. Pure. */
 export function carries(
-  object: Pick<KubeObject, "metadata">,
+  object: { readonly metadata: { readonly labels?: Readonly<Record<string, string>> } },
   labels: Readonly<Record<string, string>>,
 ): boolean {
   return Object.entries(labels).every(([key, value]) => object.metadata.labels?.[key] === value);

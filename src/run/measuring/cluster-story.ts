@@ -21,10 +21,8 @@ export async function watchStory(context: RunContext, signal: AbortSignal): Prom
     if (!signal.aborted && !what.includes("silent")) recorder.emit({ type: "watch", resource, what });
   };
   const nodes = new Map<string, string>();
-  const known = new Map<string, number>();
-  const endpoints = new ServiceEndpoints((service, { ready }) => {
-    if (known.get(service) !== ready) recorder.emit({ type: "app-endpoints", service, ready });
-    known.set(service, ready);
+  const endpoints = new ServiceEndpoints((service, { ready }, before) => {
+    if (before?.ready !== ready) recorder.emit({ type: "app-endpoints", service, ready });
   });
   const onNode = ({ type, object }: WatchEvent<Node>): void => {
     const { name } = object.metadata;
