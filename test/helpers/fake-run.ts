@@ -1,5 +1,5 @@
 /** `chaos run` of kube-dns against the fake API server. */
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -10,6 +10,7 @@ import { runExperiment, type RunOutcome } from "../../src/run/run.js";
 import { journalRoot, type JournalState, unfinishedRuns } from "../../src/safety/journal/journal.js";
 import { createView } from "../../src/ui/view.js";
 import type { FakeApiServer } from "./fake-api-server.js";
+import { kubeconfigOf } from "./kubeconfig.js";
 import { putKubeDns } from "./target-fixtures.js";
 
 interface Ended {
@@ -33,16 +34,7 @@ export async function fakeRun(t: ExecutionContext, server: FakeApiServer, dryRun
     metadata: { name: "worker-1" },
     status: { conditions: [{ type: "Ready", status: "True" }] },
   });
-  const kubeconfigPath = join(folder, "kubeconfig");
-  const kubeconfig = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "fake", cluster: { server: server.url } }],
-    users: [{ name: "fake", user: {} }],
-    contexts: [{ name: "fake", context: { cluster: "fake", user: "fake" } }],
-    "current-context": "fake",
-  };
-  await writeFile(kubeconfigPath, JSON.stringify(kubeconfig));
+  const kubeconfigPath = await kubeconfigOf(folder, server.url);
   const env = { XDG_STATE_HOME: join(folder, "state") };
   let printed = "";
   const stream = new PassThrough().on("data", (chunk: Buffer) => (printed += chunk.toString("utf8")));

@@ -1,6 +1,6 @@
 /** Machines, each with its own journals, and one cluster (the fake API server) on which runs have crashed. */
 import type { ExecutionContext } from "ava";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -22,6 +22,7 @@ import { type RestoreOptions } from "../../src/safety/restore/options.js";
 import { createView } from "../../src/ui/view.js";
 import { controllers, LEASES, NAMESPACES, OWN, removal, SleepingClock, TARGET } from "./dead-man-world.js";
 import type { FakeApiServer } from "./fake-api-server.js";
+import { kubeconfigOf } from "./kubeconfig.js";
 import { deployment, DEPLOYMENTS, serve, type Served } from "./target-fixtures.js";
 
 export const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" } as const;
@@ -100,20 +101,6 @@ export async function machine(t: ExecutionContext, server: FakeApiServer): Promi
       return { ...outcome, said: await text(stream) };
     },
   };
-}
-
-async function kubeconfigOf(folder: string, server: string): Promise<string> {
-  const path = join(folder, "kubeconfig");
-  const kubeconfig = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "fake", cluster: { server } }],
-    users: [{ name: "fake", user: {} }],
-    contexts: [{ name: "fake", context: { cluster: "fake", user: "fake" } }],
-    "current-context": "fake",
-  };
-  await writeFile(path, JSON.stringify(kubeconfig));
-  return path;
 }
 
 export interface Crash {

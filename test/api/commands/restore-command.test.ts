@@ -25,6 +25,7 @@ import { createView } from "../../../src/ui/view.js";
 import { LEASES, SleepingClock } from "../../helpers/dead-man-world.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { fakeNodes, type FakeNodes, MANIFEST, MANIFEST_TEXT } from "../../helpers/fake-node.js";
+import { kubeconfigOf } from "../../helpers/kubeconfig.js";
 import { KUBELET, staticPod } from "../../helpers/node-targets.js";
 import { ownProcess } from "../../helpers/sleeper.js";
 import { deployment, DEPLOYMENTS, putKubeDns, serve, until, writes } from "../../helpers/target-fixtures.js";
@@ -72,16 +73,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   const clusterUid = server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } }).metadata.uid;
   const folder = await mkdtemp(join(tmpdir(), "chaos-restore-"));
   t.teardown(async () => await rm(folder, { recursive: true, force: true }));
-  const kubeconfigPath = join(folder, "kubeconfig");
-  const kubeconfig = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "fake", cluster: { server: server.url } }],
-    users: [{ name: "fake", user: {} }],
-    contexts: [{ name: "fake", context: { cluster: "fake", user: "fake" } }],
-    "current-context": "fake",
-  };
-  await writeFile(kubeconfigPath, JSON.stringify(kubeconfig));
+  const kubeconfigPath = await kubeconfigOf(folder, server.url);
   const env = { XDG_STATE_HOME: join(folder, "state") };
   return {
     server,
