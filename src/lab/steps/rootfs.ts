@@ -13,9 +13,9 @@ const LEFT_OUT = ["man", "locale", "info", "lintian", "doc"].map(
 );
 const DPKG_OPTIONS = [...LEFT_OUT, "path-include=/usr/share/doc/*/copyright"];
 
-/** The packages of a node in addition to Kubernetes: kind's list, with Debian's names. */
+/** The packages of a node in addition to the Go programs: kind's list, with Debian's names. */
 const NODE_PACKAGES = [
-  ...["systemd", "dbus", "containerd", "runc", "containernetworking-plugins", "libseccomp2"],
+  ...["systemd", "dbus", "runc", "libseccomp2"],
   ...["conntrack", "iptables", "nftables", "iproute2", "ethtool", "socat"],
   ...["util-linux", "mount", "kmod", "procps", "psmisc", "jq", "ca-certificates"],
 ];
