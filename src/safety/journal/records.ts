@@ -128,8 +128,7 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     if (record === undefined) damaged.push(index + 1);
     else if (record.type === "open") opened = record;
     else if (record.type === "intent") {
-      intents.set(record.seq, record.undo);
-      restored.delete(record.seq);
+      noteIntent(intents, restored, record);
       acted.delete(record.seq);
     } else if (record.type === "acted") acted.add(record.seq);
     else if (record.type === "restored") restored.add(record.seq);
@@ -157,4 +156,14 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     closed: marks.has("closed"),
     ...(damaged.length === 0 ? {} : { damage: `cannot read line ${damaged.join(", ")}` }),
   };
+}
+
+/** An intent that follows its undo is a new one, and the last. */
+function noteIntent(
+  intents: Map<number, Undo>,
+  restored: Set<number>,
+  { seq, undo }: { readonly seq: number; readonly undo: Undo },
+): void {
+  if (restored.delete(seq)) intents.delete(seq);
+  intents.set(seq, undo);
 }
