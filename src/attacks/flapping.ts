@@ -1,8 +1,13 @@
 import type { ObjectRef, RunEventBody } from "../evidence/events.js";
 import { messageOf } from "../common/errors.js";
+import type { Pod } from "../kube/objects.js";
+import { isReady } from "../kube/pod-state.js";
 import { nodeRef } from "../targets/node-target.js";
 import { isNodeTarget, refOf } from "../targets/target.js";
-import { type Attack, type AttackContext, forNodes, type RunningAttack } from "./attack.js";
+import { type Attack, type AttackContext, forNodes, forWorkload, type RunningAttack } from "./attack.js";
+
+/** How often a kill looks whether the target is down, ms. */
+const LOOK_EVERY_MS = 100;
 
 export interface FlappingOptions {
   /** From one kill to the next, ms. */
@@ -13,8 +18,10 @@ export interface FlappingOptions {
 
 /**
  * Takes the target down at a fixed interval instead of keeping it down: the flapping component of the operations note.
- * A target that comes back by itself is killed once per interval. Any other target is kept down for half of the
- * interval, and then the runner undoes the kill.
+ * A target that comes back by itself is killed until none of its pods is ready, and then its controller brings it back.
+ * (One deletion would not take it down: a pod that terminates serves for its grace period, and its successor may be
+ * ready before that is over.) Any other target is kept down for half of the interval, and then the runner undoes the
+ * kill.
  */
 export function flapping(attack: Attack, options: FlappingOptions): Attack {
   const { every, comesBack } = options;
@@ -22,9 +29,10 @@ export function flapping(attack: Attack, options: FlappingOptions): Attack {
     type: attack.type,
     plan: (target) => [
       `every ${every / 1000} s:`,
-      // Within one interval nothing that comes back is killed again.
-      ...(comesBack ? attack.plan(target).slice(0, 1) : attack.plan(target)),
-      comesBack ? "its controller brings it back" : `undo it ${every / 2000} s after each kill`,
+      ...attack.plan(target),
+      comesBack
+        ? "stop when no pod of it is ready: its controller brings it back"
+        : `undo it ${every / 2000} s after each kill`,
     ],
     start: (context) => new Flapping(attack, context, options),
   };
@@ -74,10 +82,21 @@ class Flapping implements RunningAttack {
     const end = (): void => {
       if (!this.#stopped) this.#underWay = this.#end(running, begunAt);
     };
-    // Immediately: what its controller creates now lives until the next kill.
-    if (comesBack) end();
+    const endWhenDown = (): void => {
+      if (this.#stopped) return;
+      if (this.#isDown() || this.#context.now() >= begunAt + every / 2) end();
+      else this.#context.after(LOOK_EVERY_MS, endWhenDown);
+    };
+    if (comesBack) this.#context.after(LOOK_EVERY_MS, endWhenDown);
     else this.#context.after(every / 2, end);
     return running;
+  }
+
+  /** A pod that terminates may be ready: its Service still routes to it when no other pod is. */
+  #isDown(): boolean {
+    return !forWorkload(this.#context)
+      .watch.current("Pod")
+      .some((pod) => isReady(pod as Pod));
   }
 
   async #end(running: RunningAttack, begunAt: number): Promise<void> {

@@ -4,6 +4,7 @@ import type { Attack, AttackContext, RunningAttack } from "../../../src/attacks/
 import { flapping } from "../../../src/attacks/flapping.js";
 import { createAttack } from "../../../src/attacks/all-attacks.js";
 import type { Target } from "../../../src/targets/target.js";
+import type { KubeObject } from "../../../src/kube/objects.js";
 import type { NodeTarget } from "../../../src/targets/node-target.js";
 
 const OBJECT = { metadata: { name: "kube-dns", namespace: "kube-system", uid: "u", resourceVersion: "1" } };
@@ -19,6 +20,8 @@ const UNIT = { kind: "SystemdUnit", name: "kubelet" } as unknown as NodeTarget;
 class Bench {
   now = 0;
   readonly story: string[] = [];
+  /** The target's pods, as the watch has them. */
+  pods: KubeObject[] = [];
   readonly events: { body: RunEventBody; tMs: number }[] = [];
   /** If set, resolved by hand: the end of a kill, or an undo, that takes longer. */
   stopping: Promise<void> = Promise.resolve();
@@ -30,7 +33,7 @@ class Bench {
     this.context = {
       transport: undefined as never,
       target: TARGET,
-      watch: { attacked: ["a", "b"] } as never,
+      watch: { attacked: ["a", "b"], current: () => this.pods } as never,
       emit: (body, tMs) => {
         this.events.push({ body, tMs: tMs ?? this.now });
         if (body.type === "let-up") this.#note(`let-up event of ${body.object.name}`);
@@ -107,13 +110,34 @@ test("down for half of the interval, undone for the other half, at a fixed rate"
   t.is(b.story.at(-1), "22100 stop");
 });
 
-test("a target that its controller brings back is killed once per interval, and the runner undoes nothing", async (t) => {
+const pod = (ready: boolean): KubeObject =>
+  ({
+    metadata: { name: "p", uid: "p", deletionTimestamp: "2020-01-01T00:00:00Z" },
+    status: { conditions: [{ type: "Ready", status: ready ? "True" : "False" }] },
+  }) as unknown as KubeObject;
+
+test("a target that its controller brings back is killed until no pod of it is ready, and the runner undoes nothing", async (t) => {
   const b = new Bench({ undoKill: undefined as never });
+  b.pods = [pod(false), pod(true)];
   const running = flapping(b.attack, { every: 4_000, comesBack: true }).start(b.context);
-  await b.until(9_000);
-  t.deepEqual(b.story, ["0 down", "0 stop", "4000 down", "4000 stop", "8000 down", "8000 stop"]);
-  t.is(running.kills, 6);
+  await b.until(1_400);
+  t.deepEqual(b.story, ["0 down"], "a terminating pod that is ready still serves");
+  b.pods = [pod(false)];
+  await b.until(7_000);
+  t.deepEqual(b.story, ["0 down", "1500 stop", "4000 down", "4100 stop"]);
+  t.is(running.kills, 4);
   await running.stop();
+});
+
+test("a target that does not go down is left alone for half of each interval", async (t) => {
+  const b = new Bench({ undoKill: undefined as never });
+  b.pods = [pod(true)];
+  const running = flapping(b.attack, { every: 4_000, comesBack: true }).start(b.context);
+  await b.until(7_000);
+  t.deepEqual(b.story, ["0 down", "2000 stop", "4000 down", "6000 stop"]);
+  await running.stop();
+  await b.until(30_000);
+  t.is(b.story.filter((line) => line.endsWith(" down")).length, 2);
 });
 
 test("an undo that takes longer delays the next kill, and two never overlap", async (t) => {
@@ -204,7 +228,8 @@ test("the plan says how often, and how it comes back", (t) => {
   t.deepEqual(flapping(b.attack, { every: 2_500, comesBack: true }).plan(TARGET), [
     "every 2.5 s:",
     "take it down",
-    "its controller brings it back",
+    "again when it comes back",
+    "stop when no pod of it is ready: its controller brings it back",
   ]);
   t.is(createAttack({ type: "scale-to-zero", every: 10_000 }).plan(TARGET)[0], "every 10 s:");
   t.not(createAttack({ type: "scale-to-zero" }).plan(TARGET)[0], "every 10 s:");
