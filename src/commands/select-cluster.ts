@@ -3,7 +3,7 @@ import { connect, type Connection } from "../kube/connect.js";
 import { createKindProvider } from "../clusters/kind-provider.js";
 import { createLabProvider } from "../lab/lab-provider.js";
 import type { ClusterHandle, ClusterProvider, ProviderName } from "../clusters/provider.js";
-import { messageOf, RefusedError, UsageError } from "../common/errors.js";
+import { messageOf, NothingConfiguredError, RefusedError, UsageError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 
 const USER_AGENT = "kube-system-chaos";
@@ -101,7 +101,8 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
     });
   } catch (error) {
     // Named by the user but missing: report it. Not named: there is no context to use.
-    if (context !== undefined || kubeconfigPath !== undefined || !(error instanceof UsageError)) throw error;
+    if (context !== undefined || kubeconfigPath !== undefined || !(error instanceof NothingConfiguredError))
+      throw error;
     return undefined;
   }
   try {

@@ -42,6 +42,9 @@ export class UsageError extends ChaosError {
   }
 }
 
+/** No kubeconfig is set or exists, and this is no pod: only then may a new cluster be made. */
+export class NothingConfiguredError extends UsageError {}
+
 /** Preflight, the guard or the lock refused: exit code 4, nothing was attacked. */
 export class RefusedError extends ChaosError {
   constructor(message: string, options: { cause?: unknown } = {}) {

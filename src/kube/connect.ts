@@ -8,7 +8,7 @@ import type { AgentOptions, RequestOptions } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import type { Cluster } from "@kubernetes/client-node/dist/config_types.js";
 import { systemClock, within } from "../common/clock.js";
-import { ChaosError, UsageError } from "../common/errors.js";
+import { ChaosError, NothingConfiguredError, UsageError } from "../common/errors.js";
 import { cachedCredentials } from "./credentials.js";
 import { createTransport } from "./transport.js";
 import type { Transport, TransportOptions } from "./transport.js";
@@ -139,7 +139,7 @@ function currentCluster(config: KubeConfig, options: ConnectOptions): { name: st
   const name = config.getCurrentContext();
   const known = config.getContexts().map((each) => each.name);
   if (options.context === undefined && name === NOTHING_FOUND) {
-    throw new UsageError(
+    throw new NothingConfiguredError(
       "No cluster is configured: there is no KUBECONFIG, no ~/.kube/config and no service account of a pod. " +
         "Name a file with --kubeconfig, or create a cluster with `chaos cluster up`.",
     );
