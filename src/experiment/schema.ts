@@ -6,19 +6,22 @@ import * as z from "zod";
 import type { ProbeName } from "./names.js";
 import { COMPONENTS } from "./names.js";
 
-/** "250ms", "30s", "5m", "1h" → milliseconds. */
-const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
+/** "250ms", "30s", "1m30s", "1h2m3.5s" → milliseconds: the durations of Go with the units that are of use here. */
+const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
+const PART = /([\d.]+)([a-z]+)/g;
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /**
- * Milliseconds of a duration such as `250ms`, `30s`, `1.5m`.
+ * Milliseconds of a duration such as `250ms`, `30s`, `1.5m`, `1m30s`.
  *
  * @returns undefined if the text is not a duration.
  */
 export function parseDurationMs(text: string): number | undefined {
-  const match = DURATION.exec(text);
-  if (match === null) return undefined;
-  return Math.round(Number(match[1]) * (UNIT_MS[match[2] ?? ""] ?? Number.NaN));
+  if (!DURATION.test(text)) return undefined;
+  const parts = [...text.matchAll(PART)].map(
+    ([, count, unit]) => Number(count) * (UNIT_MS[unit ?? ""] ?? NaN),
+  );
+  return Math.round(parts.reduce((sum, part) => sum + part));
 }
 
 /** Text of a duration (ms), in the largest unit with a whole count of at least 2: 60000 → `60s`, 180000 → `3m`. */
@@ -30,7 +33,25 @@ export function formatDurationMs(ms: number): string {
   return ms === 0 ? "0s" : `${ms}ms`;
 }
 
-const NOT_A_DURATION = "must be a duration such as 250ms, 30s, 5m";
+/** Why it is not a duration here, although Go's time.ParseDuration or a person may read it as one; first match. */
+const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/^-/, "it is negative"],
+  [/^\+/, "write it without +"],
+  [/^\d+(\.\d+)?$/, "the unit is missing"],
+  [/\d(ns|us|\u00b5s|\u03bcs)/, "the smallest unit is ms"],
+  [/\d(d|w)/, "the largest unit is h"],
+  [/(^|\D)\.\d|\d\.(\D|$)/, "write digits on both sides of the point"],
+  [/^(\d+:)+\d+$/, "write units, such as 1m30s"],
+  [/^P(T?\d|\d)/i, "write it as 1m30s, not as ISO 8601"],
+  [/^\d[\d.]*\s*(ms|s|m|h)/i, "units are ms, s, m and h, in lower case and without spaces"],
+];
+
+function notADuration({ input }: { readonly input?: unknown }): string {
+  const must = "must be a duration such as 250ms, 30s, 5m";
+  const text = typeof input === "string" || typeof input === "number" ? String(input) : undefined;
+  const reason = text === undefined ? undefined : REASONS.find(([pattern]) => pattern.test(text))?.[1];
+  return reason === undefined ? must : `${must}: ${reason}`;
+}
 
 /** Rules for a duration besides its bounds. */
 interface DurationRules {
@@ -46,8 +67,8 @@ function duration(
   { example, wholeSeconds = false }: DurationRules,
 ): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
   return z
-    .string(NOT_A_DURATION)
-    .regex(DURATION, NOT_A_DURATION)
+    .string({ error: notADuration })
+    .regex(DURATION, { error: notADuration })
     .transform((text, context) => {
       const ms = parseDurationMs(text) ?? Number.NaN;
       if (!(ms >= minMs && ms <= maxMs)) {
@@ -75,14 +96,35 @@ const dnsLabel = z
     "must be lower-case letters, digits and '-', and not start or end with '-' (RFC 1123 label)",
   );
 
+const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
 /** RFC 1123 subdomain. */
 const dnsSubdomain = z
   .string()
   .max(253)
-  .regex(
-    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
-    "must be lower-case letters, digits, '-' and '.' (RFC 1123 subdomain)",
-  );
+  .regex(SUBDOMAIN, "must be lower-case letters, digits, '-' and '.' (RFC 1123 subdomain)");
+
+/** Words for "not measured" and "measured". YAML 1.1 reads most of them as booleans, YAML 1.2 as text. */
+const NO_WORDS = "n|no|off|false|none|never|null|disabled?";
+const YES_WORDS = "y|yes|on|true|enabled?";
+
+/** A host name. A word for yes or no is none, also in quotes: it would be looked up as a name. */
+const hostName = z
+  .string()
+  .max(253)
+  .regex(new RegExp(`^(?!(?:${NO_WORDS}|${YES_WORDS})$)${SUBDOMAIN.source.slice(1)}`), {
+    error: notAHostName,
+  });
+
+function notAHostName({ input }: { readonly input?: unknown }): string {
+  const must = "must be a host name such as example.com, or false";
+  if (input === true) return `${must}, not true: write the name`;
+  if (input === null) return `${must}, not empty`;
+  if (typeof input !== "string") return must;
+  const is = (words: string): boolean => new RegExp(`^(${words})$`, "i").test(input);
+  if (is(NO_WORDS)) return `${must}: "${input}" is text in YAML 1.2. Write false`;
+  return is(YES_WORDS) ? `${must}: "${input}" is text in YAML 1.2. Write the name` : must;
+}
 
 const metadata = z
   .strictObject({
@@ -233,7 +275,7 @@ const probes = z
       .prefault("2s")
       .describe("Interval of the look-ups through the search path, as applications do them."),
     external: z
-      .union([z.literal(false), dnsSubdomain], "must be a host name such as example.com, or false")
+      .union([z.literal(false), hostName], { error: notAHostName })
       .default("example.com")
       .describe("A name outside the cluster to resolve, or false: not measured (for an air-gapped cluster)."),
     outside: z
