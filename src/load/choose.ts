@@ -1,6 +1,9 @@
 import { UsageError } from "../common/errors.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
+import { ALIASES } from "../experiment/aliases.js";
 import { COMPONENTS } from "../experiment/names.js";
+import { nearest } from "../strict-yaml/near.js";
+import { escapeInvisible } from "../strict-yaml/quote.js";
 
 /** A loaded experiment. */
 export interface Loaded {
@@ -21,13 +24,20 @@ export function choose(loaded: readonly Loaded[], { only, skip, control }: Choic
   const names = loaded.map(({ resolved }) => resolved.experiment.metadata.name);
   const unknown = [...only, ...skip].filter((name) => !names.includes(name));
   if (unknown.length > 0)
-    throw new UsageError(`unknown experiment: ${unknown.join(", ")}. Given experiments: ${names.join(", ")}`);
+    throw new UsageError(
+      `unknown experiment: ${unknown.map((name) => withHint(name, names)).join(", ")}. Given experiments: ${names.join(", ")}`,
+    );
   const chosen = loaded.filter(({ resolved }) => {
     const { name } = resolved.experiment.metadata;
     return (only.length === 0 || only.includes(name)) && !skip.includes(name);
   });
   if (chosen.length === 0) throw new UsageError("--only and --skip leave no experiment to run");
   return inOrder(control ? chosen.map(asControl) : chosen);
+}
+
+function withHint(name: string, names: readonly string[]): string {
+  const near = nearest(name, names, ALIASES);
+  return `${escapeInvisible(name)}${near === undefined ? "" : ` (did you mean ${near}?)`}`;
 }
 
 /** Attacks nothing and expects no impact. */

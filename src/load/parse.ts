@@ -1,11 +1,13 @@
 import { crossCheck } from "./cross-checks.js";
 import { explainIssues, type Finding } from "../strict-yaml/explain.js";
-import { messageOfIssue } from "../strict-yaml/messages.js";
+import { foreignFile } from "./foreign.js";
+import { ALIASES } from "../experiment/aliases.js";
+import { messagesWith } from "../strict-yaml/messages.js";
 import { LineIndex, Positions } from "../strict-yaml/positions.js";
 import { formatPath, sortProblems, type Problem } from "../strict-yaml/problems.js";
 import { experimentSchema, type Experiment } from "../experiment/schema.js";
 import { checkCharacters, type TextProblem } from "../strict-yaml/text.js";
-import { isEmpty, readYaml } from "../strict-yaml/yaml.js";
+import { isEmpty, readYaml, type YamlDocument } from "../strict-yaml/yaml.js";
 
 export type ParsedExperiment = { readonly experiment: Experiment } | { readonly problems: Problem[] };
 
@@ -24,16 +26,21 @@ export function parseExperiment(text: string, fileName: string): ParsedExperimen
     problems: toProblems(fileName, lines, found),
   });
   const read = readYaml(text, WHAT);
-  if ("problems" in read) return atOffsets(read.problems);
+  if ("problems" in read) {
+    const foreign = read.first === undefined ? undefined : foreignProblem(fileName, lines, read.first);
+    return foreign ?? atOffsets(read.problems);
+  }
   const { document, duplicates } = read;
   if (isEmpty(document)) {
     return atOffsets([{ offset: 0, message: "the file is empty: it must describe an experiment" }]);
   }
 
-  const value: unknown = document.toJS({ maxAliasCount: 0 });
-  const parsed = experimentSchema.safeParse(value, { error: messageOfIssue });
+  const foreign = foreignProblem(fileName, lines, document);
+  if (foreign !== undefined) return foreign;
+  const value = valueOf(document);
+  const parsed = experimentSchema.safeParse(value, { error: messagesWith(ALIASES) });
   const positions = new Positions(document, lines);
-  const issues = parsed.success ? [] : explainIssues(parsed.error.issues, value);
+  const issues = parsed.success ? [] : explainIssues(parsed.error.issues, value, ALIASES);
   const own = [...issues, ...escapedCharacters(value)];
   const across = crossCheck(
     value,
@@ -43,6 +50,23 @@ export function parseExperiment(text: string, fileName: string): ParsedExperimen
   const findings = [...own, ...across].map((finding) => toProblem(fileName, positions, finding));
   const problems = sortProblems([...toProblems(fileName, lines, duplicates), ...findings]);
   return parsed.success && problems.length === 0 ? { experiment: parsed.data } : { problems };
+}
+
+function valueOf(document: YamlDocument): unknown {
+  return document.toJS({ maxAliasCount: 0 });
+}
+
+/** One problem for a file of another tool: what an experiment lacks would not help its author. */
+function foreignProblem(
+  file: string,
+  lines: LineIndex,
+  document: YamlDocument,
+): ParsedExperiment | undefined {
+  const foreign = foreignFile(valueOf(document));
+  if (foreign === undefined) return undefined;
+  const { path, message } = foreign;
+  const place = new Positions(document, lines).place(path, "key");
+  return { problems: [{ file, ...place, path: "", message }] };
 }
 
 /** Forbidden characters that a value contains as an escape ("\\e[31m"). */

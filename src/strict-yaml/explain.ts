@@ -3,7 +3,7 @@
  * the intended form.
  */
 import type { z } from "zod";
-import { didYouMean } from "./near.js";
+import { didYouMean, type Aliases } from "./near.js";
 import { knownKeysOf, nameValue, unknownKey } from "./messages.js";
 import type { Part } from "./positions.js";
 
@@ -20,21 +20,21 @@ export interface Finding {
 const TARGET_FORMS = "either component, or kind and name (and namespace)";
 
 /** All findings of all issues. `input` is the value that was validated. */
-export function explainIssues(issues: readonly Issue[], input: unknown): Finding[] {
-  return issues.flatMap((issue) => explainIssue(issue, input));
+export function explainIssues(issues: readonly Issue[], input: unknown, aliases: Aliases = {}): Finding[] {
+  return issues.flatMap((issue) => explainIssue(issue, input, aliases));
 }
 
-function explainIssue(issue: Issue, input: unknown): Finding[] {
+function explainIssue(issue: Issue, input: unknown, aliases: Aliases): Finding[] {
   if (issue.code === "unrecognized_keys") {
     const known = knownKeysOf(issue.message);
     return issue.keys.map((key) => ({
       path: [...issue.path, key],
       part: "key",
-      message: unknownKey(key, known),
+      message: unknownKey(key, known, aliases),
     }));
   }
   if (issue.code === "invalid_union" && issue.path.length === 1 && issue.path[0] === "target") {
-    return explainTarget(issue.errors, (input as { target?: unknown }).target);
+    return explainTarget(issue.errors, (input as { target?: unknown }).target, aliases);
   }
   return [{ path: issue.path, part: "value", message: issue.message }];
 }
@@ -43,7 +43,7 @@ function explainIssue(issue: Issue, input: unknown): Finding[] {
  * The target's two forms differ in their keys, so the existing keys show the intended form. Only its issues are used.
  * `errors`: issues of [component, workload], in the schema's order.
  */
-function explainTarget(errors: readonly (readonly Issue[])[], target: unknown): Finding[] {
+function explainTarget(errors: readonly (readonly Issue[])[], target: unknown, aliases: Aliases): Finding[] {
   const path = ["target"];
   if (target === undefined) return [{ path, part: "value", message: `is required: ${TARGET_FORMS}` }];
   if (typeof target !== "object" || target === null || Array.isArray(target)) {
@@ -58,20 +58,20 @@ function explainTarget(errors: readonly (readonly Issue[])[], target: unknown): 
       part: "key",
       message: `cannot be combined with component: use ${TARGET_FORMS}`,
     }));
-    return [...clash, ...inTarget(errors[0] ?? [], ofWorkload)];
+    return [...clash, ...inTarget(errors[0] ?? [], ofWorkload, aliases)];
   }
-  if (ofWorkload.length > 0) return inTarget(errors[1] ?? [], []);
+  if (ofWorkload.length > 0) return inTarget(errors[1] ?? [], [], aliases);
   if (keys.length === 0) return [{ path, part: "value", message: `needs ${TARGET_FORMS}` }];
   return keys.map((key) => {
-    const near = didYouMean(key, ["component", "namespace", "kind", "name"]);
+    const near = didYouMean(key, ["component", "namespace", "kind", "name"], aliases);
     const message = `unknown key${near === "" ? `; a target has ${TARGET_FORMS}` : near}`;
     return { path: ["target", key], part: "key", message };
   });
 }
 
 /** Issues of one form, with paths below `target`, without the keys that have a finding already. */
-function inTarget(issues: readonly Issue[], except: readonly string[]): Finding[] {
-  return explainIssues(issues, undefined)
+function inTarget(issues: readonly Issue[], except: readonly string[], aliases: Aliases): Finding[] {
+  return explainIssues(issues, undefined, aliases)
     .map((finding) => ({ ...finding, path: ["target", ...finding.path] }))
     .filter(({ path }) => !(path.length === 2 && except.includes(String(path[1]))));
 }

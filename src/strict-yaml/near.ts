@@ -1,26 +1,38 @@
 /** Longer words are not compared: a key of a hostile file can be as long as the file. */
 const MAX_LENGTH = 64;
 
+/** Other names for a word: `kube-dns` → `coredns`, `dns`, … */
+export type Aliases = Readonly<Record<string, readonly string[]>>;
+
 /**
- * The candidate that a mistyped word probably means: the one with the fewest edits (a swap of neighbours is one edit,
- * case is ignored), if they are few for its length.
+ * The candidate that a wrong word probably means: the one with the fewest edits (a swap of neighbours is one edit, case is
+ * ignored), if they are few for its length; or the one of which it is an alias, with at most one edit.
  */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+export function nearest(
+  word: string,
+  candidates: readonly string[],
+  aliases: Aliases = {},
+): string | undefined {
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
-  for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance <= Math.max(1, Math.floor(candidate.length / 3)) && distance < bestDistance) {
+  const compare = (candidate: string, text: string, limit: number): void => {
+    const distance = editDistance(word.toLowerCase(), text.toLowerCase());
+    if (distance <= limit && distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
     }
-  }
+  };
+  for (const candidate of candidates)
+    compare(candidate, candidate, Math.max(1, Math.floor(candidate.length / 3)));
+  for (const candidate of candidates.filter((each) => Object.hasOwn(aliases, each)))
+    // A short alias is near to many words.
+    for (const alias of aliases[candidate] ?? []) compare(candidate, alias, alias.length < 5 ? 0 : 1);
   return best;
 }
 
 /** `; did you mean X?`, or "" if no candidate is near. */
-export function didYouMean(word: string, candidates: readonly string[]): string {
-  const near = nearest(word, candidates);
+export function didYouMean(word: string, candidates: readonly string[], aliases: Aliases = {}): string {
+  const near = nearest(word, candidates, aliases);
   return near === undefined ? "" : `; did you mean ${near}?`;
 }
 

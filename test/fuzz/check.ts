@@ -1,7 +1,7 @@
 /** What must be true for every input of the experiment loader. */
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { parse } from "yaml";
+import { parseAllDocuments } from "yaml";
 import { formatProblem, parseExperimentBytes, type Problem } from "../../src/load/read.js";
 import { experimentSchema, type Experiment } from "../../src/experiment/schema.js";
 
@@ -57,7 +57,10 @@ function checkProblems(problems: readonly Problem[], text: string): string {
 }
 
 function checkExperiment(experiment: Experiment, text: string): void {
-  const again = experimentSchema.safeParse(parse(text, { logLevel: "error" }));
+  const documents = parseAllDocuments(text, { logLevel: "error" }).map((each) => each.toJS() as unknown);
+  const contents = documents.filter((value) => value !== null);
+  if (contents.length !== 1) throw new Error("the loader accepts a text without exactly one document");
+  const again = experimentSchema.safeParse(contents[0]);
   if (!again.success) throw new Error("the loader accepts the text, the schema does not");
   if (!isDeepStrictEqual(again.data, experiment))
     throw new Error("the experiment differs from the schema's result for the text");

@@ -38,7 +38,11 @@ test("--only and --skip choose by name", (t) => {
 test("an unknown name and an empty choice are usage errors", (t) => {
   t.throws(() => choose(ALL, { ...EVERYTHING, only: ["kubelte"] }), {
     instanceOf: UsageError,
-    message: /unknown experiment: kubelte\. Given experiments: own, etcd, kubelet, kube-dns/,
+    message:
+      /^unknown experiment: kubelte \(did you mean kubelet\?\)\. Given experiments: own, etcd, kubelet, kube-dns$/,
+  });
+  t.throws(() => choose(ALL, { ...EVERYTHING, only: ["coredns"], skip: ["nothing"] }), {
+    message: /^unknown experiment: coredns \(did you mean kube-dns\?\), nothing\. Given/,
   });
   t.throws(() => choose(ALL, { ...EVERYTHING, only: ["etcd"], skip: ["etcd"] }), { instanceOf: UsageError });
 });

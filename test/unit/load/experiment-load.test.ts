@@ -151,6 +151,27 @@ test("a document marker, comments and flow style are valid", (t) => {
   });
 });
 
+test("a word that YAML 1.1 reads as a boolean is text; where a boolean is wanted, the message says so", (t) => {
+  const external =
+    'f.yaml:7:20: probes.external: must be a host name such as example.com, or false: "off" is text';
+  t.deepEqual(linesOf(`${MINIMAL}probes: {external: off}\n`), [`${external} in YAML 1.2. Write false`]);
+  for (const [word, boolean] of [
+    ["yes", true],
+    ["On", true],
+    ["NO", false],
+    ["n", false],
+    ['"false"', false],
+  ] as const)
+    t.deepEqual(linesOf(`${MINIMAL}probes: {outside: ${word}}\n`), [
+      `f.yaml:7:19: probes.outside: must be true or false, not "${word.replaceAll('"', "")}": YAML 1.2 reads that word as text. Write ${boolean}`,
+    ]);
+  t.deepEqual(linesOf(`${MINIMAL}probes: {outside: maybe}\n`), [
+    'f.yaml:7:19: probes.outside: must be true or false, not "maybe"',
+  ]);
+  // Text is wanted, and it is text.
+  t.deepEqual(linesOf(MINIMAL.replace("name: a", "name: no")), []);
+});
+
 test("quoted values that look like YAML's indirections are text", (t) => {
   for (const title of ['"*a"', "'&a'", '"!x"', "a & b ! c * d", "|\n    *a\n    &b", "x%y"]) {
     t.deepEqual(linesOf(`${HEAD}  title: ${title}\ntarget: {component: kube-dns}\n`), [], title);
