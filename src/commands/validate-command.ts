@@ -1,12 +1,12 @@
 import { objectName } from "../common/object-name.js";
-import { ChaosError } from "../common/errors.js";
-import { loadExperiment, resolveReference, type LoadedExperiment } from "../load/read.js";
+import { linesOf, loadFiles } from "../load/load-files.js";
+import type { LoadedExperiment } from "../load/read.js";
 import type { ReferenceOptions } from "../load/references.js";
 import { formatDurationMs } from "../experiment/schema.js";
 
 /**
- * Checks experiment files without a cluster: one line per good file, one line per problem of a bad file. A file that is
- * named twice is checked once.
+ * Checks experiment files without a cluster: one line per good file, one line per problem of a bad file, sorted by file,
+ * and a summary if there is more than one file. A file that is named twice is checked once.
  *
  * @param references files, folders or names, as for `chaos run`.
  * @returns `ok` is false when a file is bad or a reference matches nothing.
@@ -15,30 +15,9 @@ export async function validate(
   references: readonly string[],
   options: ReferenceOptions = {},
 ): Promise<{ ok: boolean; lines: string[] }> {
-  const seen = new Set<string>();
-  const lines: string[] = [];
-  let ok = true;
-  const attempt = async (work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } catch (error) {
-      if (!(error instanceof ChaosError)) throw error;
-      ok = false;
-      lines.push(...error.message.split("\n"));
-    }
-  };
-  for (const reference of references) {
-    await attempt(async () => {
-      for (const path of await resolveReference(reference, options)) {
-        if (seen.has(path)) continue;
-        seen.add(path);
-        await attempt(async () => {
-          lines.push(describe(await loadExperiment(path, options.cwd)));
-        });
-      }
-    });
-  }
-  return { ok, lines };
+  const loaded = await loadFiles(references, options);
+  const ok = loaded.unmatched.length === 0 && loaded.files.every((each) => !("lines" in each));
+  return { ok, lines: linesOf(loaded, describe) };
 }
 
 /** `experiments/kube-dns.yaml: ok (kube-dns: delete-workload on kube-dns, window 60s)` */

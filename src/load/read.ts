@@ -65,7 +65,7 @@ export function parseExperimentBytes(
 }
 
 /** A path as the user would write it: relative if it is below the working directory, absolute otherwise. */
-function displayName(path: string, cwd: string): string {
+export function displayName(path: string, cwd: string = process.cwd()): string {
   const absolute = resolve(cwd, path);
   const below = relative(cwd, absolute);
   const shown = below === "" || below === ".." || below.startsWith(`..${sep}`) ? absolute : below;

@@ -2,7 +2,8 @@ import { opendir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { UsageError, messageOf } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
-import { nearest } from "../strict-yaml/near.js";
+import { ALIASES } from "../experiment/aliases.js";
+import { didYouMean } from "../strict-yaml/near.js";
 import { escapeInvisible } from "../strict-yaml/quote.js";
 
 export interface ReferenceOptions {
@@ -12,7 +13,10 @@ export interface ReferenceOptions {
   readonly packageExperiments?: string;
 }
 
-const EXTENSIONS = [".yaml", ".yml"];
+const EXTENSIONS = [".yaml", ".yml", ".json"];
+const EXTENSION = /\.(ya?ml|json)$/i;
+/** A JSON Schema, which editors need beside the experiments (experiments/experiment.schema.json). */
+const SCHEMA = /\.schema\.json$/i;
 
 /** Maximum number of files in a folder. An experiment takes minutes, so a larger folder is a mistake. */
 const MAX_FILES = 1000;
@@ -20,8 +24,8 @@ const MAX_FILES = 1000;
 const MAX_NAMES_SHOWN = 50;
 
 /**
- * The experiment files for an argument of the command line: a path of a file or a folder (all its *.yaml and *.yml,
- * sorted by name, without subfolders), or the bare name of an experiment, with or without extension, in ./experiments,
+ * The experiment files for an argument of the command line: a path of a file or a folder (all its *.yaml, *.yml and
+ * *.json, in upper or lower case, sorted by name, without subfolders and *.schema.json), or the bare name of an experiment, with or without extension, in ./experiments,
  * ./experiments/variants, or in the experiments of this package.
  *
  * @returns absolute paths, at least one.
@@ -41,8 +45,9 @@ export async function resolveReference(reference: string, options: ReferenceOpti
   const roots = isBareName ? [...new Set([join(cwd, "experiments"), own])] : [];
   const folders = roots.flatMap((root) => [root, join(root, "variants")]);
   for (const folder of folders) {
-    for (const name of [reference, ...EXTENSIONS.map((extension) => reference + extension)]) {
-      if ((await kindOf(join(folder, name))) === "file") return [join(folder, name)];
+    for (const extension of ["", ...EXTENSIONS, ...EXTENSIONS.map((each) => each.toUpperCase())]) {
+      const path = join(folder, reference + extension);
+      if ((await kindOf(path)) === "file") return [path];
     }
   }
   throw await notFound(reference, direct, folders);
@@ -51,17 +56,17 @@ export async function resolveReference(reference: string, options: ReferenceOpti
 async function notFound(reference: string, direct: string, folders: readonly string[]): Promise<UsageError> {
   const names = new Set<string>();
   for (const folder of folders) {
-    for (const file of await namesOf(folder)) names.add(escapeInvisible(file.replace(/\.ya?ml$/, "")));
+    for (const file of await namesOf(folder)) names.add(escapeInvisible(withoutExtension(file)));
   }
   const sorted = [...names].sort();
-  const near = nearest(reference.replace(/\.ya?ml$/, ""), sorted);
+  const near = didYouMean(withoutExtension(reference), sorted, ALIASES);
   const where = [direct, ...folders.map((folder) => join(folder, withExtension(reference)))];
   const shown = sorted.slice(0, MAX_NAMES_SHOWN).join(", ");
   const rest = sorted.length - MAX_NAMES_SHOWN;
   const known =
     sorted.length === 0 ? "" : `\nknown experiments: ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
   return new UsageError(
-    `no experiment "${escapeInvisible(reference)}"${near === undefined ? "" : `; did you mean ${near}?`}\nlooked for: ${escapeInvisible(where.join(", "))}${known}`,
+    `no experiment "${escapeInvisible(reference)}"${near}\nlooked for: ${escapeInvisible(where.join(", "))}${known}`,
   );
 }
 
@@ -74,7 +79,7 @@ async function filesOf(folder: string, reference: string): Promise<string[]> {
   }
   const shown = escapeInvisible(reference);
   if (names.length === 0)
-    throw new UsageError(`${shown}: no experiment files (*.yaml, *.yml) in this folder`);
+    throw new UsageError(`${shown}: no experiment files (*.yaml, *.yml, *.json) in this folder`);
   if (names.length > MAX_FILES)
     throw new UsageError(
       `${shown}: more than ${MAX_FILES} experiment files in this folder: name the files, or a smaller folder`,
@@ -89,14 +94,15 @@ function unreadable(reference: string, error: unknown): UsageError {
 }
 
 /**
- * Names of the YAML files of a folder, sorted independently of the locale; at most one more than {@link MAX_FILES}. A
+ * Names of the experiment files of a folder, sorted independently of the locale; at most one more than {@link MAX_FILES}. A
  * missing folder has none.
  */
 async function namesOf(folder: string, { mustExist = false } = {}): Promise<string[]> {
   const names: string[] = [];
   try {
     for await (const { name } of await opendir(folder)) {
-      if (!/^[^.].*\.ya?ml$/s.test(name) || (await kindOf(join(folder, name))) === "folder") continue;
+      if (name.startsWith(".") || !EXTENSION.test(name) || SCHEMA.test(name)) continue;
+      if ((await kindOf(join(folder, name))) === "folder") continue;
       names.push(name);
       if (names.length > MAX_FILES) break;
     }
@@ -126,5 +132,9 @@ function isMissing(error: unknown): boolean {
 }
 
 function withExtension(name: string): string {
-  return EXTENSIONS.some((extension) => name.endsWith(extension)) ? name : `${name}.yaml`;
+  return EXTENSION.test(name) ? name : `${name}.yaml`;
+}
+
+function withoutExtension(name: string): string {
+  return name.replace(EXTENSION, "");
 }

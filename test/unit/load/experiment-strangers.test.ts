@@ -86,6 +86,45 @@ test("several documents in one file", (t) => {
   const second = "a second document starts here: a file contains one experiment";
   t.deepEqual(linesOf(`${GOOD}---\n${GOOD}`), [`f.yaml:7:1: ${second}`]);
   t.deepEqual(linesOf(`---\n${GOOD}...\n---\nx: 1\n`), [`f.yaml:9:1: ${second}`]);
+  t.deepEqual(linesOf(`---\n---\n${GOOD}---\n# none\n---\n${GOOD}---\n`), [`f.yaml:11:1: ${second}`]);
+  t.deepEqual(linesOf(`${GOOD}---\n---\nnull\n`), [`f.yaml:8:1: ${second}`]);
+});
+
+test("markers and comments around one document make no second one", (t) => {
+  for (const text of [
+    `${GOOD}---`,
+    `${GOOD}---\n`,
+    `${GOOD}...\n`,
+    `${GOOD}...`,
+    `${GOOD}---\n---\n...\n`,
+    `---\n${GOOD}---\n# the end\n`,
+    `# head\n---\n# license\n---\n${GOOD}`,
+    `---\n---\n${GOOD}`,
+    `${GOOD}---\n`.replaceAll("\n", "\r\n"),
+  ])
+    t.deepEqual(linesOf(text), [], JSON.stringify(text));
+  // Positions count all lines.
+  t.deepEqual(linesOf(`# head\n---\n# license\n---\n${GOOD}phases: {window: 1}\n---\n`), [
+    "f.yaml:11:18: phases.window: must be a duration such as 250ms, 30s, 5m: the unit is missing",
+  ]);
+  for (const text of ["---\n", "---\n---\n", "# a\n---\n# b\n...\n"])
+    t.deepEqual(linesOf(text), ["f.yaml:1:1: the file is empty: it must describe an experiment"], text);
+});
+
+test("JSON is read like YAML, also with tabs and Windows line ends", (t) => {
+  const json = JSON.stringify(
+    {
+      apiVersion: "kube-system-chaos/v1",
+      kind: "Experiment",
+      metadata: { name: "a" },
+      target: { component: "kube-dns" },
+    },
+    undefined,
+    "\t",
+  );
+  t.deepEqual(linesOf(json), []);
+  t.deepEqual(linesOf(json.replaceAll("\n", "\r\n")), []);
+  t.deepEqual(linesOf(json.replace("kube-dns", "coredns")).length, 1);
 });
 
 test("other encodings than UTF-8", (t) => {
@@ -262,7 +301,7 @@ test("a file's name is untrusted, too", async (t) => {
   const name = "a\u001b[2J\u202eb.yaml";
   await writeFile(join(t.context.folder, name), "x: 1\n");
   const shown = "a\\u{1b}[2J\\u{202e}b.yaml";
-  t.true((await refusal(t, name))?.startsWith(`${shown}:1:1: apiVersion: is required`));
+  t.true((await refusal(t, name))?.startsWith(`${shown}:1:1: this is a file of another kind`));
   t.is(
     await refusal(t, `no-${name}`),
     `no-${shown}: cannot be read: ENOENT: no such file or directory, stat '${t.context.folder}/no-${shown}'`,
