@@ -27,7 +27,8 @@ export function parseExperiment(text: string, fileName: string): ParsedExperimen
   });
   const read = readYaml(text, WHAT);
   if ("problems" in read) {
-    const foreign = read.first === undefined ? undefined : foreignProblem(fileName, lines, read.first);
+    const foreign =
+      read.first === undefined ? undefined : foreignProblem(fileName, lines, read.first, valueOf(read.first));
     return foreign ?? atOffsets(read.problems);
   }
   const { document, duplicates } = read;
@@ -35,9 +36,9 @@ export function parseExperiment(text: string, fileName: string): ParsedExperimen
     return atOffsets([{ offset: 0, message: "the file is empty: it must describe an experiment" }]);
   }
 
-  const foreign = foreignProblem(fileName, lines, document);
-  if (foreign !== undefined) return foreign;
   const value = valueOf(document);
+  const foreign = foreignProblem(fileName, lines, document, value);
+  if (foreign !== undefined) return foreign;
   const parsed = experimentSchema.safeParse(value, { error: messagesWith(ALIASES) });
   const positions = new Positions(document, lines);
   const issues = parsed.success ? [] : explainIssues(parsed.error.issues, value, ALIASES);
@@ -61,8 +62,9 @@ function foreignProblem(
   file: string,
   lines: LineIndex,
   document: YamlDocument,
+  value: unknown,
 ): ParsedExperiment | undefined {
-  const foreign = foreignFile(valueOf(document));
+  const foreign = foreignFile(value);
   if (foreign === undefined) return undefined;
   const { path, message } = foreign;
   const place = new Positions(document, lines).place(path, "key");
