@@ -26,6 +26,12 @@ const START_LIMIT_MS = 60_000;
 /** The network that kind puts its nodes on. kind creates it only when it does not exist. */
 const NETWORK = "kind";
 
+/**
+ * The network's IPv6 range: the one that kind gives a network of this name (pkg/cluster/internal/providers/docker
+ * network.go). No packet leaves the bridge through it: the machine forwards no IPv6.
+ */
+const IPV6_SUBNET = "fc00:f853:ccd:e793::/64";
+
 /** The cgroup of the nodes on the machine. */
 const CGROUP = "kube-system-chaos-lab";
 
@@ -266,11 +272,11 @@ export class Engine {
     const options = [
       `com.docker.network.bridge.name=${BRIDGE}`,
       "com.docker.network.bridge.enable_ip_masquerade=false",
-    ];
-    await this.docker(
-      ["network", "create", "--driver=bridge", ...options.map((option) => `--opt=${option}`), NETWORK],
-      { timeoutMs: 30_000 },
-    );
+    ].map((option) => `--opt=${option}`);
+    const ipv6 = existsSync("/proc/net/if_inet6") ? ["--ipv6", `--subnet=${IPV6_SUBNET}`] : [];
+    await this.docker(["network", "create", "--driver=bridge", ...options, ...ipv6, NETWORK], {
+      timeoutMs: 30_000,
+    });
   }
 
   async #endDaemons(): Promise<void> {

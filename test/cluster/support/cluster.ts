@@ -1,4 +1,5 @@
 /** The real cluster that the tests run on: one that is running, or one created for them. */
+import { execa } from "execa";
 import { addonManagerProof } from "../../../src/addons/drift.js";
 import { installAddons } from "../../../src/addons/install.js";
 import { removeAddons } from "../../../src/addons/remove.js";
@@ -39,7 +40,11 @@ const progress: Progress = {
  * machine would have them.
  */
 export async function testCluster(): Promise<TestCluster> {
-  const handle = await bringUp();
+  return await clusterOf(await bringUp());
+}
+
+/** The connection and the node access of a cluster that exists. */
+export async function clusterOf(handle: ClusterHandle): Promise<TestCluster> {
   const connection = await connect({
     ...(handle.kubeconfigPath === undefined ? {} : { kubeconfigPath: handle.kubeconfigPath }),
     context: handle.context,
@@ -54,14 +59,22 @@ export async function testCluster(): Promise<TestCluster> {
 /** Looked up once per process: it compares every image with its sources. */
 let kindEngine: ReturnType<typeof engineForKind> | undefined;
 
+/**
+ * What `kind` needs to create one more cluster: the node image to name, if any. undefined: no kind is on PATH. With
+ * CHAOS_TEST_CLUSTER=kind, `kind` and `docker` are put on the PATH of the tests.
+ */
+export async function kindTools(): Promise<{ readonly image?: string } | undefined> {
+  if (process.env["CHAOS_TEST_CLUSTER"] === "kind") {
+    const { env, image } = await (kindEngine ??= engineForKind(progress));
+    Object.assign(process.env, env);
+    return { image };
+  }
+  return (await execa("kind", ["version"], { reject: false })).failed ? undefined : {};
+}
+
 async function bringUp(): Promise<ClusterHandle> {
   const wanted = process.env["CHAOS_TEST_CLUSTER"] ?? "";
-  if (wanted === "kind") {
-    const { env, image } = await (kindEngine ??= engineForKind(progress));
-    // For the tests' own commands, too: `docker` and `kind` are on PATH.
-    Object.assign(process.env, env);
-    return await createKindProvider().up({ progress, image });
-  }
+  if (wanted === "kind") return await createKindProvider().up({ progress, ...(await kindTools()) });
   if (wanted !== "") throw new Error(`CHAOS_TEST_CLUSTER is ${wanted}: it can only be kind`);
   const providers = [createKindProvider(), createLabProvider()];
   for (const provider of providers) {

@@ -17,7 +17,8 @@ export interface Workspace {
   readonly remove: () => Promise<void>;
 }
 
-async function workspace(): Promise<Workspace> {
+/** A folder of its own for what a test's runs write. */
+export async function workspace(): Promise<Workspace> {
   const folder = await mkdtemp(join(tmpdir(), "chaos-test-"));
   return {
     folder,
@@ -74,12 +75,20 @@ const CHAOS = [process.execPath, join(packageRoot(), "dist/cli.js"), "--json"] a
 
 /** Starts `chaos` with JSON lines on stdout. */
 // eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- execa infers it from the options
-export function chaos(cluster: TestCluster, space: Workspace, args: readonly string[]) {
+export function chaos(
+  cluster: { readonly handle: Pick<TestCluster["handle"], "env"> },
+  space: Workspace,
+  args: readonly string[],
+) {
   return start(cluster, space, [...CHAOS, ...args]);
 }
 
 // eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- execa infers it from the options
-function start(cluster: TestCluster, space: Workspace, [file = "", ...args]: readonly string[]) {
+function start(
+  cluster: Parameters<typeof chaos>[0],
+  space: Workspace,
+  [file = "", ...args]: readonly string[],
+) {
   const env = { ...cluster.handle.env, ...space.env };
   return execa(file, args, { cwd: space.folder, env, reject: false });
 }

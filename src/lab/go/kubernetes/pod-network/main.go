@@ -1,16 +1,17 @@
 // pod-network gives the pods of one node their network: it writes the CNI configuration from the node's pod
-// range, keeps one route per other node, and masquerades what leaves the pod network. It does what kind's own
-// network agent does, under its own name.
+// ranges, keeps one route per other node, and masquerades what leaves the pod network: for IPv4, IPv6 or both. It
+// does what kind's own network agent does, under its own name.
 package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
-
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -42,8 +43,8 @@ const configTemplate = `{
       "ipam": {
         "type": "host-local",
         "dataDir": "/run/cni-ipam-state",
-        "routes": [{ "dst": "0.0.0.0/0" }],
-        "ranges": [[{ "subnet": %q }]]
+        "routes": %s,
+        "ranges": %s
       }
     },
     { "type": "portmap", "capabilities": { "portMappings": true } }
@@ -54,7 +55,8 @@ const configTemplate = `{
 func main() {
 	klog.InitFlags(nil)
 	flag.Parse()
-	nodeName, podSubnet := os.Getenv("NODE_NAME"), os.Getenv("POD_SUBNET")
+	// One subnet per family.
+	nodeName, podSubnets := os.Getenv("NODE_NAME"), strings.Split(os.Getenv("POD_SUBNET"), ",")
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		klog.Fatalf("no API server: %v", err)
@@ -90,7 +92,7 @@ func main() {
 	}
 
 	for {
-		if err := reconcile(nodes.Lister(), nodeName, podSubnet); err != nil {
+		if err := reconcile(nodes.Lister(), nodeName, podSubnets); err != nil {
 			klog.Errorf("will try again: %v", err)
 			time.AfterFunc(time.Second, notify)
 		}
@@ -101,30 +103,43 @@ func main() {
 	}
 }
 
-func reconcile(lister listers.NodeLister, self string, podSubnet string) error {
+func reconcile(lister listers.NodeLister, self string, podSubnets []string) error {
 	nodes, err := lister.List(labels.Everything())
 	if err != nil {
 		return err
 	}
 	for _, node := range nodes {
-		if node.Spec.PodCIDR == "" {
+		if len(node.Spec.PodCIDRs) > 0 && node.Name == self {
+			if err := writeConfig(node.Spec.PodCIDRs); err != nil {
+				return err
+			}
 			continue
 		}
-		if node.Name == self {
-			err = writeConfig(node.Spec.PodCIDR)
-		} else if address := internalIP(node); address != "" {
-			err = command("ip", "route", "replace", node.Spec.PodCIDR, "via", address)
+		for _, subnet := range node.Spec.PodCIDRs {
+			address := internalIP(node, isIPv6(subnet))
+			if address == "" {
+				continue
+			}
+			if err := command("ip", "route", "replace", subnet, "via", address); err != nil {
+				return err
+			}
 		}
-		if err != nil {
+	}
+	for _, subnet := range podSubnets {
+		if err := masquerade(subnet); err != nil {
 			return err
 		}
 	}
-	return masquerade(podSubnet)
+	return nil
 }
 
-func internalIP(node *v1.Node) string {
+func isIPv6(address string) bool {
+	return strings.Contains(address, ":")
+}
+
+func internalIP(node *v1.Node, ipv6 bool) string {
 	for _, address := range node.Status.Addresses {
-		if address.Type == v1.NodeInternalIP {
+		if address.Type == v1.NodeInternalIP && isIPv6(address.Address) == ipv6 {
 			return address.Address
 		}
 	}
@@ -132,9 +147,27 @@ func internalIP(node *v1.Node) string {
 }
 
 // The file appears whole or not at all: the runtime reads it at any time.
-func writeConfig(subnet string) error {
+func writeConfig(subnets []string) error {
+	type object map[string]string
+	routes, ranges := []object{}, [][]object{}
+	for _, subnet := range subnets {
+		everything := "0.0.0.0/0"
+		if isIPv6(subnet) {
+			everything = "::/0"
+		}
+		routes = append(routes, object{"dst": everything})
+		ranges = append(ranges, []object{{"subnet": subnet}})
+	}
+	routesJSON, err := json.Marshal(routes)
+	if err != nil {
+		return err
+	}
+	rangesJSON, err := json.Marshal(ranges)
+	if err != nil {
+		return err
+	}
 	path := filepath.Join(configDir, "10-pod-network.conflist")
-	content := []byte(fmt.Sprintf(configTemplate, subnet))
+	content := []byte(fmt.Sprintf(configTemplate, routesJSON, rangesJSON))
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil
 	}
@@ -146,17 +179,21 @@ func writeConfig(subnet string) error {
 }
 
 func masquerade(podSubnet string) error {
-	_ = command("iptables", "-w", "-t", "nat", "-N", chain)
+	iptables := "iptables"
+	if isIPv6(podSubnet) {
+		iptables = "ip6tables"
+	}
+	_ = command(iptables, "-w", "-t", "nat", "-N", chain)
 	rules := [][]string{
 		{"POSTROUTING", "-m", "addrtype", "!", "--dst-type", "LOCAL", "-j", chain},
 		{chain, "-d", podSubnet, "-j", "RETURN"},
 		{chain, "-j", "MASQUERADE"},
 	}
 	for _, rule := range rules {
-		if command("iptables", append([]string{"-w", "-t", "nat", "-C"}, rule...)...) == nil {
+		if command(iptables, append([]string{"-w", "-t", "nat", "-C"}, rule...)...) == nil {
 			continue
 		}
-		if err := command("iptables", append([]string{"-w", "-t", "nat", "-A"}, rule...)...); err != nil {
+		if err := command(iptables, append([]string{"-w", "-t", "nat", "-A"}, rule...)...); err != nil {
 			return err
 		}
 	}
