@@ -1,9 +1,7 @@
 /**
  * What people call the things that an experiment names, by its own word: for "did you mean …?". No alias is accepted: an
- * experiment has one word for one thing.
- *
- * The components' other names are those of their workloads, binaries, images and units on common platforms
- * (kubernetes/kubernetes cluster/addons, kubernetes/kops upup/models, Azure/AKS, GKE's kube-system).
+ * experiment has one word for one thing. The components' other names are those of their workloads, binaries, images and
+ * units.
  */
 export const ALIASES: Readonly<Record<string, readonly string[]>> = {
   // Components.

@@ -16,9 +16,8 @@ type Mapping = Readonly<Record<string, unknown>>;
 const WANTED = `An experiment has apiVersion: ${API_VERSION}, kind: Experiment, metadata.name and target`;
 
 /**
- * Tools by the group of their apiVersion. Sources: litmuschaos/litmus docs/experiments/chaos-resources,
- * chaos-mesh/chaos-mesh examples/, chaosblade-io/chaosblade-operator examples/, DataDog/chaos-controller README, kind's
- * configuration (kind.sigs.k8s.io/docs/user/configuration), argoproj/argo-rollouts (it has a kind Experiment, too).
+ * Tools by the group of their apiVersion, as in their public examples (litmuschaos/litmus, chaos-mesh/chaos-mesh
+ * examples/). Argo Rollouts has a kind Experiment, too.
  */
 const GROUPS: readonly (readonly [group: string, tool: string])[] = [
   ["litmuschaos.io", "Litmus"],
