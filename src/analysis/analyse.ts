@@ -49,11 +49,6 @@ function warningsOf(events: readonly RunEvent[]): string[] {
   ];
 }
 
-/** The series of a run in the runner's time, as the timeline draws them. */
-export function seriesOfRun(events: readonly RunEvent[], samples: readonly RawSamples[]): Series[] {
-  return seriesOf(samples, clocksOf(events)).series;
-}
-
 /** Facts in the current form: older runs have no function checks. */
 function completed(facts: RunFacts): RunFacts {
   const { functionProbe } = facts as Partial<RunFacts>;
@@ -193,6 +188,16 @@ export function analyse(
   samples: readonly RawSamples[],
   notes: readonly string[] = [],
 ): RunResult {
+  return analysisOf(given, events, samples, notes).result;
+}
+
+/** As `analyse`, and the series in the runner's time, as the timeline draws them: the samples are read only once. */
+export function analysisOf(
+  given: RunFacts,
+  events: readonly RunEvent[],
+  samples: readonly RawSamples[],
+  notes: readonly string[] = [],
+): { readonly result: RunResult; readonly series: readonly Series[] } {
   const facts = completed(given);
   const time = timelineOf(facts, events);
   const { spans, phases, firstKillMs, releaseMs } = time;
@@ -214,7 +219,7 @@ export function analyse(
   const others = reasonsOf({ facts, events: time.events, probes, spans: sampled.spans, suppression, downMs });
   const concluded = conclusion(facts, time, measured, ownFunction, others);
   const windowFromMs = spans.window?.fromMs ?? null;
-  return {
+  const result: RunResult = {
     schemaVersion: RESULT_SCHEMA_VERSION,
     facts,
     verdict: concluded.verdict,
@@ -240,4 +245,5 @@ export function analyse(
     checks: ofType(time.events, "check").map(({ name, ok, detail }) => ({ name, ok, detail })),
     warnings: [...notes, ...placed.warnings, ...warningsOf(time.events)],
   };
+  return { result, series: placed.series };
 }

@@ -5,7 +5,7 @@
  */
 import { plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
-import { type RawSamples, type SampleLine } from "../evidence/sample.js";
+import { FAILURE_KINDS, type RawSamples, type SampleLine } from "../evidence/sample.js";
 import { PROBES, type ProbeName } from "../experiment/names.js";
 import { inOrder, type Point, type Series } from "./series.js";
 
@@ -43,26 +43,59 @@ export function clocksOf(events: readonly RunEvent[]): Clock[] {
   });
 }
 
-function pointOf(line: Exclude<SampleLine, { boot: string }>, offsetMs: number): Point {
-  // Microseconds: smaller digits are only noise from adding two binary fractions.
-  const tMs = Math.round((line.t + offsetMs) * 1000) / 1000;
-  if ("missed" in line) return { tMs, durationMs: 0, outcome: "missed" };
-  if (line.ok) return { tMs, durationMs: line.d, outcome: "good" };
-  return { tMs, durationMs: line.d, outcome: "failed", kind: line.kind };
+/** What the outcome of a sample is stored as: its position here. */
+const OUTCOMES: readonly Pick<Point, "outcome" | "kind">[] = [
+  { outcome: "good" },
+  { outcome: "missed" },
+  ...FAILURE_KINDS.map((kind) => ({ outcome: "failed", kind }) as const),
+];
+
+function outcomeOf(line: Exclude<SampleLine, { boot: string }>): number {
+  if ("missed" in line) return 1;
+  return line.ok ? 0 : 2 + Math.max(0, FAILURE_KINDS.indexOf(line.kind));
 }
 
-interface Placed {
+/**
+ * The points of a series as numbers: a long run has close to a million of them, and as objects they would need five times
+ * the memory. V8 keeps an array of numbers unboxed.
+ */
+class PackedPoints {
+  readonly #tMs: number[] = [];
+  readonly #durationMs: number[] = [];
+  readonly #outcome: number[] = [];
+
+  add(line: Exclude<SampleLine, { boot: string }>, offsetMs: number): void {
+    // Microseconds: smaller digits are only noise from adding two binary fractions.
+    this.#tMs.push(Math.round((line.t + offsetMs) * 1000) / 1000);
+    this.#durationMs.push("missed" in line ? 0 : line.d);
+    this.#outcome.push(outcomeOf(line));
+  }
+
+  inOrder(): Point[] {
+    return inOrder(
+      this.#tMs.map((tMs, index) => ({
+        tMs,
+        durationMs: this.#durationMs[index] ?? 0,
+        ...(OUTCOMES[this.#outcome[index] ?? 1] ?? { outcome: "missed" }),
+      })),
+    );
+  }
+}
+
+/** What is collected of one series. */
+interface Group {
   readonly probe: ProbeName;
-  readonly point: Point;
-  readonly uncertaintyMs: number;
+  readonly source: string;
+  readonly points: PackedPoints;
+  uncertainty: number;
 }
 
-/** The lines of one file, placed in the runner's time. `lost` counts the lines that could not be placed, by reason. */
+/** Adds the lines of one file to their groups. `lost` counts the lines that could not be placed in time, by reason. */
 function place(
   raw: RawSamples,
   clocks: ReadonlyMap<string, Clock>,
-): { placed: Placed[]; lost: Map<string, number>; boots: Set<string> } {
-  const placed: Placed[] = [];
+  groups: Map<ProbeName, Group>,
+): { lost: Map<string, number>; boots: Set<string> } {
   const lost = new Map<string, number>();
   const boots = new Set<string>();
   const runner = raw.source === RUNNER_SOURCE;
@@ -78,14 +111,19 @@ function place(
     } else if (clock === undefined) {
       lost.set(why, (lost.get(why) ?? 0) + 1);
     } else {
-      placed.push({
-        probe: line.probe,
-        point: pointOf(line, clock.offsetMs),
-        uncertaintyMs: clock.uncertaintyMs,
-      });
+      const { probe } = line;
+      const group = groups.get(probe) ?? {
+        probe,
+        source: raw.source,
+        points: new PackedPoints(),
+        uncertainty: 0,
+      };
+      groups.set(probe, group);
+      group.points.add(line, clock.offsetMs);
+      group.uncertainty = Math.max(group.uncertainty, clock.uncertaintyMs);
     }
   }
-  return { placed, lost, boots };
+  return { lost, boots };
 }
 
 /**
@@ -98,21 +136,14 @@ export function seriesOf(
   clocks: readonly Clock[],
 ): { series: Series[]; warnings: string[] } {
   const byKey = new Map(clocks.map((clock) => [keyOf(clock.source, clock.boot), clock]));
-  const groups = new Map<
-    string,
-    { probe: ProbeName; source: string; points: Point[]; uncertainty: number }
-  >();
+  /** By source, then by probe. */
+  const groups = new Map<string, Map<ProbeName, Group>>();
   const boots = new Map<string, Set<string>>();
   const warnings: string[] = [];
   for (const raw of samples) {
-    const file = place(raw, byKey);
-    for (const { probe, point, uncertaintyMs } of file.placed) {
-      const key = keyOf(raw.source, probe);
-      const group = groups.get(key) ?? { probe, source: raw.source, points: [], uncertainty: 0 };
-      group.points.push(point);
-      group.uncertainty = Math.max(group.uncertainty, uncertaintyMs);
-      groups.set(key, group);
-    }
+    const ofSource = groups.get(raw.source) ?? new Map<ProbeName, Group>();
+    groups.set(raw.source, ofSource);
+    const file = place(raw, byKey, ofSource);
     for (const [why, count] of file.lost) {
       warnings.push(
         `${raw.source}: ${plural(count, "sample")} ${why}: ignored, because they cannot be placed in time.`,
@@ -123,10 +154,13 @@ export function seriesOf(
   for (const [source, seen] of boots) {
     if (seen.size > 1) warnings.push(`${source}: the prober started ${seen.size} times during the run.`);
   }
-  const series = [...groups.values()].map(({ probe, source, points, uncertainty }) => ({
+  const all = [...groups.values()].flatMap((ofSource) => [...ofSource.values()]);
+  const series = all.map(({ probe, source, points, uncertainty }) => ({
     probe,
     source,
-    points: inOrder(points),
+    get points() {
+      return points.inOrder();
+    },
     clockUncertaintyMs: uncertainty,
   }));
   series.sort((a, b) => PROBES.indexOf(a.probe) - PROBES.indexOf(b.probe) || (a.source < b.source ? -1 : 1));

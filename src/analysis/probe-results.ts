@@ -36,7 +36,8 @@ function timeToRecover(outages: readonly Outage[], times: RunTimes): number | nu
 /** The result of one series. */
 export function probeResult(series: Series, times: RunTimes): ProbeResult {
   const { spans, firstKillMs, leftOut } = times;
-  const within = pointsIn(series.points, measuredSpan(spans));
+  const all = series.points;
+  const within = pointsIn(all, measuredSpan(spans));
   const points =
     leftOut === null ? within : within.filter(({ tMs }) => tMs < leftOut.fromMs || tMs >= leftOut.toMs);
   const outages = outagesOf(points, times.goodInARow);
@@ -49,9 +50,9 @@ export function probeResult(series: Series, times: RunTimes): ProbeResult {
     probe: series.probe,
     source: series.source,
     phases: {
-      baseline: phaseStats(series.points, spans.baseline),
-      window: phaseStats(series.points, spans.window),
-      recovery: phaseStats(series.points, spans.recovery),
+      baseline: phaseStats(all, spans.baseline),
+      window: phaseStats(all, spans.window),
+      recovery: phaseStats(all, spans.recovery),
     },
     outages,
     longestOutageMs: longestMs(outages, end),

@@ -160,3 +160,29 @@ export type RunEventBody =
 
 /** `tMs`: milliseconds since the start of the run, monotonic. */
 export type RunEvent = RunEventBody & { readonly tMs: number };
+
+/** At most this many objects are remembered: far more than a fight has at a time. */
+const REMEMBERED_OBJECTS = 2_000;
+
+/**
+ * Events of one object share one description of it: a fight over many pods has several events of each, and its
+ * description is most of an event's size.
+ *
+ * @returns a function that returns the event with the shared description.
+ */
+export function sharedObjects(): (event: RunEvent) => RunEvent {
+  const known = new Map<string, ObjectRef>();
+  return (event) => {
+    if (!("object" in event) || event.object.uid === undefined) return event;
+    const { kind, namespace, name, uid } = event.object;
+    const before = known.get(uid);
+    if (before?.kind === kind && before.namespace === namespace && before.name === name)
+      return { ...event, object: before };
+    known.set(uid, event.object);
+    for (const oldest of known.keys()) {
+      if (known.size <= REMEMBERED_OBJECTS) break;
+      known.delete(oldest);
+    }
+    return event;
+  };
+}

@@ -1,8 +1,9 @@
 import { appendFile, mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { RunEvent, RunEventBody } from "./events.js";
+import { type RunEvent, type RunEventBody, sharedObjects } from "./events.js";
 import type { RawSamples, SampleLine } from "./sample.js";
 import { AppendedFile } from "./appended-file.js";
+import { PackedLines } from "./packed-lines.js";
 
 /** An incomplete file of the run, and why. */
 export interface WriteFailure {
@@ -13,14 +14,18 @@ export interface WriteFailure {
 
 /**
  * The files of a run: `events.ndjson` and `samples/SOURCE.ndjson`. They are written during the run, so that a killed run
- * leaves its data. A write error does not end the run: everything is also kept in memory.
+ * leaves its data. A write error does not end the run: everything is also kept in memory, the samples compressed.
  */
 export class Recorder {
   readonly folder: string;
   readonly events: RunEvent[] = [];
   readonly #now: () => number;
   readonly #listeners = new Set<(event: RunEvent) => void>();
-  readonly #samples = new Map<string, { readonly file: AppendedFile; readonly lines: SampleLine[] }>();
+  readonly #samples = new Map<
+    string,
+    { readonly file: AppendedFile; readonly lines: PackedLines<SampleLine> }
+  >();
+  readonly #shared = sharedObjects();
   readonly #eventsFile: AppendedFile;
   /** Errors of the files that are written in one piece. */
   readonly #failed = new Map<string, Error>();
@@ -65,7 +70,7 @@ export class Recorder {
 
   /** Records an event. `tMs`: its time in the run's clock. Default: now. */
   emit = (body: RunEventBody, tMs: number = this.#now()): void => {
-    const event: RunEvent = { ...body, tMs: Math.round(tMs * 1000) / 1000 };
+    const event: RunEvent = this.#shared({ ...body, tMs: Math.round(tMs * 1000) / 1000 });
     this.events.push(event);
     if (!this.#closed) this.#eventsFile.append(ndjson([event]));
     for (const listener of this.#listeners) listener(event);
@@ -75,11 +80,11 @@ export class Recorder {
   addSamples(source: string, lines: readonly SampleLine[]): void {
     if (lines.length === 0) return;
     const path = join(this.folder, "samples", `${source}.ndjson`);
-    const known = this.#samples.get(source) ?? { file: new AppendedFile(path), lines: [] };
+    const known = this.#samples.get(source) ?? { file: new AppendedFile(path), lines: new PackedLines() };
     this.#samples.set(source, known);
-    // No spread: a first fetch may have more lines than the maximum number of arguments.
-    for (const line of lines) known.lines.push(line);
-    known.file.append(ndjson(lines));
+    const text = ndjson(lines);
+    known.lines.append(text);
+    known.file.append(text);
   }
 
   /** Writes a file of the run in one piece. An error is added to `failures`. */
@@ -92,6 +97,7 @@ export class Recorder {
     }
   }
 
+  /** The samples of each source; read again for each iteration over its lines. */
   get samples(): RawSamples[] {
     return [...this.#samples].map(([source, { lines }]) => ({ source, lines }));
   }
@@ -100,7 +106,7 @@ export class Recorder {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#eventsFile.close(() => ndjson(this.events));
-    for (const { file, lines } of this.#samples.values()) await file.close(() => ndjson(lines));
+    for (const { file, lines } of this.#samples.values()) await file.close(() => lines.text());
   }
 }
 

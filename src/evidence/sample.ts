@@ -9,18 +9,21 @@ import type { ProbeName } from "../experiment/names.js";
  * Why a sample failed. The kind depends on timing in the kernel (a packet may be rejected or dropped), so reports show it,
  * but no verdict depends on it.
  */
-export type FailureKind =
-  | "timeout"
-  | "refused"
-  | "reset"
-  | "unreachable"
-  | "nxdomain"
-  | "servfail"
-  | "no-data"
-  | "http-status"
-  | "bad-body"
-  | "no-target"
-  | "other";
+export const FAILURE_KINDS = [
+  "other",
+  "timeout",
+  "refused",
+  "reset",
+  "unreachable",
+  "nxdomain",
+  "servfail",
+  "no-data",
+  "http-status",
+  "bad-body",
+  "no-target",
+] as const;
+
+export type FailureKind = (typeof FAILURE_KINDS)[number];
 
 /** First line of a prober's file, and again after each restart of the agent, which resets the monotonic clock. */
 export interface BootLine {
@@ -67,5 +70,6 @@ export type SampleLine = BootLine | GoodLine | FailedLine | MissedLine;
 export interface RawSamples {
   /** The node's name, or "runner". */
   readonly source: string;
-  readonly lines: readonly SampleLine[];
+  /** In the file's order. May be read or unpacked for each iteration. */
+  readonly lines: Iterable<SampleLine>;
 }

@@ -2,8 +2,10 @@
  * Events and samples as lines of JSON. Reading skips lines that an interrupted run may have damaged (a partial line at the
  * end, or in the middle after an agent was killed and restarted), and adds a note.
  */
+import { StringDecoder } from "node:string_decoder";
 import { PROBES } from "../experiment/names.js";
-import type { RunEvent } from "./events.js";
+import { type RunEvent, sharedObjects } from "./events.js";
+import { PackedLines } from "./packed-lines.js";
 import { type RawSamples, type SampleLine } from "./sample.js";
 
 /** The readable part, and a note for each unreadable part. */
@@ -12,8 +14,10 @@ export interface Read<T> {
   readonly notes: readonly string[];
 }
 
-const ndjson = (lines: readonly unknown[]): string =>
-  lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+type Lines = AsyncIterable<string> | Iterable<string>;
+
+const ndjson = (lines: Iterable<unknown>): string =>
+  [...lines].map((line) => `${JSON.stringify(line)}\n`).join("");
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -28,26 +32,47 @@ function parse(line: string): unknown {
   }
 }
 
-/** The lines that contain a `T`. The notes name the line numbers of skipped lines. */
-function readLines<T>(text: string, name: string, holds: (value: unknown) => value is T): Read<T[]> {
-  const value: T[] = [];
-  const bad: number[] = [];
-  const notes: string[] = [];
-  const lines = text.split("\n");
-  let count = 0;
-  lines.forEach((line, index) => {
-    if (line.trim() === "") return;
-    count += 1;
-    const parsed = parse(line);
-    if (holds(parsed)) value.push(parsed);
-    else if (index === lines.length - 1) notes.push(`${name}: the last line is incomplete and was skipped.`);
-    else bad.push(index + 1);
-  });
-  if (bad.length > 0) {
-    const which = `${bad.slice(0, 5).join(", ")}${bad.length > 5 ? ", …" : ""}`;
-    notes.push(`${name}: ${bad.length} of ${count} lines are unreadable and were skipped (line ${which}).`);
+/** Reads lines one by one, so that a long file is never in memory as a whole. */
+class LineReader<T> {
+  readonly #name: string;
+  readonly #holds: (value: unknown) => value is T;
+  readonly #found: (value: T, line: string) => void;
+  readonly #bad: number[] = [];
+  /** All lines, and those that are not empty. */
+  #lines = 0;
+  #count = 0;
+
+  /** @param found called for each line that contains a `T`. */
+  constructor(name: string, holds: (value: unknown) => value is T, found: (value: T, line: string) => void) {
+    this.#name = name;
+    this.#holds = holds;
+    this.#found = found;
   }
-  return { value, notes };
+
+  add(line: string): void {
+    this.#lines += 1;
+    if (line.trim() === "") return;
+    this.#count += 1;
+    const parsed = parse(line);
+    if (this.#holds(parsed)) this.#found(parsed, line);
+    else this.#bad.push(this.#lines);
+  }
+
+  /** A note for each unreadable part, with the numbers of skipped lines. The line added last is the file's last. */
+  notes(): string[] {
+    const notes: string[] = [];
+    if (this.#bad.at(-1) === this.#lines) {
+      this.#bad.pop();
+      notes.push(`${this.#name}: the last line is incomplete and was skipped.`);
+    }
+    if (this.#bad.length > 0) {
+      const which = `${this.#bad.slice(0, 5).join(", ")}${this.#bad.length > 5 ? ", …" : ""}`;
+      notes.push(
+        `${this.#name}: ${this.#bad.length} of ${this.#count} lines are unreadable and were skipped (line ${which}).`,
+      );
+    }
+    return notes;
+  }
 }
 
 function isEvent(value: unknown): value is RunEvent {
@@ -65,21 +90,45 @@ export function eventsToNdjson(events: readonly RunEvent[]): string {
   return ndjson(events);
 }
 
-/** @param name name of the file in notes. */
-export function eventsFromNdjson(text: string, name = "events.ndjson"): Read<RunEvent[]> {
-  return readLines(text, name, isEvent);
+/**
+ * @param lines the file's lines; the last one is empty if the file is complete.
+ * @param name name of the file in notes.
+ */
+export async function eventsOf(lines: Lines, name = "events.ndjson"): Promise<Read<RunEvent[]>> {
+  const value: RunEvent[] = [];
+  const shared = sharedObjects();
+  const reader = new LineReader(name, isEvent, (event) => value.push(shared(event)));
+  for await (const line of lines) reader.add(line);
+  return { value, notes: reader.notes() };
 }
 
 export function samplesToNdjson(samples: RawSamples): string {
   return ndjson(samples.lines);
 }
 
-/** @param name name of the file in notes. */
-export function samplesFromNdjson(
-  text: string,
+/**
+ * @param lines the file's lines; the last one is empty if the file is complete.
+ * @param name name of the file in notes.
+ */
+export async function samplesOf(
+  lines: Lines,
   source: string,
   name = `samples/${source}.ndjson.gz`,
-): Read<RawSamples> {
-  const { value, notes } = readLines(text, name, isSample);
-  return { value: { source, lines: value }, notes };
+): Promise<Read<RawSamples>> {
+  const packed = new PackedLines<SampleLine>();
+  const reader = new LineReader(name, isSample, (_sample, line) => packed.append(`${line}\n`));
+  for await (const line of lines) reader.add(line);
+  return { value: { source, lines: packed }, notes: reader.notes() };
+}
+
+/** The lines of a stream of UTF-8. (`node:readline` also splits at U+2028, which JSON leaves unescaped.) */
+export async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new StringDecoder("utf8");
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.write(chunk)).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  yield rest + decoder.end();
 }

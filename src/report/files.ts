@@ -1,16 +1,17 @@
 import { createReadStream, createWriteStream } from "node:fs";
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { type Readable, pipeline as joined } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGzip, gunzipSync } from "node:zlib";
-import { analyse } from "../analysis/analyse.js";
+import { createGunzip, createGzip } from "node:zlib";
+import { analysisOf } from "../analysis/analyse.js";
 import type { RunResult } from "../analysis/result.js";
 import { exitCodeOf } from "../analysis/verdict.js";
 import { ExitCode, messageOf, UsageError } from "../common/errors.js";
 import type { RunFacts } from "../evidence/facts.js";
 import type { Recorder } from "../evidence/recorder.js";
 import type { RawSamples } from "../evidence/sample.js";
-import { eventsFromNdjson, samplesFromNdjson } from "../evidence/serialise.js";
+import { eventsOf, linesOf, samplesOf } from "../evidence/serialise.js";
 import { FORMATS, type ReportInput } from "./formats.js";
 
 /**
@@ -41,22 +42,23 @@ async function packSamples(folder: string): Promise<void> {
  * @throws UsageError when the folder does not belong to a run.
  */
 export async function buildReport(folder: string): Promise<RunResult> {
-  const facts = JSON.parse(await readText(join(folder, "run.json"))) as RunFacts;
-  const events = eventsFromNdjson(await readText(join(folder, "events.ndjson")));
+  const facts = JSON.parse(
+    await ofRun(join(folder, "run.json"), readFile(join(folder, "run.json"), "utf8")),
+  ) as RunFacts;
+  const eventsFile = join(folder, "events.ndjson");
+  const events = await ofRun(eventsFile, eventsOf(linesOf(createReadStream(eventsFile))));
   const notes = [...events.notes];
   const samples: RawSamples[] = [];
   for (const name of (await readdir(join(folder, "samples"))).sort()) {
-    const content = await readFile(join(folder, "samples", name));
-    const text = (name.endsWith(".gz") ? gunzipSync(content) : content).toString("utf8");
     const source = basename(name).replace(/\.ndjson(\.gz)?$/, "");
-    const read = samplesFromNdjson(text, source);
+    const read = await samplesOf(linesOf(contentOf(join(folder, "samples", name))), source);
     samples.push(read.value);
     notes.push(...read.notes);
   }
-  const result = analyse(facts, events.value, samples, notes);
-  for (const [name, text] of textsOf({ result, events: events.value, samples }))
+  const analysis = analysisOf(facts, events.value, samples, notes);
+  for (const [name, text] of textsOf({ ...analysis, events: events.value }))
     await writeWhole(join(folder, name), text());
-  return result;
+  return analysis.result;
 }
 
 /** The files of a report. Each text is produced when its file is written. */
@@ -103,14 +105,14 @@ export async function finishReport(recorder: Recorder, facts: RunFacts): Promise
     }
   }
   const { events, samples } = recorder;
-  const result = analyse(facts, events, samples, problems);
-  for (const [name, text] of textsOf({ result, events, samples })) {
+  const analysis = analysisOf(facts, events, samples, problems);
+  for (const [name, text] of textsOf({ ...analysis, events })) {
     const content = text();
     await writeWhole(join(folder, name), content).catch((error: unknown) =>
       problems.push(problemOf(join(folder, name), error)),
     );
   }
-  return { result, problems: [...new Set(problems)] };
+  return { result: analysis.result, problems: [...new Set(problems)] };
 }
 
 function problemOf(what: string, error: unknown): string {
@@ -135,9 +137,16 @@ export function exitCodeOfReport({ result, problems }: FinishedReport, whole: bo
   return judged && problems.length > 0 ? ExitCode.inconclusive : code;
 }
 
-async function readText(path: string): Promise<string> {
+/** A file's content, unpacked if it is a .gz. Whoever reads it gets the error of either. */
+function contentOf(path: string): Readable {
+  const file = createReadStream(path);
+  return path.endsWith(".gz") ? joined(file, createGunzip(), () => undefined) : file;
+}
+
+/** @throws UsageError when the file of a run is missing. */
+async function ofRun<T>(path: string, content: Promise<T>): Promise<T> {
   try {
-    return await readFile(path, "utf8");
+    return await content;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     throw new UsageError(

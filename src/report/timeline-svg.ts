@@ -343,7 +343,7 @@ function legends(result: RunResult, events: readonly RunEvent[], axis: Axis, y: 
  * The timeline of a run.
  *
  * @param events the run's events: kills, recreations, endpoints, function checks, nodes.
- * @param series the samples in the runner's time: `seriesOfRun`. A series that is not in the result is not drawn.
+ * @param series the samples in the runner's time: `analysisOf`. A series that is not in the result is not drawn.
  */
 export function timelineSvg(
   result: RunResult,

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { RunResult } from "../../src/analysis/result.js";
 import { components } from "../../src/components/all-components.js";
 import type { RunEvent } from "../../src/evidence/events.js";
-import { eventsFromNdjson } from "../../src/evidence/serialise.js";
+import { eventsOf } from "../../src/evidence/serialise.js";
 import { type ComponentName, COMPONENTS } from "../../src/experiment/names.js";
 import { functionProbes } from "../../src/probes/functions/all-function-checks.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
@@ -61,7 +61,7 @@ async function readRows(space: Workspace): Promise<Map<string, Row>> {
     const result = JSON.parse(await read("result.json")) as RunResult;
     rows.set(result.facts.experiment.name, {
       result,
-      events: eventsFromNdjson(await read("events.ndjson")).value,
+      events: (await eventsOf((await read("events.ndjson")).split("\n"))).value,
     });
   }
   return rows;

@@ -22,10 +22,12 @@ export const WORKERS = ["kind-worker", "kind-worker2"] as const;
 /** agentMs = runnerMs − offset. */
 export const OFFSETS: Readonly<Record<string, number>> = { "kind-worker": 5000.25, "kind-worker2": -1234.5 };
 
+type SyntheticSamples = RawSamples & { readonly lines: readonly SampleLine[] };
+
 export interface SyntheticRun {
   readonly facts: RunFacts;
   readonly events: readonly RunEvent[];
-  readonly samples: readonly RawSamples[];
+  readonly samples: readonly SyntheticSamples[];
 }
 
 /** An interval of the runner's time in which a probe fails; without `source`, from every worker. */
@@ -215,9 +217,9 @@ export interface Script {
 }
 
 /** Samples of both workers and of the runner (the probe from outside), from before the baseline to the end. */
-export function samplesOf(script: Script): RawSamples[] {
+export function samplesOf(script: Script): SyntheticSamples[] {
   const untilMs = script.untilMs ?? RECOVERED_MS + 1000;
-  const samples: RawSamples[] = WORKERS.map((source) => {
+  const samples: SyntheticSamples[] = WORKERS.map((source) => {
     const lines: SampleLine[] = [
       { boot: "boot-1", t: 15_000 - (OFFSETS[source] ?? 0), wall: 1_785_000_000_000, node: source },
     ];

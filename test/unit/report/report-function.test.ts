@@ -1,6 +1,6 @@
 /** The report on the component's own function, on the fight and on what happened during the run. */
 import test from "ava";
-import { analyse, seriesOfRun } from "../../../src/analysis/analyse.js";
+import { analyse, analysisOf } from "../../../src/analysis/analyse.js";
 import type { InconclusiveReason, RunResult } from "../../../src/analysis/result.js";
 import { FUNCTION_CHECKS, FUNCTION_CHECK_NAMES } from "../../../src/components/functions.js";
 import type { RunEvent } from "../../../src/evidence/events.js";
@@ -16,7 +16,7 @@ import * as runs from "../../helpers/synthetic-run.js";
 
 const of = ({ facts, events, samples }: runs.SyntheticRun): RunResult => analyse(facts, events, samples);
 const svgOf = (run: runs.SyntheticRun): string =>
-  timelineSvg(of(run), run.events, seriesOfRun(run.events, run.samples));
+  timelineSvg(of(run), run.events, analysisOf(run.facts, run.events, run.samples).series);
 const withEvents = (run: runs.SyntheticRun, ...events: readonly RunEvent[]): runs.SyntheticRun => ({
   ...run,
   events: [...run.events, ...events],

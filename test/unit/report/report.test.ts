@@ -1,13 +1,8 @@
 import test from "ava";
-import { analyse, seriesOfRun } from "../../../src/analysis/analyse.js";
+import { analyse, analysisOf } from "../../../src/analysis/analyse.js";
 import { INCONCLUSIVE_REASONS, type RunResult } from "../../../src/analysis/result.js";
 import type { Point } from "../../../src/analysis/series.js";
-import {
-  eventsFromNdjson,
-  eventsToNdjson,
-  samplesFromNdjson,
-  samplesToNdjson,
-} from "../../../src/evidence/serialise.js";
+import { eventsOf, eventsToNdjson, samplesOf, samplesToNdjson } from "../../../src/evidence/serialise.js";
 import { cell } from "../../../src/report/markdown-text.js";
 import { reportMarkdown } from "../../../src/report/markdown.js";
 import { REASONS_JA } from "../../../src/report/matrix-words.js";
@@ -40,7 +35,7 @@ const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
 };
 const of = ({ facts, events, samples }: runs.SyntheticRun): RunResult => analyse(facts, events, samples);
 const svgOf = (run: runs.SyntheticRun): string =>
-  timelineSvg(of(run), run.events, seriesOfRun(run.events, run.samples));
+  timelineSvg(of(run), run.events, analysisOf(run.facts, run.events, run.samples).series);
 
 test("picture: sources that differ at the end of their names stay distinct", (t) => {
   const run = runs.kubeDnsOutage();
@@ -155,26 +150,28 @@ test("cells cannot break a table", (t) => {
   t.is(cell("a | b\n c\\ <d>"), "a \\| b c\\\\ &lt;d>");
 });
 
-test("ndjson: reading what was written gives the same data", (t) => {
+test("ndjson: reading what was written gives the same data", async (t) => {
   const run = runs.kubeDnsOutage();
-  const events = eventsFromNdjson(eventsToNdjson(run.events));
+  const events = await eventsOf(eventsToNdjson(run.events).split("\n"));
   t.deepEqual(events, { value: [...run.events], notes: [] });
-  const samples = run.samples.map((raw) => {
-    const read = samplesFromNdjson(samplesToNdjson(raw), raw.source);
+  const samples = [];
+  for (const raw of run.samples) {
+    const read = await samplesOf(samplesToNdjson(raw).split("\n"), raw.source);
     t.deepEqual(read.notes, []);
-    return read.value;
-  });
+    t.deepEqual([...read.value.lines], [...raw.lines]);
+    samples.push(read.value);
+  }
   t.is(resultJson(analyse(run.facts, events.value, samples)), resultJson(of(run)));
 });
 
-test("ndjson: a torn last line is ignored and reported", (t) => {
+test("ndjson: a torn last line is ignored and reported", async (t) => {
   const whole = eventsToNdjson(runs.kubeDnsOutage().events.slice(0, 3));
-  const { value, notes } = eventsFromNdjson(whole.slice(0, -5));
+  const { value, notes } = await eventsOf(whole.slice(0, -5).split("\n"));
   t.is(value.length, 2);
   t.deepEqual(notes, ["events.ndjson: the last line is incomplete and was skipped."]);
 });
 
-test("ndjson: unreadable lines are reported with their numbers, and the rest is read", (t) => {
+test("ndjson: unreadable lines are reported with their numbers, and the rest is read", async (t) => {
   const text = [
     '{"boot":"b","t":1,"wall":1,"node":"n"}',
     '{"probe":"app-write","t":2,"d":1,"o{"boot":"c","t":0,"wall":2,"node":"n"}',
@@ -183,8 +180,8 @@ test("ndjson: unreadable lines are reported with their numbers, and the rest is 
     '{"probe":"app-write","t":5,"missed":"late"}',
     "",
   ].join("\n");
-  const { value, notes } = samplesFromNdjson(text, "n");
-  t.is(value.lines.length, 2);
+  const { value, notes } = await samplesOf(text.split("\n"), "n");
+  t.is([...value.lines].length, 2);
   t.is(notes.length, 1);
   t.regex(notes[0] ?? "", /samples\/n\.ndjson\.gz: 3 of 5 lines .* \(line 2, 3, 4\)/);
 });
@@ -234,6 +231,10 @@ test("the picture stays small with many samples that flap quickly", (t) => {
     ...run.events,
     ...Array.from({ length: 6000 }, (_, index) => runs.kill(37_000 + index * 9, runs.pod(`p${index}`))),
   ];
-  const svg = timelineSvg(analyse(run.facts, events, samples), events, seriesOfRun(events, samples));
+  const svg = timelineSvg(
+    analyse(run.facts, events, samples),
+    events,
+    analysisOf(run.facts, events, samples).series,
+  );
   t.true(svg.length < 150_000, `${svg.length} characters`);
 });
