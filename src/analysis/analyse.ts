@@ -215,7 +215,9 @@ export function analysisOf(
   const recovery = recoveryIn(facts, time, series);
   const functionProbes = facts.functionProbes.filter((probe) => !notMeasured.has(probe));
   const ownFunction = ownFunctionOf({ ...time, facts, probes, functionProbes, suppression });
-  const measured = severityOf(probes, facts.experiment.thresholds, ownFunction);
+  const { workers, of } = facts.sampling ?? {};
+  const everyWorker = workers === of ? "every worker" : "every sampled worker";
+  const measured = severityOf(probes, facts.experiment.thresholds, ownFunction, everyWorker);
   const others = reasonsOf({ facts, events: time.events, probes, spans: sampled.spans, suppression, downMs });
   const concluded = conclusion(facts, time, measured, ownFunction, others);
   const windowFromMs = spans.window?.fromMs ?? null;

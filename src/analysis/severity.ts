@@ -100,11 +100,14 @@ function degradation(results: readonly ProbeResult[], thresholds: Thresholds): s
 /**
  * The severity of a valid run. The application is judged by its worst worker. If the application is fine, the
  * component is judged by its own function.
+ *
+ * @param everyWorker the words for all sources: on a large cluster a part of the workers is sampled.
  */
 export function severityOf(
   results: readonly ProbeResult[],
   thresholds: Thresholds,
   ownFunction: FunctionFinding,
+  everyWorker = "every worker",
 ): SeverityFinding {
   const workers = results.filter((result) => result.source !== RUNNER_SOURCE && result.probe in WORDS);
   const worst = worstInWindow(workers, ["app-write"]);
@@ -123,7 +126,7 @@ export function severityOf(
   const degraded = degradation(workers, thresholds);
   if (degraded !== null) return { severity: "degraded", because: degraded };
   const share = availability === 1 ? "All" : `At least ${percent(availability)} of the`;
-  const fine = `${share} app → DB writes from every worker succeeded in the window`;
+  const fine = `${share} app → DB writes from ${everyWorker} succeeded in the window`;
   if (ownFunction.lost === true) {
     return {
       severity: "function lost",

@@ -69,8 +69,15 @@ export interface RunFacts {
     readonly disturbs: boolean;
   } | null;
   readonly study: StudyClaim | null;
-  /** Worker nodes with a prober. */
+  /** The worker nodes that are sampled. */
   readonly sources: readonly string[];
+  /** How the samples are limited on a large cluster; absent: every worker, as often as the experiment asks. */
+  readonly sampling?: {
+    readonly workers: number;
+    readonly of: number;
+    readonly intervalMs: number;
+    readonly askedMs: number;
+  };
   /** Probes that were not measured, with the reason. */
   readonly notMeasured: readonly { readonly probe: ProbeName; readonly reason: string }[];
   /** Substitute images among the images of this run. `victim`: the target itself uses one. */

@@ -4,6 +4,7 @@ import { worstInWindow } from "../analysis/severity.js";
 import { counts, DASH, duration, percent, plural } from "../common/figures.js";
 import { PROBES } from "../experiment/names.js";
 import { table } from "./markdown-text.js";
+import { pickedByProbe } from "./pick.js";
 
 /** "100 % of 60": the share and the number of samples. */
 function availability({ availability: share, samples }: PhaseStats): string {
@@ -51,7 +52,47 @@ function row(result: ProbeResult): string[] {
   ];
 }
 
-/** Every probe from every source. */
+/** The smallest or largest value of some results; null: none has one. */
+function extreme(
+  results: readonly ProbeResult[],
+  value: (result: ProbeResult) => number | null,
+  pick: (...values: number[]) => number,
+): number | null {
+  const values = results.flatMap((result) => value(result) ?? []);
+  return values.length === 0 ? null : pick(...values);
+}
+
+/** One row for the results that are not shown: none is worse than this. */
+function othersRow(others: readonly ProbeResult[]): string[] {
+  const share = (phase: "baseline" | "window" | "recovery"): string => {
+    const least = extreme(others, ({ phases }) => phases[phase].availability, Math.min);
+    return least === null ? DASH : `≥ ${percent(least)}`;
+  };
+  const p95 = (phase: "baseline" | "window"): string => {
+    const most = extreme(others, ({ phases }) => phases[phase].p95Ms, Math.max);
+    return most === null ? DASH : `≤ ${duration(most)}`;
+  };
+  const impact = extreme(others, ({ timeToImpactMs }) => timeToImpactMs, Math.min);
+  const recover = extreme(others, ({ timeToRecoverMs }) => timeToRecoverMs, Math.max);
+  const longestMs = Math.max(...others.map(({ longestOutageMs }) => longestOutageMs));
+  const totalMs = Math.max(...others.map(({ totalOutageMs }) => totalOutageMs));
+  return [
+    others[0]?.probe ?? DASH,
+    `${others.length} others`,
+    share("baseline"),
+    share("window"),
+    share("recovery"),
+    p95("baseline"),
+    p95("window"),
+    impact === null ? DASH : `≥ ${duration(impact)}`,
+    longestMs === 0 ? DASH : `≤ ${duration(longestMs)}`,
+    totalMs === 0 ? DASH : `≤ ${duration(totalMs)}`,
+    recover === null ? DASH : `≤ ${duration(recover)}`,
+    DASH,
+  ];
+}
+
+/** Every probe; of many sources the worst ones, and a row for all others. */
 export function probeTable(result: RunResult): string {
   if (result.probes.length === 0) return "No samples were delivered.";
   return table(
@@ -69,7 +110,10 @@ export function probeTable(result: RunResult): string {
       "Time to recover",
       "Failures in the window",
     ],
-    result.probes.map(row),
+    pickedByProbe(result.probes).flatMap(({ shown, others }) => [
+      ...shown.map(row),
+      ...(others.length === 0 ? [] : [othersRow(others)]),
+    ]),
     RIGHT,
   );
 }

@@ -3,8 +3,14 @@ import { objectName } from "../common/object-name.js";
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
-import { DASH, duration, threshold } from "../common/figures.js";
+import { DASH, duration, plural, threshold } from "../common/figures.js";
+import { samplingText } from "../probes/sampling.js";
 import { cell, list, table } from "./markdown-text.js";
+
+/** A table of nodes or probers has at most this many rows: on a large cluster most are alike. */
+const MOST_ROWS = 15;
+
+const few = (items: readonly unknown[]): boolean => items.length <= MOST_ROWS;
 
 /** How an object was restored, in words. */
 const HOW: Readonly<Record<string, string>> = {
@@ -66,15 +72,38 @@ export function checks(result: RunResult): string {
 
 export function clocks(result: RunResult): string {
   if (result.clocks.length === 0) return "No prober clock was measured.";
+  const rows = [...result.clocks]
+    .sort((a, b) => (few(result.clocks) ? 0 : b.uncertaintyMs - a.uncertaintyMs))
+    .slice(0, MOST_ROWS)
+    .map(({ source, uncertaintyMs }) => [source, duration(uncertaintyMs)]);
+  if (!few(result.clocks))
+    rows.push([`${result.clocks.length - MOST_ROWS} others`, `at most ${rows.at(-1)?.[1] ?? DASH}`]);
   return [
     "The probers have their own clocks. Times between the runner's events and their samples are accurate to within:",
     "",
-    table(
-      ["Prober", "±"],
-      result.clocks.map(({ source, uncertaintyMs }) => [source, duration(uncertaintyMs)]),
-      ["±"],
-    ),
+    table(["Prober", "±"], rows, ["±"]),
   ].join("\n");
+}
+
+type NodeFacts = RunResult["facts"]["cluster"]["nodes"][number];
+
+const kindOf = ({ role, kubelet, runtime, os, kernel }: NodeFacts): string[] => [
+  role,
+  kubelet,
+  runtime,
+  os,
+  kernel,
+];
+
+/** One row for all nodes that are alike: how many, and what they are. */
+function kindsOf(nodes: readonly NodeFacts[]): string[][] {
+  const kinds = new Map<string, { count: number; kind: string[] }>();
+  for (const node of nodes) {
+    const kind = kindOf(node);
+    const key = JSON.stringify(kind);
+    kinds.set(key, { kind, count: (kinds.get(key)?.count ?? 0) + 1 });
+  }
+  return [...kinds.values()].map(({ count, kind }) => [plural(count, "node"), ...kind]);
 }
 
 export function cluster({ facts }: RunResult): string {
@@ -82,12 +111,17 @@ export function cluster({ facts }: RunResult): string {
   return [
     list([
       `Kubernetes ${version}, ${provider}, context \`${context}\`, identity (uid of kube-system) ${uid}.`,
+      ...(facts.sampling === undefined
+        ? []
+        : [
+            `Sampled: ${samplingText(facts.sampling)}, so that the application bears the requests: ${facts.sources.join(", ")}.`,
+          ]),
       `kube-system chaos ${facts.toolVersion}; run \`${facts.runId}\`, started ${facts.startedAt}; experiment \`${facts.experiment.file}\`.`,
     ]),
     "",
     table(
       ["Node", "Role", "kubelet", "Runtime", "System", "Kernel"],
-      nodes.map(({ name, role, kubelet, runtime, os, kernel }) => [name, role, kubelet, runtime, os, kernel]),
+      few(nodes) ? nodes.map((node) => [node.name, ...kindOf(node)]) : kindsOf(nodes),
     ),
   ].join("\n");
 }

@@ -9,6 +9,42 @@ export function onWorkers(result: RunResult, ...probes: readonly ProbeName[]): P
   return result.probes.filter(({ probe, source }) => probes.includes(probe) && source !== RUNNER_SOURCE);
 }
 
+/** With more sources than this of a probe, only the worst ones are shown each on their own. */
+const MOST_SOURCES = 6;
+const WORST_SHOWN = 3;
+
+/** The results of one probe that are shown, in their order, and those that are not: none of these is worse. */
+export interface Picked {
+  readonly shown: readonly ProbeResult[];
+  readonly others: readonly ProbeResult[];
+}
+
+/**
+ * The results by probe. Of many sources the worst are shown: by the availability in the window, then by the longest
+ * outage.
+ */
+export function pickedByProbe(results: readonly ProbeResult[]): Picked[] {
+  const byProbe = new Map<ProbeName, ProbeResult[]>();
+  for (const result of results) {
+    const known = byProbe.get(result.probe);
+    if (known === undefined) byProbe.set(result.probe, [result]);
+    else known.push(result);
+  }
+  return [...byProbe.values()].map((all) => {
+    if (all.length <= MOST_SOURCES) return { shown: all, others: [] };
+    const share = ({ phases }: ProbeResult): number => phases.window.availability ?? 1;
+    const worst = new Set(
+      [...all]
+        .sort((a, b) => share(a) - share(b) || b.longestOutageMs - a.longestOutageMs)
+        .slice(0, WORST_SHOWN),
+    );
+    return {
+      shown: all.filter((one) => worst.has(one)),
+      others: all.filter((one) => !worst.has(one)),
+    };
+  });
+}
+
 /** The worker with the lowest availability of app → DB writes in the window. */
 export function worstWrites(result: RunResult): ProbeResult | undefined {
   return worstInWindow(onWorkers(result, "app-write"), ["app-write"]);

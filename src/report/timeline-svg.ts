@@ -8,7 +8,7 @@ import type { RunEvent } from "../evidence/events.js";
 import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
 import type { MeasuredPhase, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";
-import { rowName } from "./pick.js";
+import { pickedByProbe, rowName } from "./pick.js";
 import {
   BOLD_BELOW,
   COLOUR,
@@ -210,15 +210,20 @@ function lanes(
   const parts: string[] = [];
   let y = top;
   let previous = "";
-  for (const measured of result.probes) {
+  const rows = new Map(series.map((one) => [`${one.probe} ${one.source}`, one]));
+  const picked = pickedByProbe(result.probes);
+  const others = new Map(picked.map((each) => [each.shown[0]?.probe, each.others.length]));
+  for (const measured of picked.flatMap(({ shown }) => shown)) {
     const { probe, source } = measured;
-    const row = series.find((one) => one.probe === probe && one.source === source);
+    const row = rows.get(`${probe} ${source}`);
     if (row === undefined) continue;
     if (probe !== previous) {
       if (previous !== "") y += 3;
+      const more = others.get(probe) ?? 0;
       parts.push(
         `<path d="M8 ${y}H${WIDTH - 8}" stroke="${COLOUR.rule}" stroke-width="0.8"/>`,
         text(10, y + 13, probe, { bold: true }),
+        ...(more === 0 ? [] : [text(10, y + 27, `and ${more} others`, { size: 10, fill: COLOUR.faint })]),
       );
       previous = probe;
     }

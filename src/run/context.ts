@@ -4,6 +4,7 @@ import type { Recorder } from "../evidence/recorder.js";
 import type { Node } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import type { NodeAccess } from "../nodes/spec.js";
+import type { Sampling } from "../probes/sampling.js";
 import type { Journal, PendingUndo } from "../safety/journal/journal.js";
 import type { HeldLock } from "../safety/lock/lease.js";
 import type { AnyTarget, Target } from "../targets/target.js";
@@ -17,6 +18,8 @@ export interface Prepared {
   /** The server's gitVersion. */
   readonly version: string;
   readonly nodes: readonly Node[];
+  /** From how many workers is sampled, and how often; undefined: from all, as often as the experiment asks. */
+  readonly sampling?: Sampling;
   readonly clusterUid: string;
   readonly nodeAccess: NodeAccess | undefined;
   readonly target: AnyTarget;

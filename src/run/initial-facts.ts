@@ -38,7 +38,7 @@ export async function touchedSubstituteImages(
 
 /** What is known about a run before anything is measured. Pure. */
 export function initialFacts(
-  { runId, resolved, clusterUid, version, nodes, target }: Prepared,
+  { runId, resolved, clusterUid, version, nodes, target, sampling }: Prepared,
   run: {
     readonly startedAt: Date;
     readonly toolVersion: string;
@@ -83,6 +83,7 @@ export function initialFacts(
     functionProbe: functionProbeFacts(component),
     study: component?.study ?? null,
     sources: [],
+    ...(sampling === undefined ? {} : { sampling }),
     notMeasured:
       experiment.probes.external === false
         ? [{ probe: "dns-external", reason: "switched off in the experiment" }]

@@ -11,10 +11,12 @@ import { isControl } from "../experiment/attacks.js";
 import { list, NODES, resourcePath, serverVersion } from "../kube/api.js";
 import { type Connection, withConnection } from "../kube/connect.js";
 import type { Node } from "../kube/objects.js";
+import { schedulableNodes } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { findNodeAccess, type NodeAccessOptions } from "../nodes/access.js";
 import { podAccess } from "../nodes/pod-access.js";
 import { type NodeAccess } from "../nodes/spec.js";
+import { type Sampling, samplingOf } from "../probes/sampling.js";
 import { exitCodeOfReport, finishReport } from "../report/files.js";
 import { journalRoot } from "../safety/journal/journal.js";
 import { openJournal } from "../safety/journal/open.js";
@@ -101,6 +103,7 @@ async function prepareRun(
     const where = { privilegedPods: options.nodeAccess?.only === "pod", canaries };
     throw (await refusalOfForbidden(transport, resolved, error, where)) ?? error;
   });
+  const sampling = samplingOf(resolved.experiment, schedulableNodes(nodes).length);
   const recorder = await createRecorder(join(options.reportsFolder, runId), clock.now);
   recorder.onEvent((event) => view.event(event));
   const access = await accessOf(transport, nodes, options);
@@ -130,7 +133,7 @@ async function prepareRun(
   }
   if (options.dryRun) {
     await discard(recorder);
-    view.result(planLines(options, { target, companions }, checks), {
+    view.result(planLines(options, { target, companions }, checks, sampling), {
       dryRun: true,
       target: targetFacts(target, resolved.component?.name ?? null),
     });
@@ -143,10 +146,11 @@ async function prepareRun(
   }
   return {
     runId,
-    resolved,
+    resolved: withInterval(resolved, sampling),
     transport,
     version,
     nodes,
+    ...(sampling === undefined ? {} : { sampling }),
     clusterUid,
     nodeAccess: "none" in access ? undefined : access,
     target,
@@ -159,6 +163,14 @@ async function prepareRun(
     clock,
     interrupted,
   };
+}
+
+/** The experiment with the interval at which this run samples. */
+function withInterval(resolved: ResolvedExperiment, sampling: Sampling | undefined): ResolvedExperiment {
+  if (sampling === undefined) return resolved;
+  const { experiment } = resolved;
+  const probes = { ...experiment.probes, interval: sampling.intervalMs };
+  return { ...resolved, experiment: { ...experiment, probes } };
 }
 
 /** The part of a run that has a journal: whatever happens, everything is undone and reported. */

@@ -1,4 +1,4 @@
-/** Asks from every schedulable node: the runner reaches the prober on each node through the API server. */
+/** Asks from every sampled node: the runner reaches the prober on each node through the API server. */
 import { ChaosError } from "../../common/errors.js";
 import type { FailureKind } from "../../evidence/sample.js";
 import { list, PODS, resourcePath, selectorString } from "../../kube/api.js";
@@ -45,15 +45,17 @@ export interface FromNode {
 
 export class Probers {
   readonly #transport: Transport;
+  readonly #sources: readonly string[] | undefined;
   #known: readonly Prober[] = [];
 
-  private constructor(transport: Transport) {
+  private constructor({ transport, sources }: Pick<FunctionContext, "transport" | "sources">) {
     this.#transport = transport;
+    this.#sources = sources;
   }
 
   /** @throws ChaosError when there are none. */
   static async find(context: FunctionContext): Promise<Probers> {
-    const probers = new Probers(context.transport);
+    const probers = new Probers(context);
     const check = preparation(context, FIND_LIMIT_MS);
     const found = await check.until(300, async () => {
       await probers.#list(check);
@@ -124,6 +126,7 @@ export class Probers {
     const found = items
       .filter((pod) => !isTerminating(pod) && pod.status?.podIP !== undefined)
       .map((pod) => ({ node: pod.spec?.nodeName ?? "", pod: pod.metadata.name }))
+      .filter(({ node }) => this.#sources?.includes(node) ?? true)
       .sort((a, b) => a.node.localeCompare(b.node));
     // If the list is empty, the known probers are still asked, so that each node's missing answer is reported.
     if (found.length > 0) this.#known = found;

@@ -27,6 +27,8 @@ export interface FunctionContext {
   readonly namespace: string;
   /** The attacked nodes if the component runs on nodes (kubelet); otherwise every schedulable node. */
   readonly nodes: readonly string[];
+  /** The nodes whose probers may be asked; undefined: all of them. */
+  readonly sources?: readonly string[];
   /** The component's own workload, if it has one. */
   readonly component: { readonly namespace: string; readonly name: string } | undefined;
   readonly emit: (body: RunEventBody) => void;

@@ -1,6 +1,7 @@
 import {
   type Addresses,
   type Prober,
+  chooseProbers,
   fetchSamples,
   findAddresses,
   findProbers,
@@ -48,17 +49,24 @@ export class Collector {
     this.health = new HealthTracker(context.resolved.experiment.probes.goodInARow);
   }
 
-  /** Nodes with a prober. */
+  /** The nodes that are sampled. */
   get sources(): string[] {
     return this.#probers.map((prober) => prober.node);
   }
 
-  /** Finds the probers, reads their clocks, sends them their plans and starts fetching. */
-  async start(): Promise<void> {
-    const { transport, resolved, runId } = this.#context;
-    this.#probers = await findProbers(transport);
-    if (this.#probers.length === 0) throw new ChaosError("cannot measure: no prober pod is running");
-    this.#addresses = await findAddresses(transport, resolved.experiment.application.guestbook.namespace);
+  /**
+   * Finds the probers, chooses those that sample, reads their clocks, sends them their plans and starts fetching.
+   *
+   * @param attacked nodes that should be sampled if not all are.
+   */
+  async start(attacked: readonly string[]): Promise<void> {
+    const { transport, resolved, runId, nodes, sampling } = this.#context;
+    const { namespace } = resolved.experiment.application.guestbook;
+    const probers = await findProbers(transport);
+    if (probers.length === 0) throw new ChaosError("cannot measure: no prober pod is running");
+    const workers = sampling?.workers ?? probers.length;
+    this.#probers = await chooseProbers(transport, probers, { workers, nodes, namespace, attacked });
+    this.#addresses = await findAddresses(transport, namespace);
     for (const prober of this.#probers) {
       await this.#readClock(prober);
       await this.#skipEarlierRuns(prober);

@@ -44,6 +44,7 @@ export class FunctionChecks {
    * Creates the check's canaries in the run's own namespace.
    *
    * @param nodes the attacked nodes; empty: the target is a workload.
+   * @param sources the nodes whose probers are asked; undefined: all of them.
    * @returns undefined when the component has no function check.
    * @throws ChaosError when the canaries cannot be created.
    */
@@ -51,6 +52,7 @@ export class FunctionChecks {
     context: RunContext,
     target: AnyTarget,
     nodes: readonly string[],
+    sources?: readonly string[],
   ): Promise<FunctionChecks | undefined> {
     const name = context.resolved.component?.functionProbe;
     if (name === undefined) return undefined;
@@ -63,6 +65,7 @@ export class FunctionChecks {
       runId: context.runId,
       namespace,
       nodes: nodes.length > 0 ? nodes : schedulableNodes(context.nodes).map((node) => node.metadata.name),
+      ...(sources === undefined ? {} : { sources }),
       component: isNodeTarget(target) ? undefined : { namespace: target.namespace, name: target.name },
       emit: recorder.emit,
       interrupted: context.interrupted,

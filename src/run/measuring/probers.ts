@@ -11,13 +11,14 @@ import { ChaosError, messageOf } from "../../common/errors.js";
 import type { BootLine, SampleLine } from "../../evidence/sample.js";
 import type { Experiment } from "../../experiment/schema.js";
 import { list, resourcePath, SERVICES } from "../../kube/api.js";
-import type { Pod, Service } from "../../kube/objects.js";
+import type { Node, Pod, Service } from "../../kube/objects.js";
 import { podProxy } from "../../kube/pod-proxy.js";
 import type { Transport } from "../../kube/transport.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { podsOf } from "../../own/pods.js";
 import { PROBER_LABELS, PROBER_PORT } from "../../probes/prober-manifests.js";
 import type { FrontEnd, ProberPlan } from "../../probes/prober-plan.js";
+import { sampledWorkers } from "../../probes/sampling.js";
 
 /** Path of the guestbook's script in the sample. */
 export const GUESTBOOK_SCRIPT = "/guestbook.php";
@@ -42,6 +43,52 @@ export async function findProbers(transport: Transport): Promise<Prober[]> {
   return pods
     .map((pod) => ({ node: pod.spec?.nodeName ?? "", pod: pod.metadata.name }))
     .sort((a, b) => a.node.localeCompare(b.node));
+}
+
+/**
+ * The probers that sample in this run, of all that were found: those of the attacked nodes, of the database's node, of a
+ * node with a front end and of one without any pod of the application, then of others.
+ */
+export async function chooseProbers(
+  transport: Transport,
+  probers: readonly Prober[],
+  {
+    workers,
+    nodes,
+    namespace,
+    attacked,
+  }: {
+    /** How many are sampled. */
+    readonly workers: number;
+    readonly nodes: readonly Node[];
+    /** The application's. */
+    readonly namespace: string;
+    readonly attacked: readonly string[];
+  },
+): Promise<Prober[]> {
+  if (workers >= probers.length) return [...probers];
+  const [leaders, frontends, all] = await Promise.all([
+    podsOf(transport, namespace, LEADER_LABELS),
+    podsOf(transport, namespace, FRONTEND_LABELS),
+    podsOf(transport, namespace, {}),
+  ]);
+  const nodeOf = (pod: Pod | undefined): string => pod?.spec?.nodeName ?? "";
+  const busy = new Set(all.map(nodeOf));
+  const idle = probers.find(({ node }) => !busy.has(node))?.node ?? "";
+  // Of many attacked nodes some, so that there is room for the application's.
+  const first = [
+    ...attacked.slice(0, Math.ceil(workers / 2)),
+    nodeOf(leaders[0]),
+    nodeOf(frontends[0]),
+    idle,
+  ];
+  const probed = new Set(probers.map(({ node }) => node));
+  const chosen = sampledWorkers(
+    nodes.filter((node) => probed.has(node.metadata.name)),
+    workers,
+    first,
+  );
+  return probers.filter(({ node }) => chosen.includes(node));
 }
 
 /** The application's current addresses. @throws ChaosError when a part of it has no address. */

@@ -4,6 +4,7 @@ import type { ResolvedExperiment } from "../../components/resolve.js";
 import { isControl } from "../../experiment/attacks.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
+import { type Sampling, samplingText } from "../../probes/sampling.js";
 import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
 import type { Check } from "./preflight.js";
 
@@ -12,6 +13,7 @@ export function planLines(
   options: { readonly file: string; readonly resolved: ResolvedExperiment; readonly keepApp: boolean },
   { target, companions }: { readonly target: AnyTarget; readonly companions: readonly Target[] },
   checks: readonly Check[],
+  sampling?: Sampling,
 ): string[] {
   const { resolved, keepApp } = options;
   const { experiment, attack } = resolved;
@@ -25,7 +27,7 @@ export function planLines(
       : `target: ${target.kind} ${target.namespace}/${target.name} (${target.count} desired)`,
     `who restores it: ${target.ownerChain.join(" → ")}`,
     `would deploy: the guestbook into ${namespace} (${Object.values(GUESTBOOK_IMAGES).join(", ")}), one prober per node into ${PROBER_NAMESPACE}`,
-    `would measure: ${baseline / 1000} s of baseline, ${window / 1000} s of window, up to ${recovery / 1000} s of recovery, every ${experiment.probes.interval} ms`,
+    `would measure: ${baseline / 1000} s of baseline, ${window / 1000} s of window, up to ${recovery / 1000} s of recovery, ${sampling === undefined ? `every ${experiment.probes.interval} ms` : `from ${samplingText(sampling)}, so that the application bears the requests`}`,
     functionLine(resolved),
     `attack ${attack.type}:`,
     ...createAttack(attack, { companions })

@@ -32,7 +32,7 @@ export async function prepare(state: RunState): Promise<boolean> {
       state.follow(watch.started.done);
       return { target, ...watch };
     });
-    await collector.start();
+    await collector.start(nodes);
     state.facts = { ...state.facts, sources: collector.sources };
     const functionChecks = await prepareChecks(state, nodes);
     // By now the journal names every namespace that the dead-man's switch may have to remove.
@@ -112,7 +112,8 @@ async function prepareChecks(state: RunState, nodes: readonly string[]): Promise
   try {
     return await state.context.view.step(
       "set up the check of the component's own function",
-      async () => await FunctionChecks.prepare(state.context, state.context.target, nodes),
+      async () =>
+        await FunctionChecks.prepare(state.context, state.context.target, nodes, state.collector.sources),
     );
   } catch (error) {
     const text = `the component's own function is not measured: ${messageOf(error)}`;
