@@ -27,9 +27,17 @@ interface Scaling extends KillBase {
 
 export type Kill = Deletion | Scaling;
 
-/** Limits of deletions per second and at once: a runaway fight must not become a load test. */
-const RATE_PER_SECOND = 30;
-const BURST = 60;
+/**
+ * Limits of deletions per second and at once: a runaway fight must not become a load test. They grow with the target: all of
+ * its pods, and once all of their successors, at once; then as many per second as it has. (The ReplicaSet controller creates
+ * 20 per second, `--kube-api-qps` of the controller manager.) The fast lane's sockets limit the requests in flight.
+ *
+ * One DELETE for each object, not one for the collection: the API server lists a collection and deletes its objects itself,
+ * one after the other (`--delete-collection-workers` is 1), without a condition on their uids and without telling when
+ * each was deleted; it would also delete what has the labels but another owner.
+ */
+const RATE_PER_SECOND = { least: 30, most: 500 };
+const BURST = { least: 60, most: 1_000 };
 /** The first retry of a failed deletion comes after this time, ms. It doubles up to the second figure. */
 const RETRY_FROM_MS = 100;
 const RETRY_UP_TO_MS = 2_000;
@@ -46,13 +54,20 @@ export class Killer {
   readonly #gone = new Set<string>();
   readonly #underWay = new Set<Promise<void>>();
   readonly #failing = new Map<string, Error>();
-  #tokens = BURST;
+  readonly #perSecond: number;
+  readonly #burst: number;
+  /** Negative: that many requests are waiting, each with its own time. */
+  #tokens: number;
   #refilledAt: number;
   #stopped = false;
   #kills = 0;
 
   constructor(context: WorkloadContext) {
     this.#context = context;
+    const { count } = context.target;
+    this.#perSecond = Math.min(Math.max(count, RATE_PER_SECOND.least), RATE_PER_SECOND.most);
+    this.#burst = Math.min(Math.max(2 * count, BURST.least), BURST.most);
+    this.#tokens = this.#burst;
     this.#refilledAt = context.now();
   }
 
@@ -100,11 +115,16 @@ export class Killer {
   }
 
   #launch(kill: Kill, retryMs: number): void {
-    const waitMs = this.#waitForToken();
-    if (waitMs > 0) {
-      this.#later(() => this.#launch(kill, retryMs), waitMs);
-      return;
-    }
+    const waitMs = this.#takeToken();
+    if (waitMs === 0) this.#sendNow(kill, retryMs);
+    // Whatever went away meanwhile needs no request.
+    else
+      this.#later(() => {
+        if (!this.#gone.has(keyOf(kill))) this.#sendNow(kill, retryMs);
+      }, waitMs);
+  }
+
+  #sendNow(kill: Kill, retryMs: number): void {
     const sending = this.#send(kill, retryMs).finally(() => this.#underWay.delete(sending));
     this.#underWay.add(sending);
   }
@@ -158,16 +178,13 @@ export class Killer {
     });
   }
 
-  /** Takes a token from the bucket. @returns 0, or how long to wait for one when the bucket is empty, ms. */
-  #waitForToken(): number {
+  /** Takes a token from the bucket. @returns 0, or in how many ms it will be there. */
+  #takeToken(): number {
     const now = this.#context.now();
-    this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#refilledAt) * RATE_PER_SECOND) / 1000);
+    const refilled = this.#tokens + ((now - this.#refilledAt) * this.#perSecond) / 1000;
+    this.#tokens = Math.min(this.#burst, refilled) - 1;
     this.#refilledAt = now;
-    if (this.#tokens >= 1) {
-      this.#tokens -= 1;
-      return 0;
-    }
-    return Math.ceil(((1 - this.#tokens) * 1000) / RATE_PER_SECOND);
+    return Math.max(0, Math.ceil((-this.#tokens * 1000) / this.#perSecond));
   }
 }
 

@@ -4,16 +4,27 @@ import { ServiceEndpoints } from "../../kube/service-endpoints.js";
 import { watch, type WatchEvent } from "../../kube/watch.js";
 import type { RunContext } from "../context.js";
 
-/** Interval at which the watches re-list everything, ms. */
+/** Interval at which the watches of few objects re-list them, ms. The watch of all nodes never does. */
 const RESYNC_MS = 5_000;
+
+/** At most this many attacked nodes have a watch of their own. */
+const MOST_OWN_WATCHES = 10;
 
 /**
  * Records what the cluster does during the run: nodes that are no longer Ready and endpoints of the application that
  * come and go. These two show what the loss of a kubelet does to an application.
  *
+ * A cluster may have thousands of nodes, whose list has hundreds of megabytes: it is read once, and then watched. An
+ * attacked node is what matters, so it has its own watch, whose list is that one node.
+ *
+ * @param attacked the attacked nodes; empty: the target is a workload.
  * @returns resolves when the signal has ended both watches.
  */
-export async function watchStory(context: RunContext, signal: AbortSignal): Promise<void> {
+export async function watchStory(
+  context: RunContext,
+  attacked: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   const { transport, recorder, resolved } = context;
   const { namespace } = resolved.experiment.application.guestbook;
   // These objects change rarely: a watch that was silent for long and restarted is no problem.
@@ -33,11 +44,23 @@ export async function watchStory(context: RunContext, signal: AbortSignal): Prom
     const reason = condition?.reason;
     recorder.emit({ type: "node-ready", node: name, ready, ...(reason === undefined ? {} : { reason }) });
   };
-  const shared = { transport, signal, resyncMs: RESYNC_MS, onSynced: () => undefined };
+  const own = attacked.slice(0, MOST_OWN_WATCHES);
+  const shared = { transport, signal, onSynced: () => undefined };
+  const ofNodes = { ...shared, path: resourcePath(NODES), onNote: onNote("nodes") };
   await Promise.all([
-    watch<Node>({ ...shared, path: resourcePath(NODES), onEvent: onNode, onNote: onNote("nodes") }),
+    watch<Node>({
+      ...ofNodes,
+      onEvent: (event) => {
+        if (!own.includes(event.object.metadata.name)) onNode(event);
+      },
+    }),
+    ...own.map(async (name) => {
+      const fieldSelector = `metadata.name=${name}`;
+      await watch<Node>({ ...ofNodes, fieldSelector, resyncMs: RESYNC_MS, onEvent: onNode });
+    }),
     watch<EndpointSlice>({
       ...shared,
+      resyncMs: RESYNC_MS,
       path: resourcePath(ENDPOINT_SLICES, namespace),
       onEvent: (event) => endpoints.apply(event),
       onNote: onNote("endpointslices"),

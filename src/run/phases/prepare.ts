@@ -24,7 +24,7 @@ export async function prepare(state: RunState): Promise<boolean> {
     const nodes = await chooseNodes(state);
     const watching = watchTarget(state, nodes);
     state.follow(watching.started.done);
-    state.follow(watchStory(context, state.abort.signal));
+    state.follow(watchStory(context, nodes, state.abort.signal));
     const application = watchApplication(state);
     state.follow(application.done);
     const companions = context.companions.map((target) => {

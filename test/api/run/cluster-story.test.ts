@@ -26,7 +26,7 @@ test("endpoints of the application: the union of a Service's slices, each endpoi
     recorder: { emit: (event: RunEventBody) => events.push(event) },
     resolved: { experiment: { application: { guestbook: { namespace: "guestbook" } } } },
   } as unknown as RunContext;
-  const watching = watchStory(context, over.signal);
+  const watching = watchStory(context, [], over.signal);
   t.teardown(async () => {
     over.abort();
     await watching;
@@ -46,4 +46,55 @@ test("endpoints of the application: the union of a Service's slices, each endpoi
   server.remove(`${SLICES}/frontend-a`);
   await until("one slice is left", () => counts().length === 5);
   t.deepEqual(counts(), ["frontend 2", "redis-leader 1", "frontend 3", "redis-leader 0", "frontend 1"]);
+});
+
+test("nodes: one list of all of them, however long the run is; an attacked node is listed alone", async (t) => {
+  const { server, transport } = await serve(t);
+  const node = (name: string, ready: string): void =>
+    void server.put("/api/v1/nodes", {
+      metadata: { name },
+      status: { conditions: [{ type: "Ready", status: ready }] },
+    });
+  for (let index = 0; index < 1_200; index += 1) node(`worker-${index}`, "True");
+  const events: RunEventBody[] = [];
+  const over = new AbortController();
+  const context = {
+    transport,
+    recorder: { emit: (event: RunEventBody) => events.push(event) },
+    resolved: { experiment: { application: { guestbook: { namespace: "guestbook" } } } },
+  } as unknown as RunContext;
+  const watching = watchStory(context, ["worker-7"], over.signal);
+  t.teardown(async () => {
+    over.abort();
+    await watching;
+  });
+  const lists = (): string[] =>
+    server
+      .requestsOf("GET", "/nodes")
+      .filter(({ watch }) => !watch)
+      .map(({ query }) => `${query.get("limit") ?? "no limit"} ${query.get("fieldSelector") ?? "all"}`);
+  const states = (name: string): string[] =>
+    events.flatMap((event) => (event.type === "node-ready" && event.node === name ? event.ready : []));
+  await until("every node is known", () => events.length === 1_200);
+  node("worker-7", "False");
+  node("worker-9", "Unknown");
+  await until("both changes", () => states("worker-7").length === 2 && states("worker-9").length === 2);
+  t.deepEqual(
+    [states("worker-7"), states("worker-9")],
+    [
+      ["True", "False"],
+      ["True", "Unknown"],
+    ],
+  );
+  // Longer than the interval at which other watches list everything again.
+  await until(
+    "the attacked node is listed again",
+    () => lists().filter((each) => each.includes("worker-7")).length > 1,
+  );
+  t.deepEqual(
+    lists().filter((each) => !each.includes("worker-7")),
+    ["500 all", "500 all", "500 all"],
+    "three pages, once",
+  );
+  t.is(events.length, 1_202);
 });

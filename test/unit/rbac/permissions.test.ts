@@ -193,6 +193,7 @@ async function surround(
       recorder: { emit: () => undefined },
       resolved: { experiment: { application: { guestbook: APPLICATION } } },
     } as unknown as RunContext,
+    ["worker-1"],
     over.signal,
   );
   const watched = (): number =>
