@@ -46,6 +46,23 @@ function emit(body: RunEventBody): void {
   recorder.emit(JSON.parse(JSON.stringify(body)) as RunEventBody);
 }
 
+/** What a prober measured in one second. The front ends fail for 20 s of each minute. */
+function linesOf(worker: number, second: number): SampleLine[] {
+  const ticks = Array.from(
+    { length: Math.ceil(1000 / interval) },
+    (_, tick) => second * 1000 + tick * interval,
+  );
+  return ticks.flatMap((t) =>
+    PROBES.map((probe): SampleLine => {
+      const target = probe.startsWith("app-") ? { target: `frontend-6f8b-${worker % 3}` } : {};
+      const about = { probe, t: t + 0.123, d: 1 + ((t * 7919 + worker) % 5000) / 1000, ...target };
+      return second > 30 && second % 60 < 20 && probe.startsWith("app-")
+        ? { ...about, ok: false, kind: "timeout", message: "no answer in time" }
+        : { ...about, ok: true };
+    }),
+  );
+}
+
 for (const source of sources) {
   emit({ type: "clock", source, boot: "b", offsetMs: 0, uncertaintyMs: 1 });
   add(source, [{ boot: "b", t: 0, wall: 0, node: source }]);
@@ -60,21 +77,7 @@ for (let second = 0; second < seconds; second += 1) {
     emit({ type: "kill", object: DEPLOYMENT, reason: "initial", status: 200, tookMs: 5 });
   }
   for (const [index, source] of sources.entries()) {
-    const lines: SampleLine[] = [];
-    for (let t = now; t < now + 1000; t += interval) {
-      for (const probe of PROBES) {
-        const bad = second > 30 && second % 60 < 20 && probe.startsWith("app-");
-        const d = 1 + ((t * 7919 + index) % 5000) / 1000;
-        const target = probe.startsWith("app-") ? `frontend-6f8b-${index % 3}` : undefined;
-        const about = { probe, t: t + 0.123, d, ...(target === undefined ? {} : { target }) };
-        lines.push(
-          bad
-            ? { ...about, ok: false, kind: "timeout", message: "no answer in time" }
-            : { ...about, ok: true },
-        );
-      }
-    }
-    add(source, lines);
+    add(source, linesOf(index, second));
     if (second % 5 === 0) emit({ type: "runtime", node: source, running: [] });
   }
   for (; second >= BASELINE_S && born < (pods * (second - BASELINE_S)) / (seconds - BASELINE_S); born += 1) {
@@ -95,7 +98,6 @@ for (const phase of ["window"] as const) emit({ type: "phase", phase, state: "en
 emit({ type: "phase", phase: "release", state: "start" });
 emit({ type: "phase", phase: "release", state: "end" });
 const measured = process.resourceUsage().maxRSS * 1024;
-if (process.env.SHOW) { (globalThis as any).gc?.(); console.log("live", process.memoryUsage()); }
 const started = performance.now();
 const facts = factsWith(
   { probes: { interval, timeout: 2000, goodInARow: 3 } },

@@ -14,9 +14,10 @@ import { LineSplitter, parseWatchLine } from "./watch-stream.js";
 
 export type { WatchEvent } from "./watch-state.js";
 
-/** Timers (ms) and random numbers (0 ≤ x < 1), injectable so that tests are deterministic. */
+/** Timers and a clock (ms), and random numbers (0 ≤ x < 1), injectable so that tests are deterministic. */
 export interface WatchTimers {
   after(ms: number, work: () => void): () => void;
+  now(): number;
   random(): number;
 }
 
@@ -39,7 +40,8 @@ export interface WatchOptions<T> {
   readonly onNote?: (note: string) => void;
   /**
    * Re-lists and compares at this interval, ms: a silent watch misses events for at most this long (at least 1 s when it
-   * does not open). Reports the differences as events and reopens the watch. 0: never. Default 0.
+   * does not open; longer if the list is long). Reports the differences as events and reopens the watch. 0: never.
+   * Default 0.
    */
   readonly resyncMs?: number;
   readonly timers?: WatchTimers;
@@ -57,6 +59,8 @@ const RETRY_AFTER_DEFAULT_MS = 1_000;
 const RETRY_AFTER_CAP_MS = 30_000;
 /** After this many failed watches in a row the loop re-lists: with a proxy that cannot stream it becomes a poll. */
 const FAILED_WATCHES = 4;
+/** After a re-list, this many times as long as it took without one: a long list is not read all the time. */
+const REST_AFTER_RESYNC = 10;
 /**
  * Refusals in a row of a request that has worked before, until they count as final. An API server that has just
  * started refuses everyone for some seconds, until it has read its roles. With the back-off, about a minute.
@@ -75,7 +79,7 @@ interface End {
   readonly refused?: ApiError;
 }
 
-const REAL_TIMERS: WatchTimers = { after, random: () => Math.random() };
+const REAL_TIMERS: WatchTimers = { after, now: () => performance.now(), random: () => Math.random() };
 
 /** Resolves when the signal aborts. Rejects only when a handler throws, or with a permanent 401, 403 or 404. */
 export async function watch<T extends KubeObject>(options: WatchOptions<T>): Promise<void> {
@@ -214,10 +218,12 @@ class WatchLoop<T extends KubeObject> {
       const onAbort = (): void => finish({ next: "watch" });
       const onIdle = (): void => finish({ next: "watch", what: `watch silent for ${IDLE_MS / 1000} s` });
       const onResync = (): void => {
+        const startedMs = timers.now();
         this.#resync(() => done)
           .then((end) => {
+            const restMs = (timers.now() - startedMs) * REST_AFTER_RESYNC;
             if (end !== undefined) finish(end);
-            else if (!done) resync = timers.after(resyncMs, onResync);
+            else if (!done) resync = timers.after(Math.max(resyncMs, restMs), onResync);
           })
           .catch(fail);
       };

@@ -11,6 +11,9 @@ import { daemonSetState, deploymentState } from "../../kube/workload-state.js";
 export const SETTLE_LIMIT_MS = 7 * 60_000;
 const POLL_MS = 1_000;
 
+/** After a poll, this many times as long as it took without one: on a large cluster the lists are long. */
+const REST_AFTER_POLL = 4;
+
 /** Good polls in a row: a pod that is about to be reported missing must not pass as settled. */
 const GOOD_IN_A_ROW = 3;
 
@@ -77,9 +80,13 @@ export async function settle(
 ): Promise<readonly string[]> {
   let last: readonly string[] = ["not checked"];
   let good = 0;
+  let tookMs = 0;
   const { limitMs, signal } = options;
   await pollUntil(clock, { everyMs: POLL_MS, limitMs, signal }, async () => {
+    await clock.sleep(Math.max(0, tookMs * REST_AFTER_POLL - POLL_MS), signal);
+    const startedMs = clock.now();
     last = (await look(transport)).filter((each) => options.ignored?.includes(each) !== true);
+    tookMs = clock.now() - startedMs;
     good = last.length === 0 ? good + 1 : 0;
     options.note(last.slice(0, 3).join(", "));
     return good >= GOOD_IN_A_ROW ? true : undefined;

@@ -12,6 +12,7 @@ const IDLE_MS = 90_000;
 
 /** Timers that record their delays. Short delays end at once; the test fires the others. */
 class TestTimers implements WatchTimers {
+  readonly now = (): number => 0;
   readonly asked: number[] = [];
   readonly #waiting = new Map<number, { ms: number; callback: () => void; timer?: NodeJS.Timeout }>();
   /** Whether the test fires a timer with this delay, ms. */

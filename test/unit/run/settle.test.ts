@@ -1,5 +1,6 @@
 import test from "ava";
-import { unsettled } from "../../../src/run/phases/settle.js";
+import type { Transport } from "../../../src/kube/transport.js";
+import { settle, unsettled } from "../../../src/run/phases/settle.js";
 
 type State = Parameters<typeof unsettled>[0];
 
@@ -51,4 +52,22 @@ test("a Deployment scaled to zero, a finished pod and a terminating pod count as
   };
   const deployments = [{ metadata: named("zero"), spec: { replicas: 0 }, status: {} }];
   t.deepEqual(unsettled(state({ pods: [ended, going], deployments })), []);
+});
+
+test("long lists are not asked for all the time: at most about a fifth of it", async (t) => {
+  let now = 0;
+  let asking = 0;
+  const sleep = async (ms: number): Promise<void> => await Promise.resolve(void (now += ms));
+  const clock = { now: () => now, sleep, wall: () => new Date(0), after: () => () => undefined };
+  const json = async (): Promise<unknown> => {
+    // Five lists, each of 400 ms.
+    now += 400;
+    asking += 400;
+    const items = [{ metadata: { name: "slow" }, status: { conditions: [] } }];
+    return await Promise.resolve({ metadata: { resourceVersion: "1" }, items });
+  };
+  const transport = { json } as unknown as Transport;
+  const options = { limitMs: 120_000, signal: new AbortController().signal, note: () => undefined };
+  t.true((await settle(transport, clock, options)).includes("node slow is not Ready"));
+  t.true(asking > 0.15 * now && asking < 0.25 * now, `${asking} of ${now} ms`);
 });
