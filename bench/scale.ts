@@ -37,7 +37,7 @@ const sources = Array.from({ length: workers }, (_, index) => `worker-${String(i
 const seconds = minutes * 60;
 const atStart = process.memoryUsage.rss();
 
-/** As from the network: parsed anew, so that no two lines share a string. */
+/** As from the network: parsed again, so that no two lines share a string. */
 function add(source: string, lines: readonly SampleLine[]): void {
   recorder.addSamples(source, JSON.parse(JSON.stringify(lines)) as SampleLine[]);
 }

@@ -16,7 +16,7 @@ export interface Point {
 export interface Series {
   readonly probe: ProbeName;
   readonly source: string;
-  /** In order of their start. May be made anew by each access. */
+  /** In order of their start. May be made again by each access. */
   readonly points: readonly Point[];
   /** Uncertainty between the clocks of source and runner, ms; 0 for the runner itself. */
   readonly clockUncertaintyMs: number;

@@ -7,6 +7,16 @@ import type { ObjectRef } from "./events.js";
 /** Version 2 adds `ownFunction`, `story`, `companions` and more of `suppression`. */
 export const RESULT_SCHEMA_VERSION = 2;
 
+/** From how many workers is sampled, and how often. */
+export interface Sampling {
+  readonly workers: number;
+  /** The workers that could be sampled. */
+  readonly of: number;
+  readonly intervalMs: number;
+  /** The interval that the experiment asks for, ms. */
+  readonly askedMs: number;
+}
+
 /** Facts of a run that are not time series: `run.json`. The runner writes them when it learns them. */
 export interface RunFacts {
   /** 1: from a version without function checks; has no `functionProbe`. */
@@ -72,12 +82,7 @@ export interface RunFacts {
   /** The worker nodes that are sampled. */
   readonly sources: readonly string[];
   /** How the samples are limited on a large cluster; absent: every worker, as often as the experiment asks. */
-  readonly sampling?: {
-    readonly workers: number;
-    readonly of: number;
-    readonly intervalMs: number;
-    readonly askedMs: number;
-  };
+  readonly sampling?: Sampling;
   /** Probes that were not measured, with the reason. */
   readonly notMeasured: readonly { readonly probe: ProbeName; readonly reason: string }[];
   /** Substitute images among the images of this run. `victim`: the target itself uses one. */

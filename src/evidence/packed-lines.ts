@@ -7,7 +7,7 @@ import { deflateRawSync, inflateRawSync } from "node:zlib";
 /** Text is compressed in pieces of this size: larger ones hardly get smaller, and each source has one waiting. */
 const PIECE_CHARS = 32 * 1024;
 
-/** The lines in the order of their addition. Each iteration parses them anew. */
+/** The lines in the order of their addition. Each iteration parses them again. */
 export class PackedLines<T> implements Iterable<T> {
   readonly #packed: Buffer[] = [];
   #waiting: string[] = [];

@@ -2,6 +2,7 @@
  * From how many workers a run samples, and how often: a rate that the application and the API server can bear, whatever the
  * number of nodes. Pure.
  */
+import type { Sampling } from "../evidence/facts.js";
 import type { Experiment } from "../experiment/schema.js";
 import type { Node } from "../kube/objects.js";
 
@@ -28,16 +29,6 @@ const PROBES_OF_WORKER = 10;
 /** Those that ask a front end (write, read, and through its Service), and those that ask the control arm. */
 const TO_FRONT_END = 3;
 const TO_CONTROL = 2;
-
-export interface Sampling {
-  /** How many workers are sampled. */
-  readonly workers: number;
-  /** Of how many. */
-  readonly of: number;
-  readonly intervalMs: number;
-  /** The interval that the experiment asks for, ms. */
-  readonly askedMs: number;
-}
 
 /**
  * All workers at the asked interval if the application bears that. Otherwise fewer workers; then the interval grows, up to
@@ -67,12 +58,6 @@ export function samplingOf(
   const intervalMs = Math.min(longestMs, Math.max(askedMs, neededMs(count)));
   if (count === workers && intervalMs === askedMs) return undefined;
   return { workers: count, of: workers, intervalMs, askedMs };
-}
-
-/** "12 of 100 workers, every 480 ms instead of 250 ms". */
-export function samplingText({ workers, of, intervalMs, askedMs }: Sampling): string {
-  const slower = intervalMs === askedMs ? "" : ` instead of ${askedMs} ms`;
-  return `${workers === of ? `all ${of}` : `${workers} of ${of}`} workers, every ${intervalMs} ms${slower}`;
 }
 
 /**

@@ -137,7 +137,7 @@ export function exitCodeOfReport({ result, problems }: FinishedReport, whole: bo
   return judged && problems.length > 0 ? ExitCode.inconclusive : code;
 }
 
-/** A file's content, unpacked if it is a .gz. Whoever reads it gets the error of either. */
+/** A file's content, unpacked if it is a .gz. Its reader gets the error of either. */
 function contentOf(path: string): Readable {
   const file = createReadStream(path);
   return path.endsWith(".gz") ? joined(file, createGunzip(), () => undefined) : file;

@@ -4,8 +4,8 @@ import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
 import { DASH, duration, plural, threshold } from "../common/figures.js";
-import { samplingText } from "../probes/sampling.js";
 import { cell, list, table } from "./markdown-text.js";
+import { samplingText } from "./words.js";
 
 /** A table of nodes or probers has at most this many rows: on a large cluster most are alike. */
 const MOST_ROWS = 15;

@@ -1,4 +1,5 @@
 /** The words of the results in English and Japanese. */
+import type { Sampling } from "../evidence/facts.js";
 import type { FunctionState, StudyComparison, Suppression, Verdict } from "../analysis/result.js";
 import type { Bilingual } from "../common/language.js";
 import type { Severity } from "../experiment/names.js";
@@ -45,3 +46,9 @@ export const EVIDENCE_WORDS: Readonly<Record<Suppression["evidence"], Bilingual>
   runtime: { en: "runtime", ja: "コンテナランタイムで確認" },
   "API only": { en: "API only", ja: "APIのみで確認" },
 };
+
+/** "12 of 100 workers, every 480 ms instead of 250 ms". */
+export function samplingText({ workers, of, intervalMs, askedMs }: Sampling): string {
+  const slower = intervalMs === askedMs ? "" : ` instead of ${askedMs} ms`;
+  return `${workers === of ? `all ${of}` : `${workers} of ${of}`} workers, every ${intervalMs} ms${slower}`;
+}

@@ -4,7 +4,7 @@ import type { Recorder } from "../evidence/recorder.js";
 import type { Node } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import type { NodeAccess } from "../nodes/spec.js";
-import type { Sampling } from "../probes/sampling.js";
+import type { Sampling } from "../evidence/facts.js";
 import type { Journal, PendingUndo } from "../safety/journal/journal.js";
 import type { HeldLock } from "../safety/lock/lease.js";
 import type { AnyTarget, Target } from "../targets/target.js";

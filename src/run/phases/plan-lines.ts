@@ -4,7 +4,8 @@ import type { ResolvedExperiment } from "../../components/resolve.js";
 import { isControl } from "../../experiment/attacks.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
-import { type Sampling, samplingText } from "../../probes/sampling.js";
+import type { Sampling } from "../../evidence/facts.js";
+import { samplingText } from "../../report/words.js";
 import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
 import type { Check } from "./preflight.js";
 

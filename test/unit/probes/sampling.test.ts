@@ -2,7 +2,8 @@ import test from "ava";
 import fc from "fast-check";
 import { experimentSchema, type Experiment } from "../../../src/experiment/schema.js";
 import type { Node } from "../../../src/kube/objects.js";
-import { sampledWorkers, samplingOf, samplingText } from "../../../src/probes/sampling.js";
+import { sampledWorkers, samplingOf } from "../../../src/probes/sampling.js";
+import { samplingText } from "../../../src/report/words.js";
 
 const experiment = (more: object = {}): Experiment =>
   experimentSchema.parse({
