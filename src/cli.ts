@@ -13,7 +13,7 @@ import {
   type RunFlags,
   createProgram,
 } from "./commands/program.js";
-import { ExitCode } from "./common/errors.js";
+import { ChaosError, ExitCode } from "./common/errors.js";
 import type { Watchdog } from "./safety/watchdog.js";
 import type { RunView } from "./ui/base.js";
 
@@ -40,6 +40,7 @@ const handlers: Handlers = {
         view,
         interrupted: interrupted.signal,
         env: process.env,
+        allowing: await allowing(flags),
         onJournal: (runId) => (interrupted.runId = runId),
         ...(canAsk()
           ? { ask: async (question) => await view.suspended(async () => await askYesNo(question)) }
@@ -116,6 +117,7 @@ const handlers: Handlers = {
           addons: flags.addons,
           ...(image === undefined ? {} : { image }),
           yes: flags.yes ?? false,
+          allowing: await allowing(flags),
           env: process.env,
         });
       else if (name === "down") await commands.clusterDown({ ...options, purge: flags.purge ?? false });
@@ -160,6 +162,13 @@ function selectOptions(flags: ClusterFlags): {
   };
 }
 
+/** The user's command line with the flags that name and confirm a context. */
+async function allowing({ context: named }: ClusterFlags): Promise<(context: string) => string> {
+  const { commandLineWith } = await import("./commands/command-line.js");
+  return (context) =>
+    commandLineWith(process, [...(named === undefined ? ["--context", context] : []), "--yes"]);
+}
+
 function canAsk(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
@@ -167,8 +176,12 @@ function canAsk(): boolean {
 async function askYesNo(question: string): Promise<boolean> {
   const { createInterface } = await import("node:readline/promises");
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  // Ctrl-C, Ctrl-D or a closed terminal: the question itself would never be answered.
+  const closed = new Promise<string>((resolve) => prompt.once("close", () => resolve("")));
   try {
-    return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `)).trim());
+    const asked = prompt.question(`${question} [y/N] `).catch(() => "");
+    const answer = await Promise.race([asked, closed]);
+    return /^y(es)?$/i.test(answer.trim());
   } finally {
     prompt.close();
   }
@@ -205,6 +218,13 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
   try {
     await work(view, interruption);
     if (controller.signal.aborted && process.exitCode === undefined) process.exitCode = ExitCode.interrupted;
+  } catch (error) {
+    if (!controller.signal.aborted) throw error;
+    // What failed because it was interrupted (a build step) is not the tool's own trouble.
+    const { failureOf } = await import("./commands/failure.js");
+    const { text, exitCode } = failureOf(error);
+    if (exitCode !== ExitCode.failed) throw error;
+    throw new ChaosError(text, { exitCode: ExitCode.interrupted, cause: error });
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
     view.close();
@@ -212,6 +232,9 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
 }
 
 async function main(): Promise<void> {
+  // A reader that has gone (`| head`), a full device, a closed terminal: what is printed is lost, and the command continues
+  // and ends with its own code. A run must restore the cluster whether or not anyone reads.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   try {
     await program.parseAsync();
   } catch (error) {
@@ -220,15 +243,11 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : ExitCode.usage;
       return;
     }
-    const { ChaosError, messageOf } = await import("./common/errors.js");
-    const known = error instanceof ChaosError;
-    const text = known
-      ? messageOf(error)
-      : error instanceof Error
-        ? (error.stack ?? error.message)
-        : String(error);
-    process.stderr.write(`chaos: ${text}\n`);
-    process.exitCode = known ? error.exitCode : ExitCode.inconclusive;
+    const { failureOf, isDebug } = await import("./commands/failure.js");
+    const { oneLineIndented } = await import("./ui/width.js");
+    const { text, exitCode } = failureOf(error, isDebug(process.env));
+    process.stderr.write(`chaos: ${text.split("\n").map(oneLineIndented).join("\n")}\n`);
+    process.exitCode = exitCode;
   }
 }
 

@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { sleep } from "../common/clock.js";
 import { ChaosError, ExitCode, messageOf, RefusedError } from "../common/errors.js";
 import { claimFile } from "../common/file-claim.js";
+import { makeFolder } from "../common/make-folder.js";
 import { packageRoot } from "../common/package-root.js";
 import { userFolder } from "../common/places.js";
 import { identify, isAlive, type ProcessIdentity } from "../common/process-identity.js";
@@ -185,7 +186,7 @@ class KindProvider implements ClusterProvider {
           `run. Start it with \`${engine.command} start ${stopped.join(" ")}\`. Or ${lower(REMEDY)}.`,
       );
     }
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolder(this.#folder);
     const exported = await this.#kind(engine, ["export", "kubeconfig"], 60_000);
     if (exported.failed) {
       throw new ChaosError(
@@ -318,7 +319,7 @@ class KindProvider implements ClusterProvider {
    * @throws RefusedError when another one does.
    */
   async #alone<T>(work: () => Promise<T>): Promise<T> {
-    await mkdir(this.#folder, { recursive: true });
+    await makeFolder(this.#folder);
     const file = join(this.#folder, "lock");
     const claim = await claimFile(file, {
       onHeld: ({ pid }) => {

@@ -35,9 +35,17 @@ interface Reported {
   readonly signal?: string | undefined;
   readonly timedOut: boolean;
   readonly isCanceled: boolean;
-  readonly shortMessage?: string | undefined;
+  readonly code?: string | undefined;
   readonly stdout?: unknown;
   readonly stderr?: unknown;
+}
+
+/** Why a command has no exit code. Without the library's words. Pure. */
+export function whyNotStarted({ code, signal }: Pick<Reported, "code" | "signal">): string {
+  if (code === "ENOENT") return "the program was not found (ENOENT)";
+  if (code === "EACCES") return "the program is not executable (EACCES)";
+  if (signal !== undefined) return `it was killed by ${signal}`;
+  return `it could not be started${code === undefined ? "" : ` (${code})`}`;
 }
 
 const textOf = (output: unknown): string => (typeof output === "string" ? output : "");
@@ -50,7 +58,7 @@ export function ranOf(result: Reported): Ran {
     stdout: textOf(result.stdout),
     stderr: textOf(result.stderr),
     timedOut: result.timedOut,
-    ...(started || result.timedOut || result.isCanceled ? {} : { notStarted: result.shortMessage ?? "" }),
+    ...(started || result.timedOut || result.isCanceled ? {} : { notStarted: whyNotStarted(result) }),
   };
 }
 

@@ -34,6 +34,8 @@ export interface ClusterUpOptions extends ClusterOptions {
   readonly image?: string;
   /** --yes: change a cluster that is not local. */
   readonly yes: boolean;
+  /** The command line that names and confirms a context. */
+  readonly allowing: (context: string) => string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: the system's. */
   readonly clock?: Clock;
@@ -92,8 +94,7 @@ async function setAddons(handle: ClusterHandle, wanted: boolean, options: Cluste
     await mayTouch(connection, {
       env: options.env,
       confirm: () => options.context !== undefined && options.yes,
-      refusal: ({ because }) =>
-        `context ${context} is not local (${because}). To change its kube-system, name it with --context ${context} and confirm with --yes`,
+      allowing: options.allowing,
     });
     const { clock = systemClock() } = options;
     const lock = {

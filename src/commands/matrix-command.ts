@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
 import { messageOf, UsageError } from "../common/errors.js";
+import { makeFolder } from "../common/make-folder.js";
 import type { Language } from "../common/language.js";
 import { components } from "../components/all-components.js";
 import { matrixMarkdown } from "../report/matrix-markdown.js";
@@ -110,7 +111,7 @@ function contents(matrix: Matrix): Readonly<Record<string, string>> {
 
 async function writeFiles(folders: readonly string[], out: string): Promise<MatrixFiles> {
   const { matrix, warnings } = await readMatrix(folders, out);
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   const files: string[] = [];
   for (const [name, text] of Object.entries(contents(matrix))) {
     const path = join(out, name);

@@ -26,6 +26,20 @@ import { checkCluster } from "../safety/restore/restore-run.js";
  * unknown here, from their copies in the cluster. Idempotent. Continues after single failures.
  */
 export async function restore(options: RestoreOptions): Promise<ExitCode> {
+  const { runId, all, dryRun } = options;
+  try {
+    return await restoreFound(options);
+  } catch (error) {
+    const api = error instanceof ApiError || error instanceof ApiUnreachableError;
+    if (!api || dryRun || (runId === undefined && !all)) throw error;
+    throw new ChaosError(
+      `not restored: ${error.message}. Run \`chaos restore ${all ? "--all" : runId}\` again when the API server answers`,
+      { exitCode: ExitCode.notRestored, cause: error },
+    );
+  }
+}
+
+async function restoreFound(options: RestoreOptions): Promise<ExitCode> {
   const { runId, all } = options;
   const found = await findUnfinished(options);
   if (runId !== undefined && !all) {

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterHandle } from "../clusters/provider.js";
-import { ChaosError, ExitCode, messageOf, RefusedError, UsageError } from "../common/errors.js";
+import { ExitCode, RefusedError } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
 import { loadLocalConfig } from "../config/local-config.js";
 import { isControl } from "../experiment/attacks.js";
@@ -14,6 +14,7 @@ import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
+import { failureOf, isDebug } from "./failure.js";
 import { writeMatrix } from "./matrix-command.js";
 import { nodeAccessOptions } from "./node-access-options.js";
 import { selectCluster, type SelectOptions } from "./select-cluster.js";
@@ -41,6 +42,8 @@ export interface RunCommandOptions {
   readonly interrupted: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly ask?: (question: string) => Promise<boolean>;
+  /** The command line that names and confirms a context. */
+  readonly allowing: (context: string) => string;
   readonly onJournal?: (runId: string) => void;
   /** Restores when this process is killed; undefined: the user runs `chaos restore`. */
   readonly watchdog?: Watchdog;
@@ -50,6 +53,7 @@ export interface RunCommandOptions {
 const BY_WEIGHT: readonly ExitCode[] = [
   ExitCode.notRestored,
   ExitCode.interrupted,
+  ExitCode.failed,
   ExitCode.usage,
   ExitCode.preflightRefused,
   ExitCode.inconclusive,
@@ -147,16 +151,22 @@ async function openSession(
       env,
       toolVersion,
       confirm: confirmation(options),
+      allowing: options.allowing,
       durationMs: loaded.reduce((sum, { resolved }) => sum + longestMs(resolved.experiment.phases), 0),
       ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
     });
     options.onJournal?.(session.id);
     return session;
   } catch (error) {
-    if (error instanceof ApiError || error instanceof ApiUnreachableError)
-      throw new RefusedError(`${error.message}. Nothing was changed.`, { cause: error });
-    throw error;
+    throw refusedByApi(error);
   }
+}
+
+/** Before the first change, an error of the API server is a refusal. */
+function refusedByApi(error: unknown): unknown {
+  return error instanceof ApiError || error instanceof ApiUnreachableError
+    ? new RefusedError(`${error.message}. Nothing was changed.`, { cause: error })
+    : error;
 }
 
 /** The longest time for a run and the wait before the next one, ms. */
@@ -165,14 +175,10 @@ function longestMs({ baseline, window, recovery }: Loaded["resolved"]["experimen
 }
 
 async function chooseCluster(options: RunCommandOptions): Promise<ClusterHandle> {
-  const { select, view, interrupted, ask } = options;
-  if (options.dryRun && (select.provider === "kind" || select.provider === "lab")) {
-    throw new UsageError(
-      `--dry-run changes nothing, so it creates no cluster: omit --cluster ${select.provider}`,
-    );
-  }
+  const { select, view, interrupted, ask, dryRun } = options;
   return await selectCluster({
     ...select,
+    dryRun,
     progress: view,
     signal: interrupted,
     ...(ask === undefined ? {} : { ask }),
@@ -195,6 +201,7 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
       deadMan: options.deadMan,
       dryRun: options.dryRun,
       confirm: confirmation(options),
+      allowing: options.allowing,
       interrupted: options.interrupted,
       env,
       ...(onJournal === undefined ? {} : { onJournal }),
@@ -206,12 +213,9 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
     return outcome;
   } catch (error) {
     // Errors of the API server get here only before anything was changed.
-    const api = error instanceof ApiError || error instanceof ApiUnreachableError;
-    // Known errors are printed as one line. Anything else is a bug and keeps its stack.
-    if (!(error instanceof ChaosError) && !api) throw error;
-    const text = api ? `${error.message}. Nothing was changed.` : messageOf(error);
+    const { text, exitCode } = failureOf(refusedByApi(error), isDebug(env));
     for (const line of `${experiment.file}: ${text}`.split("\n")) view.warn(line);
-    return { exitCode: api ? ExitCode.preflightRefused : error.exitCode };
+    return { exitCode };
   }
 }
 

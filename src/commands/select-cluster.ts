@@ -17,6 +17,8 @@ export interface SelectOptions {
   readonly kubeconfigPath?: string;
   /** --image */
   readonly image?: string;
+  /** --dry-run: use only what already runs, and write nothing. */
+  readonly dryRun?: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal;
   /** Asks the user a yes/no question; undefined: the terminal is not interactive. */
@@ -31,7 +33,7 @@ export function clusterProviders(): Readonly<Record<Exclude<ProviderName, "curre
 /**
  * Selects the cluster for a run. An existing context is used, or its problem ends the run: there is no fallback to a
  * new cluster. Without a context, a running cluster of a provider is used. Otherwise kind creates one if kind and an
- * engine are installed. The lab is built only on request.
+ * engine are installed. The lab is built only on request. A dry run uses only a cluster that runs already.
  *
  * @throws RefusedError, UsageError that say what was searched for and what would help.
  */
@@ -42,17 +44,30 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
     if (context !== undefined || kubeconfigPath !== undefined) {
       throw new UsageError(`--cluster ${provider} has its own context: omit --context and --kubeconfig`);
     }
-    return await clusterProviders()[provider].up({ progress, signal, ...image });
+    const chosen = clusterProviders()[provider];
+    if (options.dryRun !== true) return await chosen.up({ progress, signal, ...image });
+    const running = await chosen.find();
+    if (running !== undefined) return running;
+    throw new RefusedError(
+      `no ${provider} cluster of this tool is running. --dry-run changes nothing, so it creates none: without it, --cluster ${provider} would create one`,
+    );
   }
   const current = await currentCluster(options);
   if (current !== undefined) return current;
   if (provider === "current") throw new UsageError("--cluster current: no kubeconfig has a current context");
 
   const providers = clusterProviders();
+  const searched = "no kubeconfig has a current context, and no kind or lab cluster of this tool is running";
+  if (options.dryRun === true) {
+    const running = (await providers.kind.find()) ?? (await providers.lab.find());
+    if (running !== undefined) return running;
+    throw new RefusedError(
+      `no cluster to look at: ${searched}. --dry-run changes nothing, so it creates none: without it, a kind cluster would be created if kind and an engine are installed`,
+    );
+  }
   for (const each of [providers.kind, providers.lab]) {
     if ((await each.status()).running) return await each.up({ progress, signal });
   }
-  const searched = "no kubeconfig has a current context, and no kind or lab cluster of this tool is running";
   try {
     return await providers.kind.up({ progress, signal });
   } catch (error) {

@@ -8,6 +8,8 @@ export const ENVIRONMENT = {
   GOENV: "Go's settings, for the module proxy of the lab's build; default: go/env below XDG_CONFIG_HOME",
   KIND_EXPERIMENTAL_PROVIDER:
     "docker, podman, nerdctl, finch or nerdctl.lima: the engine of kind clusters, as kind reads it",
+  KUBE_SYSTEM_CHAOS_DEBUG: "not empty: an unexpected error is printed with its stack, for a bug report",
+  npm_command: "exec: npx started it, so the command line to repeat starts with npx",
   NO_COLOR: "not empty: no colours in the live view",
   CI: "not empty and not false: plain lines instead of the live view",
   TERM: "dumb: plain lines instead of the live view",

@@ -6,6 +6,7 @@ export const ExitCode = {
   usage: 3,
   preflightRefused: 4,
   notRestored: 5,
+  failed: 6,
   interrupted: 130,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
@@ -14,23 +15,24 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 export const EXIT_CODE_WORDS: Readonly<Record<ExitCode, string>> = {
   0: "as the file expects",
   1: "differs from the expectation",
-  2: "inconclusive (the report names the reason), or an unexpected error",
+  2: "inconclusive: the report names the reason",
   3: "bad file or usage; nothing was changed",
-  4: "preflight, lock or guard refused; nothing was attacked",
+  4: "preflight, lock or guard refused; nothing was changed",
   5: "not restored: `chaos restore` finishes it",
+  6: "the tool or its surroundings failed (a full disk, a missing program, an engine); nothing is left behind",
   130: "interrupted, and restored",
 };
 
 /**
- * An error with a message for the user: what failed, why, and what to do. `exitCode`: exit code of the CLI. Any other
- * error is a bug, and the CLI prints its stack.
+ * An error with a message for the user: what failed, why, and what to do. `exitCode`: exit code of the CLI; default: 6,
+ * the tool or its surroundings failed. Any other error is a bug.
  */
 export class ChaosError extends Error {
   readonly exitCode: ExitCode;
   constructor(message: string, options: { exitCode?: ExitCode; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "ChaosError";
-    this.exitCode = options.exitCode ?? ExitCode.inconclusive;
+    this.exitCode = options.exitCode ?? ExitCode.failed;
   }
 }
 
@@ -53,11 +55,31 @@ export class RefusedError extends ChaosError {
   }
 }
 
-/** The message of any thrown value, with its causes, on one line. */
+/**
+ * The message of any thrown value with its causes, outermost first. A cause that is already in the text is not repeated:
+ * many messages quote theirs.
+ */
 export function messageOf(error: unknown): string {
+  let text = "";
+  const seen = new Set<unknown>();
+  for (let each = error; each !== undefined && !seen.has(each); each = causeOf(each)) {
+    seen.add(each);
+    const own = ownMessage(each);
+    if (text === "") text = own;
+    // After a sentence ("Nothing was changed."), a colon would say that the sentence has this reason.
+    else if (!text.includes(own)) text += text.endsWith(".") ? ` (${own})` : `: ${own}`;
+  }
+  return text;
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Error ? error.cause : undefined;
+}
+
+function ownMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause === undefined ? "" : `: ${messageOf(error.cause)}`;
-  const code = (error as NodeJS.ErrnoException).code;
-  const text = error.message || code || error.name;
-  return cause !== "" && text.endsWith(cause.slice(2)) ? text : `${text}${cause}`;
+  if (error.message !== "") return error.message;
+  // Node's error when no address of a host answers has the reasons only in its parts.
+  const parts = error instanceof AggregateError ? [...new Set(error.errors.map(messageOf))] : [];
+  return parts.join("; ") || (error as NodeJS.ErrnoException).code || error.name;
 }

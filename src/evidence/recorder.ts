@@ -1,5 +1,6 @@
-import { appendFile, mkdir, writeFile } from "node:fs/promises";
+import { appendFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { makeFolder } from "../common/make-folder.js";
 import { type RunEvent, type RunEventBody, sharedObjects } from "./events.js";
 import type { RawSamples, SampleLine } from "./sample.js";
 import { AppendedFile } from "./appended-file.js";
@@ -39,7 +40,7 @@ export class Recorder {
 
   /** Creates the folder. @throws the file system's error if it cannot be written. */
   static async create(folder: string, now: () => number): Promise<Recorder> {
-    await mkdir(join(folder, "samples"), { recursive: true });
+    await makeFolder(join(folder, "samples"));
     await appendFile(join(folder, "events.ndjson"), "");
     return new Recorder(folder, now);
   }

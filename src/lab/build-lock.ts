@@ -1,7 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { RefusedError } from "../common/errors.js";
 import { claimFile } from "../common/file-claim.js";
+import { makeFolder } from "../common/make-folder.js";
 import type { LabPaths } from "./paths.js";
 
 /**
@@ -12,7 +12,7 @@ import type { LabPaths } from "./paths.js";
 export async function withLock<T>(paths: LabPaths, work: () => Promise<T>): Promise<T> {
   // Next to the cache folder, so that a purge does not remove the lock while it is in use.
   const file = `${paths.cache}.lock`;
-  await mkdir(dirname(file), { recursive: true });
+  await makeFolder(dirname(file));
   const claim = await claimFile(file, {
     onHeld: ({ pid }) => {
       throw new RefusedError(

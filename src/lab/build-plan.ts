@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { ChaosError, messageOf } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import { interruptible } from "./command.js";
 import { keyOf, type KeyInput } from "./keys.js";
@@ -140,7 +141,15 @@ async function performOne(stepsFolder: string, step: Step, note: (text: string) 
   await endAll(output, { prefix: true });
   await rm(output, { recursive: true, force: true });
   await mkdir(output);
-  await step.work({ output, note, folderOf: (each) => placeOf(stepsFolder, each).folder });
+  try {
+    await step.work({ output, note, folderOf: (each) => placeOf(stepsFolder, each).folder });
+  } catch (error) {
+    if (error instanceof ChaosError) throw error;
+    throw new ChaosError(
+      `the lab's step ${step.name} failed: ${messageOf(error)}. Finished steps are kept: \`chaos cluster up\` continues`,
+      { cause: error },
+    );
+  }
   await writeFile(join(output, ".step.json"), `${JSON.stringify(step.inputs, null, 2)}\n`);
   await rename(output, place.folder);
 }

@@ -1,6 +1,7 @@
 import { execa } from "execa";
 import { ENGINE_NAMES, enginesOf } from "../clusters/kind-engine.js";
 import type { ClusterHandle } from "../clusters/provider.js";
+import { whyNotStarted } from "../clusters/try-run.js";
 import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
 import type { Node } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
@@ -103,15 +104,15 @@ interface Failure {
   readonly isMaxBuffer: boolean;
   readonly exitCode?: number | undefined;
   readonly stderr: string;
-  readonly shortMessage?: string | undefined;
+  readonly code?: string | undefined;
+  readonly signal?: string | undefined;
 }
 
 function whyFailed(result: Failure, timeoutMs: number): string {
   if (result.timedOut) return `timed out after ${timeoutMs} ms`;
   if (result.isMaxBuffer) return `more than ${MAX_OUTPUT} bytes of output`;
   const said = result.stderr.trim().split("\n").slice(-3).join(" ").slice(0, 300);
-  // Without an exit code the command never started: shortMessage then has the reason (such as ENOENT), not the command.
-  if (result.exitCode === undefined) return (result.shortMessage ?? "it could not be started").slice(0, 300);
+  if (result.exitCode === undefined) return whyNotStarted(result);
   return `exit code ${result.exitCode}${said === "" ? "" : `: ${said}`}`;
 }
 

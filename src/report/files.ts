@@ -1,6 +1,6 @@
 import { createReadStream, createWriteStream } from "node:fs";
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type Readable, pipeline as joined } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
@@ -37,28 +37,53 @@ async function packSamples(folder: string): Promise<void> {
 
 /**
  * Recomputes a run's result from its raw files alone (run.json, events.ndjson, samples) and writes it in every
- * format.
+ * format. A result that counts more samples than the raw files have is never replaced.
  *
- * @throws UsageError when the folder does not belong to a run.
+ * @throws UsageError when the folder does not belong to a run, its raw files are damaged, or they are fewer than the
+ *   existing result counts. Nothing was written then.
  */
 export async function buildReport(folder: string): Promise<RunResult> {
-  const facts = JSON.parse(
-    await ofRun(join(folder, "run.json"), readFile(join(folder, "run.json"), "utf8")),
-  ) as RunFacts;
+  const facts = await readFacts(join(folder, "run.json"));
   const eventsFile = join(folder, "events.ndjson");
-  const events = await ofRun(eventsFile, eventsOf(linesOf(createReadStream(eventsFile))));
+  const events = await ofRun(eventsFile, async () => await eventsOf(linesOf(createReadStream(eventsFile))));
   const notes = [...events.notes];
   const samples: RawSamples[] = [];
-  for (const name of (await readdir(join(folder, "samples"))).sort()) {
+  for (const name of await sampleFiles(join(folder, "samples"))) {
     const source = basename(name).replace(/\.ndjson(\.gz)?$/, "");
-    const read = await samplesOf(linesOf(contentOf(join(folder, "samples", name))), source);
+    const path = join(folder, "samples", name);
+    const read = await ofRun(path, async () => await samplesOf(linesOf(contentOf(path)), source));
     samples.push(read.value);
     notes.push(...read.notes);
   }
   const analysis = analysisOf(facts, events.value, samples, notes);
+  await refuseLess(folder, analysis.result);
   for (const [name, text] of textsOf({ ...analysis, events: events.value }))
     await writeWhole(join(folder, name), text());
   return analysis.result;
+}
+
+/** The raw files may be lost or damaged since the result was written: then the result is the better evidence. */
+async function refuseLess(folder: string, result: RunResult): Promise<void> {
+  const path = join(folder, "result.json");
+  const before = countedSamples(await readFile(path, "utf8").catch(() => ""));
+  const now = countedSamples(JSON.stringify(result));
+  if (before <= now) return;
+  throw new UsageError(
+    `cannot recompute ${path}: it counts ${before} samples, but the raw files have only ${now} of them. Nothing was written. ` +
+      "Restore the raw files, or move result.json to another folder first",
+  );
+}
+
+/** How many samples of all probes a result.json counts; 0: it is not the result of a run. */
+function countedSamples(json: string): number {
+  try {
+    const { probes } = JSON.parse(json) as RunResult;
+    return probes.reduce((sum, { phases }) => {
+      return sum + Object.values(phases).reduce((all, { samples }) => all + samples, 0);
+    }, 0);
+  } catch {
+    return 0;
+  }
 }
 
 /** The files of a report. Each text is produced when its file is written. */
@@ -143,15 +168,43 @@ function contentOf(path: string): Readable {
   return path.endsWith(".gz") ? joined(file, createGunzip(), () => undefined) : file;
 }
 
-/** @throws UsageError when the file of a run is missing. */
-async function ofRun<T>(path: string, content: Promise<T>): Promise<T> {
+async function readFacts(path: string): Promise<RunFacts> {
+  const text = await ofRun(path, async () => await readFile(path, "utf8"));
+  let facts: Partial<RunFacts> | null = null;
   try {
-    return await content;
+    facts = JSON.parse(text) as Partial<RunFacts> | null;
+  } catch {
+    // Not JSON: see below.
+  }
+  if (
+    typeof facts?.runId === "string" &&
+    facts.experiment?.phases !== undefined &&
+    facts.cluster !== undefined
+  )
+    return facts as RunFacts;
+  throw new UsageError(`${path} is damaged, or not of a run: it lacks the run's id, experiment or cluster`);
+}
+
+/** The names of the files of samples, sorted. */
+async function sampleFiles(folder: string): Promise<string[]> {
+  return (await ofRun(folder, async () => await readdir(folder))).sort();
+}
+
+/** @throws UsageError when what every folder of a run has does not exist, is not a folder, not a file, or damaged. */
+async function ofRun<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    // zlib's codes: Z_DATA_ERROR, Z_BUF_ERROR.
+    if (code.startsWith("Z_")) throw new UsageError(`${path} is damaged`, { cause: error });
+    if (!["ENOENT", "ENOTDIR", "EISDIR"].includes(code)) throw error;
+    const folder = dirname(path);
+    // Without the cause, which would only repeat this.
     throw new UsageError(
-      `no ${basename(path)} in ${path.slice(0, -basename(path).length)}: this is not the folder of a run`,
-      { cause: error },
+      code === "ENOTDIR"
+        ? `${folder} is not a folder. Name the folder of a run, which has run.json`
+        : `no ${basename(path)} in ${folder}: this is not the folder of a run, or it is incomplete`,
     );
   }
 }

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import type { RunResult } from "../analysis/result.js";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { type Clock, systemClock } from "../common/clock.js";
-import { ExitCode, messageOf, RefusedError } from "../common/errors.js";
+import { ChaosError, ExitCode, messageOf, RefusedError } from "../common/errors.js";
 import { newRunId } from "../common/run-id.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
+import type { RunEvent, RunEventBody } from "../evidence/events.js";
 import { Recorder } from "../evidence/recorder.js";
 import { isControl } from "../experiment/attacks.js";
 import { list, NODES, resourcePath, serverVersion } from "../kube/api.js";
@@ -33,6 +34,7 @@ import { PHASES } from "./phases/all-phases.js";
 import { runPhases } from "./phases/phase.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
 import { preflight, refusalOfForbidden } from "./phases/preflight.js";
+import { unlessRestored } from "./not-restored.js";
 import { RunState } from "./run-state.js";
 
 export interface RunOutcome {
@@ -58,6 +60,8 @@ export interface RunOptions {
   readonly dryRun: boolean;
   /** Called before a cluster that is not local is attacked: whether it was named and confirmed. */
   readonly confirm: () => Promise<boolean>;
+  /** The command line that names and confirms a context. */
+  readonly allowing: (context: string) => string;
   /** Aborted by the first signal; its reason is the signal's name. */
   readonly interrupted: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -90,7 +94,7 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
 /** @returns the outcome if the run ends here: a dry run, or a signal during preflight. */
 async function prepareRun(
   options: RunOptions,
-  { transport, server, context }: Connection,
+  { transport, context }: Connection,
   { runId, clock }: { readonly runId: string; readonly clock: Clock },
 ): Promise<Prepared | RunOutcome> {
   const { resolved, view, env, sharedBy, interrupted, keepApp } = options;
@@ -105,14 +109,18 @@ async function prepareRun(
     throw (await refusalOfForbidden(transport, resolved, error, where)) ?? error;
   });
   const sampling = samplingOf(resolved.experiment, schedulableNodes(nodes).length);
-  const recorder = await createRecorder(join(options.reportsFolder, runId), clock.now);
-  recorder.onEvent((event) => view.event(event));
   const access = await accessOf(transport, nodes, options);
-  recorder.emit({ type: "phase", phase: "preflight", state: "start" });
+  // The report folder is created only for a run that passes its checks: a dry run writes no file.
+  const events: RunEvent[] = [];
+  const emit = (body: RunEventBody): void => {
+    const event = { ...body, tMs: Math.round(clock.now() * 1000) / 1000 };
+    events.push(event);
+    view.event(event);
+  };
+  emit({ type: "phase", phase: "preflight", state: "start" });
   const ownId = sharedBy === undefined ? {} : { ownId: sharedBy.id };
   const { checks, target, companions } = await preflight({
     transport,
-    server,
     context,
     version,
     nodes,
@@ -123,17 +131,14 @@ async function prepareRun(
     canaries,
     deadMan: options.deadMan === true,
     confirm: options.confirm,
-    emit: recorder.emit,
+    allowing: options.allowing,
+    emit,
   });
-  recorder.emit({ type: "phase", phase: "preflight", state: "end" });
+  emit({ type: "phase", phase: "preflight", state: "end" });
   view.phaseEnd("preflight");
   const refused = checks.filter(({ ok }) => !ok);
-  if (refused.length > 0 || target === undefined) {
-    await discard(recorder);
-    throw new RefusedError(refusal(refused));
-  }
+  if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
   if (options.dryRun) {
-    await discard(recorder);
     view.result(planLines(options, { target, companions }, checks, sampling), {
       dryRun: true,
       target: targetFacts(target, resolved.component?.name ?? null),
@@ -141,10 +146,12 @@ async function prepareRun(
     return { exitCode: ExitCode.asExpected };
   }
   if (interrupted.aborted) {
-    await discard(recorder);
     view.warn("interrupted before anything was changed");
     return { exitCode: ExitCode.interrupted };
   }
+  const recorder = await createRecorder(join(options.reportsFolder, runId), clock.now);
+  for (const { tMs, ...body } of events) recorder.emit(body, tMs);
+  recorder.onEvent((event) => view.event(event));
   return {
     runId,
     resolved: withInterval(resolved, sampling),
@@ -217,7 +224,7 @@ async function execute(
   } catch (error) {
     // The lock was never acquired, so there is nothing to report.
     if (state?.lock === undefined) await discard(recorder);
-    throw error;
+    throw state === undefined ? error : await unlessRestored(error, state.context.journal, runId);
   } finally {
     // In every case: a lock that is renewed forever would keep the process alive and block other runs.
     if (prepared.shared === undefined) await state?.lock?.stopRenewing();
@@ -273,9 +280,9 @@ async function createRecorder(folder: string, now: () => number): Promise<Record
   }
 }
 
-function unwritable(folder: string, cause: unknown): RefusedError {
-  return new RefusedError(
-    `cannot write the report folder ${folder}: ${messageOf(cause)}. Nothing was changed.`,
+function unwritable(folder: string, cause: unknown): ChaosError {
+  return new ChaosError(
+    `cannot write the report folder ${folder}: ${messageOf(cause)}. Nothing was changed. Name another one with --reports`,
     { cause },
   );
 }

@@ -11,6 +11,7 @@ import { mayTouch } from "../safety/may-touch.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
 import { lockCluster } from "./phases/lock.js";
+import { unlessRestored } from "./not-restored.js";
 import { look, settle, SETTLE_LIMIT_MS } from "./phases/settle.js";
 import { removeOwn } from "./phases/tear-down.js";
 
@@ -23,6 +24,8 @@ export interface SessionOptions {
   readonly toolVersion: string;
   /** Called before a cluster that is not local is changed: whether it was named and confirmed. */
   readonly confirm: () => Promise<boolean>;
+  /** The command line that names and confirms a context. */
+  readonly allowing: (context: string) => string;
   /** How long all runs together may take, ms: the lock lasts this long without being renewed. */
   readonly durationMs: number;
   readonly watchdog?: Watchdog;
@@ -100,6 +103,8 @@ export class Session {
     const { lock, last } = await lockCluster(holding, {
       durationMs: options.durationMs,
       warn: (text) => view.warn(text),
+    }).catch(async (error: unknown) => {
+      throw await unlessRestored(error, journal, id);
     });
     for (const name of new Set(options.applications))
       await recordNamespace({ transport, journal, made }, name);

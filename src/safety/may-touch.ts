@@ -1,5 +1,5 @@
 /** Checks whether the tool may change a cluster, before the first change. */
-import { locality, notLocal, type Locality } from "../clusters/locality.js";
+import { locality, notLocal, thisMachine } from "../clusters/locality.js";
 import { RefusedError } from "../common/errors.js";
 import { list, NODES, resourcePath } from "../kube/api.js";
 import type { Connection } from "../kube/connect.js";
@@ -11,23 +11,23 @@ import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "./journal/
  * A cluster that is not local is changed only after the user has named and confirmed it. An unfinished run blocks every
  * change: a new run would take its damage for the cluster's normal state.
  *
- * @param options `confirm`: called when the cluster is not local; `refusal`: the message when it is not confirmed.
+ * @param options `confirm`: called when the cluster is not local; `allowing`: the command line that would confirm it.
  * @returns the cluster's uid.
  * @throws RefusedError; ApiError, ApiUnreachableError.
  */
 export async function mayTouch(
-  { transport, server, context }: Connection,
+  { transport, context }: Connection,
   options: {
     readonly env: Readonly<Record<string, string | undefined>>;
     readonly confirm: () => boolean | Promise<boolean>;
-    readonly refusal?: (where: Locality, context: string) => string;
+    readonly allowing: (context: string) => string;
   },
 ): Promise<string> {
-  const { env, confirm, refusal = notLocal } = options;
+  const { env, confirm, allowing } = options;
   const clusterUid = await clusterUidOf(transport);
   const { items } = await list<Node>(transport, resourcePath(NODES));
-  const where = locality(server, items);
-  if (!where.local && !(await confirm())) throw new RefusedError(refusal(where, context));
+  const where = locality(items, await thisMachine());
+  if (!where.local && !(await confirm())) throw new RefusedError(notLocal(where, allowing(context)));
   const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
   const problem = unfinishedProblem(unfinished, context);
   if (problem !== undefined) throw new RefusedError(`${problem}. Nothing was changed`);

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { ChaosError, ExitCode } from "../common/errors.js";
+import { ChaosError } from "../common/errors.js";
 
 /** How long the watchdog may take to answer, ms: a Node process starts slowly on a busy machine. */
 const READY_LIMIT_MS = 20_000;
@@ -44,7 +44,7 @@ export class Watchdog {
    * Resolves when the watchdog watches this journal. Called before the first change.
    *
    * @param folder the journal's folder.
-   * @throws ChaosError (exit 4) when the watchdog does not watch it: then nothing may be changed.
+   * @throws ChaosError (exit 6) when the watchdog does not watch it: then nothing may be changed.
    */
   async watch(folder: string): Promise<void> {
     const child = (this.#child ??= this.#start());
@@ -68,7 +68,6 @@ export class Watchdog {
     if (answer === "watching") return;
     throw new ChaosError(
       `cannot watch this run: the watchdog, which restores the cluster if this process is killed, ${answer === "ended" ? "has exited" : `was not ready within ${readyLimitMs / 1000} s`}. Nothing was changed. To run without a watchdog, use --no-watchdog`,
-      { exitCode: ExitCode.preflightRefused },
     );
   }
 

@@ -58,6 +58,7 @@ export async function world(t: ExecutionContext): Promise<World> {
   const { server, transport } = await serve(t);
   server.put("/api/v1/nodes", {
     metadata: { name: "cp", labels: { "node-role.kubernetes.io/control-plane": "" } },
+    spec: { providerID: "kind://docker/x/cp" },
   });
   server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } });
   server.put(DEPLOYMENTS, deployment("coredns"));

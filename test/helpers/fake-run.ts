@@ -32,6 +32,7 @@ export async function fakeRun(t: ExecutionContext, server: FakeApiServer, dryRun
   server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } });
   server.put("/api/v1/nodes", {
     metadata: { name: "worker-1" },
+    spec: { providerID: "kind://docker/x/worker-1" },
     status: { conditions: [{ type: "Ready", status: "True" }] },
   });
   const kubeconfigPath = await kubeconfigOf(folder, server.url);
@@ -55,12 +56,13 @@ export async function fakeRun(t: ExecutionContext, server: FakeApiServer, dryRun
     keepApp: false,
     dryRun,
     confirm: async () => await Promise.resolve(false),
+    allowing: (context) => `chaos run x --context ${context} --yes`,
     interrupted: new AbortController().signal,
     env,
     toolVersion: "0.0.0",
   });
   const [ended] = await Promise.allSettled([running]);
-  const reports = await readdir(reportsFolder);
+  const reports = await readdir(reportsFolder).catch(() => []);
   const { runs: unfinished, unreadable } = await unfinishedRuns(journalRoot(env));
   t.deepEqual(unreadable, []);
   return {

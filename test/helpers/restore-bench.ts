@@ -43,6 +43,7 @@ export async function cluster(t: ExecutionContext): Promise<Cluster> {
   const { uid } = server.put(NAMESPACES, { metadata: { name: "kube-system" } }).metadata;
   server.put("/api/v1/nodes", {
     metadata: { name: "worker-1" },
+    spec: { providerID: "kind://docker/x/worker-1" },
     status: { conditions: [{ type: "Ready", status: "True" }] },
   });
   const status = { replicas: 2, readyReplicas: 2, updatedReplicas: 2, observedGeneration: 9 };

@@ -1,6 +1,6 @@
 import { objectName } from "../../common/object-name.js";
 import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
-import { locality, notLocal } from "../../clusters/locality.js";
+import { locality, notLocal, thisMachine } from "../../clusters/locality.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
 import type { RunEventBody } from "../../evidence/events.js";
@@ -31,7 +31,6 @@ export interface Check {
 
 export interface PreflightInput {
   readonly transport: Transport;
-  readonly server: string;
   readonly context: string;
   /** The server's gitVersion. */
   readonly version: string;
@@ -47,6 +46,8 @@ export interface PreflightInput {
   readonly deadMan?: boolean;
   /** Called for a cluster that is not local: whether the user named its context (`--context`) and confirmed. */
   readonly confirm: () => Promise<boolean>;
+  /** The command line that names and confirms this context. */
+  readonly allowing: (context: string) => string;
   readonly emit: (body: RunEventBody) => void;
 }
 
@@ -80,12 +81,12 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "context",
-    check: async ({ server, nodes, context, confirm }) => {
-      const where = locality(server, nodes);
+    check: async ({ nodes, context, confirm, allowing }) => {
+      const where = locality(nodes, await thisMachine());
       if (where.local) return [{ ok: true, detail: `a local cluster: ${where.because}` }];
       return (await confirm())
-        ? [{ ok: true, detail: `${where.because}: not a local cluster. It was named and confirmed.` }]
-        : [{ ok: false, detail: notLocal(where, context) }];
+        ? [{ ok: true, detail: `not a local cluster: ${where.because}. It was named and confirmed.` }]
+        : [{ ok: false, detail: notLocal(where, allowing(context)) }];
     },
   },
   {

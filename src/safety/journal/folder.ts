@@ -1,7 +1,7 @@
 /** The journals of this machine. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf } from "../../common/errors.js";
+import { messageOf, UsageError } from "../../common/errors.js";
 import { userFolder } from "../../common/places.js";
 import { type JournalState, parseJournal, UnreadableJournalError } from "./records.js";
 
@@ -23,6 +23,7 @@ export function journalRoot(env: Readonly<Record<string, string | undefined>>): 
 /**
  * The journals of unfinished runs, oldest first.
  *
+ * @throws UsageError when their folder exists and cannot be read.
  * @param clusterUid only those of this cluster; undefined: of every cluster.
  */
 export async function unfinishedRuns(root: string, clusterUid?: string): Promise<UnfinishedRuns> {
@@ -70,6 +71,9 @@ async function folderNames(path: string): Promise<string[]> {
     return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
+    throw new UsageError(
+      `cannot read the journals of runs in ${path}: ${messageOf(error)}. Make the folder readable, or set XDG_STATE_HOME to a folder of your own`,
+      { cause: error },
+    );
   }
 }

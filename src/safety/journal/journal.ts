@@ -3,9 +3,10 @@
  * Data, never code. One folder per run, readable by the user only, with one file that is appended to and synced.
  */
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, readFile } from "node:fs/promises";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
+import { makeFolder } from "../../common/make-folder.js";
 import {
   type JournalOpen,
   journalLine,
@@ -50,12 +51,12 @@ export class Journal {
   /**
    * Creates the run's folder (mode 0700) and journal (0600) and writes the opening record.
    *
-   * @throws ChaosError (exit 4) when that fails: then nothing may be changed.
+   * @throws ChaosError (exit 6) when that fails: then nothing may be changed.
    */
   static async create(root: string, record: JournalOpen): Promise<Journal> {
     const folder = join(root, record.clusterUid, record.runId);
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await makeFolder(folder, { mode: 0o700 });
       const handle = await open(join(folder, FILE), "ax", 0o600);
       const journal = new Journal(folder, handle);
       await journal.#append(record);
@@ -65,7 +66,7 @@ export class Journal {
       throw new ChaosError(
         `cannot write the journal in ${folder}: ${messageOf(error)}. Nothing was changed. ` +
           "Make the folder writable, or set XDG_STATE_HOME to a writable folder",
-        { exitCode: ExitCode.preflightRefused, cause: error },
+        { cause: error },
       );
     }
   }
@@ -86,7 +87,7 @@ export class Journal {
    * Saves another machine's journal on this machine; the restore continues it here.
    *
    * @param place where it comes from, for messages.
-   * @throws ChaosError (exit 4) when it cannot be written, UnreadableJournalError when the text is not a valid journal.
+   * @throws ChaosError (exit 5) when it cannot be written, UnreadableJournalError when the text is not a valid journal.
    */
   static async adopt(root: string, text: string, place: string): Promise<JournalState> {
     const found = parseJournal(place, text);
@@ -94,7 +95,7 @@ export class Journal {
     refuseImplausible(found);
     const folder = join(root, found.open.clusterUid, found.open.runId);
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await makeFolder(folder, { mode: 0o700 });
       const handle = await open(join(folder, FILE), "wx", 0o600);
       try {
         await handle.writeFile(`${text}${journalLine({ type: "adopted" })}\n`);
@@ -108,7 +109,7 @@ export class Journal {
         `cannot save the journal of ${found.open.runId} in ${folder}: ${messageOf(error)}. Nothing was changed. ` +
           "If the folder is not writable, set XDG_STATE_HOME to one that is",
         {
-          exitCode: ExitCode.preflightRefused,
+          exitCode: ExitCode.notRestored,
           cause: error,
         },
       );

@@ -10,7 +10,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 /**
  * Opens the journal of a run or of a session, and tells the watchdog, if there is one, to watch it.
  *
- * @throws ChaosError (exit 4) when it cannot be written or watched: then nothing may be changed.
+ * @throws ChaosError (exit 6) when it cannot be written or watched: then nothing may be changed.
  */
 export async function openJournal(
   connection: Connection,

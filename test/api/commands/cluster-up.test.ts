@@ -22,6 +22,7 @@ async function up({ kubeconfigPath, env }: Machine, addons: boolean, clock?: Clo
     context: "fake",
     addons,
     yes: false,
+    allowing: (context) => `chaos cluster up --context ${context} --yes`,
     env,
     signal: new AbortController().signal,
     view: createView({ stream, out: stream, mode: "plain" }),

@@ -57,6 +57,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
         env,
         toolVersion: "0.0.0",
         confirm: async () => await Promise.resolve(false),
+        allowing: (context) => `chaos run x --context ${context} --yes`,
         durationMs: 60_000,
         watchdog,
         ...change,

@@ -73,7 +73,6 @@ async function ask(served: Served, change: Partial<PreflightInput> = {}): Promis
   const events: RunEventBody[] = [];
   const outcome = await preflight({
     transport: served.transport,
-    server: "https://127.0.0.1:6443",
     context: "kind-chaos",
     version: await serverVersion(served.transport),
     nodes: [node("worker-1")],
@@ -82,6 +81,7 @@ async function ask(served: Served, change: Partial<PreflightInput> = {}): Promis
     nodeAccess: { none: "not on this machine" },
     unfinished: { runs: [], unreadable: [] },
     confirm: async () => await Promise.reject(new Error("no confirmation expected")),
+    allowing: (context) => `chaos run x --context ${context} --yes`,
     emit: (body) => events.push(body),
     ...change,
   });
@@ -162,7 +162,6 @@ test("everything fails: all problems are reported together", async (t) => {
   served.server.put(NAMESPACES, { metadata: { name: "kube-system-chaos", labels: { a: "b" } } });
   forbid(served, ({ verb, resource }) => verb === "delete" && resource === "pods");
   const asked = await ask(served, {
-    server: "https://10.0.0.5:6443",
     context: "prod",
     nodes: [node("n1", { provider: "gce", spec: { unschedulable: true } })],
     unfinished: { runs: [unfinished("run-a"), unfinished("run-b")], unreadable: [DAMAGED] },
@@ -179,7 +178,7 @@ test("everything fails: all problems are reported together", async (t) => {
     "nodes",
   ]);
   t.is(asked.target, undefined);
-  t.regex(asked.detail("context"), /belong to gce.*--context prod --yes/);
+  t.regex(asked.detail("context"), /belong to gce: n1\..*: chaos run x --context prod --yes$/);
   t.regex(asked.detail("journal"), /run-a, run-b.*chaos restore --all/);
   t.regex(asked.detail("journal"), /\/state\/run-c cannot be read.*remove \/state\/run-c/);
   t.regex(asked.detail("lock"), /run-0@elsewhere.*chaos restore/);
@@ -198,7 +197,7 @@ test("everything fails: all problems are reported together", async (t) => {
 
 test("not local: attacked only when named and confirmed; a local cluster needs no confirmation", async (t) => {
   const served = await healthy(t);
-  const remote = { server: "https://10.0.0.5", nodes: [node("n1", { provider: "aws" })] };
+  const remote = { nodes: [node("n1", { provider: "aws" })] };
   const yes = await ask(served, { ...remote, confirm: async () => await Promise.resolve(true) });
   t.deepEqual(yes.failed, []);
   t.regex(yes.detail("context"), /belong to aws.*named and confirmed/);

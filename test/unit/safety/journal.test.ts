@@ -361,7 +361,7 @@ test("a second journal for the same run is refused, and the first one stays unch
   await journal.intent(NAMESPACE);
   await journal.close();
   const error = await t.throwsAsync(Journal.create(root, opening("run-1")), { instanceOf: ChaosError });
-  t.is(error?.exitCode, ExitCode.preflightRefused);
+  t.is(error?.exitCode, ExitCode.failed);
   t.is((await readJournal(journal.folder))?.pending.length, 1);
 });
 
@@ -371,7 +371,7 @@ test("a journal that cannot be written: the run is refused, and the error says w
   const error = await t.throwsAsync(Journal.create(join(root, "file", "runs"), opening("run-1")), {
     instanceOf: ChaosError,
   });
-  t.is(error?.exitCode, ExitCode.preflightRefused);
+  t.is(error?.exitCode, ExitCode.failed);
   t.regex(error?.message ?? "", /cannot write the journal in .*run-1: .*Nothing was changed.*XDG_STATE_HOME/);
 });
 

@@ -213,12 +213,12 @@ test("started with the first journal, once for all; no warning on a normal exit"
   );
 });
 
-test("a command that does not exist: exit 4 before the first change, and the error says how to run without it", async (t) => {
+test("a command that does not exist: exit 6 before the first change, and the error says how to run without it", async (t) => {
   const warnings: string[] = [];
   const command = ["/nonexistent/chaos", "watchdog"];
   const guarding = new Watchdog({ command, env: {}, warn: (text) => warnings.push(text) });
   const error = await t.throwsAsync(guarding.watch("/a"), { instanceOf: ChaosError });
-  t.is(error?.exitCode, ExitCode.preflightRefused);
+  t.is(error?.exitCode, ExitCode.failed);
   t.regex(
     error?.message ?? "",
     /has exited\. Nothing was changed\. To run without a watchdog, use --no-watchdog$/,
@@ -227,19 +227,19 @@ test("a command that does not exist: exit 4 before the first change, and the err
   await t.throwsAsync(guarding.watch("/b"), { instanceOf: ChaosError, message: /has exited/ });
 });
 
-test("a watchdog that starts but does not answer: exit 4 when its time is up", async (t) => {
+test("a watchdog that starts but does not answer: exit 6 when its time is up", async (t) => {
   const command = [process.execPath, "-e", "process.stdin.resume()"];
   const silent = new Watchdog({ command, env: process.env, warn: () => t.fail(), readyLimitMs: 50 });
   const error = await t.throwsAsync(silent.watch("/a"), { instanceOf: ChaosError });
-  t.is(error?.exitCode, ExitCode.preflightRefused);
+  t.is(error?.exitCode, ExitCode.failed);
   t.regex(error?.message ?? "", /was not ready within 0\.05 s\. Nothing was changed/);
   silent.end();
 });
 
-test("a watchdog that exits before it watches: exit 4", async (t) => {
+test("a watchdog that exits before it watches: exit 6", async (t) => {
   const { watchdog: guarding, warnings } = guard(t, "process.exit(3)");
   const error = await t.throwsAsync(guarding.watch("/a"), { instanceOf: ChaosError });
-  t.is(error?.exitCode, ExitCode.preflightRefused);
+  t.is(error?.exitCode, ExitCode.failed);
   t.regex(warnings.join(), /the watchdog has exited \(3\)/);
 });
 
@@ -252,7 +252,7 @@ test("a watchdog that dies while its runner continues: one warning, and the next
     "the watchdog has exited (7). If this process is killed now, restore the cluster with `chaos restore --all`",
   ]);
   const error = await t.throwsAsync(guarding.watch("/b"), { instanceOf: ChaosError });
-  t.is(error?.exitCode, ExitCode.preflightRefused);
+  t.is(error?.exitCode, ExitCode.failed);
   guarding.release("/a");
   guarding.end();
   t.is(warnings.length, 1);
