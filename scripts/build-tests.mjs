@@ -27,7 +27,8 @@ const ownUrl = {
 await buildPodPrograms();
 await rm("build/test", { recursive: true, force: true });
 await build({
-  entryPoints: ["test/unit/**/*.test.ts", "test/api/**/*.test.ts"],
+  // The command line, too: tests start it as a process.
+  entryPoints: ["test/unit/**/*.test.ts", "test/api/**/*.test.ts", { in: "src/cli.ts", out: "cli" }],
   outdir: "build/test",
   outbase: "test",
   bundle: true,

@@ -22,7 +22,7 @@ export function failureOf(error: unknown, debug = false): Failure {
   if (system !== undefined) return { text: system, exitCode };
   if (debug && error instanceof Error) return { text: error.stack ?? error.message, exitCode };
   const name = error instanceof Error ? `${error.name}: ` : "";
-  const [line = ""] = messageOf(error).split("\n");
+  const line = messageOf(error).replace(/\s+/g, " ");
   return {
     text: `unexpected error: ${name}${line.slice(0, 300)}. This is a bug. Please report it with what KUBE_SYSTEM_CHAOS_DEBUG=1 shows`,
     exitCode,

@@ -30,7 +30,16 @@ test("--image with the lab, with an existing cluster or with no --cluster is ref
     await t.throwsAsync(selectCluster({ ...more, image, progress, signal }), REFUSED);
   const view = silentProgress as RunView;
   for (const provider of ["lab", undefined] as const) {
-    const options = { provider, image, addons: undefined, yes: false, env: {}, view, signal, allowing: String };
+    const options = {
+      provider,
+      image,
+      addons: undefined,
+      yes: false,
+      env: {},
+      view,
+      signal,
+      allowing: String,
+    };
     await t.throwsAsync(clusterUp(options), REFUSED);
   }
 });

@@ -1,0 +1,214 @@
+/** The command line as a process: exit codes, closed pipes, full devices, and what it leaves behind. */
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
+import { chaos, CLI, emptyMachine, type Sink } from "../../helpers/cli.js";
+import type { FakeApiServer } from "../../helpers/fake-api-server.js";
+import { kubeconfigOf } from "../../helpers/kubeconfig.js";
+import { putKubeDns, serve, until, writes } from "../../helpers/target-fixtures.js";
+
+interface Place {
+  readonly server: FakeApiServer;
+  readonly cwd: string;
+  readonly env: Record<string, string>;
+}
+
+const KIND = { providerID: "kind://docker/x/worker-1" };
+
+/** An empty machine whose kubeconfig leads to a cluster with kube-dns. */
+async function place(t: ExecutionContext, spec: object = KIND): Promise<Place> {
+  const { server } = await serve(t);
+  putKubeDns(server);
+  server.put("/api/v1/namespaces", { metadata: { name: "kube-system" } });
+  server.put("/api/v1/nodes", {
+    metadata: { name: "worker-1" },
+    spec,
+    status: { conditions: [{ type: "Ready", status: "True" }] },
+  });
+  const machine = await emptyMachine(t);
+  const KUBECONFIG = await kubeconfigOf(machine.cwd, server.url);
+  return { server, cwd: machine.cwd, env: { ...machine.env, KUBECONFIG } };
+}
+
+const STACK = /^\s+at |Error:|node:internal/m;
+
+/** One message on stderr, without a stack. */
+function oneLine(t: ExecutionContext, stderr: string, expected: RegExp): void {
+  t.regex(stderr, expected);
+  t.notRegex(stderr, STACK);
+  t.is(stderr.trimEnd().split("\n").length, 1, stderr);
+}
+
+const COMMANDS: readonly (readonly [code: number, ...args: string[]])[] = [
+  [0, "--help"],
+  [0, "schema"],
+  [0, "validate", "kube-dns"],
+  [3, "validate", "no-such-experiment"],
+  [0, "rbac", "kube-dns"],
+  [0, "run", "kube-dns", "--dry-run"],
+  [0, "--json", "run", "kube-dns", "--dry-run"],
+  [0, "--json", "restore"],
+  [3, "report", "nowhere"],
+];
+const onLinux = process.platform === "linux" ? test : test.skip;
+
+for (const [code, ...args] of COMMANDS) {
+  for (const sink of ["closed", "full"] satisfies Sink[]) {
+    onLinux(`chaos ${args.join(" ")}, standard output ${sink}: ends quietly with ${code}`, async (t) => {
+      const at = await place(t);
+      const ended = await chaos(args, { ...at, stdout: sink });
+      t.is(ended.code, code, ended.stderr);
+      t.notRegex(ended.stderr, STACK);
+    });
+  }
+  onLinux(`chaos ${args.join(" ")}, standard error full: ends with ${code}`, async (t) => {
+    t.is((await chaos(args, { ...(await place(t)), stderr: "full" })).code, code);
+  });
+}
+
+onLinux("a terminal that closes during a run: it is restored, and ends with 130", async (t) => {
+  const at = await place(t);
+  const ended = await chaos(["run", "kube-dns", "--no-watchdog"], {
+    ...at,
+    stdout: "closed",
+    stderr: "closed",
+    started: (child) => {
+      void until("the run has the lock", () => at.server.object(LOCK_PATH) !== undefined).then(() =>
+        child.kill("SIGHUP"),
+      );
+    },
+  });
+  t.is(ended.code, 130);
+  t.is(at.server.object(LOCK_PATH), undefined);
+  t.is(at.server.object("/api/v1/namespaces/kube-system-chaos"), undefined);
+});
+
+test("a dry run leaves nothing: no folder, no object, no lock", async (t) => {
+  const at = await place(t);
+  const before = await readdir(at.cwd, { recursive: true });
+  for (const args of [
+    ["run", "kube-dns", "--dry-run"],
+    ["run", "kube-dns", "metrics-server", "--dry-run"],
+    ["restore", "--all", "--dry-run"],
+    ["restore", "--all", "--dry-run", "--context", "fake"],
+  ])
+    await chaos(args, at);
+  t.deepEqual(await readdir(at.cwd, { recursive: true }), before);
+  t.deepEqual(writes(at.server), []);
+});
+
+test("a refused run leaves no folder of reports", async (t) => {
+  const at = await place(t, {});
+  const before = await readdir(at.cwd, { recursive: true });
+  t.is((await chaos(["run", "kube-dns"], at)).code, 4);
+  t.deepEqual(await readdir(at.cwd, { recursive: true }), before);
+});
+
+for (const args of [[], ["--cluster", "kind"], ["--cluster", "lab"]])
+  test(`a dry run with nothing configured${args.map((each) => ` ${each}`).join("")}: exit 4, and no cluster`, async (t) => {
+    const machine = await emptyMachine(t);
+    const ended = await chaos(["run", "kube-dns", "--dry-run", ...args], machine);
+    t.is(ended.code, 4, ended.stderr);
+    oneLine(t, ended.stderr, /^chaos: no .* is running.*--dry-run changes nothing, so it creates none: /);
+    t.deepEqual(await readdir(machine.cwd), []);
+  });
+
+test("a cluster that nothing shows to be local: refused, and the printed command runs on it", async (t) => {
+  const at = await place(t, {});
+  const args = ["run", "kube-dns", "--dry-run", "--reports", "it's here"];
+  const refused = await chaos(args, at);
+  t.is(refused.code, 4);
+  t.regex(refused.stderr, /nothing shows that the nodes run on this machine: worker-1/);
+  const command = /name and confirm it: (.*)$/m.exec(refused.stderr)?.[1] ?? "";
+  t.regex(
+    command,
+    /^KUBECONFIG=\S+ \S+ \S*cli\.js run kube-dns --dry-run --reports 'it'\\''s here' --context fake --yes$/,
+  );
+  const pasted = execAsync(command, at);
+  t.regex(await pasted, /not a local cluster: .* It was named and confirmed/);
+  t.deepEqual(writes(at.server), []);
+  t.true(command.includes(CLI));
+});
+
+/** Runs a line of a shell without the variable that the line itself sets. */
+async function execAsync(line: string, { cwd, env }: Place): Promise<string> {
+  const { KUBECONFIG: _, ...rest } = env;
+  const { execa } = await import("execa");
+  const { stdout, stderr } = await execa("/bin/sh", ["-c", line], { cwd, env: rest, extendEnv: false });
+  return stdout + stderr;
+}
+
+for (const [what, make, expected] of [
+  ["below /proc", async () => await Promise.resolve("/proc/no-such-folder/x"), /no such file or directory/],
+  [
+    "below a file",
+    async (cwd: string) => {
+      await writeFile(join(cwd, "file"), "");
+      return "file/reports";
+    },
+    /not a directory/,
+  ],
+] as const)
+  onLinux(`a folder of reports ${what}: exit 6, nothing was changed`, async (t) => {
+    const at = await place(t);
+    const { code, stderr } = await chaos(["run", "kube-dns", "--reports", await make(at.cwd)], at);
+    t.is(code, 6, stderr);
+    t.regex(stderr, /cannot write the report folder .*Nothing was changed\. Name another one with --reports/);
+    t.regex(stderr, expected);
+    t.notRegex(stderr, STACK);
+    t.deepEqual(writes(at.server), []);
+  });
+
+test("a state folder that is a file: restore says so with exit 3, a run changes nothing", async (t) => {
+  const at = await place(t);
+  await writeFile(join(at.cwd, "file"), "");
+  const env = { ...at.env, XDG_STATE_HOME: join(at.cwd, "file") };
+  for (const args of [["restore"], ["restore", "--all"]]) {
+    const ended = await chaos(args, { ...at, env });
+    t.is(ended.code, 3);
+    oneLine(t, ended.stderr, /^chaos: cannot read the journals of runs in .*set XDG_STATE_HOME/);
+  }
+  const ended = await chaos(["run", "kube-dns"], { ...at, env });
+  t.is(ended.code, 3);
+  t.deepEqual(writes(at.server), []);
+});
+
+for (const [args, code, expected] of [
+  [["report", "file"], 3, /file is not a folder/],
+  [["report", "empty"], 3, /no run\.json in empty/],
+  [["matrix", "--out", "file"], 6, /cannot mkdir file: file already exists/],
+  [["matrix", "nowhere"], 3, /nowhere/],
+  [["validate", "file"], 3, /file/],
+  [["rbac", "nowhere"], 3, /nowhere/],
+  [["run", "kube-dns", "--config", "nowhere"], 3, /nowhere/],
+  [["run", "kube-dns", "--kubeconfig", "nowhere"], 3, /nowhere/],
+  [["run", "kube-dns", "--context", "nowhere"], 3, /nowhere/],
+  [["restore", "run-1"], 3, /no unfinished run run-1/],
+  [["cluster", "up", "--cluster", "kind"], 4, /kind was not found on PATH/],
+  [["cluster", "down", "--cluster", "kind"], 4, /kind was not found on PATH/],
+  [["cluster", "up"], 3, /no provider's cluster is running/],
+] as const)
+  test(`chaos ${args.join(" ")}: exit ${code}, without a stack`, async (t) => {
+    const at = await place(t);
+    await writeFile(join(at.cwd, "file"), "x");
+    await mkdir(join(at.cwd, "empty"));
+    await mkdir(join(at.cwd, "reports"));
+    const ended = await chaos(args, at);
+    t.is(ended.code, code, ended.stderr);
+    t.regex(ended.stderr, expected);
+    t.notRegex(ended.stderr, STACK);
+  });
+
+for (const [args, code] of [
+  [["restore", "--context", "fake"], 6],
+  [["cluster", "status", "--context", "fake"], 4],
+  [["run", "kube-dns"], 4],
+] as const)
+  test(`chaos ${args.join(" ")} without an answer of the API server: exit ${code}, one line`, async (t) => {
+    const at = await place(t);
+    at.server.fault({ kind: "status", status: 403, reason: "Forbidden", times: Infinity });
+    const ended = await chaos(args, at);
+    t.is(ended.code, code, ended.stderr);
+    oneLine(t, ended.stderr, /403/);
+  });
