@@ -88,6 +88,7 @@ async function runSeveral(
   const codes: ExitCode[] = [];
   const session = options.dryRun ? undefined : await openSession(options, loaded, common);
   const lines: string[] = [];
+  let reports = 0;
   let whole = true;
   try {
     for (const [index, each] of loaded.entries()) {
@@ -98,6 +99,7 @@ async function runSeveral(
       const outcome = await runOne(options, { ...each, ...common, ...sharedBy(session) });
       codes.push(outcome.exitCode);
       lines.push(outcomeLine(each, outcome));
+      if (outcome.folder !== undefined) reports++;
       // A component that is still down would distort every following run.
       whole = outcome.exitCode !== ExitCode.notRestored;
       if (!whole || session?.lock.lost.aborted === true) break;
@@ -105,7 +107,7 @@ async function runSeveral(
   } finally {
     if (session !== undefined && !(await session.close({ whole }))) codes.push(ExitCode.notRestored);
   }
-  if (!options.dryRun) await summarise(options, lines, codes.length);
+  if (!options.dryRun) await summarise(options, lines, reports);
   return BY_WEIGHT.find((code) => codes.includes(code)) ?? ExitCode.asExpected;
 }
 
@@ -125,13 +127,23 @@ function outcomeLine({ resolved }: Loaded, { result, exitCode }: RunOutcome): st
   return `  ${name}: ${result.severity}, ${result.verdict}${why}; function ${result.ownFunction.state}`;
 }
 
-/** Prints one line per run and writes the matrix of all reports in the folder. */
-async function summarise(options: RunCommandOptions, lines: readonly string[], runs: number): Promise<void> {
-  const { files } = await writeMatrix(options.reportsFolder);
-  options.view.result([`${runs} experiments:`, ...lines, `matrix: ${files.join(", ")}`], {
-    runs,
-    matrix: files,
-  });
+/** Prints one line per run, and writes the matrix of all reports in the folder if any run has a report. */
+async function summarise(
+  { reportsFolder, view }: RunCommandOptions,
+  lines: readonly string[],
+  reports: number,
+): Promise<void> {
+  let files: readonly string[] = [];
+  try {
+    if (reports > 0) ({ files } = await writeMatrix(reportsFolder));
+  } catch (error) {
+    // The runs are over and have their own exit codes.
+    view.warn(
+      `the matrix could not be written: ${failureOf(error).text}. \`chaos matrix ${reportsFolder}\` writes it`,
+    );
+  }
+  const matrix = files.length === 0 ? [] : [`matrix: ${files.join(", ")}`];
+  view.result([`${lines.length} experiments:`, ...lines, ...matrix], { runs: lines.length, matrix: files });
 }
 
 async function openSession(

@@ -1,5 +1,5 @@
 import test from "ava";
-import { RefusedError } from "../../../src/common/errors.js";
+import { type ChaosError, ExitCode, RefusedError } from "../../../src/common/errors.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { fakeRun } from "../../helpers/fake-run.js";
@@ -51,7 +51,8 @@ test("the same, but the lock cannot be removed: the journal keeps it for a resto
   answersTooLate(server);
   server.fault({ kind: "status", status: 500, method: "DELETE", times: Infinity });
   const { error, unfinished } = await fakeRun(t, server);
-  t.regex(String(error), /request timed out/);
+  t.regex(String(error), /not fully restored: .*request timed out.*chaos restore .*-x-/);
+  t.is((error as ChaosError).exitCode, ExitCode.notRestored);
   t.not(server.object(LOCK_PATH), undefined);
   t.deepEqual(
     unfinished.flatMap(({ pending }) => pending.map(({ undo }) => undo.action === "remove" && undo.path)),
