@@ -41,11 +41,12 @@ const handlers: Handlers = {
         interrupted: interrupted.signal,
         env: process.env,
         allowing: await allowing(flags),
-        onJournal: (runId) => (interrupted.runId = runId),
+        onJournal: (runId) => (unfinished = interrupted.runId = runId),
         ...(canAsk()
           ? { ask: async (question) => await view.suspended(async () => await askYesNo(question)) }
           : {}),
       });
+      unfinished = undefined;
       watchdog?.end();
     });
   },
@@ -127,6 +128,9 @@ const handlers: Handlers = {
 };
 
 const program = createProgram(handlers);
+
+/** The run that a crash of this process would leave unfinished. */
+let unfinished: string | undefined;
 
 /** The watchdog for this process's runs. It starts with the first run. */
 async function startableWatchdog(
@@ -231,10 +235,30 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
   }
 }
 
+/** Prints an error and sets its exit code. */
+async function fail(error: unknown): Promise<void> {
+  const { failureOf, isDebug } = await import("./commands/failure.js");
+  const { oneLineIndented } = await import("./ui/width.js");
+  const { text, exitCode } = failureOf(error, isDebug(process.env));
+  process.stderr.write(`chaos: ${text.split("\n").map(oneLineIndented).join("\n")}\n`);
+  process.exitCode = exitCode;
+}
+
+/** An error that nothing waits for. The watchdog, or `chaos restore`, finishes the run. */
+async function crash(error: unknown): Promise<void> {
+  await fail(error);
+  if (unfinished !== undefined) {
+    process.stderr.write(`chaos: run ${unfinished} may not be restored: \`chaos restore ${unfinished}\`\n`);
+    process.exitCode = ExitCode.notRestored;
+  }
+  process.exit();
+}
+
 async function main(): Promise<void> {
   // A reader that has gone (`| head`), a full device, a closed terminal: what is printed is lost, and the command continues
   // and ends with its own code. A run must restore the cluster whether or not anyone reads.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  process.once("uncaughtException", (error) => void crash(error));
   try {
     await program.parseAsync();
   } catch (error) {
@@ -243,11 +267,7 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : ExitCode.usage;
       return;
     }
-    const { failureOf, isDebug } = await import("./commands/failure.js");
-    const { oneLineIndented } = await import("./ui/width.js");
-    const { text, exitCode } = failureOf(error, isDebug(process.env));
-    process.stderr.write(`chaos: ${text.split("\n").map(oneLineIndented).join("\n")}\n`);
-    process.exitCode = exitCode;
+    await fail(error);
   }
 }
 

@@ -44,27 +44,34 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
     if (context !== undefined || kubeconfigPath !== undefined) {
       throw new UsageError(`--cluster ${provider} has its own context: omit --context and --kubeconfig`);
     }
-    const chosen = clusterProviders()[provider];
-    if (options.dryRun !== true) return await chosen.up({ progress, signal, ...image });
-    const running = await chosen.find();
-    if (running !== undefined) return running;
-    throw new RefusedError(
-      `no ${provider} cluster of this tool is running. --dry-run changes nothing, so it creates none: without it, --cluster ${provider} would create one`,
-    );
+    if (options.dryRun === true) return await existing([provider]);
+    return await clusterProviders()[provider].up({ progress, signal, ...image });
   }
   const current = await currentCluster(options);
   if (current !== undefined) return current;
   if (provider === "current") throw new UsageError("--cluster current: no kubeconfig has a current context");
 
+  if (options.dryRun === true) return await existing(["kind", "lab"]);
+  return await runningOrNew(options);
+}
+
+/** For a dry run: the cluster of one of these providers, as it is. @throws RefusedError that says what a run would do. */
+async function existing(names: readonly Exclude<ProviderName, "current">[]): Promise<ClusterHandle> {
+  for (const name of names) {
+    const handle = await clusterProviders()[name].find();
+    if (handle !== undefined) return handle;
+  }
+  throw new RefusedError(
+    `no cluster to look at: no ${names.join(" or ")} cluster of this tool is running. --dry-run changes nothing, so it creates none: ` +
+      `without it, a ${names[0]} cluster would be created if what that needs is installed`,
+  );
+}
+
+/** Nothing is configured: the running cluster of a provider, or a new one. */
+async function runningOrNew(options: SelectOptions): Promise<ClusterHandle> {
+  const { progress, signal } = options;
   const providers = clusterProviders();
   const searched = "no kubeconfig has a current context, and no kind or lab cluster of this tool is running";
-  if (options.dryRun === true) {
-    const running = (await providers.kind.find()) ?? (await providers.lab.find());
-    if (running !== undefined) return running;
-    throw new RefusedError(
-      `no cluster to look at: ${searched}. --dry-run changes nothing, so it creates none: without it, a kind cluster would be created if kind and an engine are installed`,
-    );
-  }
   for (const each of [providers.kind, providers.lab]) {
     if ((await each.status()).running) return await each.up({ progress, signal });
   }
