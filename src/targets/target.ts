@@ -13,9 +13,9 @@ import {
 } from "../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Service } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { ADDON_MODE_LABEL } from "../own/own-names.js";
 import { findStaticPod, findUnit, type NodesToCheck } from "./find-node-target.js";
 import type { NodeTarget } from "./node-target.js";
+import { ownerChain } from "./owners.js";
 
 export type WorkloadKind = "Deployment" | "DaemonSet";
 
@@ -173,18 +173,6 @@ function selects(service: Service, podLabels: Readonly<Record<string, string>>):
 export function refOf(kind: string, object: Pick<KubeObject, "metadata">): ObjectRef {
   const { namespace, name, uid } = object.metadata;
   return { kind, ...(namespace === undefined ? {} : { namespace }), name, uid };
-}
-
-/** What would bring a pod back, from the pod upwards: controllers immediately, addon-manager within a minute. */
-export function ownerChain(kind: WorkloadKind, object: KubeObject): string[] {
-  const chain =
-    kind === "Deployment"
-      ? ["Pod", "ReplicaSet", `Deployment ${object.metadata.name}`]
-      : ["Pod", `DaemonSet ${object.metadata.name}`];
-  for (const owner of object.metadata.ownerReferences ?? []) chain.push(`${owner.kind} ${owner.name}`);
-  const mode = object.metadata.labels?.[ADDON_MODE_LABEL];
-  if (mode !== undefined) chain.push(`addon-manager (${mode})`);
-  return chain;
 }
 
 /** The namespace of a target and its neighbours. A unit has no namespace: kube-system counts as its own. Pure. */

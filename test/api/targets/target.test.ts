@@ -5,7 +5,8 @@ import type { KubeObject } from "../../../src/kube/objects.js";
 import { ApiError } from "../../../src/kube/transport.js";
 import { creatorOf } from "../../../src/kube/written-by.js";
 import { TargetWatch } from "../../../src/targets/target-watch.js";
-import { findTarget, ownerChain } from "../../../src/targets/target.js";
+import { ownerChain } from "../../../src/targets/owners.js";
+import { findTarget } from "../../../src/targets/target.js";
 import type { Draft, FakeApiServer } from "../../helpers/fake-api-server.js";
 import {
   DAEMONSETS,
@@ -152,7 +153,7 @@ test("the owner chain goes up to addon-manager", (t) => {
     "ReplicaSet",
     "Deployment kube-dns",
     "HelmChart dns",
-    "addon-manager (Reconcile)",
+    "addon-manager, mode Reconcile (within about 60 s by default; from label addonmanager.kubernetes.io/mode)",
   ]);
   t.deepEqual(ownerChain("DaemonSet", { metadata: { name: "a" } } as KubeObject), ["Pod", "DaemonSet a"]);
 });
