@@ -244,7 +244,12 @@ export function analysisOf(
     restored: ofType(time.events, "restored").map(({ object, how, by, tMs }) => ({ object, how, by, tMs })),
     probes,
     clocks,
-    checks: ofType(time.events, "check").map(({ name, ok, detail }) => ({ name, ok, detail })),
+    checks: ofType(time.events, "check").map(({ name, ok, detail, assumed }) => ({
+      name,
+      ok,
+      detail,
+      ...(assumed === undefined ? {} : { assumed }),
+    })),
     warnings: [...notes, ...placed.warnings, ...warningsOf(time.events)],
   };
   return { result, series: placed.series };

@@ -302,6 +302,11 @@ export interface RunResult {
     readonly offsetMs: number;
     readonly uncertaintyMs: number;
   }[];
-  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+  readonly checks: readonly {
+    readonly name: string;
+    readonly ok: boolean;
+    readonly detail: string;
+    readonly assumed?: true;
+  }[];
   readonly warnings: readonly string[];
 }

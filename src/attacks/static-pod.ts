@@ -1,6 +1,7 @@
 import { type Attack, forNodes } from "./attack.js";
 import { KeptDown } from "./kept-down.js";
-import { heldPath, HELD_ROOT, holdManifest, rearm, timerName } from "../nodes/faults.js";
+import { heldPath, heldRoot, holdManifest, rearm, timerName } from "../nodes/faults.js";
+import { manifestOn } from "../targets/node-target.js";
 
 /**
  * Moves a static pod's manifest out of the kubelet's folder on the attacked nodes, and again when one reappears.
@@ -11,10 +12,13 @@ export function staticPod(): Attack {
   return {
     type: "static-pod",
     plan: (target) => {
-      const manifest = ("manifest" in target ? target.manifest : undefined) ?? `${target.name}'s manifest`;
+      const found = "manifest" in target ? target.manifest : undefined;
+      const manifest = found ?? `${target.name}'s manifest`;
       return [
         `set a systemd timer on each attacked node that moves ${manifest} back if the runner does not`,
-        `move ${manifest} into ${HELD_ROOT}/ on the node`,
+        found === undefined
+          ? `move ${manifest} out of the kubelet's folder on the node`
+          : `move ${manifest} into ${heldRoot(manifest)}/ on the node`,
         "do the same again whenever the manifest reappears",
       ];
     },
@@ -22,19 +26,19 @@ export function staticPod(): Attack {
       const context = forNodes(given);
       const { target, runId, node: faults } = context;
       const { access, healAfterMs } = faults;
-      const { manifest } = target;
-      if (manifest === undefined)
-        throw new Error(`cannot take down ${target.name}: the path of its manifest is unknown`);
-      const fault = {
-        manifest,
-        heldAt: heldPath(runId, manifest),
-        timer: timerName(runId, manifest),
-        healAfterMs,
+      const faultOn = (node: string): Parameters<typeof holdManifest>[1] => {
+        const manifest = manifestOn(target, node);
+        return {
+          manifest,
+          heldAt: heldPath(runId, manifest),
+          timer: timerName(runId, manifest),
+          healAfterMs,
+        };
       };
       return new KeptDown(context, {
         action: "manifest-moved",
-        takeDown: async (node) => await holdManifest({ access, node }, fault),
-        rearm: async (node) => await rearm({ access, node }, fault.timer),
+        takeDown: async (node) => await holdManifest({ access, node }, faultOn(node)),
+        rearm: async (node) => await rearm({ access, node }, faultOn(node).timer),
       });
     },
   };

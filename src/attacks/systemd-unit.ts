@@ -1,6 +1,7 @@
 import { type Attack, forNodes } from "./attack.js";
 import { KeptDown } from "./kept-down.js";
 import { rearm, stopUnit, timerName } from "../nodes/faults.js";
+import { unitOn } from "../targets/node-target.js";
 
 /**
  * Stops a systemd unit on the attacked nodes, and again when it was started. First sets a timer on each node that
@@ -22,14 +23,13 @@ export function systemdUnit(): Attack {
       const context = forNodes(given);
       const { target, runId, node: faults } = context;
       const { access, healAfterMs } = faults;
-      const { unit } = target;
-      if (unit === undefined)
-        throw new Error(`cannot take down ${target.name}: the name of its unit is unknown`);
-      const timer = timerName(runId, unit);
       return new KeptDown(context, {
         action: "unit-stopped",
-        takeDown: async (node) => await stopUnit({ access, node }, { unit, timer, healAfterMs }),
-        rearm: async (node) => await rearm({ access, node }, timer),
+        takeDown: async (node) => {
+          const unit = unitOn(target, node);
+          return await stopUnit({ access, node }, { unit, timer: timerName(runId, unit), healAfterMs });
+        },
+        rearm: async (node) => await rearm({ access, node }, timerName(runId, unitOn(target, node))),
       });
     },
   };

@@ -37,7 +37,14 @@ export interface ObjectRef {
 
 export type RunEventBody =
   | { readonly type: "phase"; readonly phase: PhaseName; readonly state: "start" | "end" }
-  | { readonly type: "check"; readonly name: string; readonly ok: boolean; readonly detail: string }
+  | {
+      readonly type: "check";
+      readonly name: string;
+      readonly ok: boolean;
+      readonly detail: string;
+      /** Nothing was looked at: the detail is assumed. A later check has what was found. */
+      readonly assumed?: true;
+    }
   /** A measured clock offset: runnerMs = agentMs + offsetMs ± uncertaintyMs. */
   | {
       readonly type: "clock";

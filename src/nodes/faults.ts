@@ -7,8 +7,13 @@ import { ChaosError, ExitCode } from "../common/errors.js";
 import type { AttackRow } from "../experiment/attacks.js";
 import type { NodeAccess } from "./spec.js";
 
-/** Where moved manifests are kept: on the file system of the kubelet's manifest folder, but outside that folder. */
-export const HELD_ROOT = "/etc/kubernetes/kube-system-chaos";
+/**
+ * Where moved manifests are kept: beside the kubelet's manifest folder, so that it is mostly on the same file system.
+ * "/etc/kubernetes/kube-system-chaos" for "/etc/kubernetes/manifests/etcd.yaml".
+ */
+export function heldRoot(manifest: string): string {
+  return `${manifest.replace(/\/[^/]*\/[^/]*$/, "")}/kube-system-chaos`;
+}
 
 /** Time limit of a script without a unit to stop or start, ms. */
 const ASK_TIMEOUT_MS = 15_000;
@@ -25,7 +30,7 @@ export function timerName(runId: string, what: string): string {
 
 /** Where a run keeps a manifest that it has moved away. */
 export function heldPath(runId: string, manifest: string): string {
-  return `${HELD_ROOT}/${runId}/${manifest.split("/").at(-1) ?? "manifest"}`;
+  return `${heldRoot(manifest)}/${runId}/${manifest.split("/").at(-1) ?? "manifest"}`;
 }
 
 /**

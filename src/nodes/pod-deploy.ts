@@ -29,8 +29,12 @@ import {
 /** Time limit until all pods are ready, including the image pull, ms. */
 const READY_LIMIT_MS = 120_000;
 
-/** Namespace, agent (as a ConfigMap) and one privileged pod on every node. The token's Secret is created separately. */
-export async function nodeAccessManifests(): Promise<Manifest[]> {
+/**
+ * Namespace, agent (as a ConfigMap) and one privileged pod on every node. The token's Secret is created separately.
+ *
+ * @param leftOut nodes without a pod: one there would never become ready, and block the removal of its namespace.
+ */
+export async function nodeAccessManifests(leftOut: readonly string[] = []): Promise<Manifest[]> {
   const name = NODE_ACCESS_NAME;
   const namespace = NODE_ACCESS_NAMESPACE;
   return [
@@ -50,6 +54,7 @@ export async function nodeAccessManifests(): Promise<Manifest[]> {
         hostPID: true,
         // On every node, also while an attacked node is NotReady.
         tolerations: [{ operator: "Exists" }],
+        ...(leftOut.length === 0 ? {} : { affinity: notOn(leftOut) }),
         containers: [
           {
             name: "node-agent",
@@ -75,6 +80,16 @@ export async function nodeAccessManifests(): Promise<Manifest[]> {
   ];
 }
 
+/** The affinity that keeps a pod off nodes. A field selector of a node takes one value per requirement. */
+function notOn(nodes: readonly string[]): object {
+  const matchFields = nodes.map((name) => ({ key: "metadata.name", operator: "NotIn", values: [name] }));
+  return {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchFields }] },
+    },
+  };
+}
+
 /**
  * Deploys the privileged pods and waits until they are ready on every node. Own objects that exist are reused. Deleting
  * the namespace removes them.
@@ -84,9 +99,9 @@ export async function nodeAccessManifests(): Promise<Manifest[]> {
 export async function deployNodeAccess(
   transport: Transport,
   clock: Clock,
-  signal?: AbortSignal,
+  { leftOut, signal }: { readonly leftOut?: readonly string[]; readonly signal?: AbortSignal } = {},
 ): Promise<void> {
-  const [namespace, ...rest] = await nodeAccessManifests();
+  const [namespace, ...rest] = await nodeAccessManifests(leftOut);
   if (namespace !== undefined) await ensure(transport, namespace);
   // Before the pods: they mount it.
   await ensureToken(transport);

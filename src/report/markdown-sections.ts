@@ -66,7 +66,11 @@ export function checks(result: RunResult): string {
   if (result.checks.length === 0) return "No check was recorded.";
   return table(
     ["Check", "Passed", "Detail"],
-    result.checks.map(({ name, ok, detail }) => [name, ok ? "yes" : "**no**", detail]),
+    result.checks.map(({ name, ok, detail, assumed }) => [
+      name,
+      assumed === true ? "assumed" : ok ? "yes" : "**no**",
+      detail,
+    ]),
   );
 }
 

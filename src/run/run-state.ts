@@ -27,7 +27,7 @@ export interface Harm {
 
 /** The state that the phases of a run share and change. */
 export class RunState {
-  readonly context: RunContext;
+  context: RunContext;
   facts: RunFacts;
   readonly collector: Collector;
   /** Ends every watch when the measuring is over. */
@@ -116,6 +116,12 @@ export class RunState {
     if (code === "application-changed") this.applicationChanged = true;
     this.stopped(code, message);
     this.broken.abort();
+  }
+
+  /** Replaces what was assumed about the target on nodes by what was found there. */
+  foundTarget(target: RunContext["target"], facts: NonNullable<RunFacts["target"]>): void {
+    this.context = { ...this.context, target };
+    this.facts = { ...this.facts, target: facts };
   }
 
   /** Reports in the events and to the user why the run does not continue as planned. */

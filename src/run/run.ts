@@ -15,6 +15,7 @@ import type { Node } from "../kube/objects.js";
 import { schedulableNodes } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { findNodeAccess, type NodeAccessOptions } from "../nodes/access.js";
+import { usableNodes } from "../nodes/left-out.js";
 import { podAccess } from "../nodes/pod-access.js";
 import { type NodeAccess } from "../nodes/spec.js";
 import { samplingOf } from "../probes/sampling.js";
@@ -262,14 +263,14 @@ async function discard(recorder: Recorder): Promise<void> {
   await rm(recorder.folder, { recursive: true, force: true });
 }
 
-/** How nodes are reached. The privileged pods are deployed with the probers and do not exist before. */
+/** How nodes are reached. The privileged pods are deployed under the lock and do not exist before. */
 async function accessOf(
   transport: Transport,
   nodes: readonly Node[],
   { handle, nodeAccess }: RunOptions,
 ): Promise<NodeAccess | { readonly none: string }> {
   if (nodeAccess?.only === "pod") return podAccess(transport);
-  return await findNodeAccess(nodes, handle, nodeAccess);
+  return await findNodeAccess(usableNodes(nodes), handle, nodeAccess);
 }
 
 async function createRecorder(folder: string, now: () => number): Promise<Recorder> {

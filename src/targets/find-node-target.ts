@@ -3,6 +3,7 @@ import type { ComponentDefinition, FindStaticPod, FindUnit } from "../components
 import { list, PODS, resourcePath, selectorString } from "../kube/api.js";
 import type { Node, Pod } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
+import { manifestOn, processesOn, type Role, unitOf } from "../nodes/look.js";
 import type { NodeAccess } from "../nodes/spec.js";
 import type { NodeTarget } from "./node-target.js";
 
@@ -13,9 +14,17 @@ const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
 const ASK_TIMEOUT_MS = 10_000;
 
 export interface NodesToCheck {
+  /** Without those that are left out. */
   readonly nodes: readonly Node[];
   readonly access?: NodeAccess;
 }
+
+/** Why a component was found and no target chosen. */
+interface NoTarget {
+  readonly problem: string;
+}
+
+type NotFound = NoTarget | { readonly looked: string };
 
 /** The mirror pods that the kubelets publish for a static pod. */
 export async function mirrorPods(
@@ -30,86 +39,162 @@ export async function mirrorPods(
   return items.filter((pod) => pod.metadata.annotations?.[MIRROR_ANNOTATION] !== undefined);
 }
 
-/** @returns the target; `looked`: a description of what was looked for and does not exist. */
+/** @returns the target; `looked`: what was looked for and does not exist; `problem`: it exists and cannot be attacked. */
 export async function findStaticPod(
   transport: Transport,
   component: Pick<ComponentDefinition, "name">,
   find: FindStaticPod,
-  { access }: Pick<NodesToCheck, "access">,
-): Promise<NodeTarget | { readonly looked: string }> {
+  { nodes: usable, access }: NodesToCheck,
+): Promise<NodeTarget | NotFound> {
   const { namespace, labels, manifests, knownAs } = find;
-  const pods = await mirrorPods(transport, find);
-  const nodes = [...new Set(pods.map((pod) => pod.spec?.nodeName ?? ""))]
-    .filter((node) => node !== "")
-    .sort();
-  if (nodes.length === 0) {
-    return { looked: `static pods with ${selectorString(labels)} in ${namespace} (${knownAs.join(", ")})` };
-  }
-  // Without access (privileged pods, for example, come later) assume the most common path. It is checked before
-  // anything is moved.
-  const manifest = access === undefined ? manifests[0] : await findManifest(access, nodes, manifests);
+  const all = await mirrorPods(transport, find);
+  const looked = `static pods with ${selectorString(labels)} in ${namespace} (${knownAs.join(", ")})`;
+  // Without a list of nodes none is left out.
+  const isUsable = ({ spec }: Pod): boolean =>
+    usable.length === 0 || usable.some(({ metadata }) => metadata.name === spec?.nodeName);
+  const pods = all.filter((pod) => isUsable(pod) && (pod.spec?.nodeName ?? "") !== "");
+  const leftOut = namesOf(all.filter((pod) => !isUsable(pod)));
+  const nodes = namesOf(pods);
+  if (nodes.length === 0)
+    return { looked: leftOut.length === 0 ? looked : `${looked}, which run only on nodes that are left out` };
+  const on = access === undefined ? undefined : await findManifests(access, pods, find);
+  if (on !== undefined && "problem" in on) return on;
+  const paths = on === undefined ? manifests.slice(0, 1) : [...on.values()];
+  // Without access (privileged pods, for example, come later) the most common path is assumed, and looked up later.
+  const manifest = mostCommon(paths);
   const images = pods.flatMap((pod) =>
     (pod.spec?.containers ?? []).map((container) => container.image ?? ""),
   );
+  const where = [...new Set(paths)].join(" or ");
   return {
     kind: "StaticPod",
     name: component.name,
     namespace,
     ...(manifest === undefined ? {} : { manifest }),
+    ...(on === undefined ? { assumed: true } : { on: Object.fromEntries(on) }),
     labels,
     nodes,
     count: nodes.length,
     images: [...new Set(images)],
     services: [],
-    ownerChain: ["Pod", `kubelet of each node (manifest ${manifest ?? manifests.join(" or ")})`],
+    ownerChain: ["Pod", `kubelet of each node (manifest ${where})`],
+    ...(leftOut.length === 0
+      ? {}
+      : { remarks: [`${component.name} also runs on ${leftOut.join(", ")}, which is left out`] }),
   };
 }
 
-/** The first of the paths that exists on every node; undefined: none does. */
-async function findManifest(
+/** The nodes of pods, sorted. */
+function namesOf(pods: readonly Pod[]): string[] {
+  return [...new Set(pods.map(({ spec }) => spec?.nodeName ?? ""))].filter((name) => name !== "").sort();
+}
+
+/** The path of the manifest on each node. */
+async function findManifests(
   access: NodeAccess,
-  nodes: readonly string[],
-  manifests: readonly string[],
-): Promise<string | undefined> {
-  const script = `for each in "$@"; do if [ -f "$each" ]; then echo "$each"; fi; done`;
+  pods: readonly Pod[],
+  { namespace, manifests }: FindStaticPod,
+): Promise<ReadonlyMap<string, string> | NoTarget> {
+  const folders = [...new Set(manifests.map((manifest) => manifest.replace(/\/[^/]*$/, "")))];
   const found = await Promise.all(
-    nodes.map(async (node) =>
-      (await access.exec(node, ["sh", "-c", script, "find-manifest", ...manifests], ASK_TIMEOUT_MS)).split(
-        "\n",
-      ),
-    ),
+    pods.map(async ({ metadata, spec }) => {
+      const node = spec?.nodeName ?? "";
+      const pod = { name: metadata.name, namespace };
+      return { node, manifest: await manifestOn({ access, node }, { pod, folders }) };
+    }),
   );
-  return manifests.find((manifest) => found.every((paths) => paths.includes(manifest)));
+  const missing = found.flatMap(({ manifest }) => ("none" in manifest ? manifest.none : []));
+  if (missing.length > 0) return { problem: `cannot find the manifest: ${missing.join("; ")}` };
+  return new Map(
+    found.flatMap(({ node, manifest }) => ("path" in manifest ? [[node, manifest.path] as const] : [])),
+  );
+}
+
+/** The first of the most common values. */
+function mostCommon(values: readonly string[]): string | undefined {
+  const count = (value: string): number => values.filter((each) => each === value).length;
+  return [...values].sort((a, b) => count(b) - count(a))[0];
 }
 
 /** A unit's properties, as systemd reports them. */
 type Properties = Readonly<Record<string, string>>;
 
-/** @returns the target; `looked`: a description of what was looked for and does not exist. */
+/** Which of a node's processes a component is. Another component is looked for by the names of its units. */
+const ROLES: Readonly<Record<string, Role>> = { kubelet: "kubelet", "container-runtime": "runtime" };
+
+/** @returns the target; `looked`: what was looked for and does not exist; `problem`: it exists and cannot be attacked. */
 export async function findUnit(
   component: Pick<ComponentDefinition, "name">,
   find: FindUnit,
   { nodes, access }: NodesToCheck,
-): Promise<NodeTarget | { readonly looked: string }> {
+): Promise<NodeTarget | NotFound> {
   const names = nodes.map((node) => node.metadata.name).sort();
   const looked = `a systemd unit ${find.units.join(" or ")} on ${names.join(", ")}`;
   const [assumed] = find.units;
   if (access === undefined) {
     // Every node has such a unit, or it would not be a node. Only access tells which of the names it has.
     if (assumed === undefined || names.length === 0) return { looked };
-    return unitTarget(component.name, { unit: assumed, nodes: names, restart: undefined });
+    return unitTarget(component.name, { on: new Map(names.map((name) => [name, assumed])), assumed: true });
   }
-  for (const unit of find.units) {
-    const states = await Promise.all(
-      names.map(async (node) => ({ node, state: await propertiesOf(access, node, unit) })),
-    );
-    const active = states.filter(({ state }) => state["LoadState"] === "loaded" && isUp(state));
-    if (active.length > 0) {
-      const restart = active[0]?.state["Restart"];
-      return unitTarget(component.name, { unit, nodes: active.map(({ node }) => node), restart });
-    }
+  const found = await Promise.all(
+    nodes.map(async (node) => ({
+      node: node.metadata.name,
+      ...(await unitOn(access, node, component.name, find.units)),
+    })),
+  );
+  const shared = found.flatMap(({ node, unit, shared: why }) =>
+    why === undefined ? [] : [`it is in ${unit ?? ""} on ${node}, and ${why}`],
+  );
+  if (shared.length > 0)
+    return { problem: `${component.name} cannot be taken down alone: ${shared.join("; ")}` };
+  const active = found
+    .filter(({ restart }) => restart !== undefined)
+    .sort((a, b) => a.node.localeCompare(b.node));
+  if (active.length === 0) return { looked };
+  const without = found.filter(({ restart }) => restart === undefined).map(({ node }) => node);
+  return unitTarget(component.name, {
+    on: new Map(active.map(({ node, unit = "" }) => [node, unit])),
+    restart: active[0]?.restart,
+    ...(without.length === 0
+      ? {}
+      : {
+          remarks: [`${component.name} was not found on ${without.sort().join(", ")}: looked for ${looked}`],
+        }),
+  });
+}
+
+/** A node's unit. */
+interface UnitOnNode {
+  readonly unit?: string;
+  /** Why it cannot be stopped alone. */
+  readonly shared?: string;
+  /** Its Restart= setting, "" when systemd does not say; undefined: the unit is not active. */
+  readonly restart?: string | undefined;
+}
+
+/** The unit of the process that the component is; else the first of the names that is active. */
+async function unitOn(
+  access: NodeAccess,
+  node: Node,
+  component: string,
+  units: readonly string[],
+): Promise<UnitOnNode> {
+  const { name } = node.metadata;
+  const role = ROLES[component];
+  const runtime = node.status?.nodeInfo?.containerRuntimeVersion;
+  const running =
+    role === undefined
+      ? undefined
+      : unitOf(await processesOn({ access, node: name }), role, {
+          preferred: units,
+          ...(runtime === undefined ? {} : { runtime }),
+        });
+  for (const unit of running === undefined ? units : [running.unit]) {
+    const state = await propertiesOf(access, name, unit);
+    if (state["LoadState"] === "loaded" && isUp(state))
+      return { ...running, unit, restart: state["Restart"] ?? "" };
   }
-  return { looked };
+  return {};
 }
 
 /** A unit that crashes repeatedly is "activating" most of the time. It exists, even if it does not work well. */
@@ -125,23 +210,32 @@ async function propertiesOf(access: NodeAccess, node: string, unit: string): Pro
   );
 }
 
-interface FoundUnit {
-  readonly unit: string;
-  readonly nodes: readonly string[];
-  readonly restart: string | undefined;
+interface FoundUnits {
+  /** The unit of each node, by the nodes' names. */
+  readonly on: ReadonlyMap<string, string>;
+  readonly restart?: string | undefined;
+  readonly assumed?: true;
+  readonly remarks?: readonly string[];
 }
 
-function unitTarget(name: string, { unit, nodes, restart }: FoundUnit): NodeTarget {
+function unitTarget(name: string, { on, restart = "", assumed, remarks }: FoundUnits): NodeTarget {
+  const nodes = [...on.keys()];
+  const unit = mostCommon([...on.values()]) ?? "";
   return {
     kind: "SystemdUnit",
     name,
     namespace: "",
     unit,
+    ...(assumed === true ? { assumed } : { on: Object.fromEntries(on) }),
     labels: {},
     nodes,
     count: nodes.length,
     images: [],
     services: [],
-    ownerChain: [unit, restart === undefined ? "systemd" : `systemd (Restart=${restart})`],
+    ownerChain: [
+      [...new Set(on.values())].join(" or "),
+      restart === "" ? "systemd" : `systemd (Restart=${restart})`,
+    ],
+    ...(remarks === undefined ? {} : { remarks }),
   };
 }

@@ -8,7 +8,7 @@ import { runningContainers } from "../nodes/runtime.js";
 import type { NodeAccess } from "../nodes/spec.js";
 import { mirrorPods } from "./find-node-target.js";
 import type { TargetMonitor } from "./monitor.js";
-import type { NodeTarget } from "./node-target.js";
+import { type NodeTarget, unitOn } from "./node-target.js";
 
 const EVERY_MS = 1_000;
 
@@ -113,10 +113,9 @@ export class NodeTargetWatch implements TargetMonitor {
 
   async #askNode(access: NodeAccess, node: string): Promise<void> {
     const { target } = this.#options;
-    const { unit } = target;
     if (target.name === API_SERVER) await this.#askServer(node);
     else if (target.kind === "StaticPod") await this.#askRuntime(access, node);
-    else if (unit !== undefined) await this.#askSystemd(access, node, unit);
+    else await this.#askSystemd(access, node, unitOn(target, node));
   }
 
   async #askSystemd(access: NodeAccess, node: string, unit: string): Promise<void> {

@@ -7,13 +7,14 @@ export interface NodeTarget {
   readonly name: string;
   /** Of the mirror pods; "" for a unit. */
   readonly namespace: string;
-  /** SystemdUnit only: "kubelet.service". */
+  /** SystemdUnit only: "kubelet.service", the most common one of its nodes. */
   readonly unit?: string;
-  /**
-   * StaticPod only: the manifest's path on each node; without node access the most common path; undefined: none
-   * exists.
-   */
+  /** StaticPod only: the most common path of the manifest on its nodes. */
   readonly manifest?: string;
+  /** The unit or the path of the manifest on each node, by the node's name, as it was found there. */
+  readonly on?: Readonly<Record<string, string>>;
+  /** No node was looked at: unit, path and nodes are assumed. */
+  readonly assumed?: true;
   /** Of the static pods; {} for units. */
   readonly labels: Readonly<Record<string, string>>;
   /** Where it runs. */
@@ -24,6 +25,22 @@ export interface NodeTarget {
   readonly services: readonly ObjectRef[];
   /** What brings it back, from the pod or unit upwards. */
   readonly ownerChain: readonly string[];
+  /** What the user must know about the finding: nodes without it. */
+  readonly remarks?: readonly string[];
+}
+
+/** The unit of a target on a node. @throws Error when it is unknown. */
+export function unitOn(target: Pick<NodeTarget, "name" | "unit" | "on">, node: string): string {
+  const unit = target.on?.[node] ?? target.unit;
+  if (unit === undefined) throw new Error(`the unit of ${target.name} on ${node} is unknown`);
+  return unit;
+}
+
+/** The path of a target's manifest on a node. @throws Error when it is unknown. */
+export function manifestOn(target: Pick<NodeTarget, "name" | "manifest" | "on">, node: string): string {
+  const manifest = target.on?.[node] ?? target.manifest;
+  if (manifest === undefined) throw new Error(`the manifest of ${target.name} on ${node} is unknown`);
+  return manifest;
 }
 
 /** The target on one node, for events and messages. */

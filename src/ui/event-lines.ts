@@ -26,8 +26,8 @@ const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
   "let-up": silent,
   "app-endpoints": silent,
   "function-late": silent,
-  check: ({ name, ok, detail }) => ({
-    level: ok ? "ok" : "failed",
+  check: ({ name, ok, detail, assumed }) => ({
+    level: assumed === true ? "warn" : ok ? "ok" : "failed",
     text: detail === "" ? name : `${name}: ${detail}`,
   }),
   churn: ({ object, rehearsal, ok, detail }) => ({

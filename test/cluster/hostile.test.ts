@@ -289,7 +289,7 @@ test.serial(
     t.true((suppression?.share ?? 0) > 0.9, `kept down for ${suppression?.share ?? 0} of the window`);
     t.regex(
       result.facts.target?.ownerChain.at(-1) ?? "",
-      /^gitops-test, which applies it server-side \(unknown how fast; from field manager gitops-test, last at /,
+      /^gitops-test, which applies it server-side \(unknown how fast; from field manager gitops-test[,)]/,
     );
     t.regex(await readFile(join(folder, "report.md"), "utf8"), /Recreated during the attack: .*gitops-test/);
     t.log(

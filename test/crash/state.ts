@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { list, NODES, resourcePath } from "../../src/kube/api.js";
 import { differences } from "../../src/kube/declared.js";
 import type { Node } from "../../src/kube/objects.js";
-import { HELD_ROOT } from "../../src/nodes/faults.js";
+import { heldRoot } from "../../src/nodes/faults.js";
 import { lockHolder } from "../../src/safety/lock/lease.js";
 import type { TestCluster } from "../cluster/support/cluster.js";
 import { snapshot } from "../cluster/support/snapshot.js";
@@ -28,7 +28,7 @@ export async function stateOf(cluster: TestCluster): Promise<State> {
     snapshot({ ...cluster, nodes }),
     lockHolder(cluster.connection.transport),
     ...nodes.map(async ({ metadata: { name } }) => {
-      const argv = ["sh", "-c", LEFT_ON_NODE, "left", HELD_ROOT];
+      const argv = ["sh", "-c", LEFT_ON_NODE, "left", heldRoot("/etc/kubernetes/manifests/etcd.yaml")];
       return (await cluster.access.exec(name, argv, EXEC_TIMEOUT_MS)).trim();
     }),
   ]);

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { engineAccess } from "../../src/nodes/access.js";
 import { type NodeAccess } from "../../src/nodes/spec.js";
 
-/** The container engine: it maps paths below /etc to the node's folder. */
+/** The container engine: it maps paths below some folders to the node's folder. */
 const DOCKER = `#!${process.execPath}
 const { spawnSync } = require("node:child_process");
 const { appendFileSync, existsSync } = require("node:fs");
@@ -24,7 +24,7 @@ if (verb !== "exec" || !existsSync(state)) {
 }
 appendFileSync(__dirname + "/log", JSON.stringify({ node, argv }) + "\\n");
 if (existsSync(state + "/broken")) { console.error("the node is broken"); process.exit(1); }
-const mine = argv.map((each) => each.replaceAll("/etc/", state + "/etc/"));
+const mine = argv.map((each) => each.replace(/(?<![\\w.-])\\/(etc|proc|run|var\\/lib|var\\/snap)\\//g, state + "$&"));
 const env = { PATH: __dirname + "/bin:/usr/local/bin:/usr/bin:/bin", STATE: state };
 const { status } = spawnSync(mine[0], mine.slice(1), { env, stdio: "inherit" });
 process.exit(status ?? 127);
@@ -62,6 +62,10 @@ restart)
   [ -e "$units/$1" ] || { echo "Unit $1 not found." >&2; exit 5; }
   echo x >> "$units/$1.restarts" ;;
 reset-failed) ;;
+status)
+  for pid in "$@"; do :; done
+  [ -e "$STATE/proc/$pid/unit" ] || exit 4
+  echo "● $(cat "$STATE/proc/$pid/unit") - fake" ;;
 show)
   properties=; value=no
   while [ $# -gt 1 ]; do
@@ -130,6 +134,23 @@ export class FakeNodes {
     const file = this.path(node, path);
     await mkdir(join(file, ".."), { recursive: true });
     await writeFile(file, text);
+  }
+
+  /** A process in the node's /proc; `unit` as systemd knows it. */
+  async process(
+    node: string,
+    pid: number,
+    { name, unit, args = [] }: { name: string; unit: string; args?: readonly string[] },
+  ): Promise<void> {
+    await this.put(node, `proc/${pid}/comm`, `${name}\n`);
+    await this.put(node, `proc/${pid}/unit`, unit);
+    await this.put(node, `proc/${pid}/cmdline`, [name, ...args].map((each) => `${each}\0`).join(""));
+  }
+
+  /** An executable file of a node. */
+  async program(node: string, path: string, text: string): Promise<void> {
+    await this.put(node, path, `#!/bin/sh\n${text}\n`);
+    await chmod(this.path(node, path), 0o755);
   }
 
   async drop(node: string, path: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { messageOf } from "../../common/errors.js";
+import { usableNodes } from "../../nodes/left-out.js";
 import { runningContainers } from "../../nodes/runtime.js";
 import type { TargetMonitor } from "../../targets/monitor.js";
 import type { TargetWatch } from "../../targets/target-watch.js";
@@ -57,7 +58,7 @@ export async function askRuntimesOnce(context: RunContext, target: Target): Prom
   const { nodes, nodeAccess, recorder } = context;
   if (nodeAccess === undefined) return;
   await Promise.all(
-    nodes.map(async (node) => {
+    usableNodes(nodes).map(async (node) => {
       const name = node.metadata.name;
       try {
         const running = await runningContainers(nodeAccess, name, target, RUNTIME_TIMEOUT_MS);

@@ -1,5 +1,6 @@
 import { LEADER_LABELS } from "../../application/guestbook.js";
 import { ChaosError } from "../../common/errors.js";
+import { leftOutWords } from "../../nodes/left-out.js";
 import { podsOf } from "../../own/pods.js";
 import type { NodeTarget } from "../../targets/node-target.js";
 import type { RunContext } from "../context.js";
@@ -17,8 +18,10 @@ export async function attackedNodes(context: RunContext, target: NodeTarget): Pr
   if (wanted !== "one") {
     const unknown = wanted.filter((node) => !target.nodes.includes(node));
     if (unknown.length === 0) return wanted;
+    const leftOut = leftOutWords(context.nodes.filter(({ metadata }) => unknown.includes(metadata.name)));
     throw new ChaosError(
-      `attack.nodes: ${target.name} does not run on ${unknown.join(", ")}. It runs on ${target.nodes.join(", ")}`,
+      `attack.nodes: ${target.name} does not run on ${unknown.join(", ")}. It runs on ${target.nodes.join(", ")}` +
+        (leftOut === undefined ? "" : `. Left out: ${leftOut}`),
     );
   }
   const { namespace } = experiment.application.guestbook;

@@ -5,8 +5,6 @@ import { PODS, list, resourcePath } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
 import { isReady, reasonOf, schedulableNodes } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
-import { leadsThroughApi } from "../../nodes/access.js";
-import { deployNodeAccess } from "../../nodes/pod-deploy.js";
 import { ensure, makeNamespace } from "../../own/ensure.js";
 import type { Manifest } from "../../own/manifest.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
@@ -36,8 +34,6 @@ export async function deploy(context: RunContext): Promise<void> {
   if (shared === undefined && !keepApp) await recordNamespace(context, application);
   await view.step("deploy the guestbook and the probers", async (note) => {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
-    if (context.nodeAccess !== undefined && leadsThroughApi(context.nodeAccess))
-      await deployNodeAccess(transport, clock, context.interrupted);
     const nodes = schedulableNodes(context.nodes).length;
     const wanted = [
       { namespace: application, count: podCount(guestbook, nodes) },

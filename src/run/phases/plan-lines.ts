@@ -22,7 +22,7 @@ export function planLines(
   const namespace = experiment.application.guestbook.namespace;
   return [
     `dry run of ${options.file}: nothing was changed`,
-    ...checks.map((check) => `  ✓ ${check.name}: ${check.detail}`),
+    ...checks.map(({ name, detail, assumed }) => `  ${assumed === true ? "?" : "✓"} ${name}: ${detail}`),
     isNodeTarget(target)
       ? `target: ${target.name} on ${nodesOf(resolved, target.nodes)}`
       : `target: ${target.kind} ${target.namespace}/${target.name} (${target.count} desired)`,

@@ -12,6 +12,7 @@ import { schedulableNodes } from "../../kube/pod-state.js";
 import { SUPPORTED_KUBERNETES, supportOf } from "../../kube/server-version.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
 import { leadsThroughApi } from "../../nodes/access.js";
+import { leftOutWords, usableNodes } from "../../nodes/left-out.js";
 import { type NodeAccess } from "../../nodes/spec.js";
 import { CANARY_NAMESPACE } from "../../own/namespaces.js";
 import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../own/own-names.js";
@@ -27,6 +28,8 @@ export interface Check {
   readonly name: string;
   readonly ok: boolean;
   readonly detail: string;
+  /** Nothing was looked at: not a passed check. It is looked at later. */
+  readonly assumed?: true;
 }
 
 export interface PreflightInput {
@@ -111,21 +114,20 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "target",
-    check: async ({ transport, resolved, nodes, nodeAccess }, found) => {
+    check: async ({ transport, resolved, nodes, nodeAccess, emit }, found) => {
       const access = accessBefore(nodeAccess);
       const { experiment, component } = resolved;
       const target = await findTarget(transport, experiment.target, component, {
-        nodes,
+        nodes: usableNodes(nodes),
         ...(access === undefined ? {} : { access }),
       });
       if ("problem" in target) return [{ ok: false, detail: target.problem }];
       found.target = target;
-      return [
-        {
-          ok: true,
-          detail: `${objectName(target)}, ${target.count} desired; ${target.ownerChain.join(" → ")}`,
-        },
-      ];
+      for (const text of remarksOn(target)) emit({ type: "warning", text });
+      const detail = `${objectName(target)}, ${target.count} desired; ${target.ownerChain.join(" → ")}`;
+      return isAssumed(target)
+        ? [{ ok: true, assumed: true, detail: `${detail} (assumed, checked once node access is there)` }]
+        : [{ ok: true, detail }];
     },
   },
   {
@@ -166,7 +168,9 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "nodes",
-    check: ({ nodes }) => {
+    check: ({ nodes, emit }) => {
+      const leftOut = leftOutWords(nodes);
+      if (leftOut !== undefined) emit({ type: "warning", text: `nodes that are left out: ${leftOut}` });
       const names = schedulableNodes(nodes).map((node) => node.metadata.name);
       return [
         names.length > 0
@@ -195,9 +199,9 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   const found: Found = {};
   for (const each of CHECKS) {
     const name = each.title;
-    for (const { ok, detail } of await unlessForbidden(async () => await each.check(input, found))) {
-      checks.push({ name, ok, detail });
-      input.emit({ type: "check", name, ok, detail });
+    for (const verdict of await unlessForbidden(async () => await each.check(input, found))) {
+      checks.push({ name, ...verdict });
+      input.emit({ type: "check", name, ...verdict });
     }
   }
   return { checks, target: found.target, companions: found.onCluster?.companions ?? [] };
@@ -229,6 +233,15 @@ async function unlessForbidden(ask: () => Promise<readonly Verdict[]>): Promise<
     if (!(error instanceof ApiError && error.status === 403)) throw error;
     return [{ ok: false, detail: messageOf(error) }];
   }
+}
+
+function remarksOn(target: AnyTarget): readonly string[] {
+  return isNodeTarget(target) ? (target.remarks ?? []) : [];
+}
+
+/** Whether nobody has looked at the target's nodes yet. */
+function isAssumed(target: AnyTarget): boolean {
+  return isNodeTarget(target) && target.assumed === true;
 }
 
 /** The node access before anything is deployed: privileged pods do not exist yet. */
@@ -277,7 +290,7 @@ export function nodeAccessCheck(
       detail: `${access.how} leads through the API server, which is the target: it could not be restored that way. Use the container engine, or a command of the local configuration with --allow-commands`,
     };
   }
-  const later = throughTheApi ? " (deployed with the probers)" : "";
+  const later = throughTheApi ? " (deployed before anything else)" : "";
   return { ok: true, detail: `${access.how}${later}: the nodes' container runtimes show what is running` };
 }
 

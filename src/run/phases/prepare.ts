@@ -9,6 +9,7 @@ import { abortWatch, watchApplication, watchTarget, watchWorkload } from "../mea
 import type { RunState } from "../run-state.js";
 import { attackedNodes } from "./attacked-nodes.js";
 import { deploy } from "./deploy.js";
+import { lookAtNodes } from "./look-at-nodes.js";
 import { rehearse, warmUp } from "./warm-up.js";
 
 /** Limit for the first list of all watches, ms. Once every probe is good, they have normally finished it long ago. */
@@ -19,6 +20,8 @@ export async function prepare(state: RunState): Promise<boolean> {
   const { context, collector, stop } = state;
   const { view, clock, interrupted } = context;
   try {
+    await lookAtNodes(state);
+    if (interrupted.aborted) return false;
     await deploy(context);
     if (interrupted.aborted) return false;
     const nodes = await chooseNodes(state);

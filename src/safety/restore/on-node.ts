@@ -5,7 +5,7 @@ import type { Transport } from "../../kube/transport.js";
 import { openNodeAccess } from "../../nodes/access.js";
 import { heldPath, inspect, returnManifest, startUnit, timerName } from "../../nodes/faults.js";
 import { type NodeAccess } from "../../nodes/spec.js";
-import { nodeRef, type NodeTarget } from "../../targets/node-target.js";
+import { manifestOn, nodeRef, type NodeTarget, unitOn } from "../../targets/node-target.js";
 import type { NodeUndo } from "../journal/journal.js";
 import type { Undone } from "../journal/undo.js";
 
@@ -90,8 +90,7 @@ async function unitUndo(
   runId: string,
   attack?: AttackName,
 ): Promise<NodeUndo> {
-  const { unit } = target;
-  if (unit === undefined) throw refused(`cannot attack ${target.name}: its systemd unit is unknown`);
+  const unit = unitOn(target, on.node);
   const { state, machineId, invocation, also } = await inspect(on, { unit });
   if (state !== "active")
     throw refused(
@@ -103,8 +102,7 @@ async function unitUndo(
 }
 
 async function manifestUndo(target: NodeTarget, on: OnNode, runId: string): Promise<NodeUndo> {
-  const { manifest } = target;
-  if (manifest === undefined) throw refused(`cannot attack ${target.name}: its manifest is unknown`);
+  const manifest = manifestOn(target, on.node);
   const { state, machineId } = await inspect(on, { manifest });
   if (state !== "there")
     throw refused(

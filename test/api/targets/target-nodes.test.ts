@@ -22,12 +22,25 @@ import {
 const NODES = ["a", "b", "c"].map((name) => ({ metadata: { name, uid: name, resourceVersion: "1" } }));
 const MANIFESTS = "/etc/kubernetes/manifests";
 
+const PROCESS_OF: Readonly<Record<string, string>> = {
+  "kubelet.service": "kubelet",
+  "containerd.service": "containerd",
+  "crio.service": "crio",
+};
+const KUBELET_RUNS = `process=kubelet kubelet.service\narg=kubelet\narg=--pod-manifest-path=${MANIFESTS}`;
+
+/** The manifest of a static pod. */
+const podText = (name: string): string =>
+  JSON.stringify({ kind: "Pod", metadata: { name, namespace: "kube-system" } });
+
 /** Fake nodes that answer in JavaScript. */
 class AskedNodes {
   /** Units by node. An absent unit is not found. */
   readonly units = new Map<string, Record<string, string>>();
-  /** Manifests by node. */
-  readonly manifests = new Map<string, string[]>();
+  /** Manifests by node: path and text. */
+  readonly manifests = new Map<string, Record<string, string>>();
+  /** What the node's processes print; default: a kubelet with kubeadm's folder. */
+  readonly processes = new Map<string, string>();
   /** Running containers by node, as the runtime lists them; an Error: it cannot be asked. */
   readonly running = new Map<string, string[] | Error>();
   readonly asked: { node: string; argv: readonly string[] }[] = [];
@@ -40,6 +53,24 @@ class AskedNodes {
     },
   };
 
+  /** The answers to the scripts of src/nodes/look.ts; undefined: another script. */
+  #look(node: string, argv: readonly string[]): string | undefined {
+    const script = argv[3];
+    if (script === "look-at-processes") {
+      const units = Object.keys(this.units.get(node) ?? {});
+      const own = units.map((unit) => `process=${PROCESS_OF[unit] ?? unit} ${unit}`).join("\n");
+      return this.processes.get(node) ?? (own === "" ? KUBELET_RUNS : own);
+    }
+    if (script === "look-at-configuration") return "";
+    if (script === "look-at-manifests") {
+      return Object.entries(this.manifests.get(node) ?? {})
+        .filter(([path]) => path.startsWith(`${argv[4] ?? ""}/`))
+        .map(([path, text]) => `file=${Buffer.from(text).toString("base64")} ${path}`)
+        .join("\n");
+    }
+    return undefined;
+  }
+
   #answer(node: string, argv: readonly string[]): string {
     if (argv[0] === "systemctl") {
       const state = this.units.get(node)?.[argv.at(-1) ?? ""];
@@ -48,13 +79,8 @@ class AskedNodes {
       const loaded = state === undefined ? "not-found" : "loaded";
       return `Restart=always\nLoadState=${loaded}\nActiveState=${state ?? "inactive"}`;
     }
-    if (argv[3] === "find-manifest") {
-      const there = this.manifests.get(node) ?? [];
-      return argv
-        .slice(4)
-        .filter((path) => there.includes(path))
-        .join("\n");
-    }
+    const looked = this.#look(node, argv);
+    if (looked !== undefined) return looked;
     const running = this.running.get(node) ?? [];
     if (running instanceof Error) throw running;
     return running.join("\n");
@@ -87,31 +113,75 @@ const find = async (
     ...(access === undefined ? {} : { access }),
   });
 
-test("a unit: on the nodes where it is active, and who restarts it", async (t) => {
+test("a unit: on the nodes where it is active, and who restarts it; the others are named", async (t) => {
   const served = await serve(t);
   const nodes = new AskedNodes();
   for (const name of ["c", "a"]) nodes.units.set(name, { "kubelet.service": "active" });
   nodes.units.set("b", { "kubelet.service": "inactive" });
+  nodes.processes.set("b", "");
   t.deepEqual(await find(served, "kubelet", nodes.access), {
     kind: "SystemdUnit",
     name: "kubelet",
     namespace: "",
     unit: "kubelet.service",
+    on: { a: "kubelet.service", c: "kubelet.service" },
     labels: {},
     nodes: ["a", "c"],
     count: 2,
     images: [],
     services: [],
     ownerChain: ["kubelet.service", "systemd (Restart=always)"],
+    remarks: ["kubelet was not found on b: looked for a systemd unit kubelet.service on a, b, c"],
   });
 });
 
-test("a unit: the first of its names that any node has", async (t) => {
+test("a unit: the one that really runs the process, whatever its name, on each node", async (t) => {
   const served = await serve(t);
   const nodes = new AskedNodes();
-  for (const { metadata } of NODES) nodes.units.set(metadata.name, { "crio.service": "active" });
-  const found = await find(served, "container-runtime", nodes.access);
-  t.like(found, { kind: "SystemdUnit", name: "container-runtime", unit: "crio.service", count: 3 });
+  const unit = "snap.kubelet.daemon.service";
+  nodes.units.set("a", { [unit]: "active" });
+  nodes.processes.set("a", `process=kubelet ${unit}`);
+  for (const name of ["b", "c"]) nodes.units.set(name, { "kubelet.service": "active" });
+  const found = await find(served, "kubelet", nodes.access);
+  t.like(found, { unit: "kubelet.service", nodes: ["a", "b", "c"] });
+  t.deepEqual("on" in found ? found.on : undefined, {
+    a: unit,
+    b: "kubelet.service",
+    c: "kubelet.service",
+  });
+});
+
+test("a unit that runs several components cannot be taken down alone", async (t) => {
+  const served = await serve(t);
+  const nodes = new AskedNodes();
+  const unit = "rke2-server.service";
+  for (const { metadata } of NODES) nodes.units.set(metadata.name, { [unit]: "active" });
+  for (const { metadata } of NODES)
+    nodes.processes.set(
+      metadata.name,
+      `process=rke2 ${unit}\nprocess=kubelet ${unit}\nprocess=containerd ${unit}`,
+    );
+  const found = await find(served, "kubelet", nodes.access);
+  t.regex(
+    "problem" in found ? found.problem : "",
+    /^kubelet cannot be taken down alone: it is in rke2-server\.service on a, and it runs RKE2, with the kubelet and containerd; it is in /,
+  );
+});
+
+test("a unit: the runtime of the node, and not another one on it", async (t) => {
+  const served = await serve(t);
+  const nodes = new AskedNodes();
+  for (const { metadata } of NODES)
+    nodes.units.set(metadata.name, { "crio.service": "active", "containerd.service": "active" });
+  const runtime = (containerRuntimeVersion: string): typeof NODES =>
+    NODES.map((node) => ({ ...node, status: { nodeInfo: { containerRuntimeVersion } } }));
+  const of = async (on: typeof NODES): Promise<AnyTarget | NoTarget> =>
+    await findTarget(served.transport, { component: "container-runtime" }, components["container-runtime"], {
+      nodes: on,
+      access: nodes.access,
+    });
+  t.like(await of(runtime("cri-o://1.34.1")), { unit: "crio.service", count: 3 });
+  t.like(await of(runtime("containerd://2.3.4")), { unit: "containerd.service", count: 3 });
 });
 
 test("a unit on no node: the problem lists everything that was looked for", async (t) => {
@@ -125,10 +195,11 @@ test("a unit on no node: the problem lists everything that was looked for", asyn
   });
 });
 
-test("a unit: without access every node is assumed to have the most common one", async (t) => {
+test("a unit: without access every node is assumed to have the most common one, and the finding says so", async (t) => {
   const found = await find(await serve(t), "container-runtime");
   t.like(found, {
     unit: "containerd.service",
+    assumed: true,
     nodes: ["a", "b", "c"],
     ownerChain: ["containerd.service", "systemd"],
   });
@@ -147,12 +218,17 @@ test("static pods: by their mirrors, and the manifest that each of their nodes h
   });
   const manifest = `${MANIFESTS}/kube-scheduler.yaml`;
   const nodes = new AskedNodes();
-  for (const name of ["a", "b"]) nodes.manifests.set(name, [manifest]);
+  for (const name of ["a", "b"])
+    nodes.manifests.set(name, {
+      [`${MANIFESTS}/etcd.yaml`]: podText("etcd"),
+      [manifest]: podText("kube-scheduler"),
+    });
   t.deepEqual(await find(served, "kube-scheduler", nodes.access), {
     kind: "StaticPod",
     name: "kube-scheduler",
     namespace: "kube-system",
     manifest,
+    on: { a: manifest, b: manifest },
     labels: { component: "kube-scheduler" },
     nodes: ["a", "b"],
     count: 2,
@@ -161,11 +237,50 @@ test("static pods: by their mirrors, and the manifest that each of their nodes h
     ownerChain: ["Pod", `kubelet of each node (manifest ${manifest})`],
   });
   t.deepEqual(new Set(nodes.asked.map(({ node }) => node)), new Set(["a", "b"]));
-  nodes.manifests.set("b", []);
-  const partly = await find(served, "kube-scheduler", nodes.access);
-  t.false("manifest" in partly, "not on every node");
   const unasked = await find(served, "kube-scheduler");
-  t.like(unasked, { kind: "StaticPod", nodes: ["a", "b"], manifest });
+  t.like(unasked, { kind: "StaticPod", nodes: ["a", "b"], manifest, assumed: true });
+});
+
+test("static pods: folder and file name are those of each node (kops, RKE2), never assumed", async (t) => {
+  const served = await serve(t);
+  const rke2 = "/var/lib/rancher/rke2/agent/pod-manifests";
+  served.server.put(PODS, mirror("kube-scheduler-a", "a"));
+  served.server.put(PODS, mirror("kube-scheduler-b", "b"));
+  const nodes = new AskedNodes();
+  const kops = `${MANIFESTS}/kube-scheduler.manifest`;
+  nodes.manifests.set("a", { [kops]: podText("kube-scheduler") });
+  nodes.processes.set("b", `process=kubelet rke2-server.service\narg=--pod-manifest-path\narg=${rke2}`);
+  nodes.manifests.set("b", {
+    [`${MANIFESTS}/kube-scheduler.yaml`]: podText("kube-scheduler"),
+    [`${rke2}/x.yaml`]: podText("kube-scheduler"),
+  });
+  const found = await find(served, "kube-scheduler", nodes.access);
+  t.deepEqual("on" in found ? found.on : found, { a: kops, b: `${rke2}/x.yaml` });
+});
+
+test("static pods: a manifest that is not found is a problem, with the place", async (t) => {
+  const served = await serve(t);
+  served.server.put(PODS, mirror("kube-scheduler-a", "a"));
+  const nodes = new AskedNodes();
+  nodes.manifests.set("a", { [`${MANIFESTS}/kube-scheduler.yaml`]: podText("another") });
+  t.deepEqual(await find(served, "kube-scheduler", nodes.access), {
+    problem: `cannot find the manifest: no file in ${MANIFESTS} on a defines the pod kube-scheduler-a`,
+  });
+});
+
+test("static pods: those on nodes that are left out are named, and not asked about", async (t) => {
+  const served = await serve(t);
+  const nodes = new AskedNodes();
+  served.server.put(PODS, mirror("kube-scheduler-z", "z"));
+  const none = await find(served, "kube-scheduler", nodes.access);
+  t.regex("problem" in none ? none.problem : "", /, which run only on nodes that are left out; found none$/);
+  served.server.put(PODS, mirror("kube-scheduler-a", "a"));
+  nodes.manifests.set("a", { [`${MANIFESTS}/kube-scheduler.yaml`]: podText("kube-scheduler") });
+  t.like(await find(served, "kube-scheduler", nodes.access), {
+    nodes: ["a"],
+    remarks: ["kube-scheduler also runs on z, which is left out"],
+  });
+  t.true(nodes.asked.every(({ node }) => node === "a"));
 });
 
 test("kube-proxy: a DaemonSet where there is one, else a static pod; neither: the problem lists both", async (t) => {
@@ -399,7 +514,9 @@ test("the runtime's answer: a container that is listed under two sandboxes of it
     1_000,
   );
   t.deepEqual(running, ["etcd-a c0ffee", "etcd-a beef"]);
-  t.regex(nodes.asked[0]?.argv.at(-1) ?? "", /pod.namespace"==kube-system,labels."x"==y$/);
+  const [, , , , filter, ...labels] = nodes.asked[0]?.argv ?? [];
+  t.regex(filter ?? "", /pod.namespace"==kube-system,labels."x"==y$/);
+  t.deepEqual(labels, ["--label", "io.kubernetes.pod.namespace=kube-system", "--label", "x=y"]);
 });
 
 test("the API server is judged by its answers: its process keeps running for the grace period and refuses", async (t) => {

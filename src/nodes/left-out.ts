@@ -1,0 +1,38 @@
+/** Nodes on which nothing can be run or looked at. They are left out of a run, never waited for. Pure. */
+import type { Node } from "../kube/objects.js";
+
+/** Why a node is left out; undefined: it is not. */
+export function whyLeftOut(node: Node): string | undefined {
+  const { spec, status } = node;
+  const kind = kindOf(node);
+  if (kind !== undefined) return kind;
+  const ready = (status?.conditions ?? []).find(({ type }) => type === "Ready");
+  if (ready !== undefined && ready.status !== "True") return "not ready";
+  return spec?.unschedulable === true ? "cordoned" : undefined;
+}
+
+/** A node that is not a Linux machine; undefined: it is one. */
+function kindOf({ metadata: { labels = {} }, spec, status }: Node): string | undefined {
+  // virtual-kubelet/virtual-kubelet, cmd/virtual-kubelet/internal/commands/root: the node's label and default taint.
+  const isVirtual = (spec?.taints ?? []).some(({ key }) => key === "virtual-kubelet.io/provider");
+  if (isVirtual || labels["type"] === "virtual-kubelet") return "a virtual node";
+  // docs.aws.amazon.com/eks/latest/userguide/fargate.html: one pod per node, no DaemonSets, no privileged containers.
+  if (labels["eks.amazonaws.com/compute-type"] === "fargate") return "a Fargate node";
+  const isWindows =
+    labels["kubernetes.io/os"] === "windows" || status?.nodeInfo?.operatingSystem === "windows";
+  return isWindows ? "a Windows node" : undefined;
+}
+
+/** The nodes that are not left out. */
+export function usableNodes(nodes: readonly Node[]): Node[] {
+  return nodes.filter((node) => whyLeftOut(node) === undefined);
+}
+
+/** "a (not ready), b (cordoned)"; undefined: no node is left out. */
+export function leftOutWords(nodes: readonly Node[]): string | undefined {
+  const words = nodes.flatMap((node) => {
+    const why = whyLeftOut(node);
+    return why === undefined ? [] : [`${node.metadata.name} (${why})`];
+  });
+  return words.length === 0 ? undefined : words.join(", ");
+}

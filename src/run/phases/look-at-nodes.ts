@@ -1,0 +1,42 @@
+import { objectName } from "../../common/object-name.js";
+import { RefusedError } from "../../common/errors.js";
+import { leadsThroughApi } from "../../nodes/access.js";
+import { usableNodes, whyLeftOut } from "../../nodes/left-out.js";
+import { deployNodeAccess } from "../../nodes/pod-deploy.js";
+import { findTarget, isNodeTarget } from "../../targets/target.js";
+import { targetFacts } from "../initial-facts.js";
+import type { RunState } from "../run-state.js";
+
+/**
+ * Deploys the privileged pods if they reach the nodes, before anything else. Then looks at the nodes: what preflight
+ * assumed about the target's unit or manifest is replaced by what is there.
+ *
+ * @throws RefusedError when the target is not there, or cannot be attacked alone.
+ */
+export async function lookAtNodes(state: RunState): Promise<void> {
+  const { nodeAccess, transport, clock, nodes, target, resolved, recorder, view, interrupted } =
+    state.context;
+  if (nodeAccess === undefined) return;
+  if (leadsThroughApi(nodeAccess)) {
+    const leftOut = nodes
+      .filter((node) => whyLeftOut(node) !== undefined)
+      .map(({ metadata }) => metadata.name);
+    await view.step("deploy the pods that reach the nodes", async () => {
+      await deployNodeAccess(transport, clock, { leftOut, signal: interrupted });
+    });
+  }
+  if (interrupted.aborted || !isNodeTarget(target) || target.assumed !== true) return;
+  const found = await findTarget(transport, resolved.experiment.target, resolved.component, {
+    nodes: usableNodes(nodes),
+    access: nodeAccess,
+  });
+  if ("problem" in found) throw new RefusedError(`cannot attack ${target.name}: ${found.problem}`);
+  if (!isNodeTarget(found) || found.kind !== target.kind)
+    throw new RefusedError(
+      `cannot attack ${target.name}: it is a ${found.kind} here, not a ${target.kind}. Run again`,
+    );
+  for (const text of found.remarks ?? []) recorder.emit({ type: "warning", text });
+  const detail = `${objectName(found)}, ${found.count} desired; ${found.ownerChain.join(" → ")}`;
+  recorder.emit({ type: "check", name: "target", ok: true, detail });
+  state.foundTarget(found, targetFacts(found, resolved.component?.name ?? null));
+}
