@@ -20,6 +20,7 @@ import {
   type PreflightOutcome,
   refusalOfForbidden,
 } from "../../../src/run/phases/preflight.js";
+import { planLines } from "../../../src/run/phases/plan-lines.js";
 import type { AnyTarget } from "../../../src/targets/target.js";
 import { putKubeDns, type Served, serve, writes } from "../../helpers/target-fixtures.js";
 
@@ -435,4 +436,48 @@ test("a node component needs node access, and the API server's must not lead thr
   t.true(nodeAccessCheck(access("pod"), nodeTarget, kubelet).ok);
   t.false(nodeAccessCheck(access("pod"), nodeTarget, etcd).ok);
   t.true(nodeAccessCheck(access("engine"), nodeTarget, etcd).ok);
+});
+
+test("a unit that nobody has looked at is assumed, not a passed check", async (t) => {
+  const served = await healthy(t);
+  const pod = { how: "pods", spec: { type: "pod" } } as unknown as PreflightInput["nodeAccess"];
+  const asked = await ask(served, {
+    resolved: experiment({ target: { component: "kubelet" } }),
+    nodeAccess: pod,
+  });
+  t.deepEqual(asked.failed, []);
+  t.like(
+    asked.checks.find(({ name }) => name === "target"),
+    { ok: true, assumed: true },
+  );
+  t.regex(asked.detail("target"), /\(assumed, checked once node access is there\)$/);
+  t.like(
+    asked.events.find((event) => event.type === "check" && event.name === "target"),
+    { assumed: true },
+  );
+  const plan = planLines(
+    { file: "x.yaml", resolved: experiment({ target: { component: "kubelet" } }), keepApp: false },
+    { target: asked.target as AnyTarget, companions: [] },
+    asked.checks,
+  );
+  t.true(plan.some((line) => line.startsWith("  ? target: ")));
+  t.false(plan.some((line) => line.startsWith("  ✓ target: ")));
+});
+
+test("nodes that are left out are named in a warning, and are not part of the target", async (t) => {
+  const served = await healthy(t);
+  const nodes = [
+    node("worker-1"),
+    node("cordoned", { spec: { unschedulable: true } }),
+    { ...node("lost"), status: { conditions: [{ type: "Ready", status: "Unknown" }] } } as unknown as Node,
+  ];
+  const asked = await ask(served, {
+    nodes,
+    resolved: experiment({ target: { component: "kubelet" }, attack: { type: "none" } }),
+  });
+  t.deepEqual(
+    asked.events.flatMap((event) => (event.type === "warning" ? [event.text] : [])),
+    ["nodes that are left out: cordoned (cordoned), lost (not ready)"],
+  );
+  t.like(asked.target, { nodes: ["worker-1"] });
 });
