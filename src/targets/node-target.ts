@@ -1,3 +1,4 @@
+import { RefusedError } from "../common/errors.js";
 import type { ObjectRef } from "../evidence/events.js";
 
 /** A component that is not a workload: a systemd unit, or static pods that the kubelets run from a manifest file. */
@@ -29,17 +30,19 @@ export interface NodeTarget {
   readonly remarks?: readonly string[];
 }
 
-/** The unit of a target on a node. @throws Error when it is unknown. */
+/** The unit of a target on a node. @throws RefusedError when it is unknown. */
 export function unitOn(target: Pick<NodeTarget, "name" | "unit" | "on">, node: string): string {
   const unit = target.on?.[node] ?? target.unit;
-  if (unit === undefined) throw new Error(`the unit of ${target.name} on ${node} is unknown`);
+  if (unit === undefined)
+    throw new RefusedError(`cannot attack ${target.name} on ${node}: its unit is unknown`);
   return unit;
 }
 
-/** The path of a target's manifest on a node. @throws Error when it is unknown. */
+/** The path of a target's manifest on a node. @throws RefusedError when it is unknown. */
 export function manifestOn(target: Pick<NodeTarget, "name" | "manifest" | "on">, node: string): string {
   const manifest = target.on?.[node] ?? target.manifest;
-  if (manifest === undefined) throw new Error(`the manifest of ${target.name} on ${node} is unknown`);
+  if (manifest === undefined)
+    throw new RefusedError(`cannot attack ${target.name} on ${node}: the path of its manifest is unknown`);
   return manifest;
 }
 

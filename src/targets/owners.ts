@@ -199,7 +199,7 @@ function found(manager: Manager, object: KubeObject): Restorer | undefined {
   };
 }
 
-/** Whoever applies the workload server-side and is not known: probably a controller, because people apply once. */
+/** Anyone who applies the workload server-side and is not known: probably a controller, because people apply once. */
 function unknownAppliers(object: KubeObject): Restorer[] {
   return writersOf(object)
     .filter(
