@@ -47,6 +47,7 @@ interface RbacFlags {
   readonly serviceAccount?: string;
   readonly nodeAccess?: "pod";
   readonly several?: boolean;
+  readonly openshift?: boolean;
 }
 
 interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
@@ -164,6 +165,7 @@ export function createProgram(handlers: Handlers): Command {
       ).choices(["pod"]),
     )
     .option("--several", "several runs in one command; default: if several experiments are given")
+    .option("--openshift", "also what runs on OpenShift, where components have namespaces of their own")
     .action(handlers.rbac);
 
   program

@@ -19,6 +19,8 @@ export interface RbacOptions extends ReferenceOptions {
   readonly nodeAccess?: "pod" | undefined;
   /** Several runs in one command. Default: if there are several experiments. */
   readonly several?: boolean;
+  /** Also the forms that components have on OpenShift only, in other namespaces than kube-system. */
+  readonly openshift?: boolean;
 }
 
 const NAME = "kube-system-chaos";
@@ -34,9 +36,14 @@ export async function rbac(options: RbacOptions): Promise<string> {
   const account = accountOf(options.serviceAccount ?? `${PROBER_NAMESPACE}/${NAME}`);
   const privilegedPods = options.nodeAccess === "pod";
   const several = options.several ?? loaded.length > 1;
+  const platform =
+    options.openshift === true ? ({ name: "OpenShift", because: "--openshift" } as const) : undefined;
   const scopes = loaded.map(({ file, resolved }) => {
     checkFitting(file, resolved);
-    return { attack: resolved.attack.type, scope: preparedScope(resolved, { privilegedPods, several }) };
+    return {
+      attack: resolved.attack.type,
+      scope: preparedScope(resolved, { privilegedPods, several, platform }),
+    };
   });
   const namespaces = scopes.flatMap(({ scope: { application, probers, functionProbe } }) =>
     [application, probers, functionProbe?.canaries].flatMap((each) => each?.name ?? []),
@@ -57,14 +64,13 @@ function checkFitting(file: string, resolved: ResolvedExperiment): void {
   if (formsOfTarget(resolved).length > 0) return;
   const { target } = resolved.experiment;
   const [find] = resolved.component?.find ?? [];
-  const kind =
-    "kind" in target
-      ? target.kind
-      : find?.how === "workload"
-        ? (find.kinds[0] ?? "Deployment")
-        : find?.how === "static-pod"
-          ? "StaticPod"
-          : "SystemdUnit";
+  const kind = !("component" in target)
+    ? target.kind
+    : find?.how === "workload"
+      ? (find.kinds[0] ?? "Deployment")
+      : find?.how === "static-pod"
+        ? "StaticPod"
+        : "SystemdUnit";
   const name = "component" in target ? target.component : target.name;
   throw new UsageError(
     `${file}: ${attackProblem({ kind, name }, resolved) ?? `${name} has no form that can be taken down`}`,
@@ -86,6 +92,7 @@ function headOf(loaded: readonly Loaded[], options: RbacOptions, several: boolea
   const flags = [
     ...(options.nodeAccess === "pod" ? ["--node-access pod"] : []),
     ...(several && loaded.length === 1 ? ["--several"] : []),
+    ...(options.openshift === true ? ["--openshift"] : []),
     ...(options.serviceAccount === undefined ? [] : [`--service-account ${options.serviceAccount}`]),
   ];
   const files = loaded.map(({ file }) => file);

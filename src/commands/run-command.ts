@@ -10,6 +10,7 @@ import { choose, type Loaded } from "../load/choose.js";
 import { loadAll } from "../load/load-all.js";
 import { summaryLines } from "../report/summary.js";
 import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
+import { failedRow, type PlanRow, tableLines } from "../run/phases/dry-run-table.js";
 import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
 import type { Watchdog } from "../safety/watchdog.js";
@@ -84,9 +85,10 @@ async function runSeveral(
   loaded: readonly Loaded[],
   common: Common,
 ): Promise<ExitCode> {
+  if (options.dryRun) return await planSeveral(options, loaded, common);
   const { interrupted, view } = options;
   const codes: ExitCode[] = [];
-  const session = options.dryRun ? undefined : await openSession(options, loaded, common);
+  const session = await openSession(options, loaded, common);
   const lines: string[] = [];
   let reports = 0;
   let whole = true;
@@ -94,30 +96,50 @@ async function runSeveral(
     for (const [index, each] of loaded.entries()) {
       if (interrupted.aborted) break;
       const before = loaded[index - 1]?.resolved;
-      if (before !== undefined) await session?.settle(interrupted, replacesPods(before));
+      if (before !== undefined) await session.settle(interrupted, replacesPods(before));
       view.info(`experiment ${index + 1} of ${loaded.length}: ${each.resolved.experiment.metadata.name}`);
-      const outcome = await runOne(options, { ...each, ...common, ...sharedBy(session) });
+      const sharedBy = { id: session.id, lock: session.lock };
+      const outcome = await runOne(options, { ...each, ...common, sharedBy });
       codes.push(outcome.exitCode);
       lines.push(outcomeLine(each, outcome));
       if (outcome.folder !== undefined) reports++;
       // A component that is still down would distort every following run.
       whole = outcome.exitCode !== ExitCode.notRestored;
-      if (!whole || session?.lock.lost.aborted === true) break;
+      if (!whole || session.lock.lost.aborted) break;
     }
   } finally {
-    if (session !== undefined && !(await session.close({ whole }))) codes.push(ExitCode.notRestored);
+    if (!(await session.close({ whole }))) codes.push(ExitCode.notRestored);
   }
-  if (!options.dryRun) await summarise(options, lines, reports);
+  await summarise(options, lines, reports);
+  return mostSerious(codes);
+}
+
+/** A dry run of several experiments: one table. One that cannot be attacked here does not stop the others. */
+async function planSeveral(
+  options: RunCommandOptions,
+  loaded: readonly Loaded[],
+  common: Common,
+): Promise<ExitCode> {
+  const codes: ExitCode[] = [];
+  const rows: PlanRow[] = [];
+  for (const each of loaded) {
+    if (options.interrupted.aborted) break;
+    let row: PlanRow | undefined;
+    const outcome = await runOne(options, { ...each, ...common, onPlan: (made) => (row = made) });
+    codes.push(outcome.exitCode);
+    rows.push(row ?? failedRow(each.file, each.resolved, outcome.problem ?? "interrupted"));
+  }
+  options.view.result(tableLines(rows), { dryRun: true, experiments: rows });
+  return options.interrupted.aborted ? ExitCode.interrupted : mostSerious(codes);
+}
+
+function mostSerious(codes: readonly ExitCode[]): ExitCode {
   return BY_WEIGHT.find((code) => codes.includes(code)) ?? ExitCode.asExpected;
 }
 
 /** Whether stale connections to a replaced pod may remain in the nodes' connection tracking. */
 function replacesPods({ experiment, attack }: Loaded["resolved"]): boolean {
   return experiment.churn !== undefined && !isControl(attack);
-}
-
-function sharedBy(session: Session | undefined): Pick<RunOneOptions, "sharedBy"> {
-  return session === undefined ? {} : { sharedBy: { id: session.id, lock: session.lock } };
 }
 
 function outcomeLine({ resolved }: Loaded, { result, exitCode }: RunOutcome): string {
@@ -199,7 +221,7 @@ async function chooseCluster(options: RunCommandOptions): Promise<ClusterHandle>
 
 type RunOneOptions = Pick<
   RunOptions,
-  "file" | "resolved" | "toolVersion" | "handle" | "nodeAccess" | "sharedBy"
+  "file" | "resolved" | "toolVersion" | "handle" | "nodeAccess" | "sharedBy" | "onPlan"
 >;
 
 async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Promise<RunOutcome> {
@@ -226,8 +248,10 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
   } catch (error) {
     // Errors of the API server get here only before anything was changed.
     const { text, exitCode } = failureOf(refusedByApi(error), isDebug(env));
-    for (const line of `${experiment.file}: ${text}`.split("\n")) view.warn(line);
-    return { exitCode };
+    // The table of a dry run has it as a row.
+    if (experiment.onPlan === undefined)
+      for (const line of `${experiment.file}: ${text}`.split("\n")) view.warn(line);
+    return { exitCode, problem: text };
   }
 }
 

@@ -1,15 +1,21 @@
 import type { ComponentName, ProbeName, TargetKind } from "../experiment/names.js";
 import type { Attack, ExperimentFile } from "../experiment/schema.js";
 import type { FunctionCheckName } from "./functions.js";
+import type { PlatformName } from "./platforms.js";
 
-/** A Deployment or DaemonSet, found by labels: its name differs between distributions and versions. */
+/**
+ * A Deployment or DaemonSet, found by labels: its name differs between distributions and versions. When none of a
+ * component's label sets has a workload that runs, the usual names are tried.
+ */
 export interface FindWorkload {
   readonly how: "workload";
   readonly namespace: string;
   readonly kinds: readonly ("Deployment" | "DaemonSet")[];
   readonly labels: Readonly<Record<string, string>>;
-  /** Its usual names, for messages. */
+  /** Its usual names. */
   readonly knownAs: readonly string[];
+  /** The only platform that has this form. Default: any, and the form is looked for everywhere. */
+  readonly on?: PlatformName;
 }
 
 /** Static pods, found by the labels of their mirror pods. The kubelet of each node runs them from a manifest file. */
@@ -20,6 +26,7 @@ export interface FindStaticPod {
   /** Possible paths of the manifest on a node, most common first. */
   readonly manifests: readonly string[];
   readonly knownAs: readonly string[];
+  readonly on?: PlatformName;
 }
 
 /** A systemd unit on every node. */
@@ -28,6 +35,7 @@ export interface FindUnit {
   /** Possible names of the unit, most common first. */
   readonly units: readonly string[];
   readonly knownAs: readonly string[];
+  readonly on?: PlatformName;
 }
 
 export type Find = FindWorkload | FindStaticPod | FindUnit;
@@ -44,11 +52,14 @@ export interface ComponentDefinition {
   readonly name: ComponentName;
   /** What it does, in one sentence. */
   readonly role: string;
-  /** How to find it on GKE, kubeadm, kind and elsewhere. The first way with a result counts. */
+  /**
+   * How to find it on each platform. The first form of which instances run counts: GKE has a DaemonSet kube-proxy that
+   * wants no pods, and static pods.
+   */
   readonly find: readonly Find[];
   /** The attack if the experiment does not name one. */
   readonly defaultAttack: Attack;
-  /** Used if the default attack does not fit the target that was found (for example a static pod on GKE). */
+  /** Used if the file names no attack and the default one does not fit the form that was found (static pods on GKE). */
   readonly otherAttacks?: readonly Attack[];
   /** Components that scale or repair it, so that they must be attacked before it, outermost first. */
   readonly suppressFirst?: readonly ComponentName[];

@@ -13,7 +13,7 @@ export const eventExporter: ComponentDefinition = {
       namespace: "kube-system",
       kinds: ["Deployment"],
       labels: { "k8s-app": "event-exporter" },
-      knownAs: ["event-exporter"],
+      knownAs: ["event-exporter", "event-exporter-gke"],
     },
     {
       how: "workload",

@@ -6,4 +6,9 @@ export const kubeApiserver = staticPod({
   role: "stores and serves every object",
   carriesApi: true,
   functionProbe: "api-stores",
+  openshift: {
+    namespace: "openshift-kube-apiserver",
+    app: "openshift-kube-apiserver",
+    manifest: "kube-apiserver-pod.yaml",
+  },
 });

@@ -13,7 +13,16 @@ export const kubeDnsAutoscaler: ComponentDefinition = {
       namespace: "kube-system",
       kinds: ["Deployment"],
       labels: { "k8s-app": "kube-dns-autoscaler" },
-      knownAs: ["kube-dns-autoscaler"],
+      // RKE2's chart appends "-autoscaler" to the label and to the name of its CoreDNS.
+      knownAs: ["kube-dns-autoscaler", "rke2-coredns-rke2-coredns-autoscaler"],
+    },
+    {
+      // AKS, kops (upup/models/cloudup/resources/addons/coredns.addons.k8s.io), and the Helm chart of coredns/helm.
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "k8s-app": "coredns-autoscaler" },
+      knownAs: ["coredns-autoscaler"],
     },
     {
       how: "workload",

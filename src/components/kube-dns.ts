@@ -13,7 +13,25 @@ export const kubeDns: ComponentDefinition = {
       namespace: "kube-system",
       kinds: ["Deployment"],
       labels: { "k8s-app": "kube-dns" },
-      knownAs: ["kube-dns", "coredns"],
+      // k3s and MicroK8s keep the label and the name, RKE2 the label (rancher/rke2-charts, packages/rke2-coredns).
+      knownAs: ["kube-dns", "coredns", "rke2-coredns-rke2-coredns"],
+    },
+    {
+      // The Helm chart of coredns/helm (charts/coredns/templates/deployment.yaml) in its own words.
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "app.kubernetes.io/name": "coredns" },
+      knownAs: ["coredns"],
+    },
+    {
+      // DNSDaemonSetName and the label `owning-dns` of openshift/cluster-dns-operator, pkg/operator/controller.
+      how: "workload",
+      namespace: "openshift-dns",
+      kinds: ["DaemonSet"],
+      labels: { "dns.operator.openshift.io/owning-dns": "default" },
+      knownAs: ["dns-default"],
+      on: "OpenShift",
     },
   ],
   // The study's 連打: it deletes the Deployment repeatedly, because addon-manager restores it.

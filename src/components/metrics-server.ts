@@ -15,6 +15,31 @@ export const metricsServer: ComponentDefinition = {
       labels: { "k8s-app": "metrics-server" },
       knownAs: ["metrics-server"],
     },
+    {
+      // charts/metrics-server/templates/_helpers.tpl of kubernetes-sigs/metrics-server.
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "app.kubernetes.io/name": "metrics-server" },
+      knownAs: ["metrics-server"],
+    },
+    {
+      // packages/rke2-metrics-server/generated-changes/patch/templates/_helpers.tpl.patch of rancher/rke2-charts.
+      how: "workload",
+      namespace: "kube-system",
+      kinds: ["Deployment"],
+      labels: { "app.kubernetes.io/name": "rke2-metrics-server" },
+      knownAs: ["rke2-metrics-server"],
+    },
+    {
+      // assets/metrics-server/deployment.yaml of openshift/cluster-monitoring-operator.
+      how: "workload",
+      namespace: "openshift-monitoring",
+      kinds: ["Deployment"],
+      labels: { "app.kubernetes.io/name": "metrics-server" },
+      knownAs: ["metrics-server"],
+      on: "OpenShift",
+    },
   ],
   defaultAttack: { type: "scale-to-zero" },
   functionProbes: [],

@@ -1,4 +1,5 @@
-import { isControl } from "../experiment/attacks.js";
+import { fits, isControl } from "../experiment/attacks.js";
+import type { TargetKind } from "../experiment/names.js";
 import { components } from "./all-components.js";
 import type { ComponentDefinition } from "./component.js";
 import type { Attack, Experiment } from "../experiment/schema.js";
@@ -21,4 +22,15 @@ export function resolveExperiment(experiment: Experiment): ResolvedExperiment {
   const expectedImpact =
     experiment.expectation?.impact ?? (isControl(attack) ? "none" : (component?.expectedImpact ?? null));
   return { experiment, component, attack, expectedImpact };
+}
+
+/**
+ * The same, with another of the component's attacks if the file names none and the usual one does not fit the form that
+ * was found: kube-proxy is a static pod on GKE. Pure.
+ */
+export function fitted(resolved: ResolvedExperiment, kind: TargetKind): ResolvedExperiment {
+  const { experiment, component, attack } = resolved;
+  if (experiment.attack !== undefined || fits(attack.type, kind)) return resolved;
+  const other = component?.otherAttacks?.find(({ type }) => fits(type, kind));
+  return other === undefined ? resolved : { ...resolved, attack: other };
 }

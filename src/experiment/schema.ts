@@ -135,11 +135,22 @@ const metadata = z
 
 const target = z
   .union([
-    z.strictObject({
-      component: z
-        .enum(COMPONENTS)
-        .describe("A component that this tool knows: it finds it, restores it and checks its function."),
-    }),
+    z
+      .strictObject({
+        component: z
+          .enum(COMPONENTS)
+          .describe("A component that this tool knows: it finds it, restores it and checks its function."),
+        name: dnsSubdomain
+          .optional()
+          .describe("Name of the component's workload, if several run or it has a name of its own."),
+        kind: z.enum(["Deployment", "DaemonSet"]).optional().describe("Kind of that workload."),
+        namespace: dnsLabel.optional().describe("Namespace of that workload."),
+      })
+      .superRefine(({ name, kind, namespace }, context) => {
+        for (const [key, value] of Object.entries({ kind, namespace }))
+          if (name === undefined && value !== undefined)
+            context.addIssue({ code: "custom", path: [key], message: "needs name: the workload's name" });
+      }),
     z.strictObject({
       namespace: dnsLabel.default("kube-system").describe("Namespace of the workload."),
       kind: z.enum(["Deployment", "DaemonSet"]).describe("Kind of the workload."),

@@ -7,6 +7,7 @@ import { ApiError, type Transport } from "../kube/transport.js";
 import { CANARY_NAMESPACE, namespaceState, type NamespaceState } from "../own/namespaces.js";
 import { ADDON_MODE_LABEL, PROBER_NAMESPACE } from "../own/own-names.js";
 import { findCompanions } from "../targets/find-companions.js";
+import type { Platform } from "../targets/platform.js";
 import { type AnyTarget, isNodeTarget, namespaceOf, type Target } from "../targets/target.js";
 import type { PermissionScope, TargetForm } from "./needs.js";
 import { formsOfCompanions, placesOf, preparedScope } from "./scope.js";
@@ -23,11 +24,15 @@ export interface FoundScope {
   readonly namespaces: readonly KnownNamespace[];
   /** Workloads that would undo the attack; undefined: reading them is forbidden. */
   readonly companions: readonly Target[] | undefined;
+  /** Why other such workloads are not scaled down first: one sentence each. */
+  readonly missing: readonly string[];
 }
 
 export interface FoundOptions {
   /** undefined: not found, or reading it is forbidden. Then every form that the target may have counts. */
   readonly target: AnyTarget | undefined;
+  /** undefined: unknown. Then only forms that every platform may have are looked for. */
+  readonly platform?: Platform | undefined;
   readonly privilegedPods: boolean;
   /** The namespace that the run creates for its canaries when none is prepared. */
   readonly canaries: string;
@@ -44,8 +49,8 @@ export async function scopeOnCluster(
   resolved: ResolvedExperiment,
   options: FoundOptions,
 ): Promise<FoundScope> {
-  const { target, privilegedPods } = options;
-  const scope = preparedScope(resolved, { privilegedPods, several: false });
+  const { target, platform, privilegedPods } = options;
+  const scope = preparedScope(resolved, { privilegedPods, several: false, platform });
   const read = async (name: string): Promise<KnownNamespace> => ({
     name,
     state: await unlessForbidden(
@@ -60,14 +65,15 @@ export async function scopeOnCluster(
     name,
     prepared: state === "prepared" || state instanceof ApiError,
   });
-  const companions = await unlessForbidden(
+  const found = await unlessForbidden(
     async () => await findCompanions(transport, resolved),
     () => undefined,
   );
+  const companions = found?.companions;
   return {
     scope: {
       ...scope,
-      ...(target === undefined ? {} : formsFound(resolved, target)),
+      ...(target === undefined ? {} : formsFound(resolved, target, platform)),
       companions: companions?.map(formOf) ?? formsOfCompanions(resolved),
       application: own(application),
       probers: own(probers),
@@ -87,6 +93,7 @@ export async function scopeOnCluster(
       ...(canaries === undefined || canaries.state === "absent" ? [] : [canaries]),
     ],
     companions,
+    missing: found?.missing ?? [],
   };
 }
 
@@ -94,9 +101,12 @@ export async function scopeOnCluster(
 function formsFound(
   resolved: ResolvedExperiment,
   target: AnyTarget,
+  platform: Platform | undefined,
 ): Pick<PermissionScope, "targets" | "places" | "addonManager"> {
-  const places = placesOf(resolved);
-  const at = places.findIndex(({ kind }) => kind === target.kind);
+  const places = placesOf(resolved, platform);
+  const at = places.findLastIndex(
+    ({ kind, namespace }) => kind === target.kind && namespace === namespaceOf(target),
+  );
   const looked = at < 0 ? places : places.slice(0, at + 1);
   const labelled = !isNodeTarget(target) && target.object.metadata.labels?.[ADDON_MODE_LABEL] !== undefined;
   return {

@@ -6,27 +6,36 @@ import type { ResolvedExperiment } from "../components/resolve.js";
 import { fits, isControl, ATTACKS } from "../experiment/attacks.js";
 import { CANARY_NAMESPACE } from "../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../own/own-names.js";
+import { formsOn, type Platform } from "../targets/platform.js";
+import { isWorkloadForm, namedPlaces } from "../targets/target.js";
 import type { PermissionScope, Place, TargetForm } from "./needs.js";
 
-/** Where a target is looked for: by its name, or in each form of its component. Pure. */
-export function placesOf({
-  experiment,
-  component,
-}: Pick<ResolvedExperiment, "experiment" | "component">): Place[] {
+/** Where a target is looked for: by its name, or in each form that its component has on the platform. Pure. */
+export function placesOf(
+  { experiment, component }: Pick<ResolvedExperiment, "experiment" | "component">,
+  platform?: Platform,
+): Place[] {
   const { target } = experiment;
   if (!("component" in target)) return [target];
-  return (component?.find ?? []).flatMap((find) =>
-    formsOf(find).map(({ kind, namespace }) => ({ kind, namespace })),
-  );
+  const forms = component === undefined ? [] : formsOn(component, platform);
+  const { name } = target;
+  if (name !== undefined)
+    return namedPlaces(target, forms.filter(isWorkloadForm)).map((place) => ({ ...place, name }));
+  return forms.flatMap((find) => formsOf(find).map(({ kind, namespace }) => ({ kind, namespace })));
 }
 
 /** The forms of the target that the attack can take down. Pure. */
-export function formsOfTarget({ experiment, component, attack }: ResolvedExperiment): TargetForm[] {
+export function formsOfTarget(resolved: ResolvedExperiment, platform?: Platform): TargetForm[] {
+  const { experiment, component, attack } = resolved;
   const { target } = experiment;
   const forms =
-    "component" in target
-      ? (component?.find ?? []).flatMap(formsOf)
-      : [{ kind: target.kind, namespace: target.namespace, names: [target.name] }];
+    "component" in target && target.name === undefined
+      ? (component === undefined ? [] : formsOn(component, platform)).flatMap(formsOf)
+      : placesOf(resolved, platform).map(({ kind, namespace, name = "" }) => ({
+          kind,
+          namespace,
+          names: [name],
+        }));
   return forms.filter(({ kind }) => fits(attack.type, kind));
 }
 
@@ -50,7 +59,7 @@ export function formsOfCompanions({
   if (ATTACKS[attack.type].changes !== "replicas") return [];
   return (component?.suppressFirst ?? [])
     .map((name): ComponentDefinition => components[name])
-    .flatMap(({ find }) => find.flatMap(formsOf))
+    .flatMap((companion) => formsOn(companion, undefined).flatMap(formsOf))
     .filter(({ kind }) => kind === "Deployment");
 }
 
@@ -72,19 +81,27 @@ export interface ScopeOptions {
   /** Nodes are reached by privileged pods. */
   readonly privilegedPods: boolean;
   readonly several: boolean;
+  /** Whose forms count, besides those that every platform may have. */
+  readonly platform?: Platform | undefined;
 }
 
 /** The scope of a run in prepared namespaces, with every form that the target may have. Pure. */
-export function preparedScope(resolved: ResolvedExperiment, options: ScopeOptions): PermissionScope {
+export function preparedScope(
+  resolved: ResolvedExperiment,
+  { platform, ...options }: ScopeOptions,
+): PermissionScope {
   const { experiment, component, attack } = resolved;
   const probe = component?.functionProbe;
-  const targets = formsOfTarget(resolved);
+  const targets = formsOfTarget(resolved, platform);
   const companions = formsOfCompanions(resolved);
   return {
     ...options,
     ...scopeOfExperiment(resolved),
     targets,
-    places: [...placesOf(resolved), ...companions.map(({ kind, namespace }) => ({ kind, namespace }))],
+    places: [
+      ...placesOf(resolved, platform),
+      ...companions.map(({ kind, namespace }) => ({ kind, namespace })),
+    ],
     companions,
     application: { name: experiment.application.guestbook.namespace, prepared: true },
     probers: { name: PROBER_NAMESPACE, prepared: true },

@@ -32,6 +32,7 @@ import { initialFacts, targetFacts, touchedSubstituteImages } from "./initial-fa
 import { canaryNamespaceOf } from "./measuring/function-checks.js";
 import { relyOnAddonManager } from "./phases/addon-manager.js";
 import { PHASES } from "./phases/all-phases.js";
+import { type PlanRow, planRow } from "./phases/dry-run-table.js";
 import { runPhases } from "./phases/phase.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
 import { preflight, refusalOfForbidden } from "./phases/preflight.js";
@@ -40,6 +41,8 @@ import { RunState } from "./run-state.js";
 
 export interface RunOutcome {
   readonly exitCode: ExitCode;
+  /** Why there is no result; undefined: there is one, or the run was refused with an error. */
+  readonly problem?: string;
   readonly folder?: string;
   readonly result?: RunResult;
 }
@@ -59,6 +62,8 @@ export interface RunOptions {
   readonly sharedBy?: { readonly id: string; readonly lock: HeldLock };
   readonly nodeAccess?: NodeAccessOptions;
   readonly dryRun: boolean;
+  /** Takes the row of a dry run of several experiments, which then prints nothing and refuses nothing itself. */
+  readonly onPlan?: (row: PlanRow) => void;
   /** Called before a cluster that is not local is attacked: whether it was named and confirmed. */
   readonly confirm: () => Promise<boolean>;
   /** The command line that names and confirms a context. */
@@ -116,11 +121,11 @@ async function prepareRun(
   const emit = (body: RunEventBody): void => {
     const event = { ...body, tMs: Math.round(clock.now() * 1000) / 1000 };
     events.push(event);
-    view.event(event);
+    if (options.onPlan === undefined) view.event(event);
   };
   emit({ type: "phase", phase: "preflight", state: "start" });
   const ownId = sharedBy === undefined ? {} : { ownId: sharedBy.id };
-  const { checks, target, companions } = await preflight({
+  const outcome = await preflight({
     transport,
     context,
     version,
@@ -137,12 +142,18 @@ async function prepareRun(
   });
   emit({ type: "phase", phase: "preflight", state: "end" });
   view.phaseEnd("preflight");
+  const { checks, target, companions } = outcome;
   const refused = checks.filter(({ ok }) => !ok);
+  if (options.dryRun && options.onPlan !== undefined) {
+    options.onPlan(planRow(options.file, outcome));
+    return { exitCode: refused.length > 0 ? ExitCode.preflightRefused : ExitCode.asExpected };
+  }
   if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
   if (options.dryRun) {
-    view.result(planLines(options, { target, companions }, checks, sampling), {
+    view.result(planLines(options, { ...outcome, target }, sampling), {
       dryRun: true,
       target: targetFacts(target, resolved.component?.name ?? null),
+      plan: planRow(options.file, outcome),
     });
     return { exitCode: ExitCode.asExpected };
   }
@@ -155,7 +166,7 @@ async function prepareRun(
   recorder.onEvent((event) => view.event(event));
   return {
     runId,
-    resolved: withInterval(resolved, sampling),
+    resolved: withInterval(outcome.resolved, sampling),
     transport,
     version,
     nodes,
@@ -166,7 +177,7 @@ async function prepareRun(
     companions,
     keepApp,
     shared: sharedBy,
-    deadMan: options.deadMan === true && !isControl(resolved.attack),
+    deadMan: options.deadMan === true && !isControl(outcome.resolved.attack),
     recorder,
     view,
     clock,

@@ -52,15 +52,8 @@ function explainTarget(errors: readonly (readonly Issue[])[], target: unknown, a
   }
   const keys = Object.keys(target);
   const ofWorkload = keys.filter((key) => key === "namespace" || key === "kind" || key === "name");
-  if (keys.includes("component")) {
-    const clash = ofWorkload.map((key): Finding => ({
-      path: ["target", key],
-      part: "key",
-      message: `cannot be combined with component: use ${TARGET_FORMS}`,
-    }));
-    return [...clash, ...inTarget(errors[0] ?? [], ofWorkload, aliases)];
-  }
-  if (ofWorkload.length > 0) return inTarget(errors[1] ?? [], [], aliases);
+  if (keys.includes("component")) return inTarget(errors[0] ?? [], aliases);
+  if (ofWorkload.length > 0) return inTarget(errors[1] ?? [], aliases);
   if (keys.length === 0) return [{ path, part: "value", message: `needs ${TARGET_FORMS}` }];
   return keys.map((key) => {
     const near = didYouMean(key, ["component", "namespace", "kind", "name"], aliases);
@@ -69,9 +62,10 @@ function explainTarget(errors: readonly (readonly Issue[])[], target: unknown, a
   });
 }
 
-/** Issues of one form, with paths below `target`, without the keys that have a finding already. */
-function inTarget(issues: readonly Issue[], except: readonly string[], aliases: Aliases): Finding[] {
-  return explainIssues(issues, undefined, aliases)
-    .map((finding) => ({ ...finding, path: ["target", ...finding.path] }))
-    .filter(({ path }) => !(path.length === 2 && except.includes(String(path[1]))));
+/** Issues of one form, with paths below `target`. */
+function inTarget(issues: readonly Issue[], aliases: Aliases): Finding[] {
+  return explainIssues(issues, undefined, aliases).map((finding) => ({
+    ...finding,
+    path: ["target", ...finding.path],
+  }));
 }

@@ -4,21 +4,29 @@ import type { Transport } from "../kube/transport.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import { findTarget, isNodeTarget, type Target } from "./target.js";
 
+export interface Companions {
+  readonly companions: readonly Target[];
+  /** Why a companion that was looked for is not scaled down first: one sentence each. */
+  readonly missing: readonly string[];
+}
+
 /**
  * Finds the workloads that would undo the attack and must be scaled down before the target. For an attack on replicas
  * of kube-dns this is kube-dns-autoscaler, which sets them every 10 s. A workload that does not exist or wants no
- * replicas undoes nothing.
+ * replicas undoes nothing; the plan says that it is missing, because it may have another name here.
  */
 export async function findCompanions(
   transport: Transport,
   { attack, component }: Pick<ResolvedExperiment, "attack" | "component">,
-): Promise<readonly Target[]> {
+): Promise<Companions> {
   // A deleted workload cannot be scaled, and delete-pods deletes the pods that a controller creates anyway.
-  if (ATTACKS[attack.type].changes !== "replicas") return [];
-  const found: Target[] = [];
+  if (ATTACKS[attack.type].changes !== "replicas") return { companions: [], missing: [] };
+  const companions: Target[] = [];
+  const missing: string[] = [];
   for (const name of component?.suppressFirst ?? []) {
-    const target = await findTarget(transport, { component: name }, components[name]);
-    if (!("problem" in target) && !isNodeTarget(target) && target.count > 0) found.push(target);
+    const found = await findTarget(transport, { component: name }, components[name]);
+    if ("problem" in found) missing.push(`${name}: ${found.problem}`);
+    else if (!isNodeTarget(found)) companions.push(found);
   }
-  return found;
+  return { companions, missing };
 }

@@ -11,7 +11,8 @@ import { creatorOf } from "../kube/written-by.js";
 import { ForeignChanges, type ForeignChangesOptions } from "./foreign-changes.js";
 import type { TargetMonitor } from "./monitor.js";
 import { ownedByTarget } from "./ownership.js";
-import { type Target, refOf, wantedCount } from "./target.js";
+import { wantedCount } from "./find-workload.js";
+import { type Target, refOf } from "./target.js";
 
 export type WatchedKind = "Deployment" | "DaemonSet" | "ReplicaSet" | "Pod";
 

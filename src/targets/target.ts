@@ -1,23 +1,26 @@
 import { objectName } from "../common/object-name.js";
-import type { ComponentDefinition, Find, FindWorkload } from "../components/component.js";
+import type { ComponentDefinition, FindWorkload } from "../components/component.js";
+import { REPLACES_KUBE_PROXY } from "../components/platforms.js";
 import type { ObjectRef } from "../evidence/events.js";
 import type { Experiment } from "../experiment/schema.js";
-import {
-  DAEMONSETS,
-  DEPLOYMENTS,
-  SERVICES,
-  getOrUndefined,
-  list,
-  resourcePath,
-  selectorString,
-} from "../kube/api.js";
-import type { DaemonSet, Deployment, KubeObject, Service } from "../kube/objects.js";
+import { SERVICES, getOrUndefined, list, resourcePath } from "../kube/api.js";
+import type { Deployment, KubeObject, Service } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import { findStaticPod, findUnit, type NodesToCheck } from "./find-node-target.js";
+import {
+  byLabels,
+  byName,
+  type Candidate,
+  GVR,
+  idleWords,
+  lookedFor,
+  wantedCount,
+  type WorkloadKind,
+  Workloads,
+} from "./find-workload.js";
 import type { NodeTarget } from "./node-target.js";
 import { ownerChain } from "./owners.js";
-
-export type WorkloadKind = "Deployment" | "DaemonSet";
+import { formsOn, hiddenBy, type Platform, platformOf, whyNoStaticPods } from "./platform.js";
 
 /** The workload that an experiment takes down, as it was before the run. */
 export interface Target {
@@ -54,14 +57,13 @@ export interface NoTarget {
   readonly problem: string;
 }
 
-const GVR = { Deployment: DEPLOYMENTS, DaemonSet: DAEMONSETS } as const;
-
 /**
- * Finds the target of an experiment: a workload by its name, or a component in the first of its known forms that
- * exists. When there is none, or more than one, the problem says what was looked for.
+ * Finds the target of an experiment: a workload by its name, or a component in the first of its forms on this platform
+ * of which instances run. When there is none, or more than one, the problem says what was looked for and why it is not
+ * there.
  *
- * @param options the nodes, for targets that run on them. Without `access` a unit is assumed to be on every node, and
- * a static pod's manifest at its most common path.
+ * @param options the nodes, which tell the platform. Without `access` a unit is assumed to be on every node, and a static
+ * pod's manifest at its most common path.
  */
 export async function findTarget(
   transport: Transport,
@@ -71,57 +73,128 @@ export async function findTarget(
 ): Promise<AnyTarget | NoTarget> {
   if (!("component" in target)) {
     const path = resourcePath(GVR[target.kind], target.namespace, target.name);
-    const object = await getOrUndefined<Deployment | DaemonSet>(transport, path);
+    const object = await getOrUndefined<KubeObject>(transport, path);
     if (object === undefined) return { problem: `${objectName(target)} does not exist in the cluster` };
     return await describeTarget(transport, target.kind, object);
   }
   if (component === undefined) return { problem: `there is no component named ${target.component}` };
-  const looked: string[] = [];
-  for (const find of component.find) {
-    const found = await findAs(transport, component, find, options);
+  const platform = platformOf(options.nodes);
+  if (target.name !== undefined)
+    return await findNamed(transport, { ...target, name: target.name }, component, platform);
+  const hidden = hiddenBy(platform, component.name);
+  if (platform !== undefined && hidden !== undefined)
+    return { problem: `${hidden} (this is ${platform.name}: ${platform.because})` };
+  return await findComponent(transport, component, platform, options);
+}
+
+/** The workload of a component that the experiment names, because several of its workloads run. */
+async function findNamed(
+  transport: Transport,
+  target: Extract<Experiment["target"], { component: string }> & { readonly name: string },
+  component: ComponentDefinition,
+  platform: Platform | undefined,
+): Promise<AnyTarget | NoTarget> {
+  const { name } = target;
+  const places = namedPlaces(target, formsOn(component, platform).filter(isWorkloadForm));
+  if (places.length === 0)
+    return { problem: `${component.name} is no workload, so target.name cannot choose one: leave it out` };
+  for (const { kind, namespace } of places) {
+    const object = await getOrUndefined<KubeObject>(transport, resourcePath(GVR[kind], namespace, name));
+    if (object === undefined) continue;
+    return wantedCount(kind, object) === 0
+      ? { problem: `${idleWords({ kind, object })}: there is nothing to take down` }
+      : await describeTarget(transport, kind, object);
+  }
+  const where = places.map((place) => objectName({ ...place, name })).join(" or ");
+  return { problem: `${where} does not exist in the cluster` };
+}
+
+/** Where a workload that the experiment names may be: in the place that it gives, or in those of the component. Pure. */
+export function namedPlaces(
+  { kind, namespace }: { readonly kind?: WorkloadKind | undefined; readonly namespace?: string | undefined },
+  forms: readonly FindWorkload[],
+): readonly { readonly kind: WorkloadKind; readonly namespace: string }[] {
+  if (forms.length === 0) return [];
+  const kinds = kind === undefined ? forms.flatMap((form) => form.kinds) : [kind];
+  const namespaces = namespace === undefined ? forms.map((form) => form.namespace) : [namespace];
+  return [...new Set(namespaces)].flatMap((each) =>
+    [...new Set(kinds)].map((one) => ({ kind: one, namespace: each })),
+  );
+}
+
+export function isWorkloadForm(form: ComponentDefinition["find"][number]): form is FindWorkload {
+  return form.how === "workload";
+}
+
+async function findComponent(
+  transport: Transport,
+  component: ComponentDefinition,
+  platform: Platform | undefined,
+  options: NodesToCheck,
+): Promise<AnyTarget | NoTarget> {
+  const workloads = new Workloads(transport);
+  const forms = formsOn(component, platform, options.nodes);
+  const named = forms.filter(isWorkloadForm);
+  const looked = lookedFor(named);
+  const idle = new Set<string>();
+  for (const form of forms) {
+    if (form.how === "workload") {
+      const matching = byLabels(form, await workloads.of(form.namespace, form.kinds));
+      for (const each of matching.idle) idle.add(idleWords(each));
+      const found = await onlyOne(transport, component, matching.running);
+      if (found !== undefined) return found;
+      continue;
+    }
+    const found =
+      form.how === "static-pod"
+        ? await findStaticPod(transport, component, form, options)
+        : await findUnit(component, form, options);
     if (!("looked" in found)) return found;
     looked.push(found.looked);
   }
-  return { problem: `looked for ${looked.join("; for ")}; found none` };
+  for (const form of named) {
+    const matching = byName(form, await workloads.of(form.namespace, form.kinds));
+    for (const each of matching.idle) idle.add(idleWords(each));
+    const found = await onlyOne(transport, component, matching.running);
+    if (found !== undefined) return found;
+  }
+  const why =
+    (component.name === "kube-proxy" ? await replacedBy(workloads) : undefined) ??
+    (forms.every(({ how }) => how === "static-pod") ? whyNoStaticPods(options.nodes) : undefined);
+  const none = idle.size === 0 ? "found none" : `found none that runs: ${[...idle].join("; ")}`;
+  const search = `looked for ${looked.join("; for ")}; ${none}`;
+  return { problem: why === undefined ? search : `${why} (${search})` };
 }
 
-async function findAs(
+/** The workload that runs; undefined: none does. Several: the user must choose. */
+async function onlyOne(
   transport: Transport,
-  component: ComponentDefinition,
-  find: Find,
-  options: NodesToCheck,
-): Promise<AnyTarget | NoTarget | { readonly looked: string }> {
-  switch (find.how) {
-    case "workload":
-      return await findWorkload(transport, find);
-    case "static-pod":
-      return await findStaticPod(transport, component, find, options);
-    case "systemd-unit":
-      return await findUnit(component, find, options);
-  }
+  { name }: Pick<ComponentDefinition, "name">,
+  running: readonly Candidate[],
+): Promise<Target | NoTarget | undefined> {
+  const [only, ...others] = running;
+  if (only === undefined) return undefined;
+  if (others.length === 0) return await describeTarget(transport, only.kind, only.object);
+  const found = running.map(
+    ({ kind, object }) => `${kind} ${object.metadata.name} (${wantedCount(kind, object)} wanted)`,
+  );
+  return {
+    problem:
+      `several workloads of ${name} run: ${found.join(", ")}. Choose one with target.name, for example ` +
+      `target: { component: ${name}, name: ${only.object.metadata.name} }`,
+  };
 }
 
-async function findWorkload(
-  transport: Transport,
-  { namespace, kinds, labels, knownAs }: FindWorkload,
-): Promise<Target | NoTarget | { readonly looked: string }> {
-  const found: { kind: WorkloadKind; object: KubeObject }[] = [];
-  for (const kind of kinds) {
-    const { items } = await list<KubeObject>(transport, resourcePath(GVR[kind], namespace), {
-      labelSelector: selectorString(labels),
-    });
-    found.push(...items.map((object) => ({ kind, object })));
+/** The network that does kube-proxy's work. */
+async function replacedBy(workloads: Workloads): Promise<string | undefined> {
+  for (const { kind, object } of await workloads.of("kube-system", ["DaemonSet"])) {
+    const network = REPLACES_KUBE_PROXY[object.metadata.labels?.["k8s-app"] ?? ""];
+    if (network === undefined || wantedCount(kind, object) === 0) continue;
+    const { name } = object.metadata;
+    const what = name === "anetd" ? "GKE Dataplane V2" : network;
+    return `${what} (DaemonSet ${name}) routes Services in its place`;
   }
-  const looked = `${kinds.join(" or ")} with ${selectorString(labels)} in ${namespace} (${knownAs.join(", ")})`;
-  const [only, ...others] = found;
-  if (only === undefined) return { looked: `a ${looked}` };
-  if (others.length > 0) {
-    const names = found.map(({ kind, object }) => `${kind} ${object.metadata.name}`).join(", ");
-    return {
-      problem: `looked for one ${looked}; found ${names}. Choose one with target.kind and target.name`,
-    };
-  }
-  return await describeTarget(transport, only.kind, only.object);
+  return undefined;
 }
 
 async function describeTarget(
@@ -156,12 +229,6 @@ async function describeTarget(
       .map((service) => refOf("Service", service)),
     ownerChain: ownerChain(kind, object),
   };
-}
-
-/** The number of pods that the workload wants. */
-export function wantedCount(kind: WorkloadKind, object: KubeObject): number {
-  if (kind === "Deployment") return (object as unknown as Deployment).spec?.replicas ?? 1;
-  return (object as unknown as DaemonSet).status?.desiredNumberScheduled ?? 0;
 }
 
 function selects(service: Service, podLabels: Readonly<Record<string, string>>): boolean {

@@ -27,7 +27,7 @@ const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
   "app-endpoints": silent,
   "function-late": silent,
   check: ({ name, ok, detail, assumed }) => ({
-    level: assumed === true ? "warn" : ok ? "ok" : "failed",
+    level: assumed === true ? "info" : ok ? "ok" : "failed",
     text: detail === "" ? name : `${name}: ${detail}`,
   }),
   churn: ({ object, rehearsal, ok, detail }) => ({

@@ -6,26 +6,36 @@ import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
 import type { Sampling } from "../../evidence/facts.js";
 import { samplingText } from "../../report/words.js";
-import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
-import type { Check } from "./preflight.js";
+import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
+import { foundWords } from "./dry-run-table.js";
+import { ASSUMED, type Check, type PreflightOutcome, runsWords } from "./preflight.js";
 
 /** The plan that --dry-run prints. Pure. */
 export function planLines(
-  options: { readonly file: string; readonly resolved: ResolvedExperiment; readonly keepApp: boolean },
-  { target, companions }: { readonly target: AnyTarget; readonly companions: readonly Target[] },
-  checks: readonly Check[],
+  options: { readonly file: string; readonly keepApp: boolean },
+  {
+    target,
+    companions,
+    missing,
+    platform,
+    checks,
+    resolved,
+  }: PreflightOutcome & { readonly target: AnyTarget },
   sampling?: Sampling,
 ): string[] {
-  const { resolved, keepApp } = options;
+  const { keepApp } = options;
   const { experiment, attack } = resolved;
   const { baseline, window, recovery } = experiment.phases;
   const namespace = experiment.application.guestbook.namespace;
   return [
     `dry run of ${options.file}: nothing was changed`,
     ...checks.map(({ name, detail, assumed }) => `  ${assumed === true ? "?" : "✓"} ${name}: ${detail}`),
+    `platform: ${platform === undefined ? "none that is known by its nodes" : `${platform.name} (${platform.because})`}`,
     isNodeTarget(target)
       ? `target: ${target.name} on ${nodesOf(resolved, target.nodes)}`
       : `target: ${target.kind} ${target.namespace}/${target.name} (${target.count} desired)`,
+    `found: ${foundWords(target)}, ${runsWords(target)}${checks.some(({ assumed }) => assumed) ? ` (${ASSUMED})` : ""}`,
+    ...missing.map((each) => `companion not found, so nothing is scaled down before the target: ${each}`),
     `who restores it: ${target.ownerChain.join(" → ")}`,
     `would deploy: the guestbook into ${namespace} (${Object.values(GUESTBOOK_IMAGES).join(", ")}), one prober per node into ${PROBER_NAMESPACE}`,
     `would measure: ${baseline / 1000} s of baseline, ${window / 1000} s of window, up to ${recovery / 1000} s of recovery, ${sampling === undefined ? `every ${experiment.probes.interval} ms` : `from ${samplingText(sampling)}, so that the application bears the requests`}`,

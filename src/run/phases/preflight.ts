@@ -1,8 +1,9 @@
+import { plural } from "../../common/figures.js";
 import { objectName } from "../../common/object-name.js";
 import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
 import { locality, notLocal, thisMachine } from "../../clusters/locality.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
-import type { ResolvedExperiment } from "../../components/resolve.js";
+import { fitted, type ResolvedExperiment } from "../../components/resolve.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import { fits, fittingAttacks, isControl } from "../../experiment/attacks.js";
 import { missingPermissions } from "../../kube/access-review.js";
@@ -22,6 +23,8 @@ import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight
 import type { UnfinishedRuns } from "../../safety/journal/journal.js";
 import { unfinishedProblem } from "../../safety/journal/unfinished.js";
 import { lockHolder } from "../../safety/lock/lease.js";
+import { readyCount } from "../../targets/find-workload.js";
+import { type Platform, platformOf } from "../../targets/platform.js";
 import { type AnyTarget, findTarget, isNodeTarget, type Target } from "../../targets/target.js";
 
 export interface Check {
@@ -56,10 +59,15 @@ export interface PreflightInput {
 
 export interface PreflightOutcome {
   readonly checks: readonly Check[];
+  /** With an attack that fits the target, if the file names none. */
+  readonly resolved: ResolvedExperiment;
   /** undefined when it was not found: the check "target" says what was searched for. */
   readonly target: AnyTarget | undefined;
   /** Workloads that would undo the attack. */
   readonly companions: readonly Target[];
+  /** Why others of them are not scaled down first: one sentence each. */
+  readonly missing: readonly string[];
+  readonly platform: Platform | undefined;
 }
 
 type Verdict = Omit<Check, "name">;
@@ -124,10 +132,13 @@ const CHECKS: readonly PreflightCheck[] = [
       if ("problem" in target) return [{ ok: false, detail: target.problem }];
       found.target = target;
       for (const text of remarksOn(target)) emit({ type: "warning", text });
-      const detail = `${objectName(target)}, ${target.count} desired; ${target.ownerChain.join(" → ")}`;
-      return isAssumed(target)
-        ? [{ ok: true, assumed: true, detail: `${detail} (assumed, checked once node access is there)` }]
-        : [{ ok: true, detail }];
+      const runs = `${objectName(target)}, ${runsWords(target)}; ${target.ownerChain.join(" → ")}`;
+      if (isAssumed(target)) return [{ ok: true, assumed: true, detail: `${runs} (${ASSUMED})` }];
+      return [
+        isDown(target)
+          ? { ok: false, detail: `${runs}; none of its pods is ready, so there is nothing to take down` }
+          : { ok: true, detail: runs },
+      ];
     },
   },
   {
@@ -139,9 +150,10 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "permissions",
-    check: async ({ transport, resolved, nodeAccess, canaries }, found) => {
+    check: async ({ transport, resolved, nodes, nodeAccess, canaries }, found) => {
       found.onCluster = await scopeOnCluster(transport, resolved, {
         target: found.target,
+        platform: platformOf(nodes),
         privilegedPods: !("none" in nodeAccess) && leadsThroughApi(nodeAccess),
         canaries,
       });
@@ -199,12 +211,43 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   const found: Found = {};
   for (const each of CHECKS) {
     const name = each.title;
-    for (const verdict of await unlessForbidden(async () => await each.check(input, found))) {
+    const resolved = resolvedFor(input, found);
+    for (const verdict of await unlessForbidden(
+      async () => await each.check({ ...input, resolved }, found),
+    )) {
       checks.push({ name, ...verdict });
       input.emit({ type: "check", name, ...verdict });
     }
   }
-  return { checks, target: found.target, companions: found.onCluster?.companions ?? [] };
+  return {
+    checks,
+    resolved: resolvedFor(input, found),
+    target: found.target,
+    companions: found.onCluster?.companions ?? [],
+    missing: found.onCluster?.missing ?? [],
+    platform: platformOf(input.nodes),
+  };
+}
+
+/** The experiment with an attack that fits the target that was found. */
+function resolvedFor({ resolved }: PreflightInput, { target }: Found): ResolvedExperiment {
+  return target === undefined ? resolved : fitted(resolved, target.kind);
+}
+
+/** For what only the nodes can tell: units, and the files of static pods. */
+export const ASSUMED = "assumed, checked once node access is there";
+
+/** "2 of 2 pods ready", "3 nodes". Pure. */
+export function runsWords(target: AnyTarget): string {
+  if (isNodeTarget(target)) return plural(target.count, "node");
+  const ready = readyCount(target.kind, target.object);
+  return ready === undefined
+    ? `${plural(target.count, "pod")} wanted`
+    : `${ready} of ${plural(target.count, "pod")} ready`;
+}
+
+function isDown(target: AnyTarget): boolean {
+  return !isNodeTarget(target) && readyCount(target.kind, target.object) === 0;
 }
 
 /**

@@ -125,6 +125,15 @@ test("abort conditions: durations in milliseconds, default path and statuses, an
   ]);
 });
 
+test("a component may be given the name, kind and namespace of its workload", (t) => {
+  const target = (text: string): string[] => linesOf(`${HEAD}target: ${text}\n`);
+  t.deepEqual(target("{component: fluentd, name: fluentbit-gke}"), []);
+  t.deepEqual(target("{component: fluentd, name: vector, kind: DaemonSet, namespace: logging}"), []);
+  t.deepEqual(target("{component: fluentd, namespace: logging}"), [
+    "f.yaml:5:41: target.namespace: needs name: the workload's name",
+  ]);
+});
+
 test("an http condition needs the API server, unless the run is a control run", (t) => {
   const lines = (component: string, attack: string): string[] =>
     linesOf(

@@ -31,7 +31,7 @@ import type { Undo } from "../../../src/safety/journal/journal.js";
 import { acquireLock, LOCK_PATH, lockHolder } from "../../../src/safety/lock/lease.js";
 import { undo } from "../../../src/safety/restore/undo-entries.js";
 import { TargetWatch } from "../../../src/targets/target-watch.js";
-import type { WorkloadKind } from "../../../src/targets/target.js";
+import type { WorkloadKind } from "../../../src/targets/find-workload.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { permissionOf } from "../../helpers/rbac-fixtures.js";
 import {

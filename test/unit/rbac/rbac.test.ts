@@ -7,6 +7,7 @@ import { UsageError } from "../../../src/common/errors.js";
 import { packageRoot } from "../../../src/common/package-root.js";
 import { resolveExperiment } from "../../../src/components/resolve.js";
 import { COMPONENTS } from "../../../src/experiment/names.js";
+import { experimentSchema } from "../../../src/experiment/schema.js";
 import { describePermission } from "../../../src/kube/permission.js";
 import { loadExperiment } from "../../../src/load/read.js";
 import { neededPermissions } from "../../../src/rbac/needs.js";
@@ -85,6 +86,38 @@ test("the Roles hold no more than a run needs: each verb of each rule is one of 
     rules.flatMap((rule) => rule.verbs.flatMap((verb) => rightsOf(rule, verb, metadata.namespace))),
   );
   t.deepEqual(held.sort(), needed.sort());
+});
+
+test("other namespaces than kube-system are granted for OpenShift only", async (t) => {
+  const places = async (file: string, openshift: boolean): Promise<(string | undefined)[]> =>
+    only(manifestsOf(await printed(file, { openshift })), "Role").map(({ metadata }) => metadata.namespace);
+  for (const [name, namespace] of [
+    ["kube-dns", "openshift-dns"],
+    ["metrics-server", "openshift-monitoring"],
+    ["kube-scheduler", "openshift-kube-scheduler"],
+  ] as const) {
+    const file = `experiments/${name}.yaml`;
+    t.false((await places(file, false)).includes(namespace), name);
+    t.true((await places(file, true)).includes(namespace), name);
+  }
+});
+
+test("a component's workload that the file names is the only one that the Roles name", (t) => {
+  const resolved = resolveExperiment(
+    experimentSchema.parse({
+      apiVersion: "kube-system-chaos/v1",
+      kind: "Experiment",
+      metadata: { name: "x" },
+      target: { component: "fluentd", name: "fluentbit-gke-max" },
+    }),
+  );
+  const { targets, places, functionProbe } = preparedScope(resolved, {
+    privilegedPods: false,
+    several: false,
+  });
+  t.deepEqual(targets, [{ kind: "DaemonSet", namespace: "kube-system", names: ["fluentbit-gke-max"] }]);
+  t.deepEqual(places, [{ kind: "DaemonSet", namespace: "kube-system", name: "fluentbit-gke-max" }]);
+  t.is(functionProbe?.name, "logs-arrive");
 });
 
 test("prepared namespaces, and privileged pods only where they are asked for", async (t) => {

@@ -134,7 +134,7 @@ test("everything passes: every check has a detail, the target is found, nothing 
   t.like(asked.target, { kind: "Deployment", name: "kube-dns", count: 2 });
   t.regex(
     asked.detail("target"),
-    /Deployment kube-system\/kube-dns, 2 desired; Pod → ReplicaSet → Deployment/,
+    /Deployment kube-system\/kube-dns, 2 of 2 pods ready; Pod → ReplicaSet → Deployment/,
   );
   t.regex(asked.detail("node access"), /not on this machine.*only the API/);
   t.regex(asked.detail("images"), /to be pulled: .*redis:6\.0\.5/);
@@ -183,7 +183,10 @@ test("everything fails: all problems are reported together", async (t) => {
   t.regex(asked.detail("journal"), /run-a, run-b.*chaos restore --all/);
   t.regex(asked.detail("journal"), /\/state\/run-c cannot be read.*remove \/state\/run-c/);
   t.regex(asked.detail("lock"), /run-0@elsewhere.*chaos restore/);
-  t.regex(asked.detail("target"), /looked for a Deployment with k8s-app=kube-dns in kube-system.*found none/);
+  t.regex(
+    asked.detail("target"),
+    /looked for a Deployment with k8s-app=kube-dns .*in kube-system.*found none/,
+  );
   t.regex(asked.detail("permissions"), /missing: delete pods in /);
   t.regex(
     asked.detail("namespace"),
@@ -390,7 +393,7 @@ test("two workloads with the component's label: refused, with their names", asyn
   });
   const asked = await ask(served);
   t.deepEqual(asked.failed, ["target"]);
-  t.regex(asked.detail("target"), /Deployment kube-dns, Deployment node-local-dns/);
+  t.regex(asked.detail("target"), /Deployment kube-dns \(2 wanted\), Deployment node-local-dns \(1 wanted\)/);
 });
 
 const nodeTarget = { kind: "SystemdUnit", name: "kubelet", nodes: ["worker-1"] } as unknown as AnyTarget;
@@ -455,11 +458,7 @@ test("a unit that nobody has looked at is assumed, not a passed check", async (t
     asked.events.find((event) => event.type === "check" && event.name === "target"),
     { assumed: true },
   );
-  const plan = planLines(
-    { file: "x.yaml", resolved: experiment({ target: { component: "kubelet" } }), keepApp: false },
-    { target: asked.target as AnyTarget, companions: [] },
-    asked.checks,
-  );
+  const plan = planLines({ file: "x.yaml", keepApp: false }, { ...asked, target: asked.target as AnyTarget });
   t.true(plan.some((line) => line.startsWith("  ? target: ")));
   t.false(plan.some((line) => line.startsWith("  ✓ target: ")));
 });
