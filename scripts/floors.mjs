@@ -53,8 +53,8 @@ export const PACKAGES = {
   kube: ["@kubernetes/client-node"],
   // The probe from outside uses an ordinary HTTP client, as a user would.
   probes: ["axios"],
-  // They start programs on the runner's machine: docker, kind. Manifests on nodes are read as leniently as the kubelet does.
-  nodes: ["execa", "yaml"],
+  // They start programs on the runner's machine: docker, kind.
+  nodes: ["execa"],
   clusters: ["execa"],
   lab: ["execa", "zod"],
   // YAML is read strictly, and only here.

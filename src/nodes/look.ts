@@ -2,7 +2,6 @@
  * What a node runs, looked up there: the systemd unit of its kubelet and of its container runtime, and the manifests of
  * its static pods. Nothing is assumed about names and paths. Works with sh, systemctl and coreutils, or busybox.
  */
-import { parse } from "yaml";
 import type { NodeAccess } from "./spec.js";
 
 /** Time limit of one command on a node, ms. */
@@ -232,19 +231,47 @@ export async function manifestOn(
 }
 
 function definesPod(text: string, pod: FindManifest["pod"], node: string): boolean {
-  let manifest: unknown;
+  const defined = text.trimStart().startsWith("{") ? podInJson(text) : podInYaml(text);
+  if (defined === undefined) return false;
+  const { name, namespace = "default" } = defined;
+  return namespace === pod.namespace && `${name}-${node.toLowerCase()}` === pod.name;
+}
+
+/** The names of a manifest that defines a pod. */
+interface DefinedPod {
+  readonly name: string;
+  readonly namespace?: string | undefined;
+}
+
+function podInJson(text: string): DefinedPod | undefined {
   try {
-    // JSON is YAML, too.
-    manifest = parse(text);
+    const { kind, metadata } = JSON.parse(text) as {
+      readonly kind?: unknown;
+      readonly metadata?: DefinedPod;
+    };
+    return kind === "Pod" ? metadata : undefined;
   } catch {
     // The kubelet cannot read it either, so it is not the manifest of a running pod.
-    return false;
+    return undefined;
   }
-  const { kind, metadata } = (manifest ?? {}) as {
-    readonly kind?: unknown;
-    readonly metadata?: { readonly name?: unknown; readonly namespace?: unknown };
-  };
-  const name = typeof metadata?.name === "string" ? metadata.name : "";
-  const namespace = typeof metadata?.namespace === "string" ? metadata.namespace : "default";
-  return kind === "Pod" && namespace === pod.namespace && `${name}-${node.toLowerCase()}` === pod.name;
+}
+
+/**
+ * Reads block style, in which every tool writes manifests. The dead-man's switch is one bundle with this file, and no
+ * YAML library is in it. A manifest in another style is not found, so it is not attacked.
+ */
+function podInYaml(text: string): DefinedPod | undefined {
+  const lines = text.split("\n").filter((line) => !/^\s*(#|$)/.test(line));
+  const start = lines.findIndex((line) => /^metadata:\s*(#.*)?$/.test(line));
+  if (start < 0 || !lines.some((line) => /^kind:\s*["']?Pod["']?\s*(#.*)?$/.test(line))) return undefined;
+  const after = lines.slice(start + 1);
+  const end = after.findIndex((line) => /^\S/.test(line));
+  const block = end < 0 ? after : after.slice(0, end);
+  const indent = /^\s*/.exec(block[0] ?? "")?.[0] ?? "";
+  const valueOf = (key: string): string | undefined =>
+    block
+      .filter((line) => line.startsWith(`${indent}${key}:`))
+      .map((line) => /:\s*["']?([^"'\s#]+)/.exec(line)?.[1])[0];
+  const name = valueOf("name");
+  return name === undefined ? undefined : { name, namespace: valueOf("namespace") };
 }

@@ -9,7 +9,9 @@ const TEXT = `# a comment
 apiVersion: v1
 kind: Pod
 metadata:
-  labels: { name: another }
+  labels:
+    name: another
+  annotations: {}
   name: kube-scheduler
   namespace: kube-system
 `;
@@ -106,6 +108,22 @@ test("the manifest: where the kubelet is part of another program, in the usual f
     JSON.stringify({ kind: "Pod", metadata: { ...POD, name: "kube-scheduler" } }),
   );
   t.is(await found(nodes, ["/etc/absent", MANIFESTS]), "/etc/kubernetes/manifests/scheduler.json");
+});
+
+test("the manifest: quoted names, comments, another order; not another kind", async (t) => {
+  const nodes = await node(t);
+  const file = "etc/kubernetes/manifests/x";
+  const put = async (text: string): Promise<string> => {
+    await nodes.put("a", file, text);
+    return await found(nodes, [MANIFESTS]);
+  };
+  const quoted = `metadata:  # names\n    namespace: "kube-system"\n    # its name\n    name: 'kube-scheduler' # x\nspec:\n  name: y\nkind: Pod\n`;
+  t.is(await put(quoted), `/${file}`);
+  t.is(await put(TEXT.replaceAll("\n", "\r\n")), `/${file}`);
+  t.regex(await put(TEXT.replace("kind: Pod", "kind: PodList")), /^no file/);
+  t.regex(await put(TEXT.replace("  name: kube-scheduler\n", "")), /^no file/);
+  t.regex(await put(`${TEXT}`.replace("metadata:", "metadatum:")), /^no file/);
+  t.regex(await put(""), /^no file/);
 });
 
 const process = (name: string, unit: string): NodeProcess => ({ name, unit, args: [] });
@@ -219,7 +237,7 @@ test("running containers: CRI-O, through crictl", async (t) => {
   const nodes = await node(t);
   await nodes.put("a", "run/crio/crio.sock", "");
   await nodes.program("a", "var/lib/rancher/rke2/bin/crictl", CRICTL);
-  t.deepEqual(await runningContainers(nodes.access, "a", TARGET, 5_000), ["coredns-x c0ffee"]);
+  t.deepEqual(await runningContainers(nodes.access, "a", TARGET, 30_000), ["coredns-x c0ffee"]);
   const calls = (nodes.text("a", "crictl.log") ?? "").replaceAll(nodes.path("a"), "");
   t.is(
     calls.split("\n")[0],
@@ -242,7 +260,7 @@ test("running containers: every containerd of the node is asked (k3s beside Dock
   await nodes.program("a", "var/lib/rancher/rke2/bin/ctr", CTR);
   await nodes.put("a", "run/k3s/containerd/containerd.sock", "");
   await nodes.put("a", "var/snap/microk8s/common/run/containerd.sock", "");
-  t.deepEqual(await runningContainers(nodes.access, "a", TARGET, 5_000), [
+  t.deepEqual(await runningContainers(nodes.access, "a", TARGET, 30_000), [
     "on-s-containerd c1",
     "on-s-run c1",
   ]);
@@ -250,10 +268,10 @@ test("running containers: every containerd of the node is asked (k3s beside Dock
 
 test("running containers: a node without a runtime is an error, not an empty answer", async (t) => {
   const nodes = await node(t);
-  await t.throwsAsync(runningContainers(nodes.access, "a", TARGET, 5_000), {
+  await t.throwsAsync(runningContainers(nodes.access, "a", TARGET, 30_000), {
     message: /no socket of containerd or CRI-O exists/,
   });
   await nodes.put("a", "run/crio/crio.sock", "");
   await nodes.program("a", "var/lib/rancher/rke2/bin/crictl", "echo broken >&2; exit 1");
-  await t.throwsAsync(runningContainers(nodes.access, "a", TARGET, 5_000), { message: /broken/ });
+  await t.throwsAsync(runningContainers(nodes.access, "a", TARGET, 30_000), { message: /broken/ });
 });
