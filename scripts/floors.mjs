@@ -50,7 +50,8 @@ export const PACKAGES = {
   commands: ["commander"],
   cli: ["commander"],
   // Only here: other rooms use the narrow client of src/kube/api.ts, which tests can serve from memory.
-  kube: ["@kubernetes/client-node"],
+  // yaml: kubeconfigs, which kubectl does not read strictly. socks: proxies.
+  kube: ["@kubernetes/client-node", "yaml", "socks"],
   // The probe from outside uses an ordinary HTTP client, as a user would.
   probes: ["axios"],
   // They start programs on the runner's machine: docker, kind.

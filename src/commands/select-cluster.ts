@@ -1,5 +1,6 @@
 import { get } from "../kube/api.js";
 import { connect, type Connection } from "../kube/connect.js";
+import { explainConnection } from "../kube/explain-connection.js";
 import { createKindProvider } from "../clusters/kind-provider.js";
 import { createLabProvider } from "../lab/lab-provider.js";
 import type { ClusterHandle, ClusterProvider, ProviderName } from "../clusters/provider.js";
@@ -120,6 +121,8 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
       ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }),
       ...(context === undefined ? {} : { context }),
       userAgent: USER_AGENT,
+      signal: options.signal,
+      warn: (text) => options.progress.warn(text),
     });
   } catch (error) {
     // Named by the user but missing: report it. Not named: there is no context to use.
@@ -130,11 +133,7 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
   try {
     await get(connection.transport, "/version", { timeoutMs: 10_000 });
   } catch (error) {
-    throw new RefusedError(
-      `the API server ${connection.server} of context ${connection.context} does not answer: ${messageOf(error)}. ` +
-        "Start that cluster, choose another with --context, or create one with --cluster kind or --cluster lab",
-      { cause: error },
-    );
+    throw new RefusedError(explainConnection(error, connection));
   } finally {
     connection.transport.close();
   }

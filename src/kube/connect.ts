@@ -1,17 +1,13 @@
-/**
- * From a kubeconfig (or a pod's service account) to a transport. The client library loads the configuration and gets
- * the credentials; it sends nothing. Load this module lazily: the library takes most of a second to load.
- */
-import { readFileSync } from "node:fs";
-import type { Agent } from "node:http";
-import type { AgentOptions, RequestOptions } from "node:https";
-import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
-import type { Cluster } from "@kubernetes/client-node/dist/config_types.js";
-import { systemClock, within } from "../common/clock.js";
-import { ChaosError, NothingConfiguredError, UsageError } from "../common/errors.js";
+/** From a kubeconfig (or a pod's service account) to a transport, as kubectl connects. */
+import { ChaosError } from "../common/errors.js";
+import { authorityOf, identityOf, type Identity, type IdentitySource } from "./authentication.js";
 import { cachedCredentials } from "./credentials.js";
+import { clusterAccess } from "./kubeconfig/access.js";
+import type { Env } from "./kubeconfig/load.js";
+import { throughProxy } from "./proxy-agent.js";
+import { proxyFor, proxyWords } from "./proxy-rules.js";
 import { createTransport } from "./transport.js";
-import type { Transport, TransportOptions } from "./transport.js";
+import type { Transport } from "./transport.js";
 
 /** A connection to a cluster. */
 export interface Connection {
@@ -21,46 +17,88 @@ export interface Connection {
   readonly context: string;
   /** The given kubeconfig; undefined: the default resolution (KUBECONFIG, ~/.kube/config, in-cluster). */
   readonly kubeconfigPath: string | undefined;
+  /** The files, with absolute paths, as KUBECONFIG lists them; undefined: a pod's service account. */
+  readonly kubeconfigList?: string | undefined;
+  /** The proxy on the way, without its password. */
+  readonly proxy?: string | undefined;
 }
 
 export interface ConnectOptions {
   readonly kubeconfigPath?: string | undefined;
+  /** Instead of KUBECONFIG: the `kubeconfigList` of an earlier connection. */
+  readonly kubeconfigList?: string | undefined;
   /** Default: the current context of the kubeconfig. */
   readonly context?: string | undefined;
   readonly userAgent: string;
+  /** Ends a credential plugin that has not answered. Later requests do not depend on it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told about files of KUBECONFIG that do not exist. */
+  readonly warn?: ((text: string) => void) | undefined;
+  /** Default: this process's. */
+  readonly env?: Env | undefined;
 }
 
-/** The context name that the client falls back to when it finds no configuration. */
-const NOTHING_FOUND = "loaded-context";
-
 /**
- * Loads the configuration and gets the first credentials; sends no request. Ignores HTTPS_PROXY; uses only the
- * kubeconfig's proxy-url.
+ * Loads the configuration and gets the first credentials; sends no request.
  *
- * @throws UsageError when the file, the context or its cluster does not exist.
- * @throws ChaosError when there are no credentials (because the plugin fails, for example).
+ * @throws NothingConfiguredError when there is no configuration; UsageError when it is unusable.
+ * @throws RefusedError when the credential plugin fails; ChaosError (exit 130) when the signal ends it.
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  let config = loadConfig(options);
-  const { name: context, server } = currentCluster(config, options);
-  const credentials = cachedCredentials({
-    fetch: async () => (await authOf(config)).headers,
-    // Reload, which also drops the client's caches: refused credentials may have been renewed on disk.
-    forget: () => {
-      config = loadConfig(options);
+  const { env = process.env, signal } = options;
+  const access = await clusterAccess({ ...options, env });
+  const { context, server, cluster } = access;
+  const ca = await authorityOf(access);
+  let source: IdentitySource = identityOf(access, ca, env);
+  /** Files of the user, as they are now: credentials in the kubeconfig may have been renewed. The cluster stays. */
+  const reload = async (): Promise<void> => {
+    try {
+      const again = await clusterAccess({ ...options, context, env });
+      if (again.server === server) source = identityOf(again, ca, env);
+    } catch (error) {
+      // It is being written, or it is gone: the credentials that are known remain.
+      if (!(error instanceof ChaosError)) throw error;
+    }
+  };
+  let isRefused = false;
+  const credentials = cachedCredentials<Identity>({
+    fetch: async () => {
+      if (isRefused) await reload();
+      isRefused = false;
+      return await source.fetch();
     },
+    forget: () => {
+      isRefused = true;
+      source.forget();
+    },
+    expiresAtMs: ({ expiresAtMs }) => expiresAtMs,
   });
-  const { tls, headers } = await authOf(config);
-  credentials.remember(headers);
+  let identity = await source.fetch(signal);
+  credentials.remember(identity);
+  const url = new URL(server);
+  const proxy = proxyFor(url, cluster.proxyUrl, env);
   const transport = createTransport({
     server,
-    ...tls,
-    ...proxyOf(config),
-    headers: credentials.headers,
+    ...(ca === undefined ? {} : { ca }),
+    ...(cluster.insecureSkipTlsVerify ? { rejectUnauthorized: false } : {}),
+    ...(cluster.tlsServerName === "" ? {} : { servername: cluster.tlsServerName }),
+    ...(proxy === undefined ? {} : { createAgent: throughProxy(proxy, url) }),
+    headers: async () => {
+      identity = await credentials.headers();
+      return identity.headers;
+    },
+    certificate: () => identity.certificate,
     onUnauthorized: credentials.forget,
     userAgent: options.userAgent,
   });
-  return { transport, server, context, kubeconfigPath: options.kubeconfigPath };
+  return {
+    transport,
+    server,
+    context,
+    kubeconfigPath: options.kubeconfigPath,
+    kubeconfigList: access.list,
+    proxy: proxy === undefined ? undefined : proxyWords(proxy),
+  };
 }
 
 /** Runs the work with a connection, then closes it. @throws as {@link connect}. */
@@ -74,137 +112,4 @@ export async function withConnection<T>(
   } finally {
     connection.transport.close();
   }
-}
-
-/** Loads the kubeconfig, selects the context, and adds what the client omits. */
-function loadConfig({ kubeconfigPath, context }: ConnectOptions): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    if (kubeconfigPath === undefined) config.loadFromDefault();
-    else config.loadFromFile(kubeconfigPath);
-  } catch (error) {
-    const file = kubeconfigPath ?? process.env.KUBECONFIG ?? "~/.kube/config";
-    throw new UsageError(`Cannot read the kubeconfig ${file}`, { cause: withoutSecrets(error) });
-  }
-  if (context !== undefined) config.setCurrentContext(context);
-  // The client refuses plain HTTP without skipTLSVerify. On loopback (kubectl proxy) plain HTTP is safe.
-  config.clusters = config.clusters.map((cluster) =>
-    isLoopbackHttp(cluster.server) ? { ...cluster, skipTLSVerify: true } : cluster,
-  );
-  addExecInfo(config);
-  return config;
-}
-
-function isLoopbackHttp(server: string): boolean {
-  return /^http:\/\/(127\.|localhost(:|$|\/)|\[::1\])/.test(server);
-}
-
-/** The `exec` section of a kubeconfig user; the client types it as `any`. */
-interface ExecConfig {
-  readonly apiVersion?: string;
-  readonly provideClusterInfo?: boolean;
-  env?: { name: string; value: string }[] | null;
-}
-
-/**
- * Sets KUBERNETES_EXEC_INFO, which the client does not pass. Some plugins refuse to run without it: it tells them the
- * version of their answer. See "client-go credential plugins" in the Kubernetes documentation.
- */
-function addExecInfo(config: KubeConfig): void {
-  const exec = config.getCurrentUser()?.exec as ExecConfig | null | undefined;
-  const cluster = config.getCurrentCluster();
-  if (!exec || !cluster) return;
-  const ca = cluster.caFile ? readFileSync(cluster.caFile).toString("base64") : cluster.caData;
-  const info = {
-    apiVersion: exec.apiVersion,
-    kind: "ExecCredential",
-    spec: {
-      interactive: false,
-      cluster:
-        exec.provideClusterInfo === true
-          ? {
-              server: cluster.server,
-              "certificate-authority-data": ca,
-              "insecure-skip-tls-verify": cluster.skipTLSVerify,
-              "tls-server-name": cluster.tlsServerName,
-            }
-          : undefined,
-    },
-  };
-  exec.env = [...(exec.env ?? []), { name: "KUBERNETES_EXEC_INFO", value: JSON.stringify(info) }];
-}
-
-function currentCluster(config: KubeConfig, options: ConnectOptions): { name: string; server: string } {
-  const where = options.kubeconfigPath ?? "the kubeconfig";
-  const name = config.getCurrentContext();
-  const known = config.getContexts().map((each) => each.name);
-  if (options.context === undefined && name === NOTHING_FOUND) {
-    throw new NothingConfiguredError(
-      "No cluster is configured: there is no KUBECONFIG, no ~/.kube/config and no service account of a pod. " +
-        "Name a file with --kubeconfig, or create a cluster with `chaos cluster up`.",
-    );
-  }
-  const exist = known.length === 0 ? "It has none." : `It has: ${known.join(", ")}.`;
-  if (!name) throw new UsageError(`No current context in ${where}: name one with --context. ${exist}`);
-  if (!known.includes(name)) throw new UsageError(`No context "${name}" in ${where}. ${exist}`);
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) {
-    const wanted = config.getContextObject(name)?.cluster ?? "";
-    throw new UsageError(`Context "${name}" names the cluster "${wanted}", which ${where} does not have.`);
-  }
-  return { name, server: cluster.server };
-}
-
-type Tls = Pick<TransportOptions, "ca" | "cert" | "key" | "rejectUnauthorized" | "servername">;
-
-/**
- * Certificates and headers from the client. Runs the credential plugin if there is one.
- *
- * @throws ChaosError when the plugin fails.
- */
-async function authOf(config: KubeConfig): Promise<{ tls: Tls; headers: Record<string, string> }> {
-  const given: RequestOptions = {};
-  try {
-    // The client's child process cannot be ended from here; only the wait for it can.
-    const limit = { limitMs: CREDENTIALS_LIMIT_MS, what: "the credential plugin has not answered" };
-    await within(systemClock(), limit, config.applyToHTTPSOptions(given));
-  } catch (error) {
-    const context = config.getCurrentContext();
-    throw new ChaosError(`No credentials for context "${context}"`, { cause: withoutSecrets(error) });
-  }
-  const { ca, cert, key, rejectUnauthorized, servername } = given;
-  const tls = { ca, cert, key, rejectUnauthorized, servername };
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(given.headers ?? {})) {
-    // A token file may end with a newline, which is invalid in a header.
-    if (value !== undefined) headers[name] = String(value).trim();
-  }
-  if (typeof given.auth === "string") {
-    headers.Authorization = `Basic ${Buffer.from(given.auth).toString("base64")}`;
-  }
-  const present = Object.entries(tls).filter(([, value]) => value !== undefined && value !== null);
-  return { tls: Object.fromEntries(present), headers };
-}
-
-/** A credential plugin may wait for a login in a browser; this limits the wait, ms. */
-const CREDENTIALS_LIMIT_MS = 2 * 60_000;
-
-/** For a cluster behind a proxy (proxy-url): the client's own agents connect through it. */
-function proxyOf(config: KubeConfig): Pick<TransportOptions, "createAgent"> {
-  const cluster = config.getCurrentCluster();
-  if (!cluster?.proxyUrl) return {};
-  // Private in the client's types, but only this method knows every kind of proxy that the client supports.
-  const client = config as unknown as { createAgent(to: Cluster, options: AgentOptions): Agent };
-  return { createAgent: (options) => client.createAgent(cluster, options) };
-}
-
-/**
- * Parsers quote the text that they cannot read, and in a kubeconfig or a plugin's answer that may be a token or a
- * key. Replaces their error by one that has the place but not the text; the original is dropped on purpose.
- */
-function withoutSecrets(error: unknown): unknown {
-  if (error instanceof SyntaxError) return new Error("the credential plugin's answer is not JSON");
-  const yaml = error as { name?: string; reason?: string; mark?: { line?: number } };
-  if (yaml?.name !== "YAMLException") return error;
-  return new Error(`line ${(yaml.mark?.line ?? 0) + 1}: ${yaml.reason ?? "not YAML"}`);
 }

@@ -9,7 +9,9 @@ export interface ExchangeRequest {
   readonly method: string;
   /** Includes the query; the server's base path is prepended. */
   readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  /** The client certificate of the connection. Undefined: the agent's own, if it has one. */
+  readonly certificate?: { readonly cert: Buffer | string; readonly key: Buffer | string } | undefined;
   readonly body: Buffer | undefined;
   /** Ends the exchange at any point; its reason becomes the rejection. */
   readonly signal: AbortSignal;
@@ -53,6 +55,8 @@ export async function exchange(request: ExchangeRequest): Promise<http.IncomingM
     const client = server.protocol === "https:" ? https : http;
     const outgoing = client.request({
       ...target(server),
+      // Part of the name of a pooled socket: a new certificate gets new sockets.
+      ...request.certificate,
       agent: request.agent,
       method: request.method,
       path: `${server.pathname.replace(/\/$/, "")}${request.path}`,

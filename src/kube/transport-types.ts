@@ -3,8 +3,12 @@ import type { Agent as HttpAgent } from "node:http";
 import type { AgentOptions } from "node:https";
 import type { Readable } from "node:stream";
 import { messageOf } from "../common/errors.js";
+import { escapeInvisible } from "../strict-yaml/quote.js";
 
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** A list is sent as several headers of the same name. */
+export type RequestHeaders = Readonly<Record<string, string | string[]>>;
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -71,7 +75,9 @@ export interface TransportOptions {
   readonly rejectUnauthorized?: boolean;
   readonly servername?: string;
   /** Called before every request (Authorization may change). Must be cheap, so it must cache. */
-  readonly headers?: () => Promise<Record<string, string>>;
+  readonly headers?: () => Promise<RequestHeaders>;
+  /** Called after `headers`: the client certificate, if it can change. New connections use it. */
+  readonly certificate?: () => { readonly cert: Buffer | string; readonly key: Buffer | string } | undefined;
   /** Called after a 401; the request is then sent once more with new `headers`. */
   readonly onUnauthorized?: () => void;
   /** Creates the agents for a connection through a proxy. Default: the agents of node:https or node:http. */
@@ -119,9 +125,11 @@ export class ApiError extends Error {
   readonly method: string;
   /** The delay before a retry that the server asks for, ms. */
   readonly retryAfterMs: number | undefined;
+  /** Scheme and host that a redirect leads to; API servers do not redirect. */
+  readonly location: string | undefined;
   constructor(request: Pick<ApiRequest, "method" | "path">, response: ApiResponse) {
     const { reason = "", message = "" } = statusOf(response.body);
-    const said = [reason, message].filter((text) => text !== "").join(": ");
+    const said = escapeInvisible([reason, message].filter((text) => text !== "").join(": "));
     super(`${request.method} ${request.path}: HTTP ${response.status}${said === "" ? "" : ` ${said}`}`);
     this.name = "ApiError";
     this.status = response.status;
@@ -129,6 +137,22 @@ export class ApiError extends Error {
     this.path = request.path;
     this.method = request.method;
     this.retryAfterMs = retryAfterMs(response);
+    this.location = redirectOf(response);
+  }
+}
+
+function redirectOf({ status, headers }: ApiResponse): string | undefined {
+  const location = status >= 300 && status < 400 ? headers["location"] : undefined;
+  if (typeof location !== "string") return undefined;
+  return URL.canParse(location) ? new URL(location).origin : "another path";
+}
+
+/** The answer has a good status but is not JSON: a sign-in page, or another program. Its text may have a secret. */
+export class NotJsonError extends Error {
+  constructor({ status, body }: ApiResponse) {
+    const isHtml = /^\s*(<!--.*?-->\s*)*<(!doctype\s+html|html)/is.test(body.toString("latin1", 0, 1000));
+    super(`HTTP ${status} with ${isHtml ? "an HTML page" : `${body.length} bytes that are not JSON`}`);
+    this.name = "NotJsonError";
   }
 }
 

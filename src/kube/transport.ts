@@ -10,7 +10,7 @@ import { Readable } from "node:stream";
 import { sleep } from "../common/clock.js";
 import { exchange, ExchangeError, readBody, TCP_KEEP_ALIVE_MS } from "./exchange.js";
 import { answerDelayMs, errorDelayMs } from "./retry.js";
-import { ApiError, ApiUnreachableError } from "./transport-types.js";
+import { ApiError, ApiUnreachableError, NotJsonError } from "./transport-types.js";
 import type { ApiRequest, ApiResponse, ApiStream, Transport, TransportOptions } from "./transport-types.js";
 
 export * from "./transport-types.js";
@@ -141,9 +141,8 @@ class HttpTransport implements Transport {
     try {
       return JSON.parse(response.body.toString("utf8")) as T;
     } catch {
-      // The parser's message quotes the body, which may contain a secret: report only its length.
-      const text = `HTTP ${response.status} with ${response.body.length} bytes that are not JSON`;
-      throw new ApiUnreachableError(request, { cause: new Error(text) });
+      // Not the parser's message: it quotes the body, which may contain a secret.
+      throw new ApiUnreachableError(request, { cause: new NotJsonError(response) });
     }
   }
 
@@ -254,6 +253,7 @@ class HttpTransport implements Transport {
         ...(body === undefined ? {} : { "Content-Type": request.contentType ?? "application/json" }),
         ...credentials,
       },
+      certificate: this.#options.certificate?.(),
       body,
       signal: limits.signal,
     });

@@ -37,7 +37,7 @@ const WIDTHLESS = new Set<string>([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]);
  *
  * @param what the file type with its article, for the messages.
  */
-export function scanTokens(text: string, what: string): TextProblem[] {
+export function scanTokens(text: string, what: string, maxTokens = MAX_TOKENS): TextProblem[] {
   const found = new Map<string, TextProblem>();
   const add = (offset: number, message: string): void => {
     if (!found.has(message)) found.set(message, { offset, message });
@@ -55,8 +55,8 @@ export function scanTokens(text: string, what: string): TextProblem[] {
     isScalarText = false;
     if (type !== null && type in REFUSED) add(offset, REFUSED[type] ?? "");
     count += 1 + (type === "double-quoted-scalar" ? token.split("\\").length - 1 : 0);
-    if (count > MAX_TOKENS) {
-      add(offset, `more than ${MAX_TOKENS} tokens: not ${what} file`);
+    if (count > maxTokens) {
+      add(offset, `more than ${maxTokens} tokens: not ${what} file`);
       break;
     }
     if (depth.take(type, token, offset) > MAX_GAUGE) {

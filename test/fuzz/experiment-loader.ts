@@ -12,16 +12,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Worker } from "node:worker_threads";
 import { check } from "./check.js";
 import { readCorpus } from "./corpus.js";
+import { watchForHang } from "./hang.js";
 import { makeInput } from "./mutate.js";
 import { randomOf } from "./random.js";
 
 /** Longest time for one input, ms. */
 const LIMIT_MS = 1_000;
-/** An input that takes this long counts as endless, ms. */
-const HANG_MS = 20_000;
 /** How much the heap may grow after the first tenth of the inputs: more is a leak, bytes. */
 const MAX_GROWTH = 32 * 1024 * 1024;
 const PROGRESS_EVERY = 10_000;
@@ -45,7 +43,7 @@ const slowest = { input: from, ms: 0, bytes: 0 };
 const began = performance.now();
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
-const endWatch = watchForHang();
+const endWatch = watchForHang(`--seed ${seed}`);
 let heapBefore = 0;
 
 for (let input = from; input < from + inputs; input += 1) {
@@ -113,24 +111,4 @@ function rssMiB(): string {
 
 function seconds(): string {
   return ((performance.now() - began) / 1000).toFixed(1);
-}
-
-/** An endless loop blocks this thread, so another thread reports it and ends the process. */
-function watchForHang(): { now: (input: number) => void; end: () => Promise<number> } {
-  const current = new Int32Array(new SharedArrayBuffer(4));
-  const watch = new Worker(
-    `const { workerData: { current, seed, limitMs } } = require("node:worker_threads");
-     let last = -1;
-     setInterval(() => {
-       if (current[0] === last) {
-         const again = "--seed " + seed + " --from " + last + " --inputs 1";
-         require("node:fs").writeSync(2, "input " + last + " does not end. Again: " + again + "\\n");
-         process.kill(process.pid, "SIGKILL");
-       }
-       last = current[0];
-     }, limitMs);`,
-    { eval: true, workerData: { current, seed, limitMs: HANG_MS } },
-  );
-  watch.unref();
-  return { now: (input) => void (current[0] = input), end: async () => await watch.terminate() };
 }

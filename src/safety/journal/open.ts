@@ -5,6 +5,8 @@ import type { Connection } from "../../kube/connect.js";
 import type { Watchdog } from "../watchdog.js";
 import { Journal, journalRoot, type JournalOpen } from "./journal.js";
 
+type KubeconfigOfRun = Pick<JournalOpen, "kubeconfigPath" | "kubeconfigList">;
+
 type Env = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -27,7 +29,7 @@ export async function openJournal(
     clusterUid: about.clusterUid,
     server: connection.server,
     context: connection.context,
-    ...kubeconfigOf(connection.kubeconfigPath, env),
+    ...kubeconfigOf(connection, env),
     toolVersion: about.toolVersion,
     startedAt: about.startedAt.toISOString(),
     host: hostname(),
@@ -43,10 +45,13 @@ export async function openJournal(
   }
 }
 
-/** The kubeconfig file for a restore. Also recorded when KUBECONFIG named it: a later shell may not have that set. */
-function kubeconfigOf(named: string | undefined, env: Env): { kubeconfigPath?: string } {
-  const path = named ?? env["KUBECONFIG"];
-  return path === undefined || path === "" || path.includes(delimiter)
-    ? {}
-    : { kubeconfigPath: resolve(path) };
+/**
+ * The kubeconfig files for a restore. Also recorded when they are KUBECONFIG's or ~/.kube/config: a later shell may have
+ * another KUBECONFIG, or start in another folder.
+ */
+function kubeconfigOf({ kubeconfigPath, kubeconfigList }: Connection, env: Env): KubeconfigOfRun {
+  if (kubeconfigPath !== undefined) return { kubeconfigPath: resolve(kubeconfigPath) };
+  const list = kubeconfigList ?? env["KUBECONFIG"] ?? "";
+  if (list === "") return {};
+  return list.includes(delimiter) ? { kubeconfigList: list } : { kubeconfigPath: resolve(list) };
 }

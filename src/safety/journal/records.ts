@@ -25,6 +25,8 @@ export interface JournalOpen extends ProcessIdentity {
   readonly server: string;
   readonly context: string;
   readonly kubeconfigPath?: string;
+  /** Several files, as KUBECONFIG lists them; missing in journals of older versions. */
+  readonly kubeconfigList?: string;
   readonly toolVersion: string;
   /** ISO 8601. */
   readonly startedAt: string;

@@ -6,12 +6,19 @@ import { IN_CLUSTER } from "../journal/unfinished.js";
 /** A kubeconfig and its context; empty: the current context of the user's kubeconfig. */
 export interface Where {
   readonly kubeconfigPath?: string;
+  /** Several files, as KUBECONFIG lists them. */
+  readonly kubeconfigList?: string;
   readonly context?: string;
 }
 
 /** A run's cluster: from its journal, unless the options name another one or the journal is another machine's. */
 export function connectionOf({ open, folder }: JournalState, { kubeconfigPath, context }: Where): Where {
-  const own = folder === IN_CLUSTER ? {} : { context: open.context, ...kubeconfigOf(open.kubeconfigPath) };
+  const { kubeconfigList } = open;
+  const files = {
+    ...kubeconfigOf(open.kubeconfigPath),
+    ...(kubeconfigList === undefined ? {} : { kubeconfigList }),
+  };
+  const own = folder === IN_CLUSTER ? {} : { context: open.context, ...files };
   return { ...own, ...kubeconfigOf(kubeconfigPath), ...(context === undefined ? {} : { context }) };
 }
 
@@ -21,9 +28,10 @@ function kubeconfigOf(kubeconfigPath: string | undefined): Where {
 
 /** Connects for the duration of the work. `what` goes into the user agent, so that the audit log shows it. */
 export async function connectedFor<T>(
-  { kubeconfigPath, context }: Where,
+  { kubeconfigPath, kubeconfigList, context }: Where,
   what: string,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  return await withConnection({ kubeconfigPath, context, userAgent: `kube-system-chaos (${what})` }, work);
+  const userAgent = `kube-system-chaos (${what})`;
+  return await withConnection({ kubeconfigPath, kubeconfigList, context, userAgent }, work);
 }
