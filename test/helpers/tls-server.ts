@@ -32,7 +32,7 @@ export interface TlsRequest {
   /** All headers, with repeated ones. */
   readonly raw: readonly string[];
   /** The name of the client certificate. */
-  readonly client: string | undefined;
+  readonly client: string;
 }
 
 export interface TlsApi extends Listening {
@@ -57,7 +57,7 @@ export async function tlsServer(
   const server = createHttps({ ...defaults, ...options }, (incoming, response) => {
     const { method, url, headers, rawHeaders: raw } = incoming;
     const certificate = (incoming.socket as TLSSocket).getPeerCertificate();
-    const request = { method, url, headers, raw, client: certificate?.subject?.CN };
+    const request = { method, url, headers, raw, client: String(certificate?.subject?.CN) };
     requests.push(request);
     answer(request, response);
   });

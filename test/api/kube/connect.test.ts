@@ -139,7 +139,7 @@ test("a credential plugin runs once for many requests, and gets KUBERNETES_EXEC_
 test("a plugin that fails, prints noise or does not exist: the command, its exit code, the hint; no secret", async (t) => {
   const { folder, kubeconfig } = await setUp(t);
   const hint = { installHint: "Get it:\n  brew install x\u001b[31m" };
-  const said = async (exec: object, exitCode: number): Promise<string> => {
+  const said = async (exec: object, exitCode: ExitCode): Promise<string> => {
     const options = { kubeconfigPath: kubeconfig({ exec: { ...exec, ...hint } }), userAgent: "t" };
     const error = await t.throwsAsync(connect(options), { instanceOf: ChaosError });
     t.is(error?.exitCode, exitCode);
