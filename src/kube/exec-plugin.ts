@@ -9,7 +9,7 @@ import type { Env } from "./kubeconfig/load.js";
 import type { KubeExec } from "./kubeconfig/types.js";
 
 /** What a plugin answers. */
-export interface PluginCredentials {
+interface PluginCredentials {
   readonly token?: string;
   /** PEM. */
   readonly certificate?: { readonly cert: string; readonly key: string };

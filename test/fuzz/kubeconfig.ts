@@ -24,6 +24,8 @@ import { randomOf } from "./random.js";
 /** Longest time for one input, ms of the processor: other work on the machine does not count. */
 const LIMIT_MS = 2_000;
 
+const PROGRESS_EVERY = 5_000;
+
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
@@ -54,6 +56,7 @@ const began = performance.now();
 
 for (let input = from; input < from + inputs; input += 1) {
   hang.now(input);
+  if (input > from && (input - from) % PROGRESS_EVERY === 0) console.log(`${input - from} kubeconfigs`);
   const random = randomOf(seed, input);
   const files = [join(folder, "one"), join(folder, "two")].slice(0, random.chance(0.25) ? 2 : 1);
   const contents = files.map(() => makeInput(random, KUBECONFIGS));

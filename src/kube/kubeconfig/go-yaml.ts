@@ -35,8 +35,8 @@ const MAX_TOKENS = 200_000;
  * What libyaml refuses outside of an escape (readerc.go), and the line breaks that only libyaml knows: a carriage return
  * alone, NEL, and Unicode's separators.
  */
-// eslint-disable-next-line no-control-regex
 const CONTROL =
+  // eslint-disable-next-line no-control-regex
   /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]|\r(?!\n)/;
 
 /**

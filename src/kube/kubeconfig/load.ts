@@ -81,7 +81,7 @@ async function loadList(listed: string, warn: KubeconfigSource["warn"]): Promise
 }
 
 /** The first definition of a name wins, whole; so does the first current-context. Pure. */
-export function mergeKubeconfigs(configs: readonly Kubeconfig[]): Kubeconfig {
+function mergeKubeconfigs(configs: readonly Kubeconfig[]): Kubeconfig {
   const lastFirst = [...configs].reverse();
   const merged = <T>(part: (config: Kubeconfig) => ReadonlyMap<string, T>): Map<string, T> =>
     new Map(lastFirst.flatMap((config) => [...part(config)]));

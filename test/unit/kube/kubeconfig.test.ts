@@ -294,13 +294,13 @@ test("the server's address, as kubectl reads it", (t) => {
 });
 
 test("plain words mean what go.yaml.in/yaml/v2 reads", (t) => {
-  const kinds: Record<string, string> = {
+  const kinds = {
     number: "1 -1 +7 0 017 08 0x1F 0o17 0b101 1_000 1.5 .5 1e3 -.5 1. 18446744073709551615",
     text: "1:20 2001-01-01 _1 0x 1e999 v1 0xfffffffffffffffff -9223372036854775809x a1 1.2.3 - . +",
     boolean: "y Y yes on True FALSE off N n",
     null: "~ null NULL",
   };
-  for (const [kind, words] of Object.entries(kinds))
+  for (const [kind, words] of Object.entries(kinds) as [keyof typeof kinds, string][])
     for (const word of words.split(" ")) t.is(resolvePlain(word, 1).kind, kind, word);
 });
 
