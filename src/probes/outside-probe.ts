@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import http from "node:http";
 import axios, { type AxiosResponse } from "axios";
+import { hostInUrl } from "../common/host-in-url.js";
 import type { FailedLine, GoodLine, SampleLine } from "../evidence/sample.js";
 import { withDeadline } from "./agent/deadline.js";
 import { judgeWrite, Tokens, type Outcome } from "./agent/judge.js";
@@ -81,5 +82,5 @@ async function write(target: OutsideTarget, token: string): Promise<Outcome> {
 }
 
 function urlOf({ host, port, path }: OutsideTarget): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}${path}`;
+  return `http://${hostInUrl(host)}:${port}${path}`;
 }

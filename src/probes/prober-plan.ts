@@ -9,6 +9,7 @@ import {
   IDENTIFIER,
   listOf,
   objectOf,
+  oneOf,
   PLAIN_PATH,
   refuse,
   wholeNumber,
@@ -32,7 +33,8 @@ const endpoint = objectOf(ENDPOINT);
 
 const httpTarget = objectOf({ ...ENDPOINT, path: PLAIN_PATH });
 
-const nameTarget = objectOf({ name: DNS_NAME });
+/** `family` 6: AAAA records are asked for. Default 4: A records. */
+const nameTarget = objectOf({ name: DNS_NAME }, { family: oneOf(4, 6) });
 
 /**
  * The probes of a prober and their targets. Reads need the writes of the same arm. A probe's position here is its phase in
@@ -44,7 +46,7 @@ const PROBE_TARGETS = {
   "app-write-env": appTarget,
   "app-read-env": appTarget,
   "http-service": httpTarget,
-  /** A fully qualified name, with or without the trailing dot. */
+  /** A fully qualified name, with or without the trailing dot; the agent adds the cluster's domain to one in `.svc`. */
   "dns-internal": nameTarget,
   /** A fully qualified name, with or without the trailing dot. */
   "dns-external": nameTarget,

@@ -89,16 +89,19 @@ export class LocalHttp implements Closing {
     this.#server.close();
   }
 
-  static async start(answer: (url: URL, response: http.ServerResponse) => void): Promise<LocalHttp> {
+  static async start(
+    answer: (url: URL, response: http.ServerResponse) => void,
+    ip = "127.0.0.1",
+  ): Promise<LocalHttp> {
     const server = http.createServer((request, response) => {
       const url = new URL(request.url ?? "/", "http://server");
       local.requests.push(url);
       local.connections.add(request.socket.remotePort ?? 0);
       answer(url, response);
     });
-    server.listen(0, "127.0.0.1");
+    server.listen(0, ip);
     await once(server, "listening");
-    const local = new LocalHttp(endpointOf(server), server);
+    const local = new LocalHttp({ ...endpointOf(server), ip }, server);
     return local;
   }
 }
@@ -109,12 +112,12 @@ export class Guestbook implements Closing {
   fault: ((url: URL, response: http.ServerResponse) => void) | undefined;
   #http!: LocalHttp;
 
-  static async start(): Promise<Guestbook> {
+  static async start(ip?: string): Promise<Guestbook> {
     const guestbook = new Guestbook();
     guestbook.#http = await LocalHttp.start((url, response) => {
       if (guestbook.fault !== undefined) guestbook.fault(url, response);
       else guestbook.#answer(url, response);
-    });
+    }, ip);
     return guestbook;
   }
   get endpoint(): Endpoint {
@@ -145,6 +148,8 @@ export const DNS_CODES = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3, REFUSED: 5 };
 /** A DNS server with a fixed answer to each query: an address, an empty answer, a code, or none. */
 export class LocalDns implements Closing {
   readonly questions: string[] = [];
+  /** The type of each question: 1 for A, 28 for AAAA. */
+  readonly types: number[] = [];
   answer: "address" | "empty" | "silence" | keyof typeof DNS_CODES = "address";
   readonly #socket = dgram.createSocket("udp4");
 
@@ -152,6 +157,7 @@ export class LocalDns implements Closing {
     const local = new LocalDns();
     local.#socket.on("message", (query, from) => {
       local.questions.push(nameOf(query));
+      local.types.push(query.readUInt16BE(12 + nameOf(query).length + 2));
       const reply = local.#reply(query);
       if (reply !== undefined) local.#socket.send(reply, from.port, from.address);
     });

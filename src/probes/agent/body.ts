@@ -47,6 +47,12 @@ export function wholeNumber(min: number, max: number): Check<number> {
       : refuse(where, `must be a whole number from ${min} to ${max}`);
 }
 
+/** One of some numbers. */
+export function oneOf<T extends number>(...numbers: readonly T[]): Check<T> {
+  return (value, where) =>
+    numbers.find((number) => number === value) ?? refuse(where, `must be ${numbers.join(" or ")}`);
+}
+
 export function text<T extends string = string>(pattern: RegExp, what: string): Check<T> {
   return (value, where) =>
     typeof value === "string" && pattern.test(value) ? (value as T) : refuse(where, `must be ${what}`);

@@ -25,6 +25,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { clusterDomain } from "./cluster-domain.js";
 import { Prober } from "./prober.js";
 import { answer, PlanFile } from "./routes.js";
 import { SampleFile } from "./sample-file.js";
@@ -39,7 +40,12 @@ const boot = randomBytes(6).toString("hex");
 const samples = new SampleFile(path.join(DATA_DIR, "samples.ndjson"));
 const planFile = new PlanFile(path.join(DATA_DIR, "plan.json"));
 samples.append({ boot, t: round(performance.now()), wall: Date.now(), node: NODE_NAME });
-const prober = new Prober({ boot, emit: (line) => samples.append(line), dnsServers });
+const prober = new Prober({
+  boot,
+  emit: (line) => samples.append(line),
+  dnsServers,
+  clusterDomain: clusterDomain(),
+});
 
 // A late error of one socket must not stop the other samples.
 process.on("uncaughtException", (error) => console.error("uncaught:", error));

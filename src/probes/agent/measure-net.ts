@@ -11,8 +11,11 @@ import { failed, failureOf, MESSAGE_LIMIT, type Outcome } from "./judge.js";
  */
 const SEARCH_DEADLINE_MS = 5000;
 
+/** The address family of a look-up: of A records, or of AAAA records where Services have only IPv6 addresses. */
+export type Family = 4 | 6;
+
 /**
- * Resolves a name without the search path: resolve4 queries exactly the given name, with or without the trailing dot.
+ * Resolves a name without the search path: resolve4 and resolve6 query exactly the given name, with or without the trailing dot.
  * A new resolver each time: a kept one remembers which server was slow. c-ares checks its time-outs only about once
  * a second, so this function has its own deadline.
  *
@@ -22,14 +25,20 @@ export async function probeDns(
   name: string,
   timeoutMs: number,
   servers?: readonly string[],
+  family: Family = 4,
 ): Promise<Outcome> {
   const addresses = await withDeadline(timeoutMs, async (onEnd) => {
     const resolver = new dns.promises.Resolver({ timeout: timeoutMs, tries: 1 });
     if (servers !== undefined) resolver.setServers(servers);
     onEnd(() => resolver.cancel());
-    return resolver.resolve4(name);
+    return family === 6 ? resolver.resolve6(name) : resolver.resolve4(name);
   });
   return addresses.length > 0 ? { ok: true } : failed("no-data", "no address in the answer");
+}
+
+/** getaddrinfo for one family: for both it would wait for two answers. */
+export function lookupBy(family: Family = 4): (name: string) => Promise<unknown> {
+  return async (name) => await dns.promises.lookup(name, { family });
 }
 
 /** Resolves a name as applications do: with the C library's getaddrinfo, search path, ndots and retries. */
@@ -44,7 +53,7 @@ export class SearchProbe {
   async measure(
     name: string,
     deadlineMs = SEARCH_DEADLINE_MS,
-    lookup: (name: string) => Promise<unknown> = (n) => dns.promises.lookup(n, { family: 4 }),
+    lookup: (name: string) => Promise<unknown> = lookupBy(),
   ): Promise<Outcome> {
     if (this.#hanging) return { missed: "busy" };
     this.#hanging = true;

@@ -1,8 +1,9 @@
 import type { SampleLine } from "../../evidence/sample.js";
 import { AGENT_PROBES, type AgentProbe, type ProberPlan } from "../prober-plan.js";
+import { withClusterDomain } from "./cluster-domain.js";
 import type { Outcome } from "./judge.js";
 import { AppArm, probeHttp } from "./measure-http.js";
-import { LongLivedProbe, probeDns, probeTcp, SearchProbe } from "./measure-net.js";
+import { LongLivedProbe, lookupBy, probeDns, probeTcp, SearchProbe } from "./measure-net.js";
 import { maxInFlight, startProbe, systemTimers, type RunningProbe, type Timers } from "./schedule.js";
 
 export interface ProberOptions {
@@ -12,6 +13,8 @@ export interface ProberOptions {
   readonly emit: (line: SampleLine) => void;
   /** DNS servers to ask instead of the system's. */
   readonly dnsServers?: readonly string[] | undefined;
+  /** Of the cluster's Services. Default `cluster.local`. */
+  readonly clusterDomain?: string;
 }
 
 /** Measures what the plan says. New targets apply from the next tick; only new intervals restart the schedule. */
@@ -24,10 +27,11 @@ export class Prober {
   readonly #emit: (line: SampleLine) => void;
   readonly #measures: Measures;
 
-  constructor({ boot, clock = systemTimers, emit, dnsServers }: ProberOptions) {
+  constructor(options: ProberOptions) {
+    const { clock = systemTimers, emit } = options;
     this.#clock = clock;
     this.#emit = emit;
-    this.#measures = measuresOf(boot, this.#longLived, dnsServers);
+    this.#measures = measuresOf(this.#longLived, options);
   }
 
   get plan(): ProberPlan | undefined {
@@ -81,7 +85,10 @@ export class Prober {
 type Measures = Readonly<Record<AgentProbe, (plan: ProberPlan) => Promise<Outcome | undefined>>>;
 
 /** How each probe is measured. A probe that is not in the plan has no target and gives no sample. */
-function measuresOf(boot: string, longLived: LongLivedProbe, dnsServers?: readonly string[]): Measures {
+function measuresOf(
+  longLived: LongLivedProbe,
+  { boot, dnsServers, clusterDomain = "cluster.local" }: ProberOptions,
+): Measures {
   const dnsArm = new AppArm(`${boot}-dns`);
   const envArm = new AppArm(`${boot}-env`);
   const search = new SearchProbe();
@@ -96,10 +103,13 @@ function measuresOf(boot: string, longLived: LongLivedProbe, dnsServers?: readon
     "app-read-env": ({ probes, timeout }) => on(probes["app-read-env"], (to) => envArm.read(to, timeout)),
     "http-service": ({ probes, timeout }) => on(probes["http-service"], (to) => probeHttp(to, timeout)),
     "dns-internal": ({ probes, timeout }) =>
-      on(probes["dns-internal"], (to) => probeDns(to.name, timeout, dnsServers)),
+      on(probes["dns-internal"], (to) =>
+        probeDns(withClusterDomain(to.name, clusterDomain), timeout, dnsServers, to.family),
+      ),
     "dns-external": ({ probes, timeout }) =>
-      on(probes["dns-external"], (to) => probeDns(to.name, timeout, dnsServers)),
-    "dns-search": ({ probes }) => on(probes["dns-search"], (to) => search.measure(to.name)),
+      on(probes["dns-external"], (to) => probeDns(to.name, timeout, dnsServers, to.family)),
+    "dns-search": ({ probes }) =>
+      on(probes["dns-search"], (to) => search.measure(to.name, undefined, lookupBy(to.family))),
     "tcp-service": ({ probes, tcpTimeout }) => on(probes["tcp-service"], (to) => probeTcp(to, tcpTimeout)),
     "tcp-pod": ({ probes, tcpTimeout }) => on(probes["tcp-pod"], (to) => probeTcp(to, tcpTimeout)),
     "tcp-long-lived": ({ probes, timeout, tcpTimeout }) =>

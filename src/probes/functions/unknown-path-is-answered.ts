@@ -3,6 +3,7 @@ import { functionFacts } from "../../components/functions.js";
 import { list, resourcePath, SERVICES } from "../../kube/api.js";
 import type { Service } from "../../kube/objects.js";
 import { ChaosError } from "../../common/errors.js";
+import { hostInUrl } from "../../common/host-in-url.js";
 import type { Endpoint } from "../prober-plan.js";
 import { describe, goodFromAll, Probers, wordsOf } from "./from-probers.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
@@ -38,7 +39,7 @@ export const unknownPathIsAnswered: FunctionCheck = {
         });
         return {
           present: goodFromAll(results),
-          evidence: `GET http://${service.ip}:${service.port}${path}: ${describe(results)}`,
+          evidence: `GET http://${hostInUrl(service.ip)}:${service.port}${path}: ${describe(results)}`,
         };
       },
     };

@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import {
   CONTROL_LABELS,
   FRONTEND_LABELS,
@@ -130,6 +131,8 @@ export function proberPlan(
   const { namespace } = experiment.application.guestbook;
   const app = { frontends: addresses.frontends, path: GUESTBOOK_SCRIPT, key: `chaos:${node}:dns` };
   const control = { frontends: addresses.control, path: GUESTBOOK_SCRIPT, key: `chaos:${node}:env` };
+  // With IPv6 alone, or first, a Service has AAAA records and no A record.
+  const family = isIPv6(addresses.leaderServiceIp) ? { family: 6 as const } : {};
   return {
     runId,
     interval: probes.interval,
@@ -142,10 +145,11 @@ export function proberPlan(
       "app-write-env": control,
       "app-read-env": control,
       "http-service": { ip: addresses.frontendServiceIp, port: FRONTEND_PORT, path: "/" },
-      "dns-internal": { name: `${LEADER_SERVICE}.${namespace}.svc.cluster.local` },
+      // The prober adds the cluster's domain, which its pod's search path tells.
+      "dns-internal": { name: `${LEADER_SERVICE}.${namespace}.svc`, ...family },
       ...(probes.external === false ? {} : { "dns-external": { name: probes.external } }),
-      // The search path of the prober's pod ("svc.cluster.local") completes it, as it does for an application.
-      "dns-search": { name: `${LEADER_SERVICE}.${namespace}` },
+      // The search path of the prober's pod completes it, as it does for an application.
+      "dns-search": { name: `${LEADER_SERVICE}.${namespace}`, ...family },
       "tcp-service": { ip: addresses.leaderServiceIp, port: REDIS_PORT },
       "tcp-pod": { ip: addresses.leaderPodIp, port: REDIS_PORT },
       "tcp-long-lived": { ip: addresses.leaderServiceIp, port: REDIS_PORT },

@@ -14,10 +14,11 @@ export async function startOutside(context: RunContext, collector: Collector): P
     return "switched off in the experiment";
   }
   const { checkOutside } = await import("../../probes/outside-probe.js");
-  // kind maps the NodePort to the host's loopback. On other clusters a node's address may be reachable.
+  // kind maps the NodePort to the host's loopback. On other clusters a node's address may be reachable. A Service has one
+  // address family, and its NodePort answers only on the node's addresses of that family.
   const onKind = nodes.some((node) => node.spec?.providerID?.startsWith("kind://") === true);
-  const nodeAddress = nodes[0]?.status?.addresses?.find((address) => address.type === "InternalIP")?.address;
-  const hosts = [onKind ? "127.0.0.1" : undefined, nodeAddress].filter((host) => host !== undefined);
+  const addresses = nodes[0]?.status?.addresses?.filter(({ type }) => type === "InternalIP") ?? [];
+  const hosts = [...(onKind ? ["127.0.0.1", "::1"] : []), ...addresses.map(({ address }) => address)];
   const target = {
     port: application.guestbook.nodePort,
     path: GUESTBOOK_SCRIPT,

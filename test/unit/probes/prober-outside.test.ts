@@ -9,6 +9,12 @@ function targetOf(endpoint: { ip: string; port: number }, timeoutMs = 5000): Out
   return { host: endpoint.ip, port: endpoint.port, path: "/guestbook.php", key: "outside", timeoutMs, now };
 }
 
+test.serial("a node with an IPv6 address", async (t) => {
+  const guestbook = await Guestbook.start("::1");
+  t.teardown(() => guestbook.close());
+  t.like(await checkOutside(targetOf(guestbook.endpoint)), { ok: true });
+});
+
 test.serial("one sample writes a new token without any proxy, and the body decides", async (t) => {
   const guestbook = await Guestbook.start();
   t.teardown(() => guestbook.close());

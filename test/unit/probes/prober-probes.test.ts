@@ -277,6 +277,20 @@ test("DNS: each sample queries exactly the given name once, with or without the 
   t.deepEqual(server.questions, ["short", "example.com"]);
 });
 
+test("DNS: IPv6 addresses are asked for with AAAA", async (t) => {
+  const server = closing(t, await LocalDns.start());
+  server.answer = "empty";
+  await outcomeOf(probeDns("a.b", TIMEOUT, [server.address]));
+  await outcomeOf(probeDns("a.b", TIMEOUT, [server.address], 6));
+  t.deepEqual(server.types, [1, 28]);
+});
+
+test("IPv6: connections to an address without brackets", async (t) => {
+  const guestbook = closing(t, await Guestbook.start("::1"));
+  t.deepEqual(await outcomeOf(probeTcp(guestbook.endpoint, TIMEOUT)), { ok: true });
+  t.is((await httpGet(guestbook.endpoint, "/guestbook.php?cmd=get&key=k", TIMEOUT)).status, 200);
+});
+
 test("the search look-up is good, not found, timed out, or busy while an earlier one hangs", async (t) => {
   const probe = new SearchProbe();
   t.deepEqual(await outcomeOf(probe.measure("localhost")), { ok: true });

@@ -2,6 +2,7 @@ import test from "ava";
 import type { ApiRequest, ApiResponse, Transport } from "../../../src/kube/transport.js";
 import { experimentSchema } from "../../../src/experiment/schema.js";
 import { ChaosError } from "../../../src/common/errors.js";
+import { validatePlan } from "../../../src/probes/prober-plan.js";
 import { type Addresses, fetchSamples, proberPlan, readClock } from "../../../src/run/measuring/probers.js";
 
 const PROBER = { node: "worker-1", pod: "chaos-prober-abc" };
@@ -145,13 +146,32 @@ test("a prober's plan: every layer by address, each arm and node with a key of i
       "app-write-env": { frontends: ADDRESSES.control, path: "/guestbook.php", key: "chaos:worker-1:env" },
       "app-read-env": { frontends: ADDRESSES.control, path: "/guestbook.php", key: "chaos:worker-1:env" },
       "http-service": { ip: "10.96.0.22", port: 80, path: "/" },
-      "dns-internal": { name: "redis-leader.shop.svc.cluster.local" },
+      "dns-internal": { name: "redis-leader.shop.svc" },
       "dns-external": { name: "example.com" },
       "dns-search": { name: "redis-leader.shop" },
       "tcp-service": { ip: "10.96.0.21", port: 6379 },
       "tcp-pod": { ip: "10.244.1.7", port: 6379 },
       "tcp-long-lived": { ip: "10.96.0.21", port: 6379 },
     },
+  });
+});
+
+test("a prober's plan where Services have IPv6 addresses: names of Services are asked for AAAA records", (t) => {
+  const frontends = [{ name: "frontend-1", ip: "fd00:10:244:1::5", port: 80 }];
+  const addresses = {
+    frontends,
+    control: frontends,
+    leaderPodIp: "fd00:10:244:1::7",
+    leaderServiceIp: "fd00:10:96::21",
+    frontendServiceIp: "fd00:10:96::22",
+  };
+  const plan = validatePlan(proberPlan("r", "n", experiment(), addresses));
+  t.deepEqual(plan.probes["tcp-service"], { ip: "fd00:10:96::21", port: 6379 });
+  t.deepEqual(plan.probes["dns-internal"], { name: "redis-leader.shop.svc", family: 6 });
+  t.deepEqual(plan.probes["dns-search"], { name: "redis-leader.shop", family: 6 });
+  t.deepEqual(plan.probes["dns-external"], { name: "example.com" });
+  t.throws(() => validatePlan({ ...plan, probes: { "dns-search": { name: "a.b", family: 5 } } }), {
+    message: "plan.probes.dns-search.family must be 4 or 6",
   });
 });
 
