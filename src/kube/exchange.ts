@@ -44,7 +44,10 @@ function target(server: URL): http.RequestOptions {
   return server.port === "" ? { hostname } : { hostname, port: server.port };
 }
 
-/** Sends a request. Resolves with the answer's head; its body is not yet read. Rejects with ExchangeError. */
+/**
+ * Sends a request. Resolves with the answer's head; its body is not yet read. After a 101 (another protocol) nothing of
+ * what follows is read, and the answer's socket is the caller's. Rejects with ExchangeError.
+ */
 export async function exchange(request: ExchangeRequest): Promise<http.IncomingMessage> {
   const { server, signal, body } = request;
   return await new Promise((resolve, reject) => {
@@ -75,6 +78,10 @@ export async function exchange(request: ExchangeRequest): Promise<http.IncomingM
     // Stays for the request's lifetime: after the head has arrived, the body's reader gets the error.
     outgoing.on("error", (error) => reject(new ExchangeError(error, outgoing.reusedSocket, false)));
     outgoing.once("response", resolve);
+    outgoing.once("upgrade", (response, socket, head) => {
+      socket.unshift(head);
+      resolve(response);
+    });
     outgoing.end(body);
   });
 }

@@ -15,6 +15,8 @@ export interface Permission {
 export interface Need extends Permission {
   /** A phrase, for the comment in a Role. */
   readonly why: string;
+  /** A run without it gives up something, and is not refused: the Roles grant it all the same. */
+  readonly optional?: true;
 }
 
 /** Objects of one kind. */

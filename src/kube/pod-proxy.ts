@@ -4,6 +4,13 @@
  */
 import type { ApiRequest, ApiResponse, Transport } from "./transport.js";
 
+/** A port of a pod. */
+export interface PodPort {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly port: number;
+}
+
 /** `path` is the path inside the pod, already percent-encoded. Its slashes, also a trailing one, are kept. */
 export function podProxyPath(namespace: string, pod: string, port: number, path: string): string {
   const target = `${encodeURIComponent(pod)}:${port}`;
@@ -11,10 +18,21 @@ export function podProxyPath(namespace: string, pod: string, port: number, path:
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${target}/proxy${rest}`;
 }
 
-export interface PodProxyRequest extends Pick<ApiRequest, "body" | "contentType" | "query" | "signal"> {
-  readonly namespace: string;
-  readonly pod: string;
-  readonly port: number;
+/** The pod's port and the path inside the pod of a path of {@link podProxyPath}; undefined: it is another path. Pure. */
+export function placeOf(path: string): (PodPort & { readonly path: string }) | undefined {
+  const [, namespace, pod, port, rest] =
+    /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/:]+):(\d+)\/proxy(\/.*)$/.exec(path) ?? [];
+  if (namespace === undefined || pod === undefined || rest === undefined) return undefined;
+  return {
+    namespace: decodeURIComponent(namespace),
+    pod: decodeURIComponent(pod),
+    port: Number(port),
+    path: rest,
+  };
+}
+
+export interface PodProxyRequest
+  extends PodPort, Pick<ApiRequest, "body" | "contentType" | "query" | "signal"> {
   readonly path: string;
   /** Default GET. */
   readonly method?: ApiRequest["method"];

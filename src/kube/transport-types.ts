@@ -1,7 +1,7 @@
 /** The transport's inputs, outputs and errors. `transport.ts` re-exports them. */
 import type { Agent as HttpAgent } from "node:http";
 import type { AgentOptions } from "node:https";
-import type { Readable } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import { messageOf } from "../common/errors.js";
 import { escapeInvisible } from "../strict-yaml/quote.js";
 
@@ -55,6 +55,11 @@ export interface Transport {
   json<T>(request: ApiRequest): Promise<T>;
   /** Opens a streaming GET (a watch). Any status resolves. Not retried. The caller destroys the stream. */
   stream(request: ApiRequest): Promise<ApiStream>;
+  /**
+   * Opens a WebSocket with this subprotocol (a GET that answers 101) on a connection of its own. Rejects with ApiError on
+   * any other answer. Not retried. `timeoutMs` is until the answer. The caller destroys the socket.
+   */
+  webSocket(request: Omit<ApiRequest, "body">, protocol: string): Promise<Duplex>;
   /**
    * Opens the fast lane's sockets in advance (GET /version on each). API servers close a socket after about 90 s
    * without use: call again earlier (every 20 s, for example) to keep them warm. Free sockets are used first.

@@ -2,11 +2,12 @@
  * HTTP to the API server over kept-alive sockets. The generated client opens a new TLS connection for each call; a
  * deletion that has to win a race cannot wait for the two round trips of a handshake.
  */
+import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import http from "node:http";
 import https from "node:https";
 import type { AgentOptions } from "node:https";
-import { Readable } from "node:stream";
+import { Readable, type Duplex } from "node:stream";
 import { sleep } from "../common/clock.js";
 import { exchange, ExchangeError, readBody, TCP_KEEP_ALIVE_MS } from "./exchange.js";
 import { answerDelayMs, errorDelayMs } from "./retry.js";
@@ -78,7 +79,8 @@ function bodyOf({ body, method }: ApiRequest): Buffer | undefined {
   return method === "GET" || method === "DELETE" ? undefined : Buffer.alloc(0);
 }
 
-function pathOf({ path, query }: ApiRequest): string {
+/** The path with its query. */
+export function pathOf({ path, query }: Pick<ApiRequest, "path" | "query">): string {
   const parameters = new URLSearchParams();
   for (const [key, value] of Object.entries(query ?? {})) {
     if (value !== undefined) parameters.set(key, String(value));
@@ -136,14 +138,7 @@ class HttpTransport implements Transport {
   }
 
   async json<T>(request: ApiRequest): Promise<T> {
-    const response = await this.request(request);
-    if (response.status < 200 || response.status > 299) throw new ApiError(request, response);
-    try {
-      return JSON.parse(response.body.toString("utf8")) as T;
-    } catch {
-      // Not the parser's message: it quotes the body, which may contain a secret.
-      throw new ApiUnreachableError(request, { cause: new NotJsonError(response) });
-    }
+    return jsonOf<T>(request, await this.request(request));
   }
 
   async stream(request: ApiRequest): Promise<ApiStream> {
@@ -156,17 +151,31 @@ class HttpTransport implements Transport {
         const body = await readBody(incoming);
         return { status, headers: incoming.headers, stream: Readable.from([body]) };
       }
-      // The stream outlives the time limit, but not the caller's signal. Destroying it causes an expected error.
-      incoming.on("error", () => undefined);
-      const abort = (): void => void incoming.destroy();
-      for (const signal of [this.#closed.signal, request.signal]) {
-        if (signal?.aborted) abort();
-        signal?.addEventListener("abort", abort, { once: true });
-        incoming.once("close", () => signal?.removeEventListener("abort", abort));
-      }
+      this.#destroyedBy(request.signal, incoming);
       return { status, headers: incoming.headers, stream: incoming };
     } catch (error) {
       throw this.#unreachable(request, error, limits);
+    } finally {
+      limits.dispose();
+    }
+  }
+
+  async webSocket(request: Omit<ApiRequest, "body">, protocol: string): Promise<Duplex> {
+    const limits = limitsOf(request, this.#closed.signal);
+    try {
+      const incoming = await this.#send(request, "fresh", limits, {
+        Connection: "Upgrade",
+        Upgrade: "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": randomBytes(16).toString("base64"),
+        "Sec-WebSocket-Protocol": protocol,
+      });
+      const { statusCode: status = 0, headers, socket } = incoming;
+      if (status !== 101) throw new ApiError(request, { status, headers, body: await readBody(incoming) });
+      this.#destroyedBy(request.signal, socket);
+      return socket;
+    } catch (error) {
+      throw error instanceof ApiError ? error : this.#unreachable(request, error, limits);
     } finally {
       limits.dispose();
     }
@@ -180,6 +189,17 @@ class HttpTransport implements Transport {
   close(): void {
     this.#closed.abort(new Closed());
     for (const agent of Object.values(this.#agents)) agent.destroy();
+  }
+
+  /** A stream outlives the time limit, but not the caller's signal. Destroying it causes an expected error. */
+  #destroyedBy(signal: AbortSignal | undefined, stream: Readable): void {
+    stream.on("error", () => undefined);
+    const abort = (): void => void stream.destroy();
+    for (const source of [this.#closed.signal, signal]) {
+      if (source?.aborted) abort();
+      source?.addEventListener("abort", abort, { once: true });
+      stream.once("close", () => source?.removeEventListener("abort", abort));
+    }
   }
 
   #agent(lane: AgentOptions): http.Agent {
@@ -230,15 +250,25 @@ class HttpTransport implements Transport {
   }
 
   /** One try, and a second one with new credentials when the first gets 401. */
-  async #send(request: ApiRequest, lane: Lane, limits: Limits): Promise<http.IncomingMessage> {
-    const first = await this.#sendOnce(request, lane, limits);
+  async #send(
+    request: ApiRequest,
+    lane: Lane,
+    limits: Limits,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<http.IncomingMessage> {
+    const first = await this.#sendOnce(request, lane, limits, headers);
     if (first.statusCode !== 401 || this.#options.onUnauthorized === undefined) return first;
     first.resume();
     this.#options.onUnauthorized();
-    return await this.#sendOnce(request, lane, limits);
+    return await this.#sendOnce(request, lane, limits, headers);
   }
 
-  async #sendOnce(request: ApiRequest, lane: Lane, limits: Limits): Promise<http.IncomingMessage> {
+  async #sendOnce(
+    request: ApiRequest,
+    lane: Lane,
+    limits: Limits,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<http.IncomingMessage> {
     const body = bodyOf(request);
     const credentials = await untilAborted(this.#options.headers?.() ?? {}, limits.signal);
     this.requestCounts[request.method] = (this.requestCounts[request.method] ?? 0) + 1;
@@ -251,6 +281,7 @@ class HttpTransport implements Transport {
         Accept: "application/json, */*",
         "User-Agent": this.#options.userAgent,
         ...(body === undefined ? {} : { "Content-Type": request.contentType ?? "application/json" }),
+        ...headers,
         ...credentials,
       },
       certificate: this.#options.certificate?.(),
@@ -266,6 +297,17 @@ class HttpTransport implements Transport {
     // Unwrap the ExchangeError: its cause is the cause to report.
     const cause = reason ?? underlying(error);
     return new ApiUnreachableError(request, { cause, timedOut, aborted: reason !== undefined && !timedOut });
+  }
+}
+
+/** The JSON of an answer. @throws ApiError for a status other than 2xx, ApiUnreachableError when it is not JSON. */
+export function jsonOf<T>(request: ApiRequest, response: ApiResponse): T {
+  if (response.status < 200 || response.status > 299) throw new ApiError(request, response);
+  try {
+    return JSON.parse(response.body.toString("utf8")) as T;
+  } catch {
+    // Not the parser's message: it quotes the body, which may contain a secret.
+    throw new ApiUnreachableError(request, { cause: new NotJsonError(response) });
   }
 }
 

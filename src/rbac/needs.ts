@@ -10,6 +10,7 @@ import {
   DRIFT_NAME,
   LOCK_NAME,
   LOCK_NAMESPACE,
+  PROBER_NAMESPACE,
   RECORD_NAME,
   SUBSTITUTE_IMAGES_CONFIGMAP,
 } from "../own/own-names.js";
@@ -63,13 +64,13 @@ export interface PermissionScope {
   readonly several?: boolean;
 }
 
-/** Every right that a run of this attack needs, without duplicates. Pure. */
+/** Every right without which a run of this attack is refused, without duplicates. Pure. */
 export function neededPermissions(attack: AttackName, scope: PermissionScope): Need[] {
-  const needs = needsOf(attack, scope);
+  const needs = needsOf(attack, scope).filter(({ optional }) => optional !== true);
   return [...new Map(needs.map((need) => [describePermission(need), need])).values()];
 }
 
-/** The same with duplicates: one entry for each purpose of a right. Pure. */
+/** Every right that is used, with duplicates: one entry for each purpose of a right. Pure. */
 export function needsOf(attack: AttackName, scope: PermissionScope): Need[] {
   return [
     ...everyRun(),
@@ -196,6 +197,25 @@ function namespaceNeeds({ name, prepared }: OwnNamespace): Need[] {
   ];
 }
 
+/** Events tell why pods do not start; a port-forward reaches pods where the API server cannot. */
+function optionalNeeds(namespace: string): Need[] {
+  const forward = { resource: "pods", subresource: "portforward", namespace };
+  return [
+    ...rights("why pods do not start, in the message of a run that ends for it", ["list"], {
+      resource: "events",
+      namespace,
+    }),
+    // From Kubernetes 1.35 a WebSocket needs both verbs (kubernetes/kubernetes#134577).
+    ...(namespace === PROBER_NAMESPACE
+      ? rights(
+          "reaching the run's pods where the API server cannot connect to them",
+          ["get", "create"],
+          forward,
+        )
+      : []),
+  ].map((need) => ({ ...need, optional: true as const }));
+}
+
 /** An own object that differs is deleted and created again. */
 const ENSURE = ["get", "create", "delete"];
 
@@ -206,6 +226,7 @@ function applicationNeeds({ application, churn }: PermissionScope): Need[] {
   const watching = "detecting foreign changes to the guestbook";
   return [
     ...namespaceNeeds(application),
+    ...optionalNeeds(namespace),
     ...rights(deploying, ENSURE, { resource: "apps/deployments", namespace }),
     ...rights(deploying, ENSURE, { resource: "services", namespace }),
     ...rights(finding, ["list"], { resource: "services", namespace }),
@@ -233,6 +254,7 @@ function proberNeeds({ probers, privilegedPods }: PermissionScope): Need[] {
   const secrets = { resource: "secrets", namespace };
   return [
     ...namespaceNeeds(probers),
+    ...optionalNeeds(namespace),
     ...rights(deploying, ENSURE, { resource: "apps/daemonsets", namespace }),
     ...rights(deploying, ENSURE, { resource: "configmaps", namespace }),
     ...rights(fetching, ["list"], { resource: "pods", namespace }),

@@ -2,7 +2,7 @@ import type { Clock } from "../common/clock.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import type { Recorder } from "../evidence/recorder.js";
 import type { Node } from "../kube/objects.js";
-import type { Transport } from "../kube/transport.js";
+import type { RoutedTransport } from "../kube/pod-route.js";
 import type { NodeAccess } from "../nodes/spec.js";
 import type { Sampling } from "../evidence/facts.js";
 import type { Journal, PendingUndo } from "../safety/journal/journal.js";
@@ -14,7 +14,7 @@ import type { RunView } from "../ui/base.js";
 export interface Prepared {
   readonly runId: string;
   readonly resolved: ResolvedExperiment;
-  readonly transport: Transport;
+  readonly transport: RoutedTransport;
   /** The server's gitVersion. */
   readonly version: string;
   readonly nodes: readonly Node[];

@@ -12,6 +12,7 @@ import { isControl } from "../experiment/attacks.js";
 import { list, NODES, resourcePath, serverVersion } from "../kube/api.js";
 import { type Connection, withConnection } from "../kube/connect.js";
 import type { Node } from "../kube/objects.js";
+import { routedTransport, type RoutedTransport } from "../kube/pod-route.js";
 import { schedulableNodes } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { findNodeAccess, type NodeAccessOptions } from "../nodes/access.js";
@@ -92,7 +93,8 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
   const userAgent = `kube-system-chaos/${toolVersion} (${runId})`;
   const { kubeconfigPath, context } = handle;
   return await withConnection({ kubeconfigPath, context, userAgent }, async (connection) => {
-    const prepared = await prepareRun(options, connection, { runId, clock });
+    const transport = routedTransport(connection.transport);
+    const prepared = await prepareRun(options, { ...connection, transport }, { runId, clock });
     return "exitCode" in prepared ? prepared : await execute(options, connection, prepared, startedAt);
   });
 }
@@ -100,7 +102,7 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
 /** @returns the outcome if the run ends here: a dry run, or a signal during preflight. */
 async function prepareRun(
   options: RunOptions,
-  { transport, context }: Connection,
+  { transport, context }: Connection & { readonly transport: RoutedTransport },
   { runId, clock }: { readonly runId: string; readonly clock: Clock },
 ): Promise<Prepared | RunOutcome> {
   const { resolved, view, env, sharedBy, interrupted, keepApp } = options;

@@ -175,6 +175,7 @@ export function recording(transport: Transport): { transport: Transport; sent: A
       return await transport.json(request);
     },
     stream: async (request) => await transport.stream(request),
+    webSocket: async (request, protocol) => await transport.webSocket(request, protocol),
     warm: async (sockets) => await transport.warm(sockets),
     requestCounts: transport.requestCounts,
     close: () => transport.close(),

@@ -121,5 +121,8 @@ export function sinkNeeds(): Need[] {
   return [
     ...checkNeeds(what, ["list"], { resource: "pods", namespace }),
     ...checkNeeds(what, ["get"], { resource: "pods", subresource: "proxy", namespace }),
+    ...checkNeeds(what, ["get", "create"], { resource: "pods", subresource: "portforward", namespace }).map(
+      (need) => ({ ...need, optional: true as const }),
+    ),
   ];
 }

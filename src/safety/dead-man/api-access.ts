@@ -65,6 +65,8 @@ export function inTurn(transports: readonly Transport[]): Transport {
     request: async (request: ApiRequest) => await send(async (each) => await each.request(request)),
     json: async <T>(request: ApiRequest) => await send(async (each) => await each.json<T>(request)),
     stream: async (request: ApiRequest) => await send(async (each) => await each.stream(request)),
+    webSocket: async (request, protocol) =>
+      await send(async (each) => await each.webSocket(request, protocol)),
     warm: async (sockets: number) => await send(async (each) => await each.warm(sockets)),
     get requestCounts() {
       return transports[at]?.requestCounts ?? {};
