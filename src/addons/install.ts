@@ -12,11 +12,12 @@ import { type AddonManifests, addonManifests } from "./addon-manifests.js";
 import { type Manifest } from "../own/manifest.js";
 import { pathsOf } from "../kube/api.js";
 import { ensure } from "../own/ensure.js";
+import { StartWatch } from "../own/start.js";
 import { readRecord, writeRecord } from "./addon-record.js";
 import { dnsManifest, findDns } from "./dns.js";
 import { addonManagerProof, proveAddonManager } from "./drift.js";
 import { isAddonObject, refuseForeign } from "./foreign.js";
-import { readiness } from "./ready.js";
+import { notReady } from "./ready.js";
 
 /** Including image pulls, ms. */
 const READY_LIMIT_MS = 5 * 60_000;
@@ -98,16 +99,27 @@ async function whenReady(
   },
 ): Promise<void> {
   let missing: readonly string[] = [];
+  const { sink, manager, study } = what.manifests;
+  const watch = new StartWatch(
+    {
+      transport,
+      clock,
+      failed: "the study add-ons cannot start on this cluster",
+      consequence: () => "`chaos cluster up --no-addons` removes what was installed",
+      // An add-on may wait for another one, and addon-manager for its next pass.
+      passingLimitMs: READY_LIMIT_MS,
+    },
+    [...sink, ...manager, ...study],
+  );
   const poll = {
     everyMs: POLL_EVERY_MS,
     limitMs: READY_LIMIT_MS,
     ...(signal === undefined ? {} : { signal }),
   };
   const ready = await pollUntil(clock, poll, async () => {
-    const now = await readiness(transport, what.manifests, what.dns);
-    missing = now.missing;
-    if (now.fatal.length > 0) throw cannotStart(now.fatal);
+    missing = await notReady(transport, what.manifests, what.dns);
     if (missing.length === 0) return true;
+    await watch.look();
     what.note(`waiting for ${missing.length}: ${missing[0] ?? ""}`);
     return undefined;
   });
@@ -121,18 +133,8 @@ async function whenReady(
   throw new ChaosError(
     [
       `the study add-ons were not ready within ${READY_LIMIT_MS / 1000} s:`,
-      ...missing.map((each) => `  - ${each}`),
+      ...[...missing, ...watch.reasons].map((each) => `  - ${each}`),
       "See kubectl -n kube-system get pods, and logs deployment/kube-addon-manager. `chaos cluster up --addons` continues, `--no-addons` removes the add-ons",
-    ].join("\n"),
-  );
-}
-
-function cannotStart(fatal: readonly string[]): ChaosError {
-  return new ChaosError(
-    [
-      "the study add-ons cannot start on this cluster:",
-      ...fatal.map((each) => `  - ${each}`),
-      "Load the images onto the nodes, or give the nodes access to the registry. `chaos cluster up --no-addons` removes what was installed",
     ].join("\n"),
   );
 }

@@ -3,6 +3,7 @@
  * not loaded). Times are strings, not Dates.
  */
 import type {
+  CoreV1Event,
   V1ConfigMap,
   V1DaemonSet,
   V1Deployment,
@@ -11,6 +12,7 @@ import type {
   V1Namespace,
   V1Node,
   V1Pod,
+  V1ReplicaSet,
   V1Secret,
   V1Service,
 } from "@kubernetes/client-node";
@@ -81,6 +83,7 @@ type Stored<T> = Omit<Raw<T>, "metadata"> & { readonly metadata: ObjectMeta };
 
 export type Pod = Stored<V1Pod>;
 export type Deployment = Stored<V1Deployment>;
+export type ReplicaSet = Stored<V1ReplicaSet>;
 export type DaemonSet = Stored<V1DaemonSet>;
 export type Service = Stored<V1Service>;
 export type EndpointSlice = Stored<V1EndpointSlice>;
@@ -89,3 +92,4 @@ export type Namespace = Stored<V1Namespace>;
 export type Lease = Stored<V1Lease>;
 export type ConfigMap = Stored<V1ConfigMap>;
 export type Secret = Stored<V1Secret>;
+export type Event = Stored<CoreV1Event>;

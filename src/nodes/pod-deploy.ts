@@ -18,6 +18,7 @@ import {
   type Manifest,
 } from "../own/manifest.js";
 import { PROBER_IMAGE } from "../own/own-names.js";
+import { StartWatch } from "../own/start.js";
 import {
   NODE_ACCESS_LABELS,
   NODE_ACCESS_NAME,
@@ -108,19 +109,23 @@ export async function deployNodeAccess(
   for (const manifest of rest) await ensure(transport, manifest);
   const path = resourcePath(DAEMONSETS, NODE_ACCESS_NAMESPACE, NODE_ACCESS_NAME);
   let last = "";
+  const failed = "cannot reach the nodes through privileged pods";
+  const watch = new StartWatch({ transport, clock, failed }, rest);
   const ready = await pollUntil(
     clock,
     { everyMs: 500, limitMs: READY_LIMIT_MS, ...(signal === undefined ? {} : { signal }) },
     async () => {
       const { isSeen, ready, wanted } = daemonSetState(await get<DaemonSet>(transport, path));
       last = `${ready} of ${wanted} are ready`;
-      return isSeen && wanted > 0 && ready >= wanted ? true : undefined;
+      if (isSeen && wanted > 0 && ready >= wanted) return true;
+      await watch.look();
+      return undefined;
     },
   );
   if (ready !== true && signal?.aborted !== true) {
     throw new ChaosError(
-      `the privileged pods ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} are not ready: ${last} after ` +
-        `${READY_LIMIT_MS / 1000} s. See their events; the cluster may forbid privileged pods`,
+      `the privileged pods ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} are not ready: ${[last, ...watch.reasons].join("; ")} after ` +
+        `${READY_LIMIT_MS / 1000} s. See kubectl -n ${NODE_ACCESS_NAMESPACE} describe pod`,
     );
   }
 }

@@ -54,6 +54,7 @@ interface WorkloadOptions {
 /** A Deployment or DaemonSet whose pods terminate quickly: they have no state to save. */
 export function workloadManifest(options: WorkloadOptions): Manifest {
   const { kind, namespace, name, labels, replicas, podSpec } = options;
+  const containers = podSpec["containers"] as readonly object[];
   return {
     apiVersion: "apps/v1",
     kind,
@@ -63,7 +64,16 @@ export function workloadManifest(options: WorkloadOptions): Manifest {
       selector: { matchLabels: labels },
       template: {
         metadata: { labels: { ...labels, [MANAGED_BY_LABEL]: MANAGED_BY } },
-        spec: { terminationGracePeriodSeconds: 1, automountServiceAccountToken: false, ...podSpec },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          automountServiceAccountToken: false,
+          ...podSpec,
+          // The last log lines of a container that crashed are then in its state, which needs no right to logs.
+          containers: containers.map((each) => ({
+            terminationMessagePolicy: "FallbackToLogsOnError",
+            ...each,
+          })),
+        },
       },
     },
   };

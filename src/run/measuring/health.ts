@@ -7,7 +7,12 @@ interface Series {
   /** Good samples in a row since the last reset. */
   good: number;
   seenGood: boolean;
+  /** How its last failed sample failed: "timeout", "refused: connect ECONNREFUSED 10.0.0.1:80". */
+  failure?: string;
 }
+
+/** A series without enough good samples; `failure`: how its last failed sample failed. */
+export type Unhealthy = Pick<Series, "probe" | "source" | "failure">;
 
 /** Called for every good and every failed sample, in order of arrival; `tMs` in the runner's clock. */
 export type SampleFollower = (source: string, line: GoodLine | FailedLine, tMs: number) => void;
@@ -41,6 +46,7 @@ export class HealthTracker {
     const series = this.#series.get(key) ?? { probe: line.probe, source, good: 0, seenGood: false };
     this.#series.set(key, series);
     if (line.ok) series.seenGood = true;
+    else series.failure = line.message === undefined ? line.kind : `${line.kind}: ${line.message}`;
     if (tMs >= this.#since) series.good = line.ok ? series.good + 1 : 0;
     if (line.probe === "app-write") this.#counts[line.ok ? "ok" : "failing"] += 1;
     for (const follower of this.#followers) follower(source, line, tMs);
@@ -53,10 +59,14 @@ export class HealthTracker {
   }
 
   /** Probes without K good samples in a row since the last reset; `known`: only these series. */
-  unhealthy(known?: ReadonlySet<string>): { readonly probe: ProbeName; readonly source: string }[] {
+  unhealthy(known?: ReadonlySet<string>): Unhealthy[] {
     return [...this.#series]
       .filter(([key, series]) => series.good < this.#needed && (known === undefined || known.has(key)))
-      .map(([, { probe, source }]) => ({ probe, source }));
+      .map(([, { probe, source, failure }]) => ({
+        probe,
+        source,
+        ...(failure === undefined ? {} : { failure }),
+      }));
   }
 
   /** The series that have succeeded at least once: recovery waits for these. */

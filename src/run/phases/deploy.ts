@@ -3,26 +3,23 @@ import { pollUntil } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
 import { PODS, list, resourcePath } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
-import { isReady, reasonOf, schedulableNodes } from "../../kube/pod-state.js";
+import { isReady, schedulableNodes } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
 import { ensure, makeNamespace } from "../../own/ensure.js";
 import type { Manifest } from "../../own/manifest.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
-import { proberManifests } from "../../probes/prober-manifests.js";
+import { StartWatch } from "../../own/start.js";
+import { chooseWay } from "../../kube/pod-route.js";
+import { PROBER_PORT, proberManifests } from "../../probes/prober-manifests.js";
 import { recordNamespace } from "../../safety/journal/entries.js";
 import type { RunContext } from "../context.js";
+import { findProbers } from "../measuring/probers.js";
 
 /** How long the guestbook and the probers may take to become ready, ms, including image pulls. */
 const DEPLOY_LIMIT_MS = 5 * 60_000;
 
-/** Waiting reasons of a container for which more waiting does not help. */
-const FATAL_REASONS = [
-  "ErrImagePull",
-  "ImagePullBackOff",
-  "InvalidImageName",
-  "ErrImageNeverPull",
-  "CreateContainerConfigError",
-];
+/** The same while an image is being pulled and nothing fails: a slow registry, or a large image. */
+const PULL_LIMIT_MS = 15 * 60_000;
 
 /** Deploys guestbook and probers and waits until all their pods are ready. The journal records each object first. */
 export async function deploy(context: RunContext): Promise<void> {
@@ -39,33 +36,50 @@ export async function deploy(context: RunContext): Promise<void> {
       { namespace: application, count: podCount(guestbook, nodes) },
       { namespace: PROBER_NAMESPACE, count: podCount(probers, nodes) },
     ];
-    const ready = await pollUntil(
-      clock,
-      { everyMs: 300, limitMs: DEPLOY_LIMIT_MS, signal: context.interrupted },
-      async () => {
-        const states = await Promise.all(
-          wanted.map(async ({ namespace }) => await podStates(transport, namespace)),
-        );
-        const readyCount = states.reduce((sum, state) => sum + state.ready, 0);
-        const all = states.reduce((sum, state) => sum + state.all, 0);
-        note(`${readyCount} of ${all} pods ready`);
-        const fatal = states.flatMap((state) => state.fatal);
-        if (fatal.length > 0) throw new ChaosError(`cannot deploy the application: ${fatal.join("; ")}`);
-        const enough = states.every(
-          (state, index) => state.ready === state.all && state.all >= (wanted[index]?.count ?? 0),
-        );
-        return enough ? true : undefined;
-      },
-    );
-    if (ready !== true && !context.interrupted.aborted) {
+    const watch = new StartWatch({ transport, clock, failed: "cannot start the guestbook and the probers" }, [
+      ...guestbook,
+      ...probers,
+    ]);
+    const startedAt = clock.now();
+    const poll = { everyMs: 300, limitMs: PULL_LIMIT_MS, signal: context.interrupted };
+    const ready = await pollUntil(clock, poll, async () => {
       const states = await Promise.all(
         wanted.map(async ({ namespace }) => await podStates(transport, namespace)),
       );
-      throw new ChaosError(
-        `timed out after ${DEPLOY_LIMIT_MS / 1000} s waiting for the application: ${states.flatMap((state) => state.waiting).join("; ")}`,
+      const readyCount = states.reduce((sum, state) => sum + state.ready, 0);
+      const all = states.reduce((sum, state) => sum + state.all, 0);
+      const enough = states.every(
+        (state, index) => state.ready === state.all && state.all >= (wanted[index]?.count ?? 0),
       );
-    }
+      if (enough) return true;
+      await watch.look();
+      note([`${readyCount} of ${all} pods ready`, watch.words].filter((text) => text !== "").join("; "));
+      if (clock.now() - startedAt >= DEPLOY_LIMIT_MS && !watch.pulls)
+        throw timedOut(DEPLOY_LIMIT_MS, watch.reasons);
+      return undefined;
+    });
+    if (ready !== true && !context.interrupted.aborted) throw timedOut(PULL_LIMIT_MS, watch.reasons);
+    if (ready === true) await reachProbers(context);
   });
+}
+
+/** Chooses how the runner reaches the run's pods: the API server of some clusters cannot connect to them. */
+async function reachProbers({ transport, clock, interrupted, recorder }: RunContext): Promise<void> {
+  const probers = await findProbers(transport);
+  const pods = probers.map(({ pod }) => ({ namespace: PROBER_NAMESPACE, pod, port: PROBER_PORT }));
+  const problem = await chooseWay(transport, pods, { clock, signal: interrupted });
+  if (problem === undefined) return;
+  const text =
+    `the API server cannot reach pods (${problem}): their kubelets' port-forward is used instead. While a node's ` +
+    "kubelet is down, its samples wait in the prober. A Service that abortWhen asks cannot be reached, either";
+  recorder.emit({ type: "warning", text });
+}
+
+function timedOut(limitMs: number, reasons: readonly string[]): ChaosError {
+  const why = reasons.length === 0 ? "not every pod is ready" : reasons.join("; ");
+  return new ChaosError(
+    `timed out after ${limitMs / 1000} s waiting for the guestbook and the probers: ${why}. See kubectl describe pod`,
+  );
 }
 
 /** Namespace first, then Services and ConfigMaps, then the workloads. */
@@ -93,20 +107,10 @@ function podCount(manifests: readonly Manifest[], nodes: number): number {
 interface PodStates {
   readonly all: number;
   readonly ready: number;
-  readonly waiting: readonly string[];
-  readonly fatal: readonly string[];
 }
 
 async function podStates(transport: Transport, namespace: string): Promise<PodStates> {
   const { items } = await list<Pod>(transport, resourcePath(PODS, namespace));
   const living = items.filter((pod) => pod.metadata.deletionTimestamp === undefined);
-  const waiting = living.filter((pod) => !isReady(pod));
-  return {
-    all: living.length,
-    ready: living.length - waiting.length,
-    waiting: waiting.map((pod) => `${pod.metadata.name}: ${reasonOf(pod)}`),
-    fatal: waiting
-      .filter((pod) => FATAL_REASONS.some((reason) => reasonOf(pod).startsWith(reason)))
-      .map((pod) => `${pod.metadata.name}: ${reasonOf(pod)}`),
-  };
+  return { all: living.length, ready: living.filter((pod) => isReady(pod)).length };
 }

@@ -1,6 +1,9 @@
+import { guestbookManifests } from "../../application/guestbook.js";
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
 import type { RunFacts } from "../../evidence/facts.js";
+import { StartWatch } from "../../own/start.js";
+import { proberManifests } from "../../probes/prober-manifests.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { startOutside } from "../measuring/start-outside.js";
 import type { RunState } from "../run-state.js";
@@ -69,6 +72,17 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
   const unreachable = await startOutside(state.context, state.collector);
   if (unreachable !== undefined) notMeasured(state, "outside", unreachable);
   const startedAt = clock.now();
+  const watch = new StartWatch(
+    {
+      transport: state.context.transport,
+      clock,
+      failed: "cannot get a healthy application before the attack",
+    },
+    [
+      ...guestbookManifests(state.context.resolved.experiment.application.guestbook),
+      ...(await proberManifests()),
+    ],
+  );
   const good = await pollUntil(clock, { everyMs: 200, limitMs: WARM_UP_LIMIT_MS, signal }, async () => {
     const unhealthy = health.unhealthy();
     const external = unhealthy.filter(({ probe }) => probe === "dns-external");
@@ -79,7 +93,9 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
         .map(({ probe, source }) => `${probe} from ${source}`)
         .join(", "),
     );
-    return await Promise.resolve(health.size > 0 && unhealthy.length === optional ? true : undefined);
+    if (health.size > 0 && unhealthy.length === optional) return true;
+    await watch.look();
+    return undefined;
   });
   if (good === true && health.unhealthy().length > 0) {
     notMeasured(
@@ -89,7 +105,11 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
     );
   }
   if (good !== true && !signal.aborted) {
-    const bad = health.unhealthy().map(({ probe, source }) => `${probe} from ${source}`);
+    const bad = health
+      .unhealthy()
+      .map(
+        ({ probe, source, failure }) => `${probe} from ${source} (${failure ?? "no good sample in a row"})`,
+      );
     throw new ChaosError(
       `timed out after ${WARM_UP_LIMIT_MS / 60_000} minutes waiting for a healthy application: ${bad.join(", ")}`,
     );

@@ -2,6 +2,7 @@
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError, messageOf, RefusedError } from "../../common/errors.js";
+import { hostInUrl } from "../../common/host-in-url.js";
 import { podProgram } from "../../common/pod-program.js";
 import {
   create,
@@ -21,6 +22,7 @@ import { readyIn, SERVICE_NAME_LABEL } from "../../kube/service-endpoints.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
 import { isPrepared } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { StartWatch } from "../../own/start.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
 import { copiesInCluster } from "../journal/cluster-copy.js";
 import { record } from "../journal/entries.js";
@@ -138,10 +140,22 @@ export async function deployDeadMan(options: DeadManOptions): Promise<DeployedDe
     limitMs: READY_LIMIT_MS,
     ...(signal === undefined ? {} : { signal }),
   };
+  const watch = new StartWatch(
+    {
+      transport,
+      clock,
+      failed: `cannot start the dead-man's switch on ${node}`,
+      consequence: async () =>
+        `${(await pod.readyzAnswer()).trim()} Nothing was attacked. To run without it, leave --dead-man out`,
+    },
+    objects.map(({ manifest }) => manifest),
+  );
   const ready = await pollUntil(clock, wait, async () => {
     const problem = await pod.problem();
     note(problem ?? "ready");
-    return problem === undefined ? true : undefined;
+    if (problem === undefined) return true;
+    await watch.look();
+    return undefined;
   });
   if (ready !== true) {
     if (signal?.aborted === true) return undefined;
@@ -216,7 +230,7 @@ async function apiServers(transport: Transport): Promise<readonly string[]> {
     const port = (ports.find(({ name }) => name === "https") ?? ports[0])?.port ?? 443;
     return readyIn(slice)
       .flatMap(({ addresses }) => addresses)
-      .map((ip) => `https://${ip.includes(":") ? `[${ip}]` : ip}:${port}`);
+      .map((ip) => `https://${hostInUrl(ip)}:${port}`);
   });
   if (servers.length > 0) return [...new Set(servers)];
   throw new ChaosError(

@@ -5,9 +5,9 @@ import { type Manifest } from "../../../src/own/manifest.js";
 import { pathsOf } from "../../../src/kube/api.js";
 import { dnsManifest } from "../../../src/addons/dns.js";
 import { isPrunable } from "../../../src/addons/foreign.js";
-import { problemOf, waitingReason } from "../../../src/addons/ready.js";
+import { problemOf } from "../../../src/addons/ready.js";
 import { components } from "../../../src/components/all-components.js";
-import type { KubeObject, Pod } from "../../../src/kube/objects.js";
+import type { KubeObject } from "../../../src/kube/objects.js";
 import { ADDON_LABEL, SINK_URL } from "../../../src/own/own-names.js";
 
 const MODE = "addonmanager.kubernetes.io/mode";
@@ -342,28 +342,4 @@ test("why a DaemonSet or an APIService is not ready", (t) => {
   t.is(service({ type: "Available", status: "True" }), undefined);
   t.is(service({ type: "Available", status: "False", message: "no endpoints" }), "no endpoints");
   t.is(service(), "not available yet");
-});
-
-test("why a pod does not start", (t) => {
-  const pod = (reason: string): Pod => ({
-    metadata: { name: "p", uid: "u", resourceVersion: "1" },
-    status: {
-      initContainerStatuses: [
-        {
-          name: "i",
-          image: "img:1",
-          imageID: "",
-          ready: false,
-          restartCount: 0,
-          state: { waiting: { reason } },
-        },
-      ],
-    },
-  });
-  t.deepEqual(waitingReason(pod("ImagePullBackOff")), {
-    reason: "ImagePullBackOff",
-    text: "Pod p: ImagePullBackOff img:1",
-  });
-  t.is(waitingReason(pod("CrashLoopBackOff"))?.reason, "CrashLoopBackOff");
-  t.is(waitingReason(pod("PodInitializing")), undefined);
 });
