@@ -19,6 +19,8 @@ const common = {
 /** Keys: the file's name in dist/ and in the ConfigMap. @satisfies {Record<string, import("esbuild").BuildOptions>} */
 export const podPrograms = {
   "agent.mjs": { ...common, entryPoints: [at("src/probes/agent/main.ts")] },
+  // Not in a ConfigMap: an argument of its container.
+  "front-end.mjs": { ...common, entryPoints: [at("src/application/front-end/main.ts")], minify: true },
   "node-agent.mjs": { ...common, entryPoints: [at("src/nodes/agent/node-agent.ts")] },
   "sink.mjs": { ...common, entryPoints: [at("src/addons/sink/main.ts")] },
   "dead-man.mjs": {

@@ -33,6 +33,7 @@ const handlers: Handlers = {
         nodeAccess: flags.nodeAccess,
         allowCommands: flags.allowCommands,
         configFile: flags.config,
+        set: flags.set,
         keepApp: flags.keepApp,
         deadMan: flags.deadMan,
         dryRun: flags.dryRun,

@@ -4,15 +4,18 @@
  */
 import type { Experiment } from "../experiment/schema.js";
 import { type Manifest, namespaceManifest, serviceManifest, workloadManifest } from "../own/manifest.js";
+import {
+  APACHE_USER,
+  CONTAINER_SECURITY,
+  LOW_PORTS,
+  NODE_USER,
+  podSecurity,
+  pulledWith,
+  REDIS_USER,
+} from "../own/pod-spec.js";
+import type { OwnPods } from "./own-pods.js";
 
 export type GuestbookOptions = Experiment["application"]["guestbook"];
-
-/** The images of the public sample (kubernetes-engine-samples, quickstarts/guestbook). */
-export const GUESTBOOK_IMAGES = {
-  frontend: "us-docker.pkg.dev/google-samples/containers/gke/gb-frontend:v5",
-  leader: "docker.io/library/redis:6.0.5",
-  follower: "us-docker.pkg.dev/google-samples/containers/gke/gb-redis-follower:v2",
-} as const;
 
 export const FRONTEND_LABELS = { app: "guestbook", tier: "frontend" } as const;
 export const CONTROL_LABELS = { app: "guestbook", tier: "frontend-env" } as const;
@@ -43,13 +46,37 @@ const FOLLOWER_SYNCED = {
 /**
  * Every object of the guestbook, in creation order: Services before pods, because the control arm reads their
  * addresses from its environment, which the kubelet sets when a pod starts.
+ *
+ * @param program text of the equivalent's front end; not used for the sample.
  */
-export function guestbookManifests(options: GuestbookOptions): Manifest[] {
+export function guestbookManifests(options: GuestbookOptions, pods: OwnPods, program: string): Manifest[] {
   const { namespace } = options;
+  const service = { namespace, port: REDIS_PORT };
+  const workloads: Workload[] = [
+    { name: "redis-leader", labels: LEADER_LABELS, replicas: 1, pod: leader(pods) },
+    {
+      name: "redis-follower",
+      labels: FOLLOWER_LABELS,
+      replicas: options.followerReplicas,
+      pod: follower(pods),
+    },
+    {
+      name: "frontend",
+      labels: FRONTEND_LABELS,
+      replicas: options.frontendReplicas,
+      pod: frontend(pods, "dns", program),
+    },
+    {
+      name: "frontend-env",
+      labels: CONTROL_LABELS,
+      replicas: options.controlReplicas,
+      pod: frontend(pods, "env", program),
+    },
+  ];
   return [
     namespaceManifest(namespace),
-    serviceManifest({ namespace, name: LEADER_SERVICE, labels: LEADER_LABELS, port: REDIS_PORT }),
-    serviceManifest({ namespace, name: FOLLOWER_SERVICE, labels: FOLLOWER_LABELS, port: REDIS_PORT }),
+    serviceManifest({ ...service, name: LEADER_SERVICE, labels: LEADER_LABELS }),
+    serviceManifest({ ...service, name: FOLLOWER_SERVICE, labels: FOLLOWER_LABELS }),
     serviceManifest({
       namespace,
       name: FRONTEND_SERVICE,
@@ -57,49 +84,93 @@ export function guestbookManifests(options: GuestbookOptions): Manifest[] {
       port: FRONTEND_PORT,
       nodePort: options.nodePort,
     }),
-    deployment(
-      namespace,
-      "redis-leader",
-      LEADER_LABELS,
-      1,
-      container("leader", GUESTBOOK_IMAGES.leader, REDIS_PORT),
-    ),
-    deployment(namespace, "redis-follower", FOLLOWER_LABELS, options.followerReplicas, {
-      ...container("follower", GUESTBOOK_IMAGES.follower, REDIS_PORT, "dns"),
-      startupProbe: FOLLOWER_SYNCED,
-    }),
-    deployment(
-      namespace,
-      "frontend",
-      FRONTEND_LABELS,
-      options.frontendReplicas,
-      container("php-redis", GUESTBOOK_IMAGES.frontend, FRONTEND_PORT, "dns"),
-    ),
-    deployment(
-      namespace,
-      "frontend-env",
-      CONTROL_LABELS,
-      options.controlReplicas,
-      container("php-redis", GUESTBOOK_IMAGES.frontend, FRONTEND_PORT, "env"),
+    ...workloads.map(({ name, labels, replicas, pod: { user, container, ...rest } }) =>
+      workloadManifest({
+        kind: "Deployment",
+        namespace,
+        name,
+        labels,
+        replicas,
+        podSpec: {
+          ...pulledWith(pods.pullSecrets),
+          securityContext: { ...podSecurity(user), ...rest.podSecurity },
+          containers: [container],
+          volumes: [{ name: WRITABLE, emptyDir: {} }],
+        },
+      }),
     ),
   ];
 }
 
-function deployment(
-  namespace: string,
-  name: string,
-  labels: Readonly<Record<string, string>>,
-  replicas: number,
-  container: object,
-): Manifest {
-  return workloadManifest({
-    kind: "Deployment",
-    namespace,
-    name,
-    labels,
-    replicas,
-    podSpec: { containers: [container] },
-  });
+interface Workload {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly replicas: number;
+  readonly pod: GuestbookPod;
+}
+
+interface GuestbookPod {
+  readonly user: number;
+  readonly podSecurity?: object;
+  readonly container: object;
+}
+
+/** The volume for the one folder that the program writes to. Where an image has that folder, another user may own it. */
+const WRITABLE = "writable";
+
+function leader({ images }: OwnPods): GuestbookPod {
+  return { user: REDIS_USER, container: redisContainer("leader", images.leader) };
+}
+
+function follower({ guestbook, images }: OwnPods): GuestbookPod {
+  return {
+    user: REDIS_USER,
+    container: {
+      ...redisContainer("follower", images.follower),
+      env: hostsFrom("dns"),
+      startupProbe: FOLLOWER_SYNCED,
+      // What the script of the sample's image does. Only the official image is built without the protected mode.
+      ...(guestbook === "sample"
+        ? {}
+        : {
+            args: ["redis-server", "--protected-mode", "no", "--replicaof", LEADER_SERVICE, `${REDIS_PORT}`],
+          }),
+    },
+  };
+}
+
+function redisContainer(name: string, image: string): object {
+  return { ...container(name, image, REDIS_PORT), volumeMounts: [{ name: WRITABLE, mountPath: "/data" }] };
+}
+
+function frontend({ guestbook, images }: OwnPods, from: "dns" | "env", program: string): GuestbookPod {
+  const base = container("php-redis", images.frontend, FRONTEND_PORT);
+  if (guestbook === "sample") {
+    const volumeMounts = [{ name: WRITABLE, mountPath: "/var/run/apache2" }];
+    return {
+      user: APACHE_USER,
+      podSecurity: LOW_PORTS,
+      container: { ...base, env: hostsFrom(from), volumeMounts },
+    };
+  }
+  return {
+    user: NODE_USER,
+    podSecurity: LOW_PORTS,
+    container: {
+      ...base,
+      // The kubelet replaces $(NAME), and $$ by $ (Kubernetes API, Container.command).
+      command: ["node", "--input-type=module", "--eval", program.replaceAll("$", () => "$$")],
+      env: [
+        ...hostsFrom(from),
+        // getaddrinfo occupies a thread until it returns. Apache serves 150 requests at once (MaxRequestWorkers).
+        { name: "UV_THREADPOOL_SIZE", value: "150" },
+      ],
+    },
+  };
+}
+
+function hostsFrom(value: "dns" | "env"): object[] {
+  return [{ name: "GET_HOSTS_FROM", value }];
 }
 
 /**
@@ -107,13 +178,13 @@ function deployment(
  * it are lost, and so turn a short loss into a longer outage. The probers check that everything listens before the
  * baseline begins.
  */
-function container(name: string, image: string, port: number, hostsFrom?: "dns" | "env"): object {
+function container(name: string, image: string, port: number): object {
   return {
     name,
     image,
     imagePullPolicy: "IfNotPresent",
     ports: [{ containerPort: port }],
     resources,
-    ...(hostsFrom === undefined ? {} : { env: [{ name: "GET_HOSTS_FROM", value: hostsFrom }] }),
+    securityContext: CONTAINER_SECURITY,
   };
 }

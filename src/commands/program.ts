@@ -31,6 +31,7 @@ export interface RunFlags extends ClusterFlags {
   readonly nodeAccess?: "engine" | "pod" | "command";
   readonly allowCommands: boolean;
   readonly config?: string;
+  readonly set: string[];
   readonly yes: boolean;
   readonly dryRun: boolean;
   readonly keepApp: boolean;
@@ -123,6 +124,12 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--allow-commands", "allow the commands of the local configuration", false)
     .option("--config <file>", "local configuration file, instead of the default one")
+    .option(
+      "--set <key=value>",
+      "image, mirror or pull secret of the run's pods, as in the local configuration; repeatable",
+      (value: string, before: readonly string[]) => [...before, value],
+      [],
+    )
     .option("--keep-app", "keep the guestbook in the cluster after the run", false)
     .option("--no-watchdog", "do not start the second process that restores if this one is killed")
     .option(

@@ -4,7 +4,7 @@ import type { ResolvedExperiment } from "../components/resolve.js";
 import type { Loaded } from "../load/choose.js";
 import { loadAll } from "../load/load-all.js";
 import type { ReferenceOptions } from "../load/read.js";
-import { PROBER_NAMESPACE } from "../own/own-names.js";
+import { NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "../own/own-names.js";
 import { needsOf } from "../rbac/needs.js";
 import { rbacText, type ServiceAccountName } from "../rbac/role-manifests.js";
 import { formsOfTarget, preparedScope } from "../rbac/scope.js";
@@ -45,8 +45,8 @@ export async function rbac(options: RbacOptions): Promise<string> {
       scope: preparedScope(resolved, { privilegedPods, several, platform }),
     };
   });
-  const namespaces = scopes.flatMap(({ scope: { application, probers, functionProbe } }) =>
-    [application, probers, functionProbe?.canaries].flatMap((each) => each?.name ?? []),
+  const namespaces = scopes.flatMap(({ scope: { application, probers, nodePods, functionProbe } }) =>
+    [application, probers, nodePods, functionProbe?.canaries].flatMap((each) => each?.name ?? []),
   );
   const [only, ...others] = loaded;
   return rbacText({
@@ -55,7 +55,7 @@ export async function rbac(options: RbacOptions): Promise<string> {
     account,
     needs: scopes.flatMap(({ attack, scope }) => needsOf(attack, scope)),
     namespaces: [...new Set(namespaces)],
-    privileged: privilegedPods ? PROBER_NAMESPACE : undefined,
+    privileged: privilegedPods ? NODE_ACCESS_NAMESPACE : undefined,
     head: headOf(loaded, options, several),
   });
 }

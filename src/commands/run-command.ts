@@ -4,10 +4,12 @@ import type { ClusterHandle } from "../clusters/provider.js";
 import { ExitCode, RefusedError } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
 import { loadLocalConfig } from "../config/local-config.js";
+import { podSettingsOf, withSets } from "../config/pod-settings.js";
 import { isControl } from "../experiment/attacks.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 import { choose, type Loaded } from "../load/choose.js";
 import { loadAll } from "../load/load-all.js";
+import { NODE_ACCESS_NAMESPACE } from "../own/own-names.js";
 import { summaryLines } from "../report/summary.js";
 import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 import { failedRow, type PlanRow, tableLines } from "../run/phases/dry-run-table.js";
@@ -34,6 +36,8 @@ export interface RunCommandOptions {
   readonly allowCommands: boolean;
   /** The local configuration file; undefined: the default one, if it exists. */
   readonly configFile: string | undefined;
+  /** "KEY=VALUE": settings that win over those of the local configuration. */
+  readonly set: readonly string[];
   readonly keepApp: boolean;
   /** Deploy a dead-man's switch in the cluster that restores if this machine is lost. */
   readonly deadMan: boolean;
@@ -68,17 +72,19 @@ const BY_WEIGHT: readonly ExitCode[] = [
  * cluster settles between them. A failed run does not stop the rest; a run that is not restored does.
  */
 export async function run(options: RunCommandOptions): Promise<ExitCode> {
-  const nodeAccess = nodeAccessOptions(options, await loadLocalConfig(options.configFile, options.env));
+  const config = await loadLocalConfig(options.configFile, options.env);
+  const nodeAccess = nodeAccessOptions(options, config);
+  const podSettings = withSets(podSettingsOf(config), options.set);
   const loaded = choose(await loadAll(options.references), options);
   const handle = await chooseCluster(options);
-  const common = { handle, nodeAccess, toolVersion: await ownVersion() };
+  const common = { handle, nodeAccess, podSettings, toolVersion: await ownVersion() };
   const [only, ...others] = loaded;
   if (only !== undefined && others.length === 0)
     return (await runOne(options, { ...only, ...common })).exitCode;
   return await runSeveral(options, loaded, common);
 }
 
-type Common = Pick<RunOneOptions, "handle" | "nodeAccess" | "toolVersion">;
+type Common = Pick<RunOneOptions, "handle" | "nodeAccess" | "podSettings" | "toolVersion">;
 
 async function runSeveral(
   options: RunCommandOptions,
@@ -171,16 +177,17 @@ async function summarise(
 async function openSession(
   options: RunCommandOptions,
   loaded: readonly Loaded[],
-  { handle, toolVersion }: Common,
+  { handle, nodeAccess, toolVersion }: Common,
 ): Promise<Session> {
   const { view, env, keepApp } = options;
   const namespaces = loaded.map(({ resolved }) => resolved.experiment.application.guestbook.namespace);
   // With keepApp the guestbook stays, so no journal has it.
   const applications = keepApp ? [] : [...new Set(namespaces)];
+  const nodes = nodeAccess?.only === "pod" ? [NODE_ACCESS_NAMESPACE] : [];
   try {
     const session = await Session.open({
       handle,
-      applications,
+      namespaces: [...applications, ...nodes],
       view,
       env,
       toolVersion,
@@ -221,7 +228,7 @@ async function chooseCluster(options: RunCommandOptions): Promise<ClusterHandle>
 
 type RunOneOptions = Pick<
   RunOptions,
-  "file" | "resolved" | "toolVersion" | "handle" | "nodeAccess" | "sharedBy" | "onPlan"
+  "file" | "resolved" | "toolVersion" | "handle" | "nodeAccess" | "podSettings" | "sharedBy" | "onPlan"
 >;
 
 async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Promise<RunOutcome> {

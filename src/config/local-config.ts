@@ -1,5 +1,6 @@
 /**
- * The local configuration: only the user decides which commands run on this machine, never an experiment file.
+ * The local configuration: only the user decides which commands run on this machine and which images are pulled, never
+ * an experiment file.
  * `$XDG_CONFIG_HOME/kube-system-chaos/config.yaml` (default `~/.config/…`), or the file of --config.
  */
 import { join } from "node:path";
@@ -11,13 +12,15 @@ import { messageOfIssue } from "../strict-yaml/messages.js";
 import { LineIndex, Positions } from "../strict-yaml/positions.js";
 import { formatPath, formatProblem, sortProblems } from "../strict-yaml/problems.js";
 import { readBounded } from "../common/read-file.js";
+import { FRONTEND_UNUSED, frontendIsUsed, podSettings } from "./pod-settings.js";
 import { decodeUtf8, MAX_FILE_BYTES, tooLarge, type TextProblem } from "../strict-yaml/text.js";
 import { isEmpty, readYaml } from "../strict-yaml/yaml.js";
 
 /** Name of the file type, for messages. */
 const WHAT = "a configuration";
 
-const schema = z.strictObject({
+const keys = z.strictObject({
+  ...podSettings,
   nodeAccess: z
     .strictObject({
       command: z
@@ -29,6 +32,7 @@ const schema = z.strictObject({
     })
     .optional(),
 });
+const schema = keys.refine(frontendIsUsed, { ...FRONTEND_UNUSED });
 export type LocalConfig = z.output<typeof schema>;
 
 /**

@@ -52,6 +52,13 @@ export interface RunFacts {
       readonly kernel: string;
     }[];
   };
+  /** Which guestbook ran and from which images; absent in runs of older versions: the public sample. */
+  readonly guestbook?: {
+    readonly kind: "sample" | "equivalent";
+    readonly images: Readonly<Record<string, string>>;
+    /** What differs from the public sample's images, in words; empty: nothing does. */
+    readonly differences: readonly string[];
+  };
   /** undefined before preflight has found it. */
   readonly target?: {
     readonly component: string | null;

@@ -6,9 +6,8 @@ import { getOrUndefined, list, PODS, resourcePath, SECRETS, selectorString } fro
 import type { Pod, Secret } from "../kube/objects.js";
 import { podProxy } from "../kube/pod-proxy.js";
 import type { ApiResponse, Transport } from "../kube/transport.js";
+import { NODE_ACCESS_NAMESPACE } from "../own/own-names.js";
 import type { NodeAccess } from "./spec.js";
-
-export const NODE_ACCESS_NAMESPACE = "kube-system-chaos";
 
 export const NODE_ACCESS_NAME = "chaos-node-access";
 

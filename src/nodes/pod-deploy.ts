@@ -8,7 +8,7 @@ import { create, DAEMONSETS, get, getOrUndefined, resourcePath, SECRETS } from "
 import type { DaemonSet, KubeObject } from "../kube/objects.js";
 import { ApiError, type Transport } from "../kube/transport.js";
 import { daemonSetState } from "../kube/workload-state.js";
-import { ensure } from "../own/ensure.js";
+import { ensure, makeNamespace } from "../own/ensure.js";
 import {
   isOwn,
   MANAGED_BY,
@@ -17,15 +17,11 @@ import {
   workloadManifest,
   type Manifest,
 } from "../own/manifest.js";
-import { PROBER_IMAGE } from "../own/own-names.js";
+import { NODE_ACCESS_NAMESPACE } from "../own/own-names.js";
+import { type PodSource, pulledWith } from "../own/pod-spec.js";
+import { copyPullSecrets } from "../own/pull-secrets.js";
 import { StartWatch } from "../own/start.js";
-import {
-  NODE_ACCESS_LABELS,
-  NODE_ACCESS_NAME,
-  NODE_ACCESS_NAMESPACE,
-  NODE_ACCESS_PORT,
-  TOKEN_KEY,
-} from "./pod-access.js";
+import { NODE_ACCESS_LABELS, NODE_ACCESS_NAME, NODE_ACCESS_PORT, TOKEN_KEY } from "./pod-access.js";
 
 /** Time limit until all pods are ready, including the image pull, ms. */
 const READY_LIMIT_MS = 120_000;
@@ -35,11 +31,14 @@ const READY_LIMIT_MS = 120_000;
  *
  * @param leftOut nodes without a pod: one there would never become ready, and block the removal of its namespace.
  */
-export async function nodeAccessManifests(leftOut: readonly string[] = []): Promise<Manifest[]> {
+export async function nodeAccessManifests(
+  { image, pullSecrets }: PodSource,
+  leftOut: readonly string[] = [],
+): Promise<Manifest[]> {
   const name = NODE_ACCESS_NAME;
   const namespace = NODE_ACCESS_NAMESPACE;
   return [
-    namespaceManifest(namespace),
+    namespaceManifest(namespace, "privileged"),
     {
       apiVersion: "v1",
       kind: "ConfigMap",
@@ -52,6 +51,7 @@ export async function nodeAccessManifests(leftOut: readonly string[] = []): Prom
       name,
       labels: NODE_ACCESS_LABELS,
       podSpec: {
+        ...pulledWith(pullSecrets),
         hostPID: true,
         // On every node, also while an attacked node is NotReady.
         tolerations: [{ operator: "Exists" }],
@@ -59,7 +59,7 @@ export async function nodeAccessManifests(leftOut: readonly string[] = []): Prom
         containers: [
           {
             name: "node-agent",
-            image: PROBER_IMAGE,
+            image,
             imagePullPolicy: "IfNotPresent",
             command: ["node", "/agent/node-agent.mjs"],
             env: [{ name: "PORT", value: String(NODE_ACCESS_PORT) }],
@@ -100,10 +100,12 @@ function notOn(nodes: readonly string[]): object {
 export async function deployNodeAccess(
   transport: Transport,
   clock: Clock,
+  pods: PodSource,
   { leftOut, signal }: { readonly leftOut?: readonly string[]; readonly signal?: AbortSignal } = {},
 ): Promise<void> {
-  const [namespace, ...rest] = await nodeAccessManifests(leftOut);
-  if (namespace !== undefined) await ensure(transport, namespace);
+  const [namespace, ...rest] = await nodeAccessManifests(pods, leftOut);
+  if (namespace !== undefined) await makeNamespace(transport, clock, namespace);
+  await copyPullSecrets(transport, NODE_ACCESS_NAMESPACE, pods.pullSecrets);
   // Before the pods: they mount it.
   await ensureToken(transport);
   for (const manifest of rest) await ensure(transport, manifest);

@@ -21,7 +21,7 @@ interface EnsureOptions {
 
 /**
  * Creates an object, or updates an own one that was created from another manifest. Leaves an up-to-date object
- * unchanged. Uses a prepared namespace as it is: its administrator may have added objects to it.
+ * unchanged. Uses an own or prepared namespace as it is: there may be other objects in it.
  *
  * @returns whether anything was written.
  * @throws RefusedError when a foreign object of that name exists.
@@ -33,7 +33,7 @@ export async function ensure(
 ): Promise<boolean> {
   const paths = pathsOf(manifest);
   // Read first: where the namespace is prepared, creating one may be forbidden.
-  if (await isPreparedNamespace(transport, manifest)) return false;
+  if (await isUsableNamespace(transport, manifest)) return false;
   const wanted = withHash(manifest);
   const read = async (): Promise<KubeObject | undefined> => await getOrUndefined(transport, paths.path);
   const known = difference === "update" ? await read() : undefined;
@@ -61,8 +61,9 @@ function withHash(manifest: Manifest): Manifest {
 const hashIn = ({ metadata }: Pick<Manifest, "metadata">): string | undefined =>
   metadata.annotations?.[HASH_ANNOTATION];
 
-async function isPreparedNamespace(transport: Transport, { kind, metadata }: Manifest): Promise<boolean> {
-  return kind === "Namespace" && (await namespaceState(transport, metadata.name)) === "prepared";
+/** An own namespace is used as it is, too: labels are no reason to delete an application that an earlier run kept. */
+async function isUsableNamespace(transport: Transport, { kind, metadata }: Manifest): Promise<boolean> {
+  return kind === "Namespace" && ["prepared", "own"].includes(await namespaceState(transport, metadata.name));
 }
 
 /** Replaces kinds in which keys may have been removed; merges the others, whose server-set fields must stay. */

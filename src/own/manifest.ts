@@ -34,11 +34,16 @@ export function carries(
   return Object.entries(labels).every(([key, value]) => object.metadata.labels?.[key] === value);
 }
 
-export function namespaceManifest(name: string): Manifest {
+/** What PodSecurity does with pods that its level forbids: refuse them, note them in the audit log, warn. */
+const POD_SECURITY_MODES = ["enforce", "audit", "warn"] as const;
+
+/** @param level of PodSecurity: `privileged` only for the pods that reach the nodes. */
+export function namespaceManifest(name: string, level: "restricted" | "privileged" = "restricted"): Manifest {
+  const modes = POD_SECURITY_MODES.map((mode) => [`pod-security.kubernetes.io/${mode}`, level] as const);
   return {
     apiVersion: "v1",
     kind: "Namespace",
-    metadata: { name, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
+    metadata: { name, labels: { [MANAGED_BY_LABEL]: MANAGED_BY, ...Object.fromEntries<string>(modes) } },
   };
 }
 

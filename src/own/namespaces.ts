@@ -19,7 +19,7 @@ import {
 import type { Namespace } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import { isOwn } from "./manifest.js";
-import { PROBER_NAMESPACE } from "./own-names.js";
+import { NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "./own-names.js";
 
 /**
  * Label ("true") of an own namespace that an administrator has created beforehand, with Roles in it. It is used as it
@@ -48,6 +48,7 @@ export async function namespaceState(transport: Transport, name: string): Promis
 }
 
 /** The kinds created in the namespaces, owners first: an owner would recreate its dependents. */
+/** Also of the pods that reach the nodes. */
 const OF_PROBERS: readonly Gvr[] = [DAEMONSETS, PODS, CONFIGMAPS, SECRETS];
 const OF_CANARIES: readonly Gvr[] = [
   AUTOSCALERS,
@@ -62,7 +63,7 @@ const OF_APPLICATION: readonly Gvr[] = [DEPLOYMENTS, REPLICASETS, PODS, SERVICES
 
 /** The kinds that runs create in a namespace: emptying it lists and deletes these, and needs rights to them. Pure. */
 export function kindsMadeIn(namespace: string): readonly Gvr[] {
-  if (namespace === PROBER_NAMESPACE) return OF_PROBERS;
+  if (namespace === PROBER_NAMESPACE || namespace === NODE_ACCESS_NAMESPACE) return OF_PROBERS;
   return namespace === CANARY_NAMESPACE ? OF_CANARIES : OF_APPLICATION;
 }
 

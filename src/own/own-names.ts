@@ -1,6 +1,9 @@
 /** Names, labels and annotations of the objects that a run, its session or the add-ons create. */
 export const PROBER_NAMESPACE = "kube-system-chaos";
 
+/** The privileged pods that reach the nodes have a namespace of their own: PodSecurity lets nothing else be privileged. */
+export const NODE_ACCESS_NAMESPACE = "kube-system-chaos-nodes";
+
 /** Any Node.js since 18 runs the agent. */
 export const PROBER_IMAGE = "docker.io/library/node:18-bookworm-slim";
 

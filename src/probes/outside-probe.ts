@@ -8,7 +8,7 @@ import axios, { type AxiosResponse } from "axios";
 import { hostInUrl } from "../common/host-in-url.js";
 import type { FailedLine, GoodLine, SampleLine } from "../evidence/sample.js";
 import { withDeadline } from "./agent/deadline.js";
-import { judgeWrite, Tokens, type Outcome } from "./agent/judge.js";
+import { judgeWrite, tokenOf, type Outcome } from "./agent/judge.js";
 import { maxInFlight, sampleOnce, startProbe, systemTimers, type RunningProbe } from "./agent/schedule.js";
 
 /** How to reach the guestbook from outside. */
@@ -17,8 +17,8 @@ export interface OutsideTarget {
   readonly port: number;
   /** Path of the guestbook's script: `/guestbook.php`. */
   readonly path: string;
-  /** Redis key. Not a key of the probers, or their reads would see its tokens. */
-  readonly key: string;
+  /** The run: the probers' reads may return a token that this probe wrote. */
+  readonly runId: string;
   /** From the connect to the last byte, ms. */
   readonly timeoutMs: number;
   /** The runner's monotonic clock, ms. */
@@ -39,35 +39,36 @@ const BODY_LIMIT = 64 * 1024;
 
 /** Starts sampling. `stop` stops the ticks and waits for the samples in progress. */
 export function startOutsideProbe(options: OutsideOptions): RunningProbe {
-  const tokens = freshTokens();
+  const writer = newWriter();
   return startProbe({
     probe: "outside",
     firstMs: options.now(),
     intervalMs: options.intervalMs,
     clock: { ...systemTimers, now: options.now },
     limit: () => maxInFlight(options.timeoutMs, options.intervalMs),
-    measure: () => write(options, tokens.next()),
+    measure: () => write(options, writer),
     emit: options.onSample,
   });
 }
 
 /** One sample: whether the guestbook can be reached from this machine. */
 export async function checkOutside(target: OutsideTarget): Promise<GoodLine | FailedLine> {
-  const line = await sampleOnce("outside", () => write(target, freshTokens().next()), target.now);
+  const line = await sampleOnce("outside", () => write(target, newWriter()), target.now);
   return line as GoodLine | FailedLine; // a write is always judged, and a single sample is never missed
 }
 
-function freshTokens(): Tokens {
-  return new Tokens(`outside-${randomBytes(6).toString("hex")}`);
+function newWriter(): string {
+  return `outside-${randomBytes(6).toString("hex")}`;
 }
 
 /** Writes one token. @throws the error of axios. */
-async function write(target: OutsideTarget, token: string): Promise<Outcome> {
+async function write(target: OutsideTarget, writer: string): Promise<Outcome> {
+  const value = tokenOf(target.runId, writer, target.now());
   const { status, data }: AxiosResponse<string> = await withDeadline(target.timeoutMs, (onEnd) => {
     const cancel = new AbortController();
     onEnd(() => cancel.abort());
     return axios.get<string>(urlOf(target), {
-      params: { cmd: "set", key: target.key, value: token },
+      params: { cmd: "set", value },
       signal: cancel.signal,
       httpAgent: freshConnections,
       proxy: false, // ignore an HTTP_PROXY of the user's shell

@@ -6,14 +6,15 @@ import {
   namespaceManifest,
   workloadManifest,
 } from "../own/manifest.js";
-import { PROBER_IMAGE, PROBER_NAMESPACE } from "../own/own-names.js";
+import { PROBER_NAMESPACE } from "../own/own-names.js";
+import { CONTAINER_SECURITY, NODE_USER, type PodSource, podSecurity, pulledWith } from "../own/pod-spec.js";
 
 export const PROBER_LABELS = { app: "chaos-prober" } as const;
 
 export const PROBER_PORT = 8080;
 
 /** Namespace, agent (as a ConfigMap) and one prober on every schedulable node. */
-export async function proberManifests(): Promise<Manifest[]> {
+export async function proberManifests({ image, pullSecrets }: PodSource): Promise<Manifest[]> {
   const name = "chaos-prober";
   return [
     namespaceManifest(PROBER_NAMESPACE),
@@ -29,10 +30,12 @@ export async function proberManifests(): Promise<Manifest[]> {
       name,
       labels: PROBER_LABELS,
       podSpec: {
+        ...pulledWith(pullSecrets),
+        securityContext: podSecurity(NODE_USER),
         containers: [
           {
             name: "prober",
-            image: PROBER_IMAGE,
+            image,
             imagePullPolicy: "IfNotPresent",
             command: ["node", "/agent/agent.mjs"],
             env: [
@@ -42,7 +45,7 @@ export async function proberManifests(): Promise<Manifest[]> {
             ],
             ports: [{ containerPort: PROBER_PORT }],
             readinessProbe: { httpGet: { path: "/healthz", port: PROBER_PORT }, periodSeconds: 1 },
-            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+            securityContext: CONTAINER_SECURITY,
             volumeMounts: [
               { name: "agent", mountPath: "/agent", readOnly: true },
               { name: "data", mountPath: "/data" },

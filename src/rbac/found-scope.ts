@@ -5,7 +5,8 @@ import { fits, isControl } from "../experiment/attacks.js";
 import { DAEMONSETS, DEPLOYMENTS, type Gvr, list, resourcePath, selectorString } from "../kube/api.js";
 import { ApiError, type Transport } from "../kube/transport.js";
 import { CANARY_NAMESPACE, namespaceState, type NamespaceState } from "../own/namespaces.js";
-import { ADDON_MODE_LABEL, PROBER_NAMESPACE } from "../own/own-names.js";
+import { ADDON_MODE_LABEL, NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "../own/own-names.js";
+import type { PullSecret } from "../own/pod-spec.js";
 import { findCompanions } from "../targets/find-companions.js";
 import type { Platform } from "../targets/platform.js";
 import { type AnyTarget, isNodeTarget, namespaceOf, type Target } from "../targets/target.js";
@@ -20,7 +21,7 @@ export interface KnownNamespace {
 
 export interface FoundScope {
   readonly scope: PermissionScope;
-  /** The application's, the probers' and, where the canaries have their own, the canaries' namespace. */
+  /** The application's, the probers' and, where they have their own, the node access's and the canaries' namespace. */
   readonly namespaces: readonly KnownNamespace[];
   /** Workloads that would undo the attack; undefined: reading them is forbidden. */
   readonly companions: readonly Target[] | undefined;
@@ -34,6 +35,8 @@ export interface FoundOptions {
   /** undefined: unknown. Then only forms that every platform may have are looked for. */
   readonly platform?: Platform | undefined;
   readonly privilegedPods: boolean;
+  /** Default: none. */
+  readonly pullSecrets?: readonly PullSecret[];
   /** The namespace that the run creates for its canaries when none is prepared. */
   readonly canaries: string;
 }
@@ -60,11 +63,22 @@ export async function scopeOnCluster(
   });
   const application = await read(scope.application.name);
   const probers = await read(PROBER_NAMESPACE);
+  const nodePods = privilegedPods ? await read(NODE_ACCESS_NAMESPACE) : undefined;
   const canaries = scope.functionProbe === undefined ? undefined : await read(CANARY_NAMESPACE);
   const own = ({ name, state }: KnownNamespace): { name: string; prepared: boolean } => ({
     name,
     prepared: state === "prepared" || state instanceof ApiError,
   });
+  const functionProbeFound = async (): Promise<Pick<PermissionScope, "functionProbe">> => {
+    if (scope.functionProbe === undefined || canaries === undefined) return {};
+    return {
+      functionProbe: {
+        name: scope.functionProbe.name,
+        canaries: own(canaries).prepared ? own(canaries) : { name: options.canaries, prepared: false },
+        corrected: await correctedNames(transport, scope.functionProbe),
+      },
+    };
+  };
   const found = await unlessForbidden(
     async () => await findCompanions(transport, resolved),
     () => undefined,
@@ -77,19 +91,14 @@ export async function scopeOnCluster(
       companions: companions?.map(formOf) ?? formsOfCompanions(resolved),
       application: own(application),
       probers: own(probers),
-      ...(scope.functionProbe === undefined || canaries === undefined
-        ? {}
-        : {
-            functionProbe: {
-              name: scope.functionProbe.name,
-              canaries: own(canaries).prepared ? own(canaries) : { name: options.canaries, prepared: false },
-              corrected: await correctedNames(transport, scope.functionProbe),
-            },
-          }),
+      ...(nodePods === undefined ? {} : { nodePods: own(nodePods) }),
+      ...(options.pullSecrets === undefined ? {} : { pullSecrets: options.pullSecrets }),
+      ...(await functionProbeFound()),
     },
     namespaces: [
       application,
       probers,
+      ...(nodePods === undefined ? [] : [nodePods]),
       ...(canaries === undefined || canaries.state === "absent" ? [] : [canaries]),
     ],
     companions,

@@ -14,6 +14,7 @@ import {
   RECORD_NAME,
   SUBSTITUTE_IMAGES_CONFIGMAP,
 } from "../own/own-names.js";
+import type { PullSecret } from "../own/pod-spec.js";
 import { functionProbes } from "../probes/functions/all-function-checks.js";
 
 /** A namespace that the run works in. */
@@ -52,8 +53,10 @@ export interface PermissionScope {
     /** The names of the workload that the probe changes on purpose. */
     readonly corrected: readonly string[];
   };
-  /** Nodes are reached through the run's own privileged pods. */
-  readonly privilegedPods?: boolean;
+  /** The namespace of the privileged pods that reach the nodes; undefined: there are none. */
+  readonly nodePods?: OwnNamespace;
+  /** Secrets that are copied into the namespaces that the run creates. */
+  readonly pullSecrets?: readonly PullSecret[];
   /** The database's pod is replaced during the window. */
   readonly churn?: boolean;
   /** addon-manager should restore the target, and preflight verifies that it works. */
@@ -79,6 +82,8 @@ export function needsOf(attack: AttackName, scope: PermissionScope): Need[] {
     ...scope.companions.flatMap((companion) => targetNeeds(COMPANION_ATTACK, companion)),
     ...applicationNeeds(scope),
     ...proberNeeds(scope),
+    ...nodePodNeeds(scope),
+    ...pullSecretNeeds(scope),
     ...functionProbeNeeds(scope),
     ...(scope.addonManager === true ? addonManagerNeeds() : []),
     ...(scope.asked ?? []).flatMap(askedNeeds),
@@ -244,12 +249,9 @@ function applicationNeeds({ application, churn }: PermissionScope): Need[] {
   ];
 }
 
-function proberNeeds({ probers, privilegedPods }: PermissionScope): Need[] {
+function proberNeeds({ probers }: PermissionScope): Need[] {
   const namespace = probers.name;
-  const deploying =
-    privilegedPods === true
-      ? "deploying the probers and the pods that reach the nodes"
-      : "deploying the probers";
+  const deploying = "deploying the probers";
   const fetching = "fetching the probers' samples";
   const secrets = { resource: "secrets", namespace };
   return [
@@ -264,7 +266,48 @@ function proberNeeds({ probers, privilegedPods }: PermissionScope): Need[] {
       [...ENSURE, "list", "update"],
       secrets,
     ),
-    ...(privilegedPods === true ? rights("the token of the pods that reach the nodes", ENSURE, secrets) : []),
+  ];
+}
+
+function nodePodNeeds({ nodePods }: PermissionScope): Need[] {
+  if (nodePods === undefined) return [];
+  const namespace = nodePods.name;
+  const deploying = "deploying the privileged pods that reach the nodes";
+  return [
+    ...namespaceNeeds(nodePods),
+    ...rights(deploying, ENSURE, { resource: "apps/daemonsets", namespace }),
+    ...rights(deploying, ENSURE, { resource: "configmaps", namespace }),
+    ...rights("the token of the pods that reach the nodes", ["get", "create"], {
+      resource: "secrets",
+      namespace,
+    }),
+    ...rights("finding the pods that reach the nodes", ["list"], { resource: "pods", namespace }),
+    ...rights("running commands on the nodes", ["get", "create"], {
+      resource: "pods",
+      subresource: "proxy",
+      namespace,
+    }),
+  ];
+}
+
+/** A prepared namespace gets no copies: its administrator puts the Secrets there. */
+function pullSecretNeeds({
+  pullSecrets = [],
+  application,
+  probers,
+  nodePods,
+  functionProbe,
+}: PermissionScope): Need[] {
+  if (pullSecrets.length === 0) return [];
+  const own = [application, probers, nodePods, functionProbe?.canaries].flatMap((each) => each ?? []);
+  const why = "copying the pull secrets into the run's namespaces";
+  return [
+    ...pullSecrets.flatMap(({ namespace, name }) =>
+      rights(why, ["get"], { resource: "secrets", namespace, names: [name] }),
+    ),
+    ...own
+      .filter(({ prepared }) => !prepared)
+      .flatMap(({ name: namespace }) => rights(why, ENSURE, { resource: "secrets", namespace })),
   ];
 }
 

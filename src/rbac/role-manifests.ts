@@ -51,7 +51,7 @@ function namespaceDocument(name: string, privileged: boolean): Document {
       labels: {
         [MANAGED_BY_LABEL]: MANAGED_BY,
         [PREPARED_LABEL]: "true",
-        "pod-security.kubernetes.io/enforce": privileged ? "privileged" : "baseline",
+        "pod-security.kubernetes.io/enforce": privileged ? "privileged" : "restricted",
       },
     },
   });

@@ -5,7 +5,7 @@ import { correctedBy } from "../components/corrected.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import { fits, isControl, ATTACKS } from "../experiment/attacks.js";
 import { CANARY_NAMESPACE } from "../own/namespaces.js";
-import { PROBER_NAMESPACE } from "../own/own-names.js";
+import { NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "../own/own-names.js";
 import { formsOn, type Platform } from "../targets/platform.js";
 import { isWorkloadForm, namedPlaces } from "../targets/target.js";
 import type { PermissionScope, Place, TargetForm } from "./needs.js";
@@ -88,14 +88,14 @@ export interface ScopeOptions {
 /** The scope of a run in prepared namespaces, with every form that the target may have. Pure. */
 export function preparedScope(
   resolved: ResolvedExperiment,
-  { platform, ...options }: ScopeOptions,
+  { privilegedPods, several, platform }: ScopeOptions,
 ): PermissionScope {
   const { experiment, component, attack } = resolved;
   const probe = component?.functionProbe;
   const targets = formsOfTarget(resolved, platform);
   const companions = formsOfCompanions(resolved);
   return {
-    ...options,
+    several,
     ...scopeOfExperiment(resolved),
     targets,
     places: [
@@ -105,6 +105,7 @@ export function preparedScope(
     companions,
     application: { name: experiment.application.guestbook.namespace, prepared: true },
     probers: { name: PROBER_NAMESPACE, prepared: true },
+    ...(privilegedPods ? { nodePods: { name: NODE_ACCESS_NAMESPACE, prepared: true } } : {}),
     ...(probe === undefined
       ? {}
       : {

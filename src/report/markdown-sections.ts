@@ -121,6 +121,7 @@ export function cluster({ facts }: RunResult): string {
             `Sampled: ${samplingText(facts.sampling)}, so that the application bears the requests: ${facts.sources.join(", ")}.`,
           ]),
       `kube-system chaos ${facts.toolVersion}; run \`${facts.runId}\`, started ${facts.startedAt}; experiment \`${facts.experiment.file}\`.`,
+      ...(facts.guestbook?.differences ?? []).map((each) => `Differs from the public sample: ${cell(each)}.`),
     ]),
     "",
     table(

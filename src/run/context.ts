@@ -1,3 +1,4 @@
+import type { OwnPods } from "../application/own-pods.js";
 import type { Clock } from "../common/clock.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import type { Recorder } from "../evidence/recorder.js";
@@ -21,6 +22,8 @@ export interface Prepared {
   /** From how many workers is sampled, and how often; undefined: from all, as often as the experiment asks. */
   readonly sampling?: Sampling;
   readonly clusterUid: string;
+  /** The images of the run's pods, and which guestbook it deploys. */
+  readonly pods: OwnPods;
   readonly nodeAccess: NodeAccess | undefined;
   readonly target: AnyTarget;
   /** Workloads that would undo the attack. They are suppressed before the target. */

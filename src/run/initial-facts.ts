@@ -1,11 +1,11 @@
-import { GUESTBOOK_IMAGES } from "../application/guestbook.js";
+import { differencesOf } from "../application/own-pods.js";
 import type { SubstituteImage } from "../clusters/provider.js";
 import type { ComponentDefinition } from "../components/component.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
 import { CONFIGMAPS, getOrUndefined, list, PODS, resourcePath } from "../kube/api.js";
 import type { ConfigMap, Node, Pod } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
-import { PROBER_IMAGE, SUBSTITUTE_IMAGES_CONFIGMAP } from "../own/own-names.js";
+import { SUBSTITUTE_IMAGES_CONFIGMAP } from "../own/own-names.js";
 import { functionProbes } from "../probes/functions/all-function-checks.js";
 import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
 import type { Prepared } from "./context.js";
@@ -22,11 +22,12 @@ async function declaredSubstituteImages(transport: Transport): Promise<Substitut
 export async function touchedSubstituteImages(
   transport: Transport,
   target: AnyTarget | undefined,
+  ownImages: readonly string[],
 ): Promise<RunFacts["standIns"]> {
   const declared = await declaredSubstituteImages(transport);
   if (declared.length === 0) return [];
   const victims = new Set(target?.images ?? []);
-  const used = new Set<string>([...Object.values(GUESTBOOK_IMAGES), PROBER_IMAGE, ...victims]);
+  const used = new Set<string>([...ownImages, ...victims]);
   // Any other substitute image in the target's namespace affects the measurement, too.
   const { items } = await list<Pod>(transport, resourcePath(PODS, namespaceOf(target)));
   for (const pod of items)
@@ -38,7 +39,7 @@ export async function touchedSubstituteImages(
 
 /** What is known about a run before anything is measured. Pure. */
 export function initialFacts(
-  { runId, resolved, clusterUid, version, nodes, target, sampling }: Prepared,
+  { runId, resolved, clusterUid, version, nodes, pods, target, sampling }: Prepared,
   run: {
     readonly startedAt: Date;
     readonly toolVersion: string;
@@ -79,6 +80,7 @@ export function initialFacts(
         kernel: /^[\d.]*\d/.exec(node.status?.nodeInfo?.kernelVersion ?? "")?.[0] ?? "",
       })),
     },
+    guestbook: { kind: pods.guestbook, images: pods.images, differences: differencesOf(pods) },
     functionProbes: component?.functionProbes ?? [],
     functionProbe: functionProbeFacts(component),
     study: component?.study ?? null,

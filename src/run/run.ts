@@ -1,11 +1,13 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { architecturesOf, imagesOf, ownPods } from "../application/own-pods.js";
 import type { RunResult } from "../analysis/result.js";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { type Clock, systemClock } from "../common/clock.js";
 import { ChaosError, ExitCode, messageOf, RefusedError } from "../common/errors.js";
 import { newRunId } from "../common/run-id.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
+import type { PodSettings } from "../config/pod-settings.js";
 import type { RunEvent, RunEventBody } from "../evidence/events.js";
 import { Recorder } from "../evidence/recorder.js";
 import { isControl } from "../experiment/attacks.js";
@@ -36,7 +38,7 @@ import { PHASES } from "./phases/all-phases.js";
 import { type PlanRow, planRow } from "./phases/dry-run-table.js";
 import { runPhases } from "./phases/phase.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
-import { preflight, refusalOfForbidden } from "./phases/preflight.js";
+import { type Check, preflight, type PreflightOutcome, refusalOfForbidden } from "./phases/preflight.js";
 import { unlessRestored } from "./not-restored.js";
 import { RunState } from "./run-state.js";
 
@@ -62,6 +64,8 @@ export interface RunOptions {
   /** The session whose runs share guestbook, probers and lock: the id of its journal, and the lock. */
   readonly sharedBy?: { readonly id: string; readonly lock: HeldLock };
   readonly nodeAccess?: NodeAccessOptions;
+  /** Images and pull secrets of the run's pods. Default: the public images. */
+  readonly podSettings?: PodSettings;
   readonly dryRun: boolean;
   /** Takes the row of a dry run of several experiments, which then prints nothing and refuses nothing itself. */
   readonly onPlan?: (row: PlanRow) => void;
@@ -116,6 +120,8 @@ async function prepareRun(
     const where = { privilegedPods: options.nodeAccess?.only === "pod", canaries };
     throw (await refusalOfForbidden(transport, resolved, error, where)) ?? error;
   });
+  const podSettings = options.podSettings ?? {};
+  const pods = ownPods(podSettings, architecturesOf(nodes));
   const sampling = samplingOf(resolved.experiment, schedulableNodes(nodes).length);
   const access = await accessOf(transport, nodes, options);
   // The report folder is created only for a run that passes its checks: a dry run writes no file.
@@ -137,6 +143,7 @@ async function prepareRun(
     unfinished: await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid, ...ownId }),
     ...ownId,
     canaries,
+    podSettings,
     deadMan: options.deadMan === true,
     confirm: options.confirm,
     allowing: options.allowing,
@@ -144,15 +151,15 @@ async function prepareRun(
   });
   emit({ type: "phase", phase: "preflight", state: "end" });
   view.phaseEnd("preflight");
-  const { checks, target, companions } = outcome;
-  const refused = checks.filter(({ ok }) => !ok);
+  const { target, companions } = outcome;
   if (options.dryRun && options.onPlan !== undefined) {
     options.onPlan(planRow(options.file, outcome));
-    return { exitCode: refused.length > 0 ? ExitCode.preflightRefused : ExitCode.asExpected };
+    return { exitCode: refusedOf(outcome).length > 0 ? ExitCode.preflightRefused : ExitCode.asExpected };
   }
-  if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
+  if (refusedOf(outcome).length > 0 || target === undefined)
+    throw new RefusedError(refusal(refusedOf(outcome)));
   if (options.dryRun) {
-    view.result(planLines(options, { ...outcome, target }, sampling), {
+    view.result(planLines(options, { ...outcome, target, pods }, sampling), {
       dryRun: true,
       target: targetFacts(target, resolved.component?.name ?? null),
       plan: planRow(options.file, outcome),
@@ -174,6 +181,7 @@ async function prepareRun(
     nodes,
     ...(sampling === undefined ? {} : { sampling }),
     clusterUid,
+    pods,
     nodeAccess: "none" in access ? undefined : access,
     target,
     companions,
@@ -185,6 +193,10 @@ async function prepareRun(
     clock,
     interrupted,
   };
+}
+
+function refusedOf({ checks }: PreflightOutcome): readonly Check[] {
+  return checks.filter(({ ok }) => !ok);
 }
 
 /** The experiment with the interval at which this run samples. */
@@ -202,7 +214,7 @@ async function execute(
   prepared: Prepared,
   startedAt: Date,
 ): Promise<RunOutcome> {
-  const { runId, resolved, transport, clusterUid, target, recorder, view, interrupted } = prepared;
+  const { runId, resolved, transport, clusterUid, pods, target, recorder, view, interrupted } = prepared;
   const { env, toolVersion, watchdog, file, handle } = options;
   let state: RunState | undefined;
   try {
@@ -210,7 +222,7 @@ async function execute(
     const about = { startedAt, toolVersion, file, provider: handle.provider, context: connection.context };
     const facts = {
       ...initialFacts(prepared, about),
-      standIns: await touchedSubstituteImages(transport, target),
+      standIns: await touchedSubstituteImages(transport, target, imagesOf(pods)),
     };
     const experiment = resolved.experiment.metadata.name;
     const journal = await openJournal(

@@ -17,8 +17,8 @@ import { removeOwn } from "./phases/tear-down.js";
 
 export interface SessionOptions {
   readonly handle: ClusterHandle;
-  /** Namespaces of the applications that the runs deploy, except those that stay (--keep-app). */
-  readonly applications: readonly string[];
+  /** What the runs share besides the probers' namespace: the applications', unless they stay, and the node access's. */
+  readonly namespaces: readonly string[];
   readonly view: RunView;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly toolVersion: string;
@@ -106,8 +106,7 @@ export class Session {
     }).catch(async (error: unknown) => {
       throw await unlessRestored(error, journal, id);
     });
-    for (const name of new Set(options.applications))
-      await recordNamespace({ transport, journal, made }, name);
+    for (const name of new Set(options.namespaces)) await recordNamespace({ transport, journal, made }, name);
     return new Session(options, { id, connection, journal, unsettled, made, last, lock });
   }
 

@@ -14,6 +14,7 @@ import {
 } from "../../src/kube/transport.js";
 import type { Check, Checked } from "../../src/probes/functions/from-probers.js";
 import type { Stopwatch } from "../../src/common/clock.js";
+import { PUBLIC_PODS } from "../../src/own/pod-spec.js";
 import type { FunctionContext } from "../../src/probes/functions/function-check.js";
 import { type Draft, FakeApiServer, type LoggedRequest } from "./fake-api-server.js";
 
@@ -120,6 +121,7 @@ export class World {
       transport: world.#wrap(transport),
       clock: world.clock,
       runId: "20260101T000000Z-function-test-ab12",
+      pods: PUBLIC_PODS,
       namespace: NAMESPACE,
       nodes,
       component: undefined,

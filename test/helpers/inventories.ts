@@ -74,6 +74,7 @@ export async function planOn(
     canaries: "kube-system-chaos-canary-3f9a",
     confirm: async () => await Promise.resolve(true),
     allowing: () => "chaos run",
+    podSettings: {},
     emit: () => undefined,
   });
   return planRow(file, outcome);

@@ -108,7 +108,8 @@ export class LocalHttp implements Closing {
 
 /** A guestbook that keeps its data in a Map. A `fault` answers instead. */
 export class Guestbook implements Closing {
-  readonly data = new Map<string, string>();
+  /** The database's one value: the public front end has the same key for everyone, whatever a request asks for. */
+  value = "";
   fault: ((url: URL, response: http.ServerResponse) => void) | undefined;
   #http!: LocalHttp;
 
@@ -130,11 +131,10 @@ export class Guestbook implements Closing {
     this.#http.close();
   }
   #answer(url: URL, response: http.ServerResponse): void {
-    const key = url.searchParams.get("key") ?? "";
     if (url.searchParams.get("cmd") === "set") {
-      this.data.set(key, url.searchParams.get("value") ?? "");
+      this.value = url.searchParams.get("value") ?? "";
       response.end('{"message": "Updated"}');
-    } else response.end(`{"data": "${this.data.get(key) ?? ""}"}`);
+    } else response.end(`{"data": "${this.value}"}`);
   }
 }
 

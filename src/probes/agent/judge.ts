@@ -9,8 +9,14 @@ export type Outcome =
 
 /** Maximum length of a sample's error text, characters. */
 export const MESSAGE_LIMIT = 200;
-/** A read may return a token this many writes old: followers lag, and writes overlap. */
-const RECENT_WRITES = 64;
+/**
+ * A value may still be read this long after a newer one was known, ms: followers lag, and writes overlap. One that stays
+ * longer comes from a follower that no longer replicates.
+ */
+export const RECENT_MS = 15_000;
+
+/** How many tokens are remembered: those of a minute. What a follower returns again and again stays among them. */
+const KEPT_TOKENS = 1000;
 
 const KIND_OF_CODE: ReadonlyMap<unknown, FailureKind> = new Map(
   Object.entries({
@@ -51,45 +57,58 @@ function stripTags(body: string): string {
     .trim();
 }
 
+/** The parts of a token. None of them needs an escape in a URL or in JSON, which the public front end does not write. */
+const SEPARATOR = "~";
+
+/** "RUN~WRITER~SENT": which run wrote it, who in that run, and when by the writer's own clock, ms. */
+export function tokenOf(runId: string, writer: string, sentMs: number): string {
+  return [runId, writer, sentMs.toFixed(3)].join(SEPARATOR);
+}
+
 /**
- * The tokens that one arm writes: a prefix that is new at each start of the agent, and a count.
+ * What a prober knows of the tokens of its run. The public front end has one key for everyone, so a read returns the
+ * token that any prober of the run, or the probe from outside, wrote last.
  *
- * Reads are judged by them. A token is recent if it is at most RECENT_WRITES older than the last acknowledged one.
- * Every token sent later is recent, too: a write whose response was lost may have succeeded. While writes fail, the
- * followers continue to serve the last successful one, which is a good read.
+ * A token is known to be written when this prober's own write of it succeeds, or when a read returns it. A read is good
+ * if its token became known at most RECENT_MS before the newest known one. While all writes fail, the followers continue
+ * to serve the last successful one, which is a good read. The time of writing does not count: a front end that waits for
+ * DNS writes long after the prober has given up (measured: 31 s), and a value that has just arrived is not stale.
  */
 export class Tokens {
-  #sent = 0;
-  #acknowledged = 0;
+  /** When each became known, ms. The one that was read or written last is at the end. */
+  readonly #knownMs = new Map<string, number>();
+  #newestMs = -Infinity;
 
-  /** @param prefix letters, digits and '-' only: it is not escaped in URLs and JSON */
-  constructor(readonly prefix: string) {}
+  /** @param writer this prober's name, unique for each of its starts. @param now its monotonic clock, ms */
+  constructor(
+    readonly runId: string,
+    readonly writer: string,
+    readonly now: () => number,
+  ) {}
 
-  /** A new token, counted as sent. */
   next(): string {
-    this.#sent += 1;
-    return `${this.prefix}-${this.#sent}`;
+    return tokenOf(this.runId, this.writer, this.now());
   }
 
-  /** @param token from `next` */
-  acknowledge(token: string): void {
-    this.#acknowledged = Math.max(this.#acknowledged, this.#countOf(token) ?? 0);
+  /** When the newest known token became known, ms; -Infinity: none is known, so no read can be judged. */
+  get newestMs(): number {
+    return this.#newestMs;
   }
 
-  /** Before the first acknowledged write there may be nothing to read, so no read can be judged. */
-  get canJudge(): boolean {
-    return this.#acknowledged > 0;
-  }
-
-  isRecent(text: string): boolean {
-    const count = this.#countOf(text);
-    return count !== undefined && count <= this.#sent && count > this.#acknowledged - RECENT_WRITES;
-  }
-
-  #countOf(text: string): number | undefined {
-    if (!text.startsWith(`${this.prefix}-`)) return undefined;
-    const digits = text.slice(this.prefix.length + 1);
-    return /^[1-9]\d{0,14}$/.test(digits) ? Number(digits) : undefined;
+  /** Notes a token that is certainly written. @returns when it became known, ms; undefined: it is not one of this run. */
+  written(token: string): number | undefined {
+    const [runId, writer = "", sent = "", ...rest] = token.split(SEPARATOR);
+    if (runId !== this.runId || writer === "" || rest.length > 0 || !/^\d{1,15}\.\d{3}$/.test(sent))
+      return undefined;
+    const knownMs = this.#knownMs.get(token) ?? this.now();
+    this.#knownMs.delete(token);
+    this.#knownMs.set(token, knownMs);
+    for (const [oldest] of this.#knownMs) {
+      if (this.#knownMs.size <= KEPT_TOKENS) break;
+      this.#knownMs.delete(oldest);
+    }
+    this.#newestMs = Math.max(this.#newestMs, knownMs);
+    return knownMs;
   }
 }
 
@@ -122,10 +141,18 @@ export function judgeWrite(status: number, body: string): Outcome {
   return jsonObject(body)?.["message"] === "Updated" ? { ok: true } : badBody(body);
 }
 
-/** A good read is status 200 and JSON whose `data` is a token written recently. */
-export function judgeRead(status: number, body: string, tokens: Tokens): Outcome {
+/**
+ * A good read is status 200 and JSON whose `data` is a recent token of the run: see Tokens.
+ *
+ * @param newestMs when the newest token that was known as the read began had become known
+ */
+export function judgeRead(status: number, body: string, tokens: Tokens, newestMs: number): Outcome {
   const failure = judgeStatus(status, body);
   if (failure !== undefined) return failure;
   const data = jsonObject(body)?.["data"];
-  return typeof data === "string" && tokens.isRecent(data) ? { ok: true } : badBody(body);
+  const knownMs = typeof data === "string" ? tokens.written(data) : undefined;
+  if (knownMs === undefined) return badBody(body);
+  const behindMs = newestMs - knownMs;
+  if (behindMs <= RECENT_MS) return { ok: true };
+  return failed("bad-body", `a value that was overwritten ${Math.round(behindMs / 1000)} s ago: ${body}`);
 }

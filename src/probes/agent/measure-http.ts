@@ -2,7 +2,7 @@
 import http from "node:http";
 import type { AppTarget, Endpoint, FrontEnd, HttpTarget } from "../prober-plan.js";
 import { withDeadline } from "./deadline.js";
-import { failed, failureOf, judgeRead, judgeStatus, judgeWrite, Tokens, type Outcome } from "./judge.js";
+import { failed, failureOf, judgeRead, judgeStatus, judgeWrite, type Outcome, type Tokens } from "./judge.js";
 
 /** How much of a response's body is read, bytes. The guestbook's bodies are under 100. */
 const BODY_LIMIT = 64 * 1024;
@@ -76,45 +76,37 @@ class RoundRobin {
   }
 }
 
-/** Writes and reads of one arm of the application (the one with DNS, or the one with environment variables). */
+/**
+ * Writes and reads of one arm of the application (the one with DNS, or the one with environment variables). Both arms
+ * write the same value, so they share their tokens.
+ */
 export class AppArm {
   readonly #writes = new RoundRobin();
   readonly #reads = new RoundRobin();
-  readonly #prefix: string;
-  #key = "";
-  #keys = 0;
-  #tokens: Tokens;
 
-  /** @param prefix of the tokens: unique for this start of the agent and the arm */
-  constructor(prefix: string) {
-    this.#prefix = prefix;
-    this.#tokens = new Tokens(prefix);
-  }
-
-  async write(target: AppTarget, timeoutMs: number): Promise<Outcome> {
-    if (target.key !== this.#key) {
-      // Values of another key do not show anything about this one.
-      this.#key = target.key;
-      this.#keys += 1;
-      this.#tokens = new Tokens(`${this.#prefix}-${this.#keys}`);
-    }
+  async write(target: AppTarget, tokens: Tokens, timeoutMs: number): Promise<Outcome> {
     const frontend = this.#writes.of(target.frontends);
     if (frontend === undefined) return failed("no-target", "no front-end pod is known");
-    const tokens = this.#tokens;
     const token = tokens.next();
-    const query = `${target.path}?cmd=set&key=${encodeURIComponent(target.key)}&value=${token}`;
-    const outcome = await askFrontEnd(frontend, query, timeoutMs, judgeWrite);
-    if ("ok" in outcome && outcome.ok) tokens.acknowledge(token);
+    const outcome = await askFrontEnd(
+      frontend,
+      `${target.path}?cmd=set&value=${token}`,
+      timeoutMs,
+      judgeWrite,
+    );
+    if ("ok" in outcome && outcome.ok) tokens.written(token);
     return outcome;
   }
 
-  async read(target: AppTarget, timeoutMs: number): Promise<Outcome | undefined> {
-    const tokens = this.#tokens;
-    if (target.key !== this.#key || !tokens.canJudge) return undefined;
+  /** undefined: no write of the run is known, so there may be nothing to read. */
+  async read(target: AppTarget, tokens: Tokens, timeoutMs: number): Promise<Outcome | undefined> {
+    const { newestMs } = tokens;
+    if (newestMs === -Infinity) return undefined;
     const frontend = this.#reads.of(target.frontends);
     if (frontend === undefined) return failed("no-target", "no front-end pod is known");
-    const query = `${target.path}?cmd=get&key=${encodeURIComponent(target.key)}`;
-    return askFrontEnd(frontend, query, timeoutMs, (status, body) => judgeRead(status, body, tokens));
+    return askFrontEnd(frontend, `${target.path}?cmd=get`, timeoutMs, (status, body) =>
+      judgeRead(status, body, tokens, newestMs),
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import type { SampleLine } from "../../evidence/sample.js";
 import { AGENT_PROBES, type AgentProbe, type ProberPlan } from "../prober-plan.js";
 import { withClusterDomain } from "./cluster-domain.js";
-import type { Outcome } from "./judge.js";
+import { Tokens, type Outcome } from "./judge.js";
 import { AppArm, probeHttp } from "./measure-http.js";
 import { LongLivedProbe, lookupBy, probeDns, probeTcp, SearchProbe } from "./measure-net.js";
 import { maxInFlight, startProbe, systemTimers, type RunningProbe, type Timers } from "./schedule.js";
@@ -31,7 +31,7 @@ export class Prober {
     const { clock = systemTimers, emit } = options;
     this.#clock = clock;
     this.#emit = emit;
-    this.#measures = measuresOf(this.#longLived, options);
+    this.#measures = measuresOf(clock.now, this.#longLived, options);
   }
 
   get plan(): ProberPlan | undefined {
@@ -86,21 +86,30 @@ type Measures = Readonly<Record<AgentProbe, (plan: ProberPlan) => Promise<Outcom
 
 /** How each probe is measured. A probe that is not in the plan has no target and gives no sample. */
 function measuresOf(
+  now: () => number,
   longLived: LongLivedProbe,
   { boot, dnsServers, clusterDomain = "cluster.local" }: ProberOptions,
 ): Measures {
-  const dnsArm = new AppArm(`${boot}-dns`);
-  const envArm = new AppArm(`${boot}-env`);
+  let tokens = new Tokens("", boot, now);
+  /** Tokens of another run show nothing about this one. */
+  const of = (runId: string): Tokens =>
+    tokens.runId === runId ? tokens : (tokens = new Tokens(runId, boot, now));
+  const dnsArm = new AppArm();
+  const envArm = new AppArm();
   const search = new SearchProbe();
   const on = async <T>(
     target: T | undefined,
     measure: (target: T) => Promise<Outcome | undefined>,
   ): Promise<Outcome | undefined> => (target === undefined ? undefined : measure(target));
   return {
-    "app-write": ({ probes, timeout }) => on(probes["app-write"], (to) => dnsArm.write(to, timeout)),
-    "app-read": ({ probes, timeout }) => on(probes["app-read"], (to) => dnsArm.read(to, timeout)),
-    "app-write-env": ({ probes, timeout }) => on(probes["app-write-env"], (to) => envArm.write(to, timeout)),
-    "app-read-env": ({ probes, timeout }) => on(probes["app-read-env"], (to) => envArm.read(to, timeout)),
+    "app-write": ({ runId, probes, timeout }) =>
+      on(probes["app-write"], (to) => dnsArm.write(to, of(runId), timeout)),
+    "app-read": ({ runId, probes, timeout }) =>
+      on(probes["app-read"], (to) => dnsArm.read(to, of(runId), timeout)),
+    "app-write-env": ({ runId, probes, timeout }) =>
+      on(probes["app-write-env"], (to) => envArm.write(to, of(runId), timeout)),
+    "app-read-env": ({ runId, probes, timeout }) =>
+      on(probes["app-read-env"], (to) => envArm.read(to, of(runId), timeout)),
     "http-service": ({ probes, timeout }) => on(probes["http-service"], (to) => probeHttp(to, timeout)),
     "dns-internal": ({ probes, timeout }) =>
       on(probes["dns-internal"], (to) =>

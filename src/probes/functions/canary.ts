@@ -7,7 +7,13 @@ import { isTerminating, waitingContainers } from "../../kube/pod-state.js";
 import type { Need } from "../../kube/permission.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
-import { PROBER_IMAGE } from "../../own/own-names.js";
+import {
+  CONTAINER_SECURITY,
+  NODE_USER,
+  type PodSource,
+  podSecurity,
+  pulledWith,
+} from "../../own/pod-spec.js";
 import { podsLabelled } from "../../own/pods.js";
 import { attempt, codeOf, outageOf, preparation } from "./attempt.js";
 import type { FunctionContext } from "./function-check.js";
@@ -30,12 +36,13 @@ export const IDLE = ["sh", "-c", "trap exit TERM; sleep 86400 & wait"];
 
 export interface CanaryPodOptions {
   readonly namespace: string;
+  readonly pods: PodSource;
   readonly name: string;
   /** Default: the scheduler chooses. */
   readonly node?: string;
 }
 
-export function canaryPod({ namespace, name, node }: CanaryPodOptions): Manifest {
+export function canaryPod({ namespace, pods, name, node }: CanaryPodOptions): Manifest {
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -43,22 +50,27 @@ export function canaryPod({ namespace, name, node }: CanaryPodOptions): Manifest
     spec: {
       // A NotReady node carries taints, and it may be the node to check.
       ...(node === undefined ? {} : { nodeName: node, tolerations: [{ operator: "Exists" }] }),
-      ...podSpec({ command: IDLE }),
+      ...podSpec(pods, { command: IDLE }),
     },
   };
 }
 
 /** The spec of every canary pod: one container, from the image that the nodes already have. */
-export function podSpec(container: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+export function podSpec(
+  { image, pullSecrets }: PodSource,
+  container: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
   return {
+    ...pulledWith(pullSecrets),
+    securityContext: podSecurity(NODE_USER),
     terminationGracePeriodSeconds: GRACE_SECONDS,
     automountServiceAccountToken: false,
     containers: [
       {
         name: "canary",
-        image: PROBER_IMAGE,
+        image,
         imagePullPolicy: "IfNotPresent",
-        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+        securityContext: CONTAINER_SECURITY,
         ...container,
       },
     ],
@@ -129,9 +141,9 @@ export async function made<T>(what: string, work: Promise<T>): Promise<T> {
  * @throws ChaosError if it does not.
  */
 export async function podsAreAdmitted(context: FunctionContext): Promise<void> {
-  const { transport, namespace } = context;
+  const { transport, namespace, pods } = context;
   const check = preparation(context, NAMESPACE_LIMIT_MS);
-  const pod = canaryPod({ namespace, name: "chaos-admission" });
+  const pod = canaryPod({ namespace, pods, name: "chaos-admission" });
   const admitted = await check.until(200, async () => {
     await create(transport, resourcePath(PODS, namespace), pod, { ...check.call(), dryRun: "All" });
     return { done: true };

@@ -3,6 +3,7 @@ import type { FunctionFacts, FunctionCheckName } from "../../components/function
 import type { RunEventBody } from "../../evidence/events.js";
 import { type Need, type Objects, rights } from "../../kube/permission.js";
 import type { Transport } from "../../kube/transport.js";
+import type { PodSource } from "../../own/pod-spec.js";
 
 /** The result of one function check. */
 export interface Observation {
@@ -23,6 +24,8 @@ export interface FunctionContext {
   readonly clock: Stopwatch;
   /** Short and unique for the run; used in names and ids. */
   readonly runId: string;
+  /** Where the image of canary pods comes from. */
+  readonly pods: PodSource;
   /** Namespace for canaries. It exists, and is removed after the run. */
   readonly namespace: string;
   /** The attacked nodes if the component runs on nodes (kubelet); otherwise every schedulable node. */

@@ -2,6 +2,7 @@ import { functionFacts } from "../../components/functions.js";
 import { AUTOSCALERS, DEPLOYMENTS, get, preferredVersion, resourcePath } from "../../kube/api.js";
 import { ApiError } from "../../kube/transport.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest, workloadManifest } from "../../own/manifest.js";
+import type { PodSource } from "../../own/pod-spec.js";
 import { ChaosError } from "../../common/errors.js";
 import {
   CANARY_LABEL,
@@ -87,7 +88,7 @@ class MetricsCanary {
     const { transport, namespace } = this.#context;
     await podsAreAdmitted(this.#context);
     const deployments = resourcePath(DEPLOYMENTS, namespace);
-    const deployment = workload(namespace, this.#name);
+    const deployment = workload(this.#context.pods, namespace, this.#name);
     await made("the canary Deployment", createCanary(transport, deployments, deployment, check.call()));
     const hpa = autoscaler(namespace, this.#name);
     const collection = resourcePath(AUTOSCALERS, namespace);
@@ -189,14 +190,14 @@ function serverTime(date: string | string[] | undefined): number {
 }
 
 /** An idle pod: under load the HPA would scale it and burden the nodes. */
-function workload(namespace: string, name: string): Manifest {
+function workload(pods: PodSource, namespace: string, name: string): Manifest {
   return workloadManifest({
     kind: "Deployment",
     namespace,
     name,
     labels: { [CANARY_LABEL]: name },
     replicas: 1,
-    podSpec: podSpec({ command: IDLE, resources: { requests: { cpu: "10m" } } }),
+    podSpec: podSpec(pods, { command: IDLE, resources: { requests: { cpu: "10m" } } }),
   });
 }
 

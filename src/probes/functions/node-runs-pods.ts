@@ -97,7 +97,7 @@ class NodeCanary {
     const name = this.#names.next();
     const path = resourcePath(PODS, namespace, name);
     this.#leftovers.add(path);
-    const pod = canaryPod({ namespace, name, node: this.#node });
+    const pod = canaryPod({ namespace, pods: this.#context.pods, name, node: this.#node });
     const created = await attempt(createCanary(transport, resourcePath(PODS, namespace), pod, check.call()));
     if ("not" in created) return { not: `pod ${name} could not be created (${created.not})` };
     const running = await check.until<Pod>(EVERY_MS, async () => {

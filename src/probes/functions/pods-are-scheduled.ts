@@ -22,7 +22,7 @@ export const podsAreScheduled: FunctionCheck = {
   ...FACTS,
   needs: (canaries) => canaryNeeds(canaries, [...MAKE, "delete"], "pods"),
   async prepare(context) {
-    const { transport, clock, namespace } = context;
+    const { transport, clock, namespace, pods } = context;
     await podsAreAdmitted(context);
     const names = runNames(context, "pod");
     const leftovers = new Leftovers(transport);
@@ -33,7 +33,7 @@ export const podsAreScheduled: FunctionCheck = {
         const path = resourcePath(PODS, namespace, name);
         leftovers.add(path);
         try {
-          const pod = canaryPod({ namespace, name });
+          const pod = canaryPod({ namespace, pods, name });
           const created = await attempt(
             createCanary(transport, resourcePath(PODS, namespace), pod, check.call()),
           );

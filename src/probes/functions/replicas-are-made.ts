@@ -1,6 +1,7 @@
 import { functionFacts } from "../../components/functions.js";
 import { PODS, REPLICASETS, resourcePath } from "../../kube/api.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, type Manifest } from "../../own/manifest.js";
+import type { PodSource } from "../../own/pod-spec.js";
 import {
   CANARY_LABEL,
   canaryLabels,
@@ -27,7 +28,7 @@ export const replicasAreMade: FunctionCheck = {
     ...canaryNeeds(canaries, [...MAKE, "delete"], "apps/replicasets"),
   ],
   async prepare(context) {
-    const { transport, clock, namespace } = context;
+    const { transport, clock, namespace, pods } = context;
     await podsAreAdmitted(context);
     const names = runNames(context, "set");
     const leftovers = new Leftovers(transport);
@@ -38,7 +39,7 @@ export const replicasAreMade: FunctionCheck = {
         leftovers.add(resourcePath(REPLICASETS, namespace, name));
         try {
           const collection = resourcePath(REPLICASETS, namespace);
-          const set = replicaSet(namespace, name);
+          const set = replicaSet(pods, namespace, name);
           const created = await attempt(createCanary(transport, collection, set, check.call()));
           if ("not" in created)
             return { present: false, evidence: `ReplicaSet ${name} could not be created: ${created.not}` };
@@ -64,7 +65,7 @@ export const replicasAreMade: FunctionCheck = {
 };
 
 /** One pod that no scheduler handles: its creation is enough, and its deletion takes effect immediately. */
-function replicaSet(namespace: string, name: string): Manifest {
+function replicaSet(pods: PodSource, namespace: string, name: string): Manifest {
   return {
     apiVersion: "apps/v1",
     kind: "ReplicaSet",
@@ -74,7 +75,7 @@ function replicaSet(namespace: string, name: string): Manifest {
       selector: { matchLabels: { [CANARY_LABEL]: name } },
       template: {
         metadata: { labels: canaryLabels(name) },
-        spec: { ...podSpec({ command: ["true"] }), schedulerName: "kube-system-chaos-none" },
+        spec: { ...podSpec(pods, { command: ["true"] }), schedulerName: "kube-system-chaos-none" },
       },
     },
   };

@@ -3,6 +3,7 @@ import { DEPLOYMENTS, get, PODS, remove, resourcePath, SERVICES } from "../../ku
 import type { Pod, Service } from "../../kube/objects.js";
 import { isTerminating } from "../../kube/pod-state.js";
 import { serviceManifest, workloadManifest, type Manifest } from "../../own/manifest.js";
+import type { PodSource } from "../../own/pod-spec.js";
 import { ChaosError } from "../../common/errors.js";
 import {
   CANARY_LABEL,
@@ -68,7 +69,7 @@ class ServiceCanary {
     const { transport, namespace } = this.#context;
     const check = preparation(this.#context, PREPARE_LIMIT_MS);
     this.#address = await made("the canary Service", this.#createService(this.#name, check));
-    const deployment = backend(namespace, this.#name);
+    const deployment = backend(this.#context.pods, namespace, this.#name);
     const collection = resourcePath(DEPLOYMENTS, namespace);
     await made("the canary Deployment", createCanary(transport, collection, deployment, check.call()));
     const pod = await this.#living(check);
@@ -178,14 +179,14 @@ function hasAddress(pod: Pod): boolean {
 const ANSWER_NAME = `process.on("SIGTERM", () => process.exit());
 require("http").createServer((q, r) => r.end(process.env.POD_NAME)).listen(${PORT});`;
 
-function backend(namespace: string, name: string): Manifest {
+function backend(pods: PodSource, namespace: string, name: string): Manifest {
   return workloadManifest({
     kind: "Deployment",
     namespace,
     name,
     labels: { [CANARY_LABEL]: name },
     replicas: 1,
-    podSpec: podSpec({
+    podSpec: podSpec(pods, {
       command: ["node", "-e", ANSWER_NAME],
       ports: [{ containerPort: PORT }],
       env: [{ name: "POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }],

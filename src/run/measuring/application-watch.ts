@@ -12,6 +12,7 @@ import { isTerminating } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
 import { watch, type WatchEvent } from "../../kube/watch.js";
 import { lastWriterOf } from "../../kube/written-by.js";
+import { ownPods } from "../../application/own-pods.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { REPLACED_AT } from "../../own/own-names.js";
 
@@ -33,7 +34,7 @@ export interface Deployed {
 
 /** The Deployments and Services of the guestbook. Pure. */
 export function deployedObjects(options: GuestbookOptions): Deployed[] {
-  return guestbookManifests(options).flatMap(({ kind, metadata }) =>
+  return guestbookManifests(options, ownPods({}, []), "").flatMap(({ kind, metadata }) =>
     kind === "Deployment" || kind === "Service" ? [{ kind, name: metadata.name }] : [],
   );
 }

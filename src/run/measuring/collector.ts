@@ -70,7 +70,7 @@ export class Collector {
     for (const prober of this.#probers) {
       await this.#readClock(prober);
       await this.#skipEarlierRuns(prober);
-      await sendPlan(transport, prober, proberPlan(runId, prober.node, resolved.experiment, this.#addresses));
+      await sendPlan(transport, prober, proberPlan(runId, resolved.experiment, this.#addresses));
     }
     this.#loop = this.#run();
     // `stop` rethrows its error. Until then it must not end the process.
@@ -146,7 +146,7 @@ export class Collector {
       const addresses = await findAddresses(transport, resolved.experiment.application.guestbook.namespace);
       if (JSON.stringify(addresses) === JSON.stringify(this.#addresses)) return;
       for (const prober of this.#probers) {
-        await sendPlan(transport, prober, proberPlan(runId, prober.node, resolved.experiment, addresses));
+        await sendPlan(transport, prober, proberPlan(runId, resolved.experiment, addresses));
       }
       this.#addresses = addresses;
       this.#context.recorder.emit({

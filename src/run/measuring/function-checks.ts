@@ -1,3 +1,4 @@
+import { podSource } from "../../application/own-pods.js";
 import { within } from "../../common/clock.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
 import { getOrUndefined } from "../../kube/api.js";
@@ -7,6 +8,7 @@ import { ensure } from "../../own/ensure.js";
 import { namespaceManifest } from "../../own/manifest.js";
 import { CANARY_NAMESPACE, namespaceState } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { copyPullSecrets } from "../../own/pull-secrets.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
 import type {
   FunctionCheck,
@@ -63,6 +65,7 @@ export class FunctionChecks {
       transport,
       clock,
       runId: context.runId,
+      pods: podSource(context.pods),
       namespace,
       nodes: nodes.length > 0 ? nodes : schedulableNodes(context.nodes).map((node) => node.metadata.name),
       ...(sources === undefined ? {} : { sources }),
@@ -194,6 +197,7 @@ async function canaryNamespace(context: RunContext): Promise<string> {
   const name = prepared ? CANARY_NAMESPACE : canaryNamespaceOf(context.runId);
   await recordNamespace(context, name);
   await ensure(transport, namespaceManifest(name));
+  await copyPullSecrets(transport, name, context.pods.pullSecrets);
   return name;
 }
 

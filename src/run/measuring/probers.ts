@@ -120,17 +120,12 @@ function frontEnd(pod: Pod): FrontEnd {
   return { name: pod.metadata.name, ip: pod.status?.podIP ?? "", port: FRONTEND_PORT };
 }
 
-/** The plan for the prober of one node. Pure. */
-export function proberPlan(
-  runId: string,
-  node: string,
-  experiment: Experiment,
-  addresses: Addresses,
-): ProberPlan {
+/** The plan of every prober. Pure. */
+export function proberPlan(runId: string, experiment: Experiment, addresses: Addresses): ProberPlan {
   const { probes } = experiment;
   const { namespace } = experiment.application.guestbook;
-  const app = { frontends: addresses.frontends, path: GUESTBOOK_SCRIPT, key: `chaos:${node}:dns` };
-  const control = { frontends: addresses.control, path: GUESTBOOK_SCRIPT, key: `chaos:${node}:env` };
+  const app = { frontends: addresses.frontends, path: GUESTBOOK_SCRIPT };
+  const control = { frontends: addresses.control, path: GUESTBOOK_SCRIPT };
   // With IPv6 alone, or first, a Service has AAAA records and no A record.
   const family = isIPv6(addresses.leaderServiceIp) ? { family: 6 as const } : {};
   return {

@@ -8,7 +8,7 @@ import { GUESTBOOK_SCRIPT } from "./probers.js";
  * @returns why it is not measured; undefined: it is measured.
  */
 export async function startOutside(context: RunContext, collector: Collector): Promise<string | undefined> {
-  const { resolved, nodes, clock } = context;
+  const { runId, resolved, nodes, clock } = context;
   const { probes, application } = resolved.experiment;
   if (!probes.outside) {
     return "switched off in the experiment";
@@ -22,7 +22,7 @@ export async function startOutside(context: RunContext, collector: Collector): P
   const target = {
     port: application.guestbook.nodePort,
     path: GUESTBOOK_SCRIPT,
-    key: "chaos:outside",
+    runId,
     timeoutMs: probes.timeout,
   };
   for (const host of hosts) {

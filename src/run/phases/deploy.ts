@@ -1,6 +1,8 @@
 import { guestbookManifests } from "../../application/guestbook.js";
+import { podSource } from "../../application/own-pods.js";
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
+import { podProgram } from "../../common/pod-program.js";
 import { PODS, list, resourcePath } from "../../kube/api.js";
 import type { Pod } from "../../kube/objects.js";
 import { isReady, schedulableNodes } from "../../kube/pod-state.js";
@@ -8,6 +10,7 @@ import type { Transport } from "../../kube/transport.js";
 import { ensure, makeNamespace } from "../../own/ensure.js";
 import type { Manifest } from "../../own/manifest.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { copyPullSecrets } from "../../own/pull-secrets.js";
 import { StartWatch } from "../../own/start.js";
 import { chooseWay } from "../../kube/pod-route.js";
 import { PROBER_PORT, proberManifests } from "../../probes/prober-manifests.js";
@@ -21,11 +24,22 @@ const DEPLOY_LIMIT_MS = 5 * 60_000;
 /** The same while an image is being pulled and nothing fails: a slow registry, or a large image. */
 const PULL_LIMIT_MS = 15 * 60_000;
 
+/** What a run deploys to be measured, and what measures it. */
+export async function applicationManifests({
+  resolved,
+  pods,
+}: Pick<RunContext, "resolved" | "pods">): Promise<{ guestbook: Manifest[]; probers: Manifest[] }> {
+  const frontEnd = pods.guestbook === "equivalent" ? await podProgram("front-end.mjs") : "";
+  return {
+    guestbook: guestbookManifests(resolved.experiment.application.guestbook, pods, frontEnd),
+    probers: await proberManifests(podSource(pods)),
+  };
+}
+
 /** Deploys guestbook and probers and waits until all their pods are ready. The journal records each object first. */
 export async function deploy(context: RunContext): Promise<void> {
   const { transport, resolved, view, clock, keepApp, shared } = context;
-  const guestbook = guestbookManifests(resolved.experiment.application.guestbook);
-  const probers = await proberManifests();
+  const { guestbook, probers } = await applicationManifests(context);
   const application = resolved.experiment.application.guestbook.namespace;
   // Shared objects are in the session's journal. The lock phase has already recorded the probers' namespace.
   if (shared === undefined && !keepApp) await recordNamespace(context, application);
@@ -84,10 +98,11 @@ function timedOut(limitMs: number, reasons: readonly string[]): ChaosError {
 
 /** Namespace first, then Services and ConfigMaps, then the workloads. */
 async function apply(context: RunContext, manifests: readonly Manifest[]): Promise<void> {
-  const { transport, clock } = context;
+  const { transport, clock, pods } = context;
   const [namespace, ...rest] = manifests;
   if (namespace === undefined) return;
   await makeNamespace(transport, clock, namespace);
+  await copyPullSecrets(transport, namespace.metadata.name, pods.pullSecrets);
   const services = rest.filter((manifest) => manifest.kind === "Service" || manifest.kind === "ConfigMap");
   await Promise.all(services.map(async (manifest) => await ensure(transport, manifest)));
   const workloads = rest.filter((manifest) => !services.includes(manifest));

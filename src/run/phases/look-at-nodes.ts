@@ -1,8 +1,11 @@
+import { podSource } from "../../application/own-pods.js";
 import { objectName } from "../../common/object-name.js";
 import { RefusedError } from "../../common/errors.js";
 import { leadsThroughApi } from "../../nodes/access.js";
 import { usableNodes, whyLeftOut } from "../../nodes/left-out.js";
 import { deployNodeAccess } from "../../nodes/pod-deploy.js";
+import { NODE_ACCESS_NAMESPACE } from "../../own/own-names.js";
+import { recordNamespace } from "../../safety/journal/entries.js";
 import { findTarget, isNodeTarget } from "../../targets/target.js";
 import { targetFacts } from "../initial-facts.js";
 import type { RunState } from "../run-state.js";
@@ -14,15 +17,17 @@ import type { RunState } from "../run-state.js";
  * @throws RefusedError when the target is not there, or cannot be attacked alone.
  */
 export async function lookAtNodes(state: RunState): Promise<void> {
-  const { nodeAccess, transport, clock, nodes, target, resolved, recorder, view, interrupted } =
+  const { nodeAccess, transport, clock, nodes, target, resolved, recorder, view, interrupted, pods, shared } =
     state.context;
   if (nodeAccess === undefined) return;
   if (leadsThroughApi(nodeAccess)) {
     const leftOut = nodes
       .filter((node) => whyLeftOut(node) !== undefined)
       .map(({ metadata }) => metadata.name);
+    // A session's journal has it already.
+    if (shared === undefined) await recordNamespace(state.context, NODE_ACCESS_NAMESPACE);
     await view.step("deploy the pods that reach the nodes", async () => {
-      await deployNodeAccess(transport, clock, { leftOut, signal: interrupted });
+      await deployNodeAccess(transport, clock, podSource(pods), { leftOut, signal: interrupted });
     });
   }
   if (interrupted.aborted || !isNodeTarget(target) || target.assumed !== true) return;

@@ -1,4 +1,4 @@
-import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
+import { differencesOf, imagesOf, type OwnPods } from "../../application/own-pods.js";
 import { createAttack } from "../../attacks/all-attacks.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
 import { isControl } from "../../experiment/attacks.js";
@@ -20,7 +20,8 @@ export function planLines(
     platform,
     checks,
     resolved,
-  }: PreflightOutcome & { readonly target: AnyTarget },
+    pods,
+  }: PreflightOutcome & { readonly target: AnyTarget; readonly pods: OwnPods },
   sampling?: Sampling,
 ): string[] {
   const { keepApp } = options;
@@ -37,7 +38,12 @@ export function planLines(
     `found: ${foundWords(target)}, ${runsWords(target)}${checks.some(({ assumed }) => assumed) ? ` (${ASSUMED})` : ""}`,
     ...missing.map((each) => `companion not found, so nothing is scaled down before the target: ${each}`),
     `who restores it: ${target.ownerChain.join(" → ")}`,
-    `would deploy: the guestbook into ${namespace} (${Object.values(GUESTBOOK_IMAGES).join(", ")}), one prober per node into ${PROBER_NAMESPACE}`,
+    `would deploy: the guestbook into ${namespace} (${imagesOf(pods).join(", ")}), one prober per node into ${PROBER_NAMESPACE}`,
+    ...differencesOf(pods).map((line) => `differs from the public sample: ${line}`),
+    ...pods.pullSecrets.map(
+      ({ namespace: from, name }) =>
+        `would copy: Secret ${from}/${name} into each namespace that the run creates`,
+    ),
     `would measure: ${baseline / 1000} s of baseline, ${window / 1000} s of window, up to ${recovery / 1000} s of recovery, ${sampling === undefined ? `every ${experiment.probes.interval} ms` : `from ${samplingText(sampling)}, so that the application bears the requests`}`,
     functionLine(resolved),
     `attack ${attack.type}:`,

@@ -1,9 +1,10 @@
 import { plural } from "../../common/figures.js";
 import { objectName } from "../../common/object-name.js";
-import { GUESTBOOK_IMAGES } from "../../application/guestbook.js";
+import { architecturesOf, imagesOf, missingBuilds, ownPods } from "../../application/own-pods.js";
 import { locality, notLocal, thisMachine } from "../../clusters/locality.js";
 import { messageOf, RefusedError } from "../../common/errors.js";
 import { fitted, type ResolvedExperiment } from "../../components/resolve.js";
+import type { PodSettings } from "../../config/pod-settings.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import { fits, fittingAttacks, isControl } from "../../experiment/attacks.js";
 import { missingPermissions } from "../../kube/access-review.js";
@@ -16,7 +17,8 @@ import { leadsThroughApi } from "../../nodes/access.js";
 import { leftOutWords, usableNodes } from "../../nodes/left-out.js";
 import { type NodeAccess } from "../../nodes/spec.js";
 import { CANARY_NAMESPACE } from "../../own/namespaces.js";
-import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../own/own-names.js";
+import { NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "../../own/own-names.js";
+import { pullSecretProblem } from "../../own/pull-secrets.js";
 import { type FoundScope, type KnownNamespace, scopeOnCluster } from "../../rbac/found-scope.js";
 import { neededPermissions } from "../../rbac/needs.js";
 import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight.js";
@@ -48,6 +50,8 @@ export interface PreflightInput {
   readonly ownId?: string;
   /** Namespace for the canaries of the function check. */
   readonly canaries: string;
+  /** Images and pull secrets of the run's pods. */
+  readonly podSettings: PodSettings;
   /** Whether the run deploys a dead-man's switch. */
   readonly deadMan?: boolean;
   /** Called for a cluster that is not local: whether the user named its context (`--context`) and confirmed. */
@@ -150,12 +154,13 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "permissions",
-    check: async ({ transport, resolved, nodes, nodeAccess, canaries }, found) => {
+    check: async ({ transport, resolved, nodes, nodeAccess, canaries, podSettings }, found) => {
       found.onCluster = await scopeOnCluster(transport, resolved, {
         target: found.target,
         platform: platformOf(nodes),
         privilegedPods: !("none" in nodeAccess) && leadsThroughApi(nodeAccess),
         canaries,
+        pullSecrets: ownPods(podSettings, architecturesOf(nodes)).pullSecrets,
       });
       const needed = neededPermissions(resolved.attack.type, found.onCluster.scope);
       const missing = await missingPermissions(transport, needed);
@@ -201,7 +206,20 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "images",
-    check: ({ nodes }) => [{ ok: true, detail: describeImages(schedulableNodes(nodes)) }],
+    check: ({ nodes, podSettings }) => [imagesCheck(podSettings, schedulableNodes(nodes))],
+  },
+  {
+    title: "pull secrets",
+    check: async ({ nodes, podSettings, transport }) => {
+      const { pullSecrets } = ownPods(podSettings, architecturesOf(nodes));
+      const problems = await Promise.all(
+        pullSecrets.map(async (each) => await pullSecretProblem(transport, each)),
+      );
+      return problems.map((problem, index) => {
+        const { namespace, name } = pullSecrets[index] ?? { namespace: "", name: "" };
+        return { ok: problem === undefined, detail: problem ?? `${namespace}/${name} will be copied` };
+      });
+    },
   },
 ];
 
@@ -337,6 +355,13 @@ export function nodeAccessCheck(
   return { ok: true, detail: `${access.how}${later}: the nodes' container runtimes show what is running` };
 }
 
+/** The namespaces whose names are fixed, and what they are for. */
+const NEEDED_BY: Readonly<Record<string, string>> = {
+  [PROBER_NAMESPACE]: "probers",
+  [CANARY_NAMESPACE]: "canaries",
+  [NODE_ACCESS_NAMESPACE]: "pods that reach the nodes",
+};
+
 /** The verdict on a namespace that the run uses; undefined: nothing to report, the run creates it. Pure. */
 function namespaceCheck({ name, state }: KnownNamespace): Verdict | undefined {
   if (state instanceof ApiError) return { ok: false, detail: messageOf(state) };
@@ -348,8 +373,8 @@ function namespaceCheck({ name, state }: KnownNamespace): Verdict | undefined {
       return { ok: true, detail: `${name} is prepared: the run uses it as it is and empties it afterwards` };
     case "foreign": {
       const remedy =
-        name === PROBER_NAMESPACE || name === CANARY_NAMESPACE
-          ? `The ${name === PROBER_NAMESPACE ? "probers" : "canaries"} need this name. Delete the namespace if it is not in use`
+        name in NEEDED_BY
+          ? `The ${NEEDED_BY[name] ?? ""} need this name. Delete the namespace if it is not in use`
           : "Choose another one with application.guestbook.namespace";
       return {
         ok: false,
@@ -385,11 +410,28 @@ export async function refusalOfForbidden(
   );
 }
 
-/** Whether the needed images are already on the nodes. Missing ones are pulled; a failed pull fails the deploy phase. */
-function describeImages(workers: readonly Node[]): string {
-  const wanted = [...Object.values(GUESTBOOK_IMAGES), PROBER_IMAGE];
-  const absent = wanted.filter((image) =>
+/**
+ * Whether every image runs on the nodes, and whether it is already there. Missing ones are pulled; a failed pull fails the
+ * deploy phase. Pure.
+ */
+export function imagesCheck(settings: PodSettings, workers: readonly Node[]): Verdict {
+  const architectures = architecturesOf(workers);
+  const missing = missingBuilds(settings, architectures);
+  if (missing.length > 0)
+    return {
+      ok: false,
+      detail: `${missing.join("; ")}. Name other images with --set images.…=, or omit --set guestbook=sample`,
+    };
+  const pods = ownPods(settings, architectures);
+  const absent = imagesOf(pods).filter((image) =>
     workers.some((node) => !(node.status?.images ?? []).some((each) => (each.names ?? []).includes(image))),
   );
-  return absent.length === 0 ? "all on the nodes already" : `to be pulled: ${absent.join(", ")}`;
+  return {
+    ok: true,
+    detail: [
+      ...(architectures.length === 0 ? [] : [`for ${architectures.join(", ")}`]),
+      ...(pods.guestbook === "sample" ? [] : [`an equivalent of the guestbook: ${pods.because}`]),
+      absent.length === 0 ? "all on the nodes already" : `to be pulled: ${absent.join(", ")}`,
+    ].join("; "),
+  };
 }

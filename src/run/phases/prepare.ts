@@ -1,3 +1,4 @@
+import { podSource } from "../../application/own-pods.js";
 import { within } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
 import { othersOf } from "../../safety/dead-man/dead-man-preflight.js";
@@ -87,6 +88,7 @@ async function setDeadMan(state: RunState, attacked: readonly string[]): Promise
     interrupted,
     target,
     companions,
+    pods,
   } = state.context;
   state.deadMan = await view.step(
     "deploy the dead-man's switch",
@@ -102,6 +104,7 @@ async function setDeadMan(state: RunState, attacked: readonly string[]): Promise
         target,
         others: othersOf(companions, resolved.component?.functionProbe),
         attacked,
+        pods: podSource(pods),
         note,
         signal: interrupted,
       }),

@@ -1,13 +1,12 @@
-import { guestbookManifests } from "../../application/guestbook.js";
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
 import type { RunFacts } from "../../evidence/facts.js";
 import { StartWatch } from "../../own/start.js";
-import { proberManifests } from "../../probes/prober-manifests.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { startOutside } from "../measuring/start-outside.js";
 import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
+import { applicationManifests } from "./deploy.js";
 
 /**
  * How long the deployed application may take until every probe is good, ms. After an outage of etcd or the API server,
@@ -78,10 +77,7 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
       clock,
       failed: "cannot get a healthy application before the attack",
     },
-    [
-      ...guestbookManifests(state.context.resolved.experiment.application.guestbook),
-      ...(await proberManifests()),
-    ],
+    Object.values(await applicationManifests(state.context)).flat(),
   );
   const good = await pollUntil(clock, { everyMs: 200, limitMs: WARM_UP_LIMIT_MS, signal }, async () => {
     const unhealthy = health.unhealthy();

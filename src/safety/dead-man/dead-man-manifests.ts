@@ -15,12 +15,15 @@ import type { Need, Permission } from "../../kube/permission.js";
 import { schedulableNodes } from "../../kube/pod-state.js";
 import { type RoleRules, rolesOf } from "../../kube/rules.js";
 import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
-import { PROBER_IMAGE, PROBER_NAMESPACE } from "../../own/own-names.js";
+import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { CONTAINER_SECURITY, type PodSource, podSecurity, pulledWith } from "../../own/pod-spec.js";
 import { DEAD_MAN_LABELS } from "../restore/order.js";
 import { DEAD_MAN_PORT, deadManName, type DeadManSettings, environmentOf, PROGRAM_FILE } from "./settings.js";
 
 /** A ConfigMap can have 1 MiB (Kubernetes' MaxConfigMapSize), including its other keys and names. */
 export const MAX_PROGRAM_BYTES = 900_000;
+
+const NOBODY = 65534;
 
 const RBAC_GROUP = "rbac.authorization.k8s.io";
 
@@ -60,6 +63,7 @@ export interface DeadManParts {
   /** Existing namespaces. The others can have no Role, so their content is not deleted before they are. */
   readonly namespaces: readonly string[];
   readonly node: string;
+  readonly pods: PodSource;
 }
 
 /** URL path of an object, and of its collection. */
@@ -88,7 +92,7 @@ export function deadManObjects(parts: DeadManParts): readonly DeadManObject[] {
       manifest: { apiVersion: "v1", kind: "ConfigMap", metadata, data: { [PROGRAM_FILE]: program } },
     },
     ...rolesOf(granted).flatMap((rules) => roleObjects(parts, rules)),
-    { gvr: PODS, manifest: podManifest({ ...settings, rights: granted.map(withoutWhy) }, parts.node) },
+    { gvr: PODS, manifest: podManifest({ ...settings, rights: granted.map(withoutWhy) }, parts) },
   ];
 }
 
@@ -166,7 +170,10 @@ function roleObjects(
  *
  * The pod does not need the host's network: it calls the API server by IP address, without kube-proxy or DNS.
  */
-function podManifest(settings: DeadManSettings, nodeName: string): DeadManManifest {
+function podManifest(
+  settings: DeadManSettings,
+  { node: nodeName, pods }: Pick<DeadManParts, "node" | "pods">,
+): DeadManManifest {
   const name = deadManName(settings.runId);
   return {
     apiVersion: "v1",
@@ -185,18 +192,13 @@ function podManifest(settings: DeadManSettings, nodeName: string): DeadManManife
         operator: "Exists",
         effect: "NoExecute",
       })),
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: 65534,
-        runAsGroup: 65534,
-        // On some clusters only this group can read the token's file.
-        fsGroup: 65534,
-        seccompProfile: { type: "RuntimeDefault" },
-      },
+      ...pulledWith(pods.pullSecrets),
+      // On some clusters only this group can read the token's file.
+      securityContext: { ...podSecurity(NOBODY), fsGroup: NOBODY },
       containers: [
         {
           name: "dead-man",
-          image: PROBER_IMAGE,
+          image: pods.image,
           imagePullPolicy: "IfNotPresent",
           command: ["node", `/program/${PROGRAM_FILE}`],
           env: Object.entries(environmentOf(settings)).map(([key, value]) => ({ name: key, value })),
@@ -206,11 +208,7 @@ function podManifest(settings: DeadManSettings, nodeName: string): DeadManManife
             requests: { cpu: "10m", memory: "64Mi" },
             limits: { memory: "256Mi" },
           },
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            readOnlyRootFilesystem: true,
-            capabilities: { drop: ["ALL"] },
-          },
+          securityContext: { ...CONTAINER_SECURITY, readOnlyRootFilesystem: true },
           volumeMounts: [{ name: "program", mountPath: "/program", readOnly: true }],
         },
       ],

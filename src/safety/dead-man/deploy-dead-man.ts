@@ -22,6 +22,7 @@ import { readyIn, SERVICE_NAME_LABEL } from "../../kube/service-endpoints.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
 import { isPrepared } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import type { PodSource } from "../../own/pod-spec.js";
 import { StartWatch } from "../../own/start.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
 import { copiesInCluster } from "../journal/cluster-copy.js";
@@ -57,6 +58,8 @@ export interface DeadManOptions {
   readonly others: readonly WorkloadToRestore[];
   /** Nodes that are attacked; empty: the target is a workload. */
   readonly attacked: readonly string[];
+  /** Where its image comes from. */
+  readonly pods: PodSource;
   readonly note: (text: string) => void;
   readonly signal?: AbortSignal;
   /** The program's text. Default: dist/dead-man.mjs of this package. */
@@ -203,6 +206,7 @@ async function objectsToCreate(
     namespaceUid: probers.metadata.uid,
     namespaces: existing.flat(),
     node,
+    pods: options.pods,
   });
   return { objects, node };
 }

@@ -61,7 +61,7 @@ export async function restoreEverything(tools: RestorationTools): Promise<Outcom
 async function attempt(tools: RestorationTools): Promise<Outcome> {
   const { transport, lock, log } = tools;
   const { entries, unreadable } = await entriesInCluster(tools);
-  const { onNodes, workloads, own } = stagesOf(entries);
+  const { onNodes, workloads, own, home } = stagesOf(entries);
   for (const { undo: entry } of onNodes)
     log(`${describeUndo(entry)}: left to the timer on its node, which undoes it`);
   // A damaged copy does not hide the others. While it exists, its run counts as not restored.
@@ -72,7 +72,9 @@ async function attempt(tools: RestorationTools): Promise<Outcome> {
   if (problems.length === 0) problems.push(...(await notReady(tools, [...workloads, ...onNodes])));
   // Unfinished changes must stay on record.
   if (problems.length > 0) return { problems };
-  for (const { undo: entry } of own)
+  // Its own namespace goes last, below.
+  const others = home.filter(({ undo: { object } }) => object.name !== PROBER_NAMESPACE);
+  for (const { undo: entry } of [...own, ...others])
     problems.push(...(await tried(tools, entry, async () => await clear(tools, entry))));
   if (problems.length > 0) return { problems };
   await keep(tools);

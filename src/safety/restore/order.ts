@@ -1,4 +1,4 @@
-import { PROBER_NAMESPACE } from "../../own/own-names.js";
+import { NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "../../own/own-names.js";
 import type { PendingUndo } from "../journal/records.js";
 import { isNodeUndo, type NodeUndo, type Removal, type Undo, type WorkloadUndo } from "../journal/undo.js";
 
@@ -56,7 +56,8 @@ function stageOf(undo: Undo): Stage {
   const { kind, name } = undo.object;
   if (kind === "Lease") return "lock";
   if (kind === "Secret") return "copy";
-  if (kind === "Namespace" && name === PROBER_NAMESPACE) return "home";
+  // A restore that is not finished needs the pods that reach the nodes again.
+  if (kind === "Namespace" && (name === PROBER_NAMESPACE || name === NODE_ACCESS_NAMESPACE)) return "home";
   return undo.labels["app"] === DEAD_MAN_LABELS.app ? "deadMan" : "own";
 }
 

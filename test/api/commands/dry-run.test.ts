@@ -51,6 +51,7 @@ async function dryRun(
     nodeAccess: "pod",
     allowCommands: false,
     configFile: undefined,
+    set: [],
     keepApp: false,
     deadMan: false,
     dryRun: true,

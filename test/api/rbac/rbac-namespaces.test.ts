@@ -10,6 +10,8 @@ import type { KubeObject } from "../../../src/kube/objects.js";
 import { ensure } from "../../../src/own/ensure.js";
 import { CANARY_NAMESPACE, removedNamespaces } from "../../../src/own/namespaces.js";
 import { canaryPod } from "../../../src/probes/functions/canary.js";
+import { ownPods } from "../../../src/application/own-pods.js";
+import { PUBLIC_PODS } from "../../../src/own/pod-spec.js";
 import { proberManifests } from "../../../src/probes/prober-manifests.js";
 import type { RunContext } from "../../../src/run/context.js";
 import { FunctionChecks } from "../../../src/run/measuring/function-checks.js";
@@ -98,8 +100,8 @@ test("the guestbook and the probers: created in prepared namespaces, gone after 
   const { server, transport } = await prepared(t, "guestbook", "kube-system-chaos");
   const options = { frontendReplicas: 1, followerReplicas: 1, controlReplicas: 1, nodePort: 30080 };
   const manifests = [
-    ...guestbookManifests({ namespace: "guestbook", ...options }),
-    ...(await proberManifests()),
+    ...guestbookManifests({ namespace: "guestbook", ...options }, ownPods({}, ["amd64"]), ""),
+    ...(await proberManifests(PUBLIC_PODS)),
   ];
   for (const manifest of manifests) await ensure(transport, manifest);
   const before = server.objects(NAMESPACES);
@@ -210,7 +212,12 @@ test("a pod that a terminating owner created meanwhile is deleted, too", async (
 test("waits for pods to end; a pod whose containers have ended is removed at once", async (t) => {
   const { server, transport } = await prepared(t, CANARY_NAMESPACE);
   const pods = `${NAMESPACES}/${CANARY_NAMESPACE}/pods`;
-  const { metadata, spec } = canaryPod({ namespace: CANARY_NAMESPACE, name: "canary", node: "worker-1" });
+  const { metadata, spec } = canaryPod({
+    namespace: CANARY_NAMESPACE,
+    pods: PUBLIC_PODS,
+    name: "canary",
+    node: "worker-1",
+  });
   server.put(pods, { metadata: { ...metadata }, spec });
   let looks = 0;
   server.handle("GET", /\/pods$/, () => {
@@ -269,6 +276,7 @@ test("canaries are created in the prepared namespace, which is recorded to be em
       resolved: { component: components["kube-apiserver"] },
       transport,
       nodes: [],
+      pods: ownPods({}, []),
       recorder: { emit: () => undefined },
       clock,
       journal: { intent: async (entry: Undo) => await Promise.resolve(intents.push(entry)) },

@@ -67,6 +67,7 @@ async function ask(
     version: await serverVersion(transport),
     nodes: [node],
     canaries: "kube-system-chaos-canary-3f9a",
+    podSettings: {},
     resolved,
     nodeAccess: {
       how: "docker exec",

@@ -1,4 +1,5 @@
 /** Checks of a component's own function, against an API server that fails at times. */
+import { ownPods } from "../../../src/application/own-pods.js";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
@@ -38,6 +39,7 @@ async function checking(t: ExecutionContext): Promise<Checking> {
     resolved: { component: components["kube-apiserver"] },
     transport,
     nodes: [],
+    pods: ownPods({}, []),
     recorder: { emit: (body: RunEventBody, tMs = now) => void events.push({ ...body, tMs }) },
     clock: {
       now: () => now,

@@ -52,7 +52,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
     open: async (change = {}) => {
       const session = await Session.open({
         handle: { provider: "current", kubeconfigPath, context: "fake", env: {} },
-        applications: ["guestbook", "guestbook"],
+        namespaces: ["guestbook", "guestbook"],
         view,
         env,
         toolVersion: "0.0.0",

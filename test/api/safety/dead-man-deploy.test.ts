@@ -1,4 +1,5 @@
 /** Setting the switch up: recorded before it is created, created as the cluster allows, ready before the attack. */
+import { PUBLIC_PODS } from "../../../src/own/pod-spec.js";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -91,6 +92,7 @@ async function prepared(t: ExecutionContext): Promise<Prepared> {
     target,
     others: [],
     attacked: [],
+    pods: PUBLIC_PODS,
     note: () => undefined,
     program: "// program",
   } as const;

@@ -1,5 +1,14 @@
 import test from "ava";
+import { ownPods } from "../../../src/application/own-pods.js";
 import { guestbookManifests } from "../../../src/application/guestbook.js";
+
+const OPTIONS = {
+  namespace: "guestbook",
+  nodePort: 30080,
+  frontendReplicas: 2,
+  controlReplicas: 2,
+  followerReplicas: 2,
+};
 
 interface Container {
   readonly name: string;
@@ -8,13 +17,7 @@ interface Container {
 }
 
 test("a follower is ready only after it has copied the leader's data, and no probe takes an endpoint away later", (t) => {
-  const manifests = guestbookManifests({
-    namespace: "guestbook",
-    nodePort: 30080,
-    frontendReplicas: 2,
-    controlReplicas: 2,
-    followerReplicas: 2,
-  });
+  const manifests = guestbookManifests(OPTIONS, ownPods({}, ["amd64"]), "");
   const containers = manifests.flatMap((each): readonly Container[] => {
     const spec = each["spec"] as { template?: { spec: { containers: Container[] } } } | undefined;
     return spec?.template?.spec.containers ?? [];

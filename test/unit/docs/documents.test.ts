@@ -86,7 +86,8 @@ test("every exit code has its words", (t) => {
 
 test("every environment variable that the command line reads is listed", (t) => {
   // Of the system, or of programs that run in pods and containers: their manifests set them.
-  const others = /^(HOME|PATH|DOCKER_HOST|PORT|DATA_DIR|DNS_SERVERS|NODE_NAME|TOKEN_FILE|ENTER|POD_NAME)$/;
+  const others =
+    /^(HOME|PATH|DOCKER_HOST|PORT|DATA_DIR|DNS_SERVERS|NODE_NAME|TOKEN_FILE|ENTER|POD_NAME|GET_HOSTS_FROM)$/;
   const names = sources
     .filter((path) => /\.(ts|mjs)$/.test(path))
     .flatMap((path) =>

@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { GUESTBOOK_IMAGES } from "../../../src/application/guestbook.js";
+import { GUESTBOOK_IMAGES } from "../../../src/application/own-pods.js";
 import { silentProgress } from "../../../src/common/progress.js";
 import { debianTargets, sourceList } from "../../../src/lab/apt.js";
 import {

@@ -11,12 +11,13 @@ import { ChaosError, RefusedError } from "../../../src/common/errors.js";
 import { packageRoot } from "../../../src/common/package-root.js";
 import { openNodeAccess } from "../../../src/nodes/access.js";
 import { podAccess } from "../../../src/nodes/pod-access.js";
+import { PUBLIC_PODS } from "../../../src/own/pod-spec.js";
 import { deployNodeAccess, nodeAccessManifests } from "../../../src/nodes/pod-deploy.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
 import { serve, until } from "../../helpers/target-fixtures.js";
 
 const TOKEN = "a-token-of-64-digits";
-const PLACE = "/api/v1/namespaces/kube-system-chaos";
+const PLACE = "/api/v1/namespaces/kube-system-chaos-nodes";
 
 interface Agent {
   readonly url: string;
@@ -210,7 +211,7 @@ test("through the pod: a replaced pod and a replaced token are looked up again",
 });
 
 test("manifests: privileged, in the host's PID namespace, on every node, without the token", async (t) => {
-  const manifests = await nodeAccessManifests();
+  const manifests = await nodeAccessManifests(PUBLIC_PODS);
   t.deepEqual(
     manifests.map(({ kind }) => kind),
     ["Namespace", "ConfigMap", "DaemonSet"],
@@ -239,21 +240,21 @@ function sleepingClock(onSleep: () => void = () => undefined): Clock {
   };
 }
 
-const DAEMONSET = "/apis/apps/v1/namespaces/kube-system-chaos/daemonsets/chaos-node-access";
+const DAEMONSET = "/apis/apps/v1/namespaces/kube-system-chaos-nodes/daemonsets/chaos-node-access";
 
 test("deploy: token first, then the pods, until all are ready; a second deployment recreates nothing", async (t) => {
   const { server, transport } = await serve(t);
   const clock = sleepingClock(
     () => void server.update(DAEMONSET, { status: { desiredNumberScheduled: 3, numberReady: 3 } }),
   );
-  await deployNodeAccess(transport, clock);
+  await deployNodeAccess(transport, clock, PUBLIC_PODS);
   const made = server.requestsOf("POST").map(({ path }) => path.split("/").at(-1));
   t.deepEqual(made, ["namespaces", "secrets", "configmaps", "daemonsets"]);
   const token = (): unknown =>
     (server.object(`${PLACE}/secrets/chaos-node-access`) as { data?: object })?.data;
   const first = structuredClone(token());
   t.regex(Buffer.from((first as { token: string }).token, "base64").toString(), /^[0-9a-f]{64}$/);
-  await deployNodeAccess(transport, clock);
+  await deployNodeAccess(transport, clock, PUBLIC_PODS);
   t.deepEqual(token(), first);
   t.is(server.requestsOf("DELETE").length, 0);
 });
@@ -261,12 +262,14 @@ test("deploy: token first, then the pods, until all are ready; a second deployme
 test("deploy: a foreign Secret is refused, and pods that do not become ready are an error", async (t) => {
   const { server, transport } = await serve(t);
   server.put(`${PLACE}/secrets`, { metadata: { name: "chaos-node-access" } });
-  await t.throwsAsync(deployNodeAccess(transport, sleepingClock()), { instanceOf: RefusedError });
+  await t.throwsAsync(deployNodeAccess(transport, sleepingClock(), PUBLIC_PODS), {
+    instanceOf: RefusedError,
+  });
   server.remove(`${PLACE}/secrets/chaos-node-access`);
   const never = sleepingClock(
     () => void server.update(DAEMONSET, { status: { desiredNumberScheduled: 3, numberReady: 1 } }),
   );
-  await t.throwsAsync(deployNodeAccess(transport, never), {
+  await t.throwsAsync(deployNodeAccess(transport, never, PUBLIC_PODS), {
     instanceOf: ChaosError,
     message: /through privileged pods: DaemonSet .*chaos-node-access: its controller has created no pod yet/,
   });

@@ -4,6 +4,7 @@ import type { Pod } from "../../../src/kube/objects.js";
 import { ApiError, ApiUnreachableError } from "../../../src/kube/transport.js";
 import { canaryPod, runNames, stateOf } from "../../../src/probes/functions/canary.js";
 import type { Stopwatch } from "../../../src/common/clock.js";
+import { PUBLIC_PODS } from "../../../src/own/pod-spec.js";
 import type { FunctionContext } from "../../../src/probes/functions/function-check.js";
 import { attempt, CheckTime, outageOf, seconds } from "../../../src/probes/functions/attempt.js";
 
@@ -156,11 +157,11 @@ test("names are unique for the run, of equal length, and valid for a label and a
 });
 
 test("only a pod bound to a node tolerates every taint", (t) => {
-  t.like(canaryPod({ namespace: "n", name: "p", node: "w" }).spec, {
+  t.like(canaryPod({ namespace: "n", pods: PUBLIC_PODS, name: "p", node: "w" }).spec, {
     nodeName: "w",
     tolerations: [{ operator: "Exists" }],
   });
-  t.false("tolerations" in (canaryPod({ namespace: "n", name: "p" }).spec as object));
+  t.false("tolerations" in (canaryPod({ namespace: "n", pods: PUBLIC_PODS, name: "p" }).spec as object));
 });
 
 test("seconds", (t) => {

@@ -137,18 +137,14 @@ test("every probe measures, reports the kind of its fault, and continues after a
   const agent = newAgent(t, { DNS_SERVERS: dns.address });
   await agent.start();
 
-  const app = (key: string): ProberPlan["probes"]["app-write"] & object => ({
-    frontends: [{ name: "frontend-a", ...guestbook.endpoint }],
-    path: "/guestbook.php",
-    key,
-  });
+  const app = { frontends: [{ name: "frontend-a", ...guestbook.endpoint }], path: "/guestbook.php" };
   const plan: ProberPlan = {
     ...PLAN,
     probes: {
-      "app-write": app("k-dns"),
-      "app-read": app("k-dns"),
-      "app-write-env": app("k-env"),
-      "app-read-env": app("k-env"),
+      "app-write": app,
+      "app-read": app,
+      "app-write-env": app,
+      "app-read-env": app,
       "http-service": { ...guestbook.endpoint, path: "/" },
       "dns-internal": { name: "redis-leader.guestbook.svc.cluster.local" },
       "dns-external": { name: "example.com" },

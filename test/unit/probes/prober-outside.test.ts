@@ -6,7 +6,7 @@ import { closedPort, Guestbook, PHP_ERROR, silentPort, until } from "../../helpe
 const now = (): number => performance.now();
 
 function targetOf(endpoint: { ip: string; port: number }, timeoutMs = 5000): OutsideTarget {
-  return { host: endpoint.ip, port: endpoint.port, path: "/guestbook.php", key: "outside", timeoutMs, now };
+  return { host: endpoint.ip, port: endpoint.port, path: "/guestbook.php", runId: "run-1", timeoutMs, now };
 }
 
 test.serial("a node with an IPv6 address", async (t) => {
@@ -22,10 +22,10 @@ test.serial("one sample writes a new token without any proxy, and the body decid
   t.teardown(() => delete process.env.http_proxy);
   const target = targetOf(guestbook.endpoint);
   t.like(await checkOutside(target), { probe: "outside", ok: true });
-  const token = guestbook.data.get("outside");
-  t.regex(token ?? "", /^outside-[0-9a-f]{12}-1$/);
+  const token = guestbook.value;
+  t.regex(token ?? "", /^run-1~outside-[0-9a-f]{12}~\d+\.\d{3}$/);
   await checkOutside(target);
-  t.not(guestbook.data.get("outside"), token);
+  t.not(guestbook.value, token);
 
   guestbook.fault = (_url, response) => response.end(PHP_ERROR);
   const failure = await checkOutside(target);

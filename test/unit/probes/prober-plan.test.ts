@@ -9,9 +9,7 @@ import { closedPort, FakeClock, LocalRedis, until } from "../../helpers/prober-s
 const app = {
   frontends: [{ name: "frontend-6d4f-x2x", ip: "10.244.1.5", port: 80 }],
   path: "/guestbook.php",
-  key: "chaos-worker-dns",
 };
-const envApp = { ...app, key: "chaos-worker-env" };
 
 const plan: ProberPlan = {
   runId: "20240102T030405-kube-dns",
@@ -22,8 +20,8 @@ const plan: ProberPlan = {
   probes: {
     "app-write": app,
     "app-read": app,
-    "app-write-env": envApp,
-    "app-read-env": envApp,
+    "app-write-env": app,
+    "app-read-env": app,
     "http-service": { ip: "10.96.0.12", port: 80, path: "/" },
     "dns-internal": { name: "redis-leader.guestbook.svc.cluster.local" },
     "dns-external": { name: "example.com." },
@@ -78,12 +76,12 @@ const refused: Array<[string, unknown, RegExp]> = [
   ["probes/app-write/path", "guestbook.php", /app-write\.path must be a path/],
   ["probes/app-write/path", "/guestbook.php?cmd=set", /app-write\.path must be a path/],
   ["probes/app-write/path", "/a b\r\nHost: x", /app-write\.path must be a path/],
-  ["probes/app-write/key", "", /app-write\.key/],
+  ["probes/app-write/key", "guestbook", /app-write\.key is unknown$/],
   ["probes/dns-internal/name", "a..b", /dns-internal\.name must be a DNS name$/],
   ["probes/dns-internal/name", "-a.b", /dns-internal\.name must be a DNS name$/],
   ["probes/dns-internal/name", `${"a".repeat(64)}.b`, /dns-internal\.name must be a DNS name$/],
-  ["probes/app-write", undefined, /^plan\.probes\.app-read needs app-write with the same key$/],
-  ["probes/app-read-env/key", "another", /^plan\.probes\.app-read-env needs app-write-env/],
+  ["probes/app-write", undefined, /^plan\.probes\.app-read needs app-write$/],
+  ["probes/app-write-env", undefined, /^plan\.probes\.app-read-env needs app-write-env/],
 ];
 for (const [path, value, reason] of refused) {
   test(`refused: ${path} = ${String(JSON.stringify(value))}`, (t) => {

@@ -1,6 +1,14 @@
 import test from "ava";
 import { withDeadline } from "../../../src/probes/agent/deadline.js";
-import { failureOf, judgeRead, judgeWrite, Tokens, type Outcome } from "../../../src/probes/agent/judge.js";
+import {
+  failureOf,
+  judgeRead,
+  judgeWrite,
+  RECENT_MS,
+  tokenOf,
+  Tokens,
+  type Outcome,
+} from "../../../src/probes/agent/judge.js";
 import { AppArm, httpGet, probeHttp } from "../../../src/probes/agent/measure-http.js";
 import { LongLivedProbe, probeDns, probeTcp, SearchProbe } from "../../../src/probes/agent/measure-net.js";
 import { sampleOnce } from "../../../src/probes/agent/schedule.js";
@@ -157,60 +165,122 @@ test("a PHP error with status 200 is a bad body, without tags and at most 200 ch
   t.is((judgeWrite(200, "x".repeat(500)) as { message: string }).message.length, 200);
 });
 
-test("a read is good only with a recent token of this arm", (t) => {
-  const tokens = new Tokens("boot-dns");
-  const read = (data: unknown): Outcome => judgeRead(200, JSON.stringify({ data }), tokens);
-  t.false(tokens.canJudge);
-  const first = tokens.next();
-  tokens.acknowledge(first);
-  t.true(tokens.canJudge);
-  t.deepEqual(read(first), { ok: true });
-  t.like(read("boot-dns-2"), { ok: false, kind: "bad-body" }, "never sent");
-  t.like(read(""), { ok: false, kind: "bad-body" });
-  t.like(read(1), { ok: false, kind: "bad-body" });
-  t.like(read("boot-env-1"), { ok: false, kind: "bad-body" }, "of the other arm");
-  t.like(read("boot-dns-1x"), { ok: false, kind: "bad-body" });
-  t.like(judgeRead(200, first, tokens), { ok: false, kind: "bad-body" }, "not JSON");
-  t.like(judgeRead(503, `{"data":"${first}"}`, tokens), { ok: false, kind: "http-status" });
+/** A test's clock, and tokens of one prober that uses it. */
+function tokensAt(startMs: number, writer = "boot-1"): { clock: { ms: number }; tokens: Tokens } {
+  const clock = { ms: startMs };
+  return { clock, tokens: new Tokens("run-1", writer, () => clock.ms) };
+}
+
+const dataOf = (data: unknown): string => JSON.stringify({ data });
+
+test("a read is good with a token of this run, also one that another prober wrote", (t) => {
+  const { tokens } = tokensAt(1000);
+  const read = (data: unknown): Outcome => judgeRead(200, dataOf(data), tokens, tokens.newestMs);
+  const own = tokens.next();
+  t.deepEqual(read(own), { ok: true });
+  t.deepEqual(
+    read(tokenOf("run-1", "boot-2", 77_000_000)),
+    { ok: true },
+    "another prober's, on another clock",
+  );
+  t.deepEqual(read(tokenOf("run-1", "outside-ab", 5)), { ok: true });
+  for (const [other, why] of [
+    [tokenOf("run-2", "boot-1", 1000), "of another run"],
+    ["", "the database is empty"],
+    [1, "not a text"],
+    ["hello", "a guest's"],
+    ["run-1~boot-1", "cut off"],
+    [`${own}x`, "continued"],
+    [`${own}~1.000`, "too many parts"],
+    ["run-1~~1000.000", "no writer"],
+  ] as const)
+    t.like(read(other), { ok: false, kind: "bad-body" }, why);
+  t.like(judgeRead(200, own, tokens, 0), { ok: false, kind: "bad-body" }, "not JSON");
+  t.like(judgeRead(503, dataOf(own), tokens, 0), { ok: false, kind: "http-status" });
 });
 
-test("while writes fail, the last good token and every unacknowledged one are good reads", (t) => {
-  const tokens = new Tokens("b");
-  const good = tokens.next();
-  tokens.acknowledge(good);
-  let last = "";
-  for (let i = 0; i < 500; i += 1) last = tokens.next();
-  t.true(tokens.isRecent(good), "the follower still holds it");
-  t.true(tokens.isRecent(last), "its answer may have been lost, not the write");
-  tokens.acknowledge(last);
-  t.false(tokens.isRecent(good), "500 writes behind is no lag");
-  tokens.acknowledge(good);
-  t.false(tokens.isRecent(good), "an old acknowledgement that comes late changes nothing");
+test("a follower that no longer replicates is found out RECENT_MS after a newer write succeeded", (t) => {
+  const { clock, tokens } = tokensAt(1000);
+  const frozen = tokens.next();
+  tokens.written(frozen);
+  const read = (data: string): Outcome => judgeRead(200, dataOf(data), tokens, tokens.newestMs);
+  // Every write fails: the followers still have the last value, and that is right.
+  clock.ms += 10 * RECENT_MS;
+  t.deepEqual(read(frozen), { ok: true });
+  // Writes succeed again, and this follower does not get them.
+  const after = { soon: 1000 + RECENT_MS, late: 1000 + RECENT_MS + 1 };
+  clock.ms = after.soon;
+  tokens.written(tokens.next());
+  t.deepEqual(read(frozen), { ok: true });
+  clock.ms = after.late;
+  tokens.written(tokens.next());
+  const stale = read(frozen);
+  t.like(stale, { ok: false, kind: "bad-body" });
+  t.regex("message" in stale ? (stale.message ?? "") : "", /^a value that was overwritten 15 s ago/);
+  t.deepEqual(read(tokens.next()), { ok: true }, "the other follower is fine");
+});
+
+test("a follower that froze is found out by the tokens of other probers, whatever their clocks say", (t) => {
+  const { clock, tokens } = tokensAt(1_000_000);
+  const other = (sentMs: number): string => tokenOf("run-1", "boot-2", sentMs);
+  const read = (data: string): Outcome => judgeRead(200, dataOf(data), tokens, tokens.newestMs);
+  t.deepEqual(read(other(500)), { ok: true });
+  // 20 s later on both clocks: its new tokens arrive, this prober's own writes all fail.
+  clock.ms += 20_000;
+  t.deepEqual(read(other(20_480)), { ok: true });
+  t.like(
+    read(other(500)),
+    { ok: false, kind: "bad-body" },
+    "a frozen follower, found by another one's writes",
+  );
+});
+
+test("a write that was judged failed and arrives much later is a good read", (t) => {
+  const { clock, tokens } = tokensAt(1000);
+  tokens.written(tokens.next());
+  clock.ms += 250;
+  const lost = tokens.next();
+  clock.ms += 4 * RECENT_MS;
+  tokens.written(tokens.next());
+  t.deepEqual(judgeRead(200, dataOf(lost), tokens, tokens.newestMs), { ok: true });
+});
+
+test("a write that ends during a read does not make the read's value old", (t) => {
+  const { clock, tokens } = tokensAt(1000);
+  const before = tokens.next();
+  tokens.written(before);
+  const { newestMs } = tokens;
+  clock.ms += 2 * RECENT_MS;
+  tokens.written(tokens.next());
+  t.deepEqual(judgeRead(200, dataOf(before), tokens, newestMs), { ok: true });
 });
 
 test("writes and reads each use the front ends in turn", async (t) => {
   const one = closing(t, await Guestbook.start());
   const two = closing(t, await Guestbook.start());
-  two.data.set = (key, value) => one.data.set(key, value); // one Redis behind both
-  two.data.get = (key) => one.data.get(key);
+  // One Redis behind both.
+  Object.defineProperty(two, "value", { get: () => one.value, set: (value: string) => (one.value = value) });
   const target = {
     frontends: [
       { name: "one", ...one.endpoint },
       { name: "two", ...two.endpoint },
     ],
     path: "/guestbook.php",
-    key: "k",
   };
-  const arm = new AppArm("boot-dns");
-  t.is(await arm.read(target, TIMEOUT), undefined, "nothing was written yet: no sample");
+  const { clock, tokens } = tokensAt(1000);
+  const arm = new AppArm();
+  t.is(await arm.read(target, tokens, TIMEOUT), undefined, "nothing was written yet: no sample");
   const writes = [];
-  for (let i = 0; i < 3; i += 1) writes.push(await arm.write(target, TIMEOUT));
+  for (let i = 0; i < 3; i += 1) {
+    clock.ms += 50;
+    writes.push(await arm.write(target, tokens, TIMEOUT));
+  }
   t.deepEqual(
     writes,
     ["one", "two", "one"].map((name) => ({ ok: true, target: name })),
   );
-  t.deepEqual(await arm.read(target, TIMEOUT), { ok: true, target: "one" });
-  t.deepEqual(await arm.read(target, TIMEOUT), { ok: true, target: "two" });
+  t.deepEqual(await arm.read(target, tokens, TIMEOUT), { ok: true, target: "one" });
+  t.deepEqual(await arm.read(target, tokens, TIMEOUT), { ok: true, target: "two" });
   const values = [...one.http.requests, ...two.http.requests]
     .map((url) => url.searchParams.get("value"))
     .filter((value) => value !== null);
@@ -218,30 +288,50 @@ test("writes and reads each use the front ends in turn", async (t) => {
   t.is(one.http.requests[0]?.pathname, "/guestbook.php");
 
   one.fault = (_url, response) => response.end(PHP_ERROR);
-  t.like(await arm.read(target, TIMEOUT), { ok: false, kind: "bad-body", target: "one" });
-  t.like(await arm.read({ ...target, frontends: [] }, TIMEOUT), { ok: false, kind: "no-target" });
-  t.like(await arm.write({ ...target, frontends: [] }, TIMEOUT), { ok: false, kind: "no-target" });
+  t.like(await arm.read(target, tokens, TIMEOUT), { ok: false, kind: "bad-body", target: "one" });
+  t.like(await arm.read({ ...target, frontends: [] }, tokens, TIMEOUT), { ok: false, kind: "no-target" });
+  t.like(await arm.write({ ...target, frontends: [] }, tokens, TIMEOUT), { ok: false, kind: "no-target" });
   const dead = { ...target, frontends: [{ name: "dead", ...(await closedPort()) }] };
-  t.like(await arm.write(dead, TIMEOUT), { ok: false, kind: "refused", target: "dead" });
+  t.like(await arm.write(dead, tokens, TIMEOUT), { ok: false, kind: "refused", target: "dead" });
 });
 
-test("reads cannot be judged after only a failed write, or after a new key", async (t) => {
+for (const workers of [2, 3, 4]) {
+  test(`${workers} probers, both arms and the probe from outside overwrite one value, and every read is good`, async (t) => {
+    const guestbook = closing(t, await Guestbook.start());
+    const target = { frontends: [{ name: "f", ...guestbook.endpoint }], path: "/guestbook.php" };
+    // Each node's monotonic clock began at another time.
+    const probers = Array.from({ length: workers }, (_each, index) => {
+      const tokens = new Tokens("run-1", `boot-${index}`, () => performance.now() + index * 1e7);
+      return { tokens, arms: [new AppArm(), new AppArm()] };
+    });
+    const reads: (Outcome | undefined)[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      guestbook.value = tokenOf("run-1", "outside-ab", performance.now());
+      await Promise.all(
+        probers.flatMap(({ tokens, arms }) =>
+          arms.map(async (arm) => {
+            t.like(await arm.write(target, tokens, TIMEOUT), { ok: true });
+            reads.push(await arm.read(target, tokens, TIMEOUT));
+          }),
+        ),
+      );
+    }
+    t.is(reads.length, workers * 2 * 5);
+    for (const read of reads) t.deepEqual(read, { ok: true, target: "f" });
+  });
+}
+
+test("reads cannot be judged after only a failed write", async (t) => {
   const guestbook = closing(t, await Guestbook.start());
-  const target = { frontends: [{ name: "f", ...guestbook.endpoint }], path: "/g", key: "k" };
-  const arm = new AppArm("b");
+  const target = { frontends: [{ name: "f", ...guestbook.endpoint }], path: "/g" };
+  const { tokens } = tokensAt(1000);
+  const arm = new AppArm();
   guestbook.fault = (_url, response) => response.end(PHP_ERROR);
-  await arm.write(target, TIMEOUT);
-  t.is(await arm.read(target, TIMEOUT), undefined);
+  await arm.write(target, tokens, TIMEOUT);
+  t.is(await arm.read(target, tokens, TIMEOUT), undefined);
   guestbook.fault = undefined;
-  await arm.write(target, TIMEOUT);
-  t.like(await arm.read(target, TIMEOUT), { ok: true });
-  const other = { ...target, key: "other" };
-  t.is(await arm.read(other, TIMEOUT), undefined);
-  guestbook.fault = (_url, response) => response.end(PHP_ERROR);
-  await arm.write(other, TIMEOUT);
-  t.is(await arm.read(other, TIMEOUT), undefined);
-  const values = guestbook.http.requests.map((url) => url.searchParams.get("value")).filter(Boolean);
-  t.is(new Set(values).size, 3, "a token is never used again");
+  await arm.write(target, tokens, TIMEOUT);
+  t.like(await arm.read(target, tokens, TIMEOUT), { ok: true });
 });
 
 // --- DNS -------------------------------------------------------------------------------------------------

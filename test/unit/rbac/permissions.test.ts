@@ -13,6 +13,7 @@ import { pathsOf } from "../../../src/kube/api.js";
 import { ensure } from "../../../src/own/ensure.js";
 import type { Manifest } from "../../../src/own/manifest.js";
 import { kindsMadeIn, namespaceState } from "../../../src/own/namespaces.js";
+import { ownPods, podSource } from "../../../src/application/own-pods.js";
 import { proberManifests } from "../../../src/probes/prober-manifests.js";
 import { neededPermissions, type PermissionScope } from "../../../src/rbac/needs.js";
 import type { RunContext } from "../../../src/run/context.js";
@@ -52,6 +53,7 @@ const APPLICATION = {
   controlReplicas: 1,
   nodePort: 30080,
 };
+const OWN_PODS = ownPods({}, ["amd64"]);
 
 const OWN = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
 
@@ -185,7 +187,7 @@ async function surround(
   });
   while (server.requestsOf("PUT", "leases").length === 0) await list(transport, resourcePath(NODES));
   await lock.stopRenewing();
-  await touchedSubstituteImages(transport, undefined);
+  await touchedSubstituteImages(transport, undefined, []);
   const over = new AbortController();
   const story = watchStory(
     {
@@ -204,10 +206,13 @@ async function surround(
   while (watched() < 2) await list(transport, resourcePath(NODES));
   over.abort();
   await story;
-  const manifests = [...guestbookManifests(APPLICATION), ...(await proberManifests())];
+  const manifests = [
+    ...guestbookManifests(APPLICATION, OWN_PODS, ""),
+    ...(await proberManifests(podSource(OWN_PODS))),
+  ];
   putOld(
     server,
-    manifests.filter(({ kind }) => !prepared || kind !== "Namespace"),
+    manifests.filter(({ kind }) => kind !== "Namespace"),
   );
   for (const manifest of manifests) await ensure(transport, manifest);
   await watchApplication(t, { server, transport });
@@ -245,7 +250,7 @@ async function surround(
   const experiment = { probes: {}, application: { guestbook: APPLICATION } };
   server.handle("GET", /samples$/, () => ({ headers: { "X-Next-Offset": "0" }, body: "" }));
   server.handle("POST", /plan$/, () => ({ status: 204 }));
-  await sendPlan(transport, prober, proberPlan("r", "n", experiment as never, addresses));
+  await sendPlan(transport, prober, proberPlan("r", experiment as never, addresses));
   await fetchSamples(transport, prober, 0);
   await undo(transport, {
     action: "remove",
@@ -388,7 +393,28 @@ test("additional rights: only for the runs that need them", (t) => {
     "get services/proxy web:http in shop",
     "get namespaces shop",
   ]);
-  t.deepEqual(more({ privilegedPods: true }), [], "the probers' namespace holds the journal's copy already");
+  const nodePods = { name: "kube-system-chaos-nodes", prepared: false };
+  t.deepEqual(
+    more({ nodePods })
+      .filter((right) => /secrets|daemonsets|proxy/.test(right))
+      .sort(),
+    [
+      "create apps/daemonsets in kube-system-chaos-nodes",
+      "create pods/proxy in kube-system-chaos-nodes",
+      "create secrets in kube-system-chaos-nodes",
+      "delete apps/daemonsets in kube-system-chaos-nodes",
+      "get apps/daemonsets in kube-system-chaos-nodes",
+      "get pods/proxy in kube-system-chaos-nodes",
+      "get secrets in kube-system-chaos-nodes",
+      "list apps/daemonsets in kube-system-chaos-nodes",
+    ],
+  );
+  const pullSecrets = [{ namespace: "team", name: "pull" }];
+  const copies = more({ pullSecrets });
+  t.deepEqual(copies, ["get secrets pull in team"], "prepared namespaces get no copies");
+  const unprepared = needed("scale-to-zero", scopeOf("Deployment", { prepared: false, pullSecrets }));
+  for (const verb of ["get", "create", "delete"])
+    t.true(unprepared.includes(`${verb} secrets in guestbook`), verb);
   t.deepEqual(more({ addonManager: true }), [
     "get apps/deployments kube-addon-manager in kube-system",
     "get configmaps kube-system-chaos-addons in kube-system",

@@ -126,11 +126,15 @@ test("prepared namespaces, and privileged pods only where they are asked for", a
       ({ metadata }) => [metadata.name, metadata.labels?.["pod-security.kubernetes.io/enforce"]],
     );
   t.deepEqual(await labels(), [
-    ["guestbook", "baseline"],
-    ["kube-system-chaos", "baseline"],
-    ["kube-system-chaos-canaries", "baseline"],
+    ["guestbook", "restricted"],
+    ["kube-system-chaos", "restricted"],
+    ["kube-system-chaos-canaries", "restricted"],
   ]);
-  t.deepEqual((await labels("pod"))[1], ["kube-system-chaos", "privileged"]);
+  t.deepEqual((await labels("pod")).slice(1), [
+    ["kube-system-chaos", "restricted"],
+    ["kube-system-chaos-canaries", "restricted"],
+    ["kube-system-chaos-nodes", "privileged"],
+  ]);
   const [first] = manifestsOf(await printed("experiments/kube-dns.yaml"));
   t.like(first?.metadata.labels, {
     "app.kubernetes.io/managed-by": "kube-system-chaos",

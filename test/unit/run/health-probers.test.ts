@@ -132,8 +132,8 @@ const experiment = (probes: Record<string, unknown> = {}): ReturnType<typeof exp
     probes,
   });
 
-test("a prober's plan: every layer by address, each arm and node with a key of its own", (t) => {
-  const plan = proberPlan("run-1", "worker-1", experiment({ interval: "100ms", timeout: "1s" }), ADDRESSES);
+test("a prober's plan: every layer by address", (t) => {
+  const plan = proberPlan("run-1", experiment({ interval: "100ms", timeout: "1s" }), ADDRESSES);
   t.deepEqual(plan, {
     runId: "run-1",
     interval: 100,
@@ -141,10 +141,10 @@ test("a prober's plan: every layer by address, each arm and node with a key of i
     tcpTimeout: 900,
     searchInterval: 2_000,
     probes: {
-      "app-write": { frontends: ADDRESSES.frontends, path: "/guestbook.php", key: "chaos:worker-1:dns" },
-      "app-read": { frontends: ADDRESSES.frontends, path: "/guestbook.php", key: "chaos:worker-1:dns" },
-      "app-write-env": { frontends: ADDRESSES.control, path: "/guestbook.php", key: "chaos:worker-1:env" },
-      "app-read-env": { frontends: ADDRESSES.control, path: "/guestbook.php", key: "chaos:worker-1:env" },
+      "app-write": { frontends: ADDRESSES.frontends, path: "/guestbook.php" },
+      "app-read": { frontends: ADDRESSES.frontends, path: "/guestbook.php" },
+      "app-write-env": { frontends: ADDRESSES.control, path: "/guestbook.php" },
+      "app-read-env": { frontends: ADDRESSES.control, path: "/guestbook.php" },
       "http-service": { ip: "10.96.0.22", port: 80, path: "/" },
       "dns-internal": { name: "redis-leader.shop.svc" },
       "dns-external": { name: "example.com" },
@@ -165,7 +165,7 @@ test("a prober's plan where Services have IPv6 addresses: names of Services are 
     leaderServiceIp: "fd00:10:96::21",
     frontendServiceIp: "fd00:10:96::22",
   };
-  const plan = validatePlan(proberPlan("r", "n", experiment(), addresses));
+  const plan = validatePlan(proberPlan("r", experiment(), addresses));
   t.deepEqual(plan.probes["tcp-service"], { ip: "fd00:10:96::21", port: 6379 });
   t.deepEqual(plan.probes["dns-internal"], { name: "redis-leader.shop.svc", family: 6 });
   t.deepEqual(plan.probes["dns-search"], { name: "redis-leader.shop", family: 6 });
@@ -176,7 +176,7 @@ test("a prober's plan where Services have IPv6 addresses: names of Services are 
 });
 
 test("a prober's plan without an outside name; nothing in it needs DNS to be reached", (t) => {
-  const { probes } = proberPlan("r", "n", experiment({ external: false }), ADDRESSES);
+  const { probes } = proberPlan("r", experiment({ external: false }), ADDRESSES);
   t.false("dns-external" in probes);
   for (const [name, probe] of Object.entries(probes)) {
     if (name.startsWith("dns-")) continue;

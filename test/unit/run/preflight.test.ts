@@ -1,6 +1,7 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../../src/evidence/events.js";
+import { ownPods } from "../../../src/application/own-pods.js";
 import { serverVersion } from "../../../src/kube/api.js";
 import type { Node } from "../../../src/kube/objects.js";
 import { type Attack, type ExperimentFile, experimentSchema } from "../../../src/experiment/schema.js";
@@ -78,6 +79,7 @@ async function ask(served: Served, change: Partial<PreflightInput> = {}): Promis
     version: await serverVersion(served.transport),
     nodes: [node("worker-1")],
     canaries: "kube-system-chaos-canary-3f9a",
+    podSettings: {},
     resolved: experiment(),
     nodeAccess: { none: "not on this machine" },
     unfinished: { runs: [], unreadable: [] },
@@ -458,7 +460,10 @@ test("a unit that nobody has looked at is assumed, not a passed check", async (t
     asked.events.find((event) => event.type === "check" && event.name === "target"),
     { assumed: true },
   );
-  const plan = planLines({ file: "x.yaml", keepApp: false }, { ...asked, target: asked.target as AnyTarget });
+  const plan = planLines(
+    { file: "x.yaml", keepApp: false },
+    { ...asked, target: asked.target as AnyTarget, pods: ownPods({}, ["amd64"]) },
+  );
   t.true(plan.some((line) => line.startsWith("  ? target: ")));
   t.false(plan.some((line) => line.startsWith("  ✓ target: ")));
 });

@@ -1,4 +1,5 @@
 import test from "ava";
+import { PUBLIC_PODS } from "../../../src/own/pod-spec.js";
 import type { Node } from "../../../src/kube/objects.js";
 import { deadManProblem, deadManRemark, scopeOf } from "../../../src/safety/dead-man/deploy-dead-man.js";
 import {
@@ -29,6 +30,7 @@ const parts = (change: Partial<DeadManParts> = {}): DeadManParts => ({
   namespaceUid: "uid-of-the-namespace",
   namespaces: ["kube-system", "kube-system-chaos", "guestbook"],
   node: "worker-2",
+  pods: PUBLIC_PODS,
   ...change,
 });
 

@@ -38,6 +38,7 @@ const TABLE: readonly (readonly [what: string, undo: Undo, stage: keyof Stages])
   ["the replicas of a Deployment", workload("Deployment", { onlyReplicas: true }), "workloads"],
   ["what only a newer version knows", { action: "unheard-of" } as unknown as Undo, "workloads"],
   ["the application's namespace", removal("Namespace", "guestbook"), "own"],
+  ["the namespace of the pods that reach the nodes", removal("Namespace", "kube-system-chaos-nodes"), "home"],
   ["a prepared namespace", removal("Namespace", "guestbook", OWN, "empty"), "own"],
   ["the canaries' namespace", removal("Namespace", "kube-system-chaos-canaries"), "own"],
   ["the switch's pod", removal("Pod", "chaos-dead-man-run-1", ofSwitch), "deadMan"],

@@ -1,15 +1,17 @@
 <?php
-// The guestbook's one script: cmd=set writes to the leader, cmd=get reads from a follower. Each request makes a
-// client of its own, so a name is looked up every time and an error is the request's own.
-declare(strict_types=1);
+// The guestbook's one script. It answers as the sample's does (GoogleCloudPlatform/kubernetes-engine-samples,
+// quickstarts/guestbook/php-redis/guestbook.php): one key for everyone, the value between quotes as it is, and no
+// parameter but cmd and value. Each request makes a client of its own, so a name is looked up every time.
+error_reporting(E_ALL);
+ini_set('display_errors', '1');
 
-require_once 'Predis/Autoloader.php';
+require 'Predis/Autoloader.php';
 Predis\Autoloader::register();
 
-function redis(string $role): Predis\Client
+function redis($role)
 {
-    $host = getenv('GET_HOSTS_FROM') === 'env'
-        ? (string) getenv('REDIS_' . strtoupper($role) . '_SERVICE_HOST')
+    $host = getenv('GET_HOSTS_FROM') == 'env'
+        ? getenv('REDIS_' . strtoupper($role) . '_SERVICE_HOST')
         : "redis-$role";
     return new Predis\Client(['scheme' => 'tcp', 'host' => $host, 'port' => 6379]);
 }
@@ -19,11 +21,9 @@ if (!isset($_GET['cmd'])) {
     return;
 }
 header('Content-Type: application/json');
-$key = (string) ($_GET['key'] ?? 'guestbook');
-if ($_GET['cmd'] === 'set') {
-    redis('leader')->set($key, (string) ($_GET['value'] ?? ''));
-    echo '{"message": "Updated"}';
+if ($_GET['cmd'] == 'set') {
+    redis('leader')->set('guestbook', $_GET['value']);
+    print '{"message": "Updated"}';
 } else {
-    $value = redis('follower')->get($key);
-    echo '{"data": ', json_encode($value ?? ''), '}';
+    print '{"data": "' . redis('follower')->get('guestbook') . '"}';
 }
