@@ -112,7 +112,7 @@ test("what fails is an error's text with status 200, which no one takes for JSON
     { GET_HOSTS_FROM: "env" },
     { ...ENV, REDIS_FOLLOWER_SERVICE_HOST: "name.invalid" },
   ]) {
-    const nowhere = await frontEnd(t, 1, env as Record<string, string>);
+    const nowhere = await frontEnd(t, 1, env);
     t.regex((await nowhere("/guestbook.php?cmd=get")).body, /Fatal error/);
   }
 });
