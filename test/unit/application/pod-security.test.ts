@@ -85,8 +85,8 @@ function violations({ securityContext, containers, volumes = [], ...spec }: PodS
 }
 
 function podSpecs(manifests: readonly Manifest[]): PodSpec[] {
-  return manifests.flatMap(({ kind, spec }) => {
-    if (kind === "Pod") return [spec];
+  return manifests.flatMap(({ kind, spec }): PodSpec[] => {
+    if (kind === "Pod") return [spec as PodSpec];
     const template = (spec as { template?: { spec: PodSpec } } | undefined)?.template;
     return template === undefined ? [] : [template.spec];
   });
