@@ -1,6 +1,8 @@
 /** Every environment variable that the CLI reads, and its purpose. Programs in pods have their own. */
 export const ENVIRONMENT = {
   KUBECONFIG: "kubeconfig files, as kubectl reads them; default: ~/.kube/config",
+  HTTPS_PROXY:
+    "proxy to the API server, and HTTP_PROXY, NO_PROXY (also in lower case), as Go reads them; a kubeconfig's proxy-url wins",
   XDG_STATE_HOME: "below it: journals of runs, kubeconfig of the kind cluster; default: ~/.local/state",
   XDG_CONFIG_HOME: "below it: kube-system-chaos/config.yaml; default: ~/.config",
   XDG_CACHE_HOME: "below it: what the lab has built; default: ~/.cache",

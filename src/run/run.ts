@@ -38,7 +38,7 @@ import { PHASES } from "./phases/all-phases.js";
 import { type PlanRow, planRow } from "./phases/dry-run-table.js";
 import { runPhases } from "./phases/phase.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
-import { type Check, preflight, type PreflightOutcome, refusalOfForbidden } from "./phases/preflight.js";
+import { preflight, refusalOfForbidden } from "./phases/preflight.js";
 import { unlessRestored } from "./not-restored.js";
 import { RunState } from "./run-state.js";
 
@@ -144,26 +144,22 @@ async function prepareRun(
     ...ownId,
     canaries,
     podSettings,
-    deadMan: options.deadMan === true,
+    deadMan: options.deadMan ?? false,
     confirm: options.confirm,
     allowing: options.allowing,
     emit,
   });
   emit({ type: "phase", phase: "preflight", state: "end" });
   view.phaseEnd("preflight");
-  const { target, companions } = outcome;
+  const refused = outcome.checks.filter(({ ok }) => !ok);
   if (options.dryRun && options.onPlan !== undefined) {
     options.onPlan(planRow(options.file, outcome));
-    return { exitCode: refusedOf(outcome).length > 0 ? ExitCode.preflightRefused : ExitCode.asExpected };
+    return { exitCode: refused.length > 0 ? ExitCode.preflightRefused : ExitCode.asExpected };
   }
-  if (refusedOf(outcome).length > 0 || target === undefined)
-    throw new RefusedError(refusal(refusedOf(outcome)));
+  const { target, companions } = outcome;
+  if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
   if (options.dryRun) {
-    view.result(planLines(options, { ...outcome, target, pods }, sampling), {
-      dryRun: true,
-      target: targetFacts(target, resolved.component?.name ?? null),
-      plan: planRow(options.file, outcome),
-    });
+    showPlan(options, { ...outcome, target, pods }, sampling);
     return { exitCode: ExitCode.asExpected };
   }
   if (interrupted.aborted) {
@@ -195,8 +191,16 @@ async function prepareRun(
   };
 }
 
-function refusedOf({ checks }: PreflightOutcome): readonly Check[] {
-  return checks.filter(({ ok }) => !ok);
+function showPlan(
+  options: RunOptions,
+  outcome: Parameters<typeof planLines>[1],
+  sampling: Sampling | undefined,
+): void {
+  options.view.result(planLines(options, outcome, sampling), {
+    dryRun: true,
+    target: targetFacts(outcome.target, outcome.resolved.component?.name ?? null),
+    plan: planRow(options.file, outcome),
+  });
 }
 
 /** The experiment with the interval at which this run samples. */
