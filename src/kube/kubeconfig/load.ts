@@ -95,7 +95,7 @@ function mergeKubeconfigs(configs: readonly Kubeconfig[]): Kubeconfig {
 
 /** ~/.kube/config; as in client-go, HOME says where that is. */
 function homeFile(env: Env): string | undefined {
-  const home = env["HOME"] ?? (process.platform === "win32" ? (env["USERPROFILE"] ?? homedir()) : undefined);
+  const home = env["HOME"] ?? (process.platform === "win32" ? homedir() : undefined);
   return home === undefined || home === "" ? undefined : join(home, ".kube", "config");
 }
 

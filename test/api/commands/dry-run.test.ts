@@ -140,7 +140,7 @@ test("a single experiment prints its plan with the platform, what was found, and
   t.regex(dns.out, /^found: Deployment kube-system\/rke2-coredns-rke2-coredns, 2 of 2 pods ready$/m);
   t.notRegex(dns.out, /assumed/);
   const scheduler = await dryRun(t, kops, { only: ["kube-scheduler"] });
-  t.regex(scheduler.out, /^ {2}\? target: .*assumed, checked once node access is there$/m);
+  t.regex(scheduler.out, /^ {2}\? target: .*assumed, checked once node access is there\)$/m);
   t.notRegex(scheduler.out, /✓ target/);
   t.regex(scheduler.progress, /info: target: .*assumed/);
   t.notRegex(scheduler.progress, /ok: target/);

@@ -14,7 +14,7 @@ const workload = (replicas: number): Manifest =>
     name: "leader",
     labels,
     replicas,
-    podSpec: {},
+    podSpec: { containers: [] },
   });
 const LEADER = "/apis/apps/v1/namespaces/guestbook/deployments/leader";
 const COLLECTION = "/apis/apps/v1/namespaces/guestbook/deployments";

@@ -79,7 +79,8 @@ for (const name of FUNCTION_CHECK_NAMES) {
     await checkOnce(world, ready);
     const corrected =
       name === "dns-is-scaled" ? ["coredns"] : name === "fluentd-is-scaled" ? ["fluentd-gcp"] : [];
-    const asked = functionProbes[name].needs(NAMESPACE, corrected).map(describePermission);
+    const needs = functionProbes[name].needs(NAMESPACE, corrected);
+    const asked = needs.filter(({ optional }) => optional !== true).map(describePermission);
     const used = world.server.requests
       .filter(({ path }) => path !== "/apis/metrics.k8s.io")
       .map(permissionOf)

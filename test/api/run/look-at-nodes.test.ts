@@ -1,6 +1,7 @@
 /** Before anything is deployed, the nodes are looked at: what preflight assumed is replaced by what is there. */
 import { PassThrough } from "node:stream";
 import test, { type ExecutionContext } from "ava";
+import { ownPods } from "../../../src/application/own-pods.js";
 import { systemClock } from "../../../src/common/clock.js";
 import { resolveExperiment } from "../../../src/components/resolve.js";
 import type { RunFacts } from "../../../src/evidence/facts.js";
@@ -14,7 +15,7 @@ import { findTarget } from "../../../src/targets/target.js";
 import { createView } from "../../../src/ui/view.js";
 import { serve, type Served } from "../../helpers/target-fixtures.js";
 
-const DAEMONSET = "/apis/apps/v1/namespaces/kube-system-chaos/daemonsets/chaos-node-access";
+const DAEMONSET = "/apis/apps/v1/namespaces/kube-system-chaos-nodes/daemonsets/chaos-node-access";
 
 const NODES = [
   { metadata: { name: "a" } },
@@ -41,7 +42,7 @@ async function looked(
   t: ExecutionContext,
   served: Served,
   nodeAccess: NodeAccess,
-): Promise<{ state: RunState; events: RunEventBody[]; look: () => Promise<void> }> {
+): Promise<{ state: RunState; events: RunEventBody[]; undos: unknown[]; look: () => Promise<void> }> {
   const resolved = resolveExperiment(
     experimentSchema.parse({
       apiVersion: "kube-system-chaos/v1",
@@ -56,7 +57,12 @@ async function looked(
   t.like(target, { assumed: true, unit: "kubelet.service" });
   const events: RunEventBody[] = [];
   const stream = new PassThrough().resume();
+  const undos: unknown[] = [];
+  const journal = { intent: async (undo: unknown) => await Promise.resolve(undos.push(undo)) };
   const context = {
+    journal,
+    made: [],
+    pods: ownPods({}, ["amd64"]),
     resolved,
     target,
     nodeAccess,
@@ -68,7 +74,7 @@ async function looked(
     interrupted: new AbortController().signal,
   } as unknown as RunContext;
   const state = new RunState(context, {} as RunFacts);
-  return { state, events, look: async () => await lookAtNodes(state) };
+  return { state, events, undos, look: async () => await lookAtNodes(state) };
 }
 
 test("the target's unit is the one that was found, in the run and in its facts", async (t) => {
@@ -90,7 +96,7 @@ test("the target's unit is the one that was found, in the run and in its facts",
 test("privileged pods are deployed first, not on nodes that are left out", async (t) => {
   const served = await serve(t);
   const pods = access({ type: "pod" }, "process=kubelet kubelet.service");
-  const { state, look } = await looked(t, served, pods);
+  const { state, look, undos } = await looked(t, served, pods);
   served.server.handle("GET", /daemonsets\/chaos-node-access$/, () => ({
     status: 200,
     body: {
@@ -99,6 +105,7 @@ test("privileged pods are deployed first, not on nodes that are left out", async
     },
   }));
   await look();
+  t.like(undos, [{ object: { kind: "Namespace", name: "kube-system-chaos-nodes" } }]);
   const made = served.server.requestsOf("POST", "daemonsets")[0]?.body as {
     spec: { template: { spec: { affinity?: unknown } } };
   };

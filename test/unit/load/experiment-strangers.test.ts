@@ -344,7 +344,11 @@ for (const [what, text, expected] of [
     "c.yaml:2:1: a second document starts here: a file contains one configuration",
   ],
   ["no mapping", "x\n", 'c.yaml:1:1: must be a mapping (keys and values), not "x"'],
-  ["an unknown key", '"\\e[2J": 1\n', 'c.yaml:1:1: "\\u{1b}[2J": unknown key; known keys: nodeAccess'],
+  [
+    "an unknown key",
+    '"\\e[2J": 1\n',
+    'c.yaml:1:1: "\\u{1b}[2J": unknown key; known keys: images, registries, imagePullSecrets, guestbook, nodeAccess',
+  ],
   [
     "an empty command",
     "nodeAccess: {command: []}\n",
