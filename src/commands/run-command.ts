@@ -128,15 +128,28 @@ async function planSeveral(
 ): Promise<ExitCode> {
   const codes: ExitCode[] = [];
   const rows: PlanRow[] = [];
+  const quiet = { ...options, view: withoutPhases(options.view) };
   for (const each of loaded) {
     if (options.interrupted.aborted) break;
     let row: PlanRow | undefined;
-    const outcome = await runOne(options, { ...each, ...common, onPlan: (made) => (row = made) });
+    const outcome = await runOne(quiet, { ...each, ...common, onPlan: (made) => (row = made) });
     codes.push(outcome.exitCode);
     rows.push(row ?? failedRow(each.file, each.resolved, outcome.problem ?? "interrupted"));
   }
   options.view.result(tableLines(rows), { dryRun: true, experiments: rows });
   return options.interrupted.aborted ? ExitCode.interrupted : mostSerious(codes);
+}
+
+/** The table has what the phases and checks of each experiment would show. */
+function withoutPhases(view: RunView): RunView {
+  const nothing = (): void => undefined;
+  return {
+    ...{ phase: nothing, phaseEnd: nothing, live: nothing, event: nothing, result: nothing, close: nothing },
+    step: async (title, work) => await view.step(title, work),
+    info: (text) => view.info(text),
+    warn: (text) => view.warn(text),
+    suspended: async (work) => await view.suspended(work),
+  };
 }
 
 function mostSerious(codes: readonly ExitCode[]): ExitCode {

@@ -129,7 +129,7 @@ async function prepareRun(
   const emit = (body: RunEventBody): void => {
     const event = { ...body, tMs: Math.round(clock.now() * 1000) / 1000 };
     events.push(event);
-    if (options.onPlan === undefined) view.event(event);
+    view.event(event);
   };
   emit({ type: "phase", phase: "preflight", state: "start" });
   const ownId = sharedBy === undefined ? {} : { ownId: sharedBy.id };
