@@ -264,16 +264,19 @@ export class Engine {
   }
 
   async #ensureNetwork(): Promise<void> {
-    const there = await ask(this.client, ["network", "inspect", NETWORK], {
-      timeoutMs: 10_000,
-      env: this.env,
-    });
-    if (there.exitCode === 0) return;
+    const asked = { timeoutMs: 10_000, env: this.env };
+    const there = await ask(this.client, ["network", "inspect", "--format={{.EnableIPv6}}", NETWORK], asked);
+    const hasIPv6 = existsSync("/proc/net/if_inet6");
+    if (there.exitCode === 0) {
+      if (!hasIPv6 || there.stdout.trim() === "true") return;
+      // Made by an older version. While nodes use it, it cannot be removed.
+      if ((await ask(this.client, ["network", "rm", NETWORK], asked)).exitCode !== 0) return;
+    }
     const options = [
       `com.docker.network.bridge.name=${BRIDGE}`,
       "com.docker.network.bridge.enable_ip_masquerade=false",
     ].map((option) => `--opt=${option}`);
-    const ipv6 = existsSync("/proc/net/if_inet6") ? ["--ipv6", `--subnet=${IPV6_SUBNET}`] : [];
+    const ipv6 = hasIPv6 ? ["--ipv6", `--subnet=${IPV6_SUBNET}`] : [];
     await this.docker(["network", "create", "--driver=bridge", ...options, ...ipv6, NETWORK], {
       timeoutMs: 30_000,
     });
