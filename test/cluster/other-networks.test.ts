@@ -109,6 +109,10 @@ test.serial(
       ...image,
     ]);
 
+    const kubectl = ["exec", `${NAME}-control-plane`, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"];
+    const rollout = ["-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s"];
+    await execa("docker", [...kubectl, ...rollout]);
+
     const handle = { provider: "current", context: `kind-${NAME}`, kubeconfigPath, env: {} } as const;
     const cluster = await clusterOf(handle);
     t.teardown(() => cluster.connection.transport.close());
@@ -119,13 +123,13 @@ test.serial(
       window: "15s",
     });
     const KUBECONFIG = await inTwoFiles(space.folder, await readFile(kubeconfigPath, "utf8"));
-    const { exitCode, stderr } = await chaos({ handle: { ...handle, env: { KUBECONFIG } } }, space, [
+    const { exitCode, stdout, stderr } = await chaos({ handle: { ...handle, env: { KUBECONFIG } } }, space, [
       "run",
       file,
       "--reports",
       path("reports"),
     ]);
-    t.is(exitCode, 0, stderr);
+    t.is(exitCode, 0, `${stdout.slice(-3_000)}\n${stderr}`);
     const { result } = await onlyReport(space);
     t.is(result.severity, "outage", result.severityBecause);
     t.is(result.ownFunction.state, "lost");

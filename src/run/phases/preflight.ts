@@ -140,7 +140,10 @@ const CHECKS: readonly PreflightCheck[] = [
       if (isAssumed(target)) return [{ ok: true, assumed: true, detail: `${runs} (${ASSUMED})` }];
       return [
         isDown(target)
-          ? { ok: false, detail: `${runs}; none of its pods is ready, so there is nothing to take down` }
+          ? {
+              ok: false,
+              detail: `${runs}; none of its pods is ready, so there is nothing to take down. Wait until they are`,
+            }
           : { ok: true, detail: runs },
       ];
     },
