@@ -234,6 +234,7 @@ function count(map: Map<string, number>, kind: string): void {
 }
 
 function findKubectl(): string | undefined {
-  const named = process.env["KUBECTL"] ?? "kubectl";
+  const { KUBECTL = "" } = process.env;
+  const named = KUBECTL === "" ? "kubectl" : KUBECTL;
   return spawnSync(named, ["version", "--client"]).status === 0 ? named : undefined;
 }
