@@ -56,7 +56,8 @@ function selected(loaded: LoadedKubeconfig, wanted: string | undefined): Cluster
   const { config, files, list } = loaded;
   const { name, context } = selectedContext(loaded, wanted);
   const { cluster: clusterName, user: userName } = context.value;
-  const cluster = config.clusters.get(clusterName);
+  // An entry without a name is nobody's (`kubectl config view --minify` drops it).
+  const cluster = clusterName === "" ? undefined : config.clusters.get(clusterName);
   if (cluster === undefined) {
     const which =
       clusterName === ""
@@ -65,7 +66,7 @@ function selected(loaded: LoadedKubeconfig, wanted: string | undefined): Cluster
     throw new UsageError(`${context.file}: context ${quote(name)} names ${which}`);
   }
   // Without a user, or with an unknown one: anonymous, as in client-go.
-  const user = config.users.get(userName);
+  const user = userName === "" ? undefined : config.users.get(userName);
   const clusterWords = `${cluster.file}: cluster ${quote(clusterName)}`;
   const userWords =
     user === undefined

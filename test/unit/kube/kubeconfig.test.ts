@@ -269,6 +269,12 @@ test("a context without a user, or with an unknown one, is anonymous", async (t)
   }
 });
 
+test("an entry without a name is nobody's", async (t) => {
+  const { write } = place(t);
+  const text = "current-context: k\nclusters: [{cluster: {server: 'https://h'}}]\ncontexts: [{name: k}]\n";
+  t.regex(await refusal(t, { env: {}, kubeconfigPath: write("k", text) }), /context "k" names no cluster/);
+});
+
 test("the server's address, as kubectl reads it", (t) => {
   const cases: [string, string | undefined][] = [
     ["https://h:6443", "https://h:6443"],
