@@ -25,14 +25,15 @@ export function hasEnded(pod: Pod): boolean {
   );
 }
 
-/** Nodes that accept pods without a toleration: Ready, not cordoned, without a NoSchedule or NoExecute taint. */
+/** Linux nodes that accept pods without a toleration: Ready, not cordoned, without a NoSchedule or NoExecute taint. */
 export function schedulableNodes(nodes: readonly Node[]): Node[] {
   return nodes.filter((node) => {
     const tainted = (node.spec?.taints ?? []).some(
       (taint) => taint.effect === "NoSchedule" || taint.effect === "NoExecute",
     );
     const ready = (node.status?.conditions ?? []).some((c) => c.type === "Ready" && c.status === "True");
-    return ready && !tainted && node.spec?.unschedulable !== true;
+    const isWindows = node.metadata.labels?.["kubernetes.io/os"] === "windows";
+    return ready && !tainted && !isWindows && node.spec?.unschedulable !== true;
   });
 }
 

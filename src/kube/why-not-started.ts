@@ -150,8 +150,9 @@ function containersProblem({ spec, status = {} }: Pod, events: readonly Event[])
 }
 
 function schedulingProblem(message: string, events: readonly Event[]): Problem {
-  // The cluster autoscaler's event (kubernetes/autoscaler cluster-autoscaler/processors/status): a node is on its way.
-  const grows = events.some(({ reason }) => reason === "TriggeredScaleUp");
+  // A node is on its way: an event of the cluster autoscaler (kubernetes/autoscaler cluster-autoscaler/processors/status)
+  // or of Karpenter (kubernetes-sigs/karpenter pkg/controllers/provisioning/scheduling/events.go).
+  const grows = events.some(({ reason }) => reason === "TriggeredScaleUp" || reason === "Nominated");
   return grows
     ? { cause: "starting", text: `waits for a new node: ${message}` }
     : { cause: "schedule", text: `it cannot be scheduled: ${message}` };

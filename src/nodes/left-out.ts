@@ -1,14 +1,12 @@
 /** Nodes on which nothing can be run or looked at. They are left out of a run, never waited for. Pure. */
 import type { Node } from "../kube/objects.js";
 
-/** Why a node is left out; undefined: it is not. */
+/** Why a node is left out; undefined: it is not. A cordoned node works: it only gets no new pods. */
 export function whyLeftOut(node: Node): string | undefined {
-  const { spec, status } = node;
   const kind = kindOf(node);
   if (kind !== undefined) return kind;
-  const ready = (status?.conditions ?? []).find(({ type }) => type === "Ready");
-  if (ready !== undefined && ready.status !== "True") return "not ready";
-  return spec?.unschedulable === true ? "cordoned" : undefined;
+  const ready = (node.status?.conditions ?? []).find(({ type }) => type === "Ready");
+  return ready !== undefined && ready.status !== "True" ? "not ready" : undefined;
 }
 
 /** A node that is not a Linux machine; undefined: it is one. */
@@ -28,7 +26,7 @@ export function usableNodes(nodes: readonly Node[]): Node[] {
   return nodes.filter((node) => whyLeftOut(node) === undefined);
 }
 
-/** "a (not ready), b (cordoned)"; undefined: no node is left out. */
+/** "a (not ready), b (a Windows node)"; undefined: no node is left out. */
 export function leftOutWords(nodes: readonly Node[]): string | undefined {
   const words = nodes.flatMap((node) => {
     const why = whyLeftOut(node);

@@ -36,7 +36,7 @@ export function podAccess(transport: Transport): NodeAccess {
   let pods: ReadonlyMap<string, string> | undefined;
   const ask = async (node: string, argv: readonly string[], timeoutMs: number): Promise<ApiResponse> => {
     token ??= await readToken(transport);
-    pods ??= await findPods(transport);
+    pods ??= await findNodeAccessPods(transport);
     const pod = pods.get(node);
     if (pod === undefined) throw new Error(`no ${NODE_ACCESS_NAME} pod runs on ${node}`);
     return await podProxy(transport, {
@@ -76,7 +76,8 @@ async function readToken(transport: Transport): Promise<string> {
   return Buffer.from(data, "base64").toString("utf8");
 }
 
-async function findPods(transport: Transport): Promise<ReadonlyMap<string, string>> {
+/** The privileged pods by node. */
+export async function findNodeAccessPods(transport: Transport): Promise<ReadonlyMap<string, string>> {
   const { items } = await list<Pod>(transport, resourcePath(PODS, NODE_ACCESS_NAMESPACE), {
     labelSelector: selectorString(NODE_ACCESS_LABELS),
   });

@@ -23,8 +23,11 @@ import { copyPullSecrets } from "../own/pull-secrets.js";
 import { StartWatch } from "../own/start.js";
 import { NODE_ACCESS_LABELS, NODE_ACCESS_NAME, NODE_ACCESS_PORT, TOKEN_KEY } from "./pod-access.js";
 
-/** Time limit until all pods are ready, including the image pull, ms. */
+/** Time limit until all pods are ready, ms. */
 const READY_LIMIT_MS = 120_000;
+
+/** The same while their image is being pulled and nothing fails, ms. */
+const PULL_LIMIT_MS = 15 * 60_000;
 
 /**
  * Namespace, agent (as a ConfigMap) and one privileged pod on every node. The token's Secret is created separately.
@@ -113,14 +116,16 @@ export async function deployNodeAccess(
   let last = "";
   const failed = "cannot reach the nodes through privileged pods";
   const watch = new StartWatch({ transport, clock, failed }, rest);
+  const startedAt = clock.now();
   const ready = await pollUntil(
     clock,
-    { everyMs: 500, limitMs: READY_LIMIT_MS, ...(signal === undefined ? {} : { signal }) },
+    { everyMs: 500, limitMs: PULL_LIMIT_MS, ...(signal === undefined ? {} : { signal }) },
     async () => {
       const { isSeen, ready, wanted } = daemonSetState(await get<DaemonSet>(transport, path));
       last = `${ready} of ${wanted} are ready`;
       if (isSeen && wanted > 0 && ready >= wanted) return true;
       await watch.look();
+      if (clock.now() - startedAt >= READY_LIMIT_MS && !watch.pulls) return false;
       return undefined;
     },
   );

@@ -72,6 +72,7 @@ export function workloadManifest(options: WorkloadOptions): Manifest {
         spec: {
           terminationGracePeriodSeconds: 1,
           automountServiceAccountToken: false,
+          nodeSelector: { "kubernetes.io/os": "linux" },
           ...podSpec,
           // The last log lines of a container that crashed are then in its state, which needs no right to logs.
           containers: containers.map((each) => ({

@@ -3,7 +3,7 @@ import type { Stopwatch } from "../common/clock.js";
 import { ChaosError } from "../common/errors.js";
 import { DAEMONSETS, DEPLOYMENTS, EVENTS, list, PODS, REPLICASETS, resourcePath } from "../kube/api.js";
 import type { DaemonSet, Deployment, Event, KubeObject, Pod, ReplicaSet } from "../kube/objects.js";
-import { ApiError, type Transport } from "../kube/transport.js";
+import { ApiError, ApiUnreachableError, type Transport } from "../kube/transport.js";
 import { type NotStarted, type Started, whyNotStarted } from "../kube/why-not-started.js";
 
 /** How often the reasons are read, ms: an event appears a second or more after its cause. */
@@ -71,9 +71,15 @@ export class StartWatch {
   async look(): Promise<void> {
     const { clock, passingLimitMs = PASSING_LIMIT_MS } = this.#options;
     if (clock.now() < this.#lookAt) return;
-    const found = await this.#find();
+    const found = await this.#find().catch((error: unknown) => {
+      // A busy API server is not a reason why pods do not start.
+      if (error instanceof ApiUnreachableError || (error instanceof ApiError && error.status >= 500))
+        return undefined;
+      throw error;
+    });
     const now = clock.now();
     this.#lookAt = now + LOOK_EVERY_MS;
+    if (found === undefined) return;
     this.#last = found.map(({ problem }) => problem);
     const failing = found.filter(({ problem }) => problem.cause !== "starting");
     const keys = new Set(failing.map(({ key }) => key));

@@ -10,6 +10,7 @@ import {
   DRIFT_NAME,
   LOCK_NAME,
   LOCK_NAMESPACE,
+  NODE_ACCESS_NAMESPACE,
   PROBER_NAMESPACE,
   RECORD_NAME,
   SUBSTITUTE_IMAGES_CONFIGMAP,
@@ -211,7 +212,7 @@ function optionalNeeds(namespace: string): Need[] {
       namespace,
     }),
     // From Kubernetes 1.35 a WebSocket needs both verbs (kubernetes/kubernetes#134577).
-    ...(namespace === PROBER_NAMESPACE
+    ...(namespace === PROBER_NAMESPACE || namespace === NODE_ACCESS_NAMESPACE
       ? rights(
           "reaching the run's pods where the API server cannot connect to them",
           ["get", "create"],
@@ -275,6 +276,7 @@ function nodePodNeeds({ nodePods }: PermissionScope): Need[] {
   const deploying = "deploying the privileged pods that reach the nodes";
   return [
     ...namespaceNeeds(nodePods),
+    ...optionalNeeds(namespace),
     ...rights(deploying, ENSURE, { resource: "apps/daemonsets", namespace }),
     ...rights(deploying, ENSURE, { resource: "configmaps", namespace }),
     ...rights("the token of the pods that reach the nodes", ["get", "create"], {

@@ -16,6 +16,8 @@ const ASK_TIMEOUT_MS = 10_000;
 export interface NodesToCheck {
   /** Without those that are left out. */
   readonly nodes: readonly Node[];
+  /** With the nodes that are left out, which tell the platform, too. Default: `nodes`. */
+  readonly all?: readonly Node[];
   readonly access?: NodeAccess;
 }
 

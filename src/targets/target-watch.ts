@@ -11,7 +11,7 @@ import { creatorOf } from "../kube/written-by.js";
 import { ForeignChanges, type ForeignChangesOptions } from "./foreign-changes.js";
 import type { TargetMonitor } from "./monitor.js";
 import { ownedByTarget } from "./ownership.js";
-import { wantedCount } from "./find-workload.js";
+import { readyCount, wantedCount } from "./find-workload.js";
 import { type Target, refOf } from "./target.js";
 
 export type WatchedKind = "Deployment" | "DaemonSet" | "ReplicaSet" | "Pod";
@@ -106,7 +106,10 @@ export class TargetWatch implements TargetMonitor {
     // wanted one.
     const attack = this.#options.foreign?.attack;
     const ownersWord = attack !== undefined && leavesSpecAlone(attack);
-    const count = ownersWord ? wantedCount(target.kind, workload) : target.count;
+    const wanted = ownersWord ? wantedCount(target.kind, workload) : target.count;
+    // The pods of a DaemonSet on nodes that are not ready never become ready: as many as before are enough.
+    const before = target.kind === "DaemonSet" ? readyCount(target.kind, target.object) : undefined;
+    const count = Math.min(wanted, before ?? wanted);
     const endpoints = target.services.every(({ name }) => this.#endpoints.ready(name) >= count);
     return ready >= count && endpoints;
   }

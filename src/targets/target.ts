@@ -4,7 +4,7 @@ import { REPLACES_KUBE_PROXY } from "../components/platforms.js";
 import type { ObjectRef } from "../evidence/events.js";
 import type { Experiment } from "../experiment/schema.js";
 import { SERVICES, getOrUndefined, list, resourcePath } from "../kube/api.js";
-import type { Deployment, KubeObject, Service } from "../kube/objects.js";
+import type { Deployment, KubeObject, Node, Service } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import { findStaticPod, findUnit, type NodesToCheck } from "./find-node-target.js";
 import {
@@ -78,7 +78,7 @@ export async function findTarget(
     return await describeTarget(transport, target.kind, object);
   }
   if (component === undefined) return { problem: `there is no component named ${target.component}` };
-  const platform = platformOf(options.nodes);
+  const platform = platformOf(everyNode(options));
   if (target.name !== undefined)
     return await findNamed(transport, { ...target, name: target.name }, component, platform);
   const hidden = hiddenBy(platform, component.name);
@@ -160,10 +160,14 @@ async function findComponent(
   }
   const why =
     (component.name === "kube-proxy" ? await replacedBy(workloads) : undefined) ??
-    (forms.every(({ how }) => how === "static-pod") ? whyNoStaticPods(options.nodes) : undefined);
+    (forms.every(({ how }) => how === "static-pod") ? whyNoStaticPods(everyNode(options)) : undefined);
   const none = idle.size === 0 ? "found none" : `found none that runs: ${[...idle].join("; ")}`;
   const search = `looked for ${looked.join("; for ")}; ${none}`;
   return { problem: why === undefined ? search : `${why} (${search})` };
+}
+
+function everyNode({ nodes, all }: NodesToCheck): readonly Node[] {
+  return all ?? nodes;
 }
 
 /** The workload that runs; undefined: none does. Several: the user must choose. */

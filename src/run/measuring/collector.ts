@@ -67,6 +67,10 @@ export class Collector {
     const workers = sampling?.workers ?? probers.length;
     this.#probers = await chooseProbers(transport, probers, { workers, nodes, namespace, attacked });
     this.#addresses = await findAddresses(transport, namespace);
+    // A session's probers still follow the plan of an earlier run: what they wrote would be a bad read here.
+    const idle = probers.filter((each) => !this.#probers.includes(each));
+    const nothing = { ...proberPlan(runId, resolved.experiment, this.#addresses), probes: {} };
+    await Promise.all(idle.map(async (prober) => await sendPlan(transport, prober, nothing)));
     for (const prober of this.#probers) {
       await this.#readClock(prober);
       await this.#skipEarlierRuns(prober);

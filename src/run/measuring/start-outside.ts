@@ -1,3 +1,4 @@
+import { usableNodes } from "../../nodes/left-out.js";
 import type { Collector } from "./collector.js";
 import type { RunContext } from "../context.js";
 import { GUESTBOOK_SCRIPT } from "./probers.js";
@@ -17,7 +18,8 @@ export async function startOutside(context: RunContext, collector: Collector): P
   // kind maps the NodePort to the host's loopback. On other clusters a node's address may be reachable. A Service has one
   // address family, and its NodePort answers only on the node's addresses of that family.
   const onKind = nodes.some((node) => node.spec?.providerID?.startsWith("kind://") === true);
-  const addresses = nodes[0]?.status?.addresses?.filter(({ type }) => type === "InternalIP") ?? [];
+  const addresses =
+    usableNodes(nodes)[0]?.status?.addresses?.filter(({ type }) => type === "InternalIP") ?? [];
   const hosts = [...(onKind ? ["127.0.0.1", "::1"] : []), ...addresses.map(({ address }) => address)];
   const target = {
     port: application.guestbook.nodePort,

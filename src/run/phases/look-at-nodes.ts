@@ -3,6 +3,8 @@ import { objectName } from "../../common/object-name.js";
 import { RefusedError } from "../../common/errors.js";
 import { leadsThroughApi } from "../../nodes/access.js";
 import { usableNodes, whyLeftOut } from "../../nodes/left-out.js";
+import { chooseWay } from "../../kube/pod-route.js";
+import { findNodeAccessPods, NODE_ACCESS_PORT } from "../../nodes/pod-access.js";
 import { deployNodeAccess } from "../../nodes/pod-deploy.js";
 import { NODE_ACCESS_NAMESPACE } from "../../own/own-names.js";
 import { recordNamespace } from "../../safety/journal/entries.js";
@@ -29,10 +31,12 @@ export async function lookAtNodes(state: RunState): Promise<void> {
     await view.step("deploy the pods that reach the nodes", async () => {
       await deployNodeAccess(transport, clock, podSource(pods), { leftOut, signal: interrupted });
     });
+    await reachNodePods(state);
   }
   if (interrupted.aborted || !isNodeTarget(target) || target.assumed !== true) return;
   const found = await findTarget(transport, resolved.experiment.target, resolved.component, {
     nodes: usableNodes(nodes),
+    all: nodes,
     access: nodeAccess,
   });
   if ("problem" in found) throw new RefusedError(`cannot attack ${target.name}: ${found.problem}`);
@@ -44,4 +48,21 @@ export async function lookAtNodes(state: RunState): Promise<void> {
   const detail = `${objectName(found)}, ${found.count} desired; ${found.ownerChain.join(" → ")}`;
   recorder.emit({ type: "check", name: "target", ok: true, detail });
   state.foundTarget(found, targetFacts(found, resolved.component?.name ?? null));
+}
+
+/** Chooses how the privileged pods are reached. @throws RefusedError when the attack would cut that way. */
+async function reachNodePods({ context }: RunState): Promise<void> {
+  const { transport, clock, interrupted, target } = context;
+  const found = await findNodeAccessPods(transport);
+  const pods = [...found.values()].map((pod) => ({
+    namespace: NODE_ACCESS_NAMESPACE,
+    pod,
+    port: NODE_ACCESS_PORT,
+  }));
+  const problem = await chooseWay(transport, pods, { clock, signal: interrupted });
+  if (problem === undefined || target.kind !== "SystemdUnit") return;
+  throw new RefusedError(
+    `cannot attack ${target.name}: the API server cannot reach the privileged pods (${problem}), and their kubelets' ` +
+      "port-forward does not work while the kubelet or the container runtime is down. Use --node-access command",
+  );
 }

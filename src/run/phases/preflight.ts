@@ -131,6 +131,7 @@ const CHECKS: readonly PreflightCheck[] = [
       const { experiment, component } = resolved;
       const target = await findTarget(transport, experiment.target, component, {
         nodes: usableNodes(nodes),
+        all: nodes,
         ...(access === undefined ? {} : { access }),
       });
       if ("problem" in target) return [{ ok: false, detail: target.problem }];

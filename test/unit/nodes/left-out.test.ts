@@ -19,7 +19,7 @@ const CASES: readonly (readonly [string | undefined, Node])[] = [
   ],
   ["not ready", node("down", { status: { conditions: [{ type: "Ready", status: "False" }] } })],
   ["not ready", node("lost", { status: { conditions: [{ type: "Ready", status: "Unknown" }] } })],
-  ["cordoned", node("cordoned", { spec: { unschedulable: true } })],
+  [undefined, node("cordoned", { spec: { unschedulable: true } })],
   ["a virtual node", node("virtual-node-aci-linux", { labels: { type: "virtual-kubelet" } })],
   [
     "a virtual node",
@@ -41,10 +41,10 @@ for (const [why, each] of CASES)
 test("left out: the words name every node, the usable ones stay", (t) => {
   const nodes = [
     node("a"),
-    node("b", { spec: { unschedulable: true } }),
+    node("b", { status: { conditions: [{ type: "Ready", status: "False" }] } }),
     node("w", { labels: { "kubernetes.io/os": "windows" } }),
   ];
-  t.is(leftOutWords(nodes), "b (cordoned), w (a Windows node)");
+  t.is(leftOutWords(nodes), "b (not ready), w (a Windows node)");
   t.deepEqual(
     usableNodes(nodes).map(({ metadata }) => metadata.name),
     ["a"],

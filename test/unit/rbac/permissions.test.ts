@@ -493,6 +493,7 @@ test("nodes that take pods", (t) => {
     node("not-ready", { ready: "False" }),
     node("unknown", { ready: "Unknown" }),
     { metadata: { name: "new" } } as never,
+    { ...(node("windows") as object), metadata: { labels: { "kubernetes.io/os": "windows" } } } as never,
   ];
   t.deepEqual(
     schedulableNodes(nodes).map(({ metadata }) => metadata.name),
