@@ -514,3 +514,25 @@ test("a broken watch is an event, by its resource", async (t) => {
     ["deployments", "endpointslices", "pods", "replicasets"],
   );
 });
+
+test("a DaemonSet with a pod on a node that is not ready: ready again with as many pods as before", async (t) => {
+  const served = await serve(t);
+  const { server, transport } = served;
+  server.put(DAEMONSETS, {
+    metadata: { name: "agent", generation: 1 },
+    spec: {
+      selector: { matchLabels: { app: "agent" } },
+      template: { metadata: { labels: { app: "agent" } }, spec: { containers: [] } },
+    },
+    status: { observedGeneration: 1, desiredNumberScheduled: 2, numberReady: 1 },
+  });
+  const labels = { app: "agent" };
+  const of = owner("DaemonSet", "agent");
+  server.put(PODS, pod("agent-a", { of, labels }));
+  server.put(PODS, pod("agent-b", { of, labels, ready: false }));
+  const target = await targetOf(transport, { kind: "DaemonSet", namespace: "kube-system", name: "agent" });
+  const { watch } = await watching(t, served, { target });
+  t.true(watch.isTargetReady());
+  server.put(PODS, pod("agent-a", { of, labels, ready: false }));
+  await until("it is not ready", () => !watch.isTargetReady());
+});
