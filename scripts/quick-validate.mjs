@@ -9,6 +9,25 @@ export const requireBanner = {
   js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
 };
 
+/**
+ * What only a bad file needs: this bundle says nothing about bad files.
+ *
+ * @type {Readonly<Record<string, string>>}
+ */
+const EMPTY = {
+  "src/load/foreign.ts": "export const foreignFile = () => undefined;",
+  "src/experiment/aliases.ts": "export const ALIASES = {};",
+};
+
+/** @satisfies {import("esbuild").Plugin} */
+const withoutBadFiles = {
+  name: "without-bad-files",
+  setup(/** @type {import("esbuild").PluginBuild} */ { onLoad }) {
+    for (const [path, contents] of Object.entries(EMPTY))
+      onLoad({ filter: new RegExp(`/${path}$`) }, () => ({ contents, loader: "ts" }));
+  },
+};
+
 /** @satisfies {import("esbuild").BuildOptions} */
 export const quickValidateBundle = {
   entryPoints: [at("src/commands/quick-validate.ts")],
@@ -24,6 +43,7 @@ export const quickValidateBundle = {
     // The same package as ES modules: only the parts that are used are bundled.
     yaml: at("node_modules/yaml/browser/index.js"),
   },
+  plugins: [withoutBadFiles],
   banner: requireBanner,
   logLevel: /** @type {const} */ ("warning"),
 };
