@@ -192,6 +192,9 @@ async function askYesNo(question: string): Promise<boolean> {
   }
 }
 
+/** The codes of commands that end before they change anything. */
+const BEFORE_A_CHANGE: readonly ExitCode[] = [ExitCode.usage, ExitCode.preflightRefused];
+
 /** Aborted by the first signal; `runId`: the run that a restore would finish. */
 interface Interruption {
   readonly signal: AbortSignal;
@@ -208,7 +211,7 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
   const interruption: Interruption = { signal: controller.signal };
   const onSignal = (signal: NodeJS.Signals): void => {
     if (!controller.signal.aborted) {
-      view.warn(`${signal}: stopping the attack and restoring. This takes a moment`);
+      view.warn(`${signal}: stopping`);
       controller.abort(signal);
       return;
     }
@@ -222,14 +225,17 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
   for (const signal of signals) process.on(signal, onSignal);
   try {
     await work(view, interruption);
-    if (controller.signal.aborted && process.exitCode === undefined) process.exitCode = ExitCode.interrupted;
+    const code = process.exitCode as ExitCode | undefined;
+    if (controller.signal.aborted && (code === undefined || BEFORE_A_CHANGE.includes(code)))
+      process.exitCode = ExitCode.interrupted;
   } catch (error) {
     if (!controller.signal.aborted) throw error;
-    // What failed because it was interrupted (a build step) is not the tool's own trouble.
     const { failureOf } = await import("./commands/failure.js");
     const { text, exitCode } = failureOf(error);
-    if (exitCode !== ExitCode.failed) throw error;
-    throw new ChaosError(text, { exitCode: ExitCode.interrupted, cause: error });
+    // What failed because it was interrupted is neither the cluster's nor the tool's own trouble.
+    const said = BEFORE_A_CHANGE.includes(exitCode) ? "interrupted before anything was changed" : text;
+    if (exitCode !== ExitCode.failed && said === text) throw error;
+    throw new ChaosError(said, { exitCode: ExitCode.interrupted });
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
     view.close();

@@ -13,11 +13,11 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 /** What each exit code means, for --help and the reference. */
 export const EXIT_CODE_WORDS: Readonly<Record<ExitCode, string>> = {
-  0: "as the file expects",
+  0: "as the file expects; other commands: done",
   1: "differs from the expectation",
   2: "inconclusive: the report names the reason",
   3: "bad file or usage; nothing was changed",
-  4: "preflight, lock or guard refused; nothing was changed",
+  4: "refused (preflight, lock, guard), or the cluster cannot be used; nothing was attacked",
   5: "not restored: `chaos restore` finishes it",
   6: "the tool or its surroundings failed (a full disk, a missing program, an engine); nothing is left behind",
   130: "interrupted, and restored",

@@ -419,6 +419,7 @@ export async function refusalOfForbidden(
  * deploy phase. Pure.
  */
 export function imagesCheck(settings: PodSettings, workers: readonly Node[]): Verdict {
+  if (workers.length === 0) return { ok: true, detail: "not checked: no node is schedulable" };
   const architectures = architecturesOf(workers);
   const missing = missingBuilds(settings, architectures);
   if (missing.length > 0)

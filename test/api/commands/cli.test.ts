@@ -82,6 +82,21 @@ onLinux("a terminal that closes during a run: it is restored, and ends with 130"
   t.is(at.server.object("/api/v1/namespaces/kube-system-chaos"), undefined);
 });
 
+onLinux("interrupted while the API server does not answer: 130, and the cluster is not blamed", async (t) => {
+  const at = await place(t);
+  const ended = await chaos(["run", "kube-dns"], {
+    ...at,
+    started: (child) =>
+      at.server.handle("GET", /^\/version/, () => {
+        child.kill("SIGTERM");
+        return { status: 503, body: {} };
+      }),
+  });
+  t.is(ended.code, 130, ended.stderr);
+  t.regex(ended.stderr, /SIGTERM: stopping/);
+  t.regex(ended.stderr, /chaos: interrupted before anything was changed/);
+});
+
 test("a dry run leaves nothing: no folder, no object, no lock", async (t) => {
   const at = await place(t);
   const before = await readdir(at.cwd, { recursive: true });
