@@ -17,7 +17,7 @@ export const EXIT_CODE_WORDS: Readonly<Record<ExitCode, string>> = {
   1: "differs from the expectation",
   2: "inconclusive: the report names the reason",
   3: "bad file or usage; nothing was changed",
-  4: "refused (preflight, lock, guard), or the cluster cannot be used; nothing was attacked",
+  4: "refused (preflight, lock, guard), or the cluster cannot be used; nothing was changed",
   5: "not restored: `chaos restore` finishes it",
   6: "the tool or its surroundings failed (a full disk, a missing program, an engine); nothing is left behind",
   130: "interrupted, and restored",
