@@ -38,7 +38,7 @@ import { PHASES } from "./phases/all-phases.js";
 import { type PlanRow, planRow } from "./phases/dry-run-table.js";
 import { runPhases } from "./phases/phase.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
-import { preflight, refusalOfForbidden } from "./phases/preflight.js";
+import { type NoNodeAccess, preflight, refusalOfForbidden } from "./phases/preflight.js";
 import { unlessRestored } from "./not-restored.js";
 import { RunState } from "./run-state.js";
 
@@ -297,9 +297,11 @@ async function accessOf(
   transport: Transport,
   nodes: readonly Node[],
   { handle, nodeAccess }: RunOptions,
-): Promise<NodeAccess | { readonly none: string }> {
-  if (nodeAccess?.only === "pod") return podAccess(transport);
-  return await findNodeAccess(usableNodes(nodes), handle, nodeAccess);
+): Promise<NodeAccess | NoNodeAccess> {
+  const only = nodeAccess?.only;
+  if (only === "pod") return podAccess(transport);
+  const found = await findNodeAccess(usableNodes(nodes), handle, nodeAccess);
+  return "none" in found && only !== undefined ? { ...found, asked: only } : found;
 }
 
 async function createRecorder(folder: string, now: () => number): Promise<Recorder> {

@@ -37,6 +37,12 @@ export interface Check {
   readonly assumed?: true;
 }
 
+/** Why nodes cannot be reached. `asked`: the way that the command line names. */
+export interface NoNodeAccess {
+  readonly none: string;
+  readonly asked?: string;
+}
+
 export interface PreflightInput {
   readonly transport: Transport;
   readonly context: string;
@@ -44,7 +50,7 @@ export interface PreflightInput {
   readonly version: string;
   readonly nodes: readonly Node[];
   readonly resolved: ResolvedExperiment;
-  readonly nodeAccess: NodeAccess | { readonly none: string };
+  readonly nodeAccess: NodeAccess | NoNodeAccess;
   readonly unfinished: UnfinishedRuns;
   /** A holder of the lock that is accepted: the session that this run belongs to. */
   readonly ownId?: string;
@@ -341,6 +347,11 @@ export function nodeAccessCheck(
 ): Verdict {
   const needed = target !== undefined && isNodeTarget(target) && !isControl(attack);
   if ("none" in access) {
+    if (access.asked !== undefined)
+      return {
+        ok: false,
+        detail: `--node-access ${access.asked} does not work: ${access.none}. Omit it, or name another`,
+      };
     return needed
       ? {
           ok: false,

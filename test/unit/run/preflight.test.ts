@@ -468,6 +468,17 @@ test("a unit that nobody has looked at is assumed, not a passed check", async (t
   t.false(plan.some((line) => line.startsWith("  ✓ target: ")));
 });
 
+test("node access that was asked for and does not work is refused, also where it is not needed", async (t) => {
+  const asked = await ask(await healthy(t), {
+    nodeAccess: { none: "not on this machine", asked: "engine" },
+  });
+  t.deepEqual(asked.failed, ["node access"]);
+  t.is(
+    asked.detail("node access"),
+    "--node-access engine does not work: not on this machine. Omit it, or name another",
+  );
+});
+
 test("nodes that are left out are named in a warning, and are not part of the target", async (t) => {
   const served = await healthy(t);
   const nodes = [
