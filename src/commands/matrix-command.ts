@@ -49,7 +49,26 @@ async function runFolders(folder: string): Promise<string[]> {
     return [folder, ...names.sort().map((name) => join(folder, name))];
   } catch (error) {
     if (!["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) throw error;
-    throw new UsageError(`${folder}: this folder of reports does not exist`, { cause: error });
+    // Without the cause, which would only repeat this.
+    throw new UsageError(`${await notFolder(folder)}. Name a folder of reports, or one of a run`);
+  }
+}
+
+/** What a path is that is not a folder. */
+async function notFolder(path: string): Promise<string> {
+  if (path === "") return "a folder's name is empty";
+  return (await exists(path)) ? `${path} is not a folder` : `${path} does not exist`;
+}
+
+/** Creates the folder for the files unless it exists. @throws UsageError when it cannot be one. */
+async function makeOut(out: string): Promise<void> {
+  try {
+    await makeFolder(out);
+  } catch (error) {
+    const code = codeOf(error) ?? "";
+    if (out !== "" && !["EEXIST", "ENOTDIR"].includes(code)) throw error;
+    const what = code === "ENOTDIR" ? `${out} is below a file` : await notFolder(out);
+    throw new UsageError(`${what}. Name a folder for the files with --out`);
   }
 }
 
@@ -77,11 +96,16 @@ async function resultIn(folder: string, out: string): Promise<Found | undefined>
   return { entry: { path: link, result: read.result, lacks } };
 }
 
-/** The matrix of all results in some folders. @throws UsageError when one of them does not exist. */
-async function readMatrix(
-  folders: readonly string[],
-  out: string,
-): Promise<{ readonly matrix: Matrix; readonly warnings: string[] }> {
+interface Read {
+  readonly matrix: Matrix;
+  readonly warnings: readonly string[];
+}
+
+/** No folder has a result: a matrix of them would only say that nothing was run. */
+class NoResultsError extends UsageError {}
+
+/** The matrix of all results in some folders. @throws UsageError when one is not a folder, or none has a result. */
+async function readMatrix(folders: readonly string[], out: string): Promise<Read> {
   const entries: MatrixEntry[] = [];
   const warnings: string[] = [];
   const seen = new Set<string>();
@@ -96,7 +120,12 @@ async function readMatrix(
       else warnings.push(found.warning);
     }
   }
-  if (entries.length === 0) warnings.push(`no results of runs in ${folders.join(", ")}`);
+  if (entries.length === 0) {
+    const omitted = warnings.map((each) => `${each}. `).join("");
+    throw new NoResultsError(
+      `${omitted}no results of runs in ${folders.join(", ")}. Name a folder of reports`,
+    );
+  }
   return { matrix: buildMatrix(entries, Object.values(components)), warnings };
 }
 
@@ -109,9 +138,8 @@ function contents(matrix: Matrix): Readonly<Record<string, string>> {
   };
 }
 
-async function writeFiles(folders: readonly string[], out: string): Promise<MatrixFiles> {
-  const { matrix, warnings } = await readMatrix(folders, out);
-  await makeFolder(out);
+async function writeFiles({ matrix, warnings }: Read, out: string): Promise<MatrixFiles> {
+  await makeOut(out);
   const files: string[] = [];
   for (const [name, text] of Object.entries(contents(matrix))) {
     const path = join(out, name);
@@ -121,16 +149,25 @@ async function writeFiles(folders: readonly string[], out: string): Promise<Matr
   return { rows: shownRuns(matrix).length, files, warnings };
 }
 
-/** Writes the matrix of all reports in a folder into that folder. Called after runs, so that it is always current. */
+/**
+ * Writes the matrix of all reports in a folder into that folder. Called after runs, so that it is always current. Without
+ * results, whatever is there stays.
+ */
 export async function writeMatrix(folder: string): Promise<MatrixFiles> {
-  return await writeFiles([folder], folder);
+  try {
+    return await writeFiles(await readMatrix([folder], folder), folder);
+  } catch (error) {
+    if (!(error instanceof NoResultsError)) throw error;
+    return { rows: 0, files: [], warnings: [error.message] };
+  }
 }
 
 /**
  * `chaos matrix`: all reports as one table.
  *
  * @returns `text` for standard output, and warnings.
- * @throws UsageError when a folder does not exist, or two forms of output are requested.
+ * @throws UsageError when a folder does not exist or none has a result, or two forms of output are requested. Nothing was
+ *   written then.
  */
 export async function matrix(
   options: MatrixCommandOptions,
@@ -140,11 +177,12 @@ export async function matrix(
   if (lang !== undefined && json) {
     throw new UsageError("--lang prints Markdown and --json prints data: use only one of them");
   }
+  const read = await readMatrix(folders, out);
   if (lang === undefined && !json) {
-    const { rows, files, warnings } = await writeFiles(folders, out);
+    const { rows, files, warnings } = await writeFiles(read, out);
     return { text: `${rows} ${rows === 1 ? "row" : "rows"}: ${files.join(", ")}\n`, warnings };
   }
-  const { matrix: data, warnings } = await readMatrix(folders, out);
+  const { matrix: data, warnings } = read;
   // One line, as --json promises for every command.
   return { text: lang === undefined ? `${JSON.stringify(data)}\n` : matrixMarkdown(data, lang), warnings };
 }

@@ -1,4 +1,4 @@
-import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
+import { ChaosError, ExitCode, messageOf, UsageError } from "../common/errors.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../kube/transport.js";
 import { planOf } from "../safety/journal/describe.js";
 import type { JournalState } from "../safety/journal/journal.js";
@@ -27,6 +27,9 @@ import { checkCluster } from "../safety/restore/restore-run.js";
  */
 export async function restore(options: RestoreOptions): Promise<ExitCode> {
   const { runId, all, dryRun } = options;
+  if (runId !== undefined && all) throw new UsageError("name a run, or --all: both were given");
+  if (runId === "")
+    throw new UsageError("the run has no name: name one, or --all; without both, they are listed");
   try {
     return await restoreFound(options);
   } catch (error) {
@@ -42,7 +45,7 @@ export async function restore(options: RestoreOptions): Promise<ExitCode> {
 async function restoreFound(options: RestoreOptions): Promise<ExitCode> {
   const { runId, all } = options;
   const found = await findUnfinished(options);
-  if (runId !== undefined && !all) {
+  if (runId !== undefined) {
     const run = find(found, runId);
     refuseBeforeItsRuns(run, found);
     return await restoreEach([run], options);

@@ -1,4 +1,4 @@
-import { get } from "../kube/api.js";
+import { serverVersion } from "../kube/api.js";
 import { connect, type Connection } from "../kube/connect.js";
 import { explainConnection } from "../kube/explain-connection.js";
 import { createKindProvider } from "../clusters/kind-provider.js";
@@ -131,7 +131,7 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
     return undefined;
   }
   try {
-    await get(connection.transport, "/version", { timeoutMs: 10_000 });
+    await serverVersion(connection.transport, { timeoutMs: 10_000 });
   } catch (error) {
     throw new RefusedError(explainConnection(error, connection));
   } finally {

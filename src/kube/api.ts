@@ -1,6 +1,6 @@
 /** A small typed layer over the transport: paths, versions, and the calls that the runner needs. */
 import type { KubeObject } from "./objects.js";
-import { ApiError } from "./transport.js";
+import { ApiError, ApiUnreachableError, ForeignAnswerError } from "./transport.js";
 import type { ApiRequest, Transport } from "./transport.js";
 
 /** Group ("" is the core), version and plural name of a resource. */
@@ -69,11 +69,31 @@ export function pathsOf(object: {
   return { path: resourcePath(gvr, namespace, name), collection: resourcePath(gvr, namespace) };
 }
 
-/** The server's gitVersion, such as `v1.36.3`; some builds have none. Rejects with ApiError or ApiUnreachableError. */
-export async function serverVersion(transport: Transport): Promise<string> {
-  const { gitVersion } = await get<{ gitVersion?: string }>(transport, "/version");
-  return gitVersion === undefined || gitVersion === "" ? "(unknown version)" : gitVersion;
+/**
+ * The server's gitVersion, such as `v1.36.3`; some builds have an empty one, but the key is never omitted
+ * (apimachinery/pkg/version/types.go of kubernetes/kubernetes). Rejects with ApiError or ApiUnreachableError.
+ */
+export async function serverVersion(transport: Transport, options: CallOptions = {}): Promise<string> {
+  const path = "/version";
+  const { gitVersion } = await get<{ gitVersion?: unknown }>(transport, path, options);
+  if (typeof gitVersion !== "string") throw foreign(path, "no version of an API server");
+  return gitVersion === "" ? "(unknown version)" : gitVersion;
 }
+
+/** The answer of another program that speaks JSON. */
+function foreign(path: string, what: string): ApiUnreachableError {
+  const cause = new ForeignAnswerError(`JSON that is ${what}`);
+  return new ApiUnreachableError({ method: "GET", path }, { cause });
+}
+
+const isObject = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const hasMetadata = (value: unknown): boolean =>
+  isObject(value) && isObject((value as Partial<KubeObject>).metadata);
+
+/** Below a group's version every path is that of a resource. */
+const RESOURCE = /^\/(api|apis\/[^/]+)\/[^/]+\/./;
 
 /**
  * The version of a group that the server prefers, such as `v1beta1`; undefined: it does not serve the group. A group of
@@ -99,9 +119,11 @@ export function selectorString(matchLabels: Readonly<Record<string, string>>): s
     .join(",");
 }
 
-/** One object. Rejects with ApiError (also 404). */
+/** One object. Rejects with ApiError (also 404), and with ApiUnreachableError when the answer is none of an API server. */
 export async function get<T>(transport: Transport, path: string, options: CallOptions = {}): Promise<T> {
-  return await transport.json<T>({ ...options, method: "GET", path });
+  const body = await transport.json<T>({ ...options, method: "GET", path });
+  if (RESOURCE.test(path) ? hasMetadata(body) : isObject(body)) return body;
+  throw foreign(path, "no object of an API server");
 }
 
 /** One object, or undefined when it does not exist (404). Rejects with ApiError otherwise. */
@@ -150,13 +172,12 @@ export async function list<T extends KubeObject>(
   options: ListOptions = {},
 ): Promise<ObjectList<T>> {
   const { labelSelector, fieldSelector, ...call } = options;
-  const page = async (limit: number | undefined, token?: string): Promise<ListBody<T>> =>
-    await transport.json<ListBody<T>>({
-      ...call,
-      method: "GET",
-      path,
-      query: { labelSelector, fieldSelector, limit, continue: token },
-    });
+  const page = async (limit: number | undefined, token?: string): Promise<ListBody<T>> => {
+    const query = { labelSelector, fieldSelector, limit, continue: token };
+    const body = await transport.json<ListBody<T>>({ ...call, method: "GET", path, query });
+    if (isList(body)) return body;
+    throw foreign(path, "no list of an API server");
+  };
   const pages = [await page(PAGE)];
   for (let last = pages[0]; last?.metadata.continue; last = pages.at(-1)) {
     try {
@@ -170,6 +191,13 @@ export async function list<T extends KubeObject>(
     items: pages.flatMap((body) => named(body)),
     resourceVersion: pages[0]?.metadata.resourceVersion ?? "",
   };
+}
+
+/** Whether it is a list; an empty one of some servers has null instead of items. */
+function isList(body: Partial<ListBody<unknown>>): boolean {
+  if (!hasMetadata(body)) return false;
+  const { items } = body;
+  return items === null || (Array.isArray(items) && items.every(hasMetadata));
 }
 
 /** The items of a page with their kind (`PodList` → `Pod`) and apiVersion. */

@@ -3,7 +3,7 @@ import { messageOf } from "../common/errors.js";
 import { cutText, escapeInvisible } from "../strict-yaml/quote.js";
 import type { Connection } from "./connect.js";
 import { ProxyError } from "./proxy-agent.js";
-import { ApiError, ApiUnreachableError, NotJsonError } from "./transport.js";
+import { ApiError, ApiUnreachableError, ForeignAnswerError } from "./transport.js";
 
 /** What failed and why, and what to do: two parts, without a full stop at their ends. */
 interface Explanation {
@@ -31,12 +31,23 @@ const UNTRUSTED = new Set([
  *
  * @returns `WHAT: WHY. WHAT TO DO`, without control characters from the other side.
  */
-export function explainConnection(
-  error: unknown,
-  { server, context, proxy }: Pick<Connection, "server" | "context" | "proxy">,
-): string {
+export function explainConnection(error: unknown, connection: Way): string {
+  const { server, context, proxy } = connection;
   const { what, help } = explain(error, server, proxy);
   return `the API server ${server} of context ${escapeInvisible(context)} ${what}. ${help}`;
+}
+
+type Way = Pick<Connection, "server" | "context" | "proxy">;
+
+/** Why a restore cannot look for runs on a cluster, and what to do; as {@link explainConnection}. */
+export function explainSearch(error: unknown, { server, context, proxy }: Way): string {
+  const { what, help } = explain(error, server, proxy);
+  // A restore creates no cluster.
+  const ownHelp = help.replace(
+    /(,) (or )?choose another cluster with --context, or create .*$/,
+    "$1 or name another cluster with --context",
+  );
+  return `cannot look for runs on context ${escapeInvisible(context)}: the API server ${server} ${what}. ${ownHelp}`;
 }
 
 function explain(error: unknown, server: string, proxy: string | undefined): Explanation {
@@ -49,7 +60,7 @@ function explain(error: unknown, server: string, proxy: string | undefined): Exp
       help: "Check proxy-url in the kubeconfig, and HTTPS_PROXY and NO_PROXY",
     };
   }
-  if (chain.some((each) => each instanceof NotJsonError))
+  if (chain.some((each) => each instanceof ForeignAnswerError))
     return notAnApiServer(clean(messageOf(chain.at(-1))));
   const code =
     chain.map((each) => (each as NodeJS.ErrnoException).code).find((each) => each !== undefined) ?? "";

@@ -152,13 +152,23 @@ function redirectOf({ status, headers }: ApiResponse): string | undefined {
   return URL.canParse(location) ? new URL(location).origin : "another path";
 }
 
-/** The answer has a good status but is not JSON: a sign-in page, or another program. Its text may have a secret. */
-export class NotJsonError extends Error {
-  constructor({ status, body }: ApiResponse) {
-    const isHtml = /^\s*(<!--.*?-->\s*)*<(!doctype\s+html|html)/is.test(body.toString("latin1", 0, 1000));
-    super(`HTTP ${status} with ${isHtml ? "an HTML page" : `${body.length} bytes that are not JSON`}`);
-    this.name = "NotJsonError";
+/**
+ * The answer has a good status but is not the API's: a sign-in page, or another program, also one that speaks JSON. The
+ * message never quotes it, because its text may have a secret.
+ */
+export class ForeignAnswerError extends Error {
+  constructor(what: string) {
+    super(what);
+    this.name = "ForeignAnswerError";
   }
+}
+
+/** What an answer is that is not JSON. */
+export function notJson({ status, body }: ApiResponse): ForeignAnswerError {
+  const isHtml = /^\s*(<!--.*?-->\s*)*<(!doctype\s+html|html)/is.test(body.toString("latin1", 0, 1000));
+  return new ForeignAnswerError(
+    `HTTP ${status} with ${isHtml ? "an HTML page" : `${body.length} bytes that are not JSON`}`,
+  );
 }
 
 /** There was no answer: refused, reset, timed out, no credentials, or aborted by the caller. Keeps the cause. */

@@ -11,7 +11,7 @@ import { Readable, type Duplex } from "node:stream";
 import { sleep } from "../common/clock.js";
 import { exchange, ExchangeError, readBody, TCP_KEEP_ALIVE_MS } from "./exchange.js";
 import { answerDelayMs, errorDelayMs } from "./retry.js";
-import { ApiError, ApiUnreachableError, NotJsonError } from "./transport-types.js";
+import { ApiError, ApiUnreachableError, notJson } from "./transport-types.js";
 import type { ApiRequest, ApiResponse, ApiStream, Transport, TransportOptions } from "./transport-types.js";
 
 export * from "./transport-types.js";
@@ -307,7 +307,7 @@ export function jsonOf<T>(request: ApiRequest, response: ApiResponse): T {
     return JSON.parse(response.body.toString("utf8")) as T;
   } catch {
     // Not the parser's message: it quotes the body, which may contain a secret.
-    throw new ApiUnreachableError(request, { cause: new NotJsonError(response) });
+    throw new ApiUnreachableError(request, { cause: notJson(response) });
   }
 }
 

@@ -12,6 +12,7 @@ import type { RunFacts } from "../evidence/facts.js";
 import type { Recorder } from "../evidence/recorder.js";
 import type { RawSamples } from "../evidence/sample.js";
 import { eventsOf, linesOf, samplesOf } from "../evidence/serialise.js";
+import { factsFromJson } from "./facts-read.js";
 import { FORMATS, type ReportInput } from "./formats.js";
 
 /**
@@ -170,24 +171,15 @@ function contentOf(path: string): Readable {
 
 async function readFacts(path: string): Promise<RunFacts> {
   const text = await ofRun(path, async () => await readFile(path, "utf8"));
-  let facts: Partial<RunFacts> | null = null;
-  try {
-    facts = JSON.parse(text) as Partial<RunFacts> | null;
-  } catch {
-    // Not JSON: see below.
-  }
-  if (
-    typeof facts?.runId === "string" &&
-    facts.experiment?.phases !== undefined &&
-    facts.cluster !== undefined
-  )
-    return facts as RunFacts;
-  throw new UsageError(`${path} is damaged, or not of a run: it lacks the run's id, experiment or cluster`);
+  const read = factsFromJson(text);
+  if ("facts" in read) return read.facts;
+  throw new UsageError(`${path} is damaged, or not of a run: ${read.problem}`);
 }
 
-/** The names of the files of samples, sorted. */
+/** The names of the files of samples, sorted. While X is packed, X is complete and X.gz may be cut. */
 async function sampleFiles(folder: string): Promise<string[]> {
-  return (await ofRun(folder, async () => await readdir(folder))).sort();
+  const names = await ofRun(folder, async () => await readdir(folder));
+  return names.filter((name) => !names.includes(name.replace(/\.gz$/, "")) || !name.endsWith(".gz")).sort();
 }
 
 /** @throws UsageError when what every folder of a run has does not exist, is not a folder, not a file, or damaged. */

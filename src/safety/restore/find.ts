@@ -1,6 +1,7 @@
 /** Finds unfinished runs: from the journals of this machine, and from the copies in a cluster. */
 import { basename } from "node:path";
-import { ChaosError, ExitCode, UsageError } from "../../common/errors.js";
+import { ChaosError, ExitCode, RefusedError, UsageError } from "../../common/errors.js";
+import { explainSearch } from "../../kube/explain-connection.js";
 import { ApiError, ApiUnreachableError } from "../../kube/transport.js";
 import { copyPlace } from "../journal/cluster-copy.js";
 import {
@@ -20,13 +21,19 @@ export interface Found extends UnfinishedRuns {
   readonly inCluster: boolean;
 }
 
-/** The runs that a restore can apply to. */
+/**
+ * The runs that a restore can apply to. When the cluster does not answer, those of this machine, with a warning.
+ *
+ * @throws RefusedError when the user named a cluster that cannot be searched, and this machine has no journal that could
+ * be meant instead.
+ */
 export async function findUnfinished(options: RestoreOptions): Promise<Found> {
   const { runId, all } = options;
   const local = await unfinishedRuns(journalRoot(options.env));
   const named = isNamed(options);
-  const unknown = runId !== undefined && !all && !isKnown(local, runId);
-  const cluster = named || unknown ? await searchCluster(options, { must: named }) : undefined;
+  const unknown = runId !== undefined && !isKnown(local, runId);
+  const isHere = !unknown && local.runs.length + local.unreadable.length > 0;
+  const cluster = named || unknown ? await searchCluster(options, { named, isHere }) : undefined;
   if (cluster === undefined) return { ...local, inCluster: false };
   return { ...merged(local, cluster, { onlyThere: named && all }), inCluster: true };
 }
@@ -49,21 +56,38 @@ interface InCluster extends UnfinishedRuns {
   readonly clusterUid: string;
 }
 
-/** @returns undefined when no cluster can be read, and the user named none. */
+/** The cluster could not be searched for runs. */
+class NotSearchedError extends RefusedError {
+  /** Whether the API server gave no answer: it may be down because of a run. */
+  readonly isDown: boolean;
+  constructor(message: string, isDown: boolean) {
+    super(message);
+    this.isDown = isDown;
+  }
+}
+
+/** @returns undefined when no cluster can be read, and the user named none or may mean a journal that is here. */
 async function searchCluster(
   options: RestoreOptions,
-  { must }: { readonly must: boolean },
+  { named, isHere }: { readonly named: boolean; readonly isHere: boolean },
 ): Promise<InCluster | undefined> {
   try {
-    return await connectedFor(options, "restore", async ({ transport }) => {
-      return { ...(await runsInCluster(transport)), clusterUid: await clusterUidOf(transport) };
+    return await connectedFor(options, "restore", async (connection) => {
+      const { transport } = connection;
+      try {
+        return { ...(await runsInCluster(transport)), clusterUid: await clusterUidOf(transport) };
+      } catch (error) {
+        if (!(error instanceof ApiError || error instanceof ApiUnreachableError)) throw error;
+        // Without the cause, which would only repeat this.
+        throw new NotSearchedError(explainSearch(error, connection), error instanceof ApiUnreachableError);
+      }
     });
   } catch (error) {
-    const none =
-      error instanceof UsageError || error instanceof ApiUnreachableError || error instanceof ApiError;
+    if (!named && error instanceof UsageError) return undefined;
     // The API server may be down because of a run of this machine, whose journal is on this machine.
-    if (none && (!must || error instanceof ApiUnreachableError)) return undefined;
-    throw error;
+    if (!(error instanceof NotSearchedError) || (named && !(error.isDown && isHere))) throw error;
+    options.view.warn(`${error.message}. Until then only runs of this machine are found`);
+    return undefined;
   }
 }
 
@@ -88,11 +112,15 @@ function merged(
 }
 
 /** @throws UsageError when there is no such run, UnreadableJournalError when its journal is damaged. */
-export function find(unfinished: UnfinishedRuns, runId: string): JournalState {
+export function find(unfinished: Found, runId: string): JournalState {
   const run = unfinished.runs.find(({ open }) => open.runId === runId);
   if (run !== undefined) return run;
   const damaged = unfinished.unreadable.find((each) => isOf(each, runId));
-  throw damaged ?? new UsageError(`no unfinished run ${runId}. ${listing(unfinished, false).join("\n")}`);
+  if (damaged !== undefined) throw damaged;
+  const others = listing(unfinished, unfinished.inCluster).filter((line) => line !== NOTHING);
+  throw new UsageError(
+    [`no unfinished run ${runId}`, others.join("\n")].filter((each) => each !== "").join(". "),
+  );
 }
 
 /** A session has its runs' lock and their journals' copies, so it must be restored after them. */
@@ -117,6 +145,8 @@ export const SESSION = "session";
 /** The folders of the journals that cannot be read. */
 export const foldersOf = ({ unreadable }: UnfinishedRuns): string[] => unreadable.map(({ folder }) => folder);
 
+const NOTHING = "no unfinished run: nothing to restore";
+
 /** The list of what there is to restore, for the user. Pure. */
 export function listing(unfinished: UnfinishedRuns, inCluster: boolean): string[] {
   const { runs, unreadable } = unfinished;
@@ -126,9 +156,7 @@ export function listing(unfinished: UnfinishedRuns, inCluster: boolean): string[
     ? []
     : ["(to list runs of other machines, name their cluster with --context NAME)"];
   if (runs.length === 0) {
-    return unreadable.length === 0
-      ? ["no unfinished run: nothing to restore", ...others]
-      : [...byHand, ...others];
+    return unreadable.length === 0 ? [NOTHING, ...others] : [...byHand, ...others];
   }
   return [
     "unfinished runs:",

@@ -207,11 +207,13 @@ test("a state folder that is a file: restore says so with exit 3, a run changes 
 for (const [args, code, expected] of [
   [["report", "file"], 3, /file is not a folder/],
   [["report", "empty"], 3, /no run\.json in empty/],
-  [["matrix", "--out", "file"], 6, /cannot mkdir file: file already exists/],
+  [["matrix"], 3, /no results of runs in reports\. Name a folder of reports/],
+  [["restore", "run-1", "--all"], 3, /name a run, or --all/],
+  [["restore", ""], 3, /the run has no name/],
   [["run", "kube-dns", "--config", "nowhere"], 3, /nowhere/],
   [["run", "kube-dns", "--kubeconfig", "nowhere"], 3, /nowhere/],
   [["run", "kube-dns", "--context", "nowhere"], 3, /nowhere/],
-  [["restore", "run-1"], 3, /no unfinished run run-1/],
+  [["restore", "run-1"], 3, /^chaos: no unfinished run run-1$/m],
   [["cluster", "up", "--cluster", "kind"], 4, /kind was not found on PATH/],
   [["cluster", "up"], 3, /no provider's cluster is running/],
 ] as const)
@@ -227,7 +229,9 @@ for (const [args, code, expected] of [
   });
 
 for (const [args, code] of [
-  [["restore", "--context", "fake"], 6],
+  [["restore", "--context", "fake"], 4],
+  [["restore", "--all", "--context", "fake"], 4],
+  [["restore", "--all", "--dry-run", "--context", "fake"], 4],
   [["cluster", "status", "--context", "fake"], 4],
   [["run", "kube-dns"], 4],
 ] as const)
@@ -237,4 +241,19 @@ for (const [args, code] of [
     const ended = await chaos(args, at);
     t.is(ended.code, code, ended.stderr);
     oneLine(t, ended.stderr, /403/);
+  });
+
+for (const body of [{}, [], null, { gitVersion: 5 }])
+  test(`another program that answers ${JSON.stringify(body)} to everything is no API server: exit 4`, async (t) => {
+    const at = await place(t);
+    at.server.handle("GET", /./, () => ({ body: JSON.stringify(body) }));
+    for (const args of [
+      ["run", "kube-dns"],
+      ["restore", "--context", "fake"],
+      ["cluster", "status", "--context", "fake"],
+    ]) {
+      const ended = await chaos(args, at);
+      t.is(ended.code, 4, ended.stderr);
+      oneLine(t, ended.stderr, /is not an API server: JSON that is no /);
+    }
   });

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { ChaosError, ExitCode, UsageError } from "../../../src/common/errors.js";
+import { type ChaosError, ExitCode, messageOf, UsageError } from "../../../src/common/errors.js";
 import { sanitised } from "../../../src/kube/declared.js";
 import type { Deployment } from "../../../src/kube/objects.js";
 import { copyPath } from "../../../src/safety/journal/cluster-copy.js";
@@ -352,7 +352,64 @@ test("the named cluster does not answer: the runs of this machine are still list
   await c.server.close();
   const { code, said } = await a.restore({ ...there(a) });
   t.is(code, ExitCode.asExpected);
+  t.regex(said, /cannot look for runs on context fake: .*ECONNREFUSED/);
   t.regex(said, /run-1 \(kube-dns/);
+});
+
+test("the named cluster does not answer and no journal is here: refused, because nobody knows what is there", async (t) => {
+  const { c, a, b } = await twoMachines(t);
+  await c.server.close();
+  for (const [on, change] of [
+    [b, {}],
+    [b, { all: true }],
+    [b, { all: true, dryRun: true }],
+    [b, { runId: "run-1" }],
+    // Its own run is here, but another one is asked for.
+    [a, { runId: "run-9" }],
+  ] as const) {
+    const { error } = await on.restore({ ...there(on), ...change });
+    t.is((error as ChaosError).exitCode, ExitCode.preflightRefused);
+    t.regex(
+      messageOf(error),
+      /^cannot look for runs on context fake: the API server http:\S+ does not answer: nothing listens there \(ECONNREFUSED\)\. Start that cluster, or name another cluster with --context$/,
+    );
+  }
+});
+
+test("the named cluster refuses, fails or is no API server: the reason is explained as for a run", async (t) => {
+  for (const [status, body, expected] of [
+    [401, {}, /refuses the credentials of the kubeconfig \(HTTP 401\)\. .*Sign in again/],
+    [403, {}, /forbids the request: .*Ask for the right, or name another cluster/],
+    [503, {}, /answers with an error: .*503.*Try again, or name another cluster/],
+    [200, "<!doctype html>", /is not an API server: HTTP 200 with an HTML page\. /],
+    [200, {}, /is not an API server: JSON that is no list of an API server\. /],
+    [404, "page not found", /is not an API server: .*404/],
+  ] as const) {
+    const { c, b } = await twoMachines(t);
+    // 503 is retried within the time limit unless the server asks for a longer delay.
+    const headers = { "retry-after": "60" };
+    c.server.handle("GET", /./, () => ({ status, headers, body }));
+    for (const all of [false, true]) {
+      const { error } = await b.restore({ ...there(b), all });
+      t.is((error as ChaosError).exitCode, ExitCode.preflightRefused);
+      t.regex(messageOf(error), expected);
+      t.regex(messageOf(error), /^cannot look for runs on context fake: the API server http:/);
+      t.notRegex(messageOf(error), /--cluster kind/);
+    }
+  }
+});
+
+test("a run and --all, an empty run, an unknown run without others", async (t) => {
+  const { b } = await twoMachines(t);
+  for (const [change, expected] of [
+    [{ runId: "run-1", all: true }, /^name a run, or --all/],
+    [{ runId: "" }, /^the run has no name/],
+    [{ runId: "run-9" }, /^no unfinished run run-9\. \(to list runs of other machines, [^\n]*\)$/],
+  ] as const) {
+    const { error } = await b.restore({ ...change });
+    t.true(error instanceof UsageError);
+    t.regex(messageOf(error), expected);
+  }
 });
 
 test("another machine of the same name: its lock is checked, not a process on this machine", async (t) => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { matrix, writeMatrix } from "../../../src/commands/matrix-command.js";
-import { UsageError } from "../../../src/common/errors.js";
+import { messageOf, UsageError } from "../../../src/common/errors.js";
 import { packageRoot } from "../../../src/common/package-root.js";
 import type { Matrix } from "../../../src/report/matrix.js";
 import { anchorsOf, functionLost, linksOf, OUTAGE, writeReport } from "../../helpers/matrix-results.js";
@@ -143,16 +143,53 @@ test("a damaged or foreign result is named and omitted; the rest is shown", asyn
   t.regex(warnings[3] ?? "", /schemaVersion is 1/);
 });
 
-test("a missing folder is an error; a folder without results gives a table of components not run, and a warning", async (t) => {
+test("what is not a folder of reports is named without the system's error, and nothing is made", async (t) => {
   const folder = await temporary(t);
-  const missing = join(folder, "missing");
-  const error = await t.throwsAsync(matrix({ folders: [missing] }), { instanceOf: UsageError });
-  t.true(error?.message.includes(missing));
-  t.false(existsSync(missing));
-  const { rows, warnings } = await writeMatrix(folder);
+  const [missing, file] = [join(folder, "missing"), join(folder, "file")];
+  await writeFile(file, "x");
+  for (const [path, why] of [
+    [missing, `${missing} does not exist`],
+    [file, `${file} is not a folder`],
+    ["/dev/null", "/dev/null is not a folder"],
+    ["", "a folder's name is empty"],
+  ] as const) {
+    const error = await t.throwsAsync(matrix({ folders: [path] }), { instanceOf: UsageError });
+    t.is(messageOf(error), `${why}. Name a folder of reports, or one of a run`);
+  }
+  t.deepEqual(await readdir(folder), ["file"]);
+});
+
+test("--out that is no folder is bad usage", async (t) => {
+  const folder = await reports(t);
+  const file = join(folder, "file");
+  await writeFile(file, "x");
+  for (const [out, why] of [
+    [file, `${file} is not a folder`],
+    [join(file, "a", "b"), `${join(file, "a", "b")} is below a file`],
+    ["", "a folder's name is empty"],
+  ] as const) {
+    const error = await t.throwsAsync(matrix({ folders: [folder], out }), { instanceOf: UsageError });
+    t.is(messageOf(error), `${why}. Name a folder for the files with --out`);
+  }
+});
+
+test("without results a good table stays: the command refuses, a run's own summary does not fail", async (t) => {
+  const folder = await temporary(t);
+  await mkdir(join(folder, "cut"));
+  await writeFile(join(folder, "cut", "result.json"), "{");
+  await writeFile(join(folder, "impact-matrix.md"), "good");
+  const expected = new RegExp(`cut off .*\\. no results of runs in ${folder}\\. Name a folder of reports$`);
+  for (const more of [{}, { json: true }, { lang: "ja" }] as const)
+    await t.throwsAsync(matrix({ folders: [folder], ...more }), {
+      instanceOf: UsageError,
+      message: expected,
+    });
+  const { rows, files, warnings } = await writeMatrix(folder);
   t.is(rows, 0);
-  t.deepEqual(warnings, [`no results of runs in ${folder}`]);
-  t.regex(await readFile(join(folder, "impact-matrix.md"), "utf8"), /\| kubelet \| .* \| not run \|/);
+  t.deepEqual(files, []);
+  t.regex(warnings[0] ?? "", expected);
+  t.deepEqual((await readdir(folder)).sort(), ["cut", "impact-matrix.md"]);
+  t.is(await readFile(join(folder, "impact-matrix.md"), "utf8"), "good");
 });
 
 test("the committed matrix matches the committed reports (fix: chaos matrix reports/example)", async (t) => {

@@ -1,5 +1,5 @@
 /** `chaos report` replaces a result only by one with at least as much evidence, and says what is wrong with a folder. */
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -76,6 +76,18 @@ const DAMAGES: readonly (readonly [what: string, damage: (folder: string) => Pro
     async (folder) => await writeFile(join(folder, "run.json"), "null"),
     /run\.json is damaged, or not of a run/,
   ],
+  ...["functionProbes", "study", "sources", "notMeasured", "standIns"].map(
+    (key) =>
+      [
+        `run.json lacks ${key}`,
+        async (folder: string) => {
+          const path = join(folder, "run.json");
+          const facts = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+          await writeFile(path, JSON.stringify({ ...facts, [key]: undefined }));
+        },
+        new RegExp(`run\\.json is damaged, or not of a run: its ${key} is missing or not valid$`),
+      ] as const,
+  ),
   [
     "there are no events",
     async (folder) => await rm(join(folder, "events.ndjson")),
@@ -92,6 +104,54 @@ for (const [what, damage, expected] of DAMAGES) {
     t.deepEqual(await contents(folder), before);
   });
 }
+
+test("killed while the samples were packed: the complete file is read, not the cut one", async (t) => {
+  const folder = await copyOf(t);
+  const before = await contents(folder);
+  const packed = (await sampleFiles(folder)).find((path) => path.endsWith(".gz")) ?? "";
+  const content = await readFile(packed);
+  await writeFile(packed.replace(/\.gz$/, ""), gunzipSync(content));
+  await writeFile(packed, content.subarray(0, content.length / 2));
+  await buildReport(folder);
+  t.deepEqual(await contents(folder), before);
+});
+
+/** Every key of JSON, with what it leads to. */
+function keysOf(value: unknown, path: readonly string[] = []): string[][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, each]) => [[...path, key], ...keysOf(each, [...path, key])]);
+}
+
+function without(facts: unknown, path: readonly string[], value?: unknown): unknown {
+  const copy: unknown = structuredClone(facts);
+  let at = copy as Record<string, unknown>;
+  for (const key of path.slice(0, -1)) at = at[key] as Record<string, unknown>;
+  const last = path.at(-1) ?? "";
+  if (value !== undefined) at[last] = value;
+  else if (Array.isArray(at)) at.splice(Number(last), 1);
+  else Reflect.deleteProperty(at, last);
+  return copy;
+}
+
+test("whatever a run.json lacks: a report or a refusal, never a bug", async (t) => {
+  const folder = await copyOf(t);
+  await rm(join(folder, "samples"), { recursive: true });
+  await mkdir(join(folder, "samples"));
+  await rm(join(folder, "result.json"));
+  const facts: unknown = JSON.parse(await readFile(join(folder, "run.json"), "utf8"));
+  let refused = 0;
+  for (const path of keysOf(facts)) {
+    for (const value of [undefined, null, 7, "x", {}]) {
+      await writeFile(join(folder, "run.json"), JSON.stringify(without(facts, path, value)));
+      await rm(join(folder, "result.json"), { force: true });
+      await buildReport(folder).catch((error: unknown) => {
+        refused += 1;
+        t.true(error instanceof UsageError, `${path.join(".")} ${JSON.stringify(value)}: ${String(error)}`);
+      });
+    }
+  }
+  t.true(refused > 100);
+});
 
 test("a file instead of a folder: refused with what is expected", async (t) => {
   const folder = await copyOf(t);
