@@ -30,7 +30,9 @@ const shape = z.looseObject({
     provider: text,
     context: text,
     version: text,
-    nodes: z.array(z.looseObject({ name: text, runtime: text })),
+    nodes: z.array(
+      z.looseObject({ name: text, role: text, kubelet: text, runtime: text, os: text, kernel: text }),
+    ),
   }),
   guestbook: z.looseObject({ differences: z.array(text) }).optional(),
   target: z

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { type ChaosError, ExitCode, messageOf, UsageError } from "../../../src/common/errors.js";
+import { ChaosError, ExitCode, messageOf, UsageError } from "../../../src/common/errors.js";
 import { sanitised } from "../../../src/kube/declared.js";
 import type { Deployment } from "../../../src/kube/objects.js";
 import { copyPath } from "../../../src/safety/journal/cluster-copy.js";
