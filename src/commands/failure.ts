@@ -1,5 +1,6 @@
 /** Any error at the end of a command → what to print, and the exit code. */
 import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
+import { systemReason } from "../common/system-reason.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 
 export interface Failure {
@@ -37,18 +38,67 @@ export function isDebug(env: Readonly<Record<string, string | undefined>>): bool
 /** "cannot open /x: permission denied"; undefined: not an error of the operating system about a file or a program. */
 function systemWords(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  const { code, syscall, path, message } = error as NodeJS.ErrnoException;
-  if (code === undefined || syscall === undefined || path === undefined) return undefined;
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  if (code === undefined || syscall === undefined) return undefined;
   if (syscall.startsWith("spawn"))
-    return `cannot start ${path}: ${code === "ENOENT" ? "it was not found" : code}`;
-  const why = /^[A-Z0-9]+: (.*?), /.exec(message)?.[1] ?? code;
-  return `cannot ${syscall} ${path}: ${why}${ADVICE[code] ?? ""}`;
+    return path === undefined ? undefined : `cannot start ${path}: ${SPAWN[code] ?? code}`;
+  const verb = VERBS[syscall];
+  // Operations on an open file name no path; other ones without a path are not about a file.
+  const what = path ?? (OF_OPEN_FILE.has(syscall) && code in ADVICE ? "a file" : undefined);
+  if (what === undefined) return undefined;
+  return `cannot ${verb ?? "use"} ${what}: ${systemReason(error)}. ${ADVICE[code] ?? "Check this path"}`;
 }
 
+const SPAWN: Readonly<Record<string, string>> = {
+  ENOENT: "it was not found. Install it, or add its folder to PATH",
+  EACCES: "permission denied. Make it executable",
+};
+
+/** What Node's system calls do to a path. */
+const VERBS: Readonly<Record<string, string>> = {
+  access: "read",
+  chmod: "change the permissions of",
+  copyfile: "copy",
+  fdatasync: "write",
+  fsync: "write",
+  ftruncate: "write",
+  link: "create a link to",
+  lstat: "read",
+  mkdir: "create the folder",
+  mkdtemp: "create the folder",
+  open: "open",
+  opendir: "read the folder",
+  read: "read",
+  readlink: "read the link",
+  realpath: "find",
+  rename: "rename",
+  rm: "remove",
+  rmdir: "remove the folder",
+  scandir: "read the folder",
+  stat: "read",
+  statfs: "read",
+  symlink: "create a link to",
+  unlink: "remove",
+  utime: "write",
+  write: "write",
+};
+const OF_OPEN_FILE = new Set(["fdatasync", "fsync", "ftruncate", "read", "write"]);
+
+const SPACE = "Free some space";
+const PERMISSIONS = "Change its permissions, or choose another place";
+const ELSEWHERE = "Choose another place";
 const ADVICE: Readonly<Record<string, string>> = {
-  ENOSPC: ". Free some space",
-  EDQUOT: ". Free some space",
-  EACCES: ". Change its permissions, or choose another place",
-  EPERM: ". Change its permissions, or choose another place",
-  EROFS: ". Choose another place",
+  EACCES: PERMISSIONS,
+  EDQUOT: SPACE,
+  EEXIST: "Choose another place, or move the file away",
+  EIO: "Check the disk",
+  EISDIR: "Name a file",
+  ELOOP: "Correct the links",
+  EMFILE: "Raise the limit (ulimit -n)",
+  ENAMETOOLONG: "Choose a shorter name",
+  ENFILE: "Raise the limit (fs.file-max)",
+  ENOSPC: SPACE,
+  ENOTDIR: ELSEWHERE,
+  EPERM: PERMISSIONS,
+  EROFS: ELSEWHERE,
 };

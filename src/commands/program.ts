@@ -2,7 +2,7 @@
  * The command line: commands, arguments and flags, with their help. Importing it runs nothing and loads only commander.
  * src/cli.ts has the handlers, and docs/reference.md is generated from this file.
  */
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ProviderName } from "../clusters/provider.js";
@@ -87,6 +87,9 @@ const IMAGE = [
   "node image of a new kind cluster, with --cluster kind; default: kind's own",
 ] as const;
 
+/** The default folders of `matrix`. */
+const REPORTS: readonly string[] = ["reports"];
+
 export function createProgram(handlers: Handlers): Command {
   const program = new Command("chaos")
     .description("If this kube-system component dies, what happens to my application?")
@@ -123,7 +126,7 @@ export function createProgram(handlers: Handlers): Command {
       ).choices(["engine", "pod", "command"]),
     )
     .option("--allow-commands", "allow the commands of the local configuration", false)
-    .option("--config <file>", "local configuration file, instead of the default one")
+    .option("--config <file>", "local configuration file, instead of the default one", path)
     .option(
       "--set <key=value>",
       "image, mirror or pull secret of the run's pods, as in the local configuration; repeatable",
@@ -137,7 +140,7 @@ export function createProgram(handlers: Handlers): Command {
       "deploy a pod that restores if this machine is lost; it has cluster-admin power while it exists",
       false,
     )
-    .option("--reports <folder>", "folder for the reports", "reports")
+    .option("--reports <folder>", "folder for the reports", path, "reports")
     .action(handlers.run);
 
   program
@@ -192,7 +195,7 @@ export function createProgram(handlers: Handlers): Command {
   program
     .command("report")
     .description("recompute result.json, report.md and timeline.svg from a run's raw files")
-    .argument("<folder>", "folder of a run")
+    .argument("<folder>", "folder of a run", path)
     .action(handlers.report);
 
   program
@@ -200,11 +203,11 @@ export function createProgram(handlers: Handlers): Command {
     .description(
       "write all reports as one table: impact-matrix.md, impact-matrix.ja.md and impact-matrix.json",
     )
-    .argument("[folders...]", "folders of reports, or of single runs", ["reports"])
+    .argument("[folders...]", "folders of reports, or of single runs", paths, REPORTS)
     .addOption(
       new Option("--lang <language>", "print the table instead of writing files").choices(["en", "ja"]),
     )
-    .option("--out <folder>", "folder for the files; default: the first folder")
+    .option("--out <folder>", "folder for the files; default: the first folder", path)
     .action(handlers.matrix);
 
   const cluster = program
@@ -253,6 +256,17 @@ function section(title: string, rows: readonly (readonly [string, string])[]): s
 function version(): string {
   const manifest = readFileSync(join(packageRoot(), "package.json"), "utf8");
   return (JSON.parse(manifest) as { version: string }).version;
+}
+
+/** An empty path (of a variable that is not set) would be the working directory. */
+function path(value: string): string {
+  if (value === "") throw new InvalidArgumentError("It is empty.");
+  return value;
+}
+
+/** The paths given; the default is replaced by the first. */
+function paths(value: string, before: readonly string[]): string[] {
+  return [...(before === REPORTS ? [] : before), path(value)];
 }
 
 /** "a,b" → a and b, appended to the names of earlier flags. */

@@ -1,3 +1,5 @@
+import { systemReason } from "./system-reason.js";
+
 /** The stable exit codes of the CLI. */
 export const ExitCode = {
   asExpected: 0,
@@ -57,19 +59,34 @@ export class RefusedError extends ChaosError {
 
 /**
  * The message of any thrown value with its causes, outermost first. A cause that is already in the text is not repeated:
- * many messages quote theirs.
+ * many messages quote theirs, or say the same in words: those of {@link systemReason}, or with its code in brackets.
  */
 export function messageOf(error: unknown): string {
   let text = "";
   const seen = new Set<unknown>();
+  /** An error with the code of its cause says it in its own words. */
+  const codes = new Set<string>();
   for (let each = error; each !== undefined && !seen.has(each); each = causeOf(each)) {
     seen.add(each);
-    const own = ownMessage(each);
+    const own = text === "" ? ownMessage(each) : causeIn(text, each, codes);
     if (text === "") text = own;
     // After a sentence ("Nothing was changed."), a colon would say that the sentence has this reason.
-    else if (!text.includes(own)) text += text.endsWith(".") ? ` (${own})` : `: ${own}`;
+    else if (own !== "" && !text.includes(own)) text += text.endsWith(".") ? ` (${own})` : `: ${own}`;
+    const { code } = Object(each) as NodeJS.ErrnoException;
+    if (code !== undefined) codes.add(code);
   }
   return text;
+}
+
+/** What a cause adds to the text of its error: "" if nothing. A path that the text names is not repeated. */
+function causeIn(text: string, cause: unknown, codes: ReadonlySet<string>): string {
+  const own = ownMessage(cause);
+  if (!(cause instanceof Error)) return own;
+  const { code, path } = cause as NodeJS.ErrnoException;
+  const reason = systemReason(cause);
+  if (text.includes(reason)) return "";
+  if (code !== undefined && (codes.has(code) || text.includes(`(${code})`))) return "";
+  return path !== undefined && text.includes(path) && !text.includes(own) ? reason : own;
 }
 
 function causeOf(error: unknown): unknown {

@@ -1,13 +1,22 @@
 /** Reads an untrusted file: only a regular file, and never more than a limit. */
-import { constants } from "node:fs";
-import { open, stat, type FileHandle } from "node:fs/promises";
+import { constants, type Stats } from "node:fs";
+import { lstat, open, stat, type FileHandle } from "node:fs/promises";
 
 /** The path is a folder, a pipe, a device or a socket. */
 export class NotRegularFileError extends Error {
-  constructor() {
+  /** "a folder", "a pipe", … */
+  readonly kind: string;
+  constructor(status: Stats) {
     super("not a regular file");
     this.name = "NotRegularFileError";
+    this.kind = kindOf(status);
   }
+}
+
+function kindOf(status: Stats): string {
+  if (status.isDirectory()) return "a folder";
+  if (status.isFIFO()) return "a pipe";
+  return status.isSocket() ? "a socket" : "a device";
 }
 
 /**
@@ -18,19 +27,28 @@ export class NotRegularFileError extends Error {
  */
 export async function readBounded(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
   // Check before opening: opening a device can have side effects.
-  if (!(await stat(path)).isFile()) throw new NotRegularFileError();
+  const before = await stat(path);
+  if (!before.isFile()) throw new NotRegularFileError(before);
   // Check again after opening: the path may be another file by now. O_NONBLOCK, because opening a pipe waits for its
   // writer otherwise (Windows has neither).
   const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     const status = await handle.stat();
-    if (!status.isFile()) throw new NotRegularFileError();
+    if (!status.isFile()) throw new NotRegularFileError(status);
     if (status.size > maxBytes) return undefined;
     const bytes = await readAtMost(handle, maxBytes + 1);
     return bytes.length > maxBytes ? undefined : bytes;
   } finally {
     await handle.close();
   }
+}
+
+/** Whether there is a symbolic link at the path, also a broken one. */
+export async function isLink(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    (status) => status.isSymbolicLink(),
+    () => false,
+  );
 }
 
 /** The first bytes of a file. Its size may be wrong (a growing file, or a file of /proc). */

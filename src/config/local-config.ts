@@ -5,8 +5,9 @@
  */
 import { join } from "node:path";
 import * as z from "zod";
-import { messageOf, UsageError } from "../common/errors.js";
+import { UsageError } from "../common/errors.js";
 import { userFolder } from "../common/places.js";
+import { systemReason, tildeAdvice } from "../common/system-reason.js";
 import { explainIssues } from "../strict-yaml/explain.js";
 import { messageOfIssue } from "../strict-yaml/messages.js";
 import { LineIndex, Positions } from "../strict-yaml/positions.js";
@@ -51,7 +52,8 @@ export async function loadLocalConfig(
     bytes = await readBounded(path, MAX_FILE_BYTES);
   } catch (error) {
     if (file === undefined && (error as NodeJS.ErrnoException).code === "ENOENT") return {};
-    throw new UsageError(`cannot read the local configuration ${path}: ${messageOf(error)}`, {
+    const named = file === undefined ? ". Check XDG_CONFIG_HOME and HOME" : tildeAdvice(file);
+    throw new UsageError(`cannot read the local configuration ${path}: ${systemReason(error)}${named}`, {
       cause: error,
     });
   }

@@ -6,6 +6,7 @@ import * as z from "zod";
 import { UsageError } from "../common/errors.js";
 import { explainIssues } from "../strict-yaml/explain.js";
 import { messageOfIssue } from "../strict-yaml/messages.js";
+import { didYouMean, nearest } from "../strict-yaml/near.js";
 import { imageProblem, registryProblem } from "./image-reference.js";
 
 /** Text that a function finds no problem in. */
@@ -34,15 +35,16 @@ const pullSecrets = z
       });
   });
 
+const images = z.strictObject({
+  frontend: image.optional(),
+  leader: image.optional(),
+  follower: image.optional(),
+  node: image.optional(),
+});
+
 /** The keys, as part of the local configuration. */
 export const podSettings = {
-  images: z
-    .strictObject({
-      frontend: image.optional(),
-      leader: image.optional(),
-      follower: image.optional(),
-      node: image.optional(),
-    })
+  images: images
     .optional()
     .describe("Images to use as they are written. `node` runs the probers, canaries and other own pods."),
   registries: z
@@ -82,8 +84,9 @@ export const FRONTEND_UNUSED = {
 };
 
 const MAPS = ["images", "registries"] as const;
-const KEYS =
-  "images.frontend, images.leader, images.follower, images.node, registries.REGISTRY, imagePullSecrets, guestbook";
+const IMAGE_KEYS = Object.keys(images.shape).map((key) => `images.${key}`);
+const PLAIN_KEYS = ["imagePullSecrets", "guestbook"];
+const KEYS = [...IMAGE_KEYS, "registries.REGISTRY", ...PLAIN_KEYS].join(", ");
 
 /**
  * The settings of the file, overridden by those of the command line. Items of a list are separated by commas.
@@ -112,7 +115,8 @@ function parseSet(set: string): PodSettings {
   if (key === undefined || value === undefined) throw refuse(`must be KEY=VALUE; keys: ${KEYS}`);
   const map = MAPS.find((each) => key.startsWith(`${each}.`));
   if (map === undefined && (!Object.hasOwn(podSettings, key) || MAPS.some((each) => each === key)))
-    throw refuse(`unknown key; keys: ${KEYS}`);
+    throw refuse(unknownKey(key));
+  if (map === "images" && !IMAGE_KEYS.includes(key)) throw refuse(unknownKey(key));
   const settings =
     map === undefined ? { [key]: valueOf(key, value) } : { [map]: { [key.slice(map.length + 1)]: value } };
   const parsed = z.strictObject(podSettings).safeParse(settings, { error: messageOfIssue });
@@ -122,6 +126,16 @@ function parseSet(set: string): PodSettings {
       .map(({ message }) => message)
       .join("; "),
   );
+}
+
+/** Compared as a whole, as --set has it; of an image's key, the part that differs. */
+function unknownKey(key: string): string {
+  const image = key.startsWith("images.")
+    ? nearest(key.slice("images.".length), Object.keys(images.shape))
+    : undefined;
+  const near =
+    image === undefined ? didYouMean(key, [...IMAGE_KEYS, ...PLAIN_KEYS]) : `; did you mean images.${image}?`;
+  return `unknown key${near === "" ? `; keys: ${KEYS}` : near}`;
 }
 
 function valueOf(key: string, value: string): unknown {

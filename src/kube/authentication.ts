@@ -1,7 +1,8 @@
 /** A kubeconfig's user → headers and a client certificate, as client-go sends them. */
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
-import { messageOf, UsageError } from "../common/errors.js";
+import { UsageError } from "../common/errors.js";
+import { systemReason } from "../common/system-reason.js";
 import { pluginOf } from "./exec-plugin.js";
 import type { Env } from "./kubeconfig/load.js";
 import { isLoopback } from "./kubeconfig/server-url.js";
@@ -28,13 +29,9 @@ export async function authorityOf({ cluster, clusterWords }: ClusterAccess): Pro
   const { certificateAuthority: file, certificateAuthorityData: data } = cluster;
   if (file === "" && data.length === 0) return undefined;
   const ca = file === "" ? data : await readOf(file, `${clusterWords}: certificate-authority`);
-  check(
-    { ca },
-    `${clusterWords}: its certificate authority${file === "" ? "" : ` ${file}`} is not a PEM certificate`,
-  );
-  // OpenSSL skips what is not PEM.
-  if (!ca.includes("-----BEGIN "))
-    throw new UsageError(`${clusterWords}: its certificate authority is not a PEM certificate`);
+  const what = `${clusterWords}: its certificate authority${named(file)}`;
+  checkPem(ca, `${what} is not a PEM certificate`);
+  check({ ca }, `${what} is damaged`);
   return ca;
 }
 
@@ -122,6 +119,11 @@ function certificateReader({
             : await readOf(clientCertificate, `${userWords}: client-certificate`),
         key: clientKey === "" ? clientKeyData : await readOf(clientKey, `${userWords}: client-key`),
       };
+      checkPem(
+        pair.cert,
+        `${userWords}: its client certificate${named(clientCertificate)} is not a PEM certificate`,
+      );
+      checkPem(pair.key, `${userWords}: its client key${named(clientKey)} is not a PEM key`);
       check(pair, `${userWords}: its client certificate or key is invalid`);
       last = pair;
     } catch (error) {
@@ -135,16 +137,35 @@ async function readOf(path: string, what: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new UsageError(`${what}: cannot read ${path}`, { cause: error });
+    throw new UsageError(`${what}: cannot read ${path}: ${systemReason(error)}`, { cause: error });
   }
 }
+
+/** The name of a file in a sentence; "": the data is in the kubeconfig. */
+function named(file: string): string {
+  return file === "" ? "" : ` ${file}`;
+}
+
+/** OpenSSL skips what is not PEM. @throws UsageError */
+function checkPem(data: Buffer, message: string): void {
+  if (!data.includes("-----BEGIN ")) throw new UsageError(message);
+}
+
+/** What OpenSSL says, in words for the user. */
+const OPENSSL_WORDS: Readonly<Record<string, string>> = {
+  ERR_OSSL_BAD_DECRYPT: "the key is encrypted: remove its password",
+  ERR_OSSL_UNSUPPORTED: "the key has an unknown format",
+  ERR_OSSL_X509_KEY_VALUES_MISMATCH: "the key is not that of the certificate",
+};
 
 /** @throws UsageError when OpenSSL cannot use them. Its message quotes nothing of them. */
 function check(parts: Parameters<typeof createSecureContext>[0], message: string): void {
   try {
     createSecureContext(parts);
   } catch (error) {
-    throw new UsageError(`${message} (${messageOf(error)})`);
+    // The message has numbers and OpenSSL's functions: "error:04800064:PEM routines::bad base64 decode".
+    const { code = "", reason } = error as NodeJS.ErrnoException & { reason?: string };
+    throw new UsageError(`${message} (${OPENSSL_WORDS[code] ?? reason ?? code})`);
   }
 }
 

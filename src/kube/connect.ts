@@ -5,7 +5,7 @@ import { cachedCredentials } from "./credentials.js";
 import { clusterAccess } from "./kubeconfig/access.js";
 import type { Env } from "./kubeconfig/load.js";
 import { throughProxy } from "./proxy-agent.js";
-import { proxyFor, proxyWords } from "./proxy-rules.js";
+import { proxyFor, proxySetting, proxyWords } from "./proxy-rules.js";
 import { createTransport } from "./transport.js";
 import type { Transport } from "./transport.js";
 
@@ -21,6 +21,8 @@ export interface Connection {
   readonly kubeconfigList?: string | undefined;
   /** The proxy on the way, without its password. */
   readonly proxy?: string | undefined;
+  /** What names that proxy: "HTTPS_PROXY", … */
+  readonly proxySetting?: string | undefined;
 }
 
 export interface ConnectOptions {
@@ -97,7 +99,9 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     context,
     kubeconfigPath: options.kubeconfigPath,
     kubeconfigList: access.list,
-    proxy: proxy === undefined ? undefined : proxyWords(proxy),
+    ...(proxy === undefined
+      ? {}
+      : { proxy: proxyWords(proxy), proxySetting: proxySetting(url, cluster.proxyUrl, env) }),
   };
 }
 

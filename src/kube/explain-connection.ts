@@ -1,7 +1,9 @@
 /** Why an API server cannot be used, in words for the user. Pure. */
+import type { PeerCertificate } from "node:tls";
 import { messageOf } from "../common/errors.js";
 import { cutText, escapeInvisible } from "../strict-yaml/quote.js";
 import type { Connection } from "./connect.js";
+import { networkWords, speaksNoHttp, speaksNoTls } from "./network-words.js";
 import { ProxyError } from "./proxy-agent.js";
 import { ApiError, ApiUnreachableError, ForeignAnswerError } from "./transport.js";
 
@@ -32,16 +34,17 @@ const UNTRUSTED = new Set([
  * @returns `WHAT: WHY. WHAT TO DO`, without control characters from the other side.
  */
 export function explainConnection(error: unknown, connection: Way): string {
-  const { server, context, proxy } = connection;
-  const { what, help } = explain(error, server, proxy);
+  const { server, context } = connection;
+  const { what, help } = explain(error, connection);
   return `the API server ${server} of context ${escapeInvisible(context)} ${what}. ${help}`;
 }
 
-type Way = Pick<Connection, "server" | "context" | "proxy">;
+type Way = Pick<Connection, "server" | "context" | "proxy" | "proxySetting">;
 
 /** Why a restore cannot look for runs on a cluster, and what to do; as {@link explainConnection}. */
-export function explainSearch(error: unknown, { server, context, proxy }: Way): string {
-  const { what, help } = explain(error, server, proxy);
+export function explainSearch(error: unknown, connection: Way): string {
+  const { server, context } = connection;
+  const { what, help } = explain(error, connection);
   // A restore creates no cluster.
   const ownHelp = help.replace(
     /(,) (or )?choose another cluster with --context, or create .*$/,
@@ -50,14 +53,16 @@ export function explainSearch(error: unknown, { server, context, proxy }: Way): 
   return `cannot look for runs on context ${escapeInvisible(context)}: the API server ${server} ${what}. ${ownHelp}`;
 }
 
-function explain(error: unknown, server: string, proxy: string | undefined): Explanation {
+function explain(error: unknown, { server, proxy, proxySetting = "its setting" }: Way): Explanation {
   if (error instanceof ApiError) return explainAnswer(error);
   const chain = causesOf(error);
   const proxyError = chain.find((each) => each instanceof ProxyError);
   if (proxyError !== undefined) {
     return {
       what: `cannot be reached: ${clean(messageOf(proxyError))}`,
-      help: "Check proxy-url in the kubeconfig, and HTTPS_PROXY and NO_PROXY",
+      help: /_proxy$/i.test(proxySetting)
+        ? `Check ${proxySetting}, which names this proxy, or name the API server's host in NO_PROXY`
+        : `Check ${proxySetting}, which names this proxy`,
     };
   }
   if (chain.some((each) => each instanceof ForeignAnswerError))
@@ -65,7 +70,8 @@ function explain(error: unknown, server: string, proxy: string | undefined): Exp
   const code =
     chain.map((each) => (each as NodeJS.ErrnoException).code).find((each) => each !== undefined) ?? "";
   const { hostname } = new URL(server);
-  const known = explainTls(code, chain) ?? explainNetwork(code, hostname);
+  if (speaksNoHttp(code)) return notAnApiServer(`it speaks no HTTP (${code})`);
+  const known = explainTls(code, chain, hostname) ?? explainNetwork(code, hostname);
   if (known !== undefined) return known;
   const through = proxy === undefined ? "" : ` (through the proxy ${proxy})`;
   if (error instanceof ApiUnreachableError && error.timedOut) {
@@ -113,7 +119,7 @@ function notAnApiServer(why: string): Explanation {
   };
 }
 
-function explainTls(code: string, chain: readonly Error[]): Explanation | undefined {
+function explainTls(code: string, chain: readonly Error[], hostname: string): Explanation | undefined {
   if (UNTRUSTED.has(code)) {
     return {
       what: `has a certificate that the kubeconfig's certificate authority (without one: a public one) has not signed: CA mismatch (${code})`,
@@ -128,12 +134,12 @@ function explainTls(code: string, chain: readonly Error[]): Explanation | undefi
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
     return {
-      what: `has a certificate for other names: ${clean(chain.at(-1)?.message ?? "")}`,
+      what: `has a certificate for other names: ${clean(certificateNames(chain, hostname))} (${code})`,
       help: "Set tls-server-name in the kubeconfig to one of them, or use that name in server",
     };
   }
   const text = chain.map(({ message }) => message).join(" ");
-  if (/wrong.version.number|packet.length.too.long|record layer failure/i.test(`${code} ${text}`)) {
+  if (speaksNoTls(`${code} ${text}`)) {
     return {
       what: `speaks no TLS (${code}): it may expect plain HTTP`,
       help: "Check the scheme and the port of server in the kubeconfig",
@@ -152,29 +158,35 @@ function explainTls(code: string, chain: readonly Error[]): Explanation | undefi
   return undefined;
 }
 
+/** The names in the certificate of the error, and the wanted one: tls-server-name, or the server's host. */
+function certificateNames(chain: readonly Error[], hostname: string): string {
+  const { cert, host = hostname } = (chain.find((each) => "cert" in each) ?? {}) as {
+    cert?: Partial<PeerCertificate>;
+    host?: string;
+  };
+  return `${cert?.subjectaltname ?? "none"}, not ${host}`;
+}
+
 function explainNetwork(code: string, hostname: string): Explanation | undefined {
+  const why = networkWords(code, hostname);
+  if (why === undefined) return undefined;
   const start = `Start that cluster, ${OTHER}`;
   switch (code) {
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return {
-        what: `cannot be found: the name ${hostname} is not known to the name server (${code})`,
+        what: `cannot be found: ${why}`,
         help: `Check the name and the network (a VPN?), or ${OTHER}`,
       };
-    case "ECONNREFUSED":
-      return { what: `does not answer: nothing listens there (${code})`, help: start };
     case "EHOSTUNREACH":
     case "ENETUNREACH":
     case "ETIMEDOUT":
-      return {
-        what: `does not answer: there is no way to it (${code})`,
-        help: `Is a VPN or a tunnel missing? ${start}`,
-      };
+      return { what: `does not answer: ${why}`, help: `Is a VPN or a tunnel missing? ${start}` };
     case "ECONNRESET":
     case "EPIPE":
-      return { what: `closes the connection (${code})`, help: `Is it still starting? ${start}` };
+      return { what: `does not answer: ${why}`, help: `Is it still starting? ${start}` };
     default:
-      return undefined;
+      return { what: `does not answer: ${why}`, help: start };
   }
 }
 

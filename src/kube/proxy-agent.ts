@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { rootCertificates } from "node:tls";
 import { SocksClient } from "socks";
 import { escapeInvisible } from "../strict-yaml/quote.js";
+import { networkWords, speaksNoHttp, speaksNoTls } from "./network-words.js";
 import { proxyWords } from "./proxy-rules.js";
 import type { TransportOptions } from "./transport-types.js";
 
@@ -79,9 +80,31 @@ async function socks(proxy: URL, to: Target): Promise<Socket> {
     return socket;
   } catch (error) {
     // Not the cause: its options have the password.
-    const { message } = error as Error;
-    throw new ProxyError(proxy, `did not connect to ${to.host}:${to.port}: ${escapeInvisible(message)}`);
+    throw new ProxyError(proxy, `did not connect to ${to.host}:${to.port}: ${socksWords(error, proxy)}`);
   }
+}
+
+/** The socks package has only messages (build/common/constants.js), with the system's own in them. */
+function socksWords(error: unknown, proxy: URL): string {
+  const { message } = error as Error;
+  const network = networkWords(/\bE[A-Z_]+\b/.exec(message)?.[0] ?? "", hostOf(proxy));
+  if (network !== undefined) return network;
+  if (/no accepted authentication type|Authentication failed/.test(message))
+    return "it does not accept the user and password of its URL (or their absence)";
+  if (/^Received invalid Socks5/.test(message)) return "it does not speak SOCKS5";
+  if (message === "Socket closed") return "it closes the connection";
+  if (message === "Proxy connection timed out") return `no answer within ${LIMIT_MS / 1000} s`;
+  return escapeInvisible(message.replace(/^Socks5 proxy rejected connection - /, "it refused: "));
+}
+
+/** Why the request of an HTTP proxy failed. */
+function httpWords(error: NodeJS.ErrnoException, proxy: URL): string {
+  const { code = "", message } = error;
+  const network = networkWords(code, hostOf(proxy));
+  if (network !== undefined) return network;
+  if (speaksNoHttp(code)) return `it speaks no HTTP (${code})`;
+  if (speaksNoTls(`${code} ${message}`)) return `it speaks no TLS (${code}). Write http:// before its host`;
+  return escapeInvisible(message);
 }
 
 /** A proxy with HTTPS may have a certificate of the cluster's authority (kubectl knows only that) or of a public one. */
@@ -113,7 +136,7 @@ async function connectMethod(
       request.destroy(new Error(`no answer within ${LIMIT_MS / 1000} s`));
     }, LIMIT_MS);
     request.once("error", (error) => {
-      reject(new ProxyError(proxy, `did not connect to ${target}`, error));
+      reject(new ProxyError(proxy, `did not connect to ${target}: ${httpWords(error, proxy)}`, error));
     });
     request.once("close", () => clearTimeout(timer));
     request.once("connect", ({ statusCode, statusMessage = "" }, socket, head) => {

@@ -37,6 +37,13 @@ export function proxyFor(server: URL, fromFile: string, env: Env): URL | undefin
   return proxy === undefined || !usesProxy(server, variableOf(env, "no_proxy")) ? undefined : proxy;
 }
 
+/** Where {@link proxyFor} found the proxy, for advice. */
+export function proxySetting(server: URL, fromFile: string, env: Env): string {
+  if (fromFile !== "") return "proxy-url in the kubeconfig";
+  const variable = server.protocol === "https:" ? "https_proxy" : "http_proxy";
+  return env[variable.toUpperCase()] ? variable.toUpperCase() : variable;
+}
+
 function variableOf(env: Env, lower: string): string {
   return env[lower.toUpperCase()] || env[lower] || "";
 }

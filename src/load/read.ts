@@ -1,10 +1,11 @@
 import { relative, resolve, sep } from "node:path";
-import { UsageError, messageOf } from "../common/errors.js";
+import { UsageError } from "../common/errors.js";
 import { parseExperiment, toProblems, WHAT } from "./parse.js";
 import { LineIndex } from "../strict-yaml/positions.js";
 import { formatProblem, type Problem } from "../strict-yaml/problems.js";
 import { escapeInvisible } from "../strict-yaml/quote.js";
-import { NotRegularFileError, readBounded } from "../common/read-file.js";
+import { isLink, NotRegularFileError, readBounded } from "../common/read-file.js";
+import { systemReason } from "../common/system-reason.js";
 import type { Experiment } from "../experiment/schema.js";
 import { decodeUtf8, MAX_FILE_BYTES, tooLarge } from "../strict-yaml/text.js";
 
@@ -78,8 +79,9 @@ async function readFileOf(path: string, file: string): Promise<Uint8Array | unde
   try {
     return await readBounded(path, MAX_FILE_BYTES);
   } catch (error) {
-    const problem =
-      error instanceof NotRegularFileError ? error.message : `cannot be read: ${messageOf(error)}`;
+    const isBroken = (error as NodeJS.ErrnoException).code === "ENOENT" && (await isLink(path));
+    const reason = isBroken ? "it is a broken link" : systemReason(error);
+    const problem = error instanceof NotRegularFileError ? error.message : `cannot be read: ${reason}`;
     throw new UsageError(`${file}: ${escapeInvisible(problem)}`, { cause: error });
   }
 }

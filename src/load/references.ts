@@ -1,7 +1,8 @@
 import { opendir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { UsageError, messageOf } from "../common/errors.js";
+import { UsageError } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
+import { systemReason } from "../common/system-reason.js";
 import { ALIASES } from "../experiment/aliases.js";
 import { didYouMean } from "../strict-yaml/near.js";
 import { escapeInvisible } from "../strict-yaml/quote.js";
@@ -88,7 +89,7 @@ async function filesOf(folder: string, reference: string): Promise<string[]> {
 }
 
 function unreadable(reference: string, error: unknown): UsageError {
-  return new UsageError(escapeInvisible(`${reference}: cannot be read: ${messageOf(error)}`), {
+  return new UsageError(escapeInvisible(`${reference}: cannot be read: ${systemReason(error)}`), {
     cause: error,
   });
 }

@@ -35,7 +35,7 @@ export async function clusterAccess(options: AccessOptions): Promise<ClusterAcce
   if (pod !== undefined) return pod;
   if (loaded !== undefined) return selected(loaded, options.context);
   throw new NothingConfiguredError(
-    "No cluster is configured: there is no KUBECONFIG, no ~/.kube/config and no service account of a pod. " +
+    "no cluster is configured: there is no KUBECONFIG, no ~/.kube/config and no service account of a pod. " +
       "Name a file with --kubeconfig, or create a cluster with `chaos cluster up`",
   );
 }
@@ -90,15 +90,15 @@ function selectedContext(
   if (name === "") {
     throw new UsageError(
       known === ""
-        ? `No current context in ${where}: it has no contexts. Name another file with --kubeconfig, or create a cluster with --cluster kind`
-        : `No current context in ${where}: name one with --context. It has: ${known}`,
+        ? `no current context in ${where}: it has no contexts. Name another file with --kubeconfig, or create a cluster with --cluster kind`
+        : `no current context in ${where}: name one with --context. It has: ${known}`,
     );
   }
   const context = config.contexts.get(name);
   if (context !== undefined) return { name, context };
   const stale = `${config.currentContext?.file ?? where}: its current-context is ${quote(name)}, but there is no such context`;
   throw new UsageError(
-    `${wanted === undefined ? stale : `No context ${quote(name)}`} in ${where}. It has: ${known === "" ? "none" : known}`,
+    `${wanted === undefined ? stale : `no context ${quote(name)}`} in ${where}. It has: ${known === "" ? "none" : known}`,
   );
 }
 

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
 import { UsageError } from "../../common/errors.js";
+import { systemReason } from "../../common/system-reason.js";
 import type { Env } from "./load.js";
 import { ANONYMOUS, type ClusterAccess } from "./types.js";
 
@@ -34,7 +35,7 @@ export async function inCluster(env: Env, files: PodFiles = POD_FILES): Promise<
   ];
   if (missing.length > 0) {
     throw new UsageError(
-      `This is a pod, but its configuration is incomplete: ${missing.join(", ")} is missing. ` +
+      `this is a pod, but its configuration is incomplete; missing: ${missing.join(", ")}. ` +
         "Give the pod a service account with automountServiceAccountToken: true, or set KUBECONFIG",
     );
   }
@@ -66,6 +67,6 @@ async function readIfThere(path: string): Promise<string | undefined> {
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (["ENOENT", "ENOTDIR", "EISDIR"].includes(code)) return undefined;
-    throw new UsageError(`cannot read the pod's ${path}`, { cause: error });
+    throw new UsageError(`cannot read the pod's ${path}: ${systemReason(error)}`, { cause: error });
   }
 }

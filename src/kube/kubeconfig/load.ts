@@ -6,6 +6,7 @@ import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { UsageError } from "../../common/errors.js";
 import { NotRegularFileError, readBounded } from "../../common/read-file.js";
+import { systemReason, tildeAdvice } from "../../common/system-reason.js";
 import { KubeconfigProblem } from "./go-yaml.js";
 import { parseKubeconfig } from "./parse.js";
 import type { Defined, Kubeconfig } from "./types.js";
@@ -121,21 +122,15 @@ async function readFile(file: string, from: string): Promise<Kubeconfig | undefi
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof NotRegularFileError) return "it is not a regular file (a folder?)";
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "EACCES") return "no permission to read it";
-  if (code === "ENOTDIR") return "a part of its path is a file, not a folder";
-  return message;
+  return error instanceof NotRegularFileError
+    ? `it is ${error.kind}, not a regular file`
+    : systemReason(error);
 }
 
 function unreadable(file: string, from: string, reason: string, cause?: unknown): UsageError {
   const named = from === "" ? "" : `, which ${from} names`;
-  const tilde = file.startsWith("~")
-    ? `. The shell has not replaced the ~ (it is quoted, or after "=" or ":"): write $HOME instead`
-    : "";
-  return new UsageError(`cannot read the kubeconfig ${file}${named}: ${reason}${tilde}`, {
-    ...(cause === undefined ? {} : { cause }),
-  });
+  const options = cause === undefined ? {} : { cause };
+  return new UsageError(`cannot read the kubeconfig ${file}${named}: ${reason}${tildeAdvice(file)}`, options);
 }
 
 /** `file:line`, as editors and CI turn it into a link. */

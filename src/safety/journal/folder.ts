@@ -1,8 +1,9 @@
 /** The journals of this machine. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf, UsageError } from "../../common/errors.js";
+import { UsageError } from "../../common/errors.js";
 import { userFolder } from "../../common/places.js";
+import { systemReason } from "../../common/system-reason.js";
 import { type JournalState, parseJournal, UnreadableJournalError } from "./records.js";
 
 /** The file in a run's folder. */
@@ -60,7 +61,7 @@ export async function readJournal(folder: string): Promise<JournalState | undefi
     text = await readFile(join(folder, JOURNAL_FILE), "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new UnreadableJournalError(folder, messageOf(error), { cause: error });
+    throw new UnreadableJournalError(folder, systemReason(error), { cause: error });
   }
   return parseJournal(folder, text);
 }
@@ -72,7 +73,7 @@ async function folderNames(path: string): Promise<string[]> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw new UsageError(
-      `cannot read the journals of runs in ${path}: ${messageOf(error)}. Make the folder readable, or set XDG_STATE_HOME to a folder of your own`,
+      `cannot read the journals of runs in ${path}: ${systemReason(error)}. Make the folder readable, or set XDG_STATE_HOME to a folder of your own`,
       { cause: error },
     );
   }

@@ -5,8 +5,9 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
+import { ChaosError, ExitCode } from "../../common/errors.js";
 import { makeFolder } from "../../common/make-folder.js";
+import { systemReason } from "../../common/system-reason.js";
 import {
   type JournalOpen,
   journalLine,
@@ -64,7 +65,7 @@ export class Journal {
       return journal;
     } catch (error) {
       throw new ChaosError(
-        `cannot write the journal in ${folder}: ${messageOf(error)}. Nothing was changed. ` +
+        `cannot write the journal in ${folder}: ${systemReason(error)}. Nothing was changed. ` +
           "Make the folder writable, or set XDG_STATE_HOME to a writable folder",
         { cause: error },
       );
@@ -106,7 +107,7 @@ export class Journal {
       await syncNames(root, folder);
     } catch (error) {
       throw new ChaosError(
-        `cannot save the journal of ${found.open.runId} in ${folder}: ${messageOf(error)}. Nothing was changed. ` +
+        `cannot save the journal of ${found.open.runId} in ${folder}: ${systemReason(error)}. Nothing was changed. ` +
           "If the folder is not writable, set XDG_STATE_HOME to one that is",
         {
           exitCode: ExitCode.notRestored,

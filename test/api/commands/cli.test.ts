@@ -170,14 +170,22 @@ async function execAsync(line: string, { cwd, env }: Place): Promise<string> {
 }
 
 for (const [what, make, expected] of [
-  ["below /proc", async () => await Promise.resolve("/proc/no-such-folder/x"), /no such file or directory/],
+  ["below /proc", async () => await Promise.resolve("/proc/no-such-folder/x"), /: no folder can be created in \/proc\. Nothing/],
   [
     "below a file",
     async (cwd: string) => {
       await writeFile(join(cwd, "file"), "");
       return "file/reports";
     },
-    /not a directory/,
+    /: a part of its path is a file, not a folder\. Nothing/,
+  ],
+  [
+    "that is a broken link",
+    async (cwd: string) => {
+      await symlink("nowhere", join(cwd, "link"));
+      return "link";
+    },
+    /folder (\S+\/link)\/\S+: \1 is a broken link, not a folder\. Nothing/,
   ],
 ] as const)
   onLinux(`a folder of reports ${what}: exit 6, nothing was changed`, async (t) => {

@@ -75,7 +75,7 @@ test("TLS settings of the cluster hold without a user, and with an unknown one",
     const wrong = { ...WITH_CA, "tls-server-name": "elsewhere" };
     t.regex(
       await explained(t, { server, context, cluster: wrong }),
-      /certificate for other names.*tls-server-name/,
+      /certificate for other names: (DNS|IP Address):[^ ]+.*, not elsewhere \(ERR_TLS_CERT_ALTNAME_INVALID\)\. Set tls-server-name/,
     );
     t.regex(await explained(t, { server, context, cluster: {} }), /CA mismatch/);
   }
@@ -211,8 +211,84 @@ test("a proxy that refuses, or is not there, is named without its password", asy
     const gone = { ...WITH_CA, "proxy-url": `${scheme}://127.0.0.1:1` };
     t.regex(
       await explained(t, { server, cluster: gone }),
-      /the proxy .*:1 did not connect to api\.test:6443.*ECONNREFUSED/,
+      /the proxy .*:1 did not connect to api\.test:6443: nothing listens there \(ECONNREFUSED\)\. Check proxy-url in the kubeconfig, which names this proxy$/,
     );
+    const unknown = { ...WITH_CA, "proxy-url": `${scheme}://no-such.invalid:1` };
+    t.regex(
+      await explained(t, { server, cluster: unknown }),
+      /6443: the name no-such\.invalid is not known to the name server \((ENOTFOUND|EAI_AGAIN)\)\. Check/,
+    );
+  }
+  t.regex(
+    await explained(t, { server, env: { HTTPS_PROXY: "http://127.0.0.1:1" } }),
+    /\(ECONNREFUSED\)\. Check HTTPS_PROXY, which names this proxy, or name the API server's host in NO_PROXY$/,
+  );
+});
+
+/** A server that says one thing to whoever connects. */
+async function talker(t: ExecutionContext, says: string): Promise<number> {
+  const server = createTcp((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => socket.end(says));
+  });
+  t.teardown(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+test("another program than a proxy, or than an API server, at the address", async (t) => {
+  const server = "https://api.test:6443";
+  const ssh = await talker(t, "SSH-2.0-OpenSSH_9.6\r\n");
+  const silent = await talker(t, "");
+  for (const [proxy, expected] of [
+    [`http://127.0.0.1:${ssh}`, /6443: it speaks no HTTP \(HPE_\w+\)\. Check/],
+    [`https://127.0.0.1:${ssh}`, /6443: it speaks no TLS \(\w+\)\. Write http/],
+    [`http://127.0.0.1:${silent}`, /6443: it closes the connection \(ECONNRESET\)\. Check/],
+    [`socks5://127.0.0.1:${ssh}`, /6443: it does not speak SOCKS5\. Check/],
+    [`socks5://127.0.0.1:${silent}`, /6443: it closes the connection\. Check/],
+  ] as const)
+    t.regex(await explained(t, { server, cluster: { ...WITH_CA, "proxy-url": proxy } }), expected);
+  t.regex(
+    await explained(t, { server: `http://127.0.0.1:${ssh}`, cluster: {} }),
+    /is not an API server: it speaks no HTTP \(HPE_\w+\)\. /,
+  );
+});
+
+test("files of the kubeconfig that are no PEM, damaged or not there: plain words, each path once", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "connect-tls-test-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const [text, cert, key] = [write("text", "hello"), write("cert", CLIENT_CERT), write("key", CLIENT_KEY)];
+  const otherKey = write("other", CLIENT2_KEY);
+  const damaged = write("damaged", "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n");
+  const gone = join(folder, "gone");
+  const server = "https://127.0.0.1:1";
+  const user = (certificate: string, clientKey: string): object => ({
+    user: { "client-certificate": certificate, "client-key": clientKey },
+  });
+  const authority = (file: string): object => ({ cluster: { "certificate-authority": file } });
+  for (const [parts, expected] of [
+    [user(text, key), `its client certificate ${text} is not a PEM certificate`],
+    [user(cert, text), `its client key ${text} is not a PEM key`],
+    [
+      user(cert, otherKey),
+      "its client certificate or key is invalid (the key is not that of the certificate)",
+    ],
+    [user(damaged, key), "its client certificate or key is invalid (bad base64 decode)"],
+    [user(gone, key), `client-certificate: cannot read ${gone}: there is no such file or folder`],
+    [
+      user(cert, join(text, "k")),
+      `cannot read ${join(text, "k")}: a part of its path is a file, not a folder`,
+    ],
+    [authority(text), `its certificate authority ${text} is not a PEM certificate`],
+    [authority(gone), `cannot read ${gone}: there is no such file or folder`],
+    [authority(folder), `cannot read ${folder}: it is a folder`],
+  ] as const) {
+    const error = await t.throwsAsync(open(t, { server, ...parts }), { instanceOf: UsageError });
+    t.true(messageOf(error).endsWith(expected), messageOf(error));
   }
 });
 

@@ -1,6 +1,6 @@
 /** Every class of error → the exit code and one line, without a stack or a library's words. */
 import test from "ava";
-import { open } from "node:fs/promises";
+import { open, readdir } from "node:fs/promises";
 import * as z from "zod";
 import { failureOf } from "../../../src/commands/failure.js";
 import {
@@ -10,6 +10,7 @@ import {
   RefusedError,
   UsageError,
 } from "../../../src/common/errors.js";
+import { makeFolder } from "../../../src/common/make-folder.js";
 import { ApiError, ApiUnreachableError } from "../../../src/kube/transport.js";
 import { InvalidExperimentError } from "../../../src/load/read.js";
 import { UnreadableJournalError } from "../../../src/safety/journal/journal.js";
@@ -71,10 +72,28 @@ const TABLE: readonly (readonly [what: string, error: unknown, exitCode: ExitCod
     "a missing file",
     await thrown(async () => await open("/nonexistent/x")),
     ExitCode.failed,
-    /^cannot open \/nonexistent\/x: no such file or directory$/,
+    /^cannot open \/nonexistent\/x: there is no such file or folder\. Check this path$/,
   ],
-  ["a full disk", full, ExitCode.failed, /^cannot write \/reports\/x: no space left on device\. Free some/],
-  ["a missing program", spawn, ExitCode.failed, /^cannot start kind: it was not found$/],
+  [
+    "a file as a folder",
+    await thrown(async () => await makeFolder("/dev/null")),
+    ExitCode.failed,
+    /^cannot create the folder \/dev\/null: it is a file, not a folder\. Choose another place, or move/,
+  ],
+  [
+    "a folder that cannot be listed",
+    await thrown(async () => await readdir("/dev/null")),
+    ExitCode.failed,
+    /^cannot read the folder \/dev\/null: a part of its path is a file, not a folder\. Choose another place$/,
+  ],
+  ["a full disk", full, ExitCode.failed, /^cannot write \/reports\/x: the disk is full\. Free some space$/],
+  [
+    "a full disk, on an open file",
+    Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", syscall: "write" }),
+    ExitCode.failed,
+    /^cannot write a file: the disk is full\. Free some space$/,
+  ],
+  ["a missing program", spawn, ExitCode.failed, /^cannot start kind: it was not found\. Install it/],
   [
     "a bug",
     await thrown(() => (undefined as unknown as { x: number }).x),

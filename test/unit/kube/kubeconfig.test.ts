@@ -104,12 +104,15 @@ test("files of KUBECONFIG that are missing are skipped with a warning; empty and
 test("set and unusable: exit 3 with the file and the reason, never 'nothing configured'", async (t) => {
   const { write, folder } = place(t);
   mkdirSync(join(folder, "folder"));
+  const file = write("file", "");
   const utf16 = Buffer.from(`\ufeff${config("a")}`, "utf16le");
   const cases: [string, RegExp][] = [
     [join(folder, "typo"), /typo, which KUBECONFIG names: there is no such file/],
     [[join(folder, "typo"), join(folder, "typo2")].join(delimiter), /typo, .*no such file, nor .*typo2/],
     ["~/.kube/config", /~\/\.kube\/config.*The shell has not replaced the ~/],
-    [join(folder, "folder"), /folder, which KUBECONFIG names: it is not a regular file/],
+    [join(folder, "folder"), /folder, which KUBECONFIG names: it is a folder, not a regular file$/],
+    ["/dev/null", /^cannot .* \/dev\/null, which KUBECONFIG names: it is a device, not a regular file$/],
+    [join(file, "config"), /names: a part of its path is a file, not a folder$/],
     [write("utf16", utf16), /utf16: cannot use this kubeconfig: it is UTF-16 text/],
     [
       write("stale", config("a", { names: { current: "gone" } })),
@@ -117,9 +120,9 @@ test("set and unusable: exit 3 with the file and the reason, never 'nothing conf
     ],
     [
       write("none", config("a", { names: { current: "" } })),
-      /No current context in .*none: name one with --context/,
+      /no current context in .*none: name one with --context/,
     ],
-    [write("empty", ""), /No current context in .*empty: it has no contexts/],
+    [write("empty", ""), /no current context in .*empty: it has no contexts/],
     [delimiter, /names no file/],
     [write("yaml", "a: 1\nb: [\n"), /yaml:\d: cannot use this kubeconfig: it is not valid YAML/],
     [
@@ -141,6 +144,9 @@ test("set and unusable: exit 3 with the file and the reason, never 'nothing conf
     ],
   ];
   for (const [list, expected] of cases) t.regex(await refusal(t, { env: { KUBECONFIG: list } }), expected);
+  write(".kube", "");
+  t.regex(await refusal(t, { env: { HOME: folder } }), /config: a part of its path is a file, not a folder$/);
+  rmSync(join(folder, ".kube"));
   mkdirSync(join(folder, ".kube"));
   write(join(".kube", "config"), "{{");
   t.regex(await refusal(t, { env: { HOME: folder } }), /\.kube\/config:1: cannot use this kubeconfig/);
@@ -151,7 +157,7 @@ test("set and unusable: exit 3 with the file and the reason, never 'nothing conf
   const known = write("known", config("a"));
   t.regex(
     await refusal(t, { env: {}, kubeconfigPath: known, context: "z" }),
-    /No context "z" in .*known\. It has: "a"/,
+    /no context "z" in .*known\. It has: "a"/,
   );
 });
 
@@ -187,9 +193,9 @@ test("in a pod: its service account when it is complete, else what is missing; a
     t.regex(messageOf(error), expected);
     t.false(error instanceof NothingConfiguredError);
   };
-  await missing(env, /incomplete: the token .*token, the certificate authority .*ca\.crt is missing/);
+  await missing(env, /incomplete; missing: the token .*token, the certificate authority .*ca\.crt\. Give/);
   write("token", "t\n");
-  await missing(env, /incomplete: the certificate authority/);
+  await missing(env, /incomplete; missing: the certificate authority/);
   await missing({}, /KUBERNETES_SERVICE_HOST, the variable KUBERNETES_SERVICE_PORT/);
   write("ca.crt", "ca");
   const pod = await clusterAccess({ env, podFiles });

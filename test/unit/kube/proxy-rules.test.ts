@@ -1,5 +1,5 @@
 import test from "ava";
-import { proxyFor, proxyProblem, proxyWords } from "../../../src/kube/proxy-rules.js";
+import { proxyFor, proxyProblem, proxySetting, proxyWords } from "../../../src/kube/proxy-rules.js";
 
 const used = (server: string, env: Record<string, string>, fromFile = ""): string | undefined => {
   const proxy = proxyFor(new URL(server), fromFile, env);
@@ -55,4 +55,12 @@ test("what is wrong with a proxy's URL", (t) => {
   t.regex(proxyProblem("ftp://p") ?? "", /the scheme "ftp:" is not supported/);
   t.regex(proxyProblem("p:3128") ?? "", /it has no scheme/);
   t.regex(proxyProblem("http://") ?? "", /not a URL/);
+});
+
+test("the setting that names the proxy", (t) => {
+  const https = new URL("https://api:6443");
+  t.is(proxySetting(https, "http://p", { HTTPS_PROXY }), "proxy-url in the kubeconfig");
+  t.is(proxySetting(https, "", { HTTPS_PROXY, https_proxy: "x" }), "HTTPS_PROXY");
+  t.is(proxySetting(https, "", { HTTPS_PROXY: "", https_proxy: "x" }), "https_proxy");
+  t.is(proxySetting(new URL("http://api"), "", { HTTPS_PROXY, HTTP_PROXY: "x" }), "HTTP_PROXY");
 });

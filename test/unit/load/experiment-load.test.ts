@@ -326,7 +326,7 @@ test("a valid file gives its experiment, its text and its name as the user would
 test("an unreadable file is reported", async (t) => {
   await withFolder(async (folder) => {
     await t.throwsAsync(loadExperiment("none.yaml", folder), {
-      message: /^none\.yaml: cannot be read: ENOENT/,
+      message: /^none\.yaml: cannot be read: there is no such file or folder$/,
       name: "UsageError",
     });
     await t.throwsAsync(loadExperiment("/dev/zero", folder), { message: "/dev/zero: not a regular file" });
