@@ -1,5 +1,5 @@
 /** The command line as a process: exit codes, closed pipes, full devices, and what it leaves behind. */
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
