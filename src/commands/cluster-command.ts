@@ -152,13 +152,11 @@ export async function clusterStatus(options: ClusterOptions): Promise<void> {
 }
 
 /** The line about the study's add-ons. If reading their state fails, the rest of the status is still shown. */
-async function addonsLine(cluster: {
-  readonly kubeconfigPath?: string;
-  readonly context?: string;
-}): Promise<string> {
+async function addonsLine({ kubeconfigPath, context }: ClusterHandle): Promise<string> {
   try {
+    // Not the handle's environment, which is its engine's and may lack KUBECONFIG.
     return await withConnection(
-      { ...cluster, userAgent: USER_AGENT },
+      { kubeconfigPath, context, userAgent: USER_AGENT },
       async ({ transport }) => await addonsStatus(transport),
     );
   } catch (error) {

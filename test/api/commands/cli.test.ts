@@ -251,6 +251,12 @@ for (const [args, code] of [
     oneLine(t, ended.stderr, /403/);
   });
 
+test("cluster status looks for the add-ons with the KUBECONFIG that led to the cluster", async (t) => {
+  const ended = await chaos(["cluster", "status", "--context", "fake"], await place(t));
+  t.is(ended.code, 0, ended.stderr);
+  t.regex(ended.stdout, /context fake: answers\n *study add-ons: not installed/);
+});
+
 for (const body of [{}, [], null, { gitVersion: 5 }])
   test(`another program that answers ${JSON.stringify(body)} to everything is no API server: exit 4`, async (t) => {
     const at = await place(t);
