@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { isLink } from "./read-file.js";
 import { systemReason } from "./system-reason.js";
 
-/** Why a folder cannot be created, as words that go on after its path; with the system error's `code`. */
+/** Why a folder cannot be created, as words that continue after its path; with the system error's `code`. */
 class FolderError extends Error {
   readonly code: string | undefined;
   readonly syscall = "mkdir";

@@ -24,11 +24,6 @@ const WORDS: Readonly<Record<string, string>> = {
   ESTALE: "the network file system has lost it",
 };
 
-/** The words for the code of a system error; undefined: none. */
-export function systemWordsOf(code: string | undefined): string | undefined {
-  return code !== undefined && Object.hasOwn(WORDS, code) ? WORDS[code] : undefined;
-}
-
 /**
  * The reason of an error about a path that the sentence names already; other errors: their own message. Pure.
  */
@@ -37,7 +32,7 @@ export function systemReason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   // Node writes "ENOENT: no such file or directory, open '/x'"; an error with other words has chosen them.
   if (code === undefined || !message.startsWith(`${code}:`)) return message === "" ? error.name : message;
-  return systemWordsOf(code) ?? /^[A-Z0-9]+: (.*?)(, |$)/.exec(message)?.[1] ?? code;
+  return WORDS[code] ?? /^[A-Z0-9]+: (.*?)(, |$)/.exec(message)?.[1] ?? code;
 }
 
 /** Advice about a path that starts with ~; otherwise "". */

@@ -1,7 +1,7 @@
 /** What errors of connections say, in words for the user. Pure. */
 
 /**
- * Why a connection failed, as words that go on after the name of the other side; undefined: an error of another kind.
+ * Why a connection failed, as words that continue after the name of the other side; undefined: an error of another kind.
  *
  * @param hostname of the other side.
  */

@@ -5,6 +5,7 @@ import type { RunResult } from "../analysis/result.js";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { type Clock, systemClock } from "../common/clock.js";
 import { ChaosError, ExitCode, messageOf, RefusedError } from "../common/errors.js";
+import { systemReason } from "../common/system-reason.js";
 import { newRunId } from "../common/run-id.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import type { PodSettings } from "../config/pod-settings.js";
@@ -314,7 +315,6 @@ async function createRecorder(folder: string, now: () => number): Promise<Record
 
 function unwritable(folder: string, cause: unknown): ChaosError {
   return new ChaosError(
-    `cannot write the report folder ${folder}: ${messageOf(cause)}. Nothing was changed. Name another one with --reports`,
-    { cause },
+    `cannot write the report folder ${folder}: ${systemReason(cause)}. Nothing was changed. Name another one with --reports`,
   );
 }

@@ -225,7 +225,7 @@ test("a proxy that refuses, or is not there, is named without its password", asy
   );
 });
 
-/** A server that says one thing to whoever connects. */
+/** A server that says one thing to each client. */
 async function talker(t: ExecutionContext, says: string): Promise<number> {
   const server = createTcp((socket) => {
     socket.on("error", () => undefined);

@@ -24,7 +24,7 @@ for (const [code, words] of [
   ["ENOSPC", "the disk is full"],
   ["EROFS", "the file system is read-only"],
   ["EMFILE", "too many files are open"],
-  // Without words of ours: Node's.
+  // Without own words: Node's.
   ["EXDEV", "cross-device link not permitted"],
 ] as const)
   test(`the reason of ${code} names neither its code nor a path`, (t) => {
