@@ -2,6 +2,7 @@
  * Events and samples as lines of JSON. Reading skips lines that an interrupted run may have damaged (a partial line at the
  * end, or in the middle after an agent was killed and restarted), and adds a note.
  */
+import { isRecord } from "../common/is-record.js";
 import { StringDecoder } from "node:string_decoder";
 import { PROBES } from "../experiment/names.js";
 import { type RunEvent, sharedObjects } from "./events.js";
@@ -18,9 +19,6 @@ type Lines = AsyncIterable<string> | Iterable<string>;
 
 const ndjson = (lines: Iterable<unknown>): string =>
   [...lines].map((line) => `${JSON.stringify(line)}\n`).join("");
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isTime = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
 
@@ -76,11 +74,11 @@ class LineReader<T> {
 }
 
 function isEvent(value: unknown): value is RunEvent {
-  return isObject(value) && typeof value.type === "string" && isTime(value.tMs);
+  return isRecord(value) && typeof value.type === "string" && isTime(value.tMs);
 }
 
 function isSample(value: unknown): value is SampleLine {
-  if (!isObject(value) || !isTime(value.t)) return false;
+  if (!isRecord(value) || !isTime(value.t)) return false;
   if (typeof value.boot === "string") return true;
   if (!(PROBES as readonly unknown[]).includes(value.probe)) return false;
   return typeof value.missed === "string" || (typeof value.ok === "boolean" && isTime(value.d));

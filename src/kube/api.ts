@@ -1,4 +1,5 @@
 /** A small typed layer over the transport: paths, versions, and the calls that the runner needs. */
+import { isRecord } from "../common/is-record.js";
 import type { KubeObject } from "./objects.js";
 import { ApiError, ApiUnreachableError, ForeignAnswerError } from "./transport.js";
 import type { ApiRequest, Transport } from "./transport.js";
@@ -86,11 +87,8 @@ function foreign(path: string, what: string): ApiUnreachableError {
   return new ApiUnreachableError({ method: "GET", path }, { cause });
 }
 
-const isObject = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 const hasMetadata = (value: unknown): boolean =>
-  isObject(value) && isObject((value as Partial<KubeObject>).metadata);
+  isRecord(value) && isRecord((value as Partial<KubeObject>).metadata);
 
 /** Below a group's version every path is that of a resource. */
 const RESOURCE = /^\/(api|apis\/[^/]+)\/[^/]+\/./;
@@ -122,7 +120,7 @@ export function selectorString(matchLabels: Readonly<Record<string, string>>): s
 /** One object. Rejects with ApiError (also 404), and with ApiUnreachableError when the answer is none of an API server. */
 export async function get<T>(transport: Transport, path: string, options: CallOptions = {}): Promise<T> {
   const body = await transport.json<T>({ ...options, method: "GET", path });
-  if (RESOURCE.test(path) ? hasMetadata(body) : isObject(body)) return body;
+  if (RESOURCE.test(path) ? hasMetadata(body) : isRecord(body)) return body;
   throw foreign(path, "no object of an API server");
 }
 

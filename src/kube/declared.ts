@@ -1,3 +1,4 @@
+import { isRecord } from "../common/is-record.js";
 import { isDeepStrictEqual } from "node:util";
 import type { KubeObject } from "./objects.js";
 
@@ -23,14 +24,10 @@ export function sanitised(object: KubeObject): KubeObject {
 /** Paths at which two sanitised objects differ; empty: they are equal. Pure. */
 export function differences(a: unknown, b: unknown, path = ""): string[] {
   if (isDeepStrictEqual(a, b)) return [];
-  const bothObjects = isPlainObject(a) && isPlainObject(b);
+  const bothObjects = isRecord(a) && isRecord(b);
   if (!bothObjects) return [path === "" ? "." : path];
   const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])].sort();
   return keys.flatMap((key) => differences(a[key], b[key], `${path}.${key}`));
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Set by the server or by controllers: never part of what a user declared. */

@@ -25,6 +25,12 @@ export function hasEnded(pod: Pod): boolean {
   );
 }
 
+export function isWindows({ metadata, status }: Node): boolean {
+  return (
+    metadata.labels?.["kubernetes.io/os"] === "windows" || status?.nodeInfo?.operatingSystem === "windows"
+  );
+}
+
 /** Linux nodes that accept pods without a toleration: Ready, not cordoned, without a NoSchedule or NoExecute taint. */
 export function schedulableNodes(nodes: readonly Node[]): Node[] {
   return nodes.filter((node) => {
@@ -32,8 +38,7 @@ export function schedulableNodes(nodes: readonly Node[]): Node[] {
       (taint) => taint.effect === "NoSchedule" || taint.effect === "NoExecute",
     );
     const ready = (node.status?.conditions ?? []).some((c) => c.type === "Ready" && c.status === "True");
-    const isWindows = node.metadata.labels?.["kubernetes.io/os"] === "windows";
-    return ready && !tainted && !isWindows && node.spec?.unschedulable !== true;
+    return ready && !tainted && !isWindows(node) && node.spec?.unschedulable !== true;
   });
 }
 

@@ -2,6 +2,7 @@
  * Values that are valid alone but cannot work together. The valid part of a section with problems is checked, too, so that
  * one run reports all problems. A rule that needs a bad value is skipped.
  */
+import { isRecord } from "../common/is-record.js";
 import { components } from "../components/all-components.js";
 import { KINDS_OF } from "../components/component.js";
 import { FUNCTION_CHECKS } from "../components/functions.js";
@@ -313,8 +314,4 @@ function without(value: unknown, paths: readonly (readonly PropertyKey[])[]): un
 
 function startsWith(path: readonly PropertyKey[], prefix: readonly PropertyKey[]): boolean {
   return prefix.every((segment, index) => path[index] === segment);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,7 @@
 /**
  * Files of other tools, which people give by mistake: told by what they are, in one message.
  */
+import { isRecord } from "../common/is-record.js";
 import { API_VERSION, experimentSchema } from "../experiment/schema.js";
 import { nearest } from "../strict-yaml/near.js";
 import { quote } from "../strict-yaml/quote.js";
@@ -70,10 +71,10 @@ const TOOLKIT_KEYS = ["steady-state-hypothesis", "method", "rollbacks"];
 export function foreignFile(value: unknown): Foreign | undefined {
   if (Array.isArray(value)) {
     const isKrkn =
-      value.length > 0 && value.every((item) => isMapping(item) && typeof item["id"] === "string");
+      value.length > 0 && value.every((item) => isRecord(item) && typeof item["id"] === "string");
     return isKrkn ? told([], "a scenario of Krkn") : undefined;
   }
-  if (!isMapping(value) || "target" in value) return undefined;
+  if (!isRecord(value) || "target" in value) return undefined;
   if (typeof value["apiVersion"] === "string") return ofApiObject(value, value["apiVersion"]);
   return ofKeys(value);
 }
@@ -100,7 +101,7 @@ function ofApiObject(value: Mapping, apiVersion: string): Foreign | undefined {
 function targetOf({ metadata }: Mapping, kind: string): string {
   if (kind !== "Deployment" && kind !== "DaemonSet") return "";
   const of = (key: string, otherwise: string): string => {
-    const name: unknown = isMapping(metadata) ? metadata[key] : undefined;
+    const name: unknown = isRecord(metadata) ? metadata[key] : undefined;
     return typeof name === "string" && /^[a-z0-9.-]{1,63}$/.test(name) ? name : otherwise;
   };
   return `; for this workload, target: {kind: ${kind}, namespace: ${of("namespace", "NAMESPACE")}, name: ${of("name", "NAME")}}`;
@@ -135,8 +136,4 @@ function article(kind: string): string {
 /** Untrusted text: quoted unless it is a plain word. */
 function plain(text: string): string {
   return /^[\w./-]{1,64}$/.test(text) ? text : quote(text);
-}
-
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,6 @@
 /** Nodes on which nothing can be run or looked at. They are left out of a run, never waited for. Pure. */
 import type { Node } from "../kube/objects.js";
+import { isWindows } from "../kube/pod-state.js";
 
 /** Why a node is left out; undefined: it is not. A cordoned node works: it only gets no new pods. */
 export function whyLeftOut(node: Node): string | undefined {
@@ -10,15 +11,14 @@ export function whyLeftOut(node: Node): string | undefined {
 }
 
 /** A node that is not a Linux machine; undefined: it is one. */
-function kindOf({ metadata: { labels = {} }, spec, status }: Node): string | undefined {
+function kindOf(node: Node): string | undefined {
+  const { labels = {} } = node.metadata;
   // virtual-kubelet/virtual-kubelet, cmd/virtual-kubelet/internal/commands/root: the node's label and default taint.
-  const isVirtual = (spec?.taints ?? []).some(({ key }) => key === "virtual-kubelet.io/provider");
+  const isVirtual = (node.spec?.taints ?? []).some(({ key }) => key === "virtual-kubelet.io/provider");
   if (isVirtual || labels["type"] === "virtual-kubelet") return "a virtual node";
   // docs.aws.amazon.com/eks/latest/userguide/fargate.html: one pod per node, no DaemonSets, no privileged containers.
   if (labels["eks.amazonaws.com/compute-type"] === "fargate") return "a Fargate node";
-  const isWindows =
-    labels["kubernetes.io/os"] === "windows" || status?.nodeInfo?.operatingSystem === "windows";
-  return isWindows ? "a Windows node" : undefined;
+  return isWindows(node) ? "a Windows node" : undefined;
 }
 
 /** The nodes that are not left out. */

@@ -2,6 +2,7 @@
  * Reads `result.json`. A file in a folder of reports may be truncated, of another version, or not created by this tool.
  * Everything that the matrix needs is checked before it is used.
  */
+import { isRecord } from "../common/is-record.js";
 import * as z from "zod";
 import { type RunResult } from "../analysis/result.js";
 import { RESULT_SCHEMA_VERSION } from "../evidence/facts.js";
@@ -105,9 +106,6 @@ const shape = z.looseObject({
   probes: z.array(probe),
 });
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 const notOfRun = (problem: string): ReadResult => ({ problem, ofRun: false });
 const damaged = (problem: string): ReadResult => ({ problem, ofRun: true });
 
@@ -119,7 +117,7 @@ export function resultFromJson(json: string): ReadResult {
   } catch {
     return damaged("it is not JSON, or cut off");
   }
-  if (!isObject(value) || !("schemaVersion" in value) || !isObject(value["facts"])) {
+  if (!isRecord(value) || !("schemaVersion" in value) || !isRecord(value["facts"])) {
     return notOfRun("it is not the result of a run");
   }
   const version = value["schemaVersion"];
