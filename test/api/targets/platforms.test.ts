@@ -1,10 +1,10 @@
 /** The table "Inventories" of real platforms: is the component found, does it run, and what is said if not. */
+import { experiment } from "../../helpers/experiments.js";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { components } from "../../../src/components/all-components.js";
-import { resolveExperiment } from "../../../src/components/resolve.js";
 import type { ComponentName } from "../../../src/experiment/names.js";
-import { type Experiment, type ExperimentFile, experimentSchema } from "../../../src/experiment/schema.js";
+import type { Experiment, ExperimentFile } from "../../../src/experiment/schema.js";
 import { findCompanions } from "../../../src/targets/find-companions.js";
 import { type AnyTarget, findTarget, type NoTarget } from "../../../src/targets/target.js";
 import { inventory, planOn, putInventory } from "../../helpers/inventories.js";
@@ -31,17 +31,6 @@ async function on(t: ExecutionContext, name: string): Promise<Platform> {
   };
   return { ...served, find, why };
 }
-
-const experiment = (change: Partial<ExperimentFile>): ReturnType<typeof resolveExperiment> =>
-  resolveExperiment(
-    experimentSchema.parse({
-      apiVersion: "kube-system-chaos/v1",
-      kind: "Experiment",
-      metadata: { name: "x" },
-      target: { component: "kube-dns" },
-      ...change,
-    }),
-  );
 
 const FOUND: readonly [string, ComponentName, object][] = [
   ["gke", "kube-proxy", { kind: "StaticPod", count: 3, labels: { component: "kube-proxy" } }],

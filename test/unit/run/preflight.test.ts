@@ -1,11 +1,11 @@
+import { experiment } from "../../helpers/experiments.js";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../../src/evidence/events.js";
 import { ownPods } from "../../../src/application/own-pods.js";
 import { serverVersion } from "../../../src/kube/api.js";
 import type { Node } from "../../../src/kube/objects.js";
-import { type Attack, type ExperimentFile, experimentSchema } from "../../../src/experiment/schema.js";
-import { resolveExperiment } from "../../../src/components/resolve.js";
+import type { Attack } from "../../../src/experiment/schema.js";
 import {
   type JournalOpen,
   type JournalState,
@@ -51,17 +51,6 @@ const unfinished = (runId: string): JournalState =>
   }) satisfies JournalState;
 
 const DAMAGED = new UnreadableJournalError("/state/run-c", "its opening record is damaged");
-
-const experiment = (change: Partial<ExperimentFile> = {}): PreflightInput["resolved"] =>
-  resolveExperiment(
-    experimentSchema.parse({
-      apiVersion: "kube-system-chaos/v1",
-      kind: "Experiment",
-      metadata: { name: "x" },
-      target: { component: "kube-dns" },
-      ...change,
-    }),
-  );
 
 interface Asked extends PreflightOutcome {
   readonly events: readonly RunEventBody[];

@@ -1,8 +1,8 @@
+import { experiment } from "../../helpers/experiments.js";
 import test from "ava";
 import { components } from "../../../src/components/all-components.js";
 import type { PlatformName } from "../../../src/components/platforms.js";
-import { fitted, resolveExperiment } from "../../../src/components/resolve.js";
-import { experimentSchema } from "../../../src/experiment/schema.js";
+import { fitted } from "../../../src/components/resolve.js";
 import type { Node } from "../../../src/kube/objects.js";
 import { formsOn, hiddenBy, platformOf, whyNoStaticPods } from "../../../src/targets/platform.js";
 import { inventory } from "../../helpers/inventories.js";
@@ -137,21 +137,12 @@ test("no node with a control plane is a reason for missing static pods", (t) => 
 });
 
 test("an attack that does not fit the form is replaced, unless the file names it", (t) => {
-  const parse = (more: object): ReturnType<typeof resolveExperiment> =>
-    resolveExperiment(
-      experimentSchema.parse({
-        apiVersion: "kube-system-chaos/v1",
-        kind: "Experiment",
-        metadata: { name: "x" },
-        target: { component: "kube-proxy" },
-        ...more,
-      }),
-    );
-  const free = parse({});
+  const target = { component: "kube-proxy" } as const;
+  const free = experiment({ target });
   t.is(fitted(free, "DaemonSet"), free);
   t.deepEqual(fitted(free, "StaticPod").attack, { type: "static-pod", nodes: "all" });
-  const named = parse({ attack: { type: "delete-workload" } });
+  const named = experiment({ target, attack: { type: "delete-workload" } });
   t.is(fitted(named, "StaticPod"), named);
-  const control = parse({ attack: { type: "none" } });
+  const control = experiment({ target, attack: { type: "none" } });
   t.is(fitted(control, "StaticPod"), control);
 });
