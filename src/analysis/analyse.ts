@@ -4,7 +4,8 @@ import type { RunEvent } from "../evidence/events.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
 import type { RawSamples } from "../evidence/sample.js";
 import { isControl } from "../experiment/attacks.js";
-import { clocksOf, seriesOf } from "./clocks.js";
+import { clientOf } from "./client.js";
+import { clocksOf, RUNNER_SOURCE, seriesOf } from "./clocks.js";
 import { companionsOf, ofTarget } from "./companion-events.js";
 import { absentChecks, ownFunctionOf, type OwnFunction } from "./own-function.js";
 import {
@@ -16,12 +17,18 @@ import {
   type MeasuredSpans,
   type PhaseSpans,
 } from "./phases.js";
-import { probeResult } from "./probe-results.js";
+import { countedPoints, probeResults, type RunTimes } from "./probe-results.js";
 import { functionReasons, reasonsOf, type Reason } from "./reasons.js";
 import { recoveryOf } from "./recovery.js";
-import { type Recovery, type RunResult, type Suppression } from "./result.js";
+import {
+  type ClientFinding,
+  type ProbeResult,
+  type Recovery,
+  type RunResult,
+  type Suppression,
+} from "./result.js";
 import type { Series } from "./series.js";
-import { severityOf, type SeverityFinding } from "./severity.js";
+import { severityOf, slowestOf, type SeverityFinding } from "./severity.js";
 import { type AttackedNodes, storyOf } from "./story.js";
 import { compareWithStudy } from "./study.js";
 import { downAtMs, firstKillOf, suppressionOf } from "./suppression.js";
@@ -124,11 +131,43 @@ function sampledSpans(facts: RunFacts, { spans }: Timeline, downMs: number | nul
   return { ...spans, window: { fromMs: Math.max(window.fromMs, downMs), toMs: window.toMs } };
 }
 
-function recoveryIn(facts: RunFacts, time: Timeline, series: readonly Series[]): Recovery | null {
+function recoveryIn(facts: RunFacts, time: Timeline, probes: readonly ProbeResult[]): Recovery | null {
   const { recovery, window } = time.spans;
   const harmedFromMs = time.firstKillMs ?? window?.fromMs;
   if (recovery === null || harmedFromMs === undefined) return null;
-  return recoveryOf(time.ofTarget, series, harmedFromMs, recovery, facts.target?.nodes);
+  return recoveryOf(time.ofTarget, probes, harmedFromMs, recovery, facts.target?.nodes);
+}
+
+/** What a client saw in the window, from the first kill; null: there was no window. */
+function clientIn(
+  facts: RunFacts,
+  time: Timeline,
+  series: readonly Series[],
+  probes: readonly ProbeResult[],
+  times: RunTimes,
+): ClientFinding | null {
+  const { window } = time.spans;
+  if (window === null) return null;
+  const measured = probes.flatMap((result, index) => {
+    const one = series[index];
+    if (one === undefined || result.source === RUNNER_SOURCE || !/^app-(write|read)$/.test(result.probe))
+      return [];
+    return [{ result, points: countedPoints(one.points, times) }];
+  });
+  const placed = ofType(time.events, "front-ends").flatMap(({ pods }) => pods);
+  const slowest = slowestOf(
+    measured.map(({ result }) => result),
+    facts.experiment.thresholds,
+  );
+  return clientOf(
+    measured,
+    {
+      harmed: { fromMs: time.firstKillMs ?? window.fromMs, toMs: window.toMs },
+      goodInARow: times.goodInARow,
+      nodeOf: new Map(placed.map(({ name, node }) => [name, node])),
+    },
+    slowest?.result,
+  );
 }
 
 /** The nodes of a unit that was stopped: without a kubelet or a container runtime a node does not stay Ready. */
@@ -205,14 +244,13 @@ export function analysisOf(
   const notMeasured = new Set(facts.notMeasured.map(({ probe }) => probe));
   const placed = seriesOf(samples, clocks);
   const series = placed.series.filter(({ probe }) => !notMeasured.has(probe));
-  const { goodInARow } = facts.experiment.probes;
   const suppression = suppressionIn(facts, time);
   const downMs = downIn(time, suppression);
   const sampled = { ...time, spans: sampledSpans(facts, time, downMs) };
-  const probes = series.map((one) =>
-    probeResult(one, { ...sampled, goodInARow, leftOut: time.functionSpan }),
-  );
-  const recovery = recoveryIn(facts, time, series);
+  const { goodInARow, interval: intervalMs } = facts.experiment.probes;
+  const times = { ...sampled, goodInARow, intervalMs, leftOut: time.functionSpan };
+  const probes = probeResults(series, times);
+  const recovery = recoveryIn(facts, time, probes);
   const functionProbes = facts.functionProbes.filter((probe) => !notMeasured.has(probe));
   const ownFunction = ownFunctionOf({ ...time, facts, probes, functionProbes, suppression });
   const { workers, of } = facts.sampling ?? {};
@@ -229,6 +267,7 @@ export function analysisOf(
     reasons: concluded.reasons,
     severity: concluded.severity,
     severityBecause: concluded.severityBecause,
+    client: clientIn(facts, time, series, probes, times),
     ownFunction: ownFunction.result,
     functionLost: ownFunction.lost,
     functionBecause: ownFunction.because,

@@ -63,21 +63,35 @@ class PackedPoints {
   readonly #tMs: number[] = [];
   readonly #durationMs: number[] = [];
   readonly #outcome: number[] = [];
+  /** Position in `#targets`; 0: none. */
+  readonly #target: number[] = [];
+  readonly #targets: (string | undefined)[] = [undefined];
 
   add(line: Exclude<SampleLine, { boot: string }>, offsetMs: number): void {
     // Microseconds: smaller digits are only noise from adding two binary fractions.
     this.#tMs.push(Math.round((line.t + offsetMs) * 1000) / 1000);
     this.#durationMs.push("missed" in line ? 0 : line.d);
     this.#outcome.push(outcomeOf(line));
+    this.#target.push(this.#positionOf("target" in line ? line.target : undefined));
+  }
+
+  /** A series has few targets, so their names are kept once. */
+  #positionOf(target: string | undefined): number {
+    const position = this.#targets.lastIndexOf(target);
+    return position === -1 ? this.#targets.push(target) - 1 : position;
   }
 
   inOrder(): Point[] {
     return inOrder(
-      this.#tMs.map((tMs, index) => ({
-        tMs,
-        durationMs: this.#durationMs[index] ?? 0,
-        ...(OUTCOMES[this.#outcome[index] ?? 1] ?? { outcome: "missed" }),
-      })),
+      this.#tMs.map((tMs, index) => {
+        const target = this.#targets[this.#target[index] ?? 0];
+        return {
+          tMs,
+          durationMs: this.#durationMs[index] ?? 0,
+          ...(OUTCOMES[this.#outcome[index] ?? 1] ?? { outcome: "missed" }),
+          ...(target === undefined ? {} : { target }),
+        };
+      }),
     );
   }
 }

@@ -2,9 +2,7 @@
 import { RUNNER_SOURCE } from "./clocks.js";
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import type { ClosedSpan } from "./phases.js";
-import type { Recovery } from "./result.js";
-import type { Series } from "./series.js";
-import { pointsIn } from "./statistics.js";
+import type { ProbeResult, Recovery } from "./result.js";
 import { isAccepted } from "./suppression.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
@@ -72,20 +70,23 @@ function restorer(
 }
 
 /**
- * For every worker with a failed app-write sample: its first good one after the release. The latest of these.
+ * For every worker whose writes failed: when they were answered again after the release. The latest of these.
  *
  * @returns null if no worker failed, or if one was never good again.
  */
-function firstGood(series: readonly Series[], harmed: ClosedSpan, recovery: ClosedSpan): number | null {
+function firstGood(results: readonly ProbeResult[], harmed: ClosedSpan, releaseMs: number): number | null {
   let last: number | null = null;
-  for (const { probe, source, points } of series) {
+  for (const { probe, source, outages, intermittent = [] } of results) {
     if (probe !== "app-write" || source === RUNNER_SOURCE) continue;
-    if (!pointsIn(points, harmed).some((point) => point.outcome === "failed")) continue;
-    const good = pointsIn(points, recovery).find((point) => point.outcome === "good");
-    if (good === undefined) return null;
-    last = Math.max(last ?? -Infinity, good.tMs);
+    const ends = [...outages, ...intermittent]
+      .filter(({ fromMs, toMs }) => fromMs < harmed.toMs && (toMs ?? Infinity) > harmed.fromMs)
+      .map(({ toMs }) => toMs ?? Infinity);
+    if (ends.length === 0) continue;
+    // One that had ended before was good at the release.
+    const after = ends.filter((toMs) => toMs > releaseMs);
+    last = Math.max(last ?? -Infinity, after.length === 0 ? releaseMs : Math.min(...after));
   }
-  return last;
+  return last === Infinity ? null : last;
 }
 
 /**
@@ -95,7 +96,7 @@ function firstGood(series: readonly Series[], harmed: ClosedSpan, recovery: Clos
  */
 export function recoveryOf(
   events: readonly RunEvent[],
-  series: readonly Series[],
+  results: readonly ProbeResult[],
   harmedFromMs: number,
   recovery: ClosedSpan,
   nodes: readonly string[] = [],
@@ -108,7 +109,7 @@ export function recoveryOf(
     restorerMs: since(acted?.tMs),
     restoredBy: acted?.by ?? null,
     readyMs: since(after.find((event) => event.type === "target-ready")?.tMs),
-    firstGoodMs: since(firstGood(series, { fromMs: harmedFromMs, toMs: recovery.toMs }, recovery)),
+    firstGoodMs: since(firstGood(results, { fromMs: harmedFromMs, toMs: recovery.toMs }, releaseMs)),
     healthyMs: since(after.find((event) => event.type === "healthy")?.tMs),
   };
 }

@@ -61,11 +61,45 @@ export interface PhaseStats {
   readonly failures: Readonly<Partial<Record<FailureKind, number>>>;
 }
 
-/** From the start of the first failed sample to the start of the first of K good ones in a row. */
+/** From the start of the first failed sample to the first answer after the last one; K good ones in a row end it. */
 export interface Outage {
   readonly fromMs: number;
   /** null: it was still open when measuring ended. */
   readonly toMs: number | null;
+}
+
+/** A time in which some samples failed and some did not. */
+export interface Intermittent extends Outage {
+  /** Failed samples of all samples that began in it, 0 to 1. */
+  readonly share: number;
+  readonly samples: number;
+}
+
+/** unreachable: every sample fails; intermittent: some fail; slow; unaffected. The worst first. */
+export const CLIENT_CLASSES = ["unreachable", "intermittent", "slow", "unaffected"] as const;
+
+export type ClientClass = (typeof CLIENT_CLASSES)[number];
+
+/** What a client of the application saw while the target was down, over all workers: the worst. */
+export interface ClientFinding {
+  readonly class: ClientClass;
+  /** The probe that shows it: writes, unless only reads do. */
+  readonly probe: ProbeName;
+  /** Failed samples of that probe from all workers, of all while it lasted, 0 to 1. */
+  readonly share: number;
+  /** Start of its first failed sample; slow: of the window. null: unaffected. */
+  readonly fromMs: number | null;
+  /** Total length, ms; at least, if it was still open when measuring ended. */
+  readonly lastedMs: number;
+  readonly open: boolean;
+  /** The only part that failed, if the others are shown to be fine; null: no such part. `of`: how many there are. */
+  readonly explainedBy: {
+    readonly what: "front end" | "worker" | "node";
+    readonly names: readonly string[];
+    readonly of: number;
+  } | null;
+  /** "intermittent, 1 of 3 front ends, 30.0 s" */
+  readonly because: string;
 }
 
 /**
@@ -80,16 +114,25 @@ export interface ProbeResult {
   readonly probe: ProbeName;
   readonly source: string;
   readonly phases: Readonly<Record<MeasuredPhase, PhaseStats>>;
-  /** Between the start of the baseline and the end of the recovery. */
+  /**
+   * The times in which it was unreachable, between the start of the baseline and the end of the recovery. Failures that
+   * noise explains are part of no outage and no intermittent time.
+   */
   readonly outages: readonly Outage[];
   /** An open outage counts up to the end of the last sample. */
   readonly longestOutageMs: number;
   readonly totalOutageMs: number;
-  /** First kill → first failed sample at or after it; null: it never failed, or nothing was killed. */
+  /** The times in which some of its samples failed. Absent in results of versions that called them outages. */
+  readonly intermittent?: readonly Intermittent[];
+  readonly totalIntermittentMs?: number;
+  /**
+   * First kill → first failed sample at or after it of an outage or an intermittent time; null: there was none, or
+   * nothing was killed.
+   */
   readonly timeToImpactMs: number | null;
   /**
-   * Release → start of the first of K good samples after which it stayed good; 0: it was good again before the
-   * release; null: it did not fail after the window began, or it never recovered.
+   * Release → end of the last outage or intermittent time; 0: it was good again before the release; null: it did not fail
+   * after the window began, or it never recovered.
    */
   readonly timeToRecoverMs: number | null;
   /** Uncertainty between the clocks of source and runner (the worst of its boots); 0 for the runner itself. */
@@ -243,7 +286,7 @@ export interface Recovery {
   readonly restoredBy: string | null;
   /** Release → target ready. */
   readonly readyMs: number | null;
-  /** Release → first good app-write sample from every source that had failed; null also if none had failed. */
+  /** Release → first answer to app-write after the failures, from every worker that had failed; null also if none had. */
   readonly firstGoodMs: number | null;
   /** Release → every probe healthy. */
   readonly healthyMs: number | null;
@@ -262,6 +305,8 @@ export interface RunResult {
   readonly severity: Severity;
   /** One sentence with the figures behind the severity. */
   readonly severityBecause: string;
+  /** What a client saw; null: no window, or no app → DB sample in it. Absent in results of older versions. */
+  readonly client?: ClientFinding | null;
   /** The component's own function. */
   readonly ownFunction: FunctionResult;
   /** Whether it was lost in the window; null: not measured, or inconclusive. */

@@ -11,6 +11,8 @@ export interface Point {
   /** missed: the prober missed the tick; it says nothing about the application. */
   readonly outcome: "good" | "failed" | "missed";
   readonly kind?: FailureKind;
+  /** Which of several targets was asked: the name of the front-end pod. */
+  readonly target?: string;
 }
 
 export interface Series {
@@ -24,11 +26,16 @@ export interface Series {
 
 const OUTCOME_ORDER = { failed: 0, missed: 1, good: 2 } as const;
 
+const compareTargets = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
 /** Points in order of their start. Points of the same moment have an order that does not depend on the input. */
 export function inOrder(points: readonly Point[]): Point[] {
   return [...points].sort(
     (a, b) =>
-      a.tMs - b.tMs || OUTCOME_ORDER[a.outcome] - OUTCOME_ORDER[b.outcome] || a.durationMs - b.durationMs,
+      a.tMs - b.tMs ||
+      OUTCOME_ORDER[a.outcome] - OUTCOME_ORDER[b.outcome] ||
+      a.durationMs - b.durationMs ||
+      compareTargets(a.target ?? "", b.target ?? ""),
   );
 }
 

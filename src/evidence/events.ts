@@ -109,6 +109,11 @@ export type RunEventBody =
   | { readonly type: "node-ready"; readonly node: string; readonly ready: string; readonly reason?: string }
   /** Ready addresses of a Service of the application. */
   | { readonly type: "app-endpoints"; readonly service: string; readonly ready: number }
+  /** The front-end pods that the probers ask from now on, and their nodes. */
+  | {
+      readonly type: "front-ends";
+      readonly pods: readonly { readonly name: string; readonly node: string }[];
+    }
   /** The application's database pod was replaced. `tookMs`: until the old pod was deleted. */
   | {
       readonly type: "churn";

@@ -25,6 +25,7 @@ const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
   unit: silent,
   "let-up": silent,
   "app-endpoints": silent,
+  "front-ends": silent,
   "function-late": silent,
   check: ({ name, ok, detail, assumed }) => ({
     level: assumed === true ? "info" : ok ? "ok" : "failed",

@@ -36,6 +36,8 @@ interface Failing {
   readonly fromMs: number;
   readonly toMs: number;
   readonly source?: string;
+  /** Only samples of this front end. */
+  readonly target?: string;
   readonly kind?: FailureKind;
 }
 
@@ -185,33 +187,47 @@ const LAYERS: readonly (readonly [ProbeName, number, number])[] = [
   ["tcp-pod", 0.5, 250],
 ];
 
+interface Tick {
+  readonly source: string;
+  readonly probe: ProbeName;
+  readonly tMs: number;
+  readonly usualMs: number;
+  readonly target?: string | undefined;
+}
+
 function line(
-  source: string,
-  probe: ProbeName,
-  tMs: number,
-  usualMs: number,
+  { source, probe, tMs, usualMs, target }: Tick,
   script: Script,
 ): Exclude<SampleLine, { boot: string }> {
   const t = tMs - (OFFSETS[source] ?? 0);
+  const of = target === undefined ? {} : { target };
   const failing = script.failing?.find(
     (part) =>
       part.probe === probe &&
       (part.source === undefined || part.source === source) &&
+      (part.target === undefined || part.target === target) &&
       tMs >= part.fromMs &&
       tMs < part.toMs,
   );
   if (failing !== undefined) {
-    return { probe, t, d: 2000, ok: false, kind: failing.kind ?? "timeout", message: "synthetic" };
+    return { probe, t, d: 2000, ok: false, kind: failing.kind ?? "timeout", message: "synthetic", ...of };
   }
   const slow = script.slow?.find((part) => part.probe === probe && tMs >= part.fromMs && tMs < part.toMs);
   // A small deterministic spread.
   const d = (usualMs + (Math.abs(tMs / 250) % 7) * 0.1) * (slow?.factor ?? 1);
-  return { probe, t, d, ok: true };
+  return { probe, t, d, ok: true, ...of };
 }
+
+/** The pods of `frontEnds`, each on its node. */
+export const FRONT_ENDS = ["frontend-a", "frontend-b", "frontend-c"] as const;
 
 export interface Script {
   readonly failing?: readonly Failing[];
   readonly slow?: readonly Slow[];
+  /** Asked in turn by app-write and app-read; default: one, without a name. */
+  readonly frontEnds?: readonly string[];
+  /** Each source but the first samples this much later, ms. */
+  readonly shiftMs?: number;
   /** End of sampling, ms of the runner's time. */
   readonly untilMs?: number;
 }
@@ -219,20 +235,22 @@ export interface Script {
 /** Samples of both workers and of the runner (the probe from outside), from before the baseline to the end. */
 export function samplesOf(script: Script): SyntheticSamples[] {
   const untilMs = script.untilMs ?? RECOVERED_MS + 1000;
-  const samples: SyntheticSamples[] = WORKERS.map((source) => {
+  const { frontEnds = [], shiftMs = 0 } = script;
+  const samples: SyntheticSamples[] = WORKERS.map((source, worker) => {
     const lines: SampleLine[] = [
       { boot: "boot-1", t: 15_000 - (OFFSETS[source] ?? 0), wall: 1_785_000_000_000, node: source },
     ];
     for (const [probe, usualMs, distance] of LAYERS) {
-      for (let tMs = 18_000; tMs < untilMs; tMs += distance) {
-        lines.push(line(source, probe, tMs, usualMs, script));
+      const asked = probe === "app-write" || probe === "app-read" ? frontEnds : [];
+      for (let tMs = 18_000 + worker * shiftMs, turn = 0; tMs < untilMs; tMs += distance, turn += 1) {
+        lines.push(line({ source, probe, tMs, usualMs, target: asked[turn % asked.length] }, script));
       }
     }
     return { source, lines };
   });
   const outside: SampleLine[] = [];
   for (let tMs = 18_000; tMs < untilMs; tMs += 250) {
-    outside.push(line("runner", "outside", tMs, 9, script));
+    outside.push(line({ source: "runner", probe: "outside", tMs, usualMs: 9 }, script));
   }
   return [...samples, { source: "runner", lines: outside }];
 }
@@ -354,6 +372,17 @@ export function controlRun(): SyntheticRun {
       ...phase("teardown", RECOVERED_MS, RECOVERED_MS + 5000),
     ],
     samples: samplesOf({}),
+  };
+}
+
+/** The attack `none`, with three front ends; some of their samples fail. */
+export function threeFrontEnds(failing: readonly Failing[], more: Partial<Script> = {}): SyntheticRun {
+  const run = controlRun();
+  const pods = FRONT_ENDS.map((name, index) => ({ name, node: WORKERS[index] ?? "kind-worker3" }));
+  return {
+    ...run,
+    events: [...run.events, at(18_000, { type: "front-ends", pods })],
+    samples: samplesOf({ failing, frontEnds: FRONT_ENDS, ...more }),
   };
 }
 

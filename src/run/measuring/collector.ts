@@ -67,6 +67,7 @@ export class Collector {
     const workers = sampling?.workers ?? probers.length;
     this.#probers = await chooseProbers(transport, probers, { workers, nodes, namespace, attacked });
     this.#addresses = await findAddresses(transport, namespace);
+    this.#tellFrontEnds(this.#addresses);
     // A session's probers still follow the plan of an earlier run: what they wrote would be a bad read here.
     const idle = probers.filter((each) => !this.#probers.includes(each));
     const nothing = { ...proberPlan(runId, resolved.experiment, this.#addresses), probes: {} };
@@ -153,6 +154,7 @@ export class Collector {
         await sendPlan(transport, prober, proberPlan(runId, resolved.experiment, addresses));
       }
       this.#addresses = addresses;
+      this.#tellFrontEnds(addresses);
       this.#context.recorder.emit({
         type: "warning",
         text: "the application's pods have changed. The probers now use the new addresses",
@@ -160,6 +162,10 @@ export class Collector {
     } catch (error) {
       this.#complain("application", error);
     }
+  }
+
+  #tellFrontEnds({ frontendNodes: pods }: Addresses): void {
+    this.#context.recorder.emit({ type: "front-ends", pods });
   }
 
   async #fetchFrom(prober: Prober): Promise<void> {

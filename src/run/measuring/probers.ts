@@ -33,6 +33,8 @@ export interface Prober {
 /** Addresses of the application for the probers' plans. */
 export interface Addresses {
   readonly frontends: readonly FrontEnd[];
+  /** The nodes of the front ends. */
+  readonly frontendNodes: readonly { readonly name: string; readonly node: string }[];
   readonly control: readonly FrontEnd[];
   readonly leaderPodIp: string;
   readonly leaderServiceIp: string;
@@ -104,6 +106,10 @@ export async function findAddresses(transport: Transport, namespace: string): Pr
     services.items.find((each) => each.metadata.name === name)?.spec?.clusterIP ?? "";
   const addresses = {
     frontends: frontends.map(frontEnd),
+    frontendNodes: frontends.map(({ metadata, spec }) => ({
+      name: metadata.name,
+      node: spec?.nodeName ?? "",
+    })),
     control: control.map(frontEnd),
     leaderPodIp: leaders[0]?.status?.podIP ?? "",
     leaderServiceIp: serviceIp(LEADER_SERVICE),

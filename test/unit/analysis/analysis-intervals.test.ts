@@ -1,128 +1,204 @@
 import test from "ava";
 import fc from "fast-check";
-import { longestMs, outagesOf, totalMs } from "../../../src/analysis/intervals.js";
-import type { Point } from "../../../src/analysis/series.js";
+import { impairmentsOf, longestMs, totalMs } from "../../../src/analysis/intervals.js";
+import { inOrder, type Point } from "../../../src/analysis/series.js";
 
-/** "GGFxGG" → points 100 ms apart: G good, F failed, x missed. */
-function series(text: string, fromMs = 0): Point[] {
+const MS = 100;
+
+/** "GGFxGG" → points 100 ms apart: G good, F failed, x missed; answered after 5 ms. Each third asks the next target. */
+function series(text: string, targets = 1, fromMs = 0): Point[] {
   const outcomes = { G: "good", F: "failed", x: "missed" } as const;
   return [...text].map((letter, index) => ({
-    tMs: fromMs + index * 100,
+    tMs: fromMs + index * MS,
     durationMs: 5,
     outcome: outcomes[letter as keyof typeof outcomes],
+    ...(targets === 1 ? {} : { target: `front-end-${index % targets}` }),
   }));
 }
 
-const cases: [string, string, number, [number, number | null][]][] = [
-  ["no samples", "", 3, []],
-  ["only good ones", "GGGG", 3, []],
-  ["ends with the first of K good ones", "GFFGGG", 3, [[100, 300]]],
+/** "U100-305 I305-": unreachable, intermittent. */
+const words = (points: readonly Point[], k: number): string =>
+  impairmentsOf(points, k)
+    .flatMap(({ spans }) => spans)
+    .map(({ kind, fromMs, toMs }) => `${kind === "unreachable" ? "U" : "I"}${fromMs}-${toMs ?? ""}`)
+    .join(" ");
+
+const cases: [title: string, text: string, k: number, expected: string][] = [
+  ["no samples", "", 3, ""],
+  ["only good ones", "GGGG", 3, ""],
+  ["to the first answer, when K good ones follow", "GFFGGG", 3, "U100-305"],
+  ["K = 1: the first good one", "GFGFG", 1, "U100-205 U300-405"],
+  ["two good ones are not three", "FGGFGGG", 3, "I0-405"],
+  ["open at the end", "GGFF", 3, "U200-"],
+  ["open when too few good ones follow", "GFGG", 3, "I100-"],
+  ["missed ticks are no failures", "GxxxG", 3, ""],
+  ["missed ticks do not end one", "FxxxGGG", 3, "U0-405"],
+  ["missed ticks do not break the row", "FGxGxG", 3, "U0-105"],
+  ["missed ticks do not count for K", "FGxx", 3, "I0-"],
   [
-    "K = 1: the first good one",
-    "GFGFG",
-    1,
-    [
-      [100, 200],
-      [300, 400],
-    ],
+    "a long stretch between good samples is unreachable",
+    `FG${"F".repeat(30)}GFGGG`,
+    3,
+    "I0-200 U200-3205 I3205-3405",
   ],
-  ["two good ones are not three", "FGGFGGG", 3, [[0, 400]]],
-  ["open at the end", "GGFF", 3, [[200, null]]],
-  ["open when too few good ones follow", "GFGG", 3, [[100, null]]],
-  ["missed ticks make no outage", "GxxxG", 3, []],
-  ["missed ticks do not end one", "FxxxGGG", 3, [[0, 400]]],
-  ["missed ticks do not break the row", "FGxGxG", 3, [[0, 100]]],
-  ["missed ticks do not count for K", "FGxx", 3, [[0, null]]],
+  [
+    "long stretches parted by one good sample",
+    `${"F".repeat(30)}G${"F".repeat(30)}GGG`,
+    3,
+    "U0-3005 U3100-6105",
+  ],
+  ["every second one fails", `${"FG".repeat(50)}GG`, 3, "I0-9905"],
 ];
 for (const [title, text, k, expected] of cases) {
-  test(`outages: ${title}`, (t) => {
-    t.deepEqual(
-      outagesOf(series(text), k).map(({ fromMs, toMs }) => [fromMs, toMs]),
-      expected,
-    );
-  });
+  test(`impairments: ${title}`, (t) => t.is(words(series(text), k), expected));
 }
 
+test("one front end of three fails: intermittent, from its first failed to its next good sample", (t) => {
+  t.is(words(series(`GGG${"FGG".repeat(40)}GGGGGGGGG`, 3), 3), `I300-${300 + 120 * MS + 5}`);
+});
+
+test("two front ends of three fail: intermittent", (t) => {
+  t.is(words(series(`GGG${"FFG".repeat(40)}GGGGGGGGG`, 3), 3), `I300-${300 + 120 * MS + 5}`);
+});
+
+test("all front ends fail: unreachable, to the first answer of any", (t) => {
+  t.is(words(series(`GGGGFFFFFFFFFF${"G".repeat(9)}`, 3), 3), "U400-1405");
+});
+
+test("all front ends fail while one already did: unreachable for that time only", (t) => {
+  const text = `${"FGG".repeat(20)}${"F".repeat(30)}${"FGG".repeat(20)}${"G".repeat(9)}`;
+  t.is(words(series(text, 3), 3), "I0-6000 U6000-9105 I9105-15005");
+});
+
+test("each front end has its own K good samples: good ones of others end nothing", (t) => {
+  t.is(words(series("FGGGGGGGGFGGGGGGGGG", 3), 3), "I0-1205");
+});
+
+test("a front end that is not asked any more ends nothing, and its failures end", (t) => {
+  const before = series("FGGFGG", 3);
+  const after = series("G".repeat(30), 2, 600).map((point) => ({
+    ...point,
+    target: `new-${point.target}`,
+  }));
+  t.is(words([...before, ...after], 3), "I0-405");
+});
+
+test("a sample without any front end fails for all of them", (t) => {
+  const [first, ...rest] = series("FGGGGGGG", 3);
+  t.is(words([{ tMs: 0, durationMs: 0, outcome: "failed" }, ...rest], 3), "U0-105");
+  t.truthy(first);
+});
+
+test("a lost SYN is sent again after a second: the samples of the last second of a loss are good, and end with it", (t) => {
+  // Packets are lost from 10 s to 40 s; a sample times out after 2 s.
+  const points: Point[] = [];
+  for (let tMs = 0; tMs < 60_000; tMs += 250) {
+    const lost = tMs >= 10_000 && tMs < 40_000;
+    const late = tMs + 1000 >= 40_000;
+    points.push(
+      lost
+        ? { tMs, durationMs: late ? 1005 : 2000, outcome: late ? "good" : "failed" }
+        : { tMs, durationMs: 5, outcome: "good" },
+    );
+  }
+  t.is(words(points, 3), "U10000-40005");
+});
+
 test("longest and total: an outage without an end counts up to the given moment", (t) => {
-  const outages = outagesOf(series("FGFFGFFF"), 1);
+  const outages = impairmentsOf(series("FGFFGFFF"), 1);
   t.is(longestMs(outages, 1000), 500);
-  t.is(totalMs(outages, 1000), 100 + 200 + 500);
+  t.is(totalMs(outages, 1000), 105 + 205 + 500);
   t.is(longestMs([], 1000), 0);
 });
 
 const points = fc.array(
-  fc.record({
-    tMs: fc.integer({ min: 0, max: 5000 }),
-    durationMs: fc.integer({ min: 0, max: 2000 }),
-    outcome: fc.constantFrom("good" as const, "failed" as const, "missed" as const),
-  }),
+  fc.record(
+    {
+      tMs: fc.integer({ min: 0, max: 5000 }),
+      durationMs: fc.integer({ min: 0, max: 2000 }),
+      outcome: fc.constantFrom("good" as const, "failed" as const, "missed" as const),
+      target: fc.constantFrom("a", "b", "c"),
+    },
+    { requiredKeys: ["tMs", "durationMs", "outcome"] },
+  ),
   { maxLength: 80 },
 );
 const k = fc.integer({ min: 1, max: 5 });
+const end = (toMs: number | null): number => toMs ?? Infinity;
 
-test("property: every failed sample is in an outage, every outage begins with one, and they do not overlap", (t) => {
+test("property: outages and intermittent times are in order and apart, and together have every failed sample", (t) => {
   fc.assert(
     fc.property(points, k, (all, inARow) => {
-      const outages = outagesOf(all, inARow);
-      const failed = all.filter(({ outcome }) => outcome === "failed");
-      for (const { tMs } of failed) {
-        t.true(outages.some(({ fromMs, toMs }) => tMs >= fromMs && (toMs === null || tMs <= toMs)));
-      }
-      for (const { fromMs } of outages) t.true(failed.some(({ tMs }) => tMs === fromMs));
-      outages.slice(1).forEach(({ fromMs }, index) => t.true((outages[index]?.toMs ?? Infinity) <= fromMs));
+      const found = impairmentsOf(all, inARow);
+      const spans = found.flatMap((impairment) => impairment.spans);
+      spans.slice(1).forEach(({ fromMs }, index) => t.true(end(spans[index]?.toMs ?? null) <= fromMs));
+      for (const { fromMs, toMs } of spans) t.true(end(toMs) >= fromMs);
+      const failed = inOrder(all).filter(({ outcome }) => outcome === "failed");
+      t.deepEqual(
+        found.flatMap(({ failedMs }) => failedMs),
+        failed.map(({ tMs }) => tMs),
+      );
+      t.is(
+        spans.reduce((total, span) => total + span.failed, 0),
+        failed.length,
+      );
+      for (const { tMs } of failed)
+        t.true(spans.some(({ fromMs, toMs }) => tMs >= fromMs && tMs <= end(toMs)));
     }),
   );
   t.pass();
 });
 
-test("property: K good samples in a row are never inside an outage", (t) => {
+test("property: every sample of an outage failed, some of an intermittent time did; outside of both all are good", (t) => {
   fc.assert(
     fc.property(points, k, (all, inARow) => {
-      // One moment, one sample: what "in a row" means needs an order.
-      const distinct = [...new Map(all.map((point) => [point.tMs, point])).values()];
-      distinct.sort((a, b) => a.tMs - b.tMs);
-      const counted = distinct.filter(({ outcome }) => outcome !== "missed");
-      for (const { fromMs, toMs } of outagesOf(distinct, inARow)) {
+      const found = impairmentsOf(all, inARow);
+      for (const { kind, failed, samples } of found.flatMap((impairment) => impairment.spans)) {
+        if (kind === "unreachable") t.is(failed, samples);
+        else t.true(failed > 0 && failed < samples);
+      }
+      for (const { fromMs, toMs, failedMs } of found) {
+        t.is(failedMs[0], fromMs);
+        t.true((failedMs.at(-1) ?? 0) <= end(toMs));
+      }
+    }),
+  );
+  t.pass();
+});
+
+test("property: K good samples in a row of one target end an impairment", (t) => {
+  fc.assert(
+    fc.property(points, k, (all, inARow) => {
+      const counted = inOrder(all)
+        .filter(({ outcome }) => outcome !== "missed")
+        .map((point) => ({ ...point, target: "a" }));
+      for (const { fromMs, failedMs } of impairmentsOf(counted, inARow)) {
         let good = 0;
         for (const { tMs, outcome } of counted) {
-          if (tMs < fromMs || (toMs !== null && tMs >= toMs)) continue;
+          if (tMs <= fromMs || tMs >= (failedMs.at(-1) ?? 0)) continue;
           good = outcome === "good" ? good + 1 : 0;
           t.true(good < inARow);
         }
-        if (toMs === null) continue;
-        const after = counted.filter(({ tMs }) => tMs >= toMs).slice(0, inARow);
-        t.true(after.length === inARow && after.every(({ outcome }) => outcome === "good"));
       }
     }),
   );
   t.pass();
 });
 
-test("property: the total is no more than the span, the longest no more than the total", (t) => {
-  fc.assert(
-    fc.property(points, k, (all, inARow) => {
-      const outages = outagesOf(all, inARow);
-      const starts = all.map(({ tMs }) => tMs);
-      const span = all.length === 0 ? 0 : Math.max(...starts) - Math.min(...starts);
-      const until = Math.max(0, ...starts);
-      t.true(totalMs(outages, until) <= span);
-      t.true(longestMs(outages, until) <= totalMs(outages, until));
-    }),
-  );
-  t.pass();
-});
-
-test("property: shifting all times shifts the outages and changes no length", (t) => {
+test("property: shifting all times shifts the impairments and changes no length", (t) => {
   fc.assert(
     fc.property(points, k, fc.integer({ min: -100_000, max: 100_000 }), (all, inARow, shift) => {
       const moved = all.map((point) => ({ ...point, tMs: point.tMs + shift }));
-      t.deepEqual(
-        outagesOf(moved, inARow),
-        outagesOf(all, inARow).map(({ fromMs, toMs }) => ({
-          fromMs: fromMs + shift,
-          toMs: toMs === null ? null : toMs + shift,
-        })),
-      );
+      const spans = (given: readonly Point[]): unknown[] =>
+        impairmentsOf(given, inARow).flatMap((impairment) => impairment.spans);
+      const shifted = impairmentsOf(all, inARow)
+        .flatMap((impairment) => impairment.spans)
+        .map((span) => ({
+          ...span,
+          fromMs: span.fromMs + shift,
+          toMs: span.toMs === null ? null : span.toMs + shift,
+        }));
+      t.deepEqual(spans(moved), shifted);
     }),
   );
   t.pass();
@@ -134,17 +210,35 @@ test("property: the order of the input does not matter", (t) => {
   );
   fc.assert(
     fc.property(shuffled, k, ([all, mixed], inARow) => {
-      t.deepEqual(outagesOf(mixed, inARow), outagesOf(all, inARow));
+      t.deepEqual(impairmentsOf(mixed, inARow), impairmentsOf(all, inARow));
     }),
   );
   t.pass();
 });
 
-test("property: a larger K never shortens an outage", (t) => {
+test("property: one of n front ends cut: intermittent, its length known within one turn of the front ends", (t) => {
   fc.assert(
-    fc.property(points, k, (all, inARow) => {
-      t.true(totalMs(outagesOf(all, inARow + 1), 10_000) >= totalMs(outagesOf(all, inARow), 10_000));
-    }),
+    fc.property(
+      fc.integer({ min: 2, max: 6 }),
+      fc.integer({ min: 2000, max: 40_000 }),
+      fc.integer({ min: 0, max: 5000 }),
+      (frontEnds, cutMs, fromMs) => {
+        const turn = frontEnds * 250;
+        const cut = Math.max(cutMs, 2 * turn);
+        const all: Point[] = Array.from({ length: 400 }, (_, index) => {
+          const tMs = index * 250;
+          const target = `front-end-${index % frontEnds}`;
+          const failed = target === "front-end-0" && tMs >= fromMs && tMs < fromMs + cut;
+          return { tMs, durationMs: 5, outcome: failed ? ("failed" as const) : ("good" as const), target };
+        });
+        const spans = impairmentsOf(all, 3).flatMap((impairment) => impairment.spans);
+        t.deepEqual(
+          spans.map(({ kind }) => kind),
+          ["intermittent"],
+        );
+        t.true(Math.abs(totalMs(spans, Infinity) - cut) <= turn + 5);
+      },
+    ),
   );
   t.pass();
 });

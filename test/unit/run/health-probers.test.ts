@@ -116,6 +116,7 @@ test("samples: lines and the next offset; anything but a sample file is an error
 
 const ADDRESSES: Addresses = {
   frontends: [{ name: "frontend-1", ip: "10.244.1.5", port: 80 }],
+  frontendNodes: [{ name: "frontend-1", node: "kind-worker" }],
   control: [{ name: "frontend-env-1", ip: "10.244.1.6", port: 80 }],
   leaderPodIp: "10.244.1.7",
   leaderServiceIp: "10.96.0.21",
@@ -160,6 +161,7 @@ test("a prober's plan where Services have IPv6 addresses: names of Services are 
   const frontends = [{ name: "frontend-1", ip: "fd00:10:244:1::5", port: 80 }];
   const addresses = {
     frontends,
+    frontendNodes: [],
     control: frontends,
     leaderPodIp: "fd00:10:244:1::7",
     leaderServiceIp: "fd00:10:96::21",

@@ -1,0 +1,254 @@
+/** What a client of the application saw in the window: its class, the share that failed, and what explains it. Pure. */
+import { duration, percent, plural } from "../common/figures.js";
+import type { ProbeName } from "../experiment/names.js";
+import { RUNNER_SOURCE } from "./clocks.js";
+import { impairmentsOf, totalMs, type ImpairedSpan } from "./intervals.js";
+import { lossBeyondNoise, type Counts } from "./noise.js";
+import type { ClosedSpan } from "./phases.js";
+import type { ClientFinding, Outage, ProbeResult } from "./result.js";
+import { endOf, type Point } from "./series.js";
+
+/** The counted points of one series of the application. */
+export interface ClientSeries {
+  readonly result: ProbeResult;
+  readonly points: readonly Point[];
+}
+
+export interface ClientTimes {
+  /** From the first kill, or from the start of the window, to its end. */
+  readonly harmed: ClosedSpan;
+  readonly goodInARow: number;
+  /** The nodes of the front ends, by pod. */
+  readonly nodeOf: ReadonlyMap<string, string>;
+}
+
+/** Writes first: they are the main measure. */
+const CLIENT_PROBES = ["app-write", "app-read"] as const satisfies readonly ProbeName[];
+
+type ClientProbe = (typeof CLIENT_PROBES)[number];
+
+const WORDS: Readonly<Record<ClientProbe, string>> = { "app-write": "writes", "app-read": "reads" };
+
+/** A part is shown to be fine if it would have failed, at the share of the others, with at least this likelihood. */
+const SHOWN_FINE = 1 / 100;
+
+type Explanation = NonNullable<ClientFinding["explainedBy"]>;
+
+/** A sample of the time in question. */
+interface Asked {
+  readonly source: string;
+  readonly target: string;
+  readonly failed: boolean;
+}
+
+type Kind = ImpairedSpan["kind"];
+
+const overlaps = ({ fromMs, toMs }: Outage, span: ClosedSpan): boolean =>
+  fromMs < span.toMs && (toMs ?? Infinity) > span.fromMs;
+
+/** The times of a class in the window. */
+function spansIn({ result }: ClientSeries, kind: Kind, harmed: ClosedSpan): readonly Outage[] {
+  const spans = kind === "unreachable" ? result.outages : (result.intermittent ?? []);
+  return spans.filter((span) => overlaps(span, harmed));
+}
+
+/** The workers' points as one series. Each worker asks each front end: these are its targets. */
+function pooled(members: readonly ClientSeries[]): Point[] {
+  return members.flatMap(({ result, points }) =>
+    points.map((point) => ({ ...point, target: JSON.stringify([result.source, point.target ?? ""]) })),
+  );
+}
+
+/** Times that overlap become one. */
+function union(spans: readonly Outage[]): Outage[] {
+  const merged: Outage[] = [];
+  for (const { fromMs, toMs } of [...spans].sort((a, b) => a.fromMs - b.fromMs)) {
+    const last = merged.at(-1);
+    if (last === undefined || (last.toMs !== null && last.toMs < fromMs)) merged.push({ fromMs, toMs });
+    else if (last.toMs !== null)
+      merged[merged.length - 1] = {
+        fromMs: last.fromMs,
+        toMs: toMs === null ? null : Math.max(last.toMs, toMs),
+      };
+  }
+  return merged;
+}
+
+interface Classified {
+  readonly kind: Kind;
+  readonly spans: readonly Outage[];
+}
+
+/**
+ * The class of a probe over its workers, and when. The times come from all samples of the workers that saw it: together
+ * they sample more often than each one. undefined: no failure that noise does not explain.
+ */
+function classify(
+  series: readonly ClientSeries[],
+  { harmed, goodInARow }: ClientTimes,
+): Classified | undefined {
+  for (const kind of ["unreachable", "intermittent"] as const) {
+    const members = series.filter((one) => spansIn(one, kind, harmed).length > 0);
+    if (members.length === 0) continue;
+    const own = union(members.flatMap((one) => spansIn(one, kind, harmed)));
+    const together = impairmentsOf(pooled(members), goodInARow)
+      .flatMap(({ spans }) => spans)
+      .filter((span) =>
+        own.some((each) => overlaps(span, { fromMs: each.fromMs, toMs: each.toMs ?? Infinity })),
+      );
+    const worst = together.some((span) => span.kind === "unreachable") ? "unreachable" : kind;
+    const same = together.filter((span) => span.kind === worst);
+    return { kind: worst, spans: same.length === 0 ? own : union(same) };
+  }
+  return undefined;
+}
+
+function askedIn(series: readonly ClientSeries[], spans: readonly Outage[]): Asked[] {
+  const within = (tMs: number): boolean =>
+    spans.some(({ fromMs, toMs }) => tMs >= fromMs && tMs < (toMs ?? Infinity));
+  return series.flatMap(({ result: { source }, points }) =>
+    points
+      .filter(({ outcome, tMs }) => outcome !== "missed" && within(tMs))
+      .map(({ outcome, target = "" }) => ({ source, target, failed: outcome === "failed" })),
+  );
+}
+
+function countsOf(asked: readonly Asked[]): Counts {
+  return { failed: asked.filter(({ failed }) => failed).length, samples: asked.length };
+}
+
+/** No failures at the baseline: within an impairment a part either fails or it does not. */
+const failing = (counts: Counts, parts: number): boolean =>
+  lossBeyondNoise(counts, { failed: 0, samples: 0 }, parts);
+
+/** Whether the samples would show it if this part failed as the blamed ones did. */
+function shownFine(counts: Counts, blamed: Counts): boolean {
+  const share = blamed.failed / (blamed.samples + 1);
+  return (1 - share) ** counts.samples < SHOWN_FINE;
+}
+
+/** The parts that failed, if there are others and each of these is shown to be fine; undefined: it does not explain it. */
+function blamedParts(
+  asked: readonly Asked[],
+  partOf: (one: Asked) => string,
+): Omit<Explanation, "what"> | undefined {
+  const parts = new Map<string, Asked[]>();
+  for (const one of asked) {
+    const known = parts.get(partOf(one));
+    if (known === undefined) parts.set(partOf(one), [one]);
+    else known.push(one);
+  }
+  const counted = [...parts].map(([name, all]) => ({ name, counts: countsOf(all) }));
+  const bad = counted.filter(({ counts }) => failing(counts, counted.length));
+  const fine = counted.filter((part) => !bad.includes(part));
+  if (bad.length === 0 || fine.length === 0) return undefined;
+  const total = countsOf(asked);
+  const blamed = bad.reduce(
+    (sum, { counts }) => ({ failed: sum.failed + counts.failed, samples: sum.samples + counts.samples }),
+    { failed: 0, samples: 0 },
+  );
+  const rest = { failed: total.failed - blamed.failed, samples: total.samples - blamed.samples };
+  if (failing(rest, counted.length)) return undefined;
+  if (!fine.every(({ counts }) => shownFine(counts, blamed))) return undefined;
+  return { names: bad.map(({ name }) => name).sort(), of: counted.length };
+}
+
+/** The only node whose workers and front ends fail, each of them with all others. */
+function blamedNode(asked: readonly Asked[], nodeOf: ReadonlyMap<string, string>): Explanation | undefined {
+  const nodes = new Set([...asked.map(({ source }) => source), ...nodeOf.values()]);
+  for (const node of nodes) {
+    const on = ({ source, target }: Asked): string =>
+      `${source === node ? "from" : "-"} ${nodeOf.get(target) === node ? "to" : "-"}`;
+    const blamed = blamedParts(
+      asked.filter((one) => on(one) !== "from to"),
+      on,
+    );
+    if (blamed?.names.length === 2 && !blamed.names.includes("- -"))
+      return { what: "node", names: [node], of: nodes.size };
+  }
+  return undefined;
+}
+
+function explanation(asked: readonly Asked[], nodeOf: ReadonlyMap<string, string>): Explanation | null {
+  const frontEnds = blamedParts(asked, ({ target }) => target);
+  if (frontEnds !== undefined) {
+    const nodes = new Set(frontEnds.names.map((name) => nodeOf.get(name)));
+    const [node] = nodes;
+    const others = asked.filter(({ target }) => !frontEnds.names.includes(target));
+    const wholeNode = nodes.size === 1 && others.every(({ target }) => nodeOf.get(target) !== node);
+    if (frontEnds.names.length > 1 && node !== undefined && wholeNode)
+      return { what: "node", names: [node], of: new Set(nodeOf.values()).size };
+    return { what: "front end", ...frontEnds };
+  }
+  const workers = blamedParts(asked, ({ source }) => source);
+  if (workers !== undefined) return { what: "worker", ...workers };
+  return blamedNode(asked, nodeOf) ?? null;
+}
+
+/** "1 of 3 front ends", "from 1 of 3 workers", "one node: kind-worker". */
+function explanationText({ what, names, of }: Explanation): string {
+  if (what === "node") return `one node: ${names.join(", ")}`;
+  return `${what === "worker" ? "from " : ""}${names.length} of ${plural(of, what)}`;
+}
+
+function failure(
+  probe: ClientProbe,
+  series: readonly ClientSeries[],
+  found: Classified,
+  times: ClientTimes,
+): ClientFinding {
+  const { kind, spans } = found;
+  const asked = askedIn(series, spans);
+  const { failed, samples } = countsOf(asked);
+  const share = samples === 0 ? 0 : failed / samples;
+  const endMs = Math.max(0, ...series.map(({ points }) => endOf(points) ?? 0));
+  const lastedMs = totalMs(spans, endMs);
+  const open = spans.some(({ toMs }) => toMs === null);
+  const explainedBy = explanation(asked, times.nodeOf);
+  const some = kind === "unreachable" ? [] : [`${percent(share)} of ${WORDS[probe]}`];
+  return {
+    class: kind,
+    probe,
+    share,
+    fromMs: spans[0]?.fromMs ?? null,
+    lastedMs,
+    open,
+    explainedBy,
+    because: [
+      kind,
+      ...(explainedBy === null ? some : [explanationText(explainedBy)]),
+      `${open ? "≥ " : ""}${duration(lastedMs)}`,
+    ].join(", "),
+  };
+}
+
+/** @param slowest the series that is slower than noise explains; undefined: none is. */
+export function clientOf(
+  series: readonly ClientSeries[],
+  times: ClientTimes,
+  slowest: ProbeResult | undefined,
+): ClientFinding | null {
+  const onWorkers = series.filter(({ result }) => result.source !== RUNNER_SOURCE);
+  const measured = onWorkers.filter(({ result }) => result.phases.window.samples > 0);
+  let worst: ClientFinding | undefined;
+  for (const probe of CLIENT_PROBES) {
+    const ofProbe = measured.filter(({ result }) => result.probe === probe);
+    const found = classify(ofProbe, times);
+    if (found === undefined) continue;
+    const finding = failure(probe, ofProbe, found, times);
+    if (worst === undefined || (worst.class === "intermittent" && finding.class === "unreachable"))
+      worst = finding;
+  }
+  if (worst !== undefined) return worst;
+  const [first] = measured;
+  if (first === undefined) return null;
+  const { fromMs, toMs } = times.harmed;
+  const nothing = { share: 0, open: false, explainedBy: null };
+  if (slowest === undefined) {
+    const { probe } = first.result;
+    return { ...nothing, class: "unaffected", probe, fromMs: null, lastedMs: 0, because: "unaffected" };
+  }
+  const { probe, phases } = slowest;
+  const p95 = `p95 ${duration(phases.baseline.p95Ms)} → ${duration(phases.window.p95Ms)}`;
+  return { ...nothing, class: "slow", probe, fromMs, lastedMs: toMs - fromMs, because: `slow, ${p95}` };
+}

@@ -1,0 +1,104 @@
+/**
+ * Strays: impairments that noise explains. In a healthy cluster a sample fails now and then. Such a failure counts for the
+ * availability and for nothing else.
+ *
+ * An impairment is no stray if its failures are more than noise explains, alone or together with what failed in the
+ * same moment from the same worker, at the same front end, or in the whole run: a loss of packets for 0.3 s fails one
+ * sample of each probe.
+ */
+import type { Impairment } from "./intervals.js";
+import { lossBeyondNoise, type Counts } from "./noise.js";
+
+/** The impairments of one series, and what is needed to judge them. */
+export interface Suspect {
+  readonly source: string;
+  readonly impairments: readonly Impairment[];
+  readonly baseline: Counts;
+  /** Good or failed samples in all measured phases. */
+  readonly samples: number;
+  /** From the first to the last of them, ms. */
+  readonly measuredMs: number;
+  /** Starts of the failed samples by target, in order; "" for a sample without one. */
+  readonly failedAt: ReadonlyMap<string, readonly number[]>;
+  /** Good or failed samples by target. */
+  readonly askedBy: ReadonlyMap<string, number>;
+}
+
+/** What can fail together: its failures in order of time, and its samples per millisecond. */
+interface Group {
+  readonly failedMs: number[];
+  perMs: number;
+}
+
+function groupsOf(suspects: readonly Suspect[]): ReadonlyMap<string, Group> {
+  const groups = new Map<string, Group>();
+  const add = (key: string, failedMs: readonly number[], perMs: number): void => {
+    const group = groups.get(key) ?? { failedMs: [], perMs: 0 };
+    groups.set(key, group);
+    for (const tMs of failedMs) group.failedMs.push(tMs);
+    group.perMs += perMs;
+  };
+  for (const { source, failedAt, askedBy, measuredMs } of suspects) {
+    if (measuredMs === 0) continue;
+    for (const [target, asked] of askedBy) {
+      const failedMs = failedAt.get(target) ?? [];
+      const perMs = asked / measuredMs;
+      add("run", failedMs, perMs);
+      add(`worker ${source}`, failedMs, perMs);
+      if (target !== "") add(`front end ${target}`, failedMs, perMs);
+    }
+  }
+  for (const { failedMs } of groups.values()) failedMs.sort((a, b) => a - b);
+  return groups;
+}
+
+/** How many of the ordered times are below the limit. */
+function below(ordered: readonly number[], limit: number): number {
+  let [low, high] = [0, ordered.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ordered[middle] ?? Infinity) < limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const sum = (all: readonly Counts[]): Counts => ({
+  failed: all.reduce((total, { failed }) => total + failed, 0),
+  samples: all.reduce((total, { samples }) => total + samples, 0),
+});
+
+/**
+ * The impairments of each series that noise does not explain, in the order of the series. An impairment can begin with
+ * every sample of the run, so these are the comparisons.
+ *
+ * @param intervalMs between two samples of a series.
+ */
+export function withoutStrays(suspects: readonly Suspect[], intervalMs: number): Impairment[][] {
+  const groups = groupsOf(suspects);
+  const baseline = sum(suspects.map((suspect) => suspect.baseline));
+  const comparisons = suspects.reduce((total, { samples }) => total + samples, 0);
+  const together = (key: string, fromMs: number, toMs: number): boolean => {
+    const group = groups.get(key);
+    if (group === undefined) return false;
+    const failed = below(group.failedMs, toMs) - below(group.failedMs, fromMs);
+    const samples = Math.max(failed, Math.round(group.perMs * (toMs - fromMs)));
+    return lossBeyondNoise({ failed, samples }, baseline, comparisons);
+  };
+  return suspects.map((suspect) => {
+    const targets = [...suspect.failedAt.keys()];
+    const isReal = ({ failedMs, spans }: Impairment): boolean => {
+      const samples = spans.reduce((total, span) => total + span.samples, 0);
+      if (lossBeyondNoise({ failed: failedMs.length, samples }, suspect.baseline, comparisons)) return true;
+      const fromMs = (failedMs[0] ?? 0) - intervalMs;
+      const toMs = (failedMs.at(-1) ?? 0) + intervalMs;
+      const at = (target: string): boolean =>
+        (suspect.failedAt.get(target) ?? []).some((tMs) => tMs >= fromMs && tMs < toMs);
+      const keys = targets.filter((target) => target !== "" && at(target));
+      return [`worker ${suspect.source}`, ...keys.map((target) => `front end ${target}`), "run"].some((key) =>
+        together(key, fromMs, toMs),
+      );
+    };
+    return suspect.impairments.filter(isReal);
+  });
+}
