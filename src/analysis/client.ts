@@ -222,6 +222,23 @@ function failure(
   };
 }
 
+const lossOf = (all: readonly ClientSeries[], phase: "baseline" | "window"): Counts => {
+  const samples = all.reduce((total, { result }) => total + result.phases[phase].samples, 0);
+  return {
+    samples,
+    failed: samples - all.reduce((total, { result }) => total + result.phases[phase].good, 0),
+  };
+};
+
+/** Failures that are too far apart for a time of their own, and together too many for noise: the whole window. */
+function scattered(measured: readonly ClientSeries[], harmed: ClosedSpan): Classified | undefined {
+  const comparisons = measured.length + 1;
+  const beyondNoise = [measured, ...measured.map((one) => [one])].some((all) =>
+    lossBeyondNoise(lossOf(all, "window"), lossOf(all, "baseline"), comparisons),
+  );
+  return beyondNoise ? { kind: "intermittent", spans: [harmed] } : undefined;
+}
+
 /** @param slowest the series that is slower than noise explains; undefined: none is. */
 export function clientOf(
   series: readonly ClientSeries[],
@@ -233,7 +250,7 @@ export function clientOf(
   let worst: ClientFinding | undefined;
   for (const probe of CLIENT_PROBES) {
     const ofProbe = measured.filter(({ result }) => result.probe === probe);
-    const found = classify(ofProbe, times);
+    const found = classify(ofProbe, times) ?? scattered(ofProbe, times.harmed);
     if (found === undefined) continue;
     const finding = failure(probe, ofProbe, found, times);
     if (worst === undefined || (worst.class === "intermittent" && finding.class === "unreachable"))

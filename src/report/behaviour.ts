@@ -2,13 +2,14 @@
  * "Behaviour when stopped", the slide's last column, written from the measurements. It is never copied from the
  * expectation or from the study.
  */
-import type { FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
+import type { ClientFinding, FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
 import { slowestOf, worstInWindow } from "../analysis/severity.js";
 import { duration, percent, plural } from "../common/figures.js";
 import type { Bilingual } from "../common/language.js";
 import { FUNCTION_CHECKS, type FunctionFacts } from "../components/functions.js";
 import { isControl } from "../experiment/attacks.js";
 import { firstImpact, functionAloneUnknown, onWorkers, worstWrites } from "./pick.js";
+import { clientText } from "./words.js";
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -34,6 +35,17 @@ function writesFailing(result: RunResult, worst: ProbeResult): Bilingual {
   const { en: sinceEn, ja: sinceJa } = since(result);
   return {
     en: `app → DB writes ${some} (${share} succeed from ${worst.source})${sinceEn}`,
+    ja: `アプリ → DB の書き込みが${ja}(${worst.source} からの成功率 ${share})${sinceJa}`,
+  };
+}
+
+/** An outage or an intermittent failure, as a client saw it. */
+function seenByClient(result: RunResult, client: ClientFinding, worst: ProbeResult): Bilingual {
+  const { en, ja } = clientText(client);
+  const share = percent(worst.phases.window.availability);
+  const { en: sinceEn, ja: sinceJa } = since(result);
+  return {
+    en: `app → DB is ${en} (${share} of writes succeed from ${worst.source})${sinceEn}`,
     ja: `アプリ → DB の書き込みが${ja}(${worst.source} からの成功率 ${share})${sinceJa}`,
   };
 }
@@ -67,6 +79,10 @@ function application(result: RunResult): Bilingual[] {
   const availability = worst?.phases.window.availability ?? null;
   if (worst === undefined || availability === null) {
     return [{ en: "the application was not measured", ja: "アプリケーションは測定されていない" }];
+  }
+  const { client } = result;
+  if (client?.class === "unreachable" || client?.class === "intermittent") {
+    return [seenByClient(result, client, worst)];
   }
   if (result.severity === "outage") return [writesFailing(result, worst)];
   const { degradedBelow } = result.facts.experiment.thresholds;

@@ -27,6 +27,15 @@ function total(result: ProbeResult): string {
   return `${duration(result.totalOutageMs)} in ${plural(result.outages.length, "outage")}`;
 }
 
+/** "30.0 s, 33.3 % failed" */
+function intermittent({ intermittent: spans = [], totalIntermittentMs = 0 }: ProbeResult): string {
+  if (spans.length === 0) return DASH;
+  const asked = spans.reduce((total, { samples }) => total + samples, 0);
+  const failed = spans.reduce((total, { samples, share }) => total + samples * share, 0);
+  const open = spans.some(({ toMs }) => toMs === null);
+  return `${open ? "≥ " : ""}${duration(totalIntermittentMs)}, ${percent(failed / asked)} failed`;
+}
+
 function inWindow({ phases }: ProbeResult): string {
   const missed = phases.window.missed > 0 ? `, ${phases.window.missed} missed` : "";
   return `${availability(phases.window)}${missed}`;
@@ -47,6 +56,7 @@ function row(result: ProbeResult): string[] {
     joined(result.timeToImpactMs, result.clockUncertaintyMs),
     longest(result),
     total(result),
+    intermittent(result),
     joined(result.timeToRecoverMs, result.clockUncertaintyMs),
     counts(phases.window.failures),
   ];
@@ -76,6 +86,7 @@ function othersRow(others: readonly ProbeResult[]): string[] {
   const recover = extreme(others, ({ timeToRecoverMs }) => timeToRecoverMs, Math.max);
   const longestMs = Math.max(...others.map(({ longestOutageMs }) => longestOutageMs));
   const totalMs = Math.max(...others.map(({ totalOutageMs }) => totalOutageMs));
+  const intermittentMs = Math.max(...others.map(({ totalIntermittentMs = 0 }) => totalIntermittentMs));
   return [
     others[0]?.probe ?? DASH,
     `${others.length} others`,
@@ -87,6 +98,7 @@ function othersRow(others: readonly ProbeResult[]): string[] {
     impact === null ? DASH : `≥ ${duration(impact)}`,
     longestMs === 0 ? DASH : `≤ ${duration(longestMs)}`,
     totalMs === 0 ? DASH : `≤ ${duration(totalMs)}`,
+    intermittentMs === 0 ? DASH : `≤ ${duration(intermittentMs)}`,
     recover === null ? DASH : `≤ ${duration(recover)}`,
     DASH,
   ];
@@ -107,6 +119,7 @@ export function probeTable(result: RunResult): string {
       "Time to impact",
       "Longest outage",
       "Total outage",
+      "Intermittent",
       "Time to recover",
       "Failures in the window",
     ],

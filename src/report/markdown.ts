@@ -16,9 +16,10 @@ import {
   thresholds,
   warnings,
 } from "./markdown-sections.js";
-import { functionAloneUnknown, longestOutage } from "./pick.js";
+import { functionAloneUnknown, longestIntermittentMs, longestOutage } from "./pick.js";
 import { matrixRow, type MatrixRow } from "./row.js";
 import {
+  clientText,
   EVIDENCE_WORDS,
   FUNCTION_WORDS,
   ON_SUBSTITUTE_IMAGE,
@@ -49,7 +50,10 @@ function suppressionCell({ suppression, evidence }: MatrixRow): string {
 
 function outageCell(result: RunResult): string {
   const worst = longestOutage(result);
-  if (worst === undefined || worst.outages.length === 0) return DASH;
+  if (worst === undefined || worst.outages.length === 0) {
+    const ms = longestIntermittentMs(result);
+    return ms === 0 ? DASH : `none (intermittent: ${duration(ms)})`;
+  }
   const open = worst.outages.some(({ toMs }) => toMs === null);
   return `${open ? "≥ " : ""}${duration(worst.longestOutageMs)}`;
 }
@@ -100,6 +104,12 @@ function rowTable(result: RunResult, row: MatrixRow): string {
   );
 }
 
+/** What a client saw; empty: a result of an older version, or nothing was measured. */
+function seenByClient({ client }: RunResult): string {
+  if (client == null) return "";
+  return `Seen by a client in the window: **${client.class}**${cell(clientText(client).en.slice(client.class.length))}.`;
+}
+
 function ownFunction(result: RunResult): string {
   const { severity, ownFunction: found, functionBecause } = result;
   const open = severity === "inconclusive" && !functionAloneUnknown(result);
@@ -123,12 +133,12 @@ function verdict(result: RunResult, row: MatrixRow): string {
     );
   }
   if (result.severity === "inconclusive") paragraphs.push(cell(result.severityBecause));
-  paragraphs.push(ownFunction(result));
+  paragraphs.push(seenByClient(result), ownFunction(result));
   if (!row.control) paragraphs.push(`Study: ${cell(result.study.because)}`);
   if (!row.control && result.facts.study !== null) {
     paragraphs.push(`The study's own words: “${cell(result.facts.study.behaviour.en)}”`);
   }
-  return paragraphs.join("\n\n");
+  return paragraphs.filter((paragraph) => paragraph !== "").join("\n\n");
 }
 
 const FILES = [

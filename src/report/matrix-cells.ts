@@ -114,9 +114,12 @@ function impactCell(context: RowContext): string {
 function outageCell(context: RowContext): string {
   const { row, outageOpen } = context.run;
   if (row.writeAvailability === null || row.longestOutageMs === null) return CELL.notMeasured[context.lang];
+  const { intermittentMs } = row;
+  const intermittent =
+    intermittentMs === 0 ? "" : ` (${CELL.intermittent[context.lang]}: ${duration(intermittentMs)})`;
   const text =
     row.longestOutageMs === 0 && !outageOpen
-      ? CELL.none[context.lang]
+      ? `${CELL.none[context.lang]}${intermittent}`
       : `${outageOpen ? "≥ " : ""}${duration(row.longestOutageMs)}`;
   return linked(text, context, ANCHORS.application);
 }

@@ -4,7 +4,7 @@
  */
 import { isRecord } from "../common/is-record.js";
 import * as z from "zod";
-import { type RunResult } from "../analysis/result.js";
+import { CLIENT_CLASSES, type RunResult } from "../analysis/result.js";
 import { RESULT_SCHEMA_VERSION } from "../evidence/facts.js";
 import { SEVERITIES } from "../experiment/names.js";
 import { matrixRun } from "./matrix-run.js";
@@ -26,8 +26,25 @@ const probe = z.looseObject({
   phases: z.looseObject({ baseline: phase, window: phase, recovery: phase }),
   outages: z.array(z.looseObject({ fromMs: number, toMs: number.nullable() })),
   longestOutageMs: number,
+  // Results of older versions lack these two, and `client`.
+  intermittent: z
+    .array(z.looseObject({ fromMs: number, toMs: number.nullable(), share: number, samples: number }))
+    .optional(),
+  totalIntermittentMs: number.optional(),
   timeToImpactMs: number.nullable(),
   clockUncertaintyMs: number,
+});
+const client = z.looseObject({
+  class: z.enum(CLIENT_CLASSES),
+  probe: text,
+  share: number,
+  fromMs: number.nullable(),
+  lastedMs: number,
+  open: z.boolean(),
+  explainedBy: z
+    .looseObject({ what: z.enum(["front end", "worker", "node"]), names: z.array(text), of: number })
+    .nullable(),
+  because: text,
 });
 const looks = z.looseObject({ looks: number, present: number }).nullable();
 const ownFunction = z.looseObject({
@@ -94,6 +111,7 @@ const shape = z.looseObject({
   reasons: z.array(z.looseObject({ code: text, message: text })),
   severity: z.enum(SEVERITIES),
   severityBecause: text,
+  client: client.nullable().optional(),
   ownFunction: ownFunction,
   functionLost: z.boolean().nullable(),
   functionBecause: text,

@@ -55,6 +55,7 @@ export const REASONS_JA: Readonly<Record<InconclusiveReason, string>> = {
 /** Short words of the cells. */
 export const CELL = {
   none: { en: "none", ja: "なし" },
+  intermittent: { en: "intermittent", ja: "断続的" },
   neverFailed: { en: "never failed", ja: "失敗なし" },
   neverDown: { en: "never", ja: "停止せず" },
   notMeasured: { en: "not measured", ja: "未測定" },
@@ -113,8 +114,8 @@ export const LEGEND: readonly Bilingual[] = [
     ja: "**停止中のアプリ → DB 書き込み**: コンポーネントの停止中に成功した guestbook の書き込みの割合。最も低いワーカーの値で、端数は切り捨て。",
   },
   {
-    en: "**Time to impact**: first kill → first failed write. **Longest outage**: first failed write → the first of several good ones in a row. **Recovery**: release → the component is ready and every probe is healthy.",
-    ja: "**影響が出るまで**: 最初の停止操作から、書き込みが初めて失敗するまで。**最長の断**: 書き込みが失敗し始めてから、連続して成功し始めるまでの最長の時間。**復旧まで**: 停止を解いてから、コンポーネントが稼働し、すべての測定が正常に戻るまで。",
+    en: "**Time to impact**: first kill → first failed write that noise does not explain. **Longest outage**: every write fails, from the first failed one to the first answer; *intermittent*: some writes fail and some do not. **Recovery**: release → the component is ready and every probe is healthy.",
+    ja: "**影響が出るまで**: 最初の停止操作から、偶然の失敗を除いて書き込みが初めて失敗するまで。**最長の断**: 書き込みがすべて失敗した最長の時間で、失敗し始めてから最初に応答があるまで。*断続的*は、失敗と成功が混在したことを示す。**復旧まで**: 停止を解いてから、コンポーネントが稼働し、すべての測定が正常に戻るまで。",
   },
   {
     en: "**Own function**: what the component is for, checked while it was down. *lost*: present in no check; *partly lost*: present in some checks; *kept*: present in every check. If samples show it, the thresholds above apply.",

@@ -62,6 +62,14 @@ export function longestOutage(result: RunResult): ProbeResult | undefined {
   return onWorkers(result, "app-write").sort((a, b) => b.longestOutageMs - a.longestOutageMs)[0];
 }
 
+/** The longest time in which writes failed intermittently from one worker, ms; open ones: at least. 0: none. */
+export function longestIntermittentMs(result: RunResult): number {
+  return Math.max(
+    0,
+    ...onWorkers(result, "app-write").map(({ totalIntermittentMs = 0 }) => totalIntermittentMs),
+  );
+}
+
 /** The display name of a run: the study's, else the component's, the object's or the experiment's. */
 export function rowName({ facts }: RunResult): string {
   return facts.study?.name ?? facts.target?.component ?? facts.target?.object.name ?? facts.experiment.name;

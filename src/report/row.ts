@@ -1,6 +1,7 @@
 /** A run as one row of the impact matrix: data, for every format and language. */
 import { objectName } from "../common/object-name.js";
 import type {
+  ClientFinding,
   FunctionState,
   InconclusiveReason,
   RunResult,
@@ -13,7 +14,7 @@ import type { Bilingual } from "../common/language.js";
 import { isControl } from "../experiment/attacks.js";
 import type { Severity } from "../experiment/names.js";
 import { behaviourOf } from "./behaviour.js";
-import { firstImpact, longestOutage, rowName, worstWrites } from "./pick.js";
+import { firstImpact, longestIntermittentMs, longestOutage, rowName, worstWrites } from "./pick.js";
 
 export interface MatrixRow {
   readonly runId: string;
@@ -46,12 +47,16 @@ export interface MatrixRow {
   /** app → DB writes in the window: share of good ones (0 to 1) at the worst worker. */
   readonly writeAvailability: number | null;
   readonly worstWorker: string | null;
-  /** First kill → first failed write, ms: the earliest of all workers. */
+  /** First kill → first failed write that noise does not explain, ms: the earliest of all workers. */
   readonly timeToImpactMs: number | null;
   /** Its uncertainty (±), ms. */
   readonly timeToImpactUncertaintyMs: number;
   /** Longest outage of writes, ms: of all workers. */
   readonly longestOutageMs: number | null;
+  /** How long writes failed intermittently, ms: of all workers. */
+  readonly intermittentMs: number;
+  /** What a client saw; null: not measured, or by an older version. */
+  readonly client: ClientFinding | null;
   /** Release → every probe healthy, ms. */
   readonly recoveryMs: number | null;
   /** First kill → first moment without a serving instance, ms; null: never, or nothing was killed. */
@@ -89,6 +94,8 @@ function measured(
   | "timeToImpactMs"
   | "timeToImpactUncertaintyMs"
   | "longestOutageMs"
+  | "intermittentMs"
+  | "client"
   | "recoveryMs"
 > {
   const worst = worstWrites(result);
@@ -99,6 +106,8 @@ function measured(
     timeToImpactMs: first?.timeToImpactMs ?? null,
     timeToImpactUncertaintyMs: first?.clockUncertaintyMs ?? 0,
     longestOutageMs: longestOutage(result)?.longestOutageMs ?? null,
+    intermittentMs: longestIntermittentMs(result),
+    client: result.client ?? null,
     recoveryMs: result.recovery?.healthyMs ?? null,
   };
 }

@@ -31,6 +31,7 @@ export function summaryLines(result: RunResult, reportPath: string): string[] {
     `${row.name}: ${result.severity} (${result.verdict})`,
     `  ${result.verdictBecause}`,
     `  ${row.behaviour.en}`,
+    ...(result.client == null ? [] : [`  client: ${result.client.because}`]),
     ...(ownFunction.state === "not measured"
       ? []
       : [`  own function: ${FUNCTION_WORDS[ownFunction.state].en}. ${ownFunction.because}`]),

@@ -6,7 +6,7 @@
 import { percent } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
-import type { MeasuredPhase, ProbeResult, RunResult } from "../analysis/result.js";
+import type { MeasuredPhase, Outage, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";
 import { pickedByProbe, rowName } from "./pick.js";
 import {
@@ -92,6 +92,9 @@ function xAxis(axis: Axis, y: number, zeroLabel: string): string {
   return parts.join("\n");
 }
 
+/** How the bracket of an intermittent failure differs from that of an outage. */
+const INTERMITTENT = ` stroke-dasharray="3 2"`;
+
 /** How a class of samples is drawn in its row: top, stroke width, colour and dashes. */
 const MARK: Readonly<Record<Class, { y: number; width: number; colour: string; dash?: string }>> = {
   good: { y: 9.5, width: 3, colour: COLOUR.good },
@@ -99,7 +102,7 @@ const MARK: Readonly<Record<Class, { y: number; width: number; colour: string; d
   missed: { y: 9.5, width: 1.5, colour: COLOUR.missed, dash: "1.5 2" },
 };
 
-/** One series: its samples by class, and its outages as brackets below them. */
+/** One series: its samples by class, and brackets below them: its outages, and dashed its intermittent failures. */
 function seriesRow(series: Series, measured: ProbeResult, axis: Axis, y: number): string {
   const columns = Math.floor((RIGHT - LEFT) / 2);
   const classes = classify(series.points, axis, columns);
@@ -114,13 +117,23 @@ function seriesRow(series: Series, measured: ProbeResult, axis: Axis, y: number)
     const dashes = dash === undefined ? "" : ` stroke-dasharray="${dash}"`;
     parts.push(`<path d="${stretches.join("")}" stroke="${colour}" stroke-width="${width}"${dashes}/>`);
   }
-  const brackets = measured.outages.map(({ fromMs, toMs }) => {
-    const from = xOf(axis, fromMs);
-    const to = Math.max(from + 1, xOf(axis, toMs ?? axis.toMs));
-    return `M${from} ${y + 12}v3H${round(to)}${toMs === null ? "" : "v-3"}`;
-  });
-  if (brackets.length > 0) {
-    parts.push(`<path d="${brackets.join("")}" fill="none" stroke="${COLOUR.outage}" stroke-width="1.3"/>`);
+  const bracket = (spans: readonly Outage[]): string =>
+    spans
+      .map(({ fromMs, toMs }) => {
+        const from = xOf(axis, fromMs);
+        const to = Math.max(from + 1, xOf(axis, toMs ?? axis.toMs));
+        return `M${from} ${y + 12}v3H${round(to)}${toMs === null ? "" : "v-3"}`;
+      })
+      .join("");
+  const { outages, intermittent = [] } = measured;
+  for (const [spans, dashes] of [
+    [outages, ""],
+    [intermittent, INTERMITTENT],
+  ] as const) {
+    if (spans.length === 0) continue;
+    parts.push(
+      `<path d="${bracket(spans)}" fill="none" stroke="${COLOUR.outage}" stroke-width="1.3"${dashes}/>`,
+    );
   }
   parts.push(
     text(RIGHT + 8, y + 13, percent(availability), { size: 10, bold: (availability ?? 1) < BOLD_BELOW }),
@@ -154,8 +167,14 @@ const MARKS: readonly LegendItem[] = [
   {
     draw: (x, y) =>
       `<path d="M${x} ${y - 2}v4h18v-4" fill="none" stroke="${COLOUR.outage}" stroke-width="1.3"/>`,
-    label: "outage (first failed to first of K good)",
-    width: 260,
+    label: "outage (to the first answer)",
+    width: 190,
+  },
+  {
+    draw: (x, y) =>
+      `<path d="M${x} ${y - 2}v4h18v-4" fill="none" stroke="${COLOUR.outage}" stroke-width="1.3"${INTERMITTENT}/>`,
+    label: "intermittent",
+    width: 102,
   },
 ];
 

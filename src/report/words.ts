@@ -1,6 +1,14 @@
 /** The words of the results in English and Japanese. */
 import type { Sampling } from "../evidence/facts.js";
-import type { FunctionState, StudyComparison, Suppression, Verdict } from "../analysis/result.js";
+import { duration, percent, plural } from "../common/figures.js";
+import type {
+  ClientClass,
+  ClientFinding,
+  FunctionState,
+  StudyComparison,
+  Suppression,
+  Verdict,
+} from "../analysis/result.js";
 import type { Bilingual } from "../common/language.js";
 import type { Severity } from "../experiment/names.js";
 
@@ -51,4 +59,48 @@ export const EVIDENCE_WORDS: Readonly<Record<Suppression["evidence"], Bilingual>
 export function samplingText({ workers, of, intervalMs, askedMs }: Sampling): string {
   const slower = intervalMs === askedMs ? "" : ` instead of ${askedMs} ms`;
   return `${workers === of ? `all ${of}` : `${workers} of ${of}`} workers, every ${intervalMs} ms${slower}`;
+}
+
+/** What a client saw. */
+const CLIENT_WORDS: Readonly<Record<ClientClass, Bilingual>> = {
+  unreachable: { en: "unreachable", ja: "到達不能" },
+  intermittent: { en: "intermittent", ja: "断続的に失敗" },
+  slow: { en: "slow", ja: "応答遅延" },
+  unaffected: { en: "unaffected", ja: "影響なし" },
+};
+
+const PART_JA = {
+  "front end": "フロントエンド",
+  worker: "ワーカー",
+  node: "ノード",
+} as const;
+
+/** "1 of 3 front ends (frontend-x)", "from 1 of 3 workers (kind-worker)", "one node (kind-worker)"; empty: not explained. */
+function explanation({ explainedBy }: ClientFinding): Bilingual {
+  if (explainedBy === null) return { en: "", ja: "" };
+  const { what, names, of } = explainedBy;
+  const named = names.join(", ");
+  const ja =
+    what === "node" ? `、ノード ${named} のみ` : `、${PART_JA[what]} ${of} 中 ${names.length} (${named})`;
+  if (what === "node") return { en: `, one node (${named})`, ja };
+  return { en: `, ${what === "worker" ? "from " : ""}${names.length} of ${plural(of, what)} (${named})`, ja };
+}
+
+/** "intermittent, 33.3 % of writes failed for 30.0 s, 1 of 3 front ends (frontend-x)". */
+export function clientText(client: ClientFinding): Bilingual {
+  const word = CLIENT_WORDS[client.class];
+  if (client.class === "unaffected") return word;
+  if (client.class === "slow") return { en: client.because, ja: word.ja };
+  const lasted = `${client.open ? "≥ " : ""}${duration(client.lastedMs)}`;
+  const part = explanation(client);
+  const [writes, writesJa] = client.probe === "app-read" ? ["reads", "読み出し"] : ["writes", "書き込み"];
+  const share = percent(client.share);
+  const wholly = client.class === "unreachable" && client.explainedBy?.what !== "worker";
+  const some = wholly
+    ? { en: ` for ${lasted}`, ja: ` ${lasted}` }
+    : {
+        en: `, ${share} of ${writes} failed for ${lasted}`,
+        ja: `、${lasted} にわたり${writesJa}の ${share} が失敗`,
+      };
+  return { en: `${word.en}${some.en}${part.en}`, ja: `${word.ja}${some.ja}${part.ja}` };
 }

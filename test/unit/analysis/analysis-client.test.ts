@@ -113,6 +113,19 @@ test("stray failures are part of nothing: no class, no time to impact", (t) => {
   }
 });
 
+test("failures far apart, but more than noise explains: intermittent for the whole window", (t) => {
+  const failing = Array.from({ length: 10 }, (_, index) => ({
+    probe: "app-write" as const,
+    source: WORKER,
+    fromMs: 38_000 + index * 5750,
+    toMs: 38_000 + index * 5750 + INTERVAL,
+  }));
+  const { client, probes } = resultOf(failing, 0);
+  t.true(probes.every(({ outages, intermittent }) => outages.length + (intermittent?.length ?? 0) === 0));
+  t.is(client?.class, "intermittent");
+  t.is(client?.because, "intermittent, from 1 of 2 workers, 60.0 s");
+});
+
 test("time to impact is the first failure of an outage or an intermittent time, not of a stray", (t) => {
   const { facts, events } = runs.kubeDnsOutage();
   const samples = runs.samplesOf({

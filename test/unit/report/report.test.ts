@@ -6,8 +6,10 @@ import { eventsOf, eventsToNdjson, samplesOf, samplesToNdjson } from "../../../s
 import { cell } from "../../../src/report/markdown-text.js";
 import { reportMarkdown } from "../../../src/report/markdown.js";
 import { REASONS_JA } from "../../../src/report/matrix-words.js";
+import { resultFromJson } from "../../../src/report/matrix-read.js";
 import { resultJson } from "../../../src/report/result-json.js";
 import { matrixRow } from "../../../src/report/row.js";
+import { summaryLines } from "../../../src/report/summary.js";
 import { classify, runs as stretches } from "../../../src/report/timeline-bins.js";
 import { timelineSvg } from "../../../src/report/timeline-svg.js";
 import * as own from "../../helpers/function-runs.js";
@@ -22,6 +24,9 @@ const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
   aborted: runs.abortedRun(),
   "not restored": runs.notRestored(),
   flapping: runs.flapping(0.4),
+  "one of three front ends cut": runs.threeFrontEnds([
+    { probe: "app-write", fromMs: 45_000, toMs: 75_000, target: runs.FRONT_ENDS[0] },
+  ]),
   "function lost": runs.functionLostRun(),
   kubelet: own.kubelet(),
   "logs late and lost": own.logs(),
@@ -94,15 +99,64 @@ test("the row: what was measured, the worst worker", (t) => {
   t.is(row.writeAvailability, 0);
   t.is(row.timeToDownMs, 500);
   t.is(row.timeToImpactMs, 650);
-  t.is(row.longestOutageMs, 64_750);
+  t.is(row.longestOutageMs, 64_757);
   t.is(row.recoveryMs, 7500);
   t.is(row.evidence, "runtime");
   t.is(
     row.behaviour.en,
+    "App → DB is unreachable for 64.8 s (0 % of writes succeed from kind-worker) from 650 ms after the first kill; " +
+      "its own function is lost (dns-internal: 0 %).",
+  );
+  t.regex(row.behaviour.ja, /書き込みが到達不能 64\.8 s.*成功率 0 %.*650 ms/);
+});
+
+test("one of three front ends cut: intermittent everywhere, an outage nowhere", (t) => {
+  const [target] = runs.FRONT_ENDS;
+  const failing = (["app-write", "app-read"] as const).map((probe) => {
+    return { probe, fromMs: 45_000, toMs: 75_000, target };
+  });
+  const run = runs.threeFrontEnds(failing, { shiftMs: 125 });
+  const { result, series } = analysisOf(run.facts, run.events, run.samples);
+  const report = reportMarkdown(result);
+  t.regex(
+    report,
+    /Seen by a client in the window: \*\*intermittent\*\*, 33\.\d % of writes failed for \d+\.\d s, 1 of 3 front ends \(frontend-a\)\./,
+  );
+  t.regex(
+    report,
+    /app → DB is intermittent, 33\.\d % of writes failed for .* \(\d+\.\d % of writes succeed from/,
+  );
+  t.regex(report, /\| none \(intermittent: (29|30)\.\d s\) \|/);
+  t.notRegex(report.split("## What the words mean")[0] ?? "", /\boutages?\b(?!: write| \|)/);
+  t.true(
+    summaryLines(result, "r").some((line) =>
+      /^ {2}client: intermittent, 1 of 3 front ends, \d+\.\d s$/.test(line),
+    ),
+  );
+  t.regex(
+    matrixRow(result).behaviour.ja,
+    /断続的に失敗、.* にわたり書き込みの 33\.\d % が失敗、フロントエンド 3 中 1 \(frontend-a\)/,
+  );
+  t.regex(timelineSvg(result, run.events, series), /stroke-width="1\.3" stroke-dasharray="3 2"/);
+});
+
+test("a result of a version without classes of the client is still shown", (t) => {
+  const { client, probes, ...rest } = of(runs.kubeDnsOutage());
+  t.is(client?.class, "unreachable");
+  const older = {
+    ...rest,
+    probes: probes.map(({ intermittent, totalIntermittentMs, ...probe }) => {
+      t.deepEqual([intermittent, totalIntermittentMs], [[], 0]);
+      return probe;
+    }),
+  };
+  t.is(
+    matrixRow(older).behaviour.en,
     "App → DB writes fail (0 % succeed from kind-worker) from 650 ms after the first kill; " +
       "its own function is lost (dns-internal: 0 %).",
   );
-  t.regex(row.behaviour.ja, /書き込みが失敗.*成功率 0 %.*650 ms/);
+  t.notRegex(reportMarkdown(older), /Seen by a client in/);
+  t.true("result" in resultFromJson(resultJson(older)));
 });
 
 test("the behaviour comes from measurements: another measurement gives another sentence", (t) => {
