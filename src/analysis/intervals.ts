@@ -4,7 +4,8 @@
  * An impairment begins with the first failed sample. It ends once every target that failed in it has given K good samples
  * in a row, and then lasts to the first answer that such a target gave after the last failed sample. (The answer, not the
  * start of its sample: the kernel sends a lost SYN again after 1 s, so a sample that began while packets were still lost
- * may end well.) A target that is not asked any more ends nothing.
+ * may end well.) A target that is not asked any more ends nothing. Behind a single target (a Service, the cluster's DNS)
+ * there may be several instances, of which chance picks one: there a failure soon after belongs to the same impairment.
  *
  * In it, the series was unreachable while every sample failed, else intermittent. Where good and failed samples
  * alternate, a stretch of failed ones alone is unreachable if it is too long to be chance.
@@ -27,6 +28,9 @@ export interface Impairment extends Outage {
 
 /** A stretch without a good sample is chance if it is likelier than this. */
 const CHANCE = 1 / 1000;
+
+/** Soon: within this many times K samples of a single target. One of three that fail leaves such a gap once in 100 times. */
+const SOON = 4;
 
 /** Positions of the first and last sample, both included. */
 interface Stretch {
@@ -71,6 +75,10 @@ class FailedTargets {
     }
     this.#forget(index);
     return this.#open.size === 0;
+  }
+
+  get single(): boolean {
+    return this.#asked.size === 1;
   }
 
   /** Whether the target had failed and was not good again at this position. */
@@ -179,6 +187,8 @@ export function impairmentsOf(all: readonly Point[], goodInARow: number): Impair
   let first = 0;
   let lastFailed = -1;
   let targets: FailedTargets | undefined;
+  /** Position at which all of them were good again. */
+  let goodFrom: number | undefined;
   const close = (until: number, ended: boolean): void => {
     const failing = targets;
     const fromMs = points[first]?.tMs ?? 0;
@@ -200,15 +210,17 @@ export function impairmentsOf(all: readonly Point[], goodInARow: number): Impair
     targets = undefined;
   };
   for (const [index, point] of points.entries()) {
-    if (targets === undefined) {
-      if (!isFailed(point)) continue;
-      targets = new FailedTargets(goodInARow);
-      first = index;
+    if (isFailed(point)) {
+      const soon = targets?.single === true && index - lastFailed <= SOON * goodInARow;
+      if (goodFrom !== undefined && !soon) close(goodFrom, true);
+      goodFrom = undefined;
+      if (targets === undefined) first = index;
+      lastFailed = index;
+      targets ??= new FailedTargets(goodInARow);
     }
-    if (isFailed(point)) lastFailed = index;
-    if (targets.add(point, index)) close(index, true);
+    if (targets?.add(point, index) === true) goodFrom ??= index;
   }
-  if (targets !== undefined) close(points.length - 1, false);
+  if (targets !== undefined) close(goodFrom ?? points.length - 1, goodFrom !== undefined);
   return found;
 }
 
