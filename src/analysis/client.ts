@@ -9,12 +9,12 @@ import type { ClientFinding, Outage, ProbeResult } from "./result.js";
 import { endOf, type Point } from "./series.js";
 
 /** The counted points of one series of the application. */
-export interface ClientSeries {
+interface ClientSeries {
   readonly result: ProbeResult;
   readonly points: readonly Point[];
 }
 
-export interface ClientTimes {
+interface ClientTimes {
   /** From the first kill, or from the start of the window, to its end. */
   readonly harmed: ClosedSpan;
   readonly goodInARow: number;

@@ -69,7 +69,7 @@ export interface Outage {
 }
 
 /** A time in which some samples failed and some did not. */
-export interface Intermittent extends Outage {
+interface Intermittent extends Outage {
   /** Failed samples of all samples that began in it, 0 to 1. */
   readonly share: number;
   readonly samples: number;
