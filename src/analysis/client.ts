@@ -34,11 +34,10 @@ const SHOWN_FINE = 1 / 100;
 
 type Explanation = NonNullable<ClientFinding["explainedBy"]>;
 
-/** A sample of the time in question. */
-interface Asked {
+/** The samples of one front end from one worker, in the time in question. */
+interface Asked extends Counts {
   readonly source: string;
   readonly target: string;
-  readonly failed: boolean;
 }
 
 type Kind = ImpairedSpan["kind"];
@@ -106,15 +105,24 @@ function classify(
 function askedIn(series: readonly ClientSeries[], spans: readonly Outage[]): Asked[] {
   const within = (tMs: number): boolean =>
     spans.some(({ fromMs, toMs }) => tMs >= fromMs && tMs < (toMs ?? Infinity));
-  return series.flatMap(({ result: { source }, points }) =>
-    points
-      .filter(({ outcome, tMs }) => outcome !== "missed" && within(tMs))
-      .map(({ outcome, target = "" }) => ({ source, target, failed: outcome === "failed" })),
-  );
+  return series.flatMap(({ result: { source }, points }) => {
+    const byTarget = new Map<string, { failed: number; samples: number }>();
+    for (const { outcome, tMs, target = "" } of points) {
+      if (outcome === "missed" || !within(tMs)) continue;
+      const counts = byTarget.get(target) ?? { failed: 0, samples: 0 };
+      byTarget.set(target, counts);
+      counts.samples += 1;
+      if (outcome === "failed") counts.failed += 1;
+    }
+    return [...byTarget].map(([target, counts]) => ({ source, target, ...counts }));
+  });
 }
 
-function countsOf(asked: readonly Asked[]): Counts {
-  return { failed: asked.filter(({ failed }) => failed).length, samples: asked.length };
+function countsOf(all: readonly Counts[]): Counts {
+  return {
+    failed: all.reduce((total, { failed }) => total + failed, 0),
+    samples: all.reduce((total, { samples }) => total + samples, 0),
+  };
 }
 
 /** No failures at the baseline: within an impairment a part either fails or it does not. */
@@ -143,10 +151,7 @@ function blamedParts(
   const fine = counted.filter((part) => !bad.includes(part));
   if (bad.length === 0 || fine.length === 0) return undefined;
   const total = countsOf(asked);
-  const blamed = bad.reduce(
-    (sum, { counts }) => ({ failed: sum.failed + counts.failed, samples: sum.samples + counts.samples }),
-    { failed: 0, samples: 0 },
-  );
+  const blamed = countsOf(bad.map(({ counts }) => counts));
   const rest = { failed: total.failed - blamed.failed, samples: total.samples - blamed.samples };
   if (failing(rest, counted.length)) return undefined;
   if (!fine.every(({ counts }) => shownFine(counts, blamed))) return undefined;
@@ -156,7 +161,8 @@ function blamedParts(
 /** The only node whose workers and front ends fail, each of them with all others. */
 function blamedNode(asked: readonly Asked[], nodeOf: ReadonlyMap<string, string>): Explanation | undefined {
   const nodes = new Set([...asked.map(({ source }) => source), ...nodeOf.values()]);
-  for (const node of nodes) {
+  // Only a node with a front end can fail both ways.
+  for (const node of new Set(nodeOf.values())) {
     const on = ({ source, target }: Asked): string =>
       `${source === node ? "from" : "-"} ${nodeOf.get(target) === node ? "to" : "-"}`;
     const blamed = blamedParts(
