@@ -1,6 +1,5 @@
 /** The study's add-ons on a real cluster: installed, working, and fully removed. */
 import test from "ava";
-import { API_SERVICES } from "../../src/kube/api.js";
 import { addonManagerProof } from "../../src/addons/drift.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
 import { DEPLOYMENTS, getOrUndefined, remove, resourcePath } from "../../src/kube/api.js";
@@ -8,14 +7,7 @@ import type { KubeObject } from "../../src/kube/objects.js";
 import { creatorOf } from "../../src/kube/written-by.js";
 import type { TestCluster } from "./support/cluster.js";
 import { chaos, setUp, type Workspace } from "./support/run-cli.js";
-import { snapshot } from "./support/snapshot.js";
-
-/** The state of kube-system, with the add-ons' cluster-wide object that the snapshot leaves out. */
-async function kubeSystem(cluster: TestCluster): Promise<Record<string, unknown>> {
-  const path = resourcePath(API_SERVICES, undefined, "v1beta1.metrics.k8s.io");
-  const metrics = await getOrUndefined<KubeObject>(cluster.connection.transport, path);
-  return { ...(await snapshot(cluster)), metricsApi: metrics?.metadata.name };
-}
+import { changesSince, snapshot } from "./support/snapshot.js";
 
 /** `chaos cluster up` on the test cluster. */
 async function clusterUp(cluster: TestCluster, space: Workspace, flag: string): Promise<string> {
@@ -34,7 +26,7 @@ test.serial(
     const { transport } = cluster.connection;
     const clock = systemClock();
     await clusterUp(cluster, space, "--no-addons");
-    const before = await kubeSystem(cluster);
+    const before = await snapshot(cluster);
 
     t.regex(
       await clusterUp(cluster, space, "--addons"),
@@ -60,6 +52,6 @@ test.serial(
     );
 
     await clusterUp(cluster, space, "--no-addons");
-    t.deepEqual(await kubeSystem(cluster), before);
+    t.deepEqual(await changesSince(cluster, before), []);
   },
 );

@@ -10,7 +10,7 @@ import { execa } from "execa";
 import { parse, stringify } from "yaml";
 import { clusterOf, kindTools } from "./support/cluster.js";
 import { chaos, onlyReport, workspace, writeExperiment } from "./support/run-cli.js";
-import { snapshot } from "./support/snapshot.js";
+import { assertAsBeforeAtEnd, snapshot } from "./support/snapshot.js";
 
 const NAME = "kube-system-chaos-other";
 const DOMAIN = "corp.example";
@@ -116,7 +116,7 @@ test.serial(
     const handle = { provider: "current", context: `kind-${NAME}`, kubeconfigPath, env: {} } as const;
     const cluster = await clusterOf(handle);
     t.teardown(() => cluster.connection.transport.close());
-    const before = await snapshot(cluster);
+    assertAsBeforeAtEnd(t, cluster, await snapshot(cluster));
     const file = await writeExperiment(space, {
       name: "elsewhere",
       attack: "{ type: delete-workload }",
@@ -133,6 +133,5 @@ test.serial(
     const { result } = await onlyReport(space);
     t.is(result.severity, "outage", result.severityBecause);
     t.is(result.ownFunction.state, "lost");
-    t.deepEqual(await snapshot(cluster), before);
   },
 );

@@ -11,10 +11,9 @@ import {
   windowStarted,
   writeExperiment,
 } from "./support/run-cli.js";
-import { snapshot } from "./support/snapshot.js";
 
 test.serial("Ctrl-C in the middle of the window restores, reports, and ends with 130", async (t) => {
-  const { cluster, space, before } = await setUp(t);
+  const { cluster, space } = await setUp(t);
   const file = await writeExperiment(space, {
     name: "interrupted",
     attack: "{ type: delete-workload }",
@@ -34,7 +33,6 @@ test.serial("Ctrl-C in the middle of the window restores, reports, and ends with
   t.is(result.verdict, "interrupted");
   t.true((result.suppression?.kills ?? 0) > 0);
   t.true((result.recovery?.readyMs ?? null) !== null);
-  t.deepEqual(await snapshot(cluster), before);
   for (const name of ["guestbook", "kube-system-chaos"]) {
     t.is(
       await getOrUndefined(cluster.connection.transport, resourcePath(NAMESPACES, undefined, name)),
@@ -47,7 +45,7 @@ test.serial("Ctrl-C in the middle of the window restores, reports, and ends with
 test.serial(
   "the terminal is closed in the window: the run restores and writes its report without a terminal",
   async (t) => {
-    const { cluster, space, before } = await setUp(t);
+    const { cluster, space } = await setUp(t);
     const file = await writeExperiment(space, {
       name: "hung-up",
       attack: "{ type: delete-workload }",
@@ -66,6 +64,5 @@ test.serial(
     t.true(finished);
     const { result } = await onlyReport(space);
     t.is(result.verdict, "interrupted");
-    t.deepEqual(await snapshot(cluster), before);
   },
 );

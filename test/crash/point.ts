@@ -3,20 +3,23 @@ import { access, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
+import { messageOf } from "../../src/common/errors.js";
 import { journalRoot, unfinishedRuns } from "../../src/safety/journal/journal.js";
 import { look, settle } from "../../src/run/phases/settle.js";
 import type { TestCluster } from "../cluster/support/cluster.js";
 import { chaos, chaosRun, type Workspace } from "../cluster/support/run-cli.js";
+import { changesSince, type State } from "../cluster/support/snapshot.js";
 import { experimentText } from "./attacks.js";
+import { runKind } from "./kind-point.js";
+import type { KindPoint } from "./kinds.js";
 import type { Hit } from "./phases.js";
 import type { Point } from "./plan.js";
 import { processesOf } from "./processes.js";
 import { signalled, sleep, type Ending } from "./runner.js";
-import { changes, stateOf, type State } from "./state.js";
 
 /** The result of a point. */
 export interface Outcome {
-  readonly point: Point;
+  readonly point: Point | KindPoint;
   readonly hit: Hit;
   /** Who restored, in words. */
   readonly restoredBy: string;
@@ -63,11 +66,37 @@ export async function newSpace(): Promise<Workspace> {
 }
 
 /** Runs a point. Problems are in the outcome; it throws only when the harness itself fails. */
-export async function runPoint(point: Point, place: Place, space: Workspace): Promise<Outcome> {
+export async function runPoint(point: Point | KindPoint, place: Place, space: Workspace): Promise<Outcome> {
   const startedAt = performance.now();
   const since = (): number => performance.now() - startedAt;
   const file = join(space.folder, `${point.attack.name}.yaml`);
   await writeFile(file, experimentText(point.attack));
+  const ended =
+    "kind" in point
+      ? { hit: point.phase, endedAt: since(), ...(await runKind(point, { ...place, file, space })) }
+      : await signalAndRestore(point, { place, space, file, since });
+  const restoreMs = since() - ended.endedAt;
+  const [rest, left] = await Promise.all([atRest(place), leftOver(place, space)]);
+  const problems = [...ended.problems, ...rest.problems, ...left];
+  if (problems.length === 0) await space.remove();
+  return {
+    point,
+    hit: ended.hit,
+    restoredBy: ended.restoredBy,
+    restoreMs,
+    restMs: rest.ms,
+    restless: rest.restless,
+    tookMs: since(),
+    problems,
+    folder: space.folder,
+  };
+}
+
+/** A run that is signalled at the point, and restored. */
+async function signalAndRestore(
+  point: Point,
+  { place, space, file, since }: { place: Place; space: Workspace; file: string; since: () => number },
+): Promise<{ hit: Hit; endedAt: number; restoredBy: string; problems: string[] }> {
   const restoresAlone = point.signal !== "SIGKILL" || point.restorer.by === "watchdog";
   const ending = await signalled(
     chaosRun(place.cluster, space, file, [
@@ -80,24 +109,7 @@ export async function runPoint(point: Point, place: Place, space: Workspace): Pr
   const endedAt = since();
   const problems = await endingProblems(point, ending, space);
   const restored = await restoreAfter(point, ending, place, space);
-  const restoreMs = since() - endedAt;
-  problems.push(...restored.problems);
-  const [rest, left] = await Promise.all([atRest(place), leftOver(place, space)]);
-  problems.push(...rest.problems, ...left);
-  if (problems.length === 0) await space.remove();
-  const { hit } = ending;
-  const { by: restoredBy } = restored;
-  return {
-    point,
-    hit,
-    restoredBy,
-    restoreMs,
-    restMs: rest.ms,
-    restless: rest.restless,
-    tookMs: since(),
-    problems,
-    folder: space.folder,
-  };
+  return { hit: ending.hit, endedAt, restoredBy: restored.by, problems: [...problems, ...restored.problems] };
 }
 
 /** What is wrong with how the run ended. */
@@ -220,9 +232,9 @@ async function atRest({ cluster }: Place): Promise<{
 /** What is not as before, checked right after the restore. */
 async function leftOver({ cluster, before }: Place, space: Workspace): Promise<string[]> {
   const journals = (await unfinished(space)).map((each) => `unfinished: ${each}`);
-  const state = await stateOf(cluster).catch((error: unknown) => error as Error);
-  const differs =
-    state instanceof Error ? [`cannot read the cluster's state: ${state.message}`] : changes(before, state);
+  const differs = await changesSince(cluster, before).catch((error: unknown) => [
+    `cannot read the cluster's state: ${messageOf(error)}`,
+  ]);
   return [...journals, ...differs, ...(await running(space))];
 }
 

@@ -8,7 +8,7 @@ import { packageRoot } from "../../../src/common/package-root.js";
 import { journalRoot, type JournalState, readJournal } from "../../../src/safety/journal/journal.js";
 import type { ExecutionContext } from "ava";
 import { testCluster, type TestCluster } from "./cluster.js";
-import { snapshot } from "./snapshot.js";
+import { assertAsBeforeAtEnd, snapshot, type State } from "./snapshot.js";
 
 export interface Workspace {
   readonly folder: string;
@@ -27,17 +27,25 @@ export async function workspace(): Promise<Workspace> {
   };
 }
 
-/** The cluster, a workspace, and the cluster's state now. The teardown closes and removes them. */
-export async function setUp(t: ExecutionContext): Promise<{
+/**
+ * The cluster, a workspace, and the cluster's state now. The teardown, the last one of the test, asserts that the state
+ * is the same again (see assertAsBeforeAtEnd for `recreated`); it closes and removes the rest.
+ */
+export async function setUp(
+  t: ExecutionContext,
+  recreated: readonly string[] = [],
+): Promise<{
   readonly cluster: TestCluster;
   readonly space: Workspace;
-  readonly before: Record<string, unknown>;
+  readonly before: State;
 }> {
   const cluster = await testCluster();
   t.teardown(() => cluster.connection.transport.close());
   const space = await workspace();
   t.teardown(space.remove);
-  return { cluster, space, before: await snapshot(cluster) };
+  const before = await snapshot(cluster);
+  assertAsBeforeAtEnd(t, cluster, before, recreated);
+  return { cluster, space, before };
 }
 
 export interface ExperimentText {
@@ -81,6 +89,16 @@ export function chaos(
   args: readonly string[],
 ) {
   return start(cluster, space, [...CHAOS, ...args]);
+}
+
+/** The same under a command that runs another one, such as `unshare`. */
+export function chaosUnder(
+  under: readonly string[],
+  cluster: Parameters<typeof chaos>[0],
+  space: Workspace,
+  args: readonly string[],
+): ChaosProcess {
+  return start(cluster, space, [...under, ...CHAOS, ...args]);
 }
 
 // eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- execa infers it from the options

@@ -4,7 +4,7 @@ import { readOptions } from "../../crash/options.js";
 import { markIn, phaseHit, PHASES, triggerOf } from "../../crash/phases.js";
 import { inOrder, missingPhases, neededHits, planPoints, pointAt } from "../../crash/plan.js";
 import type { Outcome } from "../../crash/point.js";
-import { changes } from "../../crash/state.js";
+import { changes } from "../../cluster/support/snapshot.js";
 import { failureLines, pointLine, table } from "../../crash/words.js";
 import { parseExperiment } from "../../../src/load/parse.js";
 
@@ -107,7 +107,7 @@ test("a difference names its place, the value before and the value after", (t) =
   t.deepEqual(changes(before, before), []);
   t.deepEqual(changes(before, { a: { spec: { replicas: 0 } }, b: "y", more: 1 }), [
     "a .spec.replicas: 2 → 0",
-    'b .: "x" → "y"',
+    'b: "x" → "y"',
     "gone: is gone",
     "more: was not there",
   ]);
