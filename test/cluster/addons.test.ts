@@ -6,7 +6,7 @@ import { DEPLOYMENTS, getOrUndefined, remove, resourcePath } from "../../src/kub
 import type { KubeObject } from "../../src/kube/objects.js";
 import { creatorOf } from "../../src/kube/written-by.js";
 import type { TestCluster } from "./support/cluster.js";
-import { chaos, setUp, type Workspace } from "./support/run-cli.js";
+import { chaos, said, setUp, type Workspace } from "./support/run-cli.js";
 import { changesSince, snapshot } from "./support/snapshot.js";
 
 /** `chaos cluster up` on the test cluster. */
@@ -14,8 +14,7 @@ async function clusterUp(cluster: TestCluster, space: Workspace, flag: string): 
   const { kubeconfigPath, context } = cluster.handle;
   const where = kubeconfigPath === undefined ? [] : ["--kubeconfig", kubeconfigPath];
   const ended = await chaos(cluster, space, ["cluster", "up", ...where, "--context", context, flag]);
-  if (ended.exitCode !== 0)
-    throw new Error(`${flag} ended with ${String(ended.exitCode)}: ${ended.stdout} ${ended.stderr}`);
+  if (ended.exitCode !== 0) throw new Error(`${flag} ended with ${String(ended.exitCode)}: ${said(ended)}`);
   return ended.stdout;
 }
 

@@ -7,7 +7,7 @@ import { list, PODS, resourcePath } from "../../src/kube/api.js";
 import type { Pod } from "../../src/kube/objects.js";
 import { buildReport } from "../../src/report/files.js";
 import type { TestCluster } from "./support/cluster.js";
-import { chaosRun, onlyReport, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
+import { chaosRun, onlyReport, said, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
 
 test.serial("the control run finds no fault, and its result can be computed again", async (t) => {
   const { cluster, space } = await setUp(t);
@@ -17,9 +17,10 @@ test.serial("the control run finds no fault, and its result can be computed agai
     window: "10s",
     impact: "none",
   });
-  const { exitCode, stderr } = await chaosRun(cluster, space, file);
+  const ended = await chaosRun(cluster, space, file);
+  const { exitCode } = ended;
   const { folder, result } = await onlyReport(space);
-  t.is(exitCode, 0, `${stderr}\n${result.verdictBecause}`);
+  t.is(exitCode, 0, `${said(ended)}\n${result.verdictBecause}`);
   t.is(result.verdict, "control");
   t.is(result.severity, "none");
   t.is(result.suppression, null);
@@ -102,9 +103,9 @@ test.serial(
       await rule("-D");
       losses.push({ from: [fromEarliest, fromLatest], to: [toEarliest, Date.now()] });
     }
-    const { stderr } = await child;
+    const ended = await child;
     const { result } = await onlyReport(space);
-    t.not(result.severity, "none", stderr);
+    t.not(result.severity, "none", said(ended));
     const zero = Date.parse(result.facts.startedAt);
     const interval = result.facts.experiment.probes.interval;
     // These probes connect with a timeout under a second, so they see what the kernel did: the outage ends with the

@@ -5,7 +5,7 @@ import type { Namespace } from "../../src/kube/objects.js";
 import { LOCK_PATH } from "../../src/safety/lock/lease.js";
 import { auditOf } from "./support/audit.js";
 import type { TestCluster } from "./support/cluster.js";
-import { chaosRun, onlyReport, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
+import { chaosRun, onlyReport, said, setUp, windowStarted, writeExperiment } from "./support/run-cli.js";
 import { snapshot } from "./support/snapshot.js";
 
 /** A minute until the switch acts; then it restores kube-dns and deletes two namespaces, one after the other. */
@@ -69,8 +69,9 @@ test.serial("a run that ends normally removes the switch, which has changed noth
     window: "20s",
     impact: "outage",
   });
-  const { exitCode, stderr } = await chaosRun(cluster, space, file, ["--dead-man"]);
-  t.is(exitCode, 0, stderr);
+  const ended = await chaosRun(cluster, space, file, ["--dead-man"]);
+  const { exitCode } = ended;
+  t.is(exitCode, 0, said(ended));
   t.deepEqual(await rolesLeft(cluster), []);
   const { result } = await onlyReport(space);
   const name = `chaos-dead-man-${result.facts.runId}`;

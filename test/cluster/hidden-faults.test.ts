@@ -9,8 +9,17 @@ import { FRONTEND_LABELS, LEADER_LABELS } from "../../src/application/guestbook.
 import type { ProbeName } from "../../src/experiment/names.js";
 import { list, PODS, resourcePath, selectorString } from "../../src/kube/api.js";
 import type { Pod } from "../../src/kube/objects.js";
+import { PROBER_LABELS } from "../../src/probes/prober-manifests.js";
 import type { TestCluster } from "./support/cluster.js";
-import { chaosRun, onlyReport, setUp, type Workspace, windowStarted, writeExperiment } from "./support/run-cli.js";
+import {
+  chaosRun,
+  onlyReport,
+  said,
+  setUp,
+  type Workspace,
+  windowStarted,
+  writeExperiment,
+} from "./support/run-cli.js";
 
 const FRONT_ENDS = 3;
 
@@ -77,20 +86,28 @@ async function controlRun(
   { cluster, space }: { cluster: TestCluster; space: Workspace },
   experiment: { readonly name: string; readonly window: string; readonly interval: number },
   faults: () => Promise<void>,
-): Promise<{ result: RunResult; said: string; zero: number }> {
+): Promise<{ result: RunResult; text: string; zero: number }> {
   const { name, window, interval } = experiment;
   const file = await writeExperiment(space, { name, window, attack: "{ type: none }" });
   await appendFile(file, `probes: { interval: ${interval}ms }\n`);
   const child = chaosRun(cluster, space, file);
   await windowStarted(child);
   await faults();
-  const { stderr } = await child;
+  const ended = await child;
   const { result } = await onlyReport(space);
-  return { result, said: `${stderr.slice(-1_000)}\n${result.severityBecause}`, zero: Date.parse(result.facts.startedAt) };
+  return {
+    result,
+    text: `${said(ended)}\n${result.severityBecause}`,
+    zero: Date.parse(result.facts.startedAt),
+  };
 }
 
 /** The outages of a series that overlap a fault, with times in ms since the epoch. */
-function outagesIn({ outages }: ProbeResult, { from, to }: Fault, zero: number): { from: number; to: number }[] {
+function outagesIn(
+  { outages }: ProbeResult,
+  { from, to }: Fault,
+  zero: number,
+): { from: number; to: number }[] {
   return outages
     .map(({ fromMs, toMs }) => ({ from: zero + fromMs, to: zero + (toMs ?? Infinity) }))
     .filter((outage) => outage.from <= to[1] && outage.to >= from[0]);
@@ -100,47 +117,61 @@ function outagesIn({ outages }: ProbeResult, { from, to }: Fault, zero: number):
 function assertSeen(
   t: ExecutionContext,
   series: ProbeResult,
-  { fault: each, zero, interval }: { readonly fault: Fault; readonly zero: number; readonly interval: number },
+  {
+    fault: each,
+    zero,
+    interval,
+  }: { readonly fault: Fault; readonly zero: number; readonly interval: number },
 ): void {
   const found = outagesIn(series, each, zero);
-  const said = `${series.probe} from ${series.source}: ${JSON.stringify({ fault: each, found, zero })}`;
-  t.is(found.length, 1, said);
+  const message = `${series.probe} from ${series.source}: ${JSON.stringify({ fault: each, found, zero })}`;
+  t.is(found.length, 1, message);
   for (const { from, to } of found) {
-    t.true(from >= each.from[0] - interval && from <= each.from[1] + interval, `begin: ${said}`);
-    t.true(to >= each.to[0] - interval && to <= each.to[1] + interval, `end: ${said}`);
+    t.true(from >= each.from[0] - interval && from <= each.from[1] + interval, `begin: ${message}`);
+    t.true(to >= each.to[0] - interval && to <= each.to[1] + interval, `end: ${message}`);
   }
 }
 
 /** Probes that connect with a timeout of less than a second: no repeated SYN hides when packets pass again. */
 const CONNECTS: readonly ProbeName[] = ["tcp-pod", "tcp-service"];
 
-test.serial("packets are dropped for one front end of three for 30 s: intermittent, and it is named", async (t) => {
-  const at = await setUp(t);
-  const interval = 400;
-  let lost: { place: Place; fault: Fault } | undefined;
-  const { result, said } = await controlRun(at, { name: "one-front-end", window: "36s", interval }, async () => {
-    const [place] = await placesOf(at.cluster, "guestbook", selectorString(FRONTEND_LABELS));
-    if (place === undefined) throw new Error("no front end");
-    await pause(1_500);
-    lost = { place, fault: await fault(at.cluster, place, 30, dropped("INPUT -p tcp --dport 80")) };
-  });
-  t.not(result.severity, "outage", said);
-  t.not(result.severity, "none", said);
-  const client = result.client ?? undefined;
-  t.like(client, {
-    class: "intermittent",
-    explainedBy: { what: "front end", names: [lost?.place.name ?? ""], of: FRONT_ENDS },
-  });
-  const { from = [0, 0], to = [0, 0] } = lost?.fault ?? {};
-  const zero = Date.parse(result.facts.startedAt);
-  // Each worker asks one front end after the other, so each of them is sampled at every third tick.
-  const sampled = FRONT_ENDS * interval;
-  const began = zero + (client?.fromMs ?? 0);
-  const lastedMs = client?.lastedMs ?? 0;
-  t.log(client?.because, `${lastedMs} ms; in fact ${to[0] - from[1]} to ${to[1] - from[0]} ms`);
-  t.true(began >= from[0] - sampled && began <= from[1] + sampled, `began ${began - from[0]} ms after the fault`);
-  t.true(lastedMs >= to[0] - from[1] - sampled && lastedMs <= to[1] - from[0] + sampled, `${lastedMs} ms`);
-});
+test.serial(
+  "packets are dropped for one front end of three for 30 s: intermittent, and it is named",
+  async (t) => {
+    const at = await setUp(t);
+    const interval = 400;
+    let lost: { place: Place; fault: Fault } | undefined;
+    const { result, text } = await controlRun(
+      at,
+      { name: "one-front-end", window: "36s", interval },
+      async () => {
+        const [place] = await placesOf(at.cluster, "guestbook", selectorString(FRONTEND_LABELS));
+        if (place === undefined) throw new Error("no front end");
+        await pause(1_500);
+        lost = { place, fault: await fault(at.cluster, place, 30, dropped("INPUT -p tcp --dport 80")) };
+      },
+    );
+    t.not(result.severity, "outage", text);
+    t.not(result.severity, "none", text);
+    const client = result.client ?? undefined;
+    t.like(client, {
+      class: "intermittent",
+      explainedBy: { what: "front end", names: [lost?.place.name ?? ""], of: FRONT_ENDS },
+    });
+    const { from = [0, 0], to = [0, 0] } = lost?.fault ?? {};
+    const zero = Date.parse(result.facts.startedAt);
+    // Each worker asks one front end after the other, so each of them is sampled at every third tick.
+    const sampled = FRONT_ENDS * interval;
+    const began = zero + (client?.fromMs ?? 0);
+    const lastedMs = client?.lastedMs ?? 0;
+    t.log(client?.because, `${lastedMs} ms; in fact ${to[0] - from[1]} to ${to[1] - from[0]} ms`);
+    t.true(
+      began >= from[0] - sampled && began <= from[1] + sampled,
+      `began ${began - from[0]} ms after the fault`,
+    );
+    t.true(lastedMs >= to[0] - from[1] - sampled && lastedMs <= to[1] - from[0] + sampled, `${lastedMs} ms`);
+  },
+);
 
 test.serial(
   "one worker is cut off for 0.3, 1 and 5 s, Redis takes no writes, a prober is stopped: each is what it is",
@@ -152,33 +183,44 @@ test.serial(
     let readOnly: Fault | undefined;
     let stopped: Fault | undefined;
     let probers: Place[] = [];
-    const { result, said, zero } = await controlRun(at, { name: "faults", window: "36s", interval }, async () => {
-      probers = await placesOf(cluster, "kube-system-chaos", "app=prober");
-      const [redis] = await placesOf(cluster, "guestbook", selectorString(LEADER_LABELS));
-      const [first, second] = probers;
-      if (first === undefined || second === undefined || redis === undefined) throw new Error("missing pods");
-      // Requests to the application; not the answers to the runner.
-      for (const seconds of [0.3, 1, 5]) {
-        await pause(2_000);
-        cuts.push(await fault(cluster, first, seconds, dropped("OUTPUT -p tcp --dport 1:7000")));
-      }
-      await pause(3_000);
-      readOnly = await fault(cluster, redis, 5, { begin: redisWithout(99), end: redisWithout(0) });
-      await pause(3_000);
-      stopped = await fault(cluster, second, 3, { begin: 'kill -STOP "$1"', end: 'kill -CONT "$1"' });
-    });
+    const { result, text, zero } = await controlRun(
+      at,
+      { name: "faults", window: "36s", interval },
+      async () => {
+        probers = await placesOf(cluster, "kube-system-chaos", selectorString(PROBER_LABELS));
+        const [redis] = await placesOf(cluster, "guestbook", selectorString(LEADER_LABELS));
+        const [first, second] = probers;
+        if (first === undefined || second === undefined || redis === undefined)
+          throw new Error("missing pods");
+        // Requests to the application; not the answers to the runner.
+        for (const seconds of [0.3, 1, 5]) {
+          await pause(2_000);
+          cuts.push(await fault(cluster, first, seconds, dropped("OUTPUT -p tcp --dport 1:7000")));
+        }
+        await pause(3_000);
+        readOnly = await fault(cluster, redis, 5, { begin: redisWithout(99), end: redisWithout(0) });
+        await pause(3_000);
+        stopped = await fault(cluster, second, 3, { begin: 'kill -STOP "$1"', end: 'kill -CONT "$1"' });
+      },
+    );
     const [cut, other] = probers.map(({ node }) => node);
     const series = (probes: readonly ProbeName[], source: string | undefined): ProbeResult[] =>
       result.probes.filter((each) => probes.includes(each.probe) && each.source === source);
     for (const each of cuts) {
       for (const one of series(CONNECTS, cut)) assertSeen(t, one, { fault: each, zero, interval });
-      for (const one of series(CONNECTS, other)) t.deepEqual(outagesIn(one, each, zero), [], `${one.source} ${said}`);
+      for (const one of series(CONNECTS, other))
+        t.deepEqual(outagesIn(one, each, zero), [], `${one.source} ${text}`);
     }
     if (readOnly === undefined || stopped === undefined) throw new Error("a fault is missing");
     for (const source of [cut, other]) {
-      for (const one of series(["app-write"], source)) assertSeen(t, one, { fault: readOnly, zero, interval });
+      for (const one of series(["app-write"], source))
+        assertSeen(t, one, { fault: readOnly, zero, interval });
       for (const one of series(["app-read", ...CONNECTS], source))
-        t.deepEqual(outagesIn(one, readOnly, zero), [], `${one.probe} from ${one.source} while Redis took no writes`);
+        t.deepEqual(
+          outagesIn(one, readOnly, zero),
+          [],
+          `${one.probe} from ${one.source} while Redis took no writes`,
+        );
     }
     for (const one of result.probes.filter(({ source }) => source === other)) {
       t.deepEqual(outagesIn(one, stopped, zero), [], `${one.probe} while its prober was stopped`);

@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import { chaosRun, onlyReport, setUp, writeExperiment } from "./support/run-cli.js";
+import { chaosRun, onlyReport, said, setUp, writeExperiment } from "./support/run-cli.js";
 
 test.serial("a target that does not exist is refused by name; nothing is changed", async (t) => {
   const { cluster, space } = await setUp(t);
@@ -27,9 +27,10 @@ test.serial("an attack that does not keep the target down is inconclusive", asyn
     window: "25s",
     impact: "outage",
   });
-  const { exitCode, stderr } = await chaosRun(cluster, space, file);
+  const ended = await chaosRun(cluster, space, file);
+  const { exitCode } = ended;
   const { result } = await onlyReport(space);
-  t.is(exitCode, 2, stderr);
+  t.is(exitCode, 2, said(ended));
   t.is(result.verdict, "inconclusive");
   t.deepEqual(
     result.reasons.map(({ code }) => code),

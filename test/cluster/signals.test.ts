@@ -7,6 +7,7 @@ import {
   chaosRunInTerminal,
   journalsOf,
   onlyReport,
+  said,
   setUp,
   windowStarted,
   writeExperiment,
@@ -27,9 +28,10 @@ test.serial("Ctrl-C in the middle of the window restores, reports, and ends with
   // A second SIGINT right after must not skip the restore.
   await new Promise((resolve) => setTimeout(resolve, 300));
   child.kill("SIGINT");
-  const { exitCode, stderr } = await child;
+  const ended = await child;
+  const { exitCode } = ended;
   const { result } = await onlyReport(space);
-  t.is(exitCode, 130, stderr);
+  t.is(exitCode, 130, said(ended));
   t.is(result.verdict, "interrupted");
   t.true((result.suppression?.kills ?? 0) > 0);
   t.true((result.recovery?.readyMs ?? null) !== null);

@@ -18,6 +18,7 @@ import { testCluster, type TestCluster } from "./support/cluster.js";
 import {
   chaosRun,
   onlyReport,
+  said,
   setUp,
   windowStarted,
   writeExperiment,
@@ -112,10 +113,11 @@ async function attacked(
   );
   await record(cluster, seen, recording);
   await companion.stop();
-  const { exitCode, stderr } = await child;
+  const ended = await child;
+  const { exitCode } = ended;
   const { result } = await onlyReport(space);
 
-  t.is(exitCode, 0, `${stderr}\n${result.verdictBecause}`);
+  t.is(exitCode, 0, `${said(ended)}\n${result.verdictBecause}`);
   t.is(result.verdict, "as expected");
   t.is(result.severity, "outage");
   // The cluster itself shows that the target was down.

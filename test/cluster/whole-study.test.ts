@@ -13,7 +13,7 @@ import { type ComponentName, COMPONENTS } from "../../src/experiment/names.js";
 import { functionProbes } from "../../src/probes/functions/all-function-checks.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
 import { testCluster, type TestCluster, withAddons } from "./support/cluster.js";
-import { chaos, setUp, type Workspace } from "./support/run-cli.js";
+import { chaos, said, setUp, type Workspace } from "./support/run-cli.js";
 
 interface Row {
   readonly result: RunResult;
@@ -68,11 +68,11 @@ async function readRows(space: Workspace): Promise<Map<string, Row>> {
 
 async function runAll(cluster: TestCluster, space: Workspace, folder: string): Promise<string> {
   const { kubeconfigPath, context } = cluster.handle;
-  const { stdout, stderr } = await chaos(cluster, space, [
+  const ended = await chaos(cluster, space, [
     ...["run", folder, "--context", context, "--reports", join(space.folder, "reports")],
     ...(kubeconfigPath === undefined ? [] : ["--kubeconfig", kubeconfigPath]),
   ]);
-  return `${stdout.split("\n").slice(-40).join("\n")}\n${stderr}`;
+  return said(ended);
 }
 
 /** The kills that a report counts are the deletions that the API server's audit log has for its run. */

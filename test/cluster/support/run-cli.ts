@@ -111,6 +111,25 @@ function start(
   return execa(file, args, { cwd: space.folder, env, reject: false });
 }
 
+/** Lines in `said`, and characters in each. */
+const SAID = { lines: 8, length: 300 };
+
+/** What `chaos` said at the end, for the message of an assertion: its last warnings and errors, not its JSON lines. */
+export function said({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): string {
+  const texts = stdout.split("\n").flatMap((line) => {
+    // A killed run cuts its last line.
+    const { type, text } = /^\{"type":"(warning|info)".*\}$/.test(line)
+      ? (JSON.parse(line) as { type: string; text?: string })
+      : {};
+    return text === undefined ? [] : [`${type}: ${text}`];
+  });
+  const lines = [...texts, ...stderr.split("\n").filter((line) => line !== "")];
+  return lines
+    .slice(-SAID.lines)
+    .map((line) => (line.length > SAID.length ? `${line.slice(0, SAID.length)}…` : line))
+    .join("\n");
+}
+
 /** The arguments of `chaos run FILE` on the test cluster. */
 function runArguments(
   { handle }: TestCluster,
