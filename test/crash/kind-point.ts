@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
-import { ExitCode } from "../../src/common/errors.js";
+import { ExitCode, messageOf } from "../../src/common/errors.js";
 import { create, NODES, remove, resourcePath, get } from "../../src/kube/api.js";
 import type { Node } from "../../src/kube/objects.js";
 import { isNodeUndo } from "../../src/safety/journal/undo.js";
@@ -39,7 +39,11 @@ export async function runKind(
   const child = chaosRun(cluster, space, file, ["--keep-app"]);
   const problems: string[] = [];
   try {
-    await windowStarted(child);
+    const early = await windowStarted(child).then(
+      () => undefined,
+      (error: unknown) => messageOf(error),
+    );
+    if (early !== undefined) return { restoredBy: "nobody", problems: [early] };
     await sleep(point.delayMs);
     const nodes = await attackedNodes(cluster, space);
     if (/policy/.test(point.kind)) await addPolicy(cluster);
@@ -57,6 +61,7 @@ export async function runKind(
         problems.push(...refusalProblems("chaos restore", await chaos(cluster, space, ["restore", "--all"])));
     }
   } finally {
+    // Whatever went wrong: a process of this point must not act during the next one.
     await killAll(space, problems.length > 0 || !/^(restart|policy)$/.test(point.kind));
     if (/policy/.test(point.kind)) await removePolicy(cluster);
   }

@@ -40,8 +40,8 @@ export interface Place {
   readonly cluster: TestCluster;
   /** The cluster's state before the first point of this mode. */
   readonly before: State;
-  /** Whether `chaos run` has a watchdog. */
-  readonly watchdog: boolean;
+  /** What this build of `chaos run` has. With --anyway a baseline that a busy machine disturbed does not end the run. */
+  readonly flags: { readonly watchdog: boolean; readonly anyway: boolean };
 }
 
 const WATCHDOG_LIMIT_MS = 3 * 60_000;
@@ -101,7 +101,8 @@ async function signalAndRestore(
   const ending = await signalled(
     chaosRun(place.cluster, space, file, [
       ...(point.mode === "keep" ? ["--keep-app"] : []),
-      ...(place.watchdog && !restoresAlone ? ["--no-watchdog"] : []),
+      ...(place.flags.watchdog && !restoresAlone ? ["--no-watchdog"] : []),
+      ...(place.flags.anyway ? ["--anyway"] : []),
     ]),
     point,
   );
@@ -145,7 +146,7 @@ async function restoreAfter(point: Point, ending: Ending, place: Place, space: W
   if (ending.hung) return await byRestore(place, space);
   if (point.signal !== "SIGKILL" || ending.hit === "over") return { by: "the run itself", problems: [] };
   const { restorer } = point;
-  if (restorer.by === "watchdog" && place.watchdog) return await byWatchdog(point, space);
+  if (restorer.by === "watchdog" && place.flags.watchdog) return await byWatchdog(point, space);
   if (restorer.by === "restore twice") {
     const first = chaos(place.cluster, space, ["restore", "--all"]);
     const endedFirst = await Promise.race([

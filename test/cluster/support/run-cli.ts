@@ -196,13 +196,8 @@ export async function windowStarted(child: ChaosProcess): Promise<void> {
       text += chunk.toString();
       if (/"type":"phase".*"phase":"window","state":"start"/.test(text)) resolve();
     });
-    void child.then(({ exitCode, stderr }) => {
-      const said = text.split("\n").filter((line) => /"type":"(warning|result)"/.test(line));
-      reject(
-        new Error(
-          `the run ended before its window (${exitCode}): ${said.join("\n").slice(0, 2_000)} ${stderr}`,
-        ),
-      );
-    });
+    void child.then((ended) =>
+      reject(new Error(`the run ended before its window (${ended.exitCode}): ${said(ended)}`)),
+    );
   });
 }
