@@ -32,11 +32,17 @@ export async function runKind(
   point: KindPoint,
   {
     cluster,
+    flags,
     file,
     space,
-  }: { readonly cluster: TestCluster; readonly file: string; readonly space: Workspace },
+  }: {
+    readonly cluster: TestCluster;
+    readonly flags: { readonly anyway: boolean };
+    readonly file: string;
+    readonly space: Workspace;
+  },
 ): Promise<KindEnding> {
-  const child = chaosRun(cluster, space, file, ["--keep-app"]);
+  const child = chaosRun(cluster, space, file, ["--keep-app", ...(flags.anyway ? ["--anyway"] : [])]);
   const problems: string[] = [];
   try {
     const early = await windowStarted(child).then(
