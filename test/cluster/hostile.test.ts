@@ -34,6 +34,9 @@ const MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 /** Outside the folder that the kubelet reads, on the same file system. */
 const HELD = "/etc/kubernetes/kube-apiserver.yaml.held-by-test";
 
+/** What a test changes or applies as another field manager. */
+const APPLIED_HERE = ["kube-system deployments coredns"];
+
 const pause = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until a condition is true. A failed request counts as false. */
@@ -183,7 +186,7 @@ test.serial(
 test.serial(
   "someone else scales kube-dns up under scale-to-zero: it is scaled down again, reported, and restored",
   async (t) => {
-    const at = await setUp(t);
+    const at = await setUp(t, APPLIED_HERE);
     const { cluster, space } = at;
     const { transport } = cluster.connection;
     const replicas = async (): Promise<number> =>
@@ -254,7 +257,7 @@ function applyRepeatedly(
 test.serial(
   "a GitOps controller applies kube-dns server-side every 5 s: it is kept down, and the report names it",
   async (t) => {
-    const at = await setUp(t);
+    const at = await setUp(t, APPLIED_HERE);
     const { cluster, space } = at;
     const live = await get<Deployment>(cluster.connection.transport, DEPLOYMENT);
     const manifest = { ...live, apiVersion: "apps/v1", kind: "Deployment" } as unknown as KubeObject;

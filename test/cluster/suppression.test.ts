@@ -98,7 +98,11 @@ async function attacked(
     stop: async () => await Promise.resolve(),
   }),
 ): Promise<{ result: RunResult; cluster: TestCluster }> {
-  const { cluster, space } = await setUp(t);
+  // The restorer of a test creates the Deployment as another field manager.
+  const { cluster, space } = await setUp(
+    t,
+    experiment.name === "restorer" ? ["kube-system deployments coredns"] : [],
+  );
   const uidsBefore = await podUids(cluster);
   const processesBefore = await processesOfPods(cluster, uidsBefore.length);
   const file = await writeExperiment(space, experiment);
@@ -160,7 +164,7 @@ test.serial("delete-workload keeps kube-dns down and restores it", async (t) => 
   const { result } = await attacked(t, {
     name: "workload",
     attack: "{ type: delete-workload }",
-    window: "30s",
+    window: "22s",
     impact: "outage",
   });
   t.is(result.suppression?.evidence, "runtime");
@@ -172,7 +176,7 @@ test.serial("delete-pods keeps kube-dns down against the ReplicaSet controller",
   const { result } = await attacked(t, {
     name: "pods",
     attack: "{ type: delete-pods }",
-    window: "30s",
+    window: "22s",
     impact: "outage",
   });
   t.true(

@@ -12,8 +12,11 @@ import { eventsOf } from "../../src/evidence/serialise.js";
 import { type ComponentName, COMPONENTS } from "../../src/experiment/names.js";
 import { functionProbes } from "../../src/probes/functions/all-function-checks.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
-import { testCluster, type TestCluster, withAddons } from "./support/cluster.js";
+import { removeGuestbook, testCluster, type TestCluster, withAddons } from "./support/cluster.js";
 import { chaos, said, setUp, type Workspace } from "./support/run-cli.js";
+
+/** addon-manager recreates deleted workloads, as another field manager than the one that installed them. */
+const BY_ADDON_MANAGER = ["kube-system deployments", "kube-system daemonsets"];
 
 interface Row {
   readonly result: RunResult;
@@ -66,11 +69,17 @@ async function readRows(space: Workspace): Promise<Map<string, Row>> {
   return rows;
 }
 
-async function runAll(cluster: TestCluster, space: Workspace, folder: string): Promise<string> {
+async function runAll(
+  cluster: TestCluster,
+  space: Workspace,
+  folder: string,
+  flags: readonly string[] = [],
+): Promise<string> {
   const { kubeconfigPath, context } = cluster.handle;
   const ended = await chaos(cluster, space, [
     ...["run", folder, "--context", context, "--reports", join(space.folder, "reports")],
     ...(kubeconfigPath === undefined ? [] : ["--kubeconfig", kubeconfigPath]),
+    ...flags,
   ]);
   return said(ended);
 }
@@ -114,7 +123,7 @@ async function runVariant(
 }
 
 test.serial("kube-proxy: the outage starts when the database's pod is replaced", async (t) => {
-  const { cluster, space } = await setUp(t);
+  const { cluster, space } = await setUp(t, BY_ADDON_MANAGER);
   const { row, output } = await runVariant(
     cluster,
     space,
@@ -148,7 +157,7 @@ thresholds: { baselineAvailability: 0.9, suppression: 0.7 }
 });
 
 test.serial("a flapping kube-dns goes down several times and is ready again in between", async (t) => {
-  const { cluster, space } = await setUp(t);
+  const { cluster, space } = await setUp(t, BY_ADDON_MANAGER);
   const { row, output } = await runVariant(
     cluster,
     space,
@@ -165,7 +174,7 @@ thresholds: { baselineAvailability: 0.9 }
 });
 
 test.serial("kube-dns is kept down against addon-manager for more than one of its rounds", async (t) => {
-  const { cluster, space } = await setUp(t);
+  const { cluster, space } = await setUp(t, BY_ADDON_MANAGER);
   const { row, output } = await runVariant(
     cluster,
     space,
@@ -221,11 +230,13 @@ function functionLostAndRestored(t: ExecutionContext, name: ComponentName, resul
 // Last in the file: after etcd was down, a kube-proxy may need minutes to follow new Services.
 test.serial("every row of the study is measured, and everything is as before", async (t) => {
   t.timeout(40 * 60_000);
-  const { cluster, space } = await setUp(t);
+  const { cluster, space } = await setUp(t, BY_ADDON_MANAGER);
   const folder = join(space.folder, "experiments");
   await mkdir(folder);
   for (const name of COMPONENTS) await writeRow(folder, name);
-  const output = await runAll(cluster, space, folder);
+  // One guestbook for all rows: other tests show that a run deploys and removes its own.
+  t.teardown(async () => await removeGuestbook(cluster));
+  const output = await runAll(cluster, space, folder, ["--keep-app"]);
   const rows = await readRows(space);
   t.deepEqual([...rows.keys()].sort(), [...COMPONENTS].sort(), output);
   for (const name of COMPONENTS) {

@@ -5,14 +5,9 @@
 import { execa } from "execa";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { systemClock } from "../../src/common/clock.js";
 import { ExitCode } from "../../src/common/errors.js";
 import { packageRoot } from "../../src/common/package-root.js";
-import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/kube/api.js";
-import { MANAGED_BY, MANAGED_BY_LABEL } from "../../src/own/manifest.js";
-import { removedNamespaces } from "../../src/own/namespaces.js";
-import { undo } from "../../src/safety/restore/undo-entries.js";
-import { testCluster, type TestCluster } from "../cluster/support/cluster.js";
+import { removeGuestbook, testCluster, type TestCluster } from "../cluster/support/cluster.js";
 import { chaos, chaosRun, onlyReport, said, type Workspace } from "../cluster/support/run-cli.js";
 import { snapshot } from "../cluster/support/snapshot.js";
 import { ATTACKS, experimentText } from "./attacks.js";
@@ -23,8 +18,6 @@ import { newSpace, runPoint, type Outcome, type Place } from "./point.js";
 import { processesOf } from "./processes.js";
 import { sleep } from "./runner.js";
 import { failureLines, LEGEND, pointLine, table } from "./words.js";
-
-const GUESTBOOK = "guestbook";
 
 /** How often a missed phase is drawn again, each time nearer to its start. */
 const DRAWN_AGAIN = 4;
@@ -96,7 +89,7 @@ class CrashTest {
   async #placeFor(mode: Point["mode"]): Promise<Place> {
     if (this.#place?.mode === mode) return this.#place.place;
     if (mode === "keep") await this.#deployGuestbook();
-    else await this.removeGuestbook();
+    else await removeGuestbook(this.#cluster);
     const before = await snapshot(this.#cluster);
     const place = { cluster: this.#cluster, before, flags: this.#flags };
     this.#place = { mode, place };
@@ -128,20 +121,6 @@ class CrashTest {
     await space.remove();
   }
 
-  async removeGuestbook(): Promise<void> {
-    const { transport } = this.#cluster.connection;
-    const path = resourcePath(NAMESPACES, undefined, GUESTBOOK);
-    if ((await getOrUndefined(transport, path)) === undefined) return;
-    // As a run does it: deleting a namespace that still has pods takes a minute.
-    await undo(transport, {
-      action: "remove",
-      path,
-      object: { kind: "Namespace", name: GUESTBOOK },
-      labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
-    });
-    await removedNamespaces(transport, systemClock(), [GUESTBOOK]);
-  }
-
   async #restore(space: Workspace): Promise<void> {
     const { exitCode, stderr } = await chaos(this.#cluster, space, ["restore", "--all"]);
     if (exitCode !== 0) say(`        chaos restore --all ended with ${exitCode}: ${stderr}`);
@@ -159,7 +138,7 @@ class CrashTest {
       while ((await processesOf(stateHome)).length > 0 && performance.now() < end) await sleep(200);
       await this.#restore(space);
     }
-    await this.removeGuestbook();
+    await removeGuestbook(this.#cluster);
   }
 }
 
@@ -219,7 +198,7 @@ async function main(): Promise<number> {
       await crashTest.giveUp();
       return 130;
     }
-    await crashTest.removeGuestbook();
+    await removeGuestbook(cluster);
     if (missing.length > 0) say(`phases that were hit too rarely: ${missing.join(", ")}`);
     const failed = crashTest.outcomes.filter(({ problems }) => problems.length > 0);
     return failed.length > 0 || missing.length > 0 || crashTest.outcomes.length === 0 ? 1 : 0;

@@ -254,7 +254,7 @@ export async function changesSince(cluster: TestCluster, before: State): Promise
 /**
  * Asserts that nothing has changed, at the end of the test, whatever its result.
  *
- * @param recreated objects that the test itself or the cluster's own restorer creates or applies during the run, such as
+ * @param recreated objects, or all of a kind, that the test itself or the cluster's own restorer creates or applies during the run, such as
  * "kube-system deployments coredns": who manages their fields is not compared.
  */
 export function assertAsBeforeAtEnd(
@@ -265,7 +265,8 @@ export function assertAsBeforeAtEnd(
 ): void {
   t.teardown(async () => {
     const found = (await changesSince(cluster, before)).filter(
-      (line) => !recreated.some((key) => line.startsWith(`${key} .metadata .managedFields`)),
+      (line) =>
+        !recreated.some((key) => line.startsWith(`${key} `) && line.includes(" .metadata .managedFields")),
     );
     if (found.length > 0) throw new Error(`not as before the test:\n${found.slice(0, MOST).join("\n")}`);
   });
