@@ -11,6 +11,7 @@ import { removeGuestbook, testCluster, type TestCluster } from "../cluster/suppo
 import { chaos, chaosRun, onlyReport, said, type Workspace } from "../cluster/support/run-cli.js";
 import { snapshot } from "../cluster/support/snapshot.js";
 import { ATTACKS, experimentText } from "./attacks.js";
+import { removePolicy } from "./kind-point.js";
 import { kindPoints } from "./kinds.js";
 import { readOptions, USAGE, type CrashOptions } from "./options.js";
 import { inOrder, missingPhases, neededHits, planPoints, pointAt, type Point } from "./plan.js";
@@ -129,6 +130,7 @@ class CrashTest {
   /** Interrupted: the current run restores by itself, `chaos restore` does the rest, and the guestbook is removed. */
   async giveUp(): Promise<void> {
     this.#givenUp = true;
+    await removePolicy(this.#cluster);
     const space = this.#space;
     if (space !== undefined) {
       const stateHome = space.env["XDG_STATE_HOME"] ?? "";

@@ -186,7 +186,8 @@ async function addPolicy(cluster: TestCluster): Promise<void> {
   if (refuses === undefined) throw new Error(`timed out waiting for the policy ${POLICY} to refuse`);
 }
 
-async function removePolicy(cluster: TestCluster): Promise<void> {
+/** Also when there is none: then it changes nothing. */
+export async function removePolicy(cluster: TestCluster): Promise<void> {
   const { transport } = cluster.connection;
   for (const kind of ["validatingadmissionpolicybindings", "validatingadmissionpolicies"])
     await remove(transport, `${ADMISSION}/${kind}/${POLICY}`);
