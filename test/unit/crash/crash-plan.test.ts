@@ -125,10 +125,13 @@ test("a difference names its place, the value before and the value after", (t) =
   const before = { a: { spec: { replicas: 2 } }, b: "x", gone: 1 };
   t.deepEqual(changes(before, before), []);
   t.deepEqual(changes(before, { a: { spec: { replicas: 0 } }, b: "y", more: 1 }), [
-    "a .spec.replicas: 2 → 0",
+    "a .spec .replicas: 2 → 0",
     'b: "x" → "y"',
     "gone: is gone",
     "more: was not there",
+  ]);
+  t.deepEqual(changes({ node: { files: ["x", "y"] } }, { node: { files: ["y", "z"] } }), [
+    'node .files: ["x"] → ["z"]',
   ]);
 });
 
