@@ -1,29 +1,20 @@
 /** The study's add-ons on a real cluster: installed, working, and fully removed. */
 import test from "ava";
-import { API_SERVICES } from "../../src/kube/api.js";
 import { addonManagerProof } from "../../src/addons/drift.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
 import { DEPLOYMENTS, getOrUndefined, remove, resourcePath } from "../../src/kube/api.js";
 import type { KubeObject } from "../../src/kube/objects.js";
 import { creatorOf } from "../../src/kube/written-by.js";
 import type { TestCluster } from "./support/cluster.js";
-import { chaos, setUp, type Workspace } from "./support/run-cli.js";
-import { snapshot } from "./support/snapshot.js";
-
-/** The state of kube-system, with the add-ons' cluster-wide object that the snapshot leaves out. */
-async function kubeSystem(cluster: TestCluster): Promise<Record<string, unknown>> {
-  const path = resourcePath(API_SERVICES, undefined, "v1beta1.metrics.k8s.io");
-  const metrics = await getOrUndefined<KubeObject>(cluster.connection.transport, path);
-  return { ...(await snapshot(cluster)), metricsApi: metrics?.metadata.name };
-}
+import { chaos, said, setUp, type Workspace } from "./support/run-cli.js";
+import { changesSince, snapshot } from "./support/snapshot.js";
 
 /** `chaos cluster up` on the test cluster. */
 async function clusterUp(cluster: TestCluster, space: Workspace, flag: string): Promise<string> {
   const { kubeconfigPath, context } = cluster.handle;
   const where = kubeconfigPath === undefined ? [] : ["--kubeconfig", kubeconfigPath];
   const ended = await chaos(cluster, space, ["cluster", "up", ...where, "--context", context, flag]);
-  if (ended.exitCode !== 0)
-    throw new Error(`${flag} ended with ${String(ended.exitCode)}: ${ended.stdout} ${ended.stderr}`);
+  if (ended.exitCode !== 0) throw new Error(`${flag} ended with ${String(ended.exitCode)}: ${said(ended)}`);
   return ended.stdout;
 }
 
@@ -34,7 +25,7 @@ test.serial(
     const { transport } = cluster.connection;
     const clock = systemClock();
     await clusterUp(cluster, space, "--no-addons");
-    const before = await kubeSystem(cluster);
+    const before = await snapshot(cluster);
 
     t.regex(
       await clusterUp(cluster, space, "--addons"),
@@ -60,6 +51,6 @@ test.serial(
     );
 
     await clusterUp(cluster, space, "--no-addons");
-    t.deepEqual(await kubeSystem(cluster), before);
+    t.deepEqual(await changesSince(cluster, before), []);
   },
 );

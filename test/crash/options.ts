@@ -7,6 +7,8 @@ export interface CrashOptions {
   readonly seed: number;
   readonly points: number;
   readonly short: boolean;
+  /** The points of another kind (kinds.ts) instead of those with a signal. */
+  readonly kinds: boolean;
   readonly signal: PointSignal;
   /** Only these numbers; empty: all. */
   readonly only: readonly number[];
@@ -24,7 +26,8 @@ export const USAGE = `npm run test:crash -- [options]
   --points N      number of points (100)
   --seed N        seed of the random numbers (1; with --short ${SHORT_SEED})
   --signal NAME   ${SIGNALS.join(", ")} (SIGKILL)
-  --short         10 points of SIGKILL (each phase and each attack once), 1 of SIGINT, 1 of SIGINT2
+  --kinds         instead: a node's container restarts, the runner's machine booted again, a policy refuses the restore
+  --short         10 points of SIGKILL (each phase and each attack once), 1 of SIGINT, 1 of SIGINT2, 3 of --kinds
   --point LIST    only the points with these numbers: 7, or 1-20,33
   --phase NAME    with --point: in this phase instead of the planned one`;
 
@@ -37,6 +40,7 @@ export function readOptions(argv: readonly string[]): CrashOptions {
       seed: { type: "string" },
       signal: { type: "string", default: "SIGKILL" },
       short: { type: "boolean", default: false },
+      kinds: { type: "boolean", default: false },
       point: { type: "string" },
       phase: { type: "string" },
     },
@@ -49,6 +53,7 @@ export function readOptions(argv: readonly string[]): CrashOptions {
     seed: whole("--seed", values.seed ?? (values.short ? SHORT_SEED : "1")),
     points: whole("--points", values.points),
     short: values.short,
+    kinds: values.kinds,
     signal,
     only,
     ...phase,

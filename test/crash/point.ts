@@ -3,20 +3,23 @@ import { access, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
+import { messageOf } from "../../src/common/errors.js";
 import { journalRoot, unfinishedRuns } from "../../src/safety/journal/journal.js";
 import { look, settle } from "../../src/run/phases/settle.js";
 import type { TestCluster } from "../cluster/support/cluster.js";
 import { chaos, chaosRun, type Workspace } from "../cluster/support/run-cli.js";
+import { changesSince, type State } from "../cluster/support/snapshot.js";
 import { experimentText } from "./attacks.js";
+import { runKind } from "./kind-point.js";
+import type { KindPoint } from "./kinds.js";
 import type { Hit } from "./phases.js";
 import type { Point } from "./plan.js";
 import { processesOf } from "./processes.js";
 import { signalled, sleep, type Ending } from "./runner.js";
-import { changes, stateOf, type State } from "./state.js";
 
 /** The result of a point. */
 export interface Outcome {
-  readonly point: Point;
+  readonly point: Point | KindPoint;
   readonly hit: Hit;
   /** Who restored, in words. */
   readonly restoredBy: string;
@@ -37,8 +40,8 @@ export interface Place {
   readonly cluster: TestCluster;
   /** The cluster's state before the first point of this mode. */
   readonly before: State;
-  /** Whether `chaos run` has a watchdog. */
-  readonly watchdog: boolean;
+  /** What this build of `chaos run` has. With --anyway a baseline that a busy machine disturbed does not end the run. */
+  readonly flags: { readonly watchdog: boolean; readonly anyway: boolean };
 }
 
 const WATCHDOG_LIMIT_MS = 3 * 60_000;
@@ -63,34 +66,23 @@ export async function newSpace(): Promise<Workspace> {
 }
 
 /** Runs a point. Problems are in the outcome; it throws only when the harness itself fails. */
-export async function runPoint(point: Point, place: Place, space: Workspace): Promise<Outcome> {
+export async function runPoint(point: Point | KindPoint, place: Place, space: Workspace): Promise<Outcome> {
   const startedAt = performance.now();
   const since = (): number => performance.now() - startedAt;
   const file = join(space.folder, `${point.attack.name}.yaml`);
   await writeFile(file, experimentText(point.attack));
-  const restoresAlone = point.signal !== "SIGKILL" || point.restorer.by === "watchdog";
-  const ending = await signalled(
-    chaosRun(place.cluster, space, file, [
-      ...(point.mode === "keep" ? ["--keep-app"] : []),
-      ...(place.watchdog && !restoresAlone ? ["--no-watchdog"] : []),
-    ]),
-    point,
-  );
-  await writeFile(join(space.folder, "stdout.ndjson"), ending.stdout);
-  const endedAt = since();
-  const problems = await endingProblems(point, ending, space);
-  const restored = await restoreAfter(point, ending, place, space);
-  const restoreMs = since() - endedAt;
-  problems.push(...restored.problems);
+  const ended =
+    "kind" in point
+      ? { hit: point.phase, endedAt: since(), ...(await runKind(point, { ...place, file, space })) }
+      : await signalAndRestore(point, { place, space, file, since });
+  const restoreMs = since() - ended.endedAt;
   const [rest, left] = await Promise.all([atRest(place), leftOver(place, space)]);
-  problems.push(...rest.problems, ...left);
+  const problems = [...ended.problems, ...rest.problems, ...left];
   if (problems.length === 0) await space.remove();
-  const { hit } = ending;
-  const { by: restoredBy } = restored;
   return {
     point,
-    hit,
-    restoredBy,
+    hit: ended.hit,
+    restoredBy: ended.restoredBy,
     restoreMs,
     restMs: rest.ms,
     restless: rest.restless,
@@ -98,6 +90,27 @@ export async function runPoint(point: Point, place: Place, space: Workspace): Pr
     problems,
     folder: space.folder,
   };
+}
+
+/** A run that is signalled at the point, and restored. */
+async function signalAndRestore(
+  point: Point,
+  { place, space, file, since }: { place: Place; space: Workspace; file: string; since: () => number },
+): Promise<{ hit: Hit; endedAt: number; restoredBy: string; problems: string[] }> {
+  const restoresAlone = point.signal !== "SIGKILL" || point.restorer.by === "watchdog";
+  const ending = await signalled(
+    chaosRun(place.cluster, space, file, [
+      ...(point.mode === "keep" ? ["--keep-app"] : []),
+      ...(place.flags.watchdog && !restoresAlone ? ["--no-watchdog"] : []),
+      ...(place.flags.anyway ? ["--anyway"] : []),
+    ]),
+    point,
+  );
+  await writeFile(join(space.folder, "stdout.ndjson"), ending.stdout);
+  const endedAt = since();
+  const problems = await endingProblems(point, ending, space);
+  const restored = await restoreAfter(point, ending, place, space);
+  return { hit: ending.hit, endedAt, restoredBy: restored.by, problems: [...problems, ...restored.problems] };
 }
 
 /** What is wrong with how the run ended. */
@@ -133,7 +146,7 @@ async function restoreAfter(point: Point, ending: Ending, place: Place, space: W
   if (ending.hung) return await byRestore(place, space);
   if (point.signal !== "SIGKILL" || ending.hit === "over") return { by: "the run itself", problems: [] };
   const { restorer } = point;
-  if (restorer.by === "watchdog" && place.watchdog) return await byWatchdog(point, space);
+  if (restorer.by === "watchdog" && place.flags.watchdog) return await byWatchdog(point, space);
   if (restorer.by === "restore twice") {
     const first = chaos(place.cluster, space, ["restore", "--all"]);
     const endedFirst = await Promise.race([
@@ -220,9 +233,9 @@ async function atRest({ cluster }: Place): Promise<{
 /** What is not as before, checked right after the restore. */
 async function leftOver({ cluster, before }: Place, space: Workspace): Promise<string[]> {
   const journals = (await unfinished(space)).map((each) => `unfinished: ${each}`);
-  const state = await stateOf(cluster).catch((error: unknown) => error as Error);
-  const differs =
-    state instanceof Error ? [`cannot read the cluster's state: ${state.message}`] : changes(before, state);
+  const differs = await changesSince(cluster, before).catch((error: unknown) => [
+    `cannot read the cluster's state: ${messageOf(error)}`,
+  ]);
   return [...journals, ...differs, ...(await running(space))];
 }
 

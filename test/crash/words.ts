@@ -20,7 +20,7 @@ export function pointLine(outcome: Outcome): string {
     point.mode,
     `${point.attack.column} (${point.attack.name})`.padEnd(31),
     `${`${point.phase} + ${point.delayMs} ms`.padEnd(20)} → ${hit.padEnd(9)}`,
-    `${point.signal}${second}`,
+    "kind" in point ? point.kind : `${point.signal}${second}`,
     `${restoredBy} (${seconds(restoreMs)})`.padEnd(22),
     `rest ${seconds(restMs)}${restMs < LONG_REST_MS ? "" : ` (${restless.slice(0, 3).join(", ")})`}`,
     `${seconds(tookMs)}`,
@@ -31,11 +31,13 @@ export function pointLine(outcome: Outcome): string {
 /** What is wrong at a point, where its files are, and how to repeat it. */
 export function failureLines({ problems, folder, point }: Outcome): string[] {
   const signal = point.signal === "SIGKILL" ? "" : ` --signal ${point.signal}`;
+  const which = "kind" in point ? "--kinds" : `--seed ${point.seed}`;
+  const where = "kind" in point ? "" : ` --phase ${point.phase}${signal}`;
   return [
     ...problems.slice(0, 20).map((each) => `        ${each}`),
     ...(problems.length > 20 ? [`        and ${problems.length - 20} more`] : []),
     `        files: ${folder}`,
-    `        again: npm run test:crash -- --seed ${point.seed} --point ${point.number} --phase ${point.phase}${signal}`,
+    `        again: npm run test:crash -- ${which} --point ${point.number}${where}`,
   ];
 }
 

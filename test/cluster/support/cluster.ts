@@ -8,12 +8,15 @@ import type { ClusterHandle } from "../../../src/clusters/provider.js";
 import { systemClock } from "../../../src/common/clock.js";
 import { messageOf, RefusedError } from "../../../src/common/errors.js";
 import type { Progress } from "../../../src/common/progress.js";
-import { list, NODES, resourcePath } from "../../../src/kube/api.js";
+import { getOrUndefined, list, NAMESPACES, NODES, resourcePath } from "../../../src/kube/api.js";
 import { connect, type Connection } from "../../../src/kube/connect.js";
 import type { Node } from "../../../src/kube/objects.js";
 import { createLabProvider, engineForKind } from "../../../src/lab/lab-provider.js";
 import { findNodeAccess } from "../../../src/nodes/access.js";
 import { type NodeAccess } from "../../../src/nodes/spec.js";
+import { MANAGED_BY, MANAGED_BY_LABEL } from "../../../src/own/manifest.js";
+import { removedNamespaces } from "../../../src/own/namespaces.js";
+import { undo } from "../../../src/safety/restore/undo-entries.js";
 
 export interface TestCluster {
   readonly handle: ClusterHandle;
@@ -90,6 +93,20 @@ async function bringUp(): Promise<ClusterHandle> {
     }
   }
   throw new Error(`no cluster to test on: ${refusals.join("; ")}`);
+}
+
+/** Removes a guestbook that runs have kept, as a run does it: deleting a namespace that still has pods takes a minute. */
+export async function removeGuestbook({ connection: { transport } }: TestCluster): Promise<void> {
+  const name = "guestbook";
+  const path = resourcePath(NAMESPACES, undefined, name);
+  if ((await getOrUndefined(transport, path)) === undefined) return;
+  await undo(transport, {
+    action: "remove",
+    path,
+    object: { kind: "Namespace", name },
+    labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
+  });
+  await removedNamespaces(transport, systemClock(), [name]);
 }
 
 /** Installs the study's add-ons for the tests of a file. The result removes them, unless they were installed before. */

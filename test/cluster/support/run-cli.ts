@@ -8,7 +8,7 @@ import { packageRoot } from "../../../src/common/package-root.js";
 import { journalRoot, type JournalState, readJournal } from "../../../src/safety/journal/journal.js";
 import type { ExecutionContext } from "ava";
 import { testCluster, type TestCluster } from "./cluster.js";
-import { snapshot } from "./snapshot.js";
+import { assertAsBeforeAtEnd, snapshot, type State } from "./snapshot.js";
 
 export interface Workspace {
   readonly folder: string;
@@ -27,17 +27,25 @@ export async function workspace(): Promise<Workspace> {
   };
 }
 
-/** The cluster, a workspace, and the cluster's state now. The teardown closes and removes them. */
-export async function setUp(t: ExecutionContext): Promise<{
+/**
+ * The cluster, a workspace, and the cluster's state now. The teardown, the last one of the test, asserts that the state
+ * is the same again (see assertAsBeforeAtEnd for `recreated`); it closes and removes the rest.
+ */
+export async function setUp(
+  t: ExecutionContext,
+  recreated: readonly string[] = [],
+): Promise<{
   readonly cluster: TestCluster;
   readonly space: Workspace;
-  readonly before: Record<string, unknown>;
+  readonly before: State;
 }> {
   const cluster = await testCluster();
   t.teardown(() => cluster.connection.transport.close());
   const space = await workspace();
   t.teardown(space.remove);
-  return { cluster, space, before: await snapshot(cluster) };
+  const before = await snapshot(cluster);
+  assertAsBeforeAtEnd(t, cluster, before, recreated);
+  return { cluster, space, before };
 }
 
 export interface ExperimentText {
@@ -83,6 +91,16 @@ export function chaos(
   return start(cluster, space, [...CHAOS, ...args]);
 }
 
+/** The same under a command that runs another one, such as `unshare`. */
+export function chaosUnder(
+  under: readonly string[],
+  cluster: Parameters<typeof chaos>[0],
+  space: Workspace,
+  args: readonly string[],
+): ChaosProcess {
+  return start(cluster, space, [...under, ...CHAOS, ...args]);
+}
+
 // eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- execa infers it from the options
 function start(
   cluster: Parameters<typeof chaos>[0],
@@ -91,6 +109,25 @@ function start(
 ) {
   const env = { ...cluster.handle.env, ...space.env };
   return execa(file, args, { cwd: space.folder, env, reject: false });
+}
+
+/** Lines in `said`, and characters in each. */
+const SAID = { lines: 8, length: 300 };
+
+/** What `chaos` said at the end, for the message of an assertion: its last warnings and errors, not its JSON lines. */
+export function said({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): string {
+  const texts = stdout.split("\n").flatMap((line) => {
+    // A killed run cuts its last line.
+    const { type, text } = /^\{"type":"(warning|info)".*\}$/.test(line)
+      ? (JSON.parse(line) as { type: string; text?: string })
+      : {};
+    return text === undefined ? [] : [`${type}: ${text}`];
+  });
+  const lines = [...texts, ...stderr.split("\n").filter((line) => line !== "")];
+  return lines
+    .slice(-SAID.lines)
+    .map((line) => (line.length > SAID.length ? `${line.slice(0, SAID.length)}…` : line))
+    .join("\n");
 }
 
 /** The arguments of `chaos run FILE` on the test cluster. */
@@ -159,13 +196,8 @@ export async function windowStarted(child: ChaosProcess): Promise<void> {
       text += chunk.toString();
       if (/"type":"phase".*"phase":"window","state":"start"/.test(text)) resolve();
     });
-    void child.then(({ exitCode, stderr }) => {
-      const said = text.split("\n").filter((line) => /"type":"(warning|result)"/.test(line));
-      reject(
-        new Error(
-          `the run ended before its window (${exitCode}): ${said.join("\n").slice(0, 2_000)} ${stderr}`,
-        ),
-      );
-    });
+    void child.then((ended) =>
+      reject(new Error(`the run ended before its window (${ended.exitCode}): ${said(ended)}`)),
+    );
   });
 }

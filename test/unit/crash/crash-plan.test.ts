@@ -1,10 +1,11 @@
 import test from "ava";
 import { API_SERVER, ATTACKS, COLUMNS, experimentText } from "../../crash/attacks.js";
+import { KINDS, kindPoints } from "../../crash/kinds.js";
 import { readOptions } from "../../crash/options.js";
 import { markIn, phaseHit, PHASES, triggerOf } from "../../crash/phases.js";
 import { inOrder, missingPhases, neededHits, planPoints, pointAt } from "../../crash/plan.js";
 import type { Outcome } from "../../crash/point.js";
-import { changes } from "../../crash/state.js";
+import { changes } from "../../cluster/support/snapshot.js";
 import { failureLines, pointLine, table } from "../../crash/words.js";
 import { parseExperiment } from "../../../src/load/parse.js";
 
@@ -48,6 +49,24 @@ test("the ten of the short form have every phase and every column", (t) => {
       points.some(({ attack }) => attack.column === column),
       column,
     );
+});
+
+test("the points of another kind: at least 25, each kind and attack once, three in the short form", (t) => {
+  const points = kindPoints(false);
+  t.true(points.length >= 25, `${points.length} points`);
+  for (const kind of KINDS)
+    t.true(
+      points.some((point) => point.kind === kind),
+      kind,
+    );
+  t.is(new Set(points.map(({ kind, attack }) => `${kind} ${attack.name}`)).size, points.length);
+  t.deepEqual(kindPoints(true), points.slice(0, 3));
+  for (const { attack } of points)
+    t.true("experiment" in parseExperiment(experimentText(attack), `${attack.name}.yaml`), attack.name);
+  const [point] = points;
+  const failed = outcome({ ...(point === undefined ? {} : { point }), problems: ["lock: nobody → run-1"] });
+  t.regex(pointLine(failed), /restart after kill/);
+  t.regex(failureLines(failed).join("\n"), /-- --kinds --point 1$/m);
 });
 
 test("a phase that was missed is drawn again nearer to its start, all else being as it was", (t) => {
@@ -106,10 +125,13 @@ test("a difference names its place, the value before and the value after", (t) =
   const before = { a: { spec: { replicas: 2 } }, b: "x", gone: 1 };
   t.deepEqual(changes(before, before), []);
   t.deepEqual(changes(before, { a: { spec: { replicas: 0 } }, b: "y", more: 1 }), [
-    "a .spec.replicas: 2 → 0",
-    'b .: "x" → "y"',
+    "a .spec .replicas: 2 → 0",
+    'b: "x" → "y"',
     "gone: is gone",
     "more: was not there",
+  ]);
+  t.deepEqual(changes({ node: { files: ["x", "y"] } }, { node: { files: ["y", "z"] } }), [
+    'node .files: ["x"] → ["z"]',
   ]);
 });
 

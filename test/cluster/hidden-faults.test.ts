@@ -1,0 +1,258 @@
+/**
+ * Faults that the runner does not know of, in control runs: the report says what they were, when, and for how long. The
+ * test knows when from its own clock (the nodes are containers of this machine, so they share it).
+ */
+import test, { type ExecutionContext } from "ava";
+import { appendFile } from "node:fs/promises";
+import type { ProbeResult, RunResult } from "../../src/analysis/result.js";
+import { FRONTEND_LABELS, LEADER_LABELS } from "../../src/application/guestbook.js";
+import type { ProbeName } from "../../src/experiment/names.js";
+import { list, PODS, resourcePath, selectorString } from "../../src/kube/api.js";
+import type { Pod } from "../../src/kube/objects.js";
+import { PROBER_LABELS } from "../../src/probes/prober-manifests.js";
+import type { TestCluster } from "./support/cluster.js";
+import {
+  chaosRun,
+  onlyReport,
+  said,
+  setUp,
+  type Workspace,
+  windowStarted,
+  writeExperiment,
+} from "./support/run-cli.js";
+
+const FRONT_ENDS = 3;
+
+type Client = { fromMs: number; lastedMs: number; because: string };
+
+/** A pod, and a process of it as its node sees it. */
+interface Place {
+  readonly name: string;
+  readonly node: string;
+  readonly pid: string;
+}
+
+async function placesOf(cluster: TestCluster, namespace: string, labelSelector: string): Promise<Place[]> {
+  const { items } = await list<Pod>(cluster.connection.transport, resourcePath(PODS, namespace), {
+    labelSelector,
+  });
+  const found = items.map(async ({ metadata: { name, uid }, spec }) => {
+    const node = spec?.nodeName ?? "";
+    const script =
+      'id=$(ctr -n k8s.io containers list -q "labels.\\"io.cri-containerd.kind\\"==container,labels.\\"io.kubernetes.pod.uid\\"==$1"); ctr -n k8s.io tasks list | awk -v id="$id" \'$1 == id { print $2 }\'';
+    const pid = await cluster.access.exec(node, ["sh", "-c", script, "pid", uid], 10_000);
+    return { name, node, pid: pid.trim() };
+  });
+  return (await Promise.all(found)).sort((a, b) => (a.node < b.node ? -1 : 1));
+}
+
+/** When a fault began and ended, ms since the epoch: each between these two times. */
+interface Fault {
+  readonly from: readonly [number, number];
+  readonly to: readonly [number, number];
+}
+
+/**
+ * Sets a fault on a node for some seconds, by one script, so that neither the length nor the end depends on this test.
+ *
+ * @param begin, end shell commands; `$1` is the process id of the place.
+ */
+async function fault(
+  cluster: TestCluster,
+  { node, pid }: Place,
+  seconds: number,
+  { begin, end }: { readonly begin: string; readonly end: string },
+): Promise<Fault> {
+  const script = `set -e; now() { date +%s%3N; }
+a=$(now); ${begin} >&2; b=$(now); sleep ${seconds}; c=$(now); ${end} >&2; echo "$a $b $c $(now)"`;
+  const text = await cluster.access.exec(node, ["bash", "-c", script, "fault", pid], (seconds + 20) * 1_000);
+  const [a = 0, b = 0, c = 0, d = 0] = text.trim().split(" ").map(Number);
+  return { from: [a, b], to: [c, d] };
+}
+
+/** Packets are dropped in the pod's network namespace. */
+function dropped(match: string): { begin: string; end: string } {
+  const rule = (action: string): string => `nsenter -t "$1" -n iptables -w ${action} ${match} -j DROP`;
+  return { begin: rule("-I"), end: rule("-D") };
+}
+
+/** Redis takes writes only while it has this many followers: 0 is its default. */
+function redisWithout(followers: number): string {
+  return `nsenter -t "$1" -n bash -c 'exec 3<>/dev/tcp/127.0.0.1/6379; printf "CONFIG SET min-replicas-to-write ${followers}\\r\\n" >&3; read -r answer <&3; [[ $answer == +OK* ]]'`;
+}
+
+const pause = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A control run, with faults in its window. */
+async function controlRun(
+  { cluster, space }: { cluster: TestCluster; space: Workspace },
+  experiment: { readonly name: string; readonly window: string; readonly interval: number },
+  faults: () => Promise<void>,
+): Promise<{ result: RunResult; text: string; zero: number }> {
+  const { name, window, interval } = experiment;
+  const file = await writeExperiment(space, { name, window, attack: "{ type: none }" });
+  await appendFile(file, `probes: { interval: ${interval}ms }\n`);
+  const child = chaosRun(cluster, space, file);
+  await windowStarted(child);
+  await faults();
+  const ended = await child;
+  const { result } = await onlyReport(space);
+  return {
+    result,
+    text: `${said(ended)}\n${result.severityBecause}`,
+    zero: Date.parse(result.facts.startedAt),
+  };
+}
+
+/** The outages of a series that overlap a fault, with times in ms since the epoch. */
+function outagesIn(
+  { outages }: ProbeResult,
+  { from, to }: Fault,
+  zero: number,
+): { from: number; to: number }[] {
+  return outages
+    .map(({ fromMs, toMs }) => ({ from: zero + fromMs, to: zero + (toMs ?? Infinity) }))
+    .filter((outage) => outage.from <= to[1] && outage.to >= from[0]);
+}
+
+/**
+ * Whether the measuring itself was late during a fault: then its samples count for nothing, and the report says so. A busy
+ * machine must not fail this test, and must not pass it silently.
+ */
+function wasLate(
+  t: ExecutionContext,
+  result: RunResult,
+  source: string,
+  { from, to }: Fault,
+  zero: number,
+): boolean {
+  const { disturbed = [] } = result as {
+    disturbed?: { source: string; spans: { fromMs: number; toMs: number }[] }[];
+  };
+  const late = disturbed.some(
+    (each) =>
+      each.source === source &&
+      each.spans.some(({ fromMs, toMs }) => zero + fromMs < to[1] + 1_000 && zero + toMs > from[0] - 1_000),
+  );
+  if (late) t.log(`not compared: the prober on ${source} was late during the fault of ${to[0] - from[0]} ms`);
+  return late;
+}
+
+/** One outage, and both its ends are within one sampling interval of the fault's. */
+function assertSeen(
+  t: ExecutionContext,
+  series: ProbeResult,
+  {
+    fault: each,
+    zero,
+    interval,
+  }: { readonly fault: Fault; readonly zero: number; readonly interval: number },
+): void {
+  const found = outagesIn(series, each, zero);
+  const message = `${series.probe} from ${series.source}: ${JSON.stringify({ fault: each, found, zero })}`;
+  t.is(found.length, 1, message);
+  for (const { from, to } of found) {
+    t.true(from >= each.from[0] - interval && from <= each.from[1] + interval, `begin: ${message}`);
+    t.true(to >= each.to[0] - interval && to <= each.to[1] + interval, `end: ${message}`);
+  }
+}
+
+/** Probes that connect with a timeout of less than a second: no repeated SYN hides when packets pass again. */
+const CONNECTS: readonly ProbeName[] = ["tcp-pod", "tcp-service"];
+
+test.serial(
+  "packets are dropped for one front end of three for 30 s: intermittent, and it is named",
+  async (t) => {
+    const at = await setUp(t);
+    const interval = 400;
+    let lost: { place: Place; fault: Fault } | undefined;
+    const { result, text, zero } = await controlRun(
+      at,
+      { name: "one-front-end", window: "36s", interval },
+      async () => {
+        const [place] = await placesOf(at.cluster, "guestbook", selectorString(FRONTEND_LABELS));
+        if (place === undefined) throw new Error("no front end");
+        await pause(1_500);
+        lost = { place, fault: await fault(at.cluster, place, 30, dropped("INPUT -p tcp --dport 80")) };
+      },
+    );
+    t.not(result.severity, "outage", text);
+    t.not(result.severity, "none", text);
+    const { client } = result as { client?: Client | null };
+    if (lost === undefined || !client) throw new Error(`the report does not say what a client saw: ${text}`);
+    t.like(client, {
+      class: "intermittent",
+      explainedBy: { what: "front end", names: [lost.place.name], of: FRONT_ENDS },
+    });
+    const { from, to } = lost.fault;
+    // Each worker asks one front end after the other, so each of them is sampled at every third tick.
+    const sampled = FRONT_ENDS * interval;
+    const { lastedMs } = client;
+    const began = zero + client.fromMs;
+    t.log(client.because, `${lastedMs} ms; in fact ${to[0] - from[1]} to ${to[1] - from[0]} ms`);
+    t.true(
+      began >= from[0] - sampled && began <= from[1] + sampled,
+      `began ${began - from[0]} ms after the fault`,
+    );
+    t.true(lastedMs >= to[0] - from[1] - sampled && lastedMs <= to[1] - from[0] + sampled, `${lastedMs} ms`);
+  },
+);
+
+test.serial(
+  "one worker is cut off for 0.3, 1 and 5 s, Redis takes no writes, a prober is stopped: each is what it is",
+  async (t) => {
+    const at = await setUp(t);
+    const { cluster } = at;
+    const interval = 200;
+    const cuts: Fault[] = [];
+    let readOnly: Fault | undefined;
+    let stopped: Fault | undefined;
+    let probers: Place[] = [];
+    const { result, text, zero } = await controlRun(
+      at,
+      { name: "faults", window: "36s", interval },
+      async () => {
+        probers = await placesOf(cluster, "kube-system-chaos", selectorString(PROBER_LABELS));
+        const [redis] = await placesOf(cluster, "guestbook", selectorString(LEADER_LABELS));
+        const [first, second] = probers;
+        if (first === undefined || second === undefined || redis === undefined)
+          throw new Error("missing pods");
+        // Requests to the application; not the answers to the runner.
+        for (const seconds of [0.3, 1, 5]) {
+          await pause(2_000);
+          cuts.push(await fault(cluster, first, seconds, dropped("OUTPUT -p tcp --dport 1:7000")));
+        }
+        await pause(3_000);
+        readOnly = await fault(cluster, redis, 5, { begin: redisWithout(99), end: redisWithout(0) });
+        await pause(3_000);
+        stopped = await fault(cluster, second, 3, { begin: 'kill -STOP "$1"', end: 'kill -CONT "$1"' });
+      },
+    );
+    const [cut, other] = probers.map(({ node }) => node);
+    const series = (probes: readonly ProbeName[], source: string | undefined): ProbeResult[] =>
+      result.probes.filter((each) => probes.includes(each.probe) && each.source === source);
+    for (const each of cuts) {
+      if (!wasLate(t, result, cut ?? "", each, zero))
+        for (const one of series(CONNECTS, cut)) assertSeen(t, one, { fault: each, zero, interval });
+      for (const one of series(CONNECTS, other))
+        t.deepEqual(outagesIn(one, each, zero), [], `${one.source} ${text}`);
+    }
+    if (readOnly === undefined || stopped === undefined) throw new Error("a fault is missing");
+    for (const source of [cut, other]) {
+      const late = wasLate(t, result, source ?? "", readOnly, zero);
+      for (const one of late ? [] : series(["app-write"], source))
+        assertSeen(t, one, { fault: readOnly, zero, interval });
+      for (const one of series(["app-read", ...CONNECTS], source))
+        t.deepEqual(
+          outagesIn(one, readOnly, zero),
+          [],
+          `${one.probe} from ${one.source} while Redis took no writes`,
+        );
+    }
+    for (const one of result.probes.filter(({ source }) => source === other)) {
+      t.deepEqual(outagesIn(one, stopped, zero), [], `${one.probe} while its prober was stopped`);
+    }
+    for (const { phases, probe } of series(CONNECTS, other))
+      t.true(phases.window.missed >= 3_000 / interval - 2, `${probe}: ${phases.window.missed} missed`);
+  },
+);
