@@ -84,6 +84,9 @@ function noiseRate({ failed, samples }: Counts): number {
   return failed < 2 ? NOISE_RATE : Math.max(NOISE_RATE, failed / samples);
 }
 
+/** Of two baselines the one with the higher rate of noise. */
+export const noisier = (a: Counts, b: Counts): Counts => (noiseRate(b) > noiseRate(a) ? b : a);
+
 /**
  * The most failures of the window that noise explains: an exact binomial test against the rate of the baseline, at least
  * `NOISE_RATE`.
