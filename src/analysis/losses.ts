@@ -2,7 +2,7 @@
 import { percent, threshold } from "../common/figures.js";
 import type { ProbeName } from "../experiment/names.js";
 import { FALSE_ALARMS_PER_RUN, noiseExplains, noisier, type Counts } from "./noise.js";
-import type { MeasuredPhase, PhaseStats, ProbeResult } from "./result.js";
+import type { MeasuredPhase, ProbeResult } from "./result.js";
 
 /** The failures of some series in one phase. */
 export interface Share {
@@ -22,14 +22,13 @@ export interface JudgedShare extends Share {
   readonly explained: number;
 }
 
-const countsOf = ({ samples, good }: PhaseStats): Counts => ({ failed: samples - good, samples });
-
 function sumOf(results: readonly ProbeResult[], phase: MeasuredPhase): Counts {
-  const counts = results.map(({ phases }) => countsOf(phases[phase]));
-  return {
-    failed: counts.reduce((sum, { failed }) => sum + failed, 0),
-    samples: counts.reduce((sum, { samples }) => sum + samples, 0),
-  };
+  let [failed, samples] = [0, 0];
+  for (const { phases } of results) {
+    failed += phases[phase].samples - phases[phase].good;
+    samples += phases[phase].samples;
+  }
+  return { failed, samples };
 }
 
 /**
@@ -41,18 +40,21 @@ export function sharesOf(
   probes: readonly ProbeName[],
   phase: "baseline" | "window",
 ): Share[] {
-  const share = (some: readonly ProbeResult[], source: string | null): Share => ({
-    probes: probes.filter((probe) => some.some((result) => result.probe === probe)),
+  const share = (some: readonly ProbeResult[], of: readonly ProbeName[], source: string | null): Share => ({
+    probes: of,
     source,
     phase: sumOf(some, phase),
     baseline: phase === "baseline" ? null : sumOf(some, "baseline"),
   });
   const groups = probes
-    .map((probe) => results.filter((result) => result.probe === probe))
-    .filter((group) => group.length > 0);
-  const each = groups.flat().map((result) => share([result], result.source));
-  const together = groups.filter((group) => group.length > 1).map((group) => share(group, null));
-  return [...each, ...together, ...(groups.length > 1 ? [share(groups.flat(), null)] : [])];
+    .map((probe) => ({ of: [probe], some: results.filter((result) => result.probe === probe) }))
+    .filter(({ some }) => some.length > 0);
+  const all = { of: groups.flatMap(({ of }) => of), some: groups.flatMap(({ some }) => some) };
+  const together = [...groups.filter(({ some }) => some.length > 1), ...(groups.length > 1 ? [all] : [])];
+  return [
+    ...groups.flatMap(({ of, some }) => some.map((result) => share([result], of, result.source))),
+    ...together.map(({ of, some }) => share(some, of, null)),
+  ];
 }
 
 /**

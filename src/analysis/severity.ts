@@ -12,8 +12,9 @@ import {
   type JudgedShare,
   type Share,
 } from "./losses.js";
-import { slowBeyondNoise, type Latency } from "./noise.js";
+import { slowBeyondNoise, slowSamples, type Latency } from "./noise.js";
 import type { PhaseStats, ProbeResult } from "./result.js";
+import { quantile } from "./statistics.js";
 
 /** A component's own function counts as lost if fewer than half of its probe's samples succeed. */
 export const FUNCTION_LOST_BELOW = 0.5;
@@ -78,23 +79,47 @@ function slowedOf(results: readonly ProbeResult[], thresholds: Thresholds): Slow
     .sort((a, b) => b.factor - a.factor);
 }
 
-/** How many comparisons the severity makes: the losses of the application and the slowness of each series. */
+/** How many comparisons the severity makes: the losses of the application, and slowness of each series and of all. */
 const comparisonsOf = (results: readonly ProbeResult[], shares: readonly Share[]): number =>
-  shares.length + results.length;
+  shares.length + results.length + 1;
 
-/** The result that slowed down most, among those that count as slow; undefined: none does. */
+/**
+ * The result that slowed down most, among those that count as slow: on their own, or all together. undefined: none does.
+ */
 export function slowestOf(
   results: readonly ProbeResult[],
   thresholds: Thresholds,
   ownDelays: OwnDelays = new Map(),
 ): Slowed | undefined {
+  const slow = slowedOf(results, thresholds)
+    .map((slowed) => {
+      const { source, phases } = slowed.result;
+      const usualMs = usualP95(results, slowed.result);
+      return {
+        slowed,
+        slow: slowSamples(latencyOf(phases.window), usualMs, thresholds, ownDelays.get(source)),
+      };
+    })
+    .filter((one) => one.slow > 0);
+  if (slow.length === 0) return undefined;
   const comparisons = comparisonsOf(results, sharesOf(results, APPLICATION, "window"));
-  const latency = ({ good, p50Ms, p95Ms }: PhaseStats): Latency => ({ samples: good, p50Ms, p95Ms });
-  return slowedOf(results, thresholds).find(({ result: { source, phases } }) => {
-    const [window, baseline] = [latency(phases.window), latency(phases.baseline)];
-    return slowBeyondNoise(window, baseline, comparisons, thresholds, ownDelays.get(source));
-  });
+  const good = (some: readonly ProbeResult[]): number => sum(some.map(({ phases }) => phases.window.good));
+  const alone = slow.find((one) => slowBeyondNoise(one.slow, good([one.slowed.result]), comparisons));
+  if (alone !== undefined) return alone.slowed;
+  const all = sum(slow.map((one) => one.slow));
+  return slowBeyondNoise(all, good(results), comparisons) ? slow[0]?.slowed : undefined;
 }
+
+/** The p95 at the baseline, ms: its own or the median of all sources, because the p95 of few samples may be low by chance. */
+function usualP95(results: readonly ProbeResult[], { probe, phases }: ProbeResult): number {
+  const all = results
+    .filter((result) => result.probe === probe)
+    .map((result) => result.phases.baseline.p95Ms ?? 0);
+  return Math.max(phases.baseline.p95Ms ?? 0, quantile(all, 0.5) ?? 0);
+}
+
+const latencyOf = ({ good, p50Ms, p95Ms }: PhaseStats): Latency => ({ samples: good, p50Ms, p95Ms });
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** Whether the component's own function was lost, from any source. */
 export function functionOf(results: readonly ProbeResult[], probes: readonly ProbeName[]): FunctionFinding {
