@@ -74,7 +74,7 @@ export function judgedShares(shares: readonly Share[], comparisons: number): Jud
 const NO_BASELINE: Counts = { failed: 0, samples: 0 };
 
 /** Whether noise does not explain the failures. */
-export const isBeyondNoise = ({ phase, explained }: JudgedShare): boolean => phase.failed > explained;
+const isBeyondNoise = ({ phase, explained }: JudgedShare): boolean => phase.failed > explained;
 
 /** The shares under the limit that noise does not explain, the worst first: those of one source before all together. */
 export function lossesUnder(shares: readonly JudgedShare[], limit: number): JudgedShare[] {
@@ -90,7 +90,7 @@ export function lossesUnder(shares: readonly JudgedShare[], limit: number): Judg
 /** "12 of 400", or "none of 400". */
 const failedOf = ({ failed, samples }: Counts): string => `${failed === 0 ? "none" : failed} of ${samples}`;
 
-/** "noise explains at most 4 (1 false alarm in 1,000 runs)". */
+/** "noise explains at most 4 (1 false alarm in 2,000 runs)". */
 export function explainedText(explained: number): string {
   const runs = Math.round(1 / FALSE_ALARMS_PER_RUN).toLocaleString("en-US");
   return `noise explains at most ${explained} (1 false alarm in ${runs} runs)`;
@@ -98,7 +98,7 @@ export function explainedText(explained: number): string {
 
 /**
  * "12 of 400 app → DB writes from kind-worker failed in the window (3.0 %; degraded: over 1 %); at the baseline none of
- * 60; noise explains at most 4 (1 false alarm in 1,000 runs)".
+ * 60; noise explains at most 4 (1 false alarm in 2,000 runs)".
  *
  * @param what the samples, in words. @param rule what a loss over the limit is called. @param limit least share of good ones.
  */

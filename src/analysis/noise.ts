@@ -4,14 +4,14 @@
  * whole run, however many workers and probes it has. Pure.
  */
 
-/** At most this share of runs is called degraded by noise alone, and of baselines refused: 1 in 1,000. */
-export const FALSE_ALARMS_PER_RUN = 1 / 1000;
+/** At most this share of runs is called degraded by noise alone, and of baselines refused. */
+export const FALSE_ALARMS_PER_RUN = 1 / 2000;
 
 /** The share of samples that fail at random in a healthy cluster. Noise is at least this, whatever the baseline showed. */
 export const NOISE_RATE = 1 / 1000;
 
 /** Fewer failures than this are noise, however few samples there are. */
-export const FEWEST_FAILURES = 3;
+const FEWEST_FAILURES = 3;
 
 /** As `NOISE_RATE`, of slow samples: a pause of a machine or a segment that TCP sends again. They are more frequent. */
 const SLOW_NOISE_RATE = 1 / 200;
@@ -130,7 +130,7 @@ export function slowSamples(
 
 /**
  * Whether so many slow samples are more than noise explains. If the p95 of a series is slow, that takes 80 samples of it
- * (up to three workers) or 100 (twelve); if its median is, 8.
+ * (one worker), 100 (three) or 120 (twelve); if its median is, 8.
  */
 export function slowBeyondNoise(slow: number, samples: number, comparisons: number): boolean {
   return slow > mostExplained(samples, SLOW_NOISE_RATE, comparisons);
