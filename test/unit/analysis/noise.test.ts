@@ -156,7 +156,7 @@ test("the sentence states the rule and the figures it was applied to", (t) => {
   t.is(
     severity(noise),
     "none: At least 98.7 % of the app → DB writes from every worker succeeded in the window (3 of 240 from w1 failed; noise " +
-      "explains at most 3 (1 false alarm in 2,000 runs)), with a p95 under 100 ms or no more than 3 times the baseline's.",
+      "explains at most 4 (1 false alarm in 2,000 runs)), with a p95 under 100 ms or no more than 3 times the baseline's.",
   );
 });
 
