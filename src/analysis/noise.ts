@@ -4,14 +4,14 @@
  * whole run, however many workers and probes it has. Pure.
  */
 
-/** At most this share of runs is called degraded by noise alone, and of baselines refused: 1 in 1,000. */
-export const FALSE_ALARMS_PER_RUN = 1 / 1000;
+/** At most this share of runs is called degraded by noise alone, and of baselines refused. */
+export const FALSE_ALARMS_PER_RUN = 1 / 2000;
 
 /** The share of samples that fail at random in a healthy cluster. Noise is at least this, whatever the baseline showed. */
 export const NOISE_RATE = 1 / 1000;
 
 /** Fewer failures than this are noise, however few samples there are. */
-export const FEWEST_FAILURES = 3;
+const FEWEST_FAILURES = 3;
 
 /** As `NOISE_RATE`, of slow samples: a pause of a machine or a segment that TCP sends again. They are more frequent. */
 const SLOW_NOISE_RATE = 1 / 200;
@@ -49,40 +49,45 @@ function lnFactorial(n: number): number {
   return n * Math.log(n) - n + Math.log(2 * Math.PI * n) / 2 + 1 / (12 * n) - 1 / (360 * n ** 3);
 }
 
-/**
- * P(at least `k` of `n`) if each has the probability `p`: the exact tail of the binomial distribution above its mean.
- * At or below the mean: 1, which is enough here, because noise explains its own mean.
- */
-export function binomialTail(k: number, n: number, p: number): number {
-  if (k <= n * p) return 1;
-  if (k > n || p <= 0) return 0;
-  let term = Math.exp(
-    lnFactorial(n) - lnFactorial(k) - lnFactorial(n - k) + k * Math.log(p) + (n - k) * Math.log1p(-p),
-  );
-  let sum = 0;
-  for (let i = k; i <= n && term > sum * 1e-16; i += 1) {
-    sum += term;
-    term *= ((n - i) / (i + 1)) * (p / (1 - p));
-  }
-  return Math.min(1, sum);
+/** P(`k` of `n`), if each has the probability `p`: the binomial distribution. */
+function probability(k: number, n: number, p: number): number {
+  const ways = lnFactorial(n) - lnFactorial(k) - lnFactorial(n - k);
+  return Math.exp(ways + k * Math.log(p) + (n - k) * Math.log1p(-p));
 }
 
-/** The most of `samples` that noise of this rate explains, if `comparisons` series are judged together. */
+/**
+ * The most of `samples` that noise of this rate explains, if `comparisons` series are judged together: so many or more come
+ * by chance in more than the tolerated share of runs. The tail is exact, summed from its far end. Never under the mean.
+ */
 function mostExplained(samples: number, rate: number, comparisons: number): number {
+  if (rate >= 1) return samples;
   const rarest = FALSE_ALARMS_PER_RUN / Math.max(1, comparisons);
-  let [low, high] = [0, samples];
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    if (binomialTail(middle + 1, samples, rate) <= rarest) high = middle;
-    else low = middle + 1;
+  const mean = Math.floor(samples * rate);
+  const terms: number[] = [];
+  for (let k = mean + 1; k <= samples; k += 1) {
+    const term =
+      terms.length === 0 ? probability(k, samples, rate) : (terms.at(-1) ?? 0) * step(k, samples, rate);
+    terms.push(term);
+    if (term < rarest * 1e-9) break;
   }
-  return low;
+  let tail = 0;
+  for (let index = terms.length - 1; index >= 0; index -= 1) {
+    tail += terms[index] ?? 0;
+    if (tail > rarest) return mean + 1 + index;
+  }
+  return mean;
 }
+
+/** P(`k` of `n`) / P(`k` − 1 of `n`). */
+const step = (k: number, n: number, p: number): number => ((n - k + 1) / k) * (p / (1 - p));
 
 /** A single failure at the baseline says nothing of the rate; from two on it may be the cluster's own. */
 function noiseRate({ failed, samples }: Counts): number {
   return failed < 2 ? NOISE_RATE : Math.max(NOISE_RATE, failed / samples);
 }
+
+/** Of two baselines the one with the higher rate of noise. */
+export const noisier = (a: Counts, b: Counts): Counts => (noiseRate(b) > noiseRate(a) ? b : a);
 
 /**
  * The most failures of the window that noise explains: an exact binomial test against the rate of the baseline, at least
@@ -107,21 +112,26 @@ function slowAtLeast({ samples, p50Ms, p95Ms }: Latency, limitMs: number): numbe
 }
 
 /**
- * Whether the window was slower than noise explains: its p95, without the prober's own delay, is above `slowFactor` times
- * the baseline's p95 and above `slowFrom`, and enough samples are. If only the p95 is above the limit, that takes 80 samples
- * (up to three workers) or 100 (twelve); if the median is, 8.
+ * How many samples of one series were slow, at least: above `slowFactor` times the usual p95 and above `slowFrom`, without
+ * the prober's own delay. 0: too few to be more than a pause.
  *
+ * @param usualMs p95 at the baseline.
  * @param ownDelayMs what the prober itself added to a sample, measured by the prober.
  */
-export function slowBeyondNoise(
+export function slowSamples(
   window: Latency,
-  baseline: Latency,
-  comparisons: number,
+  usualMs: number,
   { slowFactor, slowFrom }: SlowLimits,
   ownDelayMs = 0,
-): boolean {
-  if (baseline.p95Ms === null) return false;
-  const limitMs = Math.max(slowFactor * baseline.p95Ms, slowFrom) + ownDelayMs;
-  const slow = slowAtLeast(window, limitMs);
-  return slow >= FEWEST_SLOW && slow > mostExplained(window.samples, SLOW_NOISE_RATE, comparisons);
+): number {
+  const slow = slowAtLeast(window, Math.max(slowFactor * usualMs, slowFrom) + ownDelayMs);
+  return slow < FEWEST_SLOW ? 0 : slow;
+}
+
+/**
+ * Whether so many slow samples are more than noise explains. If the p95 of a series is slow, that takes 80 samples of it
+ * (one worker), 100 (three) or 120 (twelve); if its median is, 8.
+ */
+export function slowBeyondNoise(slow: number, samples: number, comparisons: number): boolean {
+  return slow > mostExplained(samples, SLOW_NOISE_RATE, comparisons);
 }

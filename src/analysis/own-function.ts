@@ -6,7 +6,7 @@ import { isControl } from "../experiment/attacks.js";
 import type { ProbeName } from "../experiment/names.js";
 import type { ClosedSpan, MeasuredSpans } from "./phases.js";
 import type { FunctionPhase, FunctionResult, FunctionState, ProbeResult, Suppression } from "./result.js";
-import { FUNCTION_LOST_BELOW, functionOf, worstInWindow } from "./severity.js";
+import { FUNCTION_LOST_BELOW, functionLosses, functionOf } from "./severity.js";
 import { flappingEveryMs } from "./times-down.js";
 
 type FunctionCheck = Extract<RunEvent, { type: "function" }>;
@@ -185,13 +185,17 @@ function downWord(facts: RunFacts): string {
   return flappingEveryMs(facts) === null ? "while it was down" : "while it was taken down repeatedly";
 }
 
-/** Samples give a share: under half is lost; at or above the application's `degradedBelow` threshold is kept. */
+/**
+ * Samples give a share: under half is lost; under the application's `degradedBelow` threshold, and more than noise
+ * explains, is partly lost.
+ */
 function sampledState(input: OwnFunctionInput, lost: boolean | null): FunctionState {
   if (input.functionProbes.length === 0) return "not measured";
   if (lost === null) return "inconclusive";
   if (lost) return "lost";
-  const availability = worstInWindow(input.probes, input.functionProbes)?.phases.window.availability ?? 0;
-  return availability < input.facts.experiment.thresholds.degradedBelow ? "partly lost" : "kept";
+  const { degradedBelow } = input.facts.experiment.thresholds;
+  const losses = functionLosses(input.probes, input.functionProbes, degradedBelow);
+  return losses.length > 0 ? "partly lost" : "kept";
 }
 
 /** The figures as a full sentence. */

@@ -4,6 +4,7 @@ import type { RunEvent } from "../evidence/events.js";
 import { type RunFacts } from "../evidence/facts.js";
 import { isControl } from "../experiment/attacks.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
+import { judgedShares, lossesUnder, lossText, sharesOf, type JudgedShare } from "./losses.js";
 import type { MeasuredSpans } from "./phases.js";
 import {
   INCONCLUSIVE_REASONS,
@@ -87,28 +88,49 @@ function rehearsed({ events }: Evidence): Reason[] {
   ];
 }
 
-/** Every probe that the verdict needs was healthy before the attack. The worst source of each probe counts. */
+/**
+ * Every probe that the verdict needs was healthy before the attack, from each source and all together. A baseline that
+ * lost no more than noise explains is healthy. The worst source of each probe is named.
+ */
 function baseline({ facts, probes, spans }: Evidence): Reason[] {
   if (spans.baseline === null) return [];
   const limit = facts.experiment.thresholds.baselineAvailability;
   const notMeasured = new Set(facts.notMeasured.map(({ probe }) => probe));
-  const needed = new Set<ProbeName>(["app-write", "app-read", CONTROL_ARM, ...facts.functionProbes]);
-  const reasons: Reason[] = [];
-  for (const probe of needed) {
-    const measured = probes.filter((result) => result.probe === probe);
-    if (notMeasured.has(probe) || measured.length === 0) continue;
-    const worst = measured.reduce((a, b) =>
-      (b.phases.baseline.availability ?? 0) < (a.phases.baseline.availability ?? 0) ? b : a,
-    );
-    const { availability } = worst.phases.baseline;
-    if (availability !== null && availability >= limit) continue;
-    const seen = availability === null ? "has no sample" : `is ${percent(availability)} good`;
-    reasons.push({
-      code: probe === CONTROL_ARM ? "control-arm-failed" : "baseline-unhealthy",
-      message: `${probe} from ${worst.source} ${seen} at the baseline, before the attack (needed: ${threshold(limit)}).`,
+  const application: readonly ProbeName[] = ["app-write", "app-read"];
+  const others = [CONTROL_ARM, ...facts.functionProbes].filter((probe) => !application.includes(probe));
+  const groups = [application, ...[...new Set(others)].map((probe) => [probe])].map((group) =>
+    sharesOf(
+      probes,
+      group.filter((probe) => !notMeasured.has(probe)),
+      "baseline",
+    ),
+  );
+  const comparisons = groups.flat().length;
+  return groups.flatMap((shares) => {
+    const judged = judgedShares(shares, comparisons);
+    const silent = judged.filter(({ availability }) => availability === null);
+    return onePerProbe([...silent, ...lossesUnder(judged, limit)]).map((share) => {
+      const [probe] = share.probes;
+      const what = `${share.probes.join(" and ")} samples from ${share.source ?? "all workers"}`;
+      return {
+        code: probe === CONTROL_ARM ? ("control-arm-failed" as const) : ("baseline-unhealthy" as const),
+        message:
+          share.availability === null
+            ? `${share.probes.join(" and ")} from ${share.source ?? "all workers"} has no sample at the baseline, before the attack.`
+            : `Before the attack, ${lossText(share, what, "unhealthy", limit)}.`,
+      };
     });
-  }
-  return reasons;
+  });
+}
+
+/** The first share of each probe: one without a sample, else the worst. */
+function onePerProbe(shares: readonly JudgedShare[]): JudgedShare[] {
+  const named = new Set<ProbeName>();
+  return shares.filter(({ probes }) => {
+    const isNew = !probes.some((probe) => named.has(probe));
+    for (const probe of probes) named.add(probe);
+    return isNew;
+  });
 }
 
 /** Every worker delivered enough app-write samples in its window. */

@@ -1,9 +1,20 @@
 /** The severity of a run, from measurements only. */
-import { duration, percent, threshold } from "../common/figures.js";
+import { duration, percent, plural, threshold } from "../common/figures.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
 import type { Thresholds } from "../experiment/schema.js";
 import { RUNNER_SOURCE } from "./clocks.js";
-import type { ProbeResult } from "./result.js";
+import {
+  explainedText,
+  judgedShares,
+  lossesUnder,
+  lossText,
+  sharesOf,
+  type JudgedShare,
+  type Share,
+} from "./losses.js";
+import { slowBeyondNoise, slowSamples, type Latency } from "./noise.js";
+import type { PhaseStats, ProbeResult } from "./result.js";
+import { quantile } from "./statistics.js";
 
 /** A component's own function counts as lost if fewer than half of its probe's samples succeed. */
 export const FUNCTION_LOST_BELOW = 0.5;
@@ -27,6 +38,8 @@ const WORDS: Readonly<Partial<Record<ProbeName, string>>> = {
   "app-read": "app → DB reads",
 };
 
+const APPLICATION: readonly ProbeName[] = ["app-write", "app-read"];
+
 /** The result with the lowest availability in the window; undefined: none was measured in it. */
 export function worstInWindow(
   results: readonly ProbeResult[],
@@ -48,18 +61,65 @@ function slowdown({ phases }: ProbeResult): number | null {
   return before === null || during === null || before === 0 ? null : during / before;
 }
 
-/** The result that slowed down most, among those that count as slow; undefined: none does. */
-export function slowestOf(
-  results: readonly ProbeResult[],
-  thresholds: Thresholds,
-): { readonly result: ProbeResult; readonly factor: number } | undefined {
-  const slow = results
+/** What a prober itself added to its samples in the window, ms, by source; without an entry: nothing. */
+export type OwnDelays = ReadonlyMap<string, number>;
+
+interface Slowed {
+  readonly result: ProbeResult;
+  readonly factor: number;
+}
+
+/** The results whose p95 is above the limits, the slowest first. Noise may explain it. */
+function slowedOf(results: readonly ProbeResult[], thresholds: Thresholds): Slowed[] {
+  return results
     .map((result) => ({ result, factor: slowdown(result) ?? 0 }))
     .filter(({ result, factor }) => {
       return factor > thresholds.slowFactor && (result.phases.window.p95Ms ?? 0) >= thresholds.slowFrom;
-    });
-  return slow.sort((a, b) => b.factor - a.factor)[0];
+    })
+    .sort((a, b) => b.factor - a.factor);
 }
+
+/** How many comparisons the severity makes: the losses of the application, and slowness of each series and of all. */
+const comparisonsOf = (results: readonly ProbeResult[], shares: readonly Share[]): number =>
+  shares.length + results.length + 1;
+
+/**
+ * The result that slowed down most, among those that count as slow: on their own, or all together. undefined: none does.
+ */
+export function slowestOf(
+  results: readonly ProbeResult[],
+  thresholds: Thresholds,
+  ownDelays: OwnDelays = new Map(),
+): Slowed | undefined {
+  const slow = slowedOf(results, thresholds)
+    .map((slowed) => {
+      const { source, phases } = slowed.result;
+      const usualMs = usualP95(results, slowed.result);
+      return {
+        slowed,
+        slow: slowSamples(latencyOf(phases.window), usualMs, thresholds, ownDelays.get(source)),
+      };
+    })
+    .filter((one) => one.slow > 0);
+  if (slow.length === 0) return undefined;
+  const comparisons = comparisonsOf(results, sharesOf(results, APPLICATION, "window"));
+  const good = (some: readonly ProbeResult[]): number => sum(some.map(({ phases }) => phases.window.good));
+  const alone = slow.find((one) => slowBeyondNoise(one.slow, good([one.slowed.result]), comparisons));
+  if (alone !== undefined) return alone.slowed;
+  const all = sum(slow.map((one) => one.slow));
+  return slowBeyondNoise(all, good(results), comparisons) ? slow[0]?.slowed : undefined;
+}
+
+/** The p95 at the baseline, ms: its own or the median of all sources, because the p95 of few samples may be low by chance. */
+function usualP95(results: readonly ProbeResult[], { probe, phases }: ProbeResult): number {
+  const all = results
+    .filter((result) => result.probe === probe)
+    .map((result) => result.phases.baseline.p95Ms ?? 0);
+  return Math.max(phases.baseline.p95Ms ?? 0, quantile(all, 0.5) ?? 0);
+}
+
+const latencyOf = ({ good, p50Ms, p95Ms }: PhaseStats): Latency => ({ samples: good, p50Ms, p95Ms });
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** Whether the component's own function was lost, from any source. */
 export function functionOf(results: readonly ProbeResult[], probes: readonly ProbeName[]): FunctionFinding {
@@ -68,38 +128,68 @@ export function functionOf(results: readonly ProbeResult[], probes: readonly Pro
   if (worst === undefined) {
     return { lost: null, because: `no sample of ${probes.join(", ")} in the window.` };
   }
-  const availability = worst.phases.window.availability ?? 0;
-  const lost = availability < FUNCTION_LOST_BELOW;
-  const figures = `${worst.probe} from ${worst.source}: ${percent(availability)} good in the window`;
+  const [lost] = functionLosses(results, probes, FUNCTION_LOST_BELOW).filter(({ source }) => source !== null);
+  const found =
+    results.find(({ probe, source }) => probe === lost?.probes[0] && source === lost.source) ?? worst;
+  const { availability, samples } = found.phases.window;
+  const figures = `${found.probe} from ${found.source}: ${percent(availability)} good in the window`;
   const limit = threshold(FUNCTION_LOST_BELOW);
+  if (lost === undefined && (availability ?? 0) < FUNCTION_LOST_BELOW) {
+    return { lost: null, because: `${figures}, of only ${plural(samples, "sample")}.` };
+  }
   return {
-    lost,
-    because: `${figures}${lost ? "" : ", the worst source"} (lost: under ${limit}).`,
+    lost: lost !== undefined,
+    because: `${figures}${lost === undefined ? ", the worst source" : ""} (lost: under ${limit}).`,
   };
 }
 
-function degradation(results: readonly ProbeResult[], thresholds: Thresholds): string | null {
-  const worst = worstInWindow(results, ["app-write", "app-read"]);
-  const availability = worst?.phases.window.availability ?? null;
-  if (worst !== undefined && availability !== null && availability < thresholds.degradedBelow) {
-    return (
-      `Of the ${WORDS[worst.probe] ?? worst.probe} from ${worst.source}, ${percent(availability)} succeeded ` +
-      `in the window (degraded: under ${threshold(thresholds.degradedBelow)}).`
-    );
-  }
-  const slow = slowestOf(results, thresholds);
+/** The losses of the component's own function under the limit that noise does not explain, the worst first. */
+export function functionLosses(
+  results: readonly ProbeResult[],
+  probes: readonly ProbeName[],
+  limit: number,
+): JudgedShare[] {
+  const shares = sharesOf(results, probes, "window");
+  return lossesUnder(judgedShares(shares, shares.length), limit);
+}
+
+const wordsOf = (probes: readonly ProbeName[]): string =>
+  probes.length > 1 ? "app → DB writes and reads" : (WORDS[probes[0] ?? "app-write"] ?? "");
+
+function lossSentence(losses: readonly JudgedShare[], limit: number, everyWorker: string): string | null {
+  const [worst] = losses;
+  if (worst === undefined) return null;
+  const what = `${wordsOf(worst.probes)} from ${worst.source ?? everyWorker}`;
+  return `${lossText(worst, what, "degraded", limit)}.`;
+}
+
+function slowSentence(slow: Slowed | undefined, thresholds: Thresholds, ownDelays: OwnDelays): string | null {
   if (slow === undefined) return null;
-  const { result: slowest, factor } = slow;
+  const { result, factor } = slow;
+  const { baseline, window } = result.phases;
+  const ownDelay = ownDelays.get(result.source) ?? 0;
+  const own = ownDelay > 0 ? ` (its prober's own delay: ${duration(ownDelay)})` : "";
   return (
-    `The p95 of ${WORDS[slowest.probe] ?? slowest.probe} from ${slowest.source} went from ` +
-    `${duration(slowest.phases.baseline.p95Ms)} to ${duration(slowest.phases.window.p95Ms)}, ` +
-    `${factor.toFixed(1)} times the baseline's (degraded: over ${thresholds.slowFactor} times, and at least ${duration(thresholds.slowFrom)}).`
+    `The p95 of ${wordsOf([result.probe])} from ${result.source} went from ` +
+    `${duration(baseline.p95Ms)} to ${duration(window.p95Ms)}${own}, ` +
+    `${factor.toFixed(1)} times the baseline's, in more samples than noise explains (degraded: over ` +
+    `${thresholds.slowFactor} times, and at least ${duration(thresholds.slowFrom)}).`
   );
 }
 
+/** "At least 98.7 % of the … succeeded in the window (3 of 240 failed from kind-worker; noise explains at most 4 …)". */
+function fineSentence(worst: JudgedShare | undefined, degradedBelow: number, everyWorker: string): string {
+  const availability = worst?.availability ?? 1;
+  const share = availability === 1 ? "All" : `At least ${percent(availability)} of the`;
+  const fine = `${share} app → DB writes from ${everyWorker} succeeded in the window`;
+  if (worst === undefined || availability >= degradedBelow) return fine;
+  const { failed, samples } = worst.phase;
+  return `${fine} (${failed} of ${samples} from ${worst.source ?? everyWorker} failed; ${explainedText(worst.explained)})`;
+}
+
 /**
- * The severity of a valid run. The application is judged by its worst worker. If the application is fine, the
- * component is judged by its own function.
+ * The severity of a valid run. The application is judged by each worker, and by all of them together; what noise explains
+ * does not count. If the application is fine, the component is judged by its own function.
  *
  * @param everyWorker the words for all sources: on a large cluster a part of the workers is sampled.
  */
@@ -108,33 +198,53 @@ export function severityOf(
   thresholds: Thresholds,
   ownFunction: FunctionFinding,
   everyWorker = "every worker",
+  ownDelays: OwnDelays = new Map(),
 ): SeverityFinding {
   const workers = results.filter((result) => result.source !== RUNNER_SOURCE && result.probe in WORDS);
-  const worst = worstInWindow(workers, ["app-write"]);
-  const availability = worst?.phases.window.availability ?? null;
-  if (worst === undefined || availability === null) {
+  const shares = sharesOf(workers, APPLICATION, "window");
+  const judged = judgedShares(shares, comparisonsOf(workers, shares));
+  const writes = judged.filter(
+    ({ probes, source, availability }) =>
+      probes[0] === "app-write" && source !== null && availability !== null,
+  );
+  const [worst] = [...writes].sort((a, b) => (a.availability ?? 1) - (b.availability ?? 1));
+  if (worst === undefined) {
     return { severity: "none", because: "No app → DB write was measured in the window." };
   }
-  if (availability < thresholds.outageBelow) {
+  const [outage] = lossesUnder(writes, thresholds.outageBelow);
+  if (outage !== undefined) {
     return {
       severity: "outage",
       because:
-        `Of the app → DB writes from ${worst.source}, ${percent(availability)} succeeded in the window ` +
+        `Of the app → DB writes from ${outage.source ?? everyWorker}, ${percent(outage.availability)} succeeded in the window ` +
         `(outage: under ${threshold(thresholds.outageBelow)}).`,
     };
   }
-  const degraded = degradation(workers, thresholds);
+  const { degradedBelow } = thresholds;
+  const slowest = slowestOf(workers, thresholds, ownDelays);
+  const degraded =
+    lossSentence(lossesUnder(judged, degradedBelow), degradedBelow, everyWorker) ??
+    slowSentence(slowest, thresholds, ownDelays);
   if (degraded !== null) return { severity: "degraded", because: degraded };
-  const share = availability === 1 ? "All" : `At least ${percent(availability)} of the`;
-  const fine = `${share} app → DB writes from ${everyWorker} succeeded in the window`;
+  const fine = fineSentence(worst, degradedBelow, everyWorker);
   if (ownFunction.lost === true) {
     return {
       severity: "function lost",
       because: `${fine}, but its own function was lost: ${ownFunction.because}`,
     };
   }
-  return {
-    severity: "none",
-    because: `${fine}, with a p95 under ${duration(thresholds.slowFrom)} or no more than ${thresholds.slowFactor} times the baseline's.`,
-  };
+  return { severity: "none", because: `${fine}, ${notSlow(workers, thresholds)}.` };
+}
+
+/** Why the application does not count as slow. */
+function notSlow(workers: readonly ProbeResult[], thresholds: Thresholds): string {
+  const [slowed] = slowedOf(workers, thresholds);
+  if (slowed === undefined) {
+    return `with a p95 under ${duration(thresholds.slowFrom)} or no more than ${thresholds.slowFactor} times the baseline's`;
+  }
+  const { source, probe, phases } = slowed.result;
+  return (
+    `and the p95 of ${wordsOf([probe])} from ${source} rose to ${duration(phases.window.p95Ms)}, but in no more of its ` +
+    `${plural(phases.window.good, "good sample")} than noise and the prober's own delay explain`
+  );
 }

@@ -443,24 +443,37 @@ const thresholds = z
       .min(0)
       .max(1)
       .default(0.99)
-      .describe("Minimum availability in the baseline. Below it the run is inconclusive."),
+      .describe(
+        "Minimum availability of each probe at the baseline. Below it, the run is inconclusive, unless noise explains the failures: 1 of 1,000 samples may fail at random, or a few more by chance. By chance alone, at most 1 in 2,000 baselines is refused, however many workers there are.",
+      ),
     outageBelow: z
       .number()
       .min(0)
       .max(1)
       .default(0.5)
-      .describe("Write availability from any worker below this is an outage."),
-    degradedBelow: z.number().min(0).max(1).default(0.99).describe("Availability below this is degraded."),
+      .describe(
+        "Write availability from any worker below this is an outage. Fewer than 3 failed samples never are.",
+      ),
+    degradedBelow: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.99)
+      .describe(
+        "Availability of writes or reads below this is degraded, from one worker or from all together, if noise does not explain the failures: they must be at least 3, and more than the baseline's rate of failures (at least 1 of 1,000) would give by chance in 1 of 2,000 runs. 1: every loss that noise does not explain is degraded.",
+      ),
     slowFactor: z
       .number()
       .min(1)
       .max(1000)
-      .default(3)
-      .describe("A p95 above this multiple of the baseline's p95 is degraded."),
+      .default(2.5)
+      .describe(
+        "A p95 above this multiple of the baseline's p95 is degraded, if enough samples are that slow: at least 5, and more than noise and the prober's own delay explain. With a median below the limit this takes about 100 samples of a series. The p95 of a minute is measured to about 20 %, so that 2.5 finds one that tripled.",
+      ),
     slowFrom: duration(0, 60_000, { example: "100ms" })
       .default(100)
       .describe(
-        "A p95 below this is never slow, whatever the baseline's p95: three times a few milliseconds is a busy machine, not a degraded application.",
+        "A p95 below this is never slow, whatever the baseline's p95: some times a few milliseconds is a busy machine, not a degraded application.",
       ),
     suppression: z
       .number()

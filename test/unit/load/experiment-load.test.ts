@@ -71,7 +71,7 @@ test("a minimal file gets every default, durations in milliseconds", (t) => {
         baselineAvailability: 0.99,
         outageBelow: 0.5,
         degradedBelow: 0.99,
-        slowFactor: 3,
+        slowFactor: 2.5,
         slowFrom: 100,
         suppression: 0.9,
       },
