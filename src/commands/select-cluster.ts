@@ -131,11 +131,15 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
       throw error;
     return undefined;
   }
+  // A request that hangs would keep the process.
+  const close = (): void => connection.transport.close();
+  options.signal.addEventListener("abort", close, { once: true });
   try {
     await serverVersion(connection.transport, { timeoutMs: 10_000 });
   } catch (error) {
     throw new RefusedError(explainConnection(error, connection));
   } finally {
+    options.signal.removeEventListener("abort", close);
     connection.transport.close();
   }
   return {

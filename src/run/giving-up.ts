@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Stopwatch } from "../common/clock.js";
 import { messageOf } from "../common/errors.js";
 import type { AnswerFollower } from "../kube/followed-transport.js";
@@ -38,6 +39,8 @@ export class GivingUp implements AnswerFollower {
     this.#clock = clock;
     this.#byUser = byUser;
     this.any = AbortSignal.any([byUser, this.#lost.signal]);
+    // Many undos at once listen to them, and remove their listeners again: no leak.
+    setMaxListeners(0, byUser, this.#lost.signal, this.any);
   }
 
   /** Aborted when the API server is lost. The reason is a sentence. */
