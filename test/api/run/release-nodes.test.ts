@@ -115,7 +115,7 @@ async function releasing(
   } as unknown as RunContext;
   const target = { kind: "SystemdUnit", name: "kubelet", nodes: NODES } as unknown as NodeTarget;
   const attack = { type: "systemd-unit", nodes: "all" } as const;
-  const whole = await clock.run(release(context, { target, attack } as never, pending));
+  const whole = await clock.run(release(context, { target, attack }, pending));
   return { whole, tookMs: clock.nowMs, events, undone };
 }
 

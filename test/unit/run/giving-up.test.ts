@@ -1,7 +1,11 @@
 import test from "ava";
 import { API_AWAY_LIMIT_MS, GivingUp } from "../../../src/run/giving-up.js";
 
-function givingUp(): { readonly g: GivingUp; at(ms: number): GivingUp; readonly user: AbortController } {
+function givingUp(): {
+  readonly g: GivingUp;
+  readonly at: (ms: number) => GivingUp;
+  readonly user: AbortController;
+} {
   let now = 0;
   const user = new AbortController();
   const g = new GivingUp({ now: () => now }, user.signal);
