@@ -14,6 +14,7 @@ import {
   createProgram,
 } from "./commands/program.js";
 import { ChaosError, ExitCode } from "./common/errors.js";
+import { INTERRUPTED_WORDS } from "./common/interrupted.js";
 import type { Watchdog } from "./safety/watchdog.js";
 import type { RunView } from "./ui/base.js";
 
@@ -40,11 +41,15 @@ const handlers: Handlers = {
         yes: flags.yes,
         view,
         interrupted: interrupted.signal,
+        abandoned: interrupted.abandoned,
         env: process.env,
         allowing: await allowing(flags),
         onJournal: (runId) => (unfinished = interrupted.runId = runId),
         ...(canAsk()
-          ? { ask: async (question) => await view.suspended(async () => await askYesNo(question)) }
+          ? {
+              ask: async (question) =>
+                await view.suspended(async () => await askYesNo(question, interrupted.signal)),
+            }
           : {}),
       });
       unfinished = undefined;
@@ -178,16 +183,21 @@ function canAsk(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
 
-async function askYesNo(question: string): Promise<boolean> {
+async function askYesNo(question: string, signal: AbortSignal): Promise<boolean> {
   const { createInterface } = await import("node:readline/promises");
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  // Ctrl-C, Ctrl-D or a closed terminal: the question itself would never be answered.
+  // The terminal is in raw mode: without this, Ctrl-C would only close the prompt, like a "no".
+  prompt.once("SIGINT", () => process.kill(process.pid, "SIGINT"));
+  const close = (): void => prompt.close();
+  signal.addEventListener("abort", close, { once: true });
+  // Ctrl-D, a signal or a closed terminal: the question itself would never be answered.
   const closed = new Promise<string>((resolve) => prompt.once("close", () => resolve("")));
   try {
     const asked = prompt.question(`${question} [y/N] `).catch(() => "");
     const answer = await Promise.race([asked, closed]);
     return /^y(es)?$/i.test(answer.trim());
   } finally {
+    signal.removeEventListener("abort", close);
     prompt.close();
   }
 }
@@ -195,31 +205,51 @@ async function askYesNo(question: string): Promise<boolean> {
 /** The codes of commands that end before they change anything. */
 const BEFORE_A_CHANGE: readonly ExitCode[] = [ExitCode.usage, ExitCode.preflightRefused];
 
-/** Aborted by the first signal; `runId`: the run that a restore would finish. */
+/**
+ * A Ctrl-C this long after the first signal ends the restore, ms. One that comes earlier was pressed in a hurry, or npm or
+ * a shell has sent the first one twice.
+ */
+const ABANDON_AFTER_MS = 2_000;
+
+/** The command's signals; `runId`: the run that a restore would finish. */
 interface Interruption {
+  /** Aborted by the first signal. */
   readonly signal: AbortSignal;
+  /** Aborted by a later Ctrl-C; its reason is a sentence. */
+  readonly abandoned: AbortSignal;
   runId?: string;
 }
 
-/** Runs a command with a view. The first signal stops and restores; later ones only say how to finish. */
+/**
+ * Runs a command with a view. The first signal stops and restores. A later Ctrl-C ends the restore; other signals, and one
+ * right after the first, only say how to finish.
+ */
 async function withView(work: (view: RunView, interruption: Interruption) => Promise<void>): Promise<void> {
   const { createView } = await import("./ui/view.js");
   const { json, plain } = program.opts<GlobalFlags>();
   const mode = json === true ? "json" : plain === true ? "plain" : "auto";
   const view = createView({ stream: process.stderr, out: process.stdout, mode });
   const controller = new AbortController();
-  const interruption: Interruption = { signal: controller.signal };
+  const abandon = new AbortController();
+  const interruption: Interruption = { signal: controller.signal, abandoned: abandon.signal };
+  let firstAt = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (!controller.signal.aborted) {
+      firstAt = performance.now();
       view.warn(`${signal}: stopping`);
       controller.abort(signal);
       return;
     }
-    view.warn(
-      interruption.runId === undefined
-        ? `${signal}: still stopping`
-        : `${signal}: the restore continues. If this process is killed, \`chaos restore ${interruption.runId}\` finishes it`,
-    );
+    const { runId } = interruption;
+    if (runId === undefined) view.warn(`${signal}: still stopping`);
+    else if (signal !== "SIGINT" || performance.now() - firstAt < ABANDON_AFTER_MS)
+      view.warn(
+        `${signal}: the restore continues. Ctrl-C ends it before it is done; \`chaos restore ${runId}\` then finishes it`,
+      );
+    else {
+      view.warn(`${signal}: ending the restore before it is done. \`chaos restore ${runId}\` finishes it`);
+      abandon.abort("a later Ctrl-C ended the restore");
+    }
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, onSignal);
@@ -233,7 +263,7 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
     const { failureOf } = await import("./commands/failure.js");
     const { text, exitCode } = failureOf(error);
     // What failed because it was interrupted is neither the cluster's nor the tool's own trouble.
-    const said = BEFORE_A_CHANGE.includes(exitCode) ? "interrupted before anything was changed" : text;
+    const said = BEFORE_A_CHANGE.includes(exitCode) ? INTERRUPTED_WORDS : text;
     if (exitCode !== ExitCode.failed && said === text) throw error;
     throw new ChaosError(said, { exitCode: ExitCode.interrupted });
   } finally {

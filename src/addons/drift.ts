@@ -39,6 +39,8 @@ export interface ProofOptions {
   /** Receives what the proof is waiting for. */
   readonly note?: (text: string) => void;
   readonly signal?: AbortSignal;
+  /** Called with the ConfigMap as it should be, before it is changed: records how to undo the change. */
+  readonly beforeChange?: (path: string, before: ConfigMap) => Promise<void>;
 }
 
 /**
@@ -53,9 +55,12 @@ export async function proveAddonManager(
   clock: Clock,
   options: ProofOptions = {},
 ): Promise<{ readonly repairedAfterMs: number; readonly podUid: string }> {
-  const { limitMs = PROOF_LIMIT_MS, note, signal } = options;
+  const { limitMs = PROOF_LIMIT_MS, note, signal, beforeChange } = options;
   const before = await managerInstance(transport);
   if ("problem" in before) throw new ChaosError(`${before.problem}. ${remedy(before.state)}`);
+  const live = await getOrUndefined<ConfigMap>(transport, DRIFT_PATH);
+  if (live !== undefined)
+    await beforeChange?.(DRIFT_PATH, { ...live, data: { ...live.data, state: RECONCILED } });
   const drifted = `drifted-${randomBytes(4).toString("hex")}`;
   note?.(`changed ConfigMap ${DRIFT_NAME}; addon-manager should revert it within a minute`);
   const startedAt = clock.now();

@@ -103,7 +103,7 @@ export function verdictOf(input: VerdictInput): VerdictFinding {
   if (signal !== undefined) {
     const state = changedSomething(events)
       ? "Everything that was taken down is restored."
-      : "Nothing was changed.";
+      : "Nothing was taken down.";
     return {
       verdict: "interrupted",
       because: `Interrupted by ${signal.signal} ${duration(signal.tMs)} after the start. ${state}`,

@@ -9,6 +9,7 @@ import { newRunId } from "../common/run-id.js";
 import { withConnection } from "../kube/connect.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 import { underLock } from "../safety/lock/lease.js";
+import { restoreCommand } from "../safety/journal/unfinished.js";
 import { mayTouch } from "../safety/may-touch.js";
 import type { RunView } from "../ui/base.js";
 import { clusterProviders, imageOf, selectCluster } from "./select-cluster.js";
@@ -102,6 +103,7 @@ async function setAddons(handle: ClusterHandle, wanted: boolean, options: Cluste
       durationMs: ADDONS_LIMIT_MS,
       clock,
       warn: (text: string) => options.view.warn(text),
+      restoreWith: restoreCommand(handle),
     };
     return await underLock(transport, lock, async (lost) => {
       const signal = AbortSignal.any([options.signal, lost]);

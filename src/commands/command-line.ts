@@ -1,5 +1,6 @@
 /** The command line of this process, to be pasted into a POSIX shell. */
 import { basename, delimiter, dirname } from "node:path";
+import { quoted } from "../common/shell-word.js";
 
 /** What started this process. */
 export interface Started {
@@ -29,9 +30,4 @@ function programOf({ argv, execArgv, env }: Started): string[] {
   // npx puts its own folder on the PATH of what it runs, so the PATH does not tell.
   if (env["npm_command"] === "exec") return ["npx", "chaos"];
   return [(env["PATH"] ?? "").split(delimiter).includes(dirname(script)) ? "chaos" : script];
-}
-
-/** A word for a POSIX shell; in single quotes unless every character is harmless. Pure. */
-export function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

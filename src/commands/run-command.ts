@@ -45,6 +45,8 @@ export interface RunCommandOptions {
   readonly yes: boolean;
   readonly view: RunView;
   readonly interrupted: AbortSignal;
+  /** Aborted when the user ends the restore, too. */
+  readonly abandoned?: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly ask?: (question: string) => Promise<boolean>;
   /** The command line that names and confirms a context. */
@@ -206,6 +208,8 @@ async function openSession(
       toolVersion,
       confirm: confirmation(options),
       allowing: options.allowing,
+      interrupted: options.interrupted,
+      ...(options.abandoned === undefined ? {} : { abandoned: options.abandoned }),
       durationMs: loaded.reduce((sum, { resolved }) => sum + longestMs(resolved.experiment.phases), 0),
       ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
     });
@@ -257,6 +261,7 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
       confirm: confirmation(options),
       allowing: options.allowing,
       interrupted: options.interrupted,
+      ...(options.abandoned === undefined ? {} : { abandoned: options.abandoned }),
       env,
       ...(onJournal === undefined ? {} : { onJournal }),
       ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),

@@ -4,6 +4,7 @@ import { explainConnection } from "../kube/explain-connection.js";
 import { createKindProvider } from "../clusters/kind-provider.js";
 import { createLabProvider } from "../lab/lab-provider.js";
 import type { ClusterHandle, ClusterProvider, ProviderName } from "../clusters/provider.js";
+import { orInterrupted } from "../common/interrupted.js";
 import { messageOf, NothingConfiguredError, RefusedError, UsageError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 
@@ -48,7 +49,7 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
     if (options.dryRun === true) return await existing([provider]);
     return await clusterProviders()[provider].up({ progress, signal, ...image });
   }
-  const current = await currentCluster(options);
+  const current = await orInterrupted(signal, async () => await currentCluster(options));
   if (current !== undefined) return current;
   if (provider === "current") throw new UsageError("--cluster current: no kubeconfig has a current context");
 
@@ -130,11 +131,15 @@ async function currentCluster(options: SelectOptions): Promise<ClusterHandle | u
       throw error;
     return undefined;
   }
+  // A request that hangs would keep the process.
+  const close = (): void => connection.transport.close();
+  options.signal.addEventListener("abort", close, { once: true });
   try {
     await serverVersion(connection.transport, { timeoutMs: 10_000 });
   } catch (error) {
     throw new RefusedError(explainConnection(error, connection));
   } finally {
+    options.signal.removeEventListener("abort", close);
     connection.transport.close();
   }
   return {

@@ -146,6 +146,16 @@ export class ApiError extends Error {
   }
 }
 
+/** The server knows the credentials no more. The transport has read them again and tried once more before this. */
+export function isUnauthorized(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status === 401;
+}
+
+/** What a refusal of the credentials means, and what to do. */
+export const UNAUTHORIZED_WORDS =
+  "the API server refuses the credentials (HTTP 401), also after they were read again: they were revoked or have " +
+  "expired. Sign in again, or name other credentials with --kubeconfig and --context";
+
 function redirectOf({ status, headers }: ApiResponse): string | undefined {
   const location = status >= 300 && status < 400 ? headers["location"] : undefined;
   if (typeof location !== "string") return undefined;

@@ -67,11 +67,20 @@ export function kindsMadeIn(namespace: string): readonly Gvr[] {
   return namespace === CANARY_NAMESPACE ? OF_CANARIES : OF_APPLICATION;
 }
 
-/** Waits until a terminating namespace is gone. Returns at once when it does not terminate: then it is a new one. */
-export async function gone(transport: Transport, clock: Clock, name: string): Promise<void> {
+/**
+ * Waits until a terminating namespace is gone. Returns at once when it does not terminate: then it is a new one.
+ *
+ * @param signal ends the wait; its reason is a sentence.
+ */
+export async function gone(
+  transport: Transport,
+  clock: Clock,
+  name: string,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<void> {
   const path = resourcePath(NAMESPACES, undefined, name);
   let lastError = "";
-  const left = await pollUntil(clock, { everyMs: 300, limitMs: REMOVE_LIMIT_MS }, async () => {
+  const left = await pollUntil(clock, { everyMs: 300, limitMs: REMOVE_LIMIT_MS, signal }, async () => {
     let namespace: Namespace | undefined;
     try {
       namespace = await getOrUndefined<Namespace>(transport, path);
@@ -83,6 +92,8 @@ export async function gone(transport: Transport, clock: Clock, name: string): Pr
     }
     return namespace?.metadata.deletionTimestamp === undefined ? true : undefined;
   });
+  if (left !== true && signal.aborted)
+    throw new ChaosError(`namespace ${name} may still exist: ${String(signal.reason)}`);
   if (left !== true) {
     throw new ChaosError(
       `namespace ${name} still exists ${REMOVE_LIMIT_MS / 1000} s after its deletion${lastError}. kubectl get namespace ${name} -o yaml shows what blocks it`,
@@ -95,8 +106,9 @@ export async function removedNamespaces(
   transport: Transport,
   clock: Clock,
   names: readonly string[],
+  signal?: AbortSignal,
 ): Promise<void> {
-  await Promise.all(names.map(async (name) => await gone(transport, clock, name)));
+  await Promise.all(names.map(async (name) => await gone(transport, clock, name, signal)));
 }
 
 /** How long a namespace may take to terminate, ms. */

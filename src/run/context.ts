@@ -10,6 +10,7 @@ import type { Journal, PendingUndo } from "../safety/journal/journal.js";
 import type { HeldLock } from "../safety/lock/lease.js";
 import type { AnyTarget, Target } from "../targets/target.js";
 import type { RunView } from "../ui/base.js";
+import type { GivingUp } from "./giving-up.js";
 
 /** A run that passed preflight: what the user asked for and what was found. Nothing has been changed yet. */
 export interface Prepared {
@@ -39,6 +40,10 @@ export interface Prepared {
   readonly clock: Clock;
   /** Aborted by the first signal (Ctrl-C): stop the attack, restore, report. */
   readonly interrupted: AbortSignal;
+  /** The command that removes another run's lock; default: with a placeholder for the context. */
+  readonly restoreWith?: string;
+  /** When the end of the run stops trying. Default: at the limits of its steps. */
+  readonly givingUp?: GivingUp;
 }
 
 /** What every phase of a run shares. */

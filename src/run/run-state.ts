@@ -1,6 +1,7 @@
 import type { RunningAttack } from "../attacks/attack.js";
 import { messageOf } from "../common/errors.js";
 import type { RunFacts } from "../evidence/facts.js";
+import { isControl } from "../experiment/attacks.js";
 import { factsJson } from "../report/files.js";
 import type { DeployedDeadMan } from "../safety/dead-man/deploy-dead-man.js";
 import type { PendingUndo } from "../safety/journal/journal.js";
@@ -109,6 +110,17 @@ export class RunState {
     };
     if (lost?.aborted === true) stop();
     else lost?.addEventListener("abort", stop, { once: true, signal: this.abort.signal });
+  }
+
+  /** Ends the attack when the API server is lost: what is on nodes is still undone, the rest is left for a restore. */
+  stopWhenApiIsLost(): void {
+    const { givingUp, resolved } = this.context;
+    if (resolved.component?.carriesApi === true && !isControl(resolved.attack)) givingUp?.expectOutage();
+    const stop = (): void => {
+      this.stopped("attack-failed", String(givingUp?.apiLost.reason));
+      this.broken.abort();
+    };
+    givingUp?.apiLost.addEventListener("abort", stop, { once: true });
   }
 
   /** A foreign change: the window ends and everything is undone. */

@@ -5,6 +5,7 @@ import type { RunResult } from "../analysis/result.js";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { type Clock, systemClock } from "../common/clock.js";
 import { ChaosError, ExitCode, messageOf, RefusedError } from "../common/errors.js";
+import { orInterrupted } from "../common/interrupted.js";
 import { systemReason } from "../common/system-reason.js";
 import { newRunId } from "../common/run-id.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
@@ -14,6 +15,7 @@ import { Recorder } from "../evidence/recorder.js";
 import { isControl } from "../experiment/attacks.js";
 import { list, NODES, resourcePath, serverVersion } from "../kube/api.js";
 import { type Connection, withConnection } from "../kube/connect.js";
+import { followedTransport } from "../kube/followed-transport.js";
 import type { Node } from "../kube/objects.js";
 import { routedTransport, type RoutedTransport } from "../kube/pod-route.js";
 import { schedulableNodes } from "../kube/pod-state.js";
@@ -25,16 +27,18 @@ import { type NodeAccess } from "../nodes/spec.js";
 import { samplingOf } from "../probes/sampling.js";
 import type { Sampling } from "../evidence/facts.js";
 import { exitCodeOfReport, finishReport } from "../report/files.js";
-import { journalRoot } from "../safety/journal/journal.js";
+import { describeUndo } from "../safety/journal/describe.js";
+import { type Journal, journalRoot, readJournal } from "../safety/journal/journal.js";
 import { openJournal } from "../safety/journal/open.js";
-import { clusterUidOf, otherUnfinishedRuns } from "../safety/journal/unfinished.js";
+import { clusterUidOf, otherUnfinishedRuns, restoreCommand } from "../safety/journal/unfinished.js";
 import type { HeldLock } from "../safety/lock/lease.js";
+import { entriesOf, stagesOf } from "../safety/restore/order.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
 import type { Prepared } from "./context.js";
 import { initialFacts, targetFacts, touchedSubstituteImages } from "./initial-facts.js";
 import { canaryNamespaceOf } from "./measuring/function-checks.js";
-import { relyOnAddonManager } from "./phases/addon-manager.js";
+import { GivingUp } from "./giving-up.js";
 import { PHASES } from "./phases/all-phases.js";
 import { type PlanRow, planRow } from "./phases/dry-run-table.js";
 import { runPhases } from "./phases/phase.js";
@@ -76,6 +80,8 @@ export interface RunOptions {
   readonly allowing: (context: string) => string;
   /** Aborted by the first signal; its reason is the signal's name. */
   readonly interrupted: AbortSignal;
+  /** Aborted when the user ends the restore, too; its reason is a sentence. */
+  readonly abandoned?: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly toolVersion: string;
   /** Restores when this process dies; undefined: only the journal remains for a restore. */
@@ -97,18 +103,23 @@ export async function runExperiment(options: RunOptions): Promise<RunOutcome> {
   const runId = newRunId(startedAt, resolved.experiment.metadata.name);
   const userAgent = `kube-system-chaos/${toolVersion} (${runId})`;
   const { kubeconfigPath, context } = handle;
-  return await withConnection({ kubeconfigPath, context, userAgent }, async (connection) => {
-    const transport = routedTransport(connection.transport);
-    const prepared = await prepareRun(options, { ...connection, transport }, { runId, clock });
+  const { interrupted: signal } = options;
+  return await withConnection({ kubeconfigPath, context, userAgent, signal }, async (connection) => {
+    const givingUp = new GivingUp(clock, options.abandoned);
+    const transport = routedTransport(followedTransport(connection.transport, givingUp));
+    const prepared = await orInterrupted(
+      signal,
+      async () => await prepareRun(options, { ...connection, transport }, { runId, clock, givingUp }),
+    );
     return "exitCode" in prepared ? prepared : await execute(options, connection, prepared, startedAt);
   });
 }
 
-/** @returns the outcome if the run ends here: a dry run, or a signal during preflight. */
+/** Changes nothing. @returns the outcome if the run ends here: a dry run. */
 async function prepareRun(
   options: RunOptions,
   { transport, context }: Connection & { readonly transport: RoutedTransport },
-  { runId, clock }: { readonly runId: string; readonly clock: Clock },
+  { runId, clock, givingUp }: { readonly runId: string; readonly clock: Clock; readonly givingUp: GivingUp },
 ): Promise<Prepared | RunOutcome> {
   const { resolved, view, env, sharedBy, interrupted, keepApp } = options;
   const canaries = canaryNamespaceOf(runId);
@@ -137,9 +148,11 @@ async function prepareRun(
   const outcome = await preflight({
     transport,
     context,
+    kubeconfigPath: options.handle.kubeconfigPath,
     version,
     nodes,
     resolved,
+    keepApp,
     nodeAccess: access,
     unfinished: await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid, ...ownId }),
     ...ownId,
@@ -163,11 +176,7 @@ async function prepareRun(
     showPlan(options, { ...outcome, target, pods }, sampling);
     return { exitCode: ExitCode.asExpected };
   }
-  if (interrupted.aborted) {
-    view.warn("interrupted before anything was changed");
-    return { exitCode: ExitCode.interrupted };
-  }
-  const recorder = await createRecorder(join(options.reportsFolder, runId), clock.now);
+  const recorder = await createRecorder(join(options.reportsFolder, runId), clock.now, interrupted);
   for (const { tMs, ...body } of events) recorder.emit(body, tMs);
   recorder.onEvent((event) => view.event(event));
   return {
@@ -189,6 +198,8 @@ async function prepareRun(
     view,
     clock,
     interrupted,
+    givingUp,
+    restoreWith: restoreCommand(options.handle),
   };
 }
 
@@ -223,7 +234,6 @@ async function execute(
   const { env, toolVersion, watchdog, file, handle } = options;
   let state: RunState | undefined;
   try {
-    await relyOnAddonManager(prepared);
     const about = { startedAt, toolVersion, file, provider: handle.provider, context: connection.context };
     const facts = {
       ...initialFacts(prepared, about),
@@ -262,6 +272,9 @@ async function execute(
   }
 }
 
+/** How many changes that are left to undo are named. */
+const LEFT_NAMED = 5;
+
 /** Closes the journal when everything is undone, and writes the report. */
 async function finish({ context, facts, whole }: RunState): Promise<RunOutcome> {
   const { journal, recorder, view, runId } = context;
@@ -278,13 +291,25 @@ async function finish({ context, facts, whole }: RunState): Promise<RunOutcome> 
   } else {
     recorder.emit({
       type: "warning",
-      text: `the run is not fully restored. Finish it with \`chaos restore ${runId}\``,
+      text: `the run is not fully restored${await leftWords(journal)}. Finish it with \`chaos restore ${runId}\``,
     });
     await journal.close();
   }
   const report = await finishReport(recorder, facts);
   for (const problem of report.problems) view.warn(problem);
   return { exitCode: exitCodeOfReport(report, whole), folder: recorder.folder, result: report.result };
+}
+
+/** ": Deployment kube-dns, Namespace guestbook and 3 more are left"; "" when the journal cannot be read. */
+async function leftWords({ folder }: Pick<Journal, "folder">): Promise<string> {
+  const { pending = [] } = (await readJournal(folder).catch(() => undefined)) ?? {};
+  if (pending.length === 0) return "";
+  // The target comes before what the run created for itself.
+  const names = entriesOf(stagesOf(pending), "onNodes", "lock")
+    .reverse()
+    .map(({ undo }) => describeUndo(undo));
+  const more = names.length - LEFT_NAMED;
+  return `: ${names.slice(0, LEFT_NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""} left to undo`;
 }
 
 /** Deletes the report folder of a run that ended before it started. */
@@ -305,9 +330,17 @@ async function accessOf(
   return "none" in found && only !== undefined ? { ...found, asked: only } : found;
 }
 
-async function createRecorder(folder: string, now: () => number): Promise<Recorder> {
+async function createRecorder(
+  folder: string,
+  now: () => number,
+  interrupted: AbortSignal,
+): Promise<Recorder> {
+  interrupted.throwIfAborted();
   try {
-    return await Recorder.create(folder, now);
+    const recorder = await Recorder.create(folder, now);
+    // The run has ended meanwhile, so nobody uses it.
+    if (interrupted.aborted) await discard(recorder);
+    return recorder;
   } catch (error) {
     throw unwritable(folder, error);
   }

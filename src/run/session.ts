@@ -1,19 +1,24 @@
 import type { ClusterHandle } from "../clusters/provider.js";
 import { systemClock } from "../common/clock.js";
 import { messageOf } from "../common/errors.js";
+import { orInterrupted } from "../common/interrupted.js";
 import { newRunId } from "../common/run-id.js";
 import { connect, type Connection } from "../kube/connect.js";
+import { namespaceState } from "../own/namespaces.js";
+import { NODE_ACCESS_NAMESPACE } from "../own/own-names.js";
 import { recordNamespace } from "../safety/journal/entries.js";
 import { type Journal, type PendingUndo } from "../safety/journal/journal.js";
 import { openJournal } from "../safety/journal/open.js";
 import type { HeldLock } from "../safety/lock/lease.js";
+import { restoreCommand } from "../safety/journal/unfinished.js";
 import { mayTouch } from "../safety/may-touch.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
 import { lockCluster } from "./phases/lock.js";
+import { keptWords } from "./phases/preflight.js";
 import { unlessRestored } from "./not-restored.js";
 import { look, settle, SETTLE_LIMIT_MS } from "./phases/settle.js";
-import { removeOwn } from "./phases/tear-down.js";
+import { REMOVE_LIMIT_MS, removeOwn } from "./phases/tear-down.js";
 
 export interface SessionOptions {
   readonly handle: ClusterHandle;
@@ -26,6 +31,10 @@ export interface SessionOptions {
   readonly confirm: () => Promise<boolean>;
   /** The command line that names and confirms a context. */
   readonly allowing: (context: string) => string;
+  /** Aborted by the first signal: nothing is begun any more. */
+  readonly interrupted?: AbortSignal;
+  /** Aborted when the user ends the restore, too; its reason is a sentence. */
+  readonly abandoned?: AbortSignal;
   /** How long all runs together may take, ms: the lock lasts this long without being renewed. */
   readonly durationMs: number;
   readonly watchdog?: Watchdog;
@@ -74,6 +83,7 @@ export class Session {
       kubeconfigPath: handle.kubeconfigPath,
       context: handle.context,
       userAgent: `kube-system-chaos/${toolVersion} (${id})`,
+      signal: options.interrupted,
     });
     try {
       return await Session.#lock(options, id, connection);
@@ -87,8 +97,11 @@ export class Session {
     const { env, toolVersion, view, watchdog } = options;
     const { transport } = connection;
     // Every run would refuse this, too, but only after the lock and a namespace were created.
-    const clusterUid = await mayTouch(connection, options);
-    const unsettled = await look(transport);
+    const { interrupted = new AbortController().signal } = options;
+    const [clusterUid, unsettled] = await orInterrupted(
+      interrupted,
+      async () => [await mayTouch(connection, options), await look(transport)] as const,
+    );
     const blind = unsettled.filter((each) => each.includes("HTTP 403"));
     if (blind.length > 0) {
       view.warn(
@@ -103,10 +116,15 @@ export class Session {
     const { lock, last } = await lockCluster(holding, {
       durationMs: options.durationMs,
       warn: (text) => view.warn(text),
+      restoreWith: restoreCommand(options.handle),
     }).catch(async (error: unknown) => {
       throw await unlessRestored(error, journal, id);
     });
-    for (const name of new Set(options.namespaces)) await recordNamespace({ transport, journal, made }, name);
+    for (const name of new Set(options.namespaces)) {
+      if (name !== NODE_ACCESS_NAMESPACE && (await namespaceState(transport, name)) === "own")
+        view.warn(keptWords(name));
+      await recordNamespace({ transport, journal, made }, name);
+    }
     return new Session(options, { id, connection, journal, unsettled, made, last, lock });
   }
 
@@ -150,6 +168,7 @@ export class Session {
     }
     const { transport } = this.#connection;
     const journal = this.#journal;
+    const { abandoned } = this.#options;
     try {
       return await this.#options.view.step("remove what the runs shared", async () => {
         const problems: string[] = [];
@@ -158,6 +177,9 @@ export class Session {
           clock: this.#clock,
           report: async (seq, { how, by }) => await journal.restored(seq, how, by),
           whole,
+          ...(abandoned === undefined
+            ? {}
+            : { retry: { clock: this.#clock, limitMs: REMOVE_LIMIT_MS, signal: abandoned } }),
           stopRenewing: async () => await this.lock.stopRenewing(),
         });
         for (const text of problems)

@@ -16,7 +16,7 @@ import { clusterUidOf, otherUnfinishedRuns, unfinishedProblem } from "./journal/
  * @throws RefusedError; ApiError, ApiUnreachableError.
  */
 export async function mayTouch(
-  { transport, context }: Connection,
+  { transport, context, kubeconfigPath }: Connection,
   options: {
     readonly env: Readonly<Record<string, string | undefined>>;
     readonly confirm: () => boolean | Promise<boolean>;
@@ -29,7 +29,7 @@ export async function mayTouch(
   const where = locality(items, await thisMachine());
   if (!where.local && !(await confirm())) throw new RefusedError(notLocal(where, allowing(context)));
   const unfinished = await otherUnfinishedRuns(transport, { root: journalRoot(env), clusterUid });
-  const problem = unfinishedProblem(unfinished, context);
+  const problem = unfinishedProblem(unfinished, { context, kubeconfigPath });
   if (problem !== undefined) throw new RefusedError(`${problem}. Nothing was changed`);
   return clusterUid;
 }

@@ -48,7 +48,7 @@ const DESCRIBE: Omit<Describe, "function" | "node-ready"> = {
   "target-ready": () => ({ level: "info", text: "the target is ready again" }),
   healthy: () => ({ level: "info", text: "every probe succeeds again" }),
   watch: ({ resource, what }) => ({ level: "info", text: `watch of ${resource}: ${what}` }),
-  signal: ({ signal }) => ({ level: "warn", text: `${signal}: stopping the attack and restoring` }),
+  signal: ({ signal }) => ({ level: "warn", text: `${signal}: undoing everything that the run has changed` }),
   warning: ({ text }) => ({ level: "warn", text }),
   stopped: ({ code, message }) => ({ level: "warn", text: `stopped: ${message} (${code})` }),
 };

@@ -14,6 +14,11 @@ interface Series {
 /** A series without enough good samples; `failure`: how its last failed sample failed. */
 export type Unhealthy = Pick<Series, "probe" | "source" | "failure">;
 
+/** External names and the runner's own network are not the cluster's: such a probe never decides about a run's end. */
+export function dependsOnOutside(probe: ProbeName): boolean {
+  return probe === "dns-external" || probe === "outside";
+}
+
 /** Called for every good and every failed sample, in order of arrival; `tMs` in the runner's clock. */
 export type SampleFollower = (source: string, line: GoodLine | FailedLine, tMs: number) => void;
 

@@ -1,6 +1,7 @@
 /** The phases of a run after preflight, in order. */
 import { isNodeTarget } from "../../targets/target.js";
 import { askRuntimesOnce } from "../measuring/measuring.js";
+import { API_AWAY_LIMIT_MS } from "../giving-up.js";
 import type { RunState } from "../run-state.js";
 import { baselineIsGood, measureBaseline, targetIsReady } from "./baseline.js";
 import { lockForRun } from "./lock.js";
@@ -18,7 +19,7 @@ const notStopped = ({ halted, context }: RunState): boolean => !halted && !conte
 
 export const PHASES: readonly Phase[] = [
   { name: "lock", due: always, run: lockForRun },
-  { name: "deploy", due: always, failure: "deploy-failed", run: prepare },
+  { name: "deploy", due: notStopped, failure: "deploy-failed", run: prepare },
   {
     name: "baseline",
     due: notStopped,
@@ -53,6 +54,9 @@ export const PHASES: readonly Phase[] = [
     run: async (state) => {
       const { target, resolved } = state.context;
       state.released = await release(state.context, { target, attack: resolved.attack }, state.pending);
+      // The node is as before, and the API server on it may need the whole recovery to come back.
+      if (state.released && resolved.component?.carriesApi === true)
+        state.context.givingUp?.end(Math.max(API_AWAY_LIMIT_MS, resolved.experiment.phases.recovery));
       return true;
     },
   },
@@ -71,7 +75,8 @@ export const PHASES: readonly Phase[] = [
     name: "teardown",
     due: always,
     before: async (state) => {
-      const { target } = state.context;
+      const { target, givingUp } = state.context;
+      if (state.harm === undefined) givingUp?.end();
       if (state.released !== undefined && !isNodeTarget(target)) await askRuntimesOnce(state.context, target);
       await state.endMeasuring();
       return true;

@@ -11,6 +11,7 @@ import type { Journal, PendingUndo, Undo } from "../../safety/journal/journal.js
 import { acquireLock, type HeldLock, LOCK_PATH } from "../../safety/lock/lease.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
 import type { RunState } from "../run-state.js";
+import { relyOnAddonManager } from "./addon-manager.js";
 
 /** How much longer than baseline, window and recovery the lock lasts, ms. */
 const LOCK_SLACK_MS = 5 * 60_000;
@@ -40,7 +41,7 @@ export interface LockedCluster {
  */
 export async function lockCluster(
   holding: Holding,
-  options: { readonly durationMs: number; readonly warn: (text: string) => void },
+  options: Omit<Parameters<typeof acquireLock>[1], "runId" | "clock">,
 ): Promise<LockedCluster> {
   const { transport, clock, journal, runId, made } = holding;
   const last: PendingUndo[] = [];
@@ -71,6 +72,7 @@ export async function lockForRun(state: RunState): Promise<boolean> {
     const { lock, last } = await lockCluster(context, {
       durationMs: baseline + window + recovery + LOCK_SLACK_MS,
       warn: (text) => recorder.emit({ type: "warning", text }),
+      restoreWith: context.restoreWith,
     });
     state.lock = lock;
     state.last = last;
@@ -87,6 +89,16 @@ export async function lockForRun(state: RunState): Promise<boolean> {
     state.last = last;
   }
   state.stopWhenLockIsLost();
+  state.stopWhenApiIsLost();
+  try {
+    await relyOnAddonManager(context);
+  } catch (error) {
+    // A refusal: nothing was attacked, and there is nothing to report.
+    if (shared === undefined) await state.lock.stopRenewing();
+    state.lock = undefined;
+    await undoAndClose(context, [...state.last, ...context.made, ...context.changed]);
+    throw error;
+  }
   return true;
 }
 

@@ -23,8 +23,8 @@ import { type FoundScope, type KnownNamespace, scopeOnCluster } from "../../rbac
 import { neededPermissions } from "../../rbac/needs.js";
 import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight.js";
 import type { UnfinishedRuns } from "../../safety/journal/journal.js";
-import { unfinishedProblem } from "../../safety/journal/unfinished.js";
-import { lockHolder } from "../../safety/lock/lease.js";
+import { restoreCommand, unfinishedProblem } from "../../safety/journal/unfinished.js";
+import { lockProblem } from "../../safety/lock/lease.js";
 import { readyCount } from "../../targets/find-workload.js";
 import { type Platform, platformOf } from "../../targets/platform.js";
 import { type AnyTarget, findTarget, isNodeTarget, type Target } from "../../targets/target.js";
@@ -46,6 +46,8 @@ export interface NoNodeAccess {
 export interface PreflightInput {
   readonly transport: Transport;
   readonly context: string;
+  /** undefined: the default one. */
+  readonly kubeconfigPath?: string | undefined;
   /** The server's gitVersion. */
   readonly version: string;
   readonly nodes: readonly Node[];
@@ -58,6 +60,8 @@ export interface PreflightInput {
   readonly canaries: string;
   /** Images and pull secrets of the run's pods. */
   readonly podSettings: PodSettings;
+  /** Whether the guestbook stays after the run. */
+  readonly keepApp?: boolean;
   /** Whether the run deploys a dead-man's switch. */
   readonly deadMan?: boolean;
   /** Called for a cluster that is not local: whether the user named its context (`--context`) and confirmed. */
@@ -112,22 +116,20 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "journal",
-    check: ({ unfinished, context }) => {
-      const problem = unfinishedProblem(unfinished, context);
+    check: ({ unfinished, context, kubeconfigPath }) => {
+      const problem = unfinishedProblem(unfinished, { context, kubeconfigPath });
       return [{ ok: problem === undefined, detail: problem ?? "no unfinished run of this cluster" }];
     },
   },
   {
     title: "lock",
-    check: async ({ transport, ownId }) => {
-      const holder = await lockHolder(transport, ownId);
-      if (holder === undefined) return [{ ok: true, detail: "free" }];
-      return [
-        {
-          ok: false,
-          detail: `held by ${holder}. If that run is no longer running, \`chaos restore\` restores it and removes its lock`,
-        },
-      ];
+    check: async ({ transport, context, kubeconfigPath, ownId }) => {
+      const restoreWith = restoreCommand({ context, kubeconfigPath });
+      const problem = await lockProblem(transport, {
+        restoreWith,
+        ...(ownId === undefined ? {} : { ownId }),
+      });
+      return [{ ok: problem === undefined, detail: problem === undefined ? "free" : `held by ${problem}` }];
     },
   },
   {
@@ -191,7 +193,8 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "namespace",
-    check: (_, { onCluster }) => (onCluster?.namespaces ?? []).flatMap((each) => namespaceCheck(each) ?? []),
+    check: (input, { onCluster }) =>
+      (onCluster?.namespaces ?? []).flatMap((each) => namespaceCheck(each) ?? keptCheck(each, input) ?? []),
   },
   {
     title: "nodes",
@@ -397,6 +400,24 @@ function namespaceCheck({ name, state }: KnownNamespace): Verdict | undefined {
       };
     }
   }
+}
+
+/** A guestbook that an earlier run kept goes with this run; a session says so itself. Pure. */
+function keptCheck(
+  { name, state }: KnownNamespace,
+  { keepApp, ownId, resolved }: Pick<PreflightInput, "keepApp" | "ownId" | "resolved">,
+): Verdict | undefined {
+  const isApplication = name === resolved.experiment.application.guestbook.namespace;
+  if (state !== "own" || !isApplication || keepApp !== false || ownId !== undefined) return undefined;
+  return { ok: true, detail: keptWords(name) };
+}
+
+/** Said before a kept guestbook is used and removed. */
+export function keptWords(namespace: string): string {
+  return (
+    `an earlier run left its guestbook in ${namespace} (--keep-app): this run uses it and removes it at its end. ` +
+    "Add --keep-app to keep it"
+  );
 }
 
 /** All missing permissions together, so that the user can request them in one go. Pure. */

@@ -1,18 +1,23 @@
 import { pollUntil } from "../../common/clock.js";
 import { showLive } from "../measuring/measuring.js";
+import { dependsOnOutside, type Unhealthy } from "../measuring/health.js";
 import type { Harm, RunState } from "../run-state.js";
 import { POLL_MS } from "./release.js";
 
 const NONE: ReadonlySet<string> = new Set();
 
+/** How long after the cluster's recovery a probe that depends on something outside may still fail without a warning, ms. */
+const OUTSIDE_LIMIT_MS = 10_000;
+
 /**
- * Waits until the target is ready again and every probe that worked at baseline has succeeded K times in a row, or the
- * time is up. Continues after a signal, to confirm that the target has recovered.
+ * Waits until the target is ready again and every probe of the cluster that worked at baseline has succeeded K times in a
+ * row, or the time is up. Continues after a signal, to confirm that the target has recovered. A probe that depends on
+ * something outside the cluster is only a warning.
  *
  * @returns whether it has recovered.
  */
 export async function recover(state: RunState, harm: Harm): Promise<boolean> {
-  const { clock, recorder, resolved } = state.context;
+  const { clock, recorder, resolved, givingUp } = state.context;
   const { collector, measuring } = state;
   const { functionChecks } = measuring;
   const limitMs = resolved.experiment.phases.recovery;
@@ -29,14 +34,16 @@ export async function recover(state: RunState, harm: Harm): Promise<boolean> {
     (functionChecks.finished > finishedBefore && functionChecks.lastPresent);
   // After a foreign change to the application its probes prove nothing: the recovery does not wait for them.
   const wanted = (): ReadonlySet<string> => (state.applicationChanged ? NONE : harm.series);
+  const outsideToo = (): Unhealthy[] => health.unhealthy(wanted());
   if (functionChecks?.disturbs === false) functionChecks.begin();
-  const whole = await pollUntil(clock, { everyMs: POLL_MS, limitMs }, async () => {
+  const signal = givingUp === undefined ? {} : { signal: givingUp.any };
+  const whole = await pollUntil(clock, { everyMs: POLL_MS, limitMs, ...signal }, async () => {
     if (!ready && all.every(({ watch }) => watch.isTargetReady())) {
       ready = true;
       recorder.emit({ type: "target-ready" });
     }
     const series = wanted();
-    const unhealthy = health.unhealthy(series);
+    const unhealthy = health.unhealthy(series).filter(({ probe }) => !dependsOnOutside(probe));
     if (ready && unhealthy.length === 0 && !healthySeen) {
       healthySeen = true;
       if (series.size > 0) recorder.emit({ type: "healthy" });
@@ -59,10 +66,35 @@ export async function recover(state: RunState, harm: Harm): Promise<boolean> {
   await functionChecks?.end();
   // Results of checks that started after the release do not belong to the window.
   await functionChecks?.followUp(finishedBefore);
+  if (healthySeen && functionWorks()) await tellOutside(state, outsideToo);
   if (healthySeen && !functionWorks())
     recorder.emit({
       type: "warning",
       text: "timed out waiting for the component's own function to work again",
     });
   return whole === true;
+}
+
+/** Warns of probes that depend on something outside the cluster and have not recovered with it. */
+async function tellOutside(state: RunState, unhealthy: () => readonly Unhealthy[]): Promise<void> {
+  const { clock, recorder, givingUp } = state.context;
+  const limit = {
+    everyMs: POLL_MS,
+    limitMs: OUTSIDE_LIMIT_MS,
+    ...(givingUp === undefined ? {} : { signal: givingUp.any }),
+  };
+  const good = await pollUntil(
+    clock,
+    limit,
+    async () => await Promise.resolve(unhealthy().length === 0 ? true : undefined),
+  );
+  if (good === true) return;
+  const failing = unhealthy().map(
+    ({ probe, source, failure }) => `${probe} from ${source} (${failure ?? "no good sample in a row"})`,
+  );
+  if (failing.length > 0)
+    recorder.emit({
+      type: "warning",
+      text: `the cluster has recovered, but ${failing.join(", ")} still fails. That depends on something outside the cluster, so the cluster counts as restored`,
+    });
 }

@@ -1,4 +1,5 @@
 import { pollUntil } from "../../common/clock.js";
+import { plural } from "../../common/figures.js";
 import type { RunEvent } from "../../evidence/events.js";
 import { ATTACKS } from "../../experiment/attacks.js";
 import type { Attack } from "../../experiment/schema.js";
@@ -8,23 +9,28 @@ import { isTerminating } from "../../kube/pod-state.js";
 import { creatorOf } from "../../kube/written-by.js";
 import { ADDON_MODE_LABEL } from "../../own/own-names.js";
 import { writeRestored } from "../../safety/journal/entries.js";
-import type { PendingUndo } from "../../safety/journal/journal.js";
+import { isNodeUndo, type PendingUndo } from "../../safety/journal/journal.js";
 import { type Undone } from "../../safety/journal/undo.js";
-import { restoredEvent, undoAll } from "../../safety/restore/undo-entries.js";
+import { HEAL_AFTER_MS, healedByTimer } from "../../safety/restore/healed.js";
+import { type NotUndone, restoredEvent, undoAll } from "../../safety/restore/undo-entries.js";
 import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
 
 /** addon-manager reconciles every 60 s (kube-addons.sh, ADDON_CHECK_INTERVAL_SEC); a pass takes some seconds. */
 const ADDON_MANAGER_LIMIT_MS = 75_000;
 
-/** How long an undo that the API server rejects is retried, ms. */
+/** How long an undo that the API server or a node rejects is retried, ms. */
 const UNDO_LIMIT_MS = 120_000;
+
+/** How long after the first undo another try of any undo may begin, ms. */
+const RELEASE_LIMIT_MS = 4 * 60_000;
 
 export const POLL_MS = 100;
 
 /**
  * Release: waits for the cluster's own restorer if there is one, then undoes everything that it did not fully restore.
- * Never interrupted: a signal must not leave the component down.
+ * The first signal does not interrupt it: a signal must not leave the component down. A later Ctrl-C does, and so does an
+ * API server that is lost: then the rest is left for `chaos restore`.
  *
  * @returns whether everything was undone.
  */
@@ -33,7 +39,8 @@ export async function release(
   { target, attack }: { readonly target: AnyTarget; readonly attack: Attack },
   pending: readonly PendingUndo[],
 ): Promise<boolean> {
-  const { recorder, clock } = context;
+  const { recorder, clock, givingUp } = context;
+  const startedAt = clock.now();
   // No controller restores replicas, a moved manifest or a stopped unit.
   const flaps = "every" in attack && attack.every !== undefined;
   if (!isNodeTarget(target) && ATTACKS[attack.type].changes === "workload" && !flaps) {
@@ -50,11 +57,71 @@ export async function release(
     context.transport,
     pending,
     report,
-    { clock, limitMs: UNDO_LIMIT_MS },
+    {
+      clock,
+      limitMs: UNDO_LIMIT_MS,
+      totalMs: RELEASE_LIMIT_MS,
+      signal: givingUp?.byUser,
+      apiLost: givingUp?.apiLost,
+    },
     nodeAccess === undefined ? {} : { access: nodeAccess },
   );
-  for (const { error } of failures) recorder.emit({ type: "warning", text: `not restored: ${error}` });
-  return failures.length === 0;
+  const left = await withoutHealed(context, failures, { sinceMs: startedAt, report });
+  for (const { error } of left) recorder.emit({ type: "warning", text: `not restored: ${error}` });
+  return left.length === 0;
+}
+
+/**
+ * Nodes that cannot be reached heal by their timers, which nobody re-arms any more. What the API shows to be healed is
+ * restored; the rest is returned.
+ */
+async function withoutHealed(
+  { transport, clock, recorder, view, givingUp }: RunContext,
+  failures: readonly NotUndone[],
+  {
+    sinceMs,
+    report,
+  }: { readonly sinceMs: number; readonly report: (seq: number, undone: Undone) => Promise<void> },
+): Promise<readonly NotUndone[]> {
+  const unreached = failures.flatMap((failure) =>
+    isNodeUndo(failure.undo) && !failure.isFinal ? [{ ...failure, undo: failure.undo }] : [],
+  );
+  const [first] = unreached;
+  if (first === undefined || givingUp?.any.aborted === true) return failures;
+  recorder.emit({
+    type: "warning",
+    text:
+      `cannot undo the attack on ${plural(unreached.length, "node")} (${shortList(unreached.map(({ undo }) => undo.node))}): ` +
+      `${first.error}. The timer on each node undoes it, ${HEAL_AFTER_MS / 1000} s after the runner has re-armed it last`,
+  });
+  const healed = new Set<number>();
+  const looks = await view.step(
+    "wait until the timers on the nodes have undone the attack",
+    async () =>
+      await Promise.all(
+        unreached.map(async ({ seq, undo }) => {
+          const signal = givingUp === undefined ? {} : { signal: givingUp.any };
+          const { undone, why } = await healedByTimer(transport, clock, undo, { sinceMs, ...signal });
+          if (undone === undefined) return [seq, why] as const;
+          await report(seq, undone);
+          healed.add(seq);
+          return [seq, undefined] as const;
+        }),
+      ),
+  );
+  const whyNot = new Map(looks);
+  return failures
+    .filter(({ seq }) => !healed.has(seq))
+    .map((each) => {
+      const why = whyNot.get(each.seq);
+      return why === undefined ? each : { ...each, error: `${each.error} (after its timer's time: ${why})` };
+    });
+}
+
+/** "a, b, c and 16 more". Pure. */
+function shortList(names: readonly string[]): string {
+  const more = names.length - 3;
+  return more <= 1 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${more} more`;
 }
 
 /**
@@ -77,11 +144,12 @@ export function restorerWaitMs(target: Pick<Target, "kind" | "object">, events: 
 
 /** Waits until the restorer has recreated the workload, and shows who it was. */
 async function waitForRestorer(context: RunContext, target: Target, limitMs: number): Promise<void> {
-  const { transport, clock, recorder, view } = context;
+  const { transport, clock, recorder, view, givingUp } = context;
+  const signal = givingUp === undefined ? {} : { signal: givingUp.any };
   await view.step(
     `wait for the cluster's own restorer (up to ${Math.round(limitMs / 1000)} s)`,
     async (note) => {
-      const recreated = await pollUntil(clock, { everyMs: POLL_MS * 2, limitMs }, async () => {
+      const recreated = await pollUntil(clock, { everyMs: POLL_MS * 2, limitMs, ...signal }, async () => {
         const live = await getOrUndefined<KubeObject>(transport, target.path).catch(() => undefined);
         return live !== undefined && !isTerminating(live) ? live : undefined;
       });

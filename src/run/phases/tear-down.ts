@@ -10,7 +10,7 @@ import { type Retry, undoAll, undoTogether } from "../../safety/restore/undo-ent
 import type { RunState } from "../run-state.js";
 
 /** How long removals are retried, ms: a short API server outage must not leave objects of the run behind. */
-const REMOVE_LIMIT_MS = 60_000;
+export const REMOVE_LIMIT_MS = 60_000;
 
 /**
  * Removes the application and the probers, then the journal's copy and the lock. If the target is not restored, the
@@ -19,8 +19,12 @@ const REMOVE_LIMIT_MS = 60_000;
  * @returns whether everything was removed.
  */
 export async function cleanUp(state: RunState): Promise<boolean> {
-  const { transport, clock, recorder, view, made, changed } = state.context;
+  const { transport, clock, recorder, view, made, changed, givingUp } = state.context;
   const problems: string[] = [];
+  if (givingUp?.why !== undefined) {
+    recorder.emit({ type: "warning", text: `what the run created was not removed: ${givingUp.why}` });
+    return false;
+  }
   const report = async (seq: number, undone: Undone): Promise<void> =>
     await writeRestored(state.context, seq, undone);
   await view.step("remove what the run created", async () => {
@@ -31,7 +35,7 @@ export async function cleanUp(state: RunState): Promise<boolean> {
       transport,
       clock,
       report,
-      retry: { clock, limitMs: REMOVE_LIMIT_MS },
+      retry: { clock, limitMs: REMOVE_LIMIT_MS, signal: givingUp?.byUser, apiLost: givingUp?.apiLost },
       whole: state.whole,
       stopRenewing: async () => {
         if (state.context.shared === undefined) await state.lock?.stopRenewing();
@@ -68,7 +72,7 @@ export async function removeOwn(
   const left = await undoTogether(transport, first, report, retry);
   problems.push(...left.map(({ error }) => `not removed: ${error}`));
   try {
-    await removedNamespaces(transport, clock, namespacesOf(first));
+    await removedNamespaces(transport, clock, namespacesOf(first), stopOf(retry));
   } catch (error) {
     problems.push(messageOf(error));
   }
@@ -77,4 +81,9 @@ export async function removeOwn(
   // undoAll works from the last entry to the first.
   const last = await undoAll(transport, [...lock, ...copy], report, retry);
   problems.push(...last.map(({ error }) => `not removed: ${error}`));
+}
+
+/** What ends the waits of a removal. */
+function stopOf({ signal, apiLost }: Partial<Retry> = {}): AbortSignal {
+  return AbortSignal.any([signal, apiLost].filter((each) => each !== undefined));
 }

@@ -1,8 +1,10 @@
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError } from "../../common/errors.js";
 import type { RunFacts } from "../../evidence/facts.js";
+import type { ProbeName } from "../../experiment/names.js";
 import { StartWatch } from "../../own/start.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
+import { dependsOnOutside, type Unhealthy } from "../measuring/health.js";
 import { startOutside } from "../measuring/start-outside.js";
 import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
@@ -17,6 +19,12 @@ const WARM_UP_LIMIT_MS = 11 * 60_000;
 
 /** An optional probe (an external name, a port from outside) is dropped after this, ms. */
 const OPTIONAL_LIMIT_MS = 6_000;
+
+/** Why an optional probe is dropped. */
+const NO_ANSWER: Partial<Record<ProbeName, string>> = {
+  "dns-external": "no answer before the run: the cluster does not resolve external names",
+  outside: "its first answer was not followed by others: the way from the runner to the NodePort is unstable",
+};
 
 /** All probes must be good again this long after the database pod was replaced before the baseline, ms. */
 const CHURN_LIMIT_MS = 15_000;
@@ -50,15 +58,16 @@ async function healthyAgain(state: RunState, limitMs: number): Promise<string | 
   const signal = state.stop;
   const { health } = state.collector;
   const series = health.everGood();
+  const unhealthy = (): Unhealthy[] =>
+    health.unhealthy(series).filter(({ probe }) => !dependsOnOutside(probe));
   health.reset(clock.now());
   const good = await pollUntil(
     clock,
     { everyMs: 200, limitMs, signal },
-    async () => await Promise.resolve(health.unhealthy(series).length === 0 ? true : undefined),
+    async () => await Promise.resolve(unhealthy().length === 0 ? true : undefined),
   );
   if (good === true) return undefined;
-  return health
-    .unhealthy(series)
+  return unhealthy()
     .map(({ probe, source }) => `${probe} from ${source}`)
     .join(", ");
 }
@@ -81,7 +90,7 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
   );
   const good = await pollUntil(clock, { everyMs: 200, limitMs: WARM_UP_LIMIT_MS, signal }, async () => {
     const unhealthy = health.unhealthy();
-    const external = unhealthy.filter(({ probe }) => probe === "dns-external");
+    const external = unhealthy.filter(({ probe }) => dependsOnOutside(probe));
     const optional = clock.now() - startedAt > OPTIONAL_LIMIT_MS ? external.length : 0;
     note(
       unhealthy
@@ -94,11 +103,8 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
     return undefined;
   });
   if (good === true && health.unhealthy().length > 0) {
-    notMeasured(
-      state,
-      "dns-external",
-      "no answer before the run: the cluster does not resolve external names",
-    );
+    const left = new Set(health.unhealthy().map(({ probe }) => probe));
+    for (const probe of left) notMeasured(state, probe, NO_ANSWER[probe] ?? "no answer before the run");
   }
   if (good !== true && !signal.aborted) {
     const bad = health

@@ -2,6 +2,7 @@ import { createAttack } from "../../attacks/all-attacks.js";
 import type { AttackContext } from "../../attacks/attack.js";
 import { messageOf } from "../../common/errors.js";
 import { isControl } from "../../experiment/attacks.js";
+import { HEAL_AFTER_MS } from "../../safety/restore/healed.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
 import { isNodeTarget } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
@@ -26,9 +27,6 @@ const LIVE_EVERY_MS = 250;
  * that the API has forgotten may work for a moment.
  */
 const CHECKS_AFTER_MS = 2_000;
-
-/** The timer on a node restores it after this long without the runner, ms: six missed re-arms. */
-const HEAL_AFTER_MS = 90_000;
 
 /**
  * Right before the attack: checks that the dead-man's switch is ready. From here on everything is undone.
@@ -120,6 +118,7 @@ export async function endWindow({ harm, measuring }: RunState): Promise<boolean>
 
 /** Ends the attack and its side work. An error of the side work must not prevent the release. */
 export async function endOutage(state: RunState): Promise<boolean> {
+  state.context.givingUp?.end();
   try {
     await stopAttack(state);
     await endWindow(state);

@@ -2,9 +2,12 @@
  * What a journal from the cluster may ask for. A restore runs with more rights than writing Secrets needs, so anyone who
  * can write Secrets there must not make it change anything that runs do not change. Pure.
  */
+import { CONFIGMAPS, resourcePath } from "../../kube/api.js";
+import { ADDON_NAMESPACE, DRIFT_NAME } from "../../own/own-names.js";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "../../own/manifest.js";
 import type { Undo } from "./undo.js";
 
+/** What runs restore, besides the ConfigMap that the proof of addon-manager changes. */
 const WORKLOAD = /^\/apis\/apps\/v1\/namespaces\/[a-z0-9-]+\/(deployments|daemonsets)$/;
 /** A path below the API root. */
 const API_PATH = /^\/apis?\/[A-Za-z0-9._%/-]+$/;
@@ -19,7 +22,9 @@ export function implausible(entry: Undo): string | undefined {
   switch (entry.action) {
     case "restore-workload": {
       const { path, collection, object } = entry;
-      const valid = WORKLOAD.test(collection) && path === `${collection}/${object.metadata.name}`;
+      const ofProof = path === resourcePath(CONFIGMAPS, ADDON_NAMESPACE, DRIFT_NAME);
+      const valid =
+        (WORKLOAD.test(collection) || ofProof) && path === `${collection}/${object.metadata.name}`;
       return valid
         ? undefined
         : `it would restore ${shown(path)}, which is not a workload that a run attacks`;

@@ -1,3 +1,4 @@
+import { quoted } from "../../common/shell-word.js";
 import { type CallOptions, get, NAMESPACES, resourcePath } from "../../kube/api.js";
 import type { Namespace } from "../../kube/objects.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
@@ -74,15 +75,31 @@ async function copiesUnlessForbidden(transport: Transport): Promise<readonly Fou
   }
 }
 
+/** How the user reaches a cluster. */
+export interface ClusterPlace {
+  readonly context: string;
+  /** undefined: the default resolution (KUBECONFIG, ~/.kube/config). */
+  readonly kubeconfigPath?: string | undefined;
+}
+
+/** The command that restores every unfinished run of the cluster, from any machine, and removes its lock. Pure. */
+export function restoreCommand({ context, kubeconfigPath }: ClusterPlace): string {
+  const kubeconfig = kubeconfigPath === undefined ? [] : ["--kubeconfig", kubeconfigPath];
+  return ["chaos", "restore", "--all", "--context", context, ...kubeconfig].map(quoted).join(" ");
+}
+
 /** Which runs may have left damage, and what to do; undefined: none. Pure. */
-export function unfinishedProblem({ runs, unreadable }: UnfinishedRuns, context: string): string | undefined {
+export function unfinishedProblem(
+  { runs, unreadable }: UnfinishedRuns,
+  place: ClusterPlace,
+): string | undefined {
   const problems = unreadable.map((error) => error.message);
   const local = runs.filter(({ folder }) => folder !== IN_CLUSTER);
   const elsewhere = runs.filter(({ folder }) => folder === IN_CLUSTER);
   if (elsewhere.length > 0) {
     const whose = elsewhere.map(({ open }) => `${open.runId} of ${open.host}`).join(", ");
     problems.unshift(
-      `run ${whose} is unfinished or still running. After its process has exited, restore it with \`chaos restore --all --context ${context}\``,
+      `run ${whose} is unfinished or still running. After its process has exited, restore it with \`${restoreCommand(place)}\``,
     );
   }
   if (local.length > 0) {

@@ -4,8 +4,8 @@ import { messageOf, RefusedError } from "../../common/errors.js";
 import { create, getOrUndefined, LEASES, remove, replace, resourcePath } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
-import { MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
-import { LOCK_NAME, LOCK_NAMESPACE } from "../../own/own-names.js";
+import { isOwn, MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../../own/manifest.js";
+import { LOCK_NAME, LOCK_NAMESPACE, PROBER_NAMESPACE } from "../../own/own-names.js";
 
 export const LOCK_PATH = resourcePath(LEASES, LOCK_NAMESPACE, LOCK_NAME);
 
@@ -26,6 +26,35 @@ export async function lockHolder(transport: Transport, ownId?: string): Promise<
   if (lease === undefined || (ownId !== undefined && lease.spec?.holderIdentity === identityOf(ownId)))
     return undefined;
   return describe(lease);
+}
+
+/**
+ * Who holds the lock, and what to do; undefined: there is no lock, or it belongs to the run (or session) `ownId`.
+ *
+ * @param restoreWith the command that restores the cluster's unfinished runs and removes their lock.
+ */
+export async function lockProblem(
+  transport: Transport,
+  {
+    restoreWith = "chaos restore --all --context NAME",
+    ownId,
+  }: { restoreWith?: string; ownId?: string } = {},
+): Promise<string | undefined> {
+  const holder = await lockHolder(transport, ownId);
+  if (holder === undefined) return undefined;
+  const lease = await getOrUndefined<Lease>(transport, LOCK_PATH);
+  if (lease !== undefined && !isOwn(lease)) return `${holder}. ${foreignLockWords(lease)}`;
+  if (holder.startsWith("dead-man@"))
+    return `${holder}: the dead-man's switch of a run is restoring the cluster. Wait until the namespace ${PROBER_NAMESPACE} is gone`;
+  return `${holder}. After that run's process has exited, undo its changes and remove its lock with \`${restoreWith}\``;
+}
+
+/** Someone else's Lease of that name: this tool does not remove it. Pure. */
+export function foreignLockWords({ metadata }: Pick<Lease, "metadata">): string {
+  return (
+    `The Lease ${LOCK_NAMESPACE}/${metadata.name} has no label of this tool, so this tool does not remove it. If nobody uses it, ` +
+    `remove it with \`kubectl -n ${LOCK_NAMESPACE} delete lease ${metadata.name}\``
+  );
 }
 
 /** The holder identity of a runner on this machine. */
@@ -76,6 +105,8 @@ export async function acquireLock(
     readonly durationMs: number;
     readonly clock: Clock;
     readonly warn: (text: string) => void;
+    /** As in `lockProblem`. */
+    readonly restoreWith?: string | undefined;
   },
 ): Promise<HeldLock> {
   const { runId, clock } = options;
@@ -90,12 +121,12 @@ export async function acquireLock(
     });
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 409)) throw error;
-    const holder = await lockHolder(transport);
+    const { restoreWith } = options;
+    const problem = await lockProblem(transport, restoreWith === undefined ? {} : { restoreWith });
     throw new RefusedError(
-      holder === undefined
+      problem === undefined
         ? "cannot lock this cluster: another run had locked it and has just removed its lock. Try again"
-        : `cannot lock this cluster: ${holder} has locked it. If that run's process has exited, undo its changes ` +
-            "and remove its lock with `chaos restore --all --context NAME`",
+        : `cannot lock this cluster: it is locked by ${problem}`,
       { cause: error },
     );
   }

@@ -3,21 +3,22 @@ import { getOrUndefined, remove } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
 import { isOwn } from "../../own/manifest.js";
-import { LOCK_PATH } from "./lease.js";
+import { foreignLockWords, LOCK_PATH } from "./lease.js";
 import { holderOf, renewsTheLock } from "./liveness.js";
 
 /**
  * Removes a lock that has no journal, neither on this machine nor in the cluster. A run writes its journal's copy before
  * it attacks anything, so there is nothing to undo. A lock that is still renewed stays.
  *
- * @returns what was done, and whether the holder is alive; undefined: there is no lock of this tool.
+ * @returns what was done, and whether the holder is (or may be) alive; undefined: there is no lock.
  */
 export async function removeOrphanedLock(
   transport: Transport,
   options: { readonly clock: Clock; readonly note: (text: string) => void; readonly dryRun: boolean },
 ): Promise<{ readonly text: string; readonly alive: boolean } | undefined> {
   const lease = await getOrUndefined<Lease>(transport, LOCK_PATH);
-  if (lease === undefined || !isOwn(lease)) return undefined;
+  if (lease === undefined) return undefined;
+  if (!isOwn(lease)) return { text: foreignLockWords(lease), alive: true };
   const holder = holderOf(lease);
   const renewer = await renewsTheLock(transport, options.clock, options);
   if (renewer !== undefined)

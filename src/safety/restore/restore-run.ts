@@ -166,12 +166,12 @@ class Restoring {
   } {
     const { transport, allowCommands } = this.#tools;
     const refused: NotUndone[] = [];
-    const onNodes = entries.filter(({ undo }) => {
+    const onNodes = entries.filter(({ seq, undo }) => {
       try {
         openNodeAccess(undo.access, { transport, allowCommands, foreign: this.#run.adopted });
         return true;
       } catch (error) {
-        refused.push({ undo, error: messageOf(error) });
+        refused.push({ seq, undo, error: messageOf(error), isFinal: true });
         return false;
       }
     });

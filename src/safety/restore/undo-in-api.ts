@@ -1,20 +1,23 @@
 /** Undoes journal entries through the API alone, so the dead-man's switch can use it, too. */
+import { isDeepStrictEqual } from "node:util";
 import {
   DAEMONSETS,
   DEPLOYMENTS,
   getOrUndefined,
   list,
+  patch,
   PODS,
   remove,
   REPLICASETS,
   resourcePath,
 } from "../../kube/api.js";
 import { sleep } from "../../common/clock.js";
-import type { KubeObject, Pod } from "../../kube/objects.js";
+import type { ConfigMap, KubeObject, Pod } from "../../kube/objects.js";
 import { hasEnded } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
 import { carries } from "../../own/manifest.js";
 import { isPrepared } from "../../own/namespaces.js";
+import { refOf } from "../../targets/target.js";
 import type { Removal, Undone, WorkloadUndo } from "../journal/undo.js";
 import { emptyNamespace } from "./empty-namespace.js";
 import { restoreWorkload } from "./workload.js";
@@ -35,7 +38,17 @@ export async function undoInApi(
 ): Promise<Undone> {
   if (entry.action === "remove") return await removeOwn(transport, entry);
   if (entry.action === "empty") return await emptyNamespace(transport, entry);
+  if (entry.object.kind === "ConfigMap") return await restoreData(transport, entry);
   return await restoreWorkload(transport, entry, entry.onlyIfGone ?? onlyIfGone);
+}
+
+/** The ConfigMap of addon-manager's proof: its data, by a patch, because a run has no right to replace it. */
+async function restoreData(transport: Transport, { path, object }: WorkloadUndo): Promise<Undone> {
+  const { data } = object as ConfigMap;
+  const live = await getOrUndefined<ConfigMap>(transport, path);
+  const same = live === undefined || isDeepStrictEqual(live.data, data);
+  if (!same) await patch(transport, path, { data });
+  return { object: refOf("ConfigMap", object), how: same ? "untouched" : "patched", by: "runner" };
 }
 
 /** Removes an object that a run created, if it still exists and still has the run's labels. */

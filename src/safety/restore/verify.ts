@@ -38,6 +38,8 @@ async function notReady(transport: Transport, entry: Undo): Promise<string | und
     case "empty":
       return undefined;
     case "restore-workload": {
+      // The ConfigMap of addon-manager's proof: nothing to wait for.
+      if (entry.object.kind === "ConfigMap") return undefined;
       const live = await getOrUndefined<KubeObject>(transport, entry.path);
       const { kind = "workload", metadata } = entry.object;
       return live === undefined

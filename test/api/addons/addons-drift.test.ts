@@ -2,6 +2,7 @@ import test from "ava";
 import { addonManagerProof, proveAddonManager } from "../../../src/addons/drift.js";
 import { installAddons } from "../../../src/addons/install.js";
 import { ChaosError } from "../../../src/common/errors.js";
+import type { ConfigMap } from "../../../src/kube/objects.js";
 import { CONFIGMAPS, world } from "../../helpers/addons-world.js";
 import { DEPLOYMENTS, PODS } from "../../helpers/target-fixtures.js";
 
@@ -97,4 +98,28 @@ test("interrupted: exit code 130, and the change is undone", async (t) => {
   );
   t.is(error.exitCode, 130);
   t.like(at.server.object(DRIFT), { data: { state: "reconciled" } });
+});
+
+test("the undo of the change is recorded before the change, with the ConfigMap as it should be", async (t) => {
+  const at = await world(t);
+  await installAddons(at.options);
+  const seen: unknown[] = [];
+  await proveAddonManager(at.transport, at.clock, {
+    beforeChange: async (path, before) => {
+      await Promise.resolve();
+      seen.push(path, before.data?.["state"], (at.server.object(DRIFT) as ConfigMap | undefined)?.data);
+    },
+  });
+  t.deepEqual(seen, [DRIFT, "reconciled", { state: "reconciled" }]);
+  await t.throwsAsync(
+    proveAddonManager(at.transport, at.clock, {
+      beforeChange: async () => await Promise.reject(new Error("no space left")),
+    }),
+    { message: "no space left" },
+  );
+  t.deepEqual(
+    (at.server.object(DRIFT) as ConfigMap | undefined)?.data,
+    { state: "reconciled" },
+    "not recorded: not changed",
+  );
 });

@@ -1,5 +1,6 @@
 /** The command line as a process: exit codes, closed pipes, full devices, and what it leaves behind. */
-import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
@@ -96,6 +97,95 @@ onLinux("interrupted while the API server does not answer: 130, and the cluster 
   t.regex(ended.stderr, /SIGTERM: stopping/);
   t.regex(ended.stderr, /chaos: interrupted before anything was changed/);
 });
+
+/** The API server takes the request and never answers. */
+const never = async (): Promise<undefined> => await new Promise(() => undefined);
+
+for (const [what, method, path] of [
+  ["the first request", "GET", /^\/version/],
+  ["the list of nodes", "GET", /^\/api\/v1\/nodes/],
+  ["the permissions", "POST", /selfsubjectaccessreviews/],
+] as const)
+  onLinux(`interrupted while ${what} hangs: ends at once with 130, and leaves nothing`, async (t) => {
+    const at = await place(t);
+    const before = await readdir(at.cwd, { recursive: true });
+    let interruptedAt = 0;
+    const ended = await chaos(["run", "kube-dns"], {
+      ...at,
+      started: (child) =>
+        at.server.handle(method, path, async () => {
+          if (interruptedAt === 0) child.kill("SIGINT");
+          interruptedAt ||= performance.now();
+          return await never();
+        }),
+    });
+    t.is(ended.code, 130, ended.stderr);
+    t.regex(ended.stderr, /SIGINT: stopping\n.*interrupted before anything was changed in the cluster\n/);
+    t.true(performance.now() - interruptedAt < 5_000, "without the request's time limit of 10 s");
+    t.deepEqual(await readdir(at.cwd, { recursive: true }), before);
+    t.deepEqual(
+      writes(at.server).filter((each) => !each.path.includes("selfsubjectaccessreviews")),
+      [],
+    );
+  });
+
+onLinux("interrupted while the credential plugin waits for a sign-in: the plugin ends, 130", async (t) => {
+  const at = await place(t);
+  const pid = join(at.cwd, "plugin.pid");
+  const exec = {
+    apiVersion: "client.authentication.k8s.io/v1",
+    command: "/bin/sh",
+    args: ["-c", `echo $$ > ${pid}; exec /bin/sleep 600`],
+    interactiveMode: "Never",
+  };
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": "fake",
+    contexts: [{ name: "fake", context: { cluster: "c", user: "u" } }],
+    clusters: [{ name: "c", cluster: { server: at.server.url } }],
+    users: [{ name: "u", user: { exec } }],
+  };
+  const KUBECONFIG = join(at.cwd, "plugin.yaml");
+  await writeFile(KUBECONFIG, JSON.stringify(config));
+  let interruptedAt = 0;
+  const ended = await chaos(["run", "kube-dns"], {
+    ...at,
+    env: { ...at.env, KUBECONFIG },
+    started: (child) => {
+      const wait = setInterval(() => {
+        if (!existsSync(pid)) return;
+        clearInterval(wait);
+        interruptedAt = performance.now();
+        child.kill("SIGINT");
+      }, 50);
+    },
+  });
+  t.is(ended.code, 130, ended.stderr);
+  t.true(performance.now() - interruptedAt < 5_000);
+  t.false(existsSync(`/proc/${(await readFile(pid, "utf8")).trim()}`), "the plugin has ended");
+});
+
+onLinux(
+  "interrupted in the deployment: what was created is removed, and nothing was taken down",
+  async (t) => {
+    const at = await place(t);
+    const ended = await chaos(["run", "kube-dns", "--no-watchdog"], {
+      ...at,
+      started: (child) =>
+        at.server.handle("POST", /deployments$/, () => {
+          child.kill("SIGINT");
+          return undefined;
+        }),
+    });
+    t.is(ended.code, 130, ended.stderr);
+    t.notRegex(ended.stderr + ended.stdout, /before anything was changed|Nothing was changed/);
+    t.regex(ended.stderr + ended.stdout, /Nothing was taken down/);
+    for (const name of ["guestbook", "kube-system-chaos"])
+      t.is(at.server.object(`/api/v1/namespaces/${name}`), undefined, name);
+    t.is(at.server.object(LOCK_PATH), undefined);
+  },
+);
 
 test("a dry run leaves nothing: no folder, no object, no lock", async (t) => {
   const at = await place(t);

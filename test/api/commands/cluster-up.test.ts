@@ -76,7 +76,7 @@ for (const addons of [true, false]) {
       metadata: { name: "kube-system-chaos", labels: { "kube-system-chaos/run": "run-0" } },
       spec: { holderIdentity: "run-0@elsewhere" },
     });
-    t.regex(await refused(t, m, addons), /cannot lock this cluster: run-0@elsewhere/);
+    t.regex(await refused(t, m, addons), /cannot lock this cluster: it is locked by run-0@elsewhere/);
     t.deepEqual(c.server.object(LOCK_PATH), theirs);
     t.deepEqual(
       writes(c.server).map(({ method, path }) => `${method} ${path}`),

@@ -3,6 +3,8 @@ import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../../src/evidence/events.js";
 import type { RunContext } from "../../../src/run/context.js";
 import type { PendingUndo } from "../../../src/safety/journal/journal.js";
+import { followedTransport } from "../../../src/kube/followed-transport.js";
+import { GivingUp } from "../../../src/run/giving-up.js";
 import { inPhase } from "../../../src/run/phases/phase.js";
 import { release } from "../../../src/run/phases/release.js";
 import type { FakeApiServer } from "../../helpers/fake-api-server.js";
@@ -32,8 +34,10 @@ async function releasing(
   const events: RunEventBody[] = [];
   const undone: string[] = [];
   let now = 0;
+  const givingUp = new GivingUp({ now: () => now });
   const context = {
-    transport,
+    transport: followedTransport(transport, givingUp),
+    givingUp,
     recorder: { emit: (body: RunEventBody) => void events.push(body), events },
     journal: {
       restored: async (seq: number, how: string, by: string) => {
@@ -125,4 +129,17 @@ test("release: a journal that cannot be written is a warning; the workload is st
     text: "could not write the journal: ENOSPC: no space left on device",
   });
   t.is(writes(released.server).length, 1, "created only once");
+});
+
+test("release: refused credentials are given up after 10 s, not after two minutes; nothing is hidden", async (t) => {
+  const released = await releasing(t, (server) => {
+    server.remove(PATH);
+    server.fault({ kind: "status", status: 401, times: Infinity });
+  });
+  t.false(released.whole);
+  t.is(released.tookMs, 10_000);
+  t.regex(
+    JSON.stringify(inner(released)),
+    /not restored: the API server refuses the credentials .HTTP 401., also after/,
+  );
 });

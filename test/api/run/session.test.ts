@@ -209,3 +209,12 @@ test("a watchdog that cannot watch: nothing is created, and no journal stays ope
   t.deepEqual(writes(b.c.server), []);
   t.deepEqual(await b.m.unfinished(), []);
 });
+
+test("a guestbook that an earlier run kept: the session says that it goes, before it is used", async (t) => {
+  const b = await bench(t);
+  b.c.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: OURS } });
+  const session = await b.open();
+  t.true(await session.close({ whole: true }));
+  t.regex(await b.said(), /earlier run left its guestbook in guestbook .--keep-app.*removes it at its end/);
+  t.is(b.c.server.object(GUESTBOOK), undefined);
+});

@@ -195,14 +195,14 @@ test("unfinished runs of a cluster: first of this machine, then of others, each 
       ["run-2", IN_CLUSTER, 0],
     ],
   );
-  const problem = unfinishedProblem(found, "prod") ?? "";
+  const problem = unfinishedProblem(found, { context: "prod" }) ?? "";
   t.regex(problem, /^run run-1 is unfinished or still running\. .*`chaos restore --all`/);
   t.regex(
     problem,
     /run run-2 of elsewhere is unfinished or still running\. .*`chaos restore --all --context prod`/,
   );
   t.regex(problem, /journal-run-3 cannot be read/);
-  t.is(unfinishedProblem({ runs: [], unreadable: [] }, "prod"), undefined);
+  t.is(unfinishedProblem({ runs: [], unreadable: [] }, { context: "prod" }), undefined);
 });
 
 test("the copy holds the same records as the journal on disk", async (t) => {

@@ -5,7 +5,14 @@ import { hostname } from "node:os";
 import type { Clock } from "../../../src/common/clock.js";
 import { RefusedError } from "../../../src/common/errors.js";
 import type { Lease } from "../../../src/kube/objects.js";
-import { acquireLock, type HeldLock, LOCK_PATH, lockHolder } from "../../../src/safety/lock/lease.js";
+import {
+  acquireLock,
+  type HeldLock,
+  LOCK_PATH,
+  lockHolder,
+  lockProblem,
+} from "../../../src/safety/lock/lease.js";
+import { restoreCommand } from "../../../src/safety/journal/unfinished.js";
 import { undo } from "../../../src/safety/restore/undo-entries.js";
 import type { Draft } from "../../helpers/fake-api-server.js";
 import { serve, type Served, until, writes } from "../../helpers/target-fixtures.js";
@@ -110,17 +117,22 @@ test("renewed in time, each time from the last version", async (t) => {
 test("refused: the error names the holder, and the holder's Lease stays unchanged", async (t) => {
   const { server, transport } = await serve(t);
   const theirs = server.put(LEASES, foreign("run-0"));
+  server.update(LOCK_PATH, { metadata: { labels: { "app.kubernetes.io/managed-by": "kube-system-chaos" } } });
   const error = await t.throwsAsync(
     acquireLock(transport, {
       runId: "run-1",
       durationMs: 1,
       clock: new HandClock(),
       warn: () => t.fail(),
+      restoreWith: "chaos restore --all --context prod",
     }),
     { instanceOf: RefusedError },
   );
-  t.regex(error?.message ?? "", /run-0@elsewhere \(last renewed at 2026-08-01T12:00:00.*chaos restore/);
-  t.deepEqual(server.object(LOCK_PATH), theirs);
+  t.regex(
+    error?.message ?? "",
+    /run-0@elsewhere \(last renewed at 2026-08-01T12:00:00.*`chaos restore --all --context prod`/,
+  );
+  t.like(server.object(LOCK_PATH), { spec: theirs["spec"] });
 });
 
 test("refused by a holder that removes the lock at the same moment: the error says so", async (t) => {
@@ -235,4 +247,22 @@ test("stopRenewing waits for the write in progress", async (t) => {
   answer();
   await stopping;
   t.is(leaseOf(l)?.spec?.renewTime, "2026-08-01T12:00:15.000000Z");
+});
+
+test("what to do about a lock depends on its holder", async (t) => {
+  const { server, transport } = await serve(t);
+  t.is(await lockProblem(transport), undefined);
+  server.put(LEASES, { ...foreign("run-0"), metadata: { name: "kube-system-chaos" } });
+  t.regex((await lockProblem(transport)) ?? "", /`kubectl -n kube-system delete lease kube-system-chaos`/);
+  const labels = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
+  server.update(LOCK_PATH, { metadata: { labels } });
+  t.regex((await lockProblem(transport)) ?? "", /`chaos restore --all --context NAME`$/);
+  server.update(LOCK_PATH, { spec: { holderIdentity: "dead-man@run-0" } });
+  t.regex((await lockProblem(transport)) ?? "", /dead-man's switch.*Wait until the namespace/);
+});
+
+test("the printed command names the kubeconfig, too, in words for a shell", (t) => {
+  const place = { context: "my cluster", kubeconfigPath: "/home/me/kube.yaml" };
+  t.is(restoreCommand({ context: "prod" }), "chaos restore --all --context prod");
+  t.is(restoreCommand(place), "chaos restore --all --context 'my cluster' --kubeconfig /home/me/kube.yaml");
 });

@@ -90,10 +90,16 @@ test("another run's Lease replaces it right before the removal: the new one stay
   t.is(c.server.object(LOCK_PATH)?.metadata.labels?.["kube-system-chaos/run"], "run-2");
 });
 
-test("not created by this tool: left unchanged immediately", async (t) => {
+test("not created by this tool: left unchanged immediately, with the command that removes it", async (t) => {
   const c = await cluster(t);
   c.server.put(LEASES, { metadata: { name: "kube-system-chaos" }, spec: { holderIdentity: "x" } });
-  t.deepEqual(await takeAway(c), { taken: undefined, tookMs: 0, notes: [] });
+  const { taken, tookMs } = await takeAway(c);
+  t.true(taken?.alive);
+  t.regex(
+    taken?.text ?? "",
+    /no label of this tool.*`kubectl -n kube-system delete lease kube-system-chaos`/,
+  );
+  t.is(tookMs, 0);
   t.not(c.server.object(LOCK_PATH), undefined);
 });
 

@@ -1,6 +1,7 @@
 import test from "ava";
 import { execFileSync } from "node:child_process";
-import { commandLineWith, quoted, type Started } from "../../../src/commands/command-line.js";
+import { commandLineWith, type Started } from "../../../src/commands/command-line.js";
+import { quoted } from "../../../src/common/shell-word.js";
 
 const started = (change: Partial<Started> = {}): Started => ({
   argv: ["/usr/bin/node", "/usr/local/bin/chaos", "run", "kube-dns"],

@@ -173,7 +173,7 @@ test("everything fails: all problems are reported together", async (t) => {
   t.regex(asked.detail("context"), /belong to gce: n1\..*: chaos run x --context prod --yes$/);
   t.regex(asked.detail("journal"), /run-a, run-b.*chaos restore --all/);
   t.regex(asked.detail("journal"), /\/state\/run-c cannot be read.*remove \/state\/run-c/);
-  t.regex(asked.detail("lock"), /run-0@elsewhere.*chaos restore/);
+  t.regex(asked.detail("lock"), /run-0@elsewhere.*kubectl -n kube-system delete lease/);
   t.regex(
     asked.detail("target"),
     /looked for a Deployment with k8s-app=kube-dns .*in kube-system.*found none/,
@@ -271,6 +271,20 @@ test("own namespaces are reused", async (t) => {
     served.server.put(NAMESPACES, { metadata: { name, labels: OURS } });
   }
   t.deepEqual((await ask(served)).failed, []);
+});
+
+test("a guestbook that an earlier run kept: the run says that it goes, unless it is kept again", async (t) => {
+  const served = await healthy(t);
+  served.server.put(NAMESPACES, { metadata: { name: "guestbook", labels: OURS } });
+  const told = async (change: Partial<PreflightInput>): Promise<string[]> => {
+    const { checks } = await ask(served, change);
+    return checks.filter(({ name }) => name === "namespace").map(({ detail }) => detail);
+  };
+  t.deepEqual(await told({ keepApp: false }), [
+    "an earlier run left its guestbook in guestbook (--keep-app): this run uses it and removes it at its end. Add --keep-app to keep it",
+  ]);
+  t.deepEqual(await told({ keepApp: true }), []);
+  t.deepEqual(await told({ keepApp: false, ownId: "session-1" }), [], "the session has said it");
 });
 
 const PREPARED = { ...OURS, "kube-system-chaos/prepared": "true" };

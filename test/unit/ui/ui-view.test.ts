@@ -207,7 +207,7 @@ test("terminal: only important events are lines", (t) => {
     `✓ permissions: may delete deployments
 ✗ context: not local
 · Deployment coredns is restored (created, by runner)
-! SIGINT: stopping the attack and restoring
+! SIGINT: undoing everything that the run has changed
 ! abort condition GET shop/web:80/: not known: no answer
 · abort condition GET shop/web:80/: good again
 ! stopped: writes fail (baseline-unhealthy)
