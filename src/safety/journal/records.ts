@@ -31,8 +31,6 @@ export interface JournalOpen extends ProcessIdentity {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly host: string;
-  /** The PID namespace of its process; missing in journals of older versions and of machines without /proc. */
-  readonly pidNamespace?: string;
 }
 
 export type JournalRecord =
