@@ -11,6 +11,8 @@ export interface RestoreOptions {
   readonly context?: string;
   /** Whether a command that the journal names may be run to reach a node. Default: not. */
   readonly allowCommands?: boolean;
+  /** Nodes that may be other machines than the attacked ones, or may no longer exist. Default: none. */
+  readonly acceptNodes?: readonly string[];
   readonly view: RunView;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Default: the system clock. */

@@ -2,13 +2,13 @@
 import type { Clock } from "../../common/clock.js";
 import { systemClock } from "../../common/clock.js";
 import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
-import { isAlive } from "../../common/process-identity.js";
+import { livenessOf } from "../../common/process-identity.js";
 import type { Transport } from "../../kube/transport.js";
 import { copiesInCluster, copyPlace } from "../journal/cluster-copy.js";
 import { describeUndo } from "../journal/describe.js";
 import { Journal, journalRoot, type JournalState, readJournal } from "../journal/journal.js";
 import { IN_CLUSTER } from "../journal/unfinished.js";
-import { isLocalRunner, renewsTheLock } from "../lock/liveness.js";
+import { renewsTheLock } from "../lock/liveness.js";
 import { claimRestore } from "./claim.js";
 import { connectionOf, connectedFor } from "./connection.js";
 import type { RestoreOptions } from "./options.js";
@@ -23,15 +23,15 @@ export async function restoreOne(
   },
 ): Promise<boolean> {
   const { open } = found;
-  const local = await isLocalRunner(open);
-  if (local) await refuseLiveProcess(found);
+  const liveness = await livenessOf(open);
+  if (liveness === "alive" && open.pid !== process.pid) throw stillRunning(open);
   return await connectedFor(connectionOf(found, options), `restore ${open.runId}`, async ({ transport }) => {
     const apiAnswers = await checkCluster(found, transport);
     const { view } = options;
     return await view.step(`restore run ${open.runId} (${open.experiment})`, async (note) => {
       const clock = clockOf(options);
       // A journal that is only in the cluster is from another machine, even if the host name is the same.
-      const elsewhere = found.folder === IN_CLUSTER || !local;
+      const elsewhere = found.folder === IN_CLUSTER || liveness === "unknown";
       if (apiAnswers && elsewhere && !options.silent.has(open.clusterUid)) {
         await refuseLiveLock(transport, { clock, note });
         options.silent.add(open.clusterUid);
@@ -65,13 +65,13 @@ interface Means {
 async function finish(
   run: JournalState,
   { transport, clock, apiAnswers, note }: Means,
-  { view, allowCommands = false }: RestoreOptions,
+  { view, allowCommands = false, acceptNodes = [] }: RestoreOptions,
 ): Promise<boolean> {
   const { open } = run;
   const journal = await Journal.reopen(run);
   if (run.damage !== undefined) view.warn(`the journal of ${open.runId} is damaged: ${run.damage}`);
   try {
-    const tools = { transport, journal, clock, allowCommands, note };
+    const tools = { transport, journal, clock, allowCommands, acceptNodes, note };
     const restored = await restoreRun(run, tools, apiAnswers);
     const complete = restored.failed.length === 0 && restored.notReady.length === 0;
     view.result([`run ${open.runId}:`, ...linesOf(restored, open.runId)], { runId: open.runId, ...restored });
@@ -122,10 +122,9 @@ async function adopted(
   return await Journal.adopt(journalRoot(env), copy.text, copyPlace(open.runId));
 }
 
-async function refuseLiveProcess({ open }: JournalState): Promise<void> {
-  if (open.pid === process.pid || !(await isAlive(open))) return;
-  throw new ChaosError(
-    `cannot restore run ${open.runId}: it is still running (process ${open.pid}). End it with Ctrl-C or SIGTERM; it then restores the cluster itself`,
+function stillRunning({ runId, pid }: JournalState["open"]): ChaosError {
+  return new ChaosError(
+    `cannot restore run ${runId}: it is still running (process ${pid}). End it with Ctrl-C or SIGTERM; it then restores the cluster itself`,
     { exitCode: ExitCode.preflightRefused },
   );
 }
