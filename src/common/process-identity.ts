@@ -100,16 +100,8 @@ async function allNamespaces(): Promise<ReadonlySet<string> | undefined> {
 export async function livenessOf(recorded: ProcessIdentity, here?: Viewpoint): Promise<Liveness> {
   const from = here ?? (await viewpoint());
   const { pid, startTicks, bootId } = recorded;
-  const sameHost = recorded.host === undefined || recorded.host === from.host;
-  if (startTicks === undefined || bootId === undefined) {
-    if (!sameHost || !sameNamespace(recorded, from)) return "unknown";
-    return pid !== process.pid && mayBeChaos(pid) ? "alive" : "ended";
-  }
-  if (bootId !== from.bootId) {
-    // Another boot of this machine, or another machine: a folder can be copied or shared.
-    const known = recorded.machine !== undefined && from.machine !== undefined;
-    return sameHost && (!known || recorded.machine === from.machine) ? "ended" : "unknown";
-  }
+  if (startTicks === undefined || bootId === undefined) return livenessByPid(recorded, from);
+  if (bootId !== from.bootId) return sameMachine(recorded, from) ? "ended" : "unknown";
   if (!sameNamespace(recorded, from)) {
     // Another container of this machine. From the first namespace it is visible whether it exists.
     const all = await from.namespaces();
@@ -117,6 +109,21 @@ export async function livenessOf(recorded: ProcessIdentity, here?: Viewpoint): P
   }
   const now = await from.identify(pid);
   return now?.startTicks === startTicks && now.bootId === bootId ? "alive" : "ended";
+}
+
+function livenessByPid(recorded: ProcessIdentity, from: Viewpoint): Liveness {
+  if (!sameHost(recorded, from) || !sameNamespace(recorded, from)) return "unknown";
+  return recorded.pid !== process.pid && mayBeChaos(recorded.pid) ? "alive" : "ended";
+}
+
+/** Another boot of this machine, not another machine: a folder can be copied or shared. */
+function sameMachine(recorded: ProcessIdentity, from: Viewpoint): boolean {
+  const known = recorded.machine !== undefined && from.machine !== undefined;
+  return sameHost(recorded, from) && (!known || recorded.machine === from.machine);
+}
+
+function sameHost({ host }: ProcessIdentity, from: Viewpoint): boolean {
+  return host === undefined || host === from.host;
 }
 
 function sameNamespace({ pidNamespace }: ProcessIdentity, from: Viewpoint): boolean {

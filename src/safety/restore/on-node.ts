@@ -5,6 +5,7 @@ import { getOrUndefined, NODES, resourcePath } from "../../kube/api.js";
 import type { Transport } from "../../kube/transport.js";
 import { openNodeAccess } from "../../nodes/access.js";
 import { heldPath, inspect, returnManifest, startUnit, timerName } from "../../nodes/faults.js";
+import { whyNotAttacked } from "../../nodes/look.js";
 import { type NodeAccess } from "../../nodes/spec.js";
 import { manifestOn, nodeRef, type NodeTarget, unitOn } from "../../targets/node-target.js";
 import type { NodeUndo } from "../journal/journal.js";
@@ -46,9 +47,15 @@ export async function undoOnNode(
     });
   const on = { access, node: entry.node };
   try {
+    if (foreign) await refuseUnlessAttacked(on, entry);
     return await undone(entry, on, options.acceptNodes?.includes(entry.node) === true);
   } catch (error) {
-    if (transport === undefined || options.acceptNodes === undefined || (await nodeExists(transport, entry)))
+    if (
+      error instanceof NotBelieved ||
+      transport === undefined ||
+      options.acceptNodes === undefined ||
+      (await nodeExists(transport, entry))
+    )
       throw error;
     if (options.acceptNodes.includes(entry.node))
       return { object: entry.object, how: "gone", by: "the deletion of the node" };
@@ -57,6 +64,17 @@ export async function undoOnNode(
       { exitCode: ExitCode.notRestored, cause: error },
     );
   }
+}
+
+class NotBelieved extends ChaosError {}
+
+/** Anyone who can write Secrets may have written a journal that comes from the cluster. */
+async function refuseUnlessAttacked(on: OnNode, entry: NodeUndo): Promise<void> {
+  const why = await whyNotAttacked(on, entry);
+  if (why === undefined) return;
+  throw new NotBelieved(`the journal from the cluster is not believed: ${why}. Nothing was changed there`, {
+    exitCode: ExitCode.notRestored,
+  });
 }
 
 async function undone(entry: NodeUndo, on: OnNode, accept: boolean): Promise<Undone> {

@@ -73,7 +73,7 @@ function isAway(error: unknown): boolean {
 }
 
 async function assertSameCluster(
-  { open, folder }: JournalState,
+  { open }: JournalState,
   transport: Transport,
   call: CallOptions,
 ): Promise<void> {
@@ -81,7 +81,7 @@ async function assertSameCluster(
   if (uid === open.clusterUid) return;
   throw new ChaosError(
     `cannot restore run ${open.runId}: it was on another cluster (kube-system has uid ${uid} here, ${open.clusterUid} there). ` +
-      `Name the right cluster with --context. If that cluster no longer exists, remove ${folder}`,
+      `Name the right cluster with --context. If that cluster no longer exists, close the run with \`chaos restore --forget ${open.runId}\``,
     { exitCode: ExitCode.preflightRefused },
   );
 }

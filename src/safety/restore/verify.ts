@@ -44,21 +44,29 @@ async function notReady(transport: Transport, entry: Undo): Promise<string | und
         ? `${kind} ${metadata.name} was deleted again`
         : workloadNotReady(entry.object, live);
     }
-    case "start-unit": {
-      const node = await getOrUndefined<Node>(transport, resourcePath(NODES, undefined, entry.node));
-      const ready = (node?.status?.conditions ?? []).find(({ type }) => type === "Ready");
-      // A deleted node: nothing on it can become ready.
-      return node === undefined || ready?.status === "True" ? undefined : `node ${entry.node} is not Ready`;
-    }
-    case "return-manifest": {
-      if (entry.pods === undefined) return undefined;
-      const pods = await mirrorPods(transport, entry.pods);
-      const isThere = pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod));
-      return isThere || (await isDeleted(transport, entry))
-        ? undefined
-        : `${entry.object.name}: its pod is not Ready`;
-    }
+    case "start-unit":
+      return await nodeNotReady(transport, entry);
+    case "return-manifest":
+      return await podNotReady(transport, entry);
   }
+}
+
+async function nodeNotReady(transport: Transport, entry: NodeUndo): Promise<string | undefined> {
+  const node = await getOrUndefined<Node>(transport, resourcePath(NODES, undefined, entry.node));
+  const ready = (node?.status?.conditions ?? []).find(({ type }) => type === "Ready");
+  // A deleted node: nothing on it can become ready.
+  return node === undefined || ready?.status === "True" ? undefined : `node ${entry.node} is not Ready`;
+}
+
+async function podNotReady(
+  transport: Transport,
+  entry: Extract<NodeUndo, { action: "return-manifest" }>,
+): Promise<string | undefined> {
+  if (entry.pods === undefined) return undefined;
+  const pods = await mirrorPods(transport, entry.pods);
+  const isThere = pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod));
+  if (isThere || (await isDeleted(transport, entry))) return undefined;
+  return `${entry.object.name}: its pod is not Ready`;
 }
 
 /** Whether the node was deleted, so that nothing on it can become ready. A minimal Role may not allow the question. */
