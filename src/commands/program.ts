@@ -51,7 +51,7 @@ interface RbacFlags {
   readonly openshift?: boolean;
 }
 
-export interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
+interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
   readonly all: boolean;
   readonly dryRun: boolean;
   readonly yes: boolean;

@@ -61,7 +61,7 @@ export async function ownIdentity(): Promise<ProcessIdentity> {
 }
 
 /** The place of this process. */
-export async function viewpoint(): Promise<Viewpoint> {
+async function viewpoint(): Promise<Viewpoint> {
   const bootId = (await readIfThere("/proc/sys/kernel/random/boot_id"))?.trim();
   // Without /proc (macOS) there are no namespaces.
   const pidNamespace = await readlink("/proc/self/ns/pid").catch(() => undefined);
