@@ -101,30 +101,37 @@ if systemctl is-active --quiet "$1.timer"; then systemctl restart "$1.timer"; fi
 /**
  * What identifies a machine. /etc/machine-id is not enough: a kind node gets a new one at every start of its container,
  * but keeps /kind/product_uuid (kubernetes-sigs/kind, images/base/files/usr/local/bin/entrypoint: fix_machine_id,
- * fix_product_uuid). In any other container the DMI's UUID is the host's. Some firmware has the same digit everywhere.
+ * fix_product_uuid). In any other container the DMI's UUID is the host's. Some firmware has only zeros or Fs.
  * A start of the machine or of its container is identified by the kernel's boot and the start of its first process.
  */
 const MACHINE = `
 hardware() {
-  if [ -s /kind/product_uuid ]; then uuid=$(cat /kind/product_uuid)
-  elif systemd-detect-virt --container --quiet 2>/dev/null; then return 0
-  else uuid=$(cat /sys/class/dmi/id/product_uuid 2>/dev/null || true); fi
-  uuid=$(printf %s "$uuid" | tr A-F a-f | tr -dc 0-9a-f-)
-  case $(printf %s "$uuid" | tr -d 0-) in '') return 0 ;; esac
-  case $(printf %s "$uuid" | tr -d f-) in '') return 0 ;; esac
-  printf %s "$uuid"
+  uuid=
+  if [ -s /kind/product_uuid ]; then read -r uuid < /kind/product_uuid || true
+  elif [ -r /sys/class/dmi/id/product_uuid ] && ! systemd-detect-virt --container --quiet 2>/dev/null; then
+    read -r uuid < /sys/class/dmi/id/product_uuid || true
+  fi
+  case $uuid in *[!0-9a-fA-F-]*) uuid= ;; esac
+  case $uuid in *[!0-]*) ;; *) uuid= ;; esac
+  case $uuid in *[!fF-]*) ;; *) uuid= ;; esac
 }
 started() {
-  boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || true)
-  ticks=$(sed 's/.*) //' /proc/1/stat 2>/dev/null | cut -d ' ' -f 20)
-  [ -z "$boot" ] || [ -z "$ticks" ] || printf %s "$boot/$ticks"
+  start=
+  if [ -r /proc/sys/kernel/random/boot_id ] && [ -r /proc/1/stat ]; then
+    read -r boot < /proc/sys/kernel/random/boot_id
+    read -r stat < /proc/1/stat
+    set -- \${stat##*) }
+    start="$boot/\${20}"
+  fi
 }
+hardware
+started
 `;
 
 const IDENTITY = `${MACHINE}
 echo "machine=$(cat /etc/machine-id)"
-echo "hardware=$(hardware)"
-echo "started=$(started)"
+echo "hardware=$uuid"
+echo "started=$start"
 `;
 
 /**
@@ -134,10 +141,11 @@ echo "started=$(started)"
 const SAME_MACHINE = `
 ${MACHINE}
 other=no
-if [ "$1" != - ] && [ -n "$(hardware)" ]; then [ "$1" = "$(hardware)" ] || other=yes
+if [ "$1" != - ] && [ -n "$uuid" ]; then [ "$1" = "$uuid" ] || other=yes
 else [ "$2" = "$(cat /etc/machine-id)" ] || other=yes; fi
 if [ $other = yes ] && [ "$4" != accept ]; then echo other-machine; exit 0; fi
-if [ $other = yes ]; then echo replaced=yes; elif [ "$3" != - ] && [ "$3" != "$(started)" ]; then echo restarted=yes; fi
+if [ $other = yes ]; then echo replaced=yes
+elif [ "$3" != - ] && [ "$3" != "$start" ]; then echo restarted=yes; fi
 shift 4
 `;
 

@@ -167,7 +167,7 @@ async function restartKindNode(nodes: FakeNodes, ticks: number): Promise<void> {
 
 test("a restarted kind node: recognised by its UUID; what healed by itself is found, what has not is undone", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
-  await nodes.put("a", "kind/product_uuid", `${UUID.toUpperCase()}\n`);
+  await nodes.put("a", "kind/product_uuid", `${UUID}\n`);
   await started(nodes, "boot-1", 100);
   const { machine } = await inspect(on(nodes), { unit: UNIT });
   t.deepEqual(machine, { machineId: MACHINE, hardware: UUID, started: "boot-1/100" });
