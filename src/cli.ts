@@ -13,7 +13,7 @@ import {
   type RunFlags,
   createProgram,
 } from "./commands/program.js";
-import { ChaosError, ExitCode } from "./common/errors.js";
+import { ChaosError, ExitCode, UsageError } from "./common/errors.js";
 import { INTERRUPTED_WORDS } from "./common/interrupted.js";
 import type { Watchdog } from "./safety/watchdog.js";
 import type { RunView } from "./ui/base.js";
@@ -80,17 +80,35 @@ const handlers: Handlers = {
     process.stdout.write(await rbac({ references, ...flags }));
   },
   restore: async (runId, flags) => {
-    await withView(async (view) => {
-      const { restore } = await import("./commands/restore-command.js");
-      const { all, dryRun, allowCommands } = flags;
-      process.exitCode = await restore({
+    await withView(async (view, interrupted) => {
+      const { all, dryRun, allowCommands, acceptNode: acceptNodes, yes, forget: forgotten } = flags;
+      const common = {
         ...selectOptions(flags),
-        all,
-        dryRun,
         allowCommands,
-        ...(runId === undefined ? {} : { runId }),
+        acceptNodes,
+        yes,
         view,
         env: process.env,
+        ...(canAsk()
+          ? {
+              ask: async (question: string) =>
+                await view.suspended(async () => await askYesNo(question, interrupted.signal)),
+            }
+          : {}),
+      };
+      if (forgotten !== undefined) {
+        if (runId !== undefined || all || dryRun)
+          throw new UsageError("--forget names one run itself: leave out RUN, --all and --dry-run");
+        const { forget } = await import("./commands/forget-command.js");
+        process.exitCode = await forget({ ...common, runId: forgotten });
+        return;
+      }
+      const { restore } = await import("./commands/restore-command.js");
+      process.exitCode = await restore({
+        ...common,
+        all,
+        dryRun,
+        ...(runId === undefined ? {} : { runId }),
       });
     });
   },

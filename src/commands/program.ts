@@ -54,6 +54,9 @@ interface RbacFlags {
 interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
   readonly all: boolean;
   readonly dryRun: boolean;
+  readonly yes: boolean;
+  readonly acceptNode: string[];
+  readonly forget?: string;
   readonly allowCommands: boolean;
 }
 
@@ -189,7 +192,15 @@ export function createProgram(handlers: Handlers): Command {
       "kubeconfig context, instead of the run's own; includes runs of other machines on that cluster",
     )
     .option("--kubeconfig <file>", "kubeconfig file, instead of the run's own")
+    .option("--yes", "restore from copies in the cluster, or forget, without asking", false)
     .option("--allow-commands", "reach nodes with the run's command of the local configuration", false)
+    .option(
+      "--accept-node <names>",
+      "undo faults on these nodes though other machines have their names now, or give them up if the nodes are deleted (comma-separated)",
+      names,
+      [],
+    )
+    .option("--forget <run>", "close a run that cannot be restored; prints what stays behind", path)
     .action(handlers.restore);
 
   program

@@ -36,7 +36,8 @@ export async function restore(options: RestoreOptions): Promise<ExitCode> {
     const api = error instanceof ApiError || error instanceof ApiUnreachableError;
     if (!api || dryRun || (runId === undefined && !all)) throw error;
     throw new ChaosError(
-      `not restored: ${error.message}. Run \`chaos restore ${all ? "--all" : runId}\` again when the API server answers`,
+      `not restored: ${error.message}. Run \`chaos restore ${all ? "--all" : runId}\` again when the API server answers. ` +
+        `If its cluster no longer exists, close the run with \`chaos restore --forget ${runId ?? "RUN"}\``,
       { exitCode: ExitCode.notRestored, cause: error },
     );
   }
@@ -55,7 +56,9 @@ async function restoreFound(options: RestoreOptions): Promise<ExitCode> {
     const summary = { unfinished: found.runs.map((run) => run.open), unreadable: foldersOf(found) };
     options.view.result(listing(found, isNamed(options)), summary);
   }
-  return all ? await restoreAll(found, options) : ExitCode.asExpected;
+  const code = all ? await restoreAll(found, options) : ExitCode.asExpected;
+  if (code !== ExitCode.asExpected || found.isForbidden !== true) return code;
+  return all && !options.dryRun ? ExitCode.notRestored : ExitCode.preflightRefused;
 }
 
 async function restoreAll(found: Found, options: RestoreOptions): Promise<ExitCode> {
@@ -142,13 +145,13 @@ async function annotatedProblem(transport: Transport, workload: Annotated): Prom
 /** A dry run: the diff if the cluster answers; otherwise the list of pending undos. */
 async function showPending(run: JournalState, options: RestoreOptions): Promise<void> {
   const { open, pending } = run;
-  const { view, allowCommands = false } = options;
+  const { view, allowCommands = false, acceptNodes = [] } = options;
   let lines: readonly string[];
   try {
     lines = await connectedFor(connectionOf(run, options), "restore", async ({ transport }) => {
       if (!(await checkCluster(run, transport))) throw new Error("the API server does not answer");
       const foreign = run.adopted || run.folder === IN_CLUSTER;
-      return await restoreDiff(pending, { transport, allowCommands, foreign });
+      return await restoreDiff(pending, { transport, allowCommands, foreign, acceptNodes });
     });
   } catch (error) {
     lines = [

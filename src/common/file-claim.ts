@@ -1,7 +1,9 @@
 /** A lock among the processes of this machine: a file that names the process that has it. */
 import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { link, rename, rm, writeFile } from "node:fs/promises";
-import { isAlive, ownIdentity, type ProcessIdentity, readIdentity } from "./process-identity.js";
+import { RefusedError } from "./errors.js";
+import { livenessOf, ownIdentity, type ProcessIdentity, readIdentity } from "./process-identity.js";
 
 /** A claim that this process has. */
 export interface FileClaim {
@@ -13,6 +15,7 @@ export interface FileClaim {
  *
  * @param options `onHeld`: called each time that a running process has the claim. After it resolves, there is another try;
  * its error ends the tries.
+ * @throws RefusedError when it cannot be seen from here whether the process that has the claim runs.
  */
 export async function claimFile(
   path: string,
@@ -28,13 +31,23 @@ export async function claimFile(
     await writeFile(own, JSON.stringify(options.self ?? (await ownIdentity())), { mode: 0o600 });
     while (!(await linked(own, path))) {
       const holder = await readIdentity(path);
-      if (holder !== undefined && (await isAlive(holder))) await options.onHeld(holder);
-      else await removeStale(path);
+      const liveness = holder === undefined ? "ended" : await livenessOf(holder);
+      if (holder === undefined || liveness === "ended") await removeStale(path);
+      else if (liveness === "alive") await options.onHeld(holder);
+      else throw notSeen(path, holder);
     }
   } finally {
     await rm(own, { force: true });
   }
   return { release: async () => await rm(path, { force: true }) };
+}
+
+function notSeen(path: string, { pid, host }: ProcessIdentity): RefusedError {
+  const where = host === hostname() ? "in another container" : `on ${host ?? "another machine"}`;
+  return new RefusedError(
+    `cannot take over ${path}: process ${pid} ${where} has it, and it cannot be seen from here whether that process has ended. ` +
+      `If it has (this folder is a copy, say), remove it with \`rm '${path}'\` and try again`,
+  );
 }
 
 /**
@@ -50,7 +63,7 @@ async function removeStale(path: string): Promise<void> {
     throw error;
   }
   const holder = await readIdentity(aside);
-  if (holder !== undefined && (await isAlive(holder))) await linked(aside, path);
+  if (holder !== undefined && (await livenessOf(holder)) !== "ended") await linked(aside, path);
   await rm(aside, { force: true });
 }
 

@@ -98,10 +98,55 @@ set -eu
 if systemctl is-active --quiet "$1.timer"; then systemctl restart "$1.timer"; fi
 `;
 
-/** Acts only on the attacked machine: another machine may have the node's name by now. */
+/**
+ * What identifies a machine. /etc/machine-id is not enough: a kind node gets a new one at every start of its container,
+ * but keeps /kind/product_uuid (kubernetes-sigs/kind, images/base/files/usr/local/bin/entrypoint: fix_machine_id,
+ * fix_product_uuid). In any other container the DMI's UUID is the host's. Some firmware has only zeros or Fs.
+ * A start of the machine or of its container is identified by the kernel's boot and the start of its first process.
+ */
+const MACHINE = `
+hardware() {
+  uuid=
+  if [ -s /kind/product_uuid ]; then read -r uuid < /kind/product_uuid || true
+  elif [ -r /sys/class/dmi/id/product_uuid ] && ! systemd-detect-virt --container --quiet 2>/dev/null; then
+    read -r uuid < /sys/class/dmi/id/product_uuid || true
+  fi
+  case $uuid in *[!0-9a-fA-F-]*) uuid= ;; esac
+  case $uuid in *[!0-]*) ;; *) uuid= ;; esac
+  case $uuid in *[!fF-]*) ;; *) uuid= ;; esac
+}
+started() {
+  start=
+  if [ -r /proc/sys/kernel/random/boot_id ] && [ -r /proc/1/stat ]; then
+    read -r boot < /proc/sys/kernel/random/boot_id
+    read -r stat < /proc/1/stat
+    set -- \${stat##*) }
+    start="$boot/\${20}"
+  fi
+}
+hardware
+started
+`;
+
+const IDENTITY = `${MACHINE}
+echo "machine=$(cat /etc/machine-id)"
+echo "hardware=$uuid"
+echo "started=$start"
+`;
+
+/**
+ * Acts only on the attacked machine: another machine may have the node's name by now. $1: its hardware's UUID, $2: its
+ * machine id, $3: its start, "-" where one was not recorded, $4: "accept" to act on any machine.
+ */
 const SAME_MACHINE = `
-if [ "$(cat /etc/machine-id)" != "$1" ]; then echo other-machine; exit 0; fi
-shift
+${MACHINE}
+other=no
+if [ "$1" != - ] && [ -n "$uuid" ]; then [ "$1" = "$uuid" ] || other=yes
+else [ "$2" = "$(cat /etc/machine-id)" ] || other=yes; fi
+if [ $other = yes ] && [ "$4" != accept ]; then echo other-machine; exit 0; fi
+if [ $other = yes ]; then echo replaced=yes
+elif [ "$3" != - ] && [ "$3" != "$start" ]; then echo restarted=yes; fi
+shift 4
 `;
 
 const DISARM = `
@@ -115,6 +160,7 @@ type OnUnit = NonNullable<AttackRow["onUnit"]>;
 
 const STOPPED: OnUnit = { state: 'systemctl is-active "$1"', undo: 'systemctl start "$@"' };
 
+/** On a machine that replaced the attacked one, a unit that does not exist is gone with the attacked one. */
 const undoUnit = ({ state, undo }: OnUnit): string => `
 set -eu
 ${SAME_MACHINE}${DISARM}
@@ -122,6 +168,7 @@ state() {
 ${state}
 }
 timer=$1; shift
+if [ $other = yes ] && [ "$(systemctl show -p LoadState --value "$1")" = not-found ]; then echo gone=yes; exit 0; fi
 echo "timer=$(systemctl is-active "$timer.timer" || true)"
 echo "before=$(state "$1" || true)"
 echo "invocation=$(systemctl show -p InvocationID --value "$1")"
@@ -144,6 +191,7 @@ if [ -e "$manifest" ]; then
   if [ -e "$held" ] && cmp -s "$held" "$manifest"; then rm "$held"; fi
   [ ! -e "$held" ] || echo "kept=yes"
 elif [ -e "$held" ]; then mv "$held" "$manifest"
+elif [ $other = yes ]; then echo "gone=yes"
 else echo "neither $manifest nor $held exists" >&2; exit 1
 fi
 disarm
@@ -154,16 +202,14 @@ rmdir "$folder" 2>/dev/null && rmdir "$(dirname "$folder")" 2>/dev/null || true
 const INSPECT_UNIT = `
 set -eu
 ${DEPENDENTS}
-echo "machine=$(cat /etc/machine-id)"
-echo "state=$(systemctl is-active "$1" || true)"
+${IDENTITY}echo "state=$(systemctl is-active "$1" || true)"
 echo "invocation=$(systemctl show -p InvocationID --value "$1")"
 dependents "$1" | sed 's/^/also=/'
 `;
 
 const INSPECT_MANIFEST = `
 set -eu
-echo "machine=$(cat /etc/machine-id)"
-[ ! -f "$1" ] || echo "state=there"
+${IDENTITY}[ ! -f "$1" ] || echo "state=there"
 `;
 
 /** Lines "key=value" of a script's output; a key may come more than once. */
@@ -251,9 +297,19 @@ export async function rearm(on: OnNode, timer: string): Promise<void> {
   await run(on, REARM, [timer], ASK_TIMEOUT_MS);
 }
 
+/** The machine that was attacked. */
+export interface Machine {
+  /** /etc/machine-id. */
+  readonly machineId: string;
+  /** UUID of its hardware, or of its container if it is a kind node. Missing: it has none, or an older version recorded it. */
+  readonly hardware?: string;
+  /** Differs after a restart of the machine or of its container. Missing: an older version recorded it. */
+  readonly started?: string;
+}
+
 /** The state of a unit or a manifest before the run, as far as the undo needs it. */
 export interface Inspected {
-  readonly machineId: string;
+  readonly machine: Machine;
   /** Of a unit: systemd's word ("active"). Of a manifest: "there", or "". */
   readonly state: string;
   /** Of a unit: systemd's id of its current start. */
@@ -274,17 +330,35 @@ export async function inspect(
   const facts = factsOf(output);
   const machineId = facts.get("machine")?.[0] ?? "";
   if (!/^[0-9a-f]{32}$/.test(machineId)) throw new Error(`${on.node} has no machine id in /etc/machine-id`);
+  const [hardware, started] = [facts.get("hardware")?.[0], facts.get("started")?.[0]];
   return {
-    machineId,
+    machine: { machineId, ...(hardware ? { hardware } : {}), ...(started ? { started } : {}) },
     state: facts.get("state")?.[0] ?? "",
     invocation: facts.get("invocation")?.[0] ?? "",
     also: facts.get("also") ?? [],
   };
 }
 
-/** The result of an undo on a node. */
+/** Whether an undo may act on another machine with the node's name, because the user accepts it. */
+interface Accepting {
+  readonly accept?: boolean;
+}
+
+/** Whether this is the recorded machine. As in SAME_MACHINE. Pure. */
+export function isSameMachine(recorded: Machine, now: Machine): boolean {
+  return recorded.hardware !== undefined && now.hardware !== undefined
+    ? recorded.hardware === now.hardware
+    : recorded.machineId === now.machineId;
+}
+
+/** The first arguments of an undo. */
+function identity({ hardware = "-", machineId, started = "-", accept }: Machine & Accepting): string[] {
+  return [hardware, machineId, started, accept === true ? "accept" : "-"];
+}
+
+/** The result of an undo on a node. `gone`: the accepted machine has nothing of the attacked one. */
 export interface Put {
-  readonly how: "put-back" | "found" | "untouched";
+  readonly how: "put-back" | "found" | "untouched" | "gone";
   /** Who undid the fault. */
   readonly by: string;
 }
@@ -296,34 +370,34 @@ export interface Put {
  */
 export async function startUnit(
   on: OnNode,
-  fault: {
-    readonly unit: string;
-    readonly also: readonly string[];
-    readonly invocation: string;
-    readonly timer: string;
-    readonly machineId: string;
-  },
+  fault: Machine &
+    Accepting & {
+      readonly unit: string;
+      readonly also: readonly string[];
+      readonly invocation: string;
+      readonly timer: string;
+    },
   own: OnUnit = STOPPED,
 ): Promise<Put> {
-  const args = [fault.machineId, fault.timer, fault.unit, ...fault.also];
+  const args = [...identity(fault), fault.timer, fault.unit, ...fault.also];
   const facts = sameMachine(on, factsOf(await run(on, undoUnit(own), args, UNIT_TIMEOUT_MS)));
+  if (facts.has("gone")) return GONE;
   if (facts.get("before")?.[0] !== "active") return { how: "put-back", by: "runner" };
   const same = facts.get("invocation")?.[0] === fault.invocation;
-  return same ? { how: "untouched", by: "runner" } : { how: "found", by: restorer(facts) };
+  if (same) return { how: "untouched", by: "runner" };
+  if (facts.has("replaced")) return { how: "found", by: "the machine that replaced the node's" };
+  // Timers do not survive a restart, but systemd starts the unit at the next one.
+  return { how: "found", by: facts.has("restarted") ? "systemd when the node restarted" : restorer(facts) };
 }
 
 /** Moves a manifest back if it was moved away; then removes the timer. Safe to repeat. */
 export async function returnManifest(
   on: OnNode,
-  fault: {
-    readonly manifest: string;
-    readonly heldAt: string;
-    readonly timer: string;
-    readonly machineId: string;
-  },
+  fault: Machine & Accepting & { readonly manifest: string; readonly heldAt: string; readonly timer: string },
 ): Promise<Put> {
-  const args = [fault.machineId, fault.timer, fault.manifest, fault.heldAt];
+  const args = [...identity(fault), fault.timer, fault.manifest, fault.heldAt];
   const facts = sameMachine(on, factsOf(await run(on, RETURN_MANIFEST, args, ASK_TIMEOUT_MS)));
+  if (facts.has("gone")) return GONE;
   if (!facts.has("before")) return { how: "put-back", by: "runner" };
   // The run had started to move it and the kept file is gone: if the timer is no longer active, it has fired.
   const moved = facts.has("held") || (facts.has("began") && !timerIsActive(facts));
@@ -332,10 +406,13 @@ export async function returnManifest(
   return { how: "found", by: `${restorer(facts)}${kept}` };
 }
 
+const GONE: Put = { how: "gone", by: "another machine with the name of the node" };
+
 function sameMachine(on: OnNode, facts: Facts): Facts {
   if (facts.has("other-machine")) {
     throw new ChaosError(
-      `${on.node} is another machine than the attacked one (its /etc/machine-id differs). Nothing was changed`,
+      `${on.node} is another machine than the attacked one (its UUID or its /etc/machine-id differs). Nothing was changed. ` +
+        `If it replaces that machine, add \`--accept-node ${on.node}\`: what it lacks is then undone there`,
       { exitCode: ExitCode.notRestored },
     );
   }

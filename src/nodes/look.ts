@@ -182,6 +182,59 @@ function flagOf(args: readonly string[], name: string): string | undefined {
     .at(-1);
 }
 
+/** Prints the program of a unit, and of each further unit what systemd stops it with. */
+const UNITS = `
+echo "program=$(systemctl show -p ExecStart --value "$1" | sed -n 's/^{ path=\\([^ ;]*\\).*/\\1/p' | tail -n 1)"
+unit=$1; shift
+for each in "$@"; do
+  for needed in $(systemctl show -p Requires -p BindsTo --value "$each"); do
+    if [ "$needed" = "$unit" ]; then echo "stops=$each"; fi
+  done
+done
+`;
+
+/** Units of kubelets and container runtimes whose program is a wrapper, or that are not on the node any more. */
+const USUAL_UNITS =
+  /^(kubelet|containerd|crio|docker|snap\.microk8s\.daemon-(kubelite|containerd))\.service$/;
+
+/** Folders of kubelets that are part of another program, so no process tells its own (src/components/static-pod.ts). */
+const USUAL_FOLDERS = ["/etc/kubernetes/manifests", "/var/lib/rancher/rke2/agent/pod-manifests"];
+
+/**
+ * Why no run can have attacked these units, or this manifest, of a node; undefined: one can have. For a journal that is
+ * not believed.
+ *
+ * @throws Error when the node does not answer.
+ */
+export async function whyNotAttacked(
+  on: OnNode,
+  fault: { readonly unit: string; readonly also: readonly string[] } | { readonly manifest: string },
+): Promise<string | undefined> {
+  if ("unit" in fault) {
+    const argv = ["sh", "-c", UNITS, "look-at-units", fault.unit, ...fault.also];
+    const lines = (await on.access.exec(on.node, argv, ASK_TIMEOUT_MS)).split("\n");
+    const program =
+      lines
+        .find((line) => line.startsWith("program="))
+        ?.split("/")
+        .at(-1) ?? "";
+    const name = program.replace(/^program=/, "");
+    if (!USUAL_UNITS.test(fault.unit) && roleOf(name) === undefined)
+      return `${fault.unit} on ${on.node} runs neither a kubelet nor a container runtime`;
+    const other = fault.also.find((each) => !lines.includes(`stops=${each}`));
+    return other === undefined ? undefined : `${other} on ${on.node} does not stop with ${fault.unit}`;
+  }
+  const folder = fault.manifest.replace(/\/[^/]*$/, "");
+  if (USUAL_FOLDERS.includes(folder)) return undefined;
+  const kubelet = (await processesOn(on)).find(({ name }) => name === "kubelet");
+  const own = kubelet === undefined ? undefined : await manifestFolder(on, kubelet);
+  if (own !== undefined) {
+    const real = await on.access.exec(on.node, ["readlink", "-f", own], ASK_TIMEOUT_MS);
+    if ([own.replace(/\/+$/, ""), real.trim()].includes(folder)) return undefined;
+  }
+  return `${folder} on ${on.node} is not the folder from which its kubelet reads static pods`;
+}
+
 /** Prints "file=PATH BASE64" for each file that a kubelet reads in a folder: all but those that begin with a dot. */
 const FILES = `
 folder=$(readlink -f "$1") || exit 0

@@ -24,7 +24,7 @@ if (verb !== "exec" || !existsSync(state)) {
 }
 appendFileSync(__dirname + "/log", JSON.stringify({ node, argv }) + "\\n");
 if (existsSync(state + "/broken")) { console.error("the node is broken"); process.exit(1); }
-const mine = argv.map((each) => each.replace(/(?<![\\w.-])\\/(etc|proc|run|var\\/lib|var\\/snap)\\//g, state + "$&"));
+const mine = argv.map((each) => each.replace(/(?<![\\w.-])\\/(etc|kind|proc|run|sys|var\\/lib|var\\/snap)\\//g, state + "$&"));
 const env = { PATH: __dirname + "/bin:/usr/local/bin:/usr/bin:/bin", STATE: state };
 const { status } = spawnSync(mine[0], mine.slice(1), { env, stdio: "inherit" });
 process.exit(status ?? 127);
@@ -203,7 +203,13 @@ export async function fakeNodes(t: ExecutionContext, names: readonly string[]): 
   t.teardown(async () => await rm(root, { recursive: true, force: true }));
   const nodes = new FakeNodes(root);
   await mkdir(join(root, "bin"));
-  const scripts = { docker: DOCKER, "bin/systemctl": SYSTEMCTL, "bin/systemd-run": SYSTEMD_RUN };
+  const scripts = {
+    docker: DOCKER,
+    "bin/systemctl": SYSTEMCTL,
+    "bin/systemd-run": SYSTEMD_RUN,
+    // A node is no container, whatever this machine is.
+    "bin/systemd-detect-virt": "#!/bin/sh\nexit 1\n",
+  };
   for (const [name, text] of Object.entries(scripts)) {
     await writeFile(join(root, name), text);
     await chmod(join(root, name), 0o755);

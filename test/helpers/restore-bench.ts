@@ -5,6 +5,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
+import { forget } from "../../src/commands/forget-command.js";
 import { restore } from "../../src/commands/restore-command.js";
 import type { ExitCode } from "../../src/common/errors.js";
 import type { KubeObject } from "../../src/kube/objects.js";
@@ -19,6 +20,7 @@ import {
 } from "../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../src/safety/lock/lease.js";
 import { type RestoreOptions } from "../../src/safety/restore/options.js";
+import type { RunView } from "../../src/ui/base.js";
 import { createView } from "../../src/ui/view.js";
 import { controllers, LEASES, NAMESPACES, OWN, removal, SleepingClock, TARGET } from "./dead-man-world.js";
 import type { FakeApiServer } from "./fake-api-server.js";
@@ -69,8 +71,14 @@ export interface Machine {
   /** A clock that only sleeping moves; by default controllers work meanwhile. */
   readonly clock: SleepingClock;
   /** Runs `chaos restore` on this machine. */
+  /** With --yes: most tests are not about the consent. */
   restore(
     change: Partial<RestoreOptions>,
+  ): Promise<{ readonly code?: ExitCode; readonly error?: unknown; readonly said: string }>;
+  /** Runs `chaos restore --forget RUN --yes` on this machine. */
+  forget(
+    runId: string,
+    change?: Partial<RestoreOptions>,
   ): Promise<{ readonly code?: ExitCode; readonly error?: unknown; readonly said: string }>;
   /** Its unfinished journals, oldest first. */
   unfinished(): Promise<readonly JournalState[]>;
@@ -90,18 +98,27 @@ export async function machine(t: ExecutionContext, server: FakeApiServer): Promi
     kubeconfigPath,
     clock,
     unfinished: async () => (await unfinishedRuns(journalRoot(env))).runs,
-    restore: async (change) => {
-      const stream = new PassThrough();
-      const view = createView({ stream, out: stream, mode: "plain" });
-      const outcome = await restore({ all: false, dryRun: false, view, env, clock, ...change }).then(
-        (code) => ({ code }),
-        (error: unknown) => ({ error }),
-      );
-      view.close();
-      stream.end();
-      return { ...outcome, said: await text(stream) };
-    },
+    restore: async (change) =>
+      await said(
+        async (view) => await restore({ all: false, dryRun: false, yes: true, view, env, clock, ...change }),
+      ),
+    forget: async (runId, change = {}) =>
+      await said(async (view) => await forget({ yes: true, view, env, clock, ...change, runId })),
   };
+}
+
+async function said(
+  command: (view: RunView) => Promise<ExitCode>,
+): Promise<{ readonly code?: ExitCode; readonly error?: unknown; readonly said: string }> {
+  const stream = new PassThrough();
+  const view = createView({ stream, out: stream, mode: "plain" });
+  const outcome = await command(view).then(
+    (code) => ({ code }),
+    (error: unknown) => ({ error }),
+  );
+  view.close();
+  stream.end();
+  return { ...outcome, said: await text(stream) };
 }
 
 export interface Crash {

@@ -10,6 +10,7 @@ import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { copiesInCluster } from "../journal/cluster-copy.js";
 import { describeUndo } from "../journal/describe.js";
 import type { PendingUndo, Removal, Undo } from "../journal/journal.js";
+import { implausibleIn } from "../journal/plausible.js";
 import type { WorkloadUndo } from "../journal/undo.js";
 import { runsOfCopies } from "../journal/unfinished.js";
 import { emptyNamespace } from "../restore/empty-namespace.js";
@@ -91,13 +92,25 @@ async function entriesInCluster({ transport, log }: RestorationTools): Promise<{
   readonly entries: readonly PendingUndo[];
   readonly unreadable: readonly string[];
 }> {
-  const { runs, unreadable } = runsOfCopies(await copiesInCluster(transport));
+  const found = runsOfCopies(await copiesInCluster(transport));
+  // As for `chaos restore`, but nobody reads a plan here: an entry that no run writes spoils its whole copy.
+  const problems = new Map(found.runs.map((run) => [run, implausibleIn(run)]));
+  const runs = found.runs.filter((run) => problems.get(run) === undefined);
+  const unreadable = [
+    ...found.unreadable.map((error) => messageOf(error)),
+    ...found.runs.flatMap((run) => {
+      const problem = problems.get(run);
+      return problem === undefined
+        ? []
+        : [`the copy of the journal of ${run.open.runId} is not believed: ${problem}`];
+    }),
+  ];
   for (const { open, damage } of runs)
     if (damage !== undefined) log(`the copy of the journal of ${open.runId} is damaged: ${damage}`);
   const entries = [...runs]
     .sort((a, b) => b.open.startedAt.localeCompare(a.open.startedAt))
     .flatMap(({ pending }) => [...pending].reverse());
-  return { entries, unreadable: unreadable.map((error) => messageOf(error)) };
+  return { entries, unreadable };
 }
 
 /** @returns why it failed; empty: it succeeded. */

@@ -17,7 +17,7 @@ import {
   UnreadableJournalError,
 } from "./records.js";
 import { JOURNAL_FILE as FILE } from "./folder.js";
-import { implausible, isRunId } from "./plausible.js";
+import { implausibleIn } from "./plausible.js";
 import type { Undo } from "./undo.js";
 
 export * from "./records.js";
@@ -91,9 +91,7 @@ export class Journal {
    * @throws ChaosError (exit 5) when it cannot be written, UnreadableJournalError when the text is not a valid journal.
    */
   static async adopt(root: string, text: string, place: string): Promise<JournalState> {
-    const found = parseJournal(place, text);
-    if (found === undefined) throw new UnreadableJournalError(place, "it has no complete opening record");
-    refuseImplausible(found);
+    const found = readForeign(place, text);
     const folder = join(root, found.open.clusterUid, found.open.runId);
     try {
       await makeFolder(folder, { mode: 0o700 });
@@ -192,12 +190,18 @@ export class Journal {
   }
 }
 
+/** The content of another machine's journal. @throws UnreadableJournalError when the text is not a valid one. */
+export function readForeign(place: string, text: string): JournalState {
+  const found = parseJournal(place, text);
+  if (found === undefined) throw new UnreadableJournalError(place, "it has no complete opening record");
+  refuseImplausible(found);
+  return found;
+}
+
 /** @throws UnreadableJournalError when it contains something that no run of this tool writes. */
-function refuseImplausible({ folder, open: { runId }, intents }: JournalState): void {
-  const problem = isRunId(runId)
-    ? intents.map(({ undo }) => implausible(undo)).find((each) => each !== undefined)
-    : `its run ID ${JSON.stringify(runId.slice(0, 80))} is not valid`;
-  if (problem !== undefined) throw new UnreadableJournalError(folder, problem);
+export function refuseImplausible(state: JournalState): void {
+  const problem = implausibleIn(state);
+  if (problem !== undefined) throw new UnreadableJournalError(state.folder, problem);
 }
 
 /** The names of the file and its folders must be on disk, not only the content. */

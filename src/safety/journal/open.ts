@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { delimiter, resolve } from "node:path";
-import { ownIdentity, pidNamespace } from "../../common/process-identity.js";
+import { ownIdentity } from "../../common/process-identity.js";
 import type { Connection } from "../../kube/connect.js";
 import type { Watchdog } from "../watchdog.js";
 import { Journal, journalRoot, type JournalOpen } from "./journal.js";
@@ -21,7 +21,6 @@ export async function openJournal(
     readonly startedAt: Date;
   },
 ): Promise<Journal> {
-  const namespace = await pidNamespace();
   const journal = await Journal.create(journalRoot(env), {
     type: "open",
     runId: about.runId,
@@ -34,7 +33,6 @@ export async function openJournal(
     startedAt: about.startedAt.toISOString(),
     host: hostname(),
     ...(await ownIdentity()),
-    ...(namespace === undefined ? {} : { pidNamespace: namespace }),
   });
   try {
     await watchdog?.watch(journal.folder);

@@ -1,49 +1,129 @@
 /**
  * What a journal from the cluster may ask for. A restore runs with more rights than writing Secrets needs, so anyone who
- * can write Secrets there must not make it change anything that runs do not change. Pure.
+ * can write Secrets there must not make it change anything that runs do not change (docs/safety.md, "Threat model"). What
+ * is checked on a node itself is in ../restore/on-node.ts. Pure.
  */
 import { CONFIGMAPS, resourcePath } from "../../kube/api.js";
-import { ADDON_NAMESPACE, DRIFT_NAME } from "../../own/own-names.js";
+import { heldPath, timerName } from "../../nodes/faults.js";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "../../own/manifest.js";
-import type { Undo } from "./undo.js";
+import {
+  ADDON_NAMESPACE,
+  DRIFT_NAME,
+  LOCK_NAME,
+  LOCK_NAMESPACE,
+  PROBER_NAMESPACE,
+} from "../../own/own-names.js";
+import type { JournalState } from "./records.js";
+import { isNodeUndo, type NodeUndo, type Removal, type Undo, type WorkloadUndo } from "./undo.js";
 
-/** What runs restore, besides the ConfigMap that the proof of addon-manager changes. */
-const WORKLOAD = /^\/apis\/apps\/v1\/namespaces\/[a-z0-9-]+\/(deployments|daemonsets)$/;
-/** A path below the API root. */
-const API_PATH = /^\/apis?\/[A-Za-z0-9._%/-]+$/;
+/** The namespaces of the workloads that components name: a test compares them. */
+export const WORKLOAD_NAMESPACES: readonly string[] = [
+  "kube-system",
+  "openshift-dns",
+  "openshift-monitoring",
+];
+
+const WORKLOAD = /^\/apis\/apps\/v1\/namespaces\/([a-z0-9-]+)\/(deployments|daemonsets)$/;
+const NAME = /^[a-z0-9]([a-z0-9.:-]*[a-z0-9])?$/;
+
+/** The kinds of objects that a run creates outside its namespaces, or that its end removes one by one. */
+const OWN_KINDS: Readonly<Record<string, string>> = {
+  Namespace: "/api/v1/namespaces",
+  Lease: `/apis/coordination.k8s.io/v1/namespaces/${LOCK_NAMESPACE}/leases`,
+  Secret: `/api/v1/namespaces/${PROBER_NAMESPACE}/secrets`,
+  Pod: `/api/v1/namespaces/${PROBER_NAMESPACE}/pods`,
+  ConfigMap: `/api/v1/namespaces/${PROBER_NAMESPACE}/configmaps`,
+  ServiceAccount: `/api/v1/namespaces/${PROBER_NAMESPACE}/serviceaccounts`,
+  ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+  ClusterRoleBinding: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+};
+const IN_ANY_NAMESPACE =
+  /^\/apis\/rbac\.authorization\.k8s\.io\/v1\/namespaces\/[a-z0-9-]+\/(roles|rolebindings)$/;
+
+/** A node's name never begins with "-": a command would take it for an option. */
+const NODE = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+const UNIT = /^[A-Za-z0-9][A-Za-z0-9:_.@-]*\.service$/;
+const MANIFEST = /^(\/[A-Za-z0-9_][A-Za-z0-9._-]*)+$/;
 
 /** The format of `newRunId`. The ID becomes a folder name, so it must not contain a path. */
 export function isRunId(text: string): boolean {
   return /^[a-z0-9][a-z0-9.-]{0,80}$/i.test(text) && !text.includes("..");
 }
 
+/** @returns why no run of this tool can have written this journal; undefined: one may have. */
+export function implausibleIn({
+  open: { runId, clusterUid },
+  intents,
+}: Pick<JournalState, "open" | "intents">): string | undefined {
+  if (!isRunId(runId)) return `its run ID ${JSON.stringify(runId.slice(0, 80))} is not valid`;
+  if (!/^[A-Za-z0-9-]{1,64}$/.test(clusterUid)) return "its cluster's uid is not valid";
+  return intents.map(({ undo }) => implausible(undo, runId)).find((each) => each !== undefined);
+}
+
 /** @returns why no run of this tool can have written this entry; undefined: one may have. */
-export function implausible(entry: Undo): string | undefined {
-  switch (entry.action) {
-    case "restore-workload": {
-      const { path, collection, object } = entry;
-      const ofProof = path === resourcePath(CONFIGMAPS, ADDON_NAMESPACE, DRIFT_NAME);
-      const valid =
-        (WORKLOAD.test(collection) || ofProof) && path === `${collection}/${object.metadata.name}`;
-      return valid
-        ? undefined
-        : `it would restore ${shown(path)}, which is not a workload that a run attacks`;
-    }
-    case "remove":
-    case "empty": {
-      const own = entry.labels[MANAGED_BY_LABEL] === MANAGED_BY;
-      const path = API_PATH.test(entry.path) && !entry.path.includes("..");
-      return own && path ? undefined : `it would remove ${shown(entry.path)}, which no run created`;
-    }
-    // These run only with --allow-commands, or through the API.
-    case "start-unit":
-    case "return-manifest":
-      return undefined;
-    default:
-      return "it has an entry of an unknown kind";
+export function implausible(entry: Undo, runId: string): string | undefined {
+  try {
+    if (isNodeUndo(entry)) return implausibleOnNode(entry, runId);
+    if (entry.action === "restore-workload") return implausibleWorkload(entry);
+    if (["remove", "empty"].includes(entry.action)) return implausibleRemoval(entry);
+    return "it has an entry of an unknown kind";
+  } catch (error) {
+    // A field is missing, or is not what it should be.
+    if (error instanceof TypeError) return `it has an entry that is not complete (${shown(entry.action)})`;
+    throw error;
   }
 }
 
-function shown(path: unknown): string {
-  return JSON.stringify(path).slice(0, 120);
+/** The ConfigMap that the proof of addon-manager changes. */
+const OF_PROOF = resourcePath(CONFIGMAPS, ADDON_NAMESPACE, DRIFT_NAME);
+
+function implausibleWorkload({ path, collection, object }: WorkloadUndo): string | undefined {
+  if (path === OF_PROOF && path === `${collection}/${object.metadata.name}`) return undefined;
+  const { name, namespace } = object.metadata;
+  const [, place = "", resource] = WORKLOAD.exec(collection) ?? [];
+  const kind = resource === "deployments" ? "Deployment" : "DaemonSet";
+  const valid =
+    WORKLOAD_NAMESPACES.includes(place) &&
+    NAME.test(name) &&
+    path === `${collection}/${name}` &&
+    (object.kind === undefined || object.kind === kind) &&
+    (namespace === undefined || namespace === place);
+  return valid ? undefined : `it would restore ${shown(path)}, which is not a workload that a run attacks`;
+}
+
+function implausibleRemoval({ action, path, object, labels }: Removal): string | undefined {
+  const { kind, name } = object;
+  const collection = path.slice(0, path.lastIndexOf("/"));
+  const known =
+    OWN_KINDS[kind] === collection || (/^Role(Binding)?$/.test(kind) && IN_ANY_NAMESPACE.test(collection));
+  const valid =
+    labels[MANAGED_BY_LABEL] === MANAGED_BY &&
+    known &&
+    NAME.test(name) &&
+    path === `${collection}/${name}` &&
+    (action === "remove" || kind === "Namespace") &&
+    (kind !== "Lease" || name === LOCK_NAME);
+  return valid ? undefined : `it would remove ${shown(path)}, which no run created`;
+}
+
+function implausibleOnNode(entry: NodeUndo, runId: string): string | undefined {
+  const { node, timer } = entry;
+  if (!NODE.test(node)) return `it names the node ${shown(node)}`;
+  if (entry.action === "start-unit") {
+    const { unit, also } = entry;
+    const valid = [unit, ...also].every((each) => UNIT.test(each)) && timer === timerName(runId, unit);
+    return valid
+      ? undefined
+      : `it would start ${shown([unit, ...also].join(" "))} on ${node}, which no run stops`;
+  }
+  const { manifest, heldAt } = entry;
+  const valid =
+    MANIFEST.test(manifest) && heldAt === heldPath(runId, manifest) && timer === timerName(runId, manifest);
+  return valid
+    ? undefined
+    : `it would move ${shown(heldAt)} to ${shown(manifest)} on ${node}, which no run moves away`;
+}
+
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? "undefined").slice(0, 120);
 }

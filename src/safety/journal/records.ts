@@ -31,8 +31,6 @@ export interface JournalOpen extends ProcessIdentity {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly host: string;
-  /** The PID namespace of its process; missing in journals of older versions and of machines without /proc. */
-  readonly pidNamespace?: string;
 }
 
 export type JournalRecord =
@@ -67,16 +65,29 @@ export interface JournalState {
 /** A journal that does not show what its run changed. */
 export class UnreadableJournalError extends ChaosError {
   readonly folder: string;
-  constructor(folder: string, problem: string, options: { cause?: unknown } = {}) {
+  /** The entries in the lines that can be read. */
+  readonly pending: readonly PendingUndo[];
+  constructor(
+    folder: string,
+    problem: string,
+    options: { readonly cause?: unknown; readonly pending?: readonly PendingUndo[] } = {},
+  ) {
     super(
       `the journal in ${folder} cannot be read: ${problem}. The changes of its run may still be in place. ` +
         "Find the cluster and the objects that its lines name (the target, namespaces, the lock's Lease), " +
-        `undo the changes by hand, then remove ${folder}`,
+        `undo the changes by hand, then close it with \`chaos restore --forget ${runOf(folder)}\``,
       { ...options, exitCode: ExitCode.preflightRefused },
     );
     this.name = "UnreadableJournalError";
     this.folder = folder;
+    this.pending = options.pending ?? [];
   }
+}
+
+/** The run of a journal's folder, or of its copy's place, and how to find it there. */
+function runOf(folder: string): string {
+  const copy = /^Secret .*\/journal-(.*)$/.exec(folder)?.[1];
+  return copy === undefined ? (folder.split("/").at(-1) ?? folder) : `${copy} --context NAME`;
 }
 
 /** The line of a record, without its line feed. */
@@ -138,21 +149,22 @@ export function parseJournal(folder: string, text: string): JournalState | undef
     // From a newer version: treating it as an end would lose undos.
     else damaged.push(index + 1);
   }
-  if (opened === undefined) {
-    // A line with a line feed was fully on disk, and the run continued after it.
-    if (lines.length === 1) return undefined;
-    throw new UnreadableJournalError(folder, "its opening record is damaged");
-  }
   const all = [...intents].map(([seq, undo]) => ({
     seq,
     undo,
     ...(acted.has(seq) ? { acted: true as const } : {}),
   }));
+  const pending = all.filter(({ seq }) => !restored.has(seq));
+  if (opened === undefined) {
+    // A line with a line feed was fully on disk, and the run continued after it.
+    if (lines.length === 1) return undefined;
+    throw new UnreadableJournalError(folder, "its opening record is damaged", { pending });
+  }
   return {
     folder,
     open: opened,
     intents: all,
-    pending: all.filter(({ seq }) => !restored.has(seq)),
+    pending,
     copied: marks.has("copied"),
     adopted: marks.has("adopted"),
     closed: marks.has("closed"),

@@ -2,6 +2,7 @@
 import type { ObjectRef } from "../../evidence/events.js";
 import type { AttackName } from "../../experiment/attacks.js";
 import type { KubeObject } from "../../kube/objects.js";
+import type { Machine } from "../../nodes/faults.js";
 import type { NodeAccessSpec } from "../../nodes/spec.js";
 
 /** How one change is undone. */
@@ -54,15 +55,14 @@ export type NodeUndo =
       readonly pods?: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> };
     });
 
-interface OnNode {
+/** Also names the attacked machine: by the time of a restore another machine may have the node's name. */
+interface OnNode extends Machine {
   /** The component on the node: "kubelet on worker-1". */
   readonly object: ObjectRef;
   readonly node: string;
   /** The timer on the node that undoes the fault by itself, without ".timer". */
   readonly timer: string;
   readonly access: NodeAccessSpec;
-  /** /etc/machine-id: by the time of a restore another machine may have the node's name. */
-  readonly machineId: string;
 }
 
 /** Whether an entry is undone on a node instead of in the API. */
@@ -73,9 +73,12 @@ export function isNodeUndo(entry: Undo): entry is NodeUndo {
 /** How one entry was undone. */
 export interface Undone {
   readonly object: ObjectRef;
-  /** `untouched`: it was never gone and is unchanged. `found`: someone else had fully restored it. */
+  /**
+   * `untouched`: it was never gone and is unchanged. `found`: someone else had fully restored it. `gone`: its node no longer
+   * exists.
+   */
   readonly how:
-    "created" | "patched" | "found" | "removed" | "emptied" | "untouched" | "started" | "returned";
+    "created" | "patched" | "found" | "removed" | "emptied" | "untouched" | "started" | "returned" | "gone";
   /** "runner", or the name of the one who restored it. */
   readonly by: string;
 }

@@ -26,7 +26,7 @@ export async function otherUnfinishedRuns(
 ): Promise<UnfinishedRuns> {
   const local = await unfinishedRuns(options.root, options.clusterUid);
   const known = new Set(local.runs.map(({ open }) => open.runId));
-  const elsewhere = await runsInCluster(transport);
+  const elsewhere = await runsInCluster(transport).catch(noneIfForbidden);
   return {
     runs: [...local.runs, ...elsewhere.runs.filter(({ open }) => !known.has(open.runId))].filter(
       ({ open }) => open.runId !== options.ownId,
@@ -41,9 +41,9 @@ export async function clusterUidOf(transport: Transport, call: CallOptions = {})
   return (await get<Namespace>(transport, path, call)).metadata.uid;
 }
 
-/** Runs with a copy of their journal in the cluster. None when reading is forbidden: preflight names the missing right. */
+/** Runs with a copy of their journal in the cluster. Rejects with ApiError (403: reading them is forbidden). */
 export async function runsInCluster(transport: Transport): Promise<UnfinishedRuns> {
-  return runsOfCopies(await copiesUnlessForbidden(transport));
+  return runsOfCopies(await copiesInCluster(transport));
 }
 
 /** The runs of these copies. One damaged copy does not hide the others. Pure. */
@@ -66,13 +66,10 @@ export function runsOfCopies(copies: readonly FoundCopy[]): UnfinishedRuns {
   return { runs, unreadable };
 }
 
-async function copiesUnlessForbidden(transport: Transport): Promise<readonly FoundCopy[]> {
-  try {
-    return await copiesInCluster(transport);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 403) return [];
-    throw error;
-  }
+/** Before a run: preflight names the missing right. */
+function noneIfForbidden(error: unknown): UnfinishedRuns {
+  if (error instanceof ApiError && error.status === 403) return { runs: [], unreadable: [] };
+  throw error;
 }
 
 /** How the user reaches a cluster. */

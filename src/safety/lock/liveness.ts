@@ -1,26 +1,14 @@
 /** Whether the runner of an unfinished run is still alive. A live runner restores its run itself. */
-import { hostname } from "node:os";
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
-import { pidNamespace } from "../../common/process-identity.js";
 import { getOrUndefined } from "../../kube/api.js";
 import type { Lease } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
-import type { JournalOpen } from "../journal/journal.js";
 import { LOCK_PATH, RENEW_EVERY_MS } from "./lease.js";
 
 /** Three missed renewals while the API server answers: the holder has exited or cannot reach the cluster. */
 const SILENT_MS = 3 * RENEW_EVERY_MS + 5_000;
 const POLL_EVERY_MS = 1_000;
-
-/** Whether the run's process would be visible from this process. */
-export async function isLocalRunner({
-  host,
-  pidNamespace: of,
-}: Pick<JournalOpen, "host" | "pidNamespace">): Promise<boolean> {
-  // A container can have the machine's host name (--network host), and a new container the name of an old one.
-  return host === hostname() && (of === undefined || of === (await pidNamespace()));
-}
 
 /**
  * Whether a runner on another machine still renews the lock. Watches the Lease for 50 s by the local clock: the times in

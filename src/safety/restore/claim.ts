@@ -1,5 +1,5 @@
 /** One restore at a time per machine: the watchdog and a user's `chaos restore` must not do the same work twice. */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Clock } from "../../common/clock.js";
 import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
 import { claimFile, type FileClaim } from "../../common/file-claim.js";
@@ -37,7 +37,7 @@ export async function claimRestore(
     onHeld: async ({ pid }) => {
       if (clock.now() >= end) {
         throw new ChaosError(
-          `timed out after ${WAIT_LIMIT_MS / 60_000} min waiting for process ${pid}, which is still restoring the run in ${folder}. If it is stuck, end it and run \`chaos restore RUN\` again`,
+          `timed out after ${WAIT_LIMIT_MS / 60_000} min waiting for process ${pid}, which is still restoring the run in ${folder}. If it is stuck, end it and run \`chaos restore ${basename(folder)}\` again`,
           {
             exitCode: ExitCode.notRestored,
           },

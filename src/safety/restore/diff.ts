@@ -5,7 +5,7 @@ import { differences, sanitised } from "../../kube/declared.js";
 import type { KubeObject } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
 import { openNodeAccess } from "../../nodes/access.js";
-import { inspect } from "../../nodes/faults.js";
+import { inspect, isSameMachine } from "../../nodes/faults.js";
 import { carries } from "../../own/manifest.js";
 import { planOf } from "../journal/describe.js";
 import { isNodeUndo, type NodeUndo, type PendingUndo, type Undo } from "../journal/journal.js";
@@ -24,6 +24,8 @@ interface DiffOptions {
   readonly allowCommands: boolean;
   /** The journal came from the cluster or is still there. */
   readonly foreign: boolean;
+  /** Nodes on which a restore may act although they are other machines. */
+  readonly acceptNodes?: readonly string[];
 }
 
 /** Lines for one run, the last entry first, in the order of a restore. */
@@ -104,8 +106,9 @@ function valueAt(object: unknown, path: string): unknown {
 async function nodeState(entry: NodeUndo, options: DiffOptions): Promise<string> {
   const access = openNodeAccess(entry.access, options);
   const what = entry.action === "start-unit" ? { unit: entry.unit } : { manifest: entry.manifest };
-  const { state, machineId } = await inspect({ access, node: entry.node }, what);
-  if (machineId !== entry.machineId) return `${entry.node} is another machine now: nothing would be changed`;
+  const { state, machine } = await inspect({ access, node: entry.node }, what);
+  if (!isSameMachine(entry, machine) && options.acceptNodes?.includes(entry.node) !== true)
+    return `${entry.node} is another machine now: nothing would be changed without --accept-node ${entry.node}`;
   if (entry.action === "start-unit")
     return state === "active" ? "it is active" : `${state || "unknown"} → active`;
   return state === "there" ? `${entry.manifest} exists` : `+ ${entry.manifest}`;

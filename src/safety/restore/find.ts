@@ -19,6 +19,8 @@ import type { RestoreOptions } from "./options.js";
 export interface Found extends UnfinishedRuns {
   /** Whether a cluster was searched, too. */
   readonly inCluster: boolean;
+  /** Whether the cluster forbids the search: it may have runs of other machines. */
+  readonly isForbidden?: boolean;
 }
 
 /**
@@ -34,7 +36,8 @@ export async function findUnfinished(options: RestoreOptions): Promise<Found> {
   const unknown = runId !== undefined && !isKnown(local, runId);
   const isHere = !unknown && local.runs.length + local.unreadable.length > 0;
   const cluster = named || unknown ? await searchCluster(options, { named, isHere }) : undefined;
-  if (cluster === undefined) return { ...local, inCluster: false };
+  if (cluster === undefined || cluster === "forbidden")
+    return { ...local, inCluster: false, isForbidden: cluster === "forbidden" };
   return { ...merged(local, cluster, { onlyThere: named && all }), inCluster: true };
 }
 
@@ -48,7 +51,7 @@ function isKnown({ runs, unreadable }: UnfinishedRuns, runId: string): boolean {
 }
 
 /** Whether this is the run's journal, on this machine or in the cluster. */
-function isOf({ folder }: UnreadableJournalError, runId: string): boolean {
+export function isOf({ folder }: UnreadableJournalError, runId: string): boolean {
   return basename(folder) === runId || folder === copyPlace(runId);
 }
 
@@ -60,17 +63,22 @@ interface InCluster extends UnfinishedRuns {
 class NotSearchedError extends RefusedError {
   /** Whether the API server gave no answer: it may be down because of a run. */
   readonly isDown: boolean;
-  constructor(message: string, isDown: boolean) {
+  readonly isForbidden: boolean;
+  constructor(message: string, cause: ApiError | ApiUnreachableError) {
     super(message);
-    this.isDown = isDown;
+    this.isDown = cause instanceof ApiUnreachableError;
+    this.isForbidden = cause instanceof ApiError && cause.status === 403;
   }
 }
 
-/** @returns undefined when no cluster can be read, and the user named none or may mean a journal that is here. */
+/**
+ * @returns undefined when no cluster can be read, and the user named none or may mean a journal that is here; "forbidden"
+ * when the user may not read it, but may mean a journal that is here.
+ */
 async function searchCluster(
   options: RestoreOptions,
   { named, isHere }: { readonly named: boolean; readonly isHere: boolean },
-): Promise<InCluster | undefined> {
+): Promise<InCluster | "forbidden" | undefined> {
   try {
     return await connectedFor(options, "restore", async (connection) => {
       const { transport } = connection;
@@ -79,15 +87,16 @@ async function searchCluster(
       } catch (error) {
         if (!(error instanceof ApiError || error instanceof ApiUnreachableError)) throw error;
         // Without the cause, which would only repeat this.
-        throw new NotSearchedError(explainSearch(error, connection), error instanceof ApiUnreachableError);
+        throw new NotSearchedError(explainSearch(error, connection), error);
       }
     });
   } catch (error) {
     if (!named && error instanceof UsageError) return undefined;
+    if (!(error instanceof NotSearchedError)) throw error;
     // The API server may be down because of a run of this machine, whose journal is on this machine.
-    if (!(error instanceof NotSearchedError) || (named && !(error.isDown && isHere))) throw error;
+    if (error.isForbidden ? !isHere : named && !(error.isDown && isHere)) throw error;
     options.view.warn(`${error.message}. Until then only runs of this machine are found`);
-    return undefined;
+    return error.isForbidden ? "forbidden" : undefined;
   }
 }
 
@@ -134,7 +143,7 @@ export function refuseBeforeItsRuns({ open }: JournalState, { runs }: Unfinished
   );
   if (first === undefined) return;
   throw new ChaosError(
-    `cannot restore session ${open.runId}: its run ${first.open.runId} is unfinished and must be restored first. Restore all in the right order with \`chaos restore --all\``,
+    `cannot restore session ${open.runId}: its run ${first.open.runId} is unfinished and must be restored first. Restore all in the right order with \`chaos restore --all\`. If it cannot be restored, close it with \`chaos restore --forget ${first.open.runId}\``,
     { exitCode: ExitCode.preflightRefused },
   );
 }
@@ -151,7 +160,11 @@ const NOTHING = "no unfinished run: nothing to restore";
 export function listing(unfinished: UnfinishedRuns, inCluster: boolean): string[] {
   const { runs, unreadable } = unfinished;
   const byHand =
-    unreadable.length > 0 ? [`unreadable journals, undo by hand: ${foldersOf(unfinished).join(", ")}`] : [];
+    unreadable.length > 0
+      ? [
+          `unreadable journals, undo by hand, then \`chaos restore --forget RUN\`: ${foldersOf(unfinished).join(", ")}`,
+        ]
+      : [];
   const others = inCluster
     ? []
     : ["(to list runs of other machines, name their cluster with --context NAME)"];

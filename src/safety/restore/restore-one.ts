@@ -1,15 +1,26 @@
 /** Restores one run: only when its runner is gone, and one restore at a time. */
 import type { Clock } from "../../common/clock.js";
 import { systemClock } from "../../common/clock.js";
-import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
-import { isAlive } from "../../common/process-identity.js";
+import { ChaosError, ExitCode, messageOf, UsageError } from "../../common/errors.js";
+import { livenessOf } from "../../common/process-identity.js";
+import type { Connection } from "../../kube/connect.js";
 import type { Transport } from "../../kube/transport.js";
 import { copiesInCluster, copyPlace } from "../journal/cluster-copy.js";
 import { describeUndo } from "../journal/describe.js";
-import { Journal, journalRoot, type JournalState, readJournal } from "../journal/journal.js";
+import {
+  Journal,
+  journalRoot,
+  type JournalState,
+  readForeign,
+  readJournal,
+  refuseImplausible,
+  UnreadableJournalError,
+} from "../journal/journal.js";
 import { IN_CLUSTER } from "../journal/unfinished.js";
-import { isLocalRunner, renewsTheLock } from "../lock/liveness.js";
+import { renewsTheLock } from "../lock/liveness.js";
 import { claimRestore } from "./claim.js";
+import { LOCK_NAME, LOCK_NAMESPACE } from "../../own/own-names.js";
+import { consentTo } from "./consent.js";
 import { connectionOf, connectedFor } from "./connection.js";
 import type { RestoreOptions } from "./options.js";
 import { checkCluster, type Restored, restoreRun } from "./restore-run.js";
@@ -23,15 +34,16 @@ export async function restoreOne(
   },
 ): Promise<boolean> {
   const { open } = found;
-  const local = await isLocalRunner(open);
-  if (local) await refuseLiveProcess(found);
-  return await connectedFor(connectionOf(found, options), `restore ${open.runId}`, async ({ transport }) => {
+  const liveness = await livenessOf(open);
+  if (liveness === "alive" && open.pid !== process.pid) throw stillRunning(open);
+  const where = connectionOf(found, options);
+  const work = async ({ transport }: Connection): Promise<boolean> => {
     const apiAnswers = await checkCluster(found, transport);
     const { view } = options;
     return await view.step(`restore run ${open.runId} (${open.experiment})`, async (note) => {
       const clock = clockOf(options);
       // A journal that is only in the cluster is from another machine, even if the host name is the same.
-      const elsewhere = found.folder === IN_CLUSTER || !local;
+      const elsewhere = found.folder === IN_CLUSTER || liveness === "unknown";
       if (apiAnswers && elsewhere && !options.silent.has(open.clusterUid)) {
         await refuseLiveLock(transport, { clock, note });
         options.silent.add(open.clusterUid);
@@ -47,7 +59,17 @@ export async function restoreOne(
         await claim.release();
       }
     });
-  });
+  };
+  try {
+    return await connectedFor(where, `restore ${open.runId}`, work);
+  } catch (error) {
+    // The kubeconfig is gone, or has no such context any more.
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(
+      `${messageOf(error)}. If the run's cluster no longer exists, close the run with \`chaos restore --forget ${open.runId}\``,
+      { cause: error },
+    );
+  }
 }
 
 /** The clock of a restore. */
@@ -65,13 +87,14 @@ interface Means {
 async function finish(
   run: JournalState,
   { transport, clock, apiAnswers, note }: Means,
-  { view, allowCommands = false }: RestoreOptions,
+  { view, allowCommands = false, acceptNodes = [] }: RestoreOptions,
 ): Promise<boolean> {
   const { open } = run;
+  if (run.adopted) refuseImplausible(run);
   const journal = await Journal.reopen(run);
   if (run.damage !== undefined) view.warn(`the journal of ${open.runId} is damaged: ${run.damage}`);
   try {
-    const tools = { transport, journal, clock, allowCommands, note };
+    const tools = { transport, journal, clock, allowCommands, acceptNodes, note };
     const restored = await restoreRun(run, tools, apiAnswers);
     const complete = restored.failed.length === 0 && restored.notReady.length === 0;
     view.result([`run ${open.runId}:`, ...linesOf(restored, open.runId)], { runId: open.runId, ...restored });
@@ -81,7 +104,7 @@ async function finish(
   } catch (error) {
     await journal.close();
     throw new ChaosError(
-      `run ${open.runId} is not restored: ${messageOf(error)}. Run \`chaos restore ${open.runId}\` again`,
+      `run ${open.runId} is not restored: ${messageOf(error)}. Run \`chaos restore ${open.runId}\` again. If this cannot succeed, close the run with \`chaos restore --forget ${open.runId}\``,
       { exitCode: ExitCode.notRestored, cause: error },
     );
   }
@@ -97,6 +120,11 @@ function linesOf({ undone, failed, notReady }: Restored, runId: string): string[
     ...notReady.map(
       (each) => `  restored but not ready: ${each}. Run \`chaos restore ${runId}\` to check again`,
     ),
+    ...(failed.length + notReady.length === 0
+      ? []
+      : [
+          `  if this cannot succeed, close the run with \`chaos restore --forget ${runId}\`: it lists what stays behind`,
+        ]),
   ];
 }
 
@@ -109,7 +137,7 @@ async function readOpen(folder: string): Promise<JournalState | undefined> {
 async function adopted(
   transport: Transport,
   { open }: JournalState,
-  { env }: RestoreOptions,
+  options: RestoreOptions,
 ): Promise<JournalState> {
   const copy = (await copiesInCluster(transport)).find(({ runId }) => runId === open.runId);
   if (copy === undefined) {
@@ -119,19 +147,24 @@ async function adopted(
     );
   }
   if (copy.error !== undefined) throw copy.error;
-  return await Journal.adopt(journalRoot(env), copy.text, copyPlace(open.runId));
+  const state = readForeign(copyPlace(open.runId), copy.text);
+  // Someone may have replaced the copy since its cluster was compared.
+  if (state.open.clusterUid !== open.clusterUid || state.open.runId !== open.runId)
+    throw new UnreadableJournalError(copyPlace(open.runId), "it has changed while it was read");
+  await consentTo(state, transport, options);
+  return await Journal.adopt(journalRoot(options.env), copy.text, copyPlace(open.runId));
 }
 
-async function refuseLiveProcess({ open }: JournalState): Promise<void> {
-  if (open.pid === process.pid || !(await isAlive(open))) return;
-  throw new ChaosError(
-    `cannot restore run ${open.runId}: it is still running (process ${open.pid}). End it with Ctrl-C or SIGTERM; it then restores the cluster itself`,
+/** The run's own process restores it. */
+export function stillRunning({ runId, pid }: JournalState["open"]): ChaosError {
+  return new ChaosError(
+    `cannot restore run ${runId}: it is still running (process ${pid}). End it with Ctrl-C or SIGTERM; it then restores the cluster itself`,
     { exitCode: ExitCode.preflightRefused },
   );
 }
 
 /** For a runner on another machine: only its lock shows whether it is alive. */
-async function refuseLiveLock(
+export async function refuseLiveLock(
   transport: Transport,
   { clock, note }: { readonly clock: Clock; readonly note: (text: string) => void },
 ): Promise<void> {
@@ -145,7 +178,8 @@ async function refuseLiveLock(
     );
   }
   throw new ChaosError(
-    `cannot restore: ${holder} still renews the lock of this cluster. End that run on its machine with Ctrl-C or SIGTERM; it then restores the cluster itself`,
+    `cannot restore: ${holder} still renews the lock of this cluster. End that run on its machine with Ctrl-C or SIGTERM; it then restores the cluster itself. ` +
+      `If you cannot reach that machine, delete the lock with \`kubectl -n ${LOCK_NAMESPACE} delete lease ${LOCK_NAME}\`: the run then stops and restores`,
     { exitCode: ExitCode.preflightRefused },
   );
 }

@@ -35,6 +35,8 @@ export interface RestoreTools {
   readonly clock: Clock;
   /** Whether a command that the journal names may be run to reach a node. */
   readonly allowCommands: boolean;
+  /** Nodes that may be other machines than the attacked ones, or may no longer exist. */
+  readonly acceptNodes: readonly string[];
   readonly note: (text: string) => void;
 }
 
@@ -71,7 +73,7 @@ function isAway(error: unknown): boolean {
 }
 
 async function assertSameCluster(
-  { open, folder }: JournalState,
+  { open }: JournalState,
   transport: Transport,
   call: CallOptions,
 ): Promise<void> {
@@ -79,7 +81,7 @@ async function assertSameCluster(
   if (uid === open.clusterUid) return;
   throw new ChaosError(
     `cannot restore run ${open.runId}: it was on another cluster (kube-system has uid ${uid} here, ${open.clusterUid} there). ` +
-      `Name the right cluster with --context. If that cluster no longer exists, remove ${folder}`,
+      `Name the right cluster with --context. If that cluster no longer exists, close the run with \`chaos restore --forget ${open.runId}\``,
     { exitCode: ExitCode.preflightRefused },
   );
 }
@@ -179,7 +181,7 @@ class Restoring {
   }
 
   async #undo(entries: readonly PendingUndo[], limitMs: number, onlyIfGone = false): Promise<NotUndone[]> {
-    const { transport, journal, clock, allowCommands, note } = this.#tools;
+    const { transport, journal, clock, allowCommands, acceptNodes, note } = this.#tools;
     return await undoAll(
       transport,
       entries,
@@ -190,7 +192,7 @@ class Restoring {
         await journal.restored(seq, undone.how, undone.by);
       },
       { clock, limitMs },
-      { allowCommands, onlyIfGone, foreign: this.#run.adopted },
+      { allowCommands, acceptNodes, onlyIfGone, foreign: this.#run.adopted },
     );
   }
 

@@ -143,7 +143,7 @@ async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Pr
 /** The event for an undone change; undefined: the event log does not show it. */
 export function restoredEvent(undone: Undone): RunEventBody | undefined {
   const { object, how, by } = undone;
-  return how === "removed" || how === "emptied" || how === "untouched"
+  return how === "removed" || how === "emptied" || how === "untouched" || how === "gone"
     ? undefined
     : { type: "restored", object, how, by };
 }

@@ -2,13 +2,13 @@
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
-import { get, getOrUndefined, NODES, resourcePath } from "../../kube/api.js";
+import { getOrUndefined, NODES, resourcePath } from "../../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Node } from "../../kube/objects.js";
 import { isReady } from "../../kube/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
 import { daemonSetState, deploymentState, type WorkloadState } from "../../kube/workload-state.js";
 import { mirrorPods } from "../../targets/find-node-target.js";
-import type { Undo } from "../journal/journal.js";
+import type { NodeUndo, Undo } from "../journal/journal.js";
 
 /**
  * The mirror pod of a static pod can be Ready only 70 to 80 s after its container runs (the kubelet's back-off,
@@ -46,17 +46,38 @@ async function notReady(transport: Transport, entry: Undo): Promise<string | und
         ? `${kind} ${metadata.name} was deleted again`
         : workloadNotReady(entry.object, live);
     }
-    case "start-unit": {
-      const node = await get<Node>(transport, resourcePath(NODES, undefined, entry.node));
-      const ready = (node.status?.conditions ?? []).find(({ type }) => type === "Ready");
-      return ready?.status === "True" ? undefined : `node ${entry.node} is not Ready`;
-    }
-    case "return-manifest": {
-      if (entry.pods === undefined) return undefined;
-      const pods = await mirrorPods(transport, entry.pods);
-      const isThere = pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod));
-      return isThere ? undefined : `${entry.object.name}: its pod is not Ready`;
-    }
+    case "start-unit":
+      return await nodeNotReady(transport, entry);
+    case "return-manifest":
+      return await podNotReady(transport, entry);
+  }
+}
+
+async function nodeNotReady(transport: Transport, entry: NodeUndo): Promise<string | undefined> {
+  const node = await getOrUndefined<Node>(transport, resourcePath(NODES, undefined, entry.node));
+  const ready = (node?.status?.conditions ?? []).find(({ type }) => type === "Ready");
+  // A deleted node: nothing on it can become ready.
+  return node === undefined || ready?.status === "True" ? undefined : `node ${entry.node} is not Ready`;
+}
+
+async function podNotReady(
+  transport: Transport,
+  entry: Extract<NodeUndo, { action: "return-manifest" }>,
+): Promise<string | undefined> {
+  if (entry.pods === undefined) return undefined;
+  const pods = await mirrorPods(transport, entry.pods);
+  const isThere = pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod));
+  if (isThere || (await isDeleted(transport, entry))) return undefined;
+  return `${entry.object.name}: its pod is not Ready`;
+}
+
+/** Whether the node was deleted, so that nothing on it can become ready. A minimal Role may not allow the question. */
+async function isDeleted(transport: Transport, { node }: NodeUndo): Promise<boolean> {
+  try {
+    return (await getOrUndefined(transport, resourcePath(NODES, undefined, node))) === undefined;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 403) return false;
+    throw error;
   }
 }
 

@@ -156,7 +156,9 @@ test("restore: an unreadable journal is reported with a remedy; the other runs a
   const folder = await b.crashed("run-2");
   await damage(damaged);
   b.server.remove(PATH);
-  const remedy = new RegExp(`${damaged} cannot be read.*by hand, then remove ${damaged}`);
+  const remedy = new RegExp(
+    `${damaged} cannot be read.*by hand, then close it with .chaos restore --forget run-1.`,
+  );
 
   const listed = await b.restore({});
   t.is(listed.code, ExitCode.asExpected);

@@ -132,7 +132,7 @@ for (const [what, packed] of Object.entries(DAMAGED)) {
     t.true(error instanceof UnreadableJournalError);
     t.regex(
       messageOf(error),
-      /Secret kube-system-chaos\/journal-run-2 cannot be read.*then remove Secret kube-system-chaos\/journal-run-2/,
+      /Secret kube-system-chaos\/journal-run-2 cannot be read.*then close it with `chaos restore --forget run-2 --context NAME`/,
     );
     t.false(messageOf(error).includes(PASSWORD));
     const { runs, unreadable } = await runsInCluster(transport);
@@ -147,7 +147,7 @@ for (const [what, packed] of Object.entries(DAMAGED)) {
   });
 }
 
-test("a copy with a damaged opening record: the error names the Secret to remove", async (t) => {
+test("a copy with a damaged opening record: the error names the way out", async (t) => {
   const { transport } = await serve(t);
   await new ClusterCopy(transport, "run-1").write(
     journalText(opened("run-1"), []).replace("elsewhere", PASSWORD),
@@ -155,18 +155,19 @@ test("a copy with a damaged opening record: the error names the Secret to remove
   const { runs, unreadable } = await runsInCluster(transport);
   t.deepEqual(runs, []);
   const said = unreadable.map((error) => messageOf(error)).join();
-  t.regex(said, /then remove Secret kube-system-chaos\/journal-run-1$/);
-  t.notRegex(said, /remove the cluster/);
+  t.regex(said, /then close it with `chaos restore --forget run-1 --context NAME`$/);
   t.false(said.includes(PASSWORD));
 });
 
-test("forbidden, or no namespace: no runs; an outage is an error", async (t) => {
+test("no namespace: no runs; forbidden and an outage are errors", async (t) => {
   const { server, transport } = await serve(t);
   server.fault({ kind: "status", status: 404, path: "secrets" });
   t.deepEqual(await copiesInCluster(transport), []);
   server.fault({ kind: "status", status: 403, path: "secrets" });
-  t.deepEqual(await runsInCluster(transport), { runs: [], unreadable: [] });
-  // A caller that must know, such as the dead-man's switch, gets the error.
+  await t.throwsAsync(runsInCluster(transport), { instanceOf: ApiError, message: /403/ });
+  const options = { root: "/nowhere", clusterUid: "u" };
+  server.fault({ kind: "status", status: 403, path: "secrets" });
+  t.deepEqual(await otherUnfinishedRuns(transport, options), { runs: [], unreadable: [] });
   server.fault({ kind: "status", status: 403, path: "secrets" });
   await t.throwsAsync(copiesInCluster(transport), { instanceOf: ApiError, message: /403/ });
   server.fault({ kind: "status", status: 500, path: "secrets" });

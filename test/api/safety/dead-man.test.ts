@@ -2,7 +2,9 @@
 import test from "ava";
 import { sanitised } from "../../../src/kube/declared.js";
 import type { KubeObject, Lease } from "../../../src/kube/objects.js";
+import { timerName } from "../../../src/nodes/faults.js";
 import { ClusterCopy, copyPath } from "../../../src/safety/journal/cluster-copy.js";
+import type { Undo } from "../../../src/safety/journal/journal.js";
 import { LOCK_PATH } from "../../../src/safety/lock/lease.js";
 import {
   controllers,
@@ -213,7 +215,7 @@ test("the switch dies between the lock and its namespace: the next one finishes,
 
 test("a session: its journal is undone after the journal of its run", async (t) => {
   const w = await killedRun(t, (undos) => undos.filter(({ action }) => action === "restore-workload"));
-  const session = [removal(LOCK_PATH, {}, "Lease"), removal(OWN), removal(GUESTBOOK)];
+  const session = [removal(LOCK_PATH, undefined, "Lease"), removal(OWN), removal(GUESTBOOK)];
   await new ClusterCopy(w.transport, "session-1").write(
     journalText(opened("session-1", "2026-08-01T10:00:00.000Z"), session),
   );
@@ -253,7 +255,7 @@ const kubelet = {
   unit: "kubelet.service",
   also: [],
   invocation: "x",
-  timer: "kube-system-chaos-x-kubelet",
+  timer: timerName(RUN, "kubelet.service"),
   access: { type: "pod" },
   machineId: "m",
 } as const;
@@ -278,6 +280,18 @@ test("a fault on a node is left to its timer: logged, the node is not accessed, 
     w.server.requests.filter(({ path }) => path.includes("/proxy")),
     [],
   );
+});
+
+test("a copy with an entry that no run writes: nothing of it is done, and the log says why", async (t) => {
+  const w = await killedRun(t);
+  const victim = w.server.put("/api/v1/namespaces", { metadata: { name: "shop", labels: {} } });
+  const planted = removal("/api/v1/namespaces/shop");
+  const foreign = { ...planted, path: "/api/v1/nodes/worker-1" } as Undo;
+  await new ClusterCopy(w.transport, "run-2").write(journalText(opened("run-2"), [foreign, planted]));
+  await w.run({ limitMs: 200_000 });
+  t.true(w.lines.some((line) => /copy of the journal of run-2 is not believed: it would remove/.test(line)));
+  t.not(w.server.object(`/api/v1/namespaces/${victim.metadata.name}`), undefined);
+  t.not(w.server.object(TARGET), undefined, "the run itself is restored");
 });
 
 test("ready only when it has read the lock and its own copy, and has every right it needs", async (t) => {

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { ChaosError, ExitCode, messageOf, UsageError } from "../../../src/common/errors.js";
 import { sanitised } from "../../../src/kube/declared.js";
 import type { Deployment } from "../../../src/kube/objects.js";
+import { timerName } from "../../../src/nodes/faults.js";
 import { copyPath } from "../../../src/safety/journal/cluster-copy.js";
 import {
   journalRoot,
@@ -452,7 +453,7 @@ test("a journal from the cluster runs no command on this machine, not even a con
     unit: "kubelet.service",
     also: [],
     invocation: "i",
-    timer: "t",
+    timer: timerName("run-1", "kubelet.service"),
     machineId: "0".repeat(32),
     access: { type: "engine", command: docker, env: {} },
   };

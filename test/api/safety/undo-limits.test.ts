@@ -69,9 +69,9 @@ test("the drift of addon-manager's proof: only its data is put back, by a patch"
   });
   const object = { ...before, kind: "ConfigMap" } as never;
   const entry: Undo = { action: "restore-workload", path: DRIFT, collection: CONFIGMAPS, object };
-  t.is(implausible(entry), undefined);
+  t.is(implausible(entry, "a-run"), undefined);
   t.regex(
-    implausible({ ...entry, path: `${CONFIGMAPS}/coredns` }) ?? "",
+    implausible({ ...entry, path: `${CONFIGMAPS}/coredns` }, "a-run") ?? "",
     /not a workload that a run attacks/,
     "no other ConfigMap",
   );

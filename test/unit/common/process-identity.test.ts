@@ -6,10 +6,12 @@ import test from "ava";
 import {
   identify,
   isAlive,
+  livenessOf,
   ownIdentity,
   type ProcessIdentity,
   readIdentity,
   startTicksOf,
+  type Viewpoint,
 } from "../../../src/common/process-identity.js";
 import { sleeper } from "../../helpers/sleeper.js";
 
@@ -67,6 +69,74 @@ test("with only a pid, a process is alive unless its command line or its absence
   const { pid } = await sleeper(t, "something-else");
   t.is(await isAlive(numberAlone(pid)), !HAS_PROC);
   t.false(await isAlive(numberAlone(process.pid)), "this process wrote no such record");
+});
+
+const HERE = { bootId: "boot-1", pidNamespace: "pid:[1]", machine: "m", host: "laptop" };
+const RECORDED: ProcessIdentity = { ...HERE, pid: 7, startTicks: "42" };
+
+/** A place where exactly the process 7 of RECORDED runs. */
+const place = (change: Partial<Viewpoint> = {}): Viewpoint => ({
+  ...HERE,
+  identify: (pid) =>
+    Promise.resolve(pid === 7 ? { pid, startTicks: "42", bootId: change.bootId ?? HERE.bootId } : undefined),
+  namespaces: () => Promise.resolve(undefined),
+  ...change,
+});
+
+const sees = (...namespaces: string[]): Pick<Viewpoint, "namespaces"> => ({
+  namespaces: () => Promise.resolve(new Set(namespaces)),
+});
+
+for (const [what, change, here, expected] of [
+  ["runs", {}, {}, "alive"],
+  ["another process has its pid", { startTicks: "41" }, {}, "ended"],
+  ["no process has its pid", { pid: 8 }, {}, "ended"],
+  ["the machine was rebooted: the same pid and ticks", {}, { bootId: "boot-2" }, "ended"],
+  [
+    "rebooted; the record is of an older version",
+    { machine: undefined, host: undefined },
+    { bootId: "2" },
+    "ended",
+  ],
+  ["the folder was copied from another machine", {}, { bootId: "boot-2", machine: "n" }, "unknown"],
+  [
+    "copied from another machine with the same machine id",
+    {},
+    { bootId: "boot-2", host: "clone" },
+    "unknown",
+  ],
+  ["another container with the same pid and ticks", {}, { pidNamespace: "pid:[2]" }, "unknown"],
+  [
+    "a container that exists, seen from the machine",
+    {},
+    { pidNamespace: "pid:[2]", ...sees("pid:[1]") },
+    "unknown",
+  ],
+  [
+    "a container that is gone, seen from the machine",
+    {},
+    { pidNamespace: "pid:[2]", ...sees("pid:[3]") },
+    "ended",
+  ],
+  ["the machine's name has changed", {}, { host: "other" }, "alive"],
+  [
+    "only a pid, of another machine",
+    { startTicks: undefined, bootId: undefined, host: "far" },
+    {},
+    "unknown",
+  ],
+] as const) {
+  test(`liveness of a process: ${what}`, async (t) => {
+    const recorded = { ...RECORDED, ...change } as ProcessIdentity;
+    t.is(await livenessOf(recorded, place(here as Partial<Viewpoint>)), expected);
+  });
+}
+
+onLinux("this process sees itself alive, with its place", async (t) => {
+  const own = await ownIdentity();
+  t.regex(own.pidNamespace ?? "", /^pid:\[\d+\]$/);
+  t.not(own.host, undefined);
+  t.is(await livenessOf(own), "alive");
 });
 
 for (const [what, content, identity] of [

@@ -71,7 +71,7 @@ test("a unit: a foreign start is distinguished from the timer's start and from n
   const nodes = await fakeNodes(t, ["a"]);
   t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "untouched", by: "runner" });
   await stopUnit(on(nodes), unitFault);
-  await nodes.access.exec("a", ["systemctl", "start", UNIT], 5_000);
+  await nodes.access.exec("a", ["systemctl", "start", UNIT], 30_000);
   t.deepEqual(await startUnit(on(nodes), unitUndo), { how: "found", by: "someone else on the node" });
   t.is(nodes.timer("a", TIMER), undefined);
 });
@@ -79,7 +79,7 @@ test("a unit: a foreign start is distinguished from the timer's start and from n
 test("a unit: stopped again after a foreign start, which does not postpone the timer", async (t) => {
   const nodes = await fakeNodes(t, ["a"]);
   await stopUnit(on(nodes), unitFault);
-  await nodes.access.exec("a", ["systemctl", "start", UNIT], 5_000);
+  await nodes.access.exec("a", ["systemctl", "start", UNIT], 30_000);
   t.true(await stopUnit(on(nodes), { ...unitFault, healAfterMs: 1_000 }));
   t.is(nodes.timer("a", TIMER)?.afterS, 90);
   await nodes.elapse("a", TIMER);
@@ -136,7 +136,9 @@ test("another machine with the same name is not changed", async (t) => {
   await stopUnit(on(nodes), unitFault);
   await holdManifest(on(nodes), manifestFault);
   const machineId = "f".repeat(32);
-  await t.throwsAsync(startUnit(on(nodes), { ...unitUndo, machineId }), { message: /another machine/ });
+  await t.throwsAsync(startUnit(on(nodes), { ...unitUndo, machineId }), {
+    message: /another machine.*add `--accept-node a`/,
+  });
   await t.throwsAsync(returnManifest(on(nodes), { ...manifestUndo, machineId }), {
     message: /another machine/,
   });
@@ -145,15 +147,103 @@ test("another machine with the same name is not changed", async (t) => {
   t.not(nodes.timer("a", TIMER), undefined);
 });
 
+const [UUID, OTHER_UUID] = ["a01b0912-8ed2-471c-8926-e31c2d08b1e9", "d99d7562-e9ec-4803-9125-1e76aa359ef8"];
+
+/** A start of the machine: a new boot or a new first process. */
+async function started(nodes: FakeNodes, boot: string, ticks: number): Promise<void> {
+  await nodes.put("a", "proc/sys/kernel/random/boot_id", `${boot}\n`);
+  const before = Array.from({ length: 18 }, () => "0").join(" ");
+  await nodes.put("a", "proc/1/stat", `1 (systemd (x)) S ${before} ${ticks} 9 9\n`);
+}
+
+/** A kind node as its entrypoint leaves it: a new machine id, and no transient unit of before. */
+async function restartKindNode(nodes: FakeNodes, ticks: number): Promise<void> {
+  await started(nodes, "boot-1", ticks);
+  await nodes.put("a", "etc/machine-id", `${String(ticks % 10).repeat(32)}\n`);
+  for (const timer of [TIMER, MANIFEST_TIMER])
+    if (nodes.timer("a", timer) !== undefined) await nodes.drop("a", `units/${timer}.timer`);
+  await nodes.access.exec("a", ["systemctl", "start", UNIT], 30_000);
+}
+
+test("a restarted kind node: recognised by its UUID; what healed by itself is found, what has not is undone", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await nodes.put("a", "kind/product_uuid", `${UUID}\n`);
+  await started(nodes, "boot-1", 100);
+  const { machine } = await inspect(on(nodes), { unit: UNIT });
+  t.deepEqual(machine, { machineId: MACHINE, hardware: UUID, started: "boot-1/100" });
+  await stopUnit(on(nodes), unitFault);
+  await holdManifest(on(nodes), manifestFault);
+  await restartKindNode(nodes, 207);
+  t.is(nodes.text("a", MANIFEST), undefined, "a restart does not bring it back");
+  t.deepEqual(await startUnit(on(nodes), { ...unitUndo, ...machine }), {
+    how: "found",
+    by: "systemd when the node restarted",
+  });
+  t.deepEqual(await returnManifest(on(nodes), { ...manifestUndo, ...machine }), {
+    how: "put-back",
+    by: "runner",
+  });
+  t.is(nodes.text("a", MANIFEST), MANIFEST_TEXT);
+  await nodes.put("a", "kind/product_uuid", OTHER_UUID);
+  await t.throwsAsync(startUnit(on(nodes), { ...unitUndo, ...machine }), { message: /another machine/ });
+});
+
+test("a kind node that restarted: its unit is not enabled, so the undo starts it", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  await nodes.put("a", "kind/product_uuid", UUID);
+  const { machine } = await inspect(on(nodes), { unit: UNIT });
+  await restartKindNode(nodes, 207);
+  await nodes.put("a", `units/${UNIT}`, "inactive\n");
+  t.deepEqual(await startUnit(on(nodes), { ...unitUndo, ...machine }), { how: "put-back", by: "runner" });
+});
+
+test("a machine is identified by its hardware's UUID, a container never by its host's", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  const hardware = async (): Promise<string | undefined> =>
+    (await inspect(on(nodes), { unit: UNIT })).machine.hardware;
+  t.is(await hardware(), undefined);
+  await nodes.put("a", "sys/class/dmi/id/product_uuid", UUID);
+  t.is(await hardware(), UUID);
+  for (const junk of ["00000000-0000-0000-0000-000000000000", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"]) {
+    await nodes.put("a", "sys/class/dmi/id/product_uuid", junk);
+    t.is(await hardware(), undefined, junk);
+  }
+  await nodes.put("a", "sys/class/dmi/id/product_uuid", UUID);
+  await nodes.program("a", "../bin/systemd-detect-virt", "exit 0");
+  t.is(await hardware(), undefined, "in a container");
+  await nodes.put("a", "kind/product_uuid", OTHER_UUID);
+  t.is(await hardware(), OTHER_UUID);
+});
+
+test("another machine that the user accepts: what it lacks is undone, and what it never had is gone", async (t) => {
+  const nodes = await fakeNodes(t, ["a"]);
+  const accepted = { machineId: "f".repeat(32), accept: true };
+  await stopUnit(on(nodes), unitFault);
+  t.deepEqual(await startUnit(on(nodes), { ...unitUndo, ...accepted }), { how: "put-back", by: "runner" });
+  t.like(await startUnit(on(nodes), { ...unitUndo, ...accepted }), {
+    how: "found",
+    by: "the machine that replaced the node's",
+  });
+  const none = { ...unitUndo, unit: "crio.service", ...accepted };
+  t.like(await startUnit(on(nodes), none), { how: "gone" });
+  await holdManifest(on(nodes), manifestFault);
+  t.like(await returnManifest(on(nodes), { ...manifestUndo, ...accepted }), { how: "put-back" });
+  await nodes.drop("a", MANIFEST);
+  t.like(await returnManifest(on(nodes), { ...manifestUndo, ...accepted }), { how: "gone" });
+});
+
 test("inspect: machine, state and current start", async (t) => {
   const nodes = await fakeNodes(t, ["a", "b"]);
   t.deepEqual(await inspect(on(nodes, "b"), { unit: UNIT }), {
-    machineId: "1".repeat(32),
+    machine: { machineId: "1".repeat(32) },
     state: "active",
     invocation: "start-1",
     also: [],
   });
-  t.like(await inspect(on(nodes), { manifest: MANIFEST }), { machineId: MACHINE, state: "there" });
+  t.like(await inspect(on(nodes), { manifest: MANIFEST }), {
+    machine: { machineId: MACHINE },
+    state: "there",
+  });
   await nodes.drop("a", MANIFEST);
   t.is((await inspect(on(nodes), { manifest: MANIFEST })).state, "");
   t.is((await inspect(on(nodes), { unit: "none.service" })).state, "inactive");
@@ -208,7 +298,7 @@ test("a manifest that reappears is moved away again; the undo restores the first
   t.is(nodes.text("a", MANIFEST), undefined);
   t.deepEqual(await returnManifest(on(nodes), manifestUndo), { how: "put-back", by: "runner" });
   t.is(nodes.text("a", MANIFEST), MANIFEST_TEXT);
-  const left = await nodes.access.exec("a", ["sh", "-c", `cat ${HELD_FOLDER}/*`], 5_000);
+  const left = await nodes.access.exec("a", ["sh", "-c", `cat ${HELD_FOLDER}/*`], 30_000);
   t.is(left, "kind: Other");
 });
 

@@ -1,22 +1,9 @@
-import { hostname } from "node:os";
 import test from "ava";
-import { pidNamespace } from "../../../src/common/process-identity.js";
 import type { Lease } from "../../../src/kube/objects.js";
-import { holderOf, isLocalRunner } from "../../../src/safety/lock/liveness.js";
+import { holderOf } from "../../../src/safety/lock/liveness.js";
 import { LEASES, SleepingClock } from "../../helpers/dead-man-world.js";
 import { renewsTheLock } from "../../../src/safety/lock/liveness.js";
 import { serve } from "../../helpers/target-fixtures.js";
-
-test("a runner on this machine is recognised", async (t) => {
-  t.true(await isLocalRunner({ host: hostname() }));
-  t.false(await isLocalRunner({ host: `not-${hostname()}` }));
-});
-
-test("a runner in another container is not local, whatever its host name", async (t) => {
-  const own = await pidNamespace();
-  t.true(await isLocalRunner({ host: hostname(), ...(own === undefined ? {} : { pidNamespace: own }) }));
-  t.false(await isLocalRunner({ host: hostname(), pidNamespace: "pid:[1]" }));
-});
 
 test("the holder's name comes from the Lease", (t) => {
   t.is(holderOf({ spec: { holderIdentity: "run-1@laptop" } } as Lease), "run-1@laptop");

@@ -1,7 +1,9 @@
 import test from "ava";
 import { newRunId } from "../../../src/common/run-id.js";
 import type { Undo } from "../../../src/safety/journal/journal.js";
-import { implausible, isRunId } from "../../../src/safety/journal/plausible.js";
+import { components } from "../../../src/components/all-components.js";
+import { heldPath, timerName } from "../../../src/nodes/faults.js";
+import { implausible, isRunId, WORKLOAD_NAMESPACES } from "../../../src/safety/journal/plausible.js";
 
 const OURS = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
 const DEPLOYMENTS = "/apis/apps/v1/namespaces/kube-system/deployments";
@@ -22,10 +24,63 @@ const removal = (change: object = {}): Undo => ({
   ...change,
 });
 
+const RUN = "20260801t120000z-kubelet-ab12";
+const onNode = {
+  object: { kind: "SystemdUnit", name: "kubelet on w" },
+  node: "w",
+  machineId: "m",
+  access: { type: "pod" },
+};
+const unit = (change: object = {}): Undo =>
+  ({
+    ...onNode,
+    action: "start-unit",
+    unit: "kubelet.service",
+    also: [],
+    invocation: "i",
+    timer: timerName(RUN, "kubelet.service"),
+    ...change,
+  }) as Undo;
+const MANIFEST = "/etc/kubernetes/manifests/etcd.yaml";
+const manifest = (change: object = {}): Undo =>
+  ({
+    ...onNode,
+    action: "return-manifest",
+    manifest: MANIFEST,
+    heldAt: heldPath(RUN, MANIFEST),
+    timer: timerName(RUN, MANIFEST),
+    ...change,
+  }) as Undo;
+const moved = (path: string): Undo =>
+  manifest({ manifest: path, heldAt: heldPath(RUN, path), timer: timerName(RUN, path) });
+const object = (kind: string, path: string, name: string): Undo =>
+  removal({ path: `${path}/${name}`, object: { kind, name } });
+const RBAC = "/apis/rbac.authorization.k8s.io/v1";
+
+test("the namespaces of workloads are those that components name", (t) => {
+  const named = Object.values(components)
+    .flatMap(({ find }) => find)
+    .flatMap((form) => (form.how === "workload" ? [form.namespace] : []));
+  t.deepEqual([...new Set(named)].sort(), [...WORKLOAD_NAMESPACES]);
+});
+
 test("entries of real runs are plausible", (t) => {
-  t.is(implausible(workload()), undefined);
-  t.is(implausible(removal()), undefined);
-  t.is(implausible({ ...removal(), action: "empty" } as Undo), undefined);
+  for (const entry of [
+    workload(),
+    workload({ object: { kind: "Deployment", metadata: { ...metadata, namespace: "kube-system" } } }),
+    removal(),
+    { ...removal(), action: "empty" } as Undo,
+    object("Lease", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "kube-system-chaos"),
+    object("Secret", "/api/v1/namespaces/kube-system-chaos/secrets", "journal-run-1"),
+    object("Pod", "/api/v1/namespaces/kube-system-chaos/pods", "chaos-dead-man-run-1"),
+    object("ClusterRole", `${RBAC}/clusterroles`, "chaos-dead-man-run-1"),
+    object("RoleBinding", `${RBAC}/namespaces/guestbook/rolebindings`, "chaos-dead-man-run-1"),
+    unit(),
+    unit({ also: ["docker.service"] }),
+    manifest(),
+    moved("/var/lib/rancher/rke2/agent/pod-manifests/etcd.yaml"),
+  ])
+    t.is(implausible(entry, RUN), undefined);
   t.true(isRunId(newRunId(new Date("2026-01-02T03:04:05Z"), "kube-dns")));
 });
 
@@ -41,10 +96,41 @@ for (const [what, entry] of Object.entries({
   "another host": removal({ path: "//elsewhere/api/v1/namespaces/x" }),
   "a query": removal({ path: "/api/v1/namespaces/x?dryRun=All" }),
   "a path out of the API": removal({ path: "/api/../healthz" }),
+  "a workload of another namespace": workload({
+    collection: "/apis/apps/v1/namespaces/shop/deployments",
+    path: "/apis/apps/v1/namespaces/shop/deployments/kube-dns",
+  }),
+  "a workload whose object is in another namespace": workload({
+    object: { kind: "Deployment", metadata: { ...metadata, namespace: "shop" } },
+  }),
+  "a workload of another kind than its path": workload({ object: { kind: "DaemonSet", metadata } }),
+  "a removal without labels": removal({ labels: undefined }),
+  "a workload without an object": workload({ object: undefined }),
+  "another lock": object(
+    "Lease",
+    "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
+    "kube-scheduler",
+  ),
+  "a Secret elsewhere": object("Secret", "/api/v1/namespaces/kube-system/secrets", "bootstrap-token"),
+  "a node": object("Node", "/api/v1/nodes", "worker-1"),
+  "another kind than its path": object("Namespace", "/api/v1/nodes", "worker-1"),
+  "emptying what is no namespace": {
+    ...object("Secret", "/api/v1/namespaces/kube-system-chaos/secrets", "x"),
+    action: "empty",
+  } as Undo,
+  "a node that is an option": unit({ node: "-oProxyCommand=x" }),
+  "a unit with a blank": unit({ unit: "kubelet.service evil" }),
+  "a unit that is an option": unit({ also: ["--force"] }),
+  "a target of systemd": unit({ unit: "poweroff.target", timer: timerName(RUN, "poweroff.target") }),
+  "the timer of another run": unit({ timer: timerName("another", "kubelet.service") }),
+  "a manifest upwards": moved("/etc/kubernetes/manifests/../../cron.d/x"),
+  "a manifest with a blank": moved("/etc/kubernetes/manifests/a b.yaml"),
+  "a hidden file": moved("/etc/kubernetes/manifests/.x"),
+  "a copy elsewhere": manifest({ heldAt: "/tmp/x.yaml" }),
   "an unknown action": { ...removal(), action: "run" } as never,
 })) {
   test(`not plausible: ${what}`, (t) => {
-    t.is(typeof implausible(entry), "string");
+    t.is(typeof implausible(entry, RUN), "string");
   });
 }
 
