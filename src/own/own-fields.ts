@@ -12,7 +12,7 @@ export interface Scaling {
 }
 
 /**
- * The field manager of a scaling: whoever finds the workload scaled down reads the run and the replicas from it, without
+ * The field manager of a scaling: anyone who finds the workload scaled down reads the run and the replicas from it, without
  * a journal. It owns `spec.replicas` for as long as nobody else sets them, and no controller copies it: the Deployment
  * controller copies annotations to its ReplicaSets (SetNewReplicaSetAnnotations,
  * pkg/controller/deployment/util/deployment_util.go of Kubernetes). At most 128 printable characters (ValidateFieldManager,
@@ -40,7 +40,7 @@ export function isOwnManager(manager = ""): boolean {
 }
 
 /**
- * The managed fields in which everything that is ours now belongs again to those who owned it in the recorded ones. What
+ * The managed fields in which everything that this tool owns now belongs again to those who owned it in the recorded ones. What
  * others took over since then stays theirs.
  *
  * A create or update takes each changed field away from all other managers, also from those that its own

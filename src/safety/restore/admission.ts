@@ -83,7 +83,7 @@ async function refusalOf(
  * A pod as the workload's controller would create it. Its user differs: a policy for the controllers' ServiceAccounts
  * alone is not seen. Pure.
  */
-export function podOf({ kind, name, object }: Omit<Returning, "collection">): object {
+function podOf({ kind, name, object }: Omit<Returning, "collection">): object {
   const { template } = (object as Deployment).spec ?? {};
   const { labels, annotations } = template?.metadata ?? {};
   const { uid } = object.metadata;

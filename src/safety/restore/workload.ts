@@ -85,7 +85,7 @@ async function restoreOnce(transport: Transport, entry: WorkloadUndo, onlyIfGone
   }
   const same = live.metadata.uid === entry.object.metadata.uid;
   const creator = creatorOf(live) ?? "unknown";
-  // Ours: an earlier attempt created it, and perhaps also sent its managed fields back.
+  // This tool: an earlier attempt created it, and perhaps also sent its managed fields back.
   const by = same || isOwnManager(creator) || hasFieldsOf(entry.object, live) ? "runner" : creator;
   const change = onlyIfGone ? undefined : changeOf(entry, wanted, live);
   if (change === undefined) return { object: refOf(kind, live), how: same ? "untouched" : "found", by };

@@ -426,7 +426,7 @@ test("another machine of the same name: its lock is checked, not a process on th
 });
 
 /** How the cluster shows which run has scaled a workload down. */
-const MARKS: Readonly<Record<string, object>> = {
+const MARKS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   annotation: { annotations: { "kube-system-chaos/run": "run-1", "kube-system-chaos/replicas": "2" } },
   "field manager": {
     managedFields: [

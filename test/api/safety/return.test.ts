@@ -148,7 +148,7 @@ test("recreated: every field belongs to whom it belonged, with the times, and no
   t.deepEqual(sanitised(after as KubeObject), sanitised(before));
   t.deepEqual(fieldsNow(server), FIELDS);
   const again = await undo(transport, entry);
-  t.deepEqual([again.how, again.by], ["found", "runner"], "its fields show that it is ours");
+  t.deepEqual([again.how, again.by], ["found", "runner"], "its fields show who recreated it");
 });
 
 test("a controller's write between the creation and the fields' return: tried again", async (t) => {
@@ -188,11 +188,11 @@ test("older versions' annotations go from the Deployment and from its ReplicaSet
     annotations,
     ownerReferences: [{ apiVersion: "apps/v1", kind: "Deployment", name: "kube-dns", uid, controller: true }],
   });
-  server.put(REPLICASETS, { metadata: { name: "ours", ...owned(before.metadata.uid) } });
+  server.put(REPLICASETS, { metadata: { name: "owned", ...owned(before.metadata.uid) } });
   server.put(REPLICASETS, { metadata: { name: "other", ...owned("u") } });
   await undo(transport, { ...entry, onlyReplicas: true });
   t.deepEqual(server.object(PATH)?.metadata.annotations, before.metadata.annotations);
-  t.deepEqual(server.object(`${REPLICASETS}/ours`)?.metadata.annotations, { note: "kept" });
+  t.deepEqual(server.object(`${REPLICASETS}/owned`)?.metadata.annotations, { note: "kept" });
   t.deepEqual(server.object(`${REPLICASETS}/other`)?.metadata.annotations, annotations);
 });
 
@@ -222,11 +222,11 @@ test("without any journal: the field manager shows the run and the replicas, and
 
 const SCALE = { onlyField: { at: ["spec", "replicas"], right: 2, wrong: 3 } } as const;
 
-test("a function check's field: set back while it is ours, and only it", async (t) => {
+test("a function check's field: set back while it is the run's own, and only it", async (t) => {
   const { server, transport } = await serve(t);
   const { entry } = kubeDns(server);
-  const ours = { fieldManager: "kube-system-chaos" } as const;
-  await patch(transport, `${PATH}/scale`, { spec: { replicas: 3 } }, ours);
+  const own = { fieldManager: "kube-system-chaos" } as const;
+  await patch(transport, `${PATH}/scale`, { spec: { replicas: 3 } }, own);
   server.update(PATH, { metadata: { labels: { theirs: "1" } } });
   t.is((await undo(transport, { ...entry, ...SCALE })).how, "patched");
   t.is((server.object(PATH)?.spec as { replicas: number }).replicas, 2);

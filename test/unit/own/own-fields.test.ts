@@ -50,7 +50,7 @@ test("what someone else took over stays theirs, and the entry that lost it keeps
   ]);
 });
 
-test("nothing of ours, or only what was ours before: nothing to change", (t) => {
+test("nothing of this tool, or only what it owned before: nothing to change", (t) => {
   t.is(givenBack([KUBEADM], [KUBEADM]), undefined);
   t.is(givenBack(undefined, undefined), undefined);
   const ours = entry("kube-system-chaos", REPLICAS);
