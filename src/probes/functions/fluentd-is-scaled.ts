@@ -136,7 +136,7 @@ function containersOf(fluentd: DaemonSet): { readonly name: string; readonly res
 }
 
 function resourcesOf(fluentd: DaemonSet): Resources {
-  return (fieldAt(fluentd, RESOURCES) ?? {});
+  return fieldAt(fluentd, RESOURCES) ?? {};
 }
 
 function writesResources(fields: object): boolean {
