@@ -21,8 +21,8 @@ interface Deletion extends KillBase {
 /** One scaling of a workload to 0 replicas, for one of its generations: a later generation may need it again. */
 interface Scaling extends KillBase {
   readonly key: string;
-  /** The run and the replicas before it: written on the object, for anyone who finds it scaled down. */
-  readonly annotations: Readonly<Record<string, string>>;
+  /** Names the run and the replicas before it, for anyone who finds the object scaled down. */
+  readonly fieldManager: string;
 }
 
 export type Kill = Deletion | Scaling;
@@ -214,9 +214,10 @@ async function scaleDown(transport: Transport, kill: Scaling): Promise<{ status:
     ...CALL,
     method: "PATCH",
     path: kill.path,
+    query: { fieldManager: kill.fieldManager },
     contentType: "application/merge-patch+json",
     body: {
-      metadata: { uid: kill.object.metadata.uid, annotations: kill.annotations },
+      metadata: { uid: kill.object.metadata.uid },
       spec: { replicas: 0 },
     },
   };

@@ -2,8 +2,8 @@ import { RefusedError } from "../common/errors.js";
 import { fittingAttacks } from "../experiment/attacks.js";
 import type { Deployment, KubeObject } from "../kube/objects.js";
 import { isTerminating } from "../kube/pod-state.js";
-import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../own/own-names.js";
-import type { AnyTarget, Target } from "../targets/target.js";
+import { scalingManager } from "../own/own-fields.js";
+import type { AnyTarget } from "../targets/target.js";
 import { type Attack, forWorkload, type RunningAttack, type WorkloadContext } from "./attack.js";
 import { Killer } from "./killer.js";
 
@@ -20,15 +20,6 @@ export function scaleToZero(): Attack {
     ],
     start: (context) => startScaling(forWorkload(context)).running,
   };
-}
-
-/**
- * The annotations of a workload while a run has scaled it down. With them it can be restored without a journal, by
- * hand or by `chaos restore --all --context NAME`. Pure.
- */
-function runAnnotations(runId: string, { object }: Pick<Target, "object">): Readonly<Record<string, string>> {
-  const replicas = (object as Deployment).spec?.replicas ?? 1;
-  return { [RUN_ANNOTATION]: runId, [REPLICAS_ANNOTATION]: String(replicas) };
 }
 
 /** @throws RefusedError when the target has no replicas to set. */
@@ -51,7 +42,9 @@ export function startScaling(context: WorkloadContext): {
   const { target, watch } = context;
   scalable(target);
   const killer = new Killer(context);
-  const annotations = runAnnotations(context.runId, target);
+  const replicas = (target.object as Deployment).spec?.replicas ?? 1;
+  // With it the workload can be restored without a journal, by hand or by `chaos restore --all --context NAME`.
+  const fieldManager = scalingManager({ runId: context.runId, replicas });
   /** The key of the last request, by uid. */
   const keys = new Map<string, string>();
   const forget = ({ uid }: KubeObject["metadata"]): void => {
@@ -67,7 +60,7 @@ export function startScaling(context: WorkloadContext): {
     forget(object.metadata);
     keys.set(uid, key);
     if (((object as unknown as Deployment).spec?.replicas ?? 1) === 0) return;
-    killer.kill({ kind: target.kind, path: target.path, object, reason, key, annotations });
+    killer.kill({ kind: target.kind, path: target.path, object, reason, key, fieldManager });
   };
   watch.listener = (kind, event) => {
     if (kind !== "Deployment") return;

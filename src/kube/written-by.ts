@@ -2,17 +2,19 @@ import type { KubeObject, ManagedFields } from "./objects.js";
 
 /**
  * The field manager that wrote an object's spec last, such as "kubectl-edit"; undefined: unknown. The times of managed
- * fields are whole seconds: within the same second, a manager other than `unless` counts.
+ * fields are whole seconds: within the same second, a manager that is not known counts.
  *
- * @param unless a manager whose writes are known (the runner's).
+ * @param isKnown managers whose writes are known (the runner's).
  */
-export function lastWriterOf(object: KubeObject, unless?: string): string | undefined {
+export function lastWriterOf(
+  object: KubeObject,
+  isKnown: (manager?: string) => boolean = () => false,
+): string | undefined {
   return [...(object.metadata.managedFields ?? [])]
     .filter(({ fieldsV1 }) => fieldsV1 !== undefined && "f:spec" in fieldsV1)
     .sort(
       (a, b) =>
-        (b.time ?? "").localeCompare(a.time ?? "") ||
-        Number(a.manager === unless) - Number(b.manager === unless),
+        (b.time ?? "").localeCompare(a.time ?? "") || Number(isKnown(a.manager)) - Number(isKnown(b.manager)),
     )[0]?.manager;
 }
 

@@ -2,7 +2,7 @@
 import type { RoleRules, Rule } from "../kube/rules.js";
 
 const WRITES = ["create", "update", "patch"];
-const WORKLOADS = ["deployments", "daemonsets"];
+const WORKLOADS = ["deployments", "daemonsets", "pods"];
 
 /**
  * The warning that a rule needs before anyone grants it; undefined: it allows only what it says. Pure.

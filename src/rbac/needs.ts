@@ -158,6 +158,9 @@ function targetNeeds(attack: AttackName, form: TargetForm): Need[] {
       : [
           ...rights(restoring, ["get", "update"], { resource, namespace, names: form.names }),
           ...rights(restoring, ["create"], { resource, namespace }),
+          ...rights("whether the target's pods can come back (only with dryRun=All)", ["create"], pods).map(
+            (need) => ({ ...need, optional: true as const }),
+          ),
         ]),
     ...attackNeeds(attack, form),
   ];

@@ -11,7 +11,7 @@ import type { Deployment, KubeObject, Pod } from "../kube/objects.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
 import type { WatchEvent } from "../kube/watch.js";
 import { lastWriterOf } from "../kube/written-by.js";
-import { MANAGED_BY } from "../own/manifest.js";
+import { isOwnManager } from "../own/own-fields.js";
 import type { Target } from "./target.js";
 
 /** How long a workload may be gone before it counts as deleted, ms. `kubectl replace --force` takes a second or two. */
@@ -116,7 +116,7 @@ export class ForeignChanges {
     this.#replicas = replicas.now;
     const meaning = meaningOf(attack, this.#reference, replicas, object);
     if (meaning === undefined) return;
-    const by = lastWriterOf(object, MANAGED_BY) ?? UNKNOWN_MANAGER;
+    const by = lastWriterOf(object, isOwnManager) ?? UNKNOWN_MANAGER;
     const text = `${this.#name} ${meaning.what} (by ${by})`;
     if (meaning.stops) this.#stop(text);
     else this.#warn(text);

@@ -1,6 +1,7 @@
 /** The fake API server's answers to list, get, create, replace, patch and delete. */
-import type { KubeObject } from "../../src/kube/objects.js";
+import type { KubeObject, ManagedFields } from "../../src/kube/objects.js";
 import type { LoggedRequest } from "./fake-api-server.js";
+import { managedAfter } from "./fake-managed-fields.js";
 import { kindOf, matches, mergePatch, now } from "./fake-store.js";
 import type { Draft, FakeStore, Location } from "./fake-store.js";
 
@@ -91,7 +92,7 @@ export class FakeRest {
     if (request.query.get("dryRun") === "All") return { body: changed };
     const { uid, creationTimestamp } = old.metadata;
     const metadata = { ...changed.metadata, uid, creationTimestamp };
-    const stored = this.#store.put(at, managed({ ...changed, metadata }, request, at));
+    const stored = this.#store.put(at, managed({ ...changed, metadata }, request, at, old));
     return { body: at.subresource === "scale" ? scaleOf(stored) : stored };
   }
 
@@ -151,12 +152,13 @@ function podGrace(pod: KubeObject, options: DeleteOptions): number {
 }
 
 /** Records the writer in managedFields, as the real API server does: fieldManager, or the start of the user agent. */
-function managed(draft: Draft, request: LoggedRequest, at: Location): Draft {
+function managed(draft: Draft, request: LoggedRequest, at: Location, old?: KubeObject): Draft {
+  const { apiVersion, subresource } = at;
   const agent = request.headers["user-agent"]?.split("/")[0] ?? "unknown";
   const manager = request.query.get("fieldManager") ?? agent;
-  const entry = { manager, operation: "Update", apiVersion: at.apiVersion, time: now() };
-  const others = (draft.metadata?.managedFields ?? []) as { manager?: string }[];
-  const managedFields = [...others.filter((each) => each.manager !== manager), entry];
+  const sent = (request.body as Draft).metadata?.["managedFields"] as ManagedFields[] | undefined;
+  const writer = { manager, apiVersion, subresource, time: now() };
+  const managedFields = managedAfter(old as Draft | undefined, draft, sent, writer);
   return { ...draft, metadata: { ...draft.metadata, managedFields } };
 }
 

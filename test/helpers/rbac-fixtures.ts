@@ -49,7 +49,7 @@ export function rightsOf(rule: PolicyRule, verb: string, namespace: string | und
 
 /** The Roles grant what a run uses only where things go wrong; preflight does not ask for it. */
 export const isOptionalRight = (right: string): boolean =>
-  /^(list events|(get|create) pods\/portforward) in /.test(right);
+  /^((list events|(get|create) pods\/portforward) in |create pods in kube-system$)/.test(right);
 
 /** Rules for the only ServiceAccount in a namespace (undefined: for cluster-wide objects). */
 function rulesIn(manifests: readonly Manifest[], namespace: string | undefined): PolicyRule[] {

@@ -188,6 +188,7 @@ export const isDying = (object: KubeObject): boolean => object.metadata.deletion
 /** Requests that change something. */
 export function writes(server: FakeApiServer): LoggedRequest[] {
   return server.requests.filter(
-    ({ method, path }) => method !== "GET" && !path.endsWith("/selfsubjectaccessreviews"),
+    ({ method, path, query }) =>
+      method !== "GET" && !path.endsWith("/selfsubjectaccessreviews") && query.get("dryRun") !== "All",
   );
 }

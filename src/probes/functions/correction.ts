@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { CallOptions } from "../../kube/api.js";
 import type { KubeObject, ManagedFields } from "../../kube/objects.js";
 import type { Need } from "../../kube/permission.js";
+import { ApiError } from "../../kube/transport.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import type { Observation } from "./function-check.js";
 import { attempt, type CheckTime, seconds, type Seen } from "./attempt.js";
@@ -21,8 +22,8 @@ export interface Correction {
   setWrong(options: CallOptions): Promise<void>;
   /** Who corrected it if it is right again; otherwise its current value. */
   isRight(options: CallOptions): Promise<Seen<string>>;
-  /** Sets the original value, whatever the current one is. */
-  setRight(options: CallOptions): Promise<void>;
+  /** Sets the original value if the current one is still the wrong one. @returns the current one otherwise. */
+  setRight(options: CallOptions): Promise<string | undefined>;
 }
 
 /** Sets the value wrong and waits for its correction. Otherwise the check undoes its change, also when cancelled. */
@@ -55,9 +56,24 @@ export async function checkCorrection(check: CheckTime, correction: Correction):
 async function undo(correction: Correction): Promise<string> {
   // Without the check's signal: a cancelled check must undo its change, too.
   const done = await attempt(correction.setRight({ timeoutMs: UNDO_MS, retry: false }));
-  return "not" in done
-    ? `the check could not undo its change (${done.not}); the run undoes it at its end`
-    : "the check undid its change";
+  if ("not" in done) return `the check could not undo its change (${done.not}); the run undoes it at its end`;
+  return done.done === undefined
+    ? "the check undid its change"
+    : `nothing to undo: someone else has set ${done.done}`;
+}
+
+/** Tries to change an object that its controller also writes. */
+const TRIES = 5;
+
+/** Changes an object whose resourceVersion keeps a foreign change from being lost: again when someone else was faster. */
+export async function unlessInBetween<T>(change: () => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await change();
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 409) || tried >= TRIES) throw error;
+    }
+  }
 }
 
 /**
@@ -79,7 +95,7 @@ export function writerSince(
   return writers.at(-1)?.manager ?? "an unknown field manager";
 }
 
-/** Rights to set it wrong and to restore it from the journal, by creating it if someone else deleted it. */
+/** Rights to set it wrong and to set it back from the journal. */
 export function correctionNeeds(
   resource: string,
   names: readonly string[],
@@ -93,6 +109,5 @@ export function correctionNeeds(
     ...checkNeeds(wrong, ["get"], { resource, namespace, names }),
     ...checkNeeds(wrong, ["patch"], { resource, ...changed, namespace, names }),
     ...checkNeeds(back, ["update"], { resource, namespace, names }),
-    ...checkNeeds(back, ["create"], { resource, namespace }),
   ];
 }

@@ -1,10 +1,24 @@
 import { functionFacts } from "../../components/functions.js";
-import { DEPLOYMENTS, get, list, patch, resourcePath, selectorString } from "../../kube/api.js";
+import {
+  type CallOptions,
+  DEPLOYMENTS,
+  get,
+  list,
+  patch,
+  resourcePath,
+  selectorString,
+} from "../../kube/api.js";
 import type { Deployment } from "../../kube/objects.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
-import { type Correction, checkCorrection, writerSince, correctionNeeds } from "./correction.js";
+import {
+  type Correction,
+  checkCorrection,
+  correctionNeeds,
+  unlessInBetween,
+  writerSince,
+} from "./correction.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
 import { CheckTime, preparation } from "./attempt.js";
 
@@ -20,9 +34,11 @@ export const dnsIsScaled: FunctionCheck = {
     correctionNeeds(FACTS.corrects.resource, corrected, { subresource: "scale" }),
   async prepare(context) {
     const dns = await findDns(context);
+    const right = dns.spec?.replicas ?? 1;
     await context.record(
       resourcePath(DEPLOYMENTS, NAMESPACE, dns.metadata.name),
       resourcePath(DEPLOYMENTS, NAMESPACE),
+      { at: ["spec", "replicas"], right, wrong: right + 1 },
     );
     const correction = replicasOf(context, dns);
     return {
@@ -56,8 +72,9 @@ function replicasOf({ transport }: FunctionContext, dns: Deployment): Correction
   const scalePath = resourcePath(DEPLOYMENTS, NAMESPACE, name, "scale");
   const right = dns.spec?.replicas ?? 1;
   let changed = dns;
-  const scale = async (replicas: number, options: object): Promise<void> => {
-    await patch(transport, scalePath, { spec: { replicas } }, { ...options, fieldManager: MANAGED_BY });
+  const scale = async (replicas: number, options: CallOptions, resourceVersion?: string): Promise<void> => {
+    const change = { metadata: { resourceVersion }, spec: { replicas } };
+    await patch(transport, scalePath, change, { ...options, fieldManager: MANAGED_BY });
   };
   return {
     what: `replicas of Deployment ${name}`,
@@ -73,7 +90,13 @@ function replicasOf({ transport }: FunctionContext, dns: Deployment): Correction
         ? { done: writerSince(changed, live, writesReplicas) }
         : { not: `still ${live.spec?.replicas ?? "none"}` };
     },
-    setRight: async (options) => await scale(right, options),
+    setRight: async (options) =>
+      await unlessInBetween(async () => {
+        const { metadata, spec } = await get<Deployment>(transport, path, options);
+        if (spec?.replicas !== right + 1) return String(spec?.replicas ?? "none");
+        await scale(right, options, metadata.resourceVersion);
+        return undefined;
+      }),
   };
 }
 

@@ -9,12 +9,18 @@ import {
   resourcePath,
   selectorString,
 } from "../../kube/api.js";
-import { ApiError } from "../../kube/transport.js";
+import { fieldAt, type FieldPath, withField } from "../../kube/field-path.js";
 import type { DaemonSet } from "../../kube/objects.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
 import { made } from "./canary.js";
-import { type Correction, checkCorrection, writerSince, correctionNeeds } from "./correction.js";
+import {
+  type Correction,
+  checkCorrection,
+  correctionNeeds,
+  unlessInBetween,
+  writerSince,
+} from "./correction.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
 import { CheckTime, preparation } from "./attempt.js";
 
@@ -23,11 +29,10 @@ const NAMESPACE = "kube-system";
 const LABELS = FACTS.corrects.labels;
 /** The only container whose resources the scaler sets (scaler.sh of GoogleCloudPlatform/k8s-stackdriver). */
 const CONTAINER = "fluentd-gcp";
+const RESOURCES: FieldPath = ["spec", "template", "spec", "containers", { name: CONTAINER }, "resources"];
 const FIND_MS = 10_000;
 /** Memory requests that no one would set; below any limit. */
 const ODD = ["19Mi", "18Mi"] as const;
-/** Tries to change an object that its controller also writes. */
-const TRIES = 5;
 
 interface Resources {
   readonly requests?: Readonly<Record<string, string>>;
@@ -46,8 +51,13 @@ export const fluentdIsScaled: FunctionCheck = {
       const evidence = `container ${CONTAINER} of DaemonSet ${name} had no resources when the check was set up: the scaler has not set any`;
       return { look: async () => await Promise.resolve({ present: false, evidence }) };
     }
-    await context.record(resourcePath(DAEMONSETS, NAMESPACE, name), resourcePath(DAEMONSETS, NAMESPACE));
-    const correction = resourcesOfFluentd(context, fluentd, resources);
+    const wrong = wrongFor(resources);
+    await context.record(resourcePath(DAEMONSETS, NAMESPACE, name), resourcePath(DAEMONSETS, NAMESPACE), {
+      at: RESOURCES,
+      right: resources,
+      wrong,
+    });
+    const correction = resourcesOfFluentd(context, fluentd, { right: resources, wrong });
     return {
       look: async (signal) =>
         await checkCorrection(new CheckTime(context.clock, FACTS.deadlineMs, signal), correction),
@@ -73,53 +83,51 @@ async function findFluentd(context: FunctionContext): Promise<DaemonSet> {
   return found;
 }
 
+/** The same with a memory request that no one would set. */
+function wrongFor(resources: Resources): Resources {
+  const odd = ODD.find((memory) => memory !== resources.requests?.memory) ?? ODD[0];
+  return { ...resources, requests: { ...resources.requests, memory: odd } };
+}
+
 function resourcesOfFluentd(
   { transport }: FunctionContext,
   fluentd: DaemonSet,
-  resources: Resources,
+  { right, wrong }: { readonly right: Resources; readonly wrong: Resources },
 ): Correction {
   const { name } = fluentd.metadata;
   const path = resourcePath(DAEMONSETS, NAMESPACE, name);
-  const odd = ODD.find((memory) => memory !== resources.requests?.memory) ?? ODD[0];
-  const wrong = { ...resources, requests: { ...resources.requests, memory: odd } };
   let changed = fluentd;
-  const set = async (value: Resources, options: CallOptions): Promise<DaemonSet> => {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await setOnce(value, options);
-      } catch (error) {
-        // Its controller updates its status often.
-        if (!(error instanceof ApiError && error.status === 409) || attempt >= TRIES) throw error;
-      }
-    }
-  };
   /** The patch replaces the whole list of containers. The resourceVersion keeps it from undoing a foreign change. */
-  const setOnce = async (value: Resources, options: CallOptions): Promise<DaemonSet> => {
-    const live = await get<DaemonSet>(transport, path, options);
-    const containers = containersOf(live).map((each) =>
-      each.name === CONTAINER ? { ...each, resources: value } : each,
-    );
+  const set = async (live: DaemonSet, value: Resources, options: CallOptions): Promise<DaemonSet> => {
+    const containers = containersOf(withField(live, RESOURCES, value));
     const { resourceVersion } = live.metadata;
     const change = { metadata: { resourceVersion }, spec: { template: { spec: { containers } } } };
     return await patch<DaemonSet>(transport, path, change, { ...options, fieldManager: MANAGED_BY });
   };
+  const read = async (options: CallOptions): Promise<DaemonSet> =>
+    await get<DaemonSet>(transport, path, options);
   return {
     what: `resources of DaemonSet ${name}`,
-    right: JSON.stringify(resources),
+    right: JSON.stringify(right),
     wrong: JSON.stringify(wrong),
     async setWrong(options) {
-      changed = await set(wrong, options);
+      changed = await unlessInBetween(async () => await set(await read(options), wrong, options));
     },
     async isRight(options) {
-      const live = await get<DaemonSet>(transport, path, options);
+      const live = await read(options);
       const is = resourcesOf(live);
-      return isDeepStrictEqual(is, resources)
+      return isDeepStrictEqual(is, right)
         ? { done: writerSince(changed, live, writesResources) }
         : { not: `still ${JSON.stringify(is)}` };
     },
-    async setRight(options) {
-      await set(resources, options);
-    },
+    setRight: async (options) =>
+      await unlessInBetween(async () => {
+        const live = await read(options);
+        const is = resourcesOf(live);
+        if (!isDeepStrictEqual(is, wrong)) return JSON.stringify(is);
+        await set(live, right, options);
+        return undefined;
+      }),
   };
 }
 
@@ -128,7 +136,7 @@ function containersOf(fluentd: DaemonSet): { readonly name: string; readonly res
 }
 
 function resourcesOf(fluentd: DaemonSet): Resources {
-  return containersOf(fluentd).find(({ name }) => name === CONTAINER)?.resources ?? {};
+  return fieldAt(fluentd, RESOURCES) ?? {};
 }
 
 function writesResources(fields: object): boolean {

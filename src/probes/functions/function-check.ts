@@ -1,6 +1,7 @@
 import type { Stopwatch } from "../../common/clock.js";
 import type { FunctionFacts, FunctionCheckName } from "../../components/functions.js";
 import type { RunEventBody } from "../../evidence/events.js";
+import type { OneField } from "../../kube/field-path.js";
 import { type Need, type Objects, rights } from "../../kube/permission.js";
 import type { Transport } from "../../kube/transport.js";
 import type { PodSource } from "../../own/pod-spec.js";
@@ -36,12 +37,12 @@ export interface FunctionContext {
   readonly component: { readonly namespace: string; readonly name: string } | undefined;
   readonly emit: (body: RunEventBody) => void;
   /**
-   * Must be called before an object outside `namespace` is changed. Records the current state in the journal, so that
-   * the run restores it at its end.
+   * Must be called before an object outside `namespace` is changed. Records the field that the check changes in the
+   * journal, so that the run sets it back at its end if the check did not, and nobody else has set it.
    *
    * @param path URL path of the object in the API. @param collection URL path of its collection.
    */
-  readonly record: (path: string, collection: string) => Promise<void>;
+  readonly record: (path: string, collection: string, onlyField: OneField) => Promise<void>;
   /** Aborted when the run is interrupted: a waiting preparation then stops. */
   readonly interrupted?: AbortSignal;
 }

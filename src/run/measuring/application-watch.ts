@@ -13,7 +13,7 @@ import type { Transport } from "../../kube/transport.js";
 import { watch, type WatchEvent } from "../../kube/watch.js";
 import { lastWriterOf } from "../../kube/written-by.js";
 import { ownPods } from "../../application/own-pods.js";
-import { MANAGED_BY } from "../../own/manifest.js";
+import { isOwnManager } from "../../own/own-fields.js";
 import { REPLACED_AT } from "../../own/own-names.js";
 
 /** Interval at which the watches re-list everything, ms. */
@@ -145,7 +145,7 @@ export class ApplicationWatch {
       this.#deployed.set(keyOf(kind, name), object);
       return;
     }
-    const by = lastWriterOf(object, MANAGED_BY) ?? "someone else";
+    const by = lastWriterOf(object, isOwnManager) ?? "someone else";
     if (known.metadata.uid !== uid) {
       this.#tell(`${this.#nameOf(kind, name)} was deleted and recreated by ${by}`);
       return;

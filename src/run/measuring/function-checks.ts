@@ -17,6 +17,7 @@ import type {
 } from "../../probes/functions/function-check.js";
 import { record, recordNamespace } from "../../safety/journal/entries.js";
 import type { PendingUndo } from "../../safety/journal/journal.js";
+import type { WorkloadUndo } from "../../safety/journal/undo.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
 import type { RunContext } from "../context.js";
 
@@ -72,7 +73,8 @@ export class FunctionChecks {
       component: isNodeTarget(target) ? undefined : { namespace: target.namespace, name: target.name },
       emit: recorder.emit,
       interrupted: context.interrupted,
-      record: async (path, collection) => await recordObject(context, path, collection),
+      record: async (path, collection, onlyField) =>
+        await recordField(context, { path, collection, onlyField }),
     });
     return new FunctionChecks(context, probe, ready);
   }
@@ -206,14 +208,18 @@ export function canaryNamespaceOf(runId: string): string {
   return `${PROBER_NAMESPACE}-canary-${runId.slice(-4)}`;
 }
 
-/** Records, once, how to undo changes to an object outside the run's own namespaces, before a check changes it. */
-async function recordObject(context: RunContext, path: string, collection: string): Promise<void> {
+/** Records, once, how to undo the change of a field outside the run's own namespaces, before a check makes it. */
+async function recordField(
+  context: RunContext,
+  change: Required<Pick<WorkloadUndo, "path" | "collection" | "onlyField">>,
+): Promise<void> {
+  const { path } = change;
   const known = (entry: PendingUndo): boolean =>
     entry.undo.action === "restore-workload" && entry.undo.path === path;
   if (context.changed.some(known)) return;
   const object = await getOrUndefined<KubeObject>(context.transport, path);
   if (object === undefined) throw new ChaosError(`${path} no longer exists`);
-  await record(context.journal, context.changed, { action: "restore-workload", path, collection, object });
+  await record(context.journal, context.changed, { action: "restore-workload", object, ...change });
 }
 
 /** How much later than the baseline a function check may end that started shortly before the baseline's end, ms. */

@@ -25,6 +25,7 @@ import { deadManCheck, othersOf } from "../../safety/dead-man/dead-man-preflight
 import type { UnfinishedRuns } from "../../safety/journal/journal.js";
 import { restoreCommand, unfinishedProblem } from "../../safety/journal/unfinished.js";
 import { lockProblem } from "../../safety/lock/lease.js";
+import { canComeBack } from "../../safety/restore/admission.js";
 import { readyCount } from "../../targets/find-workload.js";
 import { type Platform, platformOf } from "../../targets/platform.js";
 import { type AnyTarget, findTarget, isNodeTarget, type Target } from "../../targets/target.js";
@@ -177,6 +178,14 @@ const CHECKS: readonly PreflightCheck[] = [
       const needed = neededPermissions(resolved.attack.type, found.onCluster.scope);
       const missing = await missingPermissions(transport, needed);
       return [{ ok: missing.length === 0, detail: permissionWords(missing) }];
+    },
+  },
+  {
+    title: "return",
+    check: async ({ transport, resolved }, { target, onCluster }) => {
+      if (target === undefined || isNodeTarget(target) || isControl(resolved.attack)) return [];
+      const workloads = [target, ...(onCluster?.companions ?? [])];
+      return await Promise.all(workloads.map(async (each) => await canComeBack(transport, each)));
     },
   },
   {

@@ -6,6 +6,7 @@ import { isNodeTarget, type Target } from "../../targets/target.js";
 import { objectNameOf } from "../../safety/journal/describe.js";
 import { notWritten, record } from "../../safety/journal/entries.js";
 import { nodeUndos } from "../../safety/restore/undo-entries.js";
+import { canComeBack } from "../../safety/restore/admission.js";
 import type { RunState } from "../run-state.js";
 
 /** Records in the journal, once each, which of the announced changes were made. */
@@ -58,6 +59,12 @@ async function recordWorkload(state: RunState, target: Target): Promise<boolean>
     return false;
   }
   const object = { ...live, apiVersion: "apps/v1", kind: target.kind };
+  // Asked again: minutes have passed since preflight.
+  const { ok, detail } = await canComeBack(transport, { ...target, object });
+  if (!ok) {
+    state.stopped("attack-failed", detail);
+    return false;
+  }
   const { path, collection } = target;
   const extent = extentOf(state, target);
   await record(journal, state.pending, { action: "restore-workload", path, collection, object, ...extent });

@@ -1,6 +1,7 @@
 /** How changes are undone, as data for the journal. */
 import type { ObjectRef } from "../../evidence/events.js";
 import type { AttackName } from "../../experiment/attacks.js";
+import type { OneField } from "../../kube/field-path.js";
 import type { KubeObject } from "../../kube/objects.js";
 import type { Machine } from "../../nodes/faults.js";
 import type { NodeAccessSpec } from "../../nodes/spec.js";
@@ -18,6 +19,8 @@ export interface WorkloadUndo {
   readonly onlyIfGone?: true;
   /** The run changes only the replicas. All other differences stay. */
   readonly onlyReplicas?: true;
+  /** The run sets only this field, to `wrong`. It becomes `right` again, unless someone else has set it since. */
+  readonly onlyField?: OneField;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What a restore would change, from reading the cluster and its nodes only: `chaos restore --dry-run`. */
+import { isDeepStrictEqual } from "node:util";
 import { messageOf } from "../../common/errors.js";
 import { getOrUndefined } from "../../kube/api.js";
 import { differences, sanitised } from "../../kube/declared.js";
@@ -7,6 +8,8 @@ import type { Transport } from "../../kube/transport.js";
 import { openNodeAccess } from "../../nodes/access.js";
 import { inspect, isSameMachine } from "../../nodes/faults.js";
 import { carries } from "../../own/manifest.js";
+import { givenBack } from "../../own/own-fields.js";
+import { fieldAt } from "../../kube/field-path.js";
 import { planOf } from "../journal/describe.js";
 import { isNodeUndo, type NodeUndo, type PendingUndo, type Undo } from "../journal/journal.js";
 
@@ -16,7 +19,7 @@ const LONGEST = 60;
 /** Values under these keys can be secret: the diff shows that they differ, but not the values. */
 const SECRET = /[./](env|data|stringData|last-applied-configuration)(\.|$)/;
 
-/** The prefix of every annotation that a run sets. */
+/** The prefix of the annotations that older versions set. */
 const ANNOTATIONS = "kube-system-chaos/";
 
 interface DiffOptions {
@@ -61,12 +64,26 @@ export function workloadDiff(
   live: KubeObject | undefined,
 ): string[] {
   const { kind = "workload", metadata } = entry.object;
+  const { onlyField, object } = entry;
+  const isOurs = live !== undefined && givenBack(metadata.managedFields, live.metadata.managedFields);
+  if (onlyField !== undefined) {
+    const { at, wrong, right } = onlyField;
+    if (!isOurs || !isDeepStrictEqual(fieldAt(live, at), wrong))
+      return ["it does not have the function check's value and stays unchanged"];
+    const path = at.map((step) => `.${typeof step === "string" ? step : step.name}`).join("");
+    return [...changed("-", path, wrong), ...changed("+", path, right)];
+  }
   if (live === undefined) return [`+ ${kind} ${metadata.name}, as it was before the run`];
   if (entry.onlyIfGone === true) return ["it exists and stays unchanged"];
   const declared = entry.onlyReplicas === true ? scaling : sanitised;
-  const [now, before] = [declared(live), declared(entry.object)];
+  const [now, before] = [declared(live), declared(object)];
   const paths = differences(now, before);
-  if (paths.length === 0) return ["it is the same as before the run"];
+  if (paths.length === 0)
+    return [
+      isOurs
+        ? "only its managed fields differ: they go back to their owners"
+        : "it is the same as before the run",
+    ];
   return paths.flatMap((path) => [
     ...changed("-", path, valueAt(now, path)),
     ...changed("+", path, valueAt(before, path)),

@@ -7,7 +7,6 @@ import type { KubeObject } from "../../kube/objects.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
 import { openNodeAccess } from "../../nodes/access.js";
 import { removedNamespaces } from "../../own/namespaces.js";
-import { RUN_ANNOTATION } from "../../own/own-names.js";
 import { copyPath } from "../journal/cluster-copy.js";
 import { isNodeUndo, type Journal, type JournalState, type PendingUndo } from "../journal/journal.js";
 import { type Undone } from "../journal/undo.js";
@@ -15,6 +14,7 @@ import { clusterUidOf } from "../journal/unfinished.js";
 import { entriesOf, namespacesOf, type Stages, stagesOf } from "./order.js";
 import { type NotUndone, undoAll } from "./undo-entries.js";
 import { READY_LIMIT_MS, waitUntilReady } from "./verify.js";
+import { isScaledBy } from "./workload.js";
 
 /** How long one entry is retried, ms. A terminating workload blocks its name until it is gone. */
 const RETRY_LIMIT_MS = 60_000;
@@ -146,8 +146,8 @@ class Restoring {
 
   /**
    * The run had a copy of its journal in the cluster, and the copy is gone: another restore has removed it after undoing
-   * everything. Differences since then are foreign changes and stay. Exception: a workload still has this run's
-   * annotation. Then someone deleted the copy with its namespace, and nothing was restored.
+   * everything. Differences since then are foreign changes and stay. Exception: this run still has a workload scaled
+   * down. Then someone deleted the copy with its namespace, and nothing was restored.
    */
   async #restoredElsewhere(): Promise<boolean> {
     const { copied, open, pending } = this.#run;
@@ -156,7 +156,7 @@ class Restoring {
     for (const { undo } of pending) {
       if (undo.action !== "restore-workload") continue;
       const live = await getOrUndefined<KubeObject>(transport, undo.path);
-      if (live?.metadata.annotations?.[RUN_ANNOTATION] === open.runId) return false;
+      if (live !== undefined && isScaledBy(live, open.runId)) return false;
     }
     return true;
   }

@@ -8,7 +8,7 @@ import { isReady } from "../../kube/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
 import { daemonSetState, deploymentState, type WorkloadState } from "../../kube/workload-state.js";
 import { mirrorPods } from "../../targets/find-node-target.js";
-import type { NodeUndo, Undo } from "../journal/journal.js";
+import type { NodeUndo, Undo, WorkloadUndo } from "../journal/undo.js";
 
 /**
  * The mirror pod of a static pod can be Ready only 70 to 80 s after its container runs (the kubelet's back-off,
@@ -31,6 +31,13 @@ export function workloadNotReady(before: KubeObject, live: KubeObject): string |
   return current >= needed ? undefined : `${kind} ${name}: ${current} of ${needed} ready`;
 }
 
+/** A function check changes one field: that the object is gone is then a foreign change. */
+function deletedAgain({ object, onlyField }: WorkloadUndo): string | undefined {
+  return onlyField === undefined
+    ? `${object.kind ?? "workload"} ${object.metadata.name} was deleted again`
+    : undefined;
+}
+
 /** Why one restored entry does not work yet; undefined: it works, or there is nothing to check. */
 async function notReady(transport: Transport, entry: Undo): Promise<string | undefined> {
   switch (entry.action) {
@@ -41,10 +48,7 @@ async function notReady(transport: Transport, entry: Undo): Promise<string | und
       // The ConfigMap of addon-manager's proof: nothing to wait for.
       if (entry.object.kind === "ConfigMap") return undefined;
       const live = await getOrUndefined<KubeObject>(transport, entry.path);
-      const { kind = "workload", metadata } = entry.object;
-      return live === undefined
-        ? `${kind} ${metadata.name} was deleted again`
-        : workloadNotReady(entry.object, live);
+      return live === undefined ? deletedAgain(entry) : workloadNotReady(entry.object, live);
     }
     case "start-unit":
       return await nodeNotReady(transport, entry);

@@ -74,12 +74,10 @@ test("scale-to-zero: this very Deployment, in one request on the fast lane; noth
     [`PATCH ${PATH}`],
   );
   t.deepEqual(patches(w.server)[0]?.body, {
-    metadata: {
-      uid,
-      annotations: { "kube-system-chaos/run": "run-1", "kube-system-chaos/replicas": "2" },
-    },
+    metadata: { uid },
     spec: { replicas: 0 },
   });
+  t.is(patches(w.server)[0]?.query.get("fieldManager"), "kube-system-chaos/run-1/replicas-2");
   t.is(patches(w.server)[0]?.headers["content-type"], "application/merge-patch+json");
   t.like(sent[0], { lane: "fast", retry: false });
   t.like(w.of("kill")[0], {

@@ -42,6 +42,18 @@ test("without the autoscaler the count stays wrong, and the check undoes its cha
   t.deepEqual(world.changes(), [`PATCH ${DNS}/scale`, `PATCH ${DNS}/scale`]);
 });
 
+test("a count that someone else has set meanwhile stays", async (t) => {
+  const world = await withDns(t);
+  const ready = await functionProbes["dns-is-scaled"].prepare(world.context);
+  world.server.handle("PATCH", /scale$/, () => {
+    setTimeout(() => world.server.update(DNS, { spec: { replicas: 7 } }));
+    return undefined;
+  });
+  const seen = await checkOnce(world, ready);
+  t.regex(seen.evidence, /nothing to undo: someone else has set 7$/);
+  t.is(replicas(world), 7);
+});
+
 test("a cancelled check undoes its change, too", async (t) => {
   const world = await withDns(t);
   const ready = await functionProbes["dns-is-scaled"].prepare(world.context);

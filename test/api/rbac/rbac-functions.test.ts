@@ -60,14 +60,8 @@ const WHEN_THINGS_GO_WRONG: Partial<Record<FunctionCheckName, readonly string[]>
   "replicas-are-made": [`get apps/replicasets in ${NAMESPACE}`],
   "events-arrive": [`get events in ${NAMESPACE}`],
   "metrics-are-served": [`get apps/deployments in ${NAMESPACE}`],
-  "dns-is-scaled": [
-    "update apps/deployments coredns in kube-system",
-    "create apps/deployments in kube-system",
-  ],
-  "fluentd-is-scaled": [
-    "update apps/daemonsets fluentd-gcp in kube-system",
-    "create apps/daemonsets in kube-system",
-  ],
+  "dns-is-scaled": ["update apps/deployments coredns in kube-system"],
+  "fluentd-is-scaled": ["update apps/daemonsets fluentd-gcp in kube-system"],
 };
 
 for (const name of FUNCTION_CHECK_NAMES) {

@@ -39,6 +39,7 @@ test("the runner is dead: after a minute everything is restored, then removed, e
   t.deepEqual(w.written(), [
     `PUT ${LOCK_PATH}`,
     `POST ${DEPLOYMENTS}`,
+    `PUT ${DEPLOYMENTS}/kube-dns`,
     `DELETE ${GUESTBOOK}`,
     `DELETE ${LOCK_PATH}`,
     `DELETE ${OWN}`,
@@ -224,6 +225,7 @@ test("a session: its journal is undone after the journal of its run", async (t) 
   t.deepEqual(w.written(), [
     `PUT ${LOCK_PATH}`,
     `POST ${DEPLOYMENTS}`,
+    `PUT ${DEPLOYMENTS}/kube-dns`,
     `DELETE ${GUESTBOOK}`,
     `DELETE ${LOCK_PATH}`,
     `DELETE ${OWN}`,
@@ -348,6 +350,6 @@ test("its pod must end during the restore: it stops immediately, and the lock st
   w.clock.onTime = () => undefined;
   const tookMs = await w.run({ limitMs: 300_000, until: () => w.server.object(TARGET) !== undefined });
   t.true(tookMs < 80_000);
-  t.deepEqual(w.written(), [`PUT ${LOCK_PATH}`, `POST ${DEPLOYMENTS}`]);
+  t.deepEqual(w.written(), [`PUT ${LOCK_PATH}`, `POST ${DEPLOYMENTS}`, `PUT ${DEPLOYMENTS}/kube-dns`]);
   t.is(holderIn(w), `dead-man@${RUN}`);
 });

@@ -164,7 +164,7 @@ test("annotated workloads get their replicas back and lose only this tool's anno
   t.deepEqual(c.server.object(`${DEPLOYMENTS}/bystander`), bystander);
   t.deepEqual(
     writes(c.server).map(({ method, path }) => `${method} ${path}`),
-    [`PATCH ${TARGET}`],
+    [`PATCH ${TARGET}`, `PUT ${TARGET}`],
   );
 });
 

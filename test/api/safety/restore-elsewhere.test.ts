@@ -106,6 +106,7 @@ for (const change of [{ runId: "run-1" }, { all: true }]) {
         .filter((each) => /deployments|Lease|leases|secrets|chaos$/.test(each)),
       [
         `POST ${TARGET.replace(/\/[^/]+$/, "")}`,
+        `PUT ${TARGET}`,
         `DELETE ${copyPath("run-1")}`,
         `DELETE ${OWN}`,
         `DELETE ${LOCK_PATH}`,
@@ -425,20 +426,36 @@ test("another machine of the same name: its lock is checked, not a process on th
   t.deepEqual(writes(c.server), []);
 });
 
-test("someone deleted the copy with its namespace: a workload with the run's annotation is still restored", async (t) => {
-  const c = await cluster(t);
-  const a = await machine(t, c.server);
-  const undo = { ...putBack(c), onlyReplicas: true } as const;
-  const folder = await crashed(c, a, { runId: "run-1", undos: [undo] });
-  const annotations = { "kube-system-chaos/run": "run-1", "kube-system-chaos/replicas": "2" };
-  c.server.update(TARGET, { metadata: { annotations }, spec: { replicas: 0 } });
-  c.server.remove(OWN);
-  t.is(c.server.object(copyPath("run-1")), undefined);
-  const { code, said } = await a.restore({ all: true });
-  t.is(code, ExitCode.asExpected, said);
-  t.is((c.server.object(TARGET) as Deployment | undefined)?.spec?.replicas, 2);
-  t.true((await readJournal(folder))?.closed);
-});
+/** How the cluster shows which run has scaled a workload down. */
+const MARKS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  annotation: { annotations: { "kube-system-chaos/run": "run-1", "kube-system-chaos/replicas": "2" } },
+  "field manager": {
+    managedFields: [
+      {
+        manager: "kube-system-chaos/run-1/replicas-2",
+        operation: "Update",
+        apiVersion: "apps/v1",
+        fieldsV1: { "f:spec": { "f:replicas": {} } },
+      },
+    ],
+  },
+};
+
+for (const [mark, metadata] of Object.entries(MARKS)) {
+  test(`someone deleted the copy with its namespace: a workload with the run's ${mark} is still restored`, async (t) => {
+    const c = await cluster(t);
+    const a = await machine(t, c.server);
+    const undo = { ...putBack(c), onlyReplicas: true } as const;
+    const folder = await crashed(c, a, { runId: "run-1", undos: [undo] });
+    c.server.update(TARGET, { metadata, spec: { replicas: 0 } });
+    c.server.remove(OWN);
+    t.is(c.server.object(copyPath("run-1")), undefined);
+    const { code, said } = await a.restore({ all: true });
+    t.is(code, ExitCode.asExpected, said);
+    t.is((c.server.object(TARGET) as Deployment | undefined)?.spec?.replicas, 2);
+    t.true((await readJournal(folder))?.closed);
+  });
+}
 
 test("a journal from the cluster runs no command on this machine, not even a container engine's, unless allowed", async (t) => {
   const c = await cluster(t);

@@ -1,5 +1,6 @@
 import { experiment } from "../../helpers/experiments.js";
 import test from "ava";
+import { status } from "../../helpers/fake-api-server.js";
 import type { ExecutionContext } from "ava";
 import type { RunEventBody } from "../../../src/evidence/events.js";
 import { ownPods } from "../../../src/application/own-pods.js";
@@ -119,7 +120,18 @@ test("everything passes: every check has a detail, the target is found, nothing 
   t.deepEqual(asked.failed, []);
   t.deepEqual(
     asked.checks.map(({ name }) => name),
-    ["api", "context", "journal", "lock", "target", "permissions", "nodes", "node access", "images"],
+    [
+      "api",
+      "context",
+      "journal",
+      "lock",
+      "target",
+      "permissions",
+      "return",
+      "nodes",
+      "node access",
+      "images",
+    ],
   );
   t.true(asked.checks.every(({ detail }) => detail !== ""));
   t.like(asked.target, { kind: "Deployment", name: "kube-dns", count: 2 });
@@ -135,6 +147,21 @@ test("everything passes: every check has a detail, the target is found, nothing 
     asked.checks.map((check) => ({ type: "check", ...check })),
     "each check is also an event",
   );
+});
+
+test("a policy that would refuse the workload's return refuses the run, by its name", async (t) => {
+  const served = await healthy(t);
+  const message =
+    "deployments.apps \"kube-dns\" is forbidden: ValidatingAdmissionPolicy 'no-dns' with binding 'b' denied request: no";
+  served.server.handle("POST", /\/deployments$/, () => status(422, "Invalid", message));
+  const asked = await ask(served);
+  t.deepEqual(asked.failed, ["return"]);
+  t.regex(
+    asked.detail("return"),
+    /Deployment kube-system\/kube-dns cannot be created again: .*'no-dns'.*\. It would not/,
+  );
+  const control = await ask(served, { resolved: experiment({ attack: { type: "none" } }) });
+  t.deepEqual(control.failed, [], "a control run takes nothing down");
 });
 
 test("an unreadable journal is enough to refuse", async (t) => {
