@@ -128,6 +128,9 @@ export function proberPlan(runId: string, experiment: Experiment, addresses: Add
   const control = { frontends: addresses.control, path: GUESTBOOK_SCRIPT };
   // With IPv6 alone, or first, a Service has AAAA records and no A record.
   const family = isIPv6(addresses.leaderServiceIp) ? { family: 6 as const } : {};
+  const service = { ip: addresses.frontendServiceIp, port: FRONTEND_PORT, path: "/" };
+  // The prober adds the cluster's domain, which its pod's search path tells.
+  const internal = { name: `${LEADER_SERVICE}.${namespace}.svc`, ...family };
   return {
     runId,
     interval: probes.interval,
@@ -139,9 +142,10 @@ export function proberPlan(runId: string, experiment: Experiment, addresses: Add
       "app-read": app,
       "app-write-env": control,
       "app-read-env": control,
-      "http-service": { ip: addresses.frontendServiceIp, port: FRONTEND_PORT, path: "/" },
-      // The prober adds the cluster's domain, which its pod's search path tells.
-      "dns-internal": { name: `${LEADER_SERVICE}.${namespace}.svc`, ...family },
+      "http-service": service,
+      "http-service-reused": service,
+      "dns-internal": internal,
+      "dns-same-socket": internal,
       ...(probes.external === false ? {} : { "dns-external": { name: probes.external } }),
       // The search path of the prober's pod completes it, as it does for an application.
       "dns-search": { name: `${LEADER_SERVICE}.${namespace}`, ...family },
