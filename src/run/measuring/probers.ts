@@ -176,6 +176,19 @@ function place(prober: Prober): { namespace: string; pod: string; port: number }
   return { namespace: PROBER_NAMESPACE, pod: prober.pod, port: PROBER_PORT };
 }
 
+/** The versions of control groups on these nodes, sorted; a prober that does not tell adds none. */
+export async function readCgroups(transport: Transport, nodes: readonly string[]): Promise<string[]> {
+  const probers = (await findProbers(transport)).filter(({ node }) => nodes.includes(node));
+  const found = await Promise.all(
+    probers.map(async (prober) => {
+      const answer = await podProxy(transport, { ...place(prober), path: "/healthz", timeoutMs: 2_000 });
+      if (answer.status !== 200) return undefined;
+      return (JSON.parse(answer.body.toString("utf8")) as { readonly cgroup?: string }).cgroup;
+    }),
+  );
+  return [...new Set(found.filter((each) => each !== undefined))].sort();
+}
+
 /** A measured clock offset: runnerMs = agentMs + offsetMs ± uncertaintyMs. */
 export interface ClockReading {
   readonly boot: string;
