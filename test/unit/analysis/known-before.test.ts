@@ -21,7 +21,7 @@ const beforeBaseline = before.filter((event) => !(event.type === "phase" && even
 
 const CHECK = { name: "metrics-are-served", means: "x", deadlineMs: 10_000, disturbs: false } as const;
 const withCheck: RunFacts = { ...run.facts, functionProbes: [], functionProbe: CHECK };
-const look = (present: boolean, tMs = 10_000): RunEvent => ({
+const look = (present: boolean, tMs = 25_000): RunEvent => ({
   type: "function",
   probe: CHECK.name,
   look: 1,
@@ -50,7 +50,7 @@ test("a function check that cannot be set up is known before the baseline", (t) 
 test("a function that is absent at the baseline, or was never checked, is known after it", (t) => {
   t.deepEqual(codes(withCheck, beforeBaseline, run.samples), [], "it is checked in the baseline");
   t.deepEqual(codes(withCheck, before, run.samples), ["function-not-measured"], "no check finished");
-  const absent = [...before, look(true), look(false, 11_000)];
+  const absent = [...before, look(true), look(false, 26_000)];
   t.regex(knownInconclusive(withCheck, absent, run.samples)[0]?.message ?? "", /absent in 1 of 2 checks/);
 });
 
