@@ -21,8 +21,8 @@ export interface MatrixRun {
   readonly links: { readonly report: string | null; readonly timeline: string | null };
   readonly row: MatrixRow;
   readonly reasons: readonly { readonly code: InconclusiveReason; readonly message: string }[];
-  /** Whether the run had a window; without one it refused to attack. */
-  readonly attacked: boolean;
+  /** The run had no window: it refused to attack. */
+  readonly refused?: true;
   /** The claim that the run was compared with. */
   readonly claim: RunFacts["study"];
   readonly ownFunction: MatrixFunction;
@@ -83,7 +83,7 @@ export function matrixRun(entry: MatrixEntry): MatrixRun {
     links: linksOf(entry),
     row: matrixRow(result),
     reasons: result.reasons.map(({ code, message }) => ({ code, message })),
-    attacked: result.phases.window !== undefined,
+    ...(result.phases.window === undefined ? { refused: true } : {}),
     claim: study,
     ownFunction: functionOf(result),
     outageOpen: longestOutage(result)?.outages.some(({ toMs }) => toMs === null) ?? false,

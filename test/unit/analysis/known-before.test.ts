@@ -93,7 +93,7 @@ test("a run that refuses to attack: exit code 4, its reason, and what to do", (t
   );
   t.deepEqual(result.reasons, [{ code: "function-not-measured", message }]);
   t.is(behaviourOf(result).en, "No statement: inconclusive (function-not-measured).");
-  t.false(matrixRun({ path: "r/result.json", result }).attacked);
+  t.true(matrixRun({ path: "r/result.json", result }).refused);
   const attacked = analyse(withCheck, run.events, run.samples);
   t.is(exitCodeOf({ ...attacked, verdict: "inconclusive" }), ExitCode.inconclusive);
 });
