@@ -197,7 +197,10 @@ test("an abort condition that is not good at the baseline: inconclusive, nothing
   ];
   const result = analyse(run.facts, events, run.samples);
   t.deepEqual(codes(result), ["abort-condition-at-baseline"]);
-  t.is(result.verdictBecause, "Nothing can be concluded: GET shop/web:80/ is failing: HTTP 503. Nothing was attacked.");
+  t.is(
+    result.verdictBecause,
+    "Nothing can be concluded: GET shop/web:80/ is failing: HTTP 503. Nothing was attacked.",
+  );
   t.is(exitCodeOf(result), 4);
 });
 
