@@ -36,6 +36,7 @@ const handlers: Handlers = {
         configFile: flags.config,
         set: flags.set,
         keepApp: flags.keepApp,
+        anyway: flags.anyway,
         deadMan: flags.deadMan,
         dryRun: flags.dryRun,
         yes: flags.yes,

@@ -6,7 +6,7 @@ import type { RunFacts } from "../evidence/facts.js";
 import { isControl } from "../experiment/attacks.js";
 import type { Severity } from "../experiment/names.js";
 import type { Reason } from "./reasons.js";
-import type { RunResult, Verdict } from "./result.js";
+import type { InconclusiveReason, RunResult, Verdict } from "./result.js";
 
 export interface VerdictInput {
   readonly facts: RunFacts;
@@ -84,6 +84,23 @@ function ofValidRun(input: VerdictInput): VerdictFinding {
     : { verdict: "differs", because: `Expected: ${expected}; measured: ${severity}. ${severityBecause}` };
 }
 
+const sentence = (text: string): string => (text.endsWith(".") ? text : `${text}.`);
+
+/** Reasons that are known before the attack, and that `--anyway` overrides (known-before.ts). */
+const OVERRIDABLE: readonly InconclusiveReason[] = [
+  "baseline-unhealthy",
+  "control-arm-failed",
+  "no-samples",
+  "function-not-measured",
+  "churn-not-harmless",
+];
+
+function whatToDo({ code }: Reason): string {
+  return OVERRIDABLE.includes(code)
+    ? " Repair what the reason names and run it again, or attack anyway with --anyway."
+    : "";
+}
+
 /**
  * The verdict. The most urgent case comes first: a cluster that is not restored, then an interruption, then an
  * inconclusive run.
@@ -116,9 +133,12 @@ export function verdictOf(input: VerdictInput): VerdictFinding {
       first.code === "aborted" && changedSomething(events)
         ? " Everything that was taken down is restored."
         : "";
+    // Without a window nothing was attacked: see `exitCodeOf`.
+    const begun = events.some((event) => event.type === "phase" && event.phase === "window");
+    const refused = begun ? "" : ` Nothing was attacked.${whatToDo(first)}`;
     return {
       verdict: "inconclusive",
-      because: `Nothing can be concluded: ${first.message}${restored}${more}`,
+      because: `Nothing can be concluded: ${sentence(first.message)}${restored}${refused}${more}`,
     };
   }
   return ofValidRun(input);
@@ -133,7 +153,8 @@ const EXIT_CODES: Readonly<Record<Verdict, ExitCode>> = {
   interrupted: ExitCode.interrupted,
 };
 
-/** The exit code for this result. */
-export function exitCodeOf(result: Pick<RunResult, "verdict">): ExitCode {
-  return EXIT_CODES[result.verdict];
+/** The exit code for this result. A run that ended before its window refused to attack: nothing could be concluded. */
+export function exitCodeOf({ verdict, phases }: Pick<RunResult, "verdict" | "phases">): ExitCode {
+  if (verdict === "inconclusive" && phases.window === undefined) return ExitCode.preflightRefused;
+  return EXIT_CODES[verdict];
 }

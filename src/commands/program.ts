@@ -35,6 +35,7 @@ export interface RunFlags extends ClusterFlags {
   readonly yes: boolean;
   readonly dryRun: boolean;
   readonly keepApp: boolean;
+  readonly anyway: boolean;
   readonly watchdog: boolean;
   readonly deadMan: boolean;
   readonly reports: string;
@@ -137,6 +138,7 @@ export function createProgram(handlers: Handlers): Command {
       [],
     )
     .option("--keep-app", "keep the guestbook in the cluster after the run", false)
+    .option("--anyway", "attack also when it is known before that nothing can be concluded", false)
     .option("--no-watchdog", "do not start the second process that restores if this one is killed")
     .option(
       "--dead-man",

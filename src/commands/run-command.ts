@@ -39,6 +39,8 @@ export interface RunCommandOptions {
   /** "KEY=VALUE": settings that win over those of the local configuration. */
   readonly set: readonly string[];
   readonly keepApp: boolean;
+  /** Attack also when it is known before that nothing can be concluded. */
+  readonly anyway: boolean;
   /** Deploy a dead-man's switch in the cluster that restores if this machine is lost. */
   readonly deadMan: boolean;
   readonly dryRun: boolean;
@@ -256,6 +258,7 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
       view,
       reportsFolder: options.reportsFolder,
       keepApp: options.keepApp,
+      anyway: options.anyway,
       deadMan: options.deadMan,
       dryRun: options.dryRun,
       confirm: confirmation(options),

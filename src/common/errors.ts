@@ -17,9 +17,9 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 export const EXIT_CODE_WORDS: Readonly<Record<ExitCode, string>> = {
   0: "as the file expects; other commands: done",
   1: "differs from the expectation",
-  2: "inconclusive: the report names the reason",
+  2: "inconclusive after an attack: the report names the reason",
   3: "bad file or usage; nothing was changed",
-  4: "refused (preflight, lock, guard), or the cluster cannot be used; nothing was changed",
+  4: "refused (preflight, lock, guard, or nothing could have been concluded: a report then names the reason), or the cluster cannot be used; nothing was attacked",
   5: "not restored: `chaos restore` finishes it",
   6: "the tool or its surroundings failed (a full disk, a missing program, an engine); nothing is left behind",
   130: "interrupted, and restored",
@@ -49,7 +49,7 @@ export class UsageError extends ChaosError {
 /** No kubeconfig is set or exists, and this is no pod: only then may a new cluster be made. */
 export class NothingConfiguredError extends UsageError {}
 
-/** Preflight, the guard or the lock refused: exit code 4, nothing was attacked. */
+/** Preflight, the guard or the lock refused: exit code 4, nothing was attacked. (A run that refuses later has a report.) */
 export class RefusedError extends ChaosError {
   constructor(message: string, options: { cause?: unknown } = {}) {
     super(message, { ...options, exitCode: ExitCode.preflightRefused });

@@ -17,6 +17,31 @@ export interface Sampling {
   readonly askedMs: number;
 }
 
+/** What a result depends on besides the component: two runs are comparable if these are alike. null: unknown. */
+export interface Environment {
+  /** The server's version. */
+  readonly kubernetes: string;
+  readonly platform: string | null;
+  /** "kindnet (DaemonSet kindnet)". */
+  readonly cni: string | null;
+  /** "kube-proxy, iptables", or what is there instead of it. */
+  readonly serviceProxy: string | null;
+  /** "coredns v1.12.0". */
+  readonly dns: string | null;
+  /** Distinct values of all nodes, sorted. */
+  readonly kernels: readonly string[];
+  readonly runtimes: readonly string[];
+  readonly osImages: readonly string[];
+  readonly architectures: readonly string[];
+  /** "v1", "v2": of the workers that are sampled; empty: unknown. */
+  readonly cgroups: readonly string[];
+  readonly ipFamilies: readonly string[];
+  readonly nodes: number;
+  readonly apiServers: number | null;
+  /** What could not be read, and why. */
+  readonly notRead: readonly string[];
+}
+
 /** Facts of a run that are not time series: `run.json`. The runner writes them when it learns them. */
 export interface RunFacts {
   /** 1: from a version without function checks; has no `functionProbe`. */
@@ -52,6 +77,8 @@ export interface RunFacts {
       readonly kernel: string;
     }[];
   };
+  /** Absent in runs of older versions. */
+  readonly environment?: Environment;
   /** Which guestbook ran and from which images; absent in runs of older versions: the public sample. */
   readonly guestbook?: {
     readonly kind: "sample" | "equivalent";

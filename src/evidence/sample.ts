@@ -44,6 +44,8 @@ export interface GoodLine {
   readonly ok: true;
   /** The target of this sample, if there are several: the name of the front-end pod. */
   readonly target?: string;
+  /** It went over a connection that an earlier sample had opened (http-service-reused). */
+  readonly reused?: true;
 }
 
 export interface FailedLine {
@@ -55,6 +57,7 @@ export interface FailedLine {
   /** The error message, at most 200 characters. */
   readonly message?: string;
   readonly target?: string;
+  readonly reused?: true;
 }
 
 /** A missed tick: never an outage. `late`: the agent's event loop was late; `busy`: too many samples in progress. */

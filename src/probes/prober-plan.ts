@@ -43,9 +43,14 @@ const PROBE_TARGETS = {
   "app-read": appTarget,
   "app-write-env": appTarget,
   "app-read-env": appTarget,
+  /** On a new connection each time. */
   "http-service": httpTarget,
+  /** On a connection that is kept. */
+  "http-service-reused": httpTarget,
   /** A fully qualified name, with or without the trailing dot; the agent adds the cluster's domain to one in `.svc`. */
   "dns-internal": nameTarget,
+  /** As dns-internal, on one socket that stays open: to the first name server of the pod. */
+  "dns-same-socket": nameTarget,
   /** A fully qualified name, with or without the trailing dot. */
   "dns-external": nameTarget,
   /** A short name, resolved through the search path as applications do. */

@@ -15,7 +15,7 @@ const MOST_WORKERS = 12;
  */
 const MOST_PER_FRONT_END = 50;
 
-/** Samples per second from all workers, at most: a DNS server and a database see a tenth of them each. */
+/** Samples per second from all workers, at most: a DNS server sees a quarter of them, a database a sixth. */
 const MOST_IN_ALL = 400;
 
 /** The interval does not grow beyond this, ms: it is the resolution of every outage. */
@@ -25,9 +25,12 @@ const LONGEST_INTERVAL_MS = 1_000;
 const FEWEST_SAMPLES = 20;
 
 /** The probes of a worker at every interval; the look-ups through the search path have their own interval. */
-const PROBES_OF_WORKER = 10;
-/** Those that ask a front end (write, read, and through its Service), and those that ask the control arm. */
-const TO_FRONT_END = 3;
+const PROBES_OF_WORKER = 12;
+/**
+ * Those that ask a front end (write, read, and through its Service on a new and on a reused connection), and those that
+ * ask the control arm.
+ */
+const TO_FRONT_END = 4;
 const TO_CONTROL = 2;
 
 /**

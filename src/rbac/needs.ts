@@ -111,7 +111,27 @@ function everyRun(): Need[] {
       namespace,
       names: [name],
     }),
+    ...environmentNeeds(),
   ];
+}
+
+/** The environment in the report; without these rights parts of it are unknown. */
+function environmentNeeds(): Need[] {
+  const why = "the environment in the report: network, mode of kube-proxy, version of the DNS server";
+  const namespace = "kube-system";
+  return [
+    ...rights(why, ["list"], { resource: "pods", namespace }),
+    ...rights(why, ["get"], {
+      resource: "configmaps",
+      namespace,
+      names: ["kube-proxy", "kube-proxy-config"],
+    }),
+    ...rights("the environment in the report: number of API servers", ["get"], {
+      resource: "discovery.k8s.io/endpointslices",
+      namespace: "default",
+      names: ["kubernetes"],
+    }),
+  ].map((need) => ({ ...need, optional: true as const }));
 }
 
 /** Finding the target: it is looked for in one form after another. */

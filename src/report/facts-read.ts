@@ -34,6 +34,24 @@ const shape = z.looseObject({
       z.looseObject({ name: text, role: text, kubelet: text, runtime: text, os: text, kernel: text }),
     ),
   }),
+  environment: z
+    .looseObject({
+      kubernetes: text,
+      platform: text.nullable(),
+      cni: text.nullable(),
+      serviceProxy: text.nullable(),
+      dns: text.nullable(),
+      kernels: z.array(text),
+      runtimes: z.array(text),
+      osImages: z.array(text),
+      architectures: z.array(text),
+      cgroups: z.array(text),
+      ipFamilies: z.array(text),
+      nodes: number,
+      apiServers: number.nullable(),
+      notRead: z.array(text),
+    })
+    .optional(),
   guestbook: z.looseObject({ differences: z.array(text) }).optional(),
   target: z
     .looseObject({

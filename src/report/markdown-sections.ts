@@ -4,6 +4,7 @@ import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
 import { DASH, duration, plural, threshold } from "../common/figures.js";
+import { PARTS, partOf } from "./environments.js";
 import { cell, list, table } from "./markdown-text.js";
 import { samplingText } from "./words.js";
 
@@ -129,6 +130,17 @@ export function cluster({ facts }: RunResult): string {
       few(nodes) ? nodes.map((node) => [node.name, ...kindOf(node)]) : kindsOf(nodes),
     ),
   ].join("\n");
+}
+
+/** What the result depends on besides the component; empty: a run of an older version. */
+export function environment({ facts: { environment: found } }: RunResult): string {
+  if (found === undefined) return "";
+  const shown = table(
+    ["Environment", "Here"],
+    PARTS.map(([key, words]) => [words.en, partOf(found, key) ?? "unknown"]),
+  );
+  const unread = found.notRead.map((each) => `Not read: ${cell(each)}.`);
+  return [shown, ...(unread.length === 0 ? [] : [list(unread)])].join("\n\n");
 }
 
 export function substituteImages({ facts }: RunResult): string {

@@ -4,11 +4,13 @@ import { DASH, duration, percent } from "../common/figures.js";
 import { cell, list, table } from "./markdown-text.js";
 import { keptDown } from "./markdown-attack.js";
 import { ownFunctionSection, story } from "./markdown-function.js";
+import { layerDifferences } from "./layer-differences.js";
 import { joined, layers, notMeasured, probeTable } from "./markdown-probes.js";
 import {
   checks,
   clocks,
   cluster,
+  environment,
   GLOSSARY,
   owners,
   recovery,
@@ -158,7 +160,13 @@ export function reportMarkdown(result: RunResult): string {
     verdict(result, row),
     "![Timeline: kills, endpoints and every probe, in seconds since the first kill](timeline.svg)",
     section("Warnings", warnings(result)),
-    section("What the application saw", layers(result), probeTable(result), notMeasured(result)),
+    section(
+      "What the application saw",
+      layers(result),
+      layerDifferences(result),
+      probeTable(result),
+      notMeasured(result),
+    ),
     section("The component's own function", ...ownFunctionSection(result)),
     section("What happened meanwhile", story(result)),
     section("How it was kept down", ...keptDown(result)),
@@ -166,7 +174,7 @@ export function reportMarkdown(result: RunResult): string {
     section("Who restores it", owners(result)),
     section("Preflight", checks(result)),
     section("Clocks", clocks(result)),
-    section("Cluster and versions", cluster(result)),
+    section("Cluster and versions", environment(result), cluster(result)),
     section("Substitute images", substituteImages(result)),
     section("Thresholds", thresholds(result)),
     section("What the words mean", list(GLOSSARY)),

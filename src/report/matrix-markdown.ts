@@ -1,6 +1,7 @@
 /** `impact-matrix.md` and `impact-matrix.ja.md`: the matrix as a table, followed by notes, runs and definitions. */
 import { DASH, duration, threshold } from "../common/figures.js";
 import { type Language } from "../common/language.js";
+import { differences } from "./environments.js";
 import { cell, list, table } from "./markdown-text.js";
 import { notRunCells, plain, runCells } from "./matrix-cells.js";
 import { isMain, noteOf } from "./matrix-notes.js";
@@ -193,6 +194,15 @@ function substituteImages(matrix: Matrix, lang: Language): string {
   return rawTable(header, rows);
 }
 
+/** Rows of different clusters are compared with care. */
+function environments(matrix: Matrix, lang: Language): string {
+  const runs = shownRuns(matrix).map(({ group, run }) => ({
+    name: label(group, run),
+    environment: run.environment,
+  }));
+  return differences(runs, lang);
+}
+
 function section(title: string, ...paragraphs: readonly string[]): string {
   const content = paragraphs.filter((paragraph) => paragraph !== "");
   return content.length === 0 ? "" : [`## ${title}`, ...content].join("\n\n");
@@ -210,7 +220,7 @@ export function matrixMarkdown(matrix: Matrix, lang: Language): string {
     mainTable(matrix, notes, lang),
     section(TEXT.notes[lang], numbered),
     section(TEXT.summary[lang], summary(matrix, lang)),
-    section(TEXT.runs[lang], runTable(matrix, lang), leftOut(matrix, lang)),
+    section(TEXT.runs[lang], runTable(matrix, lang), environments(matrix, lang), leftOut(matrix, lang)),
     section(TEXT.substituteImages[lang], substituteImages(matrix, lang)),
     section(TEXT.thresholds[lang], thresholds(matrix, lang)),
     section(TEXT.words[lang], words(LEGEND)),

@@ -17,8 +17,9 @@ export const isOpen = ({ state }: Pick<MatrixFunction, "state">): boolean =>
 
 const end = (text: string): string => (/[.。]$/.test(text) ? text : `${text}.`);
 
-function reasons({ reasons: all }: MatrixRun, lang: Language): string {
-  const word = SEVERITY_WORDS.inconclusive[lang];
+function reasons({ reasons: all, refused }: MatrixRun, lang: Language): string {
+  const notAttacked = lang === "en" ? ", nothing was attacked" : "(停止は未実施)";
+  const word = `${SEVERITY_WORDS.inconclusive[lang]}${refused === true ? notAttacked : ""}`;
   if (lang === "en") {
     return all.map(({ code, message }) => `${word}: \`${code}\`: ${end(cell(message))}`).join(" ");
   }

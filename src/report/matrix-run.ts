@@ -2,7 +2,7 @@
 import type { FunctionResult, InconclusiveReason, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
 import type { FunctionCheckName } from "../components/functions.js";
-import type { RunFacts } from "../evidence/facts.js";
+import type { Environment, RunFacts } from "../evidence/facts.js";
 import type { ProbeName } from "../experiment/names.js";
 import type { ReportFile } from "./formats.js";
 import { longestOutage } from "./pick.js";
@@ -21,6 +21,8 @@ export interface MatrixRun {
   readonly links: { readonly report: string | null; readonly timeline: string | null };
   readonly row: MatrixRow;
   readonly reasons: readonly { readonly code: InconclusiveReason; readonly message: string }[];
+  /** The run had no window: it refused to attack. */
+  readonly refused?: true;
   /** The claim that the run was compared with. */
   readonly claim: RunFacts["study"];
   readonly ownFunction: MatrixFunction;
@@ -35,6 +37,8 @@ export interface MatrixRun {
     readonly nodes: number;
     readonly runtimes: readonly string[];
   };
+  /** Absent: a run of an older version. */
+  readonly environment?: Environment;
   readonly toolVersion: string;
   readonly standIns: RunFacts["standIns"];
 }
@@ -74,11 +78,12 @@ function functionOf(result: RunResult): MatrixFunction {
 
 export function matrixRun(entry: MatrixEntry): MatrixRun {
   const { result } = entry;
-  const { experiment, cluster, toolVersion, standIns, study } = result.facts;
+  const { experiment, cluster, environment, toolVersion, standIns, study } = result.facts;
   return {
     links: linksOf(entry),
     row: matrixRow(result),
     reasons: result.reasons.map(({ code, message }) => ({ code, message })),
+    ...(result.phases.window === undefined ? { refused: true } : {}),
     claim: study,
     ownFunction: functionOf(result),
     outageOpen: longestOutage(result)?.outages.some(({ toMs }) => toMs === null) ?? false,
@@ -91,6 +96,7 @@ export function matrixRun(entry: MatrixEntry): MatrixRun {
       nodes: cluster.nodes.length,
       runtimes: [...new Set(cluster.nodes.map(({ runtime }) => runtime))].sort(),
     },
+    ...(environment === undefined ? {} : { environment }),
     toolVersion,
     standIns: standIns.map(({ image, description, victim }) => ({ image, description, victim })),
   };

@@ -75,7 +75,11 @@ export function rowName({ facts }: RunResult): string {
   return facts.study?.name ?? facts.target?.component ?? facts.target?.object.name ?? facts.experiment.name;
 }
 
-/** Only the state of the component's own function is unknown. The application's result is known. */
-export function functionAloneUnknown({ reasons }: Pick<RunResult, "reasons">): boolean {
+/** Only the state of the component's own function is unknown. The application's result is known: there was an attack. */
+export function functionAloneUnknown({
+  reasons,
+  phases,
+}: Pick<RunResult, "reasons"> & Partial<Pick<RunResult, "phases">>): boolean {
+  if (phases !== undefined && phases.window === undefined) return false;
   return reasons.length > 0 && reasons.every(({ code }) => code === "function-not-measured");
 }

@@ -31,6 +31,8 @@ export interface Prepared {
   readonly companions: readonly Target[];
   /** Keep the guestbook after the run; the probers are removed. */
   readonly keepApp: boolean;
+  /** Attack also when it is known before that nothing can be concluded. */
+  readonly anyway: boolean;
   /** Guestbook, probers and lock belong to several runs: the session that created them removes them. */
   readonly shared: { readonly lock: HeldLock } | undefined;
   /** A dead-man's switch is deployed before the attack. */

@@ -7,6 +7,7 @@ import type { ConfigMap, Node, Pod } from "../kube/objects.js";
 import type { Transport } from "../kube/transport.js";
 import { SUBSTITUTE_IMAGES_CONFIGMAP } from "../own/own-names.js";
 import { functionProbes } from "../probes/functions/all-function-checks.js";
+import { kernelOf } from "../targets/environment.js";
 import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
 import type { Prepared } from "./context.js";
 
@@ -76,8 +77,7 @@ export function initialFacts(
         kubelet: node.status?.nodeInfo?.kubeletVersion ?? "",
         runtime: node.status?.nodeInfo?.containerRuntimeVersion ?? "",
         os: node.status?.nodeInfo?.osImage ?? "",
-        // Only the release: the suffix of a local build names the person who built it.
-        kernel: /^[\d.]*\d/.exec(node.status?.nodeInfo?.kernelVersion ?? "")?.[0] ?? "",
+        kernel: kernelOf(node),
       })),
     },
     guestbook: { kind: pods.guestbook, images: pods.images, differences: differencesOf(pods) },

@@ -50,6 +50,8 @@ export class RunState {
   halted = false;
   /** After a foreign change to the application its probes prove nothing: the recovery does not wait for them. */
   applicationChanged = false;
+  /** Why the component's own function cannot be checked, as a clause; undefined: it can, or it has no check. */
+  noFunctionCheck: string | undefined;
   /** Whether the target is restored, as far as the runner has seen. */
   whole = true;
   #measuring: Measuring | undefined;

@@ -44,6 +44,7 @@ import { type PlanRow, planRow } from "./phases/dry-run-table.js";
 import { runPhases } from "./phases/phase.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
 import { type NoNodeAccess, preflight, refusalOfForbidden } from "./phases/preflight.js";
+import { readEnvironment } from "./read-environment.js";
 import { unlessRestored } from "./not-restored.js";
 import { RunState } from "./run-state.js";
 
@@ -64,6 +65,8 @@ export interface RunOptions {
   /** Folder that gets one subfolder per run. */
   readonly reportsFolder: string;
   readonly keepApp: boolean;
+  /** Attack also when it is known before that nothing can be concluded. Default: no. */
+  readonly anyway?: boolean;
   /** Whether a dead-man's switch is deployed before the attack. Default: no. */
   readonly deadMan?: boolean;
   /** The session whose runs share guestbook, probers and lock: the id of its journal, and the lock. */
@@ -192,6 +195,7 @@ async function prepareRun(
     target,
     companions,
     keepApp,
+    anyway: options.anyway === true,
     shared: sharedBy,
     deadMan: options.deadMan === true && !isControl(outcome.resolved.attack),
     recorder,
@@ -238,6 +242,7 @@ async function execute(
     const facts = {
       ...initialFacts(prepared, about),
       standIns: await touchedSubstituteImages(transport, target, imagesOf(pods)),
+      environment: await readEnvironment(transport, prepared),
     };
     const experiment = resolved.experiment.metadata.name;
     const journal = await openJournal(

@@ -126,7 +126,7 @@ export const OUTAGE: RunResult = {
   onStandIn: false,
   firstKillMs: 36_100,
   releaseMs: 96_000,
-  phases: {},
+  phases: { window: { fromMs: 36_000, toMs: 96_000 } },
   suppression: {
     timesDown: 1,
     fight: [],

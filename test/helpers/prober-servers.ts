@@ -150,18 +150,27 @@ export class LocalDns implements Closing {
   readonly questions: string[] = [];
   /** The type of each question: 1 for A, 28 for AAAA. */
   readonly types: number[] = [];
-  answer: "address" | "empty" | "silence" | keyof typeof DNS_CODES = "address";
+  answer: "address" | "empty" | "silence" | "cut" | keyof typeof DNS_CODES = "address";
+  /** The source port of each question: one for each socket of the client. */
+  readonly ports: number[] = [];
+  /** Answers that are not sent at once, while `late` is true. */
+  readonly kept: (() => void)[] = [];
+  late = false;
   readonly #socket = dgram.createSocket("udp4");
 
-  static async start(): Promise<LocalDns> {
+  static async start(port = 0): Promise<LocalDns> {
     const local = new LocalDns();
     local.#socket.on("message", (query, from) => {
       local.questions.push(nameOf(query));
       local.types.push(query.readUInt16BE(12 + nameOf(query).length + 2));
+      local.ports.push(from.port);
       const reply = local.#reply(query);
-      if (reply !== undefined) local.#socket.send(reply, from.port, from.address);
+      if (reply === undefined) return;
+      const send = (): void => local.#socket.send(reply, from.port, from.address);
+      if (local.late) local.kept.push(send);
+      else send();
     });
-    local.#socket.bind(0, "127.0.0.1");
+    local.#socket.bind(port, "127.0.0.1");
     await once(local.#socket, "listening");
     return local;
   }
@@ -175,10 +184,15 @@ export class LocalDns implements Closing {
   #reply(query: Buffer): Buffer | undefined {
     if (this.answer === "silence") return undefined;
     const reply = Buffer.from(query);
-    const code =
-      this.answer === "address" || this.answer === "empty" ? DNS_CODES.NOERROR : DNS_CODES[this.answer];
+    const code = Object.hasOwn(DNS_CODES, this.answer)
+      ? DNS_CODES[this.answer as keyof typeof DNS_CODES]
+      : DNS_CODES.NOERROR;
     reply[2] = 0x81;
     reply[3] = 0x80 | code;
+    if (this.answer === "cut") {
+      reply.writeUInt16BE(1, 6);
+      return reply;
+    }
     if (this.answer !== "address") return reply;
     reply.writeUInt16BE(1, 6);
     // The name by pointer, type A, class IN, 30 s, four bytes: 10.0.0.1.

@@ -38,7 +38,7 @@ export async function runCheck(check: Checked<typeof checkRequest>): Promise<Che
       await probeTcp(check, timeoutMs);
       return { ok: true, ms: ms() };
     }
-    const { status, body } = await httpGet(check, path, timeoutMs, host);
+    const { status, body } = await httpGet(check, path, timeoutMs, { host });
     return { ok: true, ms: ms(), status, body: body.slice(0, EXCERPT_LIMIT) };
   } catch (error) {
     return { ...failureOf(error), ms: ms() };

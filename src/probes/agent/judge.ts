@@ -5,7 +5,9 @@ type Failure = Pick<FailedLine, "ok" | "kind" | "message">;
 
 /** The result of one sample. */
 export type Outcome =
-  Pick<GoodLine, "ok" | "target"> | (Failure & Pick<FailedLine, "target">) | Pick<MissedLine, "missed">;
+  | Pick<GoodLine, "ok" | "target" | "reused">
+  | (Failure & Pick<FailedLine, "target" | "reused">)
+  | Pick<MissedLine, "missed">;
 
 /** Maximum length of a sample's error text, characters. */
 export const MESSAGE_LIMIT = 200;

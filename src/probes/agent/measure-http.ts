@@ -12,17 +12,25 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
+interface HttpGetOptions {
+  /** The Host header. Default: the address. */
+  readonly host?: string | undefined;
+  /** Keeps connections: the request uses a kept one if it has any. Default: a new connection. */
+  readonly agent?: http.Agent | false;
+  /** Gets the request, which tells afterwards whether it used a kept connection. */
+  readonly onRequest?: (request: http.ClientRequest) => void;
+}
+
 /**
- * GET on a new connection: an established one would not show the faults that the probe measures.
+ * GET, by default on a new connection: an established one would not show the faults that the probe measures.
  *
  * @param timeoutMs from the connect to the last byte
- * @param hostHeader the address, when left out
  */
 export function httpGet(
   to: Endpoint,
   pathAndQuery: string,
   timeoutMs: number,
-  hostHeader?: string,
+  { host, agent = false, onRequest }: HttpGetOptions = {},
 ): Promise<HttpAnswer> {
   return withDeadline(
     timeoutMs,
@@ -33,10 +41,10 @@ export function httpGet(
             host: to.ip,
             port: to.port,
             path: pathAndQuery,
-            agent: false,
+            agent,
             headers: {
               "user-agent": "kube-system-chaos-prober",
-              ...(hostHeader === undefined ? {} : { host: hostHeader }),
+              ...(host === undefined ? {} : { host }),
             },
           },
           (response) => {
@@ -53,6 +61,7 @@ export function httpGet(
             response.on("error", reject);
           },
         );
+        onRequest?.(request);
         // Never removed: destroying the request raises another error.
         request.on("error", reject);
         onEnd(() => request.destroy());
@@ -63,6 +72,46 @@ export function httpGet(
 export async function probeHttp(target: HttpTarget, timeoutMs: number): Promise<Outcome> {
   const { status, body } = await httpGet(target, target.path, timeoutMs);
   return judgeStatus(status, body) ?? { ok: true };
+}
+
+/**
+ * GET over a connection that is kept, like a client with a connection pool: the application's clients reuse connections,
+ * which the Service's rules and the end of its pods affect at another time than new ones. The connection is opened again
+ * when it was closed or a request on it failed. While a request hangs on it, each tick opens its own. A request that ended
+ * well has gone over a kept connection if its sample is marked as `reused`.
+ */
+export class ReusedHttpProbe {
+  #agent: http.Agent | undefined;
+  #address = "";
+
+  async measure(target: HttpTarget, timeoutMs: number): Promise<Outcome> {
+    const address = `${target.ip} ${target.port}`;
+    if (address !== this.#address) this.close();
+    this.#address = address;
+    this.#agent ??= new http.Agent({ keepAlive: true, maxFreeSockets: 1, noDelay: true });
+    let used: http.ClientRequest | undefined;
+    let outcome: Outcome;
+    try {
+      const { status, body } = await httpGet(target, target.path, timeoutMs, {
+        agent: this.#agent,
+        onRequest: (request) => (used = request),
+      });
+      outcome = judgeStatus(status, body) ?? { ok: true };
+    } catch (error) {
+      outcome = failureOf(error);
+    }
+    return used?.reusedSocket === true ? { ...outcome, reused: true } : outcome;
+  }
+
+  /** Closes the kept connection. That is not a failure. */
+  close(): void {
+    const agent = this.#agent;
+    this.#agent = undefined;
+    if (agent === undefined) return;
+    // A connection in use ends with its request.
+    agent.maxFreeSockets = 0;
+    for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
+  }
 }
 
 /** Round robin over a list that may change. */

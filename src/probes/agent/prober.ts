@@ -2,8 +2,9 @@ import type { SampleLine } from "../../evidence/sample.js";
 import { AGENT_PROBES, type AgentProbe, type ProberPlan } from "../prober-plan.js";
 import { withClusterDomain } from "./cluster-domain.js";
 import { Tokens, type Outcome } from "./judge.js";
-import { AppArm, probeHttp } from "./measure-http.js";
+import { AppArm, probeHttp, ReusedHttpProbe } from "./measure-http.js";
 import { LongLivedProbe, lookupBy, probeDns, probeTcp, SearchProbe } from "./measure-net.js";
+import { SameSocketProbe } from "./measure-same-socket.js";
 import { maxInFlight, startProbe, systemTimers, type RunningProbe, type Timers } from "./schedule.js";
 
 export interface ProberOptions {
@@ -22,16 +23,22 @@ export class Prober {
   #plan: ProberPlan | undefined;
   #originMs = 0;
   readonly #running = new Map<AgentProbe, RunningProbe>();
-  readonly #longLived = new LongLivedProbe();
+  /** The probes that keep a connection or a socket, which ends with them. */
+  readonly #kept: Kept;
   readonly #clock: Timers;
   readonly #emit: (line: SampleLine) => void;
   readonly #measures: Measures;
 
   constructor(options: ProberOptions) {
-    const { clock = systemTimers, emit } = options;
+    const { clock = systemTimers, emit, dnsServers } = options;
     this.#clock = clock;
     this.#emit = emit;
-    this.#measures = measuresOf(clock.now, this.#longLived, options);
+    this.#kept = {
+      "http-service-reused": new ReusedHttpProbe(),
+      "dns-same-socket": new SameSocketProbe(dnsServers === undefined ? undefined : () => dnsServers[0]),
+      "tcp-long-lived": new LongLivedProbe(),
+    };
+    this.#measures = measuresOf(clock.now, this.#kept, options);
   }
 
   get plan(): ProberPlan | undefined {
@@ -49,14 +56,12 @@ export class Prober {
       if (plan.probes[probe] === undefined) this.#end(probe);
       else if (!this.#running.has(probe)) this.#begin(probe, plan);
     }
-    if (plan.probes["tcp-long-lived"] === undefined) this.#longLived.close();
   }
 
   /** Stops the ticks. Samples in progress are still written when they end. */
   stop(): void {
     this.#plan = undefined;
     for (const probe of AGENT_PROBES) this.#end(probe);
-    this.#longLived.close();
   }
 
   #begin(probe: AgentProbe, plan: ProberPlan): void {
@@ -79,15 +84,26 @@ export class Prober {
   #end(probe: AgentProbe): void {
     void this.#running.get(probe)?.stop();
     this.#running.delete(probe);
+    if (isKept(probe)) this.#kept[probe].close();
   }
 }
+
+interface Kept {
+  readonly "http-service-reused": ReusedHttpProbe;
+  readonly "dns-same-socket": SameSocketProbe;
+  readonly "tcp-long-lived": LongLivedProbe;
+}
+
+const KEPT = ["http-service-reused", "dns-same-socket", "tcp-long-lived"] as const satisfies AgentProbe[];
+
+const isKept = (probe: AgentProbe): probe is keyof Kept => (KEPT as readonly AgentProbe[]).includes(probe);
 
 type Measures = Readonly<Record<AgentProbe, (plan: ProberPlan) => Promise<Outcome | undefined>>>;
 
 /** How each probe is measured. A probe that is not in the plan has no target and gives no sample. */
 function measuresOf(
   now: () => number,
-  longLived: LongLivedProbe,
+  kept: Kept,
   { boot, dnsServers, clusterDomain = "cluster.local" }: ProberOptions,
 ): Measures {
   let tokens = new Tokens("", boot, now);
@@ -111,9 +127,15 @@ function measuresOf(
     "app-read-env": ({ runId, probes, timeout }) =>
       on(probes["app-read-env"], (to) => envArm.read(to, of(runId), timeout)),
     "http-service": ({ probes, timeout }) => on(probes["http-service"], (to) => probeHttp(to, timeout)),
+    "http-service-reused": ({ probes, timeout }) =>
+      on(probes["http-service-reused"], (to) => kept["http-service-reused"].measure(to, timeout)),
     "dns-internal": ({ probes, timeout }) =>
       on(probes["dns-internal"], (to) =>
         probeDns(withClusterDomain(to.name, clusterDomain), timeout, dnsServers, to.family),
+      ),
+    "dns-same-socket": ({ probes, timeout }) =>
+      on(probes["dns-same-socket"], (to) =>
+        kept["dns-same-socket"].measure(withClusterDomain(to.name, clusterDomain), timeout, to.family),
       ),
     "dns-external": ({ probes, timeout }) =>
       on(probes["dns-external"], (to) => probeDns(to.name, timeout, dnsServers, to.family)),
@@ -122,6 +144,6 @@ function measuresOf(
     "tcp-service": ({ probes, tcpTimeout }) => on(probes["tcp-service"], (to) => probeTcp(to, tcpTimeout)),
     "tcp-pod": ({ probes, tcpTimeout }) => on(probes["tcp-pod"], (to) => probeTcp(to, tcpTimeout)),
     "tcp-long-lived": ({ probes, timeout, tcpTimeout }) =>
-      on(probes["tcp-long-lived"], (to) => longLived.measure(to, timeout, tcpTimeout)),
+      on(probes["tcp-long-lived"], (to) => kept["tcp-long-lived"].measure(to, timeout, tcpTimeout)),
   };
 }

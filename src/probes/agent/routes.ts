@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { validatePlan, type ProberPlan } from "../prober-plan.js";
 import { checkRequest, logRequest, runCheck } from "./ask-once.js";
 import { BodyError } from "./body.js";
+import { cgroupVersion } from "./cgroup.js";
 import type { Prober } from "./prober.js";
 import type { SampleFile } from "./sample-file.js";
 
@@ -67,7 +68,7 @@ let checksInProgress = 0;
 
 const ROUTES: Readonly<Record<string, Route>> = {
   "GET /healthz": ({ boot, prober, samples }) =>
-    json({ boot, runId: prober.plan?.runId ?? null, lost: samples.lost }),
+    json({ boot, runId: prober.plan?.runId ?? null, lost: samples.lost, cgroup: cgroupVersion() }),
 
   "GET /clock": ({ boot }) => json({ boot, t: performance.now() }),
 

@@ -134,6 +134,9 @@ export function proberPlan(runId: string, experiment: Experiment, addresses: Add
   const control = { frontends: addresses.control, path: GUESTBOOK_SCRIPT };
   // With IPv6 alone, or first, a Service has AAAA records and no A record.
   const family = isIPv6(addresses.leaderServiceIp) ? { family: 6 as const } : {};
+  const service = { ip: addresses.frontendServiceIp, port: FRONTEND_PORT, path: "/" };
+  // The prober adds the cluster's domain, which its pod's search path tells.
+  const internal = { name: `${LEADER_SERVICE}.${namespace}.svc`, ...family };
   return {
     runId,
     interval: probes.interval,
@@ -145,9 +148,10 @@ export function proberPlan(runId: string, experiment: Experiment, addresses: Add
       "app-read": app,
       "app-write-env": control,
       "app-read-env": control,
-      "http-service": { ip: addresses.frontendServiceIp, port: FRONTEND_PORT, path: "/" },
-      // The prober adds the cluster's domain, which its pod's search path tells.
-      "dns-internal": { name: `${LEADER_SERVICE}.${namespace}.svc`, ...family },
+      "http-service": service,
+      "http-service-reused": service,
+      "dns-internal": internal,
+      "dns-same-socket": internal,
       ...(probes.external === false ? {} : { "dns-external": { name: probes.external } }),
       // The search path of the prober's pod completes it, as it does for an application.
       "dns-search": { name: `${LEADER_SERVICE}.${namespace}`, ...family },
@@ -176,6 +180,19 @@ export async function sendPlan(transport: Transport, prober: Prober, plan: Probe
 
 function place(prober: Prober): { namespace: string; pod: string; port: number } {
   return { namespace: PROBER_NAMESPACE, pod: prober.pod, port: PROBER_PORT };
+}
+
+/** The versions of control groups on these nodes, sorted; a prober that does not tell adds none. */
+export async function readCgroups(transport: Transport, nodes: readonly string[]): Promise<string[]> {
+  const probers = (await findProbers(transport)).filter(({ node }) => nodes.includes(node));
+  const found = await Promise.all(
+    probers.map(async (prober) => {
+      const answer = await podProxy(transport, { ...place(prober), path: "/healthz", timeoutMs: 2_000 });
+      if (answer.status !== 200) return undefined;
+      return (JSON.parse(answer.body.toString("utf8")) as { readonly cgroup?: string }).cgroup;
+    }),
+  );
+  return [...new Set(found.filter((each) => each !== undefined))].sort();
 }
 
 /** A measured clock offset: runnerMs = agentMs + offsetMs ± uncertaintyMs. */

@@ -1,7 +1,7 @@
-import { analyse } from "../../analysis/analyse.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { showLive } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
+import { mayConclude } from "./known-inconclusive.js";
 
 /** A target that is not ready is neither measured nor attacked. */
 export async function targetIsReady(state: RunState): Promise<boolean> {
@@ -30,16 +30,12 @@ export async function measureBaseline(state: RunState): Promise<boolean> {
   return true;
 }
 
-/** @returns false when the baseline was not healthy: then the attack must not start. */
+/** @returns false when nothing could be concluded from the attack (the baseline was not healthy): it must not start. */
 export async function baselineIsGood(state: RunState): Promise<boolean> {
-  const { recorder } = state.context;
   await state.collector.fetch();
   if (state.stop.aborted) return false;
-  const unhealthy = analyse(state.facts, recorder.events, recorder.samples).reasons.filter(
-    ({ code }) => code === "baseline-unhealthy" || code === "control-arm-failed",
-  );
-  for (const { code, message } of unhealthy) state.stopped(code, message);
+  const conclusive = mayConclude(state);
   const notGood = await state.measuring.abortWhen?.notGood();
   if (notGood !== undefined) state.stopped("abort-condition-at-baseline", notGood);
-  return unhealthy.length === 0 && notGood === undefined && !state.stop.aborted;
+  return conclusive && notGood === undefined && !state.stop.aborted;
 }

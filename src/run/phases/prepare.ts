@@ -6,10 +6,12 @@ import { deployDeadMan } from "../../safety/dead-man/deploy-dead-man.js";
 import { isNodeTarget } from "../../targets/target.js";
 import { watchStory } from "../measuring/cluster-story.js";
 import { FunctionChecks } from "../measuring/function-checks.js";
+import { readCgroups } from "../measuring/probers.js";
 import { abortWatch, watchApplication, watchTarget, watchWorkload } from "../measuring/watches.js";
 import type { RunState } from "../run-state.js";
 import { attackedNodes } from "./attacked-nodes.js";
 import { deploy } from "./deploy.js";
+import { mayConclude } from "./known-inconclusive.js";
 import { lookAtNodes } from "./look-at-nodes.js";
 import { rehearse, warmUp } from "./warm-up.js";
 
@@ -38,7 +40,9 @@ export async function prepare(state: RunState): Promise<boolean> {
     });
     await collector.start(nodes);
     state.facts = { ...state.facts, sources: collector.sources };
+    await addCgroups(state);
     const functionChecks = await prepareChecks(state, nodes);
+    if (!mayConclude(state)) return false;
     // By now the journal names every namespace that the dead-man's switch may have to remove.
     if (context.deadMan) await setDeadMan(state, nodes);
     const abortWhen = abortWatch(context, collector);
@@ -57,10 +61,19 @@ export async function prepare(state: RunState): Promise<boolean> {
       Promise.all(synced.map(async (each) => await each.synced)),
     );
     if (stop.aborted) return false;
-    return (await rehearse(state)) && !stop.aborted;
+    await rehearse(state);
+    return !stop.aborted && mayConclude(state);
   } finally {
     await state.writeFacts();
   }
+}
+
+/** The probers see which version of control groups their nodes have. */
+async function addCgroups(state: RunState): Promise<void> {
+  const { environment } = state.facts;
+  if (environment === undefined) return;
+  const cgroups = await readCgroups(state.context.transport, state.facts.sources);
+  state.facts = { ...state.facts, environment: { ...environment, cgroups } };
 }
 
 /** Chooses the attacked nodes of a node target and adds them to the facts. */
@@ -113,7 +126,7 @@ async function setDeadMan(state: RunState, attacked: readonly string[]): Promise
   if (remark !== undefined) recorder.emit({ type: "warning", text: remark });
 }
 
-/** If the function cannot be checked, its cell stays open. The application is still measured. */
+/** If the function cannot be checked, the state has the reason. */
 async function prepareChecks(state: RunState, nodes: readonly string[]): Promise<FunctionChecks | undefined> {
   try {
     return await state.context.view.step(
@@ -122,9 +135,7 @@ async function prepareChecks(state: RunState, nodes: readonly string[]): Promise
         await FunctionChecks.prepare(state.context, state.context.target, nodes, state.collector.sources),
     );
   } catch (error) {
-    const text = `the component's own function is not measured: ${messageOf(error)}`;
-    state.context.recorder.emit({ type: "warning", text });
-    state.context.view.warn(text);
+    state.noFunctionCheck = `the check of it cannot be set up: ${messageOf(error)}`;
     return undefined;
   }
 }

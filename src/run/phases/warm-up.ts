@@ -20,9 +20,11 @@ const WARM_UP_LIMIT_MS = 11 * 60_000;
 /** An optional probe (an external name, a port from outside) is dropped after this, ms. */
 const OPTIONAL_LIMIT_MS = 6_000;
 
-/** Why an optional probe is dropped. */
-const NO_ANSWER: Partial<Record<ProbeName, string>> = {
+/** Probes that a healthy cluster may lack, and why each is then not measured. */
+const OPTIONAL: Readonly<Partial<Record<ProbeName, string>>> = {
   "dns-external": "no answer before the run: the cluster does not resolve external names",
+  "dns-same-socket":
+    "no answer before the run: the first name server of the probers' pods does not answer over UDP",
   outside: "its first answer was not followed by others: the way from the runner to the NodePort is unstable",
 };
 
@@ -33,7 +35,7 @@ const CHURN_LIMIT_MS = 15_000;
  * Steps that would disturb the baseline run before it: a function check that changes the cluster's DNS, and the
  * replacement of the database pod, which must be harmless in a healthy cluster.
  */
-export async function rehearse(state: RunState): Promise<boolean> {
+export async function rehearse(state: RunState): Promise<void> {
   const { functionChecks } = state.measuring;
   const { view, interrupted, resolved } = state.context;
   if (functionChecks?.disturbs === true) {
@@ -43,9 +45,9 @@ export async function rehearse(state: RunState): Promise<boolean> {
       await healthyAgain(state, WARM_UP_LIMIT_MS);
     });
   }
-  if (resolved.experiment.churn === undefined || interrupted.aborted) return true;
-  return await view.step("replace the database pod (must be harmless)", async () => {
-    return await replaceDatabasePod(state.context, {
+  if (resolved.experiment.churn === undefined || interrupted.aborted) return;
+  await view.step("replace the database pod (must be harmless)", async () => {
+    await replaceDatabasePod(state.context, {
       rehearsal: true,
       harmless: async () => await healthyAgain(state, CHURN_LIMIT_MS),
     });
@@ -90,8 +92,8 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
   );
   const good = await pollUntil(clock, { everyMs: 200, limitMs: WARM_UP_LIMIT_MS, signal }, async () => {
     const unhealthy = health.unhealthy();
-    const external = unhealthy.filter(({ probe }) => dependsOnOutside(probe));
-    const optional = clock.now() - startedAt > OPTIONAL_LIMIT_MS ? external.length : 0;
+    const dropped = unhealthy.filter(({ probe }) => OPTIONAL[probe] !== undefined);
+    const optional = clock.now() - startedAt > OPTIONAL_LIMIT_MS ? dropped.length : 0;
     note(
       unhealthy
         .slice(0, 3)
@@ -102,9 +104,9 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
     await watch.look();
     return undefined;
   });
-  if (good === true && health.unhealthy().length > 0) {
-    const left = new Set(health.unhealthy().map(({ probe }) => probe));
-    for (const probe of left) notMeasured(state, probe, NO_ANSWER[probe] ?? "no answer before the run");
+  if (good === true) {
+    for (const probe of new Set(health.unhealthy().map((each) => each.probe)))
+      notMeasured(state, probe, OPTIONAL[probe] ?? "no good sample before the run");
   }
   if (good !== true && !signal.aborted) {
     const bad = health

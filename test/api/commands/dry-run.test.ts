@@ -53,6 +53,7 @@ async function dryRun(
     configFile: undefined,
     set: [],
     keepApp: false,
+    anyway: false,
     deadMan: false,
     dryRun: true,
     yes,

@@ -121,7 +121,7 @@ test("unhealthy baseline: inconclusive before the attack; its consequences are n
   t.is(result.verdict, "inconclusive");
   t.deepEqual(codes(result), ["baseline-unhealthy"]);
   t.is(result.recovery, null);
-  t.is(exitCodeOf(result), 2);
+  t.is(exitCodeOf(result), 4);
 });
 
 test("unhealthy baseline is also found without the runner's event: each needed probe, the control arm with its own code", (t) => {
@@ -198,8 +198,11 @@ test("an abort condition that is not good at the baseline: inconclusive, nothing
   ];
   const result = analyse(run.facts, events, run.samples);
   t.deepEqual(codes(result), ["abort-condition-at-baseline"]);
-  t.is(result.verdictBecause, "Nothing can be concluded: GET shop/web:80/ is failing: HTTP 503.");
-  t.is(exitCodeOf(result), 2);
+  t.is(
+    result.verdictBecause,
+    "Nothing can be concluded: GET shop/web:80/ is failing: HTTP 503. Nothing was attacked.",
+  );
+  t.is(exitCodeOf(result), 4);
 });
 
 test("a signal after the window: interrupted, but the measurements stay valid", (t) => {

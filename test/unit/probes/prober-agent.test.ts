@@ -146,7 +146,9 @@ test("every probe measures, reports the kind of its fault, and continues after a
       "app-write-env": app,
       "app-read-env": app,
       "http-service": { ...guestbook.endpoint, path: "/" },
+      "http-service-reused": { ...guestbook.endpoint, path: "/" },
       "dns-internal": { name: "redis-leader.guestbook.svc.cluster.local" },
+      "dns-same-socket": { name: "redis-leader.guestbook.svc.cluster.local" },
       "dns-external": { name: "example.com" },
       "dns-search": { name: "localhost" },
       "tcp-service": redis.endpoint,
@@ -175,13 +177,17 @@ test("every probe measures, reports the kind of its fault, and continues after a
   dns.answer = "SERVFAIL";
   redis.onPing = (socket) => socket.resetAndDestroy();
   await agent.shows({ ok: false, kind: "bad-body" }, APP_PROBES);
-  await agent.shows({ ok: false, kind: "servfail" }, ["dns-internal", "dns-external"]);
+  await agent.shows({ ok: false, kind: "servfail" }, ["dns-internal", "dns-same-socket", "dns-external"]);
   await agent.shows({ ok: false, kind: "reset" }, ["tcp-long-lived"]);
-  await agent.shows({ ok: true }, ["http-service", "tcp-pod"]); // status 200 is all they ask for
+  await agent.shows({ ok: true }, ["http-service", "http-service-reused", "tcp-pod"]); // status 200 is all they ask for
   dns.answer = "NXDOMAIN";
   guestbook.fault = (_url, response) => response.writeHead(500).end();
-  await agent.shows({ ok: false, kind: "nxdomain" }, ["dns-internal", "dns-external"]);
-  await agent.shows({ ok: false, kind: "http-status" }, [...APP_PROBES, "http-service"]);
+  await agent.shows({ ok: false, kind: "nxdomain" }, ["dns-internal", "dns-same-socket", "dns-external"]);
+  await agent.shows({ ok: false, kind: "http-status" }, [
+    ...APP_PROBES,
+    "http-service",
+    "http-service-reused",
+  ]);
 
   // New targets: probes that are not in the plan are not measured any more.
   const nobody = await closedPort();

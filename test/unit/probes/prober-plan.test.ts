@@ -23,7 +23,9 @@ const plan: ProberPlan = {
     "app-write-env": app,
     "app-read-env": app,
     "http-service": { ip: "10.96.0.12", port: 80, path: "/" },
+    "http-service-reused": { ip: "10.96.0.12", port: 80, path: "/" },
     "dns-internal": { name: "redis-leader.guestbook.svc.cluster.local" },
+    "dns-same-socket": { name: "redis-leader.guestbook.svc.cluster.local" },
     "dns-external": { name: "example.com." },
     "dns-search": { name: "redis-leader" },
     "tcp-service": { ip: "10.96.0.11", port: 6379 },
@@ -108,23 +110,23 @@ test("the probes are staggered over the interval; new targets do not move the sc
   const lines: SampleLine[] = [];
   const prober = new Prober({ boot: "b", clock, emit: (line) => lines.push(line) });
   const endpoint = await closedPort();
-  const tcp = { ...plan, interval: 1100, probes: { "tcp-service": endpoint, "tcp-pod": endpoint } };
+  const tcp = { ...plan, interval: 1300, probes: { "tcp-service": endpoint, "tcp-pod": endpoint } };
   prober.apply(tcp);
-  await clock.advance(2300);
+  await clock.advance(2700);
   const redis = await LocalRedis.start();
   t.teardown(() => redis.close());
   prober.apply({ ...tcp, timeout: 1500, probes: { ...tcp.probes, "tcp-pod": redis.endpoint } });
-  await clock.advance(1100);
+  await clock.advance(1300);
   prober.apply({ ...tcp, probes: { "tcp-pod": redis.endpoint } });
-  await clock.advance(1100);
+  await clock.advance(1300);
   prober.apply(tcp);
-  await clock.advance(1100);
-  // Positions 8 and 9 of 11: phases 800 and 900.
+  await clock.advance(1300);
+  // Positions 10 and 11 of 13: phases 1000 and 1100.
   await until("the samples have ended", () => lines.length === 9);
-  t.deepEqual(sentAt(lines, "tcp-service"), [1800, 2900, 4000, 6200]);
-  t.deepEqual(sentAt(lines, "tcp-pod"), [1900, 3000, 4100, 5200, 6300]);
+  t.deepEqual(sentAt(lines, "tcp-service"), [2000, 3300, 4600, 7200]);
+  t.deepEqual(sentAt(lines, "tcp-pod"), [2100, 3400, 4700, 6000, 7300]);
   const good = lines.filter((line) => "ok" in line && line.ok);
-  t.deepEqual(sentAt(good, "tcp-pod"), [4100, 5200], "the new target was asked from the next tick on");
+  t.deepEqual(sentAt(good, "tcp-pod"), [4700, 6000], "the new target was asked from the next tick on");
   prober.stop();
   await clock.advance(5000);
   t.is(lines.length, 9);
@@ -136,11 +138,11 @@ test("a new interval restarts the schedule", async (t) => {
   const lines: SampleLine[] = [];
   const prober = new Prober({ boot: "b", clock, emit: (line) => lines.push(line) });
   const endpoint = await closedPort();
-  prober.apply({ ...plan, interval: 1100, probes: { "tcp-pod": endpoint } });
-  await clock.advance(1000); // 1900
-  prober.apply({ ...plan, interval: 550, probes: { "tcp-pod": endpoint } });
-  await clock.advance(1050); // 2000 + 450, 3000
+  prober.apply({ ...plan, interval: 1300, probes: { "tcp-pod": endpoint } });
+  await clock.advance(1200); // 2100
+  prober.apply({ ...plan, interval: 650, probes: { "tcp-pod": endpoint } });
+  await clock.advance(1250); // 2200 + 550, 3400
   await until("the samples have ended", () => lines.length === 3);
-  t.deepEqual(sentAt(lines, "tcp-pod"), [1900, 2450, 3000]);
+  t.deepEqual(sentAt(lines, "tcp-pod"), [2100, 2750, 3400]);
   prober.stop();
 });

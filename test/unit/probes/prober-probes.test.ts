@@ -1,4 +1,5 @@
 import test from "ava";
+import type http from "node:http";
 import { withDeadline } from "../../../src/probes/agent/deadline.js";
 import {
   failureOf,
@@ -9,7 +10,7 @@ import {
   Tokens,
   type Outcome,
 } from "../../../src/probes/agent/judge.js";
-import { AppArm, httpGet, probeHttp } from "../../../src/probes/agent/measure-http.js";
+import { AppArm, httpGet, probeHttp, ReusedHttpProbe } from "../../../src/probes/agent/measure-http.js";
 import { LongLivedProbe, probeDns, probeTcp, SearchProbe } from "../../../src/probes/agent/measure-net.js";
 import { sampleOnce } from "../../../src/probes/agent/schedule.js";
 import type { FailureKind } from "../../../src/evidence/sample.js";
@@ -85,6 +86,51 @@ test.serial("a blocked event loop does not count against the target", async (t) 
 });
 
 // --- HTTP ------------------------------------------------------------------------------------------------
+
+test("HTTP on a reused connection: one connection, opened again when the server has closed it", async (t) => {
+  const answers: ((response: http.ServerResponse) => void)[] = [];
+  const server = closing(
+    t,
+    await LocalHttp.start((_url, response) => (answers.shift() ?? ((each) => each.end("ok")))(response)),
+  );
+  const probe = new ReusedHttpProbe();
+  const target = { ...server.endpoint, path: "/" };
+  const ask = (timeoutMs = TIMEOUT): Promise<Record<string, unknown>> =>
+    outcomeOf(probe.measure(target, timeoutMs));
+  t.deepEqual(await ask(), { ok: true });
+  t.deepEqual(await ask(), { ok: true, reused: true });
+  t.is(server.connections.size, 1);
+  answers.push((response) => response.writeHead(500).end("Oops"));
+  t.like(await ask(), { ok: false, kind: "http-status", reused: true });
+  answers.push((response) => response.socket?.resetAndDestroy());
+  t.like(await ask(), { ok: false, kind: "reset", reused: true });
+  t.deepEqual(await ask(), { ok: true }, "on a new connection");
+  answers.push((response) => response.writeHead(200, { connection: "close" }).end("ok"));
+  t.deepEqual(await ask(), { ok: true, reused: true });
+  t.deepEqual(await ask(), { ok: true });
+  t.is(server.connections.size, 3);
+  // While one request hangs on the kept connection, the next one opens its own.
+  answers.push(() => undefined);
+  const hanging = ask(SHORT);
+  await until("the request that hangs", () => answers.length === 0);
+  t.deepEqual(await ask(), { ok: true });
+  t.like(await hanging, { ok: false, kind: "timeout", reused: true });
+  t.deepEqual(await ask(), { ok: true, reused: true });
+  probe.close();
+  await until("no open connection", async () => (await server.open()) === 0);
+});
+
+test("HTTP on a reused connection: a request in progress still ends well when the probe is closed", async (t) => {
+  let release: (() => void) | undefined;
+  const server = closing(t, await LocalHttp.start((_url, response) => (release = () => response.end("ok"))));
+  const probe = new ReusedHttpProbe();
+  const sample = outcomeOf(probe.measure({ ...server.endpoint, path: "/" }, TIMEOUT));
+  await until("the request", () => release !== undefined);
+  probe.close();
+  release?.();
+  t.deepEqual(await sample, { ok: true });
+  await until("no open connection", async () => (await server.open()) === 0);
+});
 
 test("HTTP: good, status, reset, time-out and refused are distinguished", async (t) => {
   const server = closing(
