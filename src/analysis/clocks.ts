@@ -5,12 +5,13 @@
  */
 import { plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
-import { FAILURE_KINDS, type RawSamples, type SampleLine } from "../evidence/sample.js";
+import { FAILURE_KINDS, type ProbeLine, type RawSamples } from "../evidence/sample.js";
 import { PROBES, type ProbeName } from "../experiment/names.js";
+import { isDisturbed, OwnDelays, RUNNER_SOURCE } from "./disturbed.js";
+import type { ClosedSpan } from "./phases.js";
 import { inOrder, type Point, type Series } from "./series.js";
 
-/** The source whose samples already use the runner's clock. */
-export const RUNNER_SOURCE = "runner";
+export { RUNNER_SOURCE } from "./disturbed.js";
 
 /** runnerMs = agentMs + offsetMs, accurate to ± uncertaintyMs. */
 export interface Clock {
@@ -44,13 +45,14 @@ export function clocksOf(events: readonly RunEvent[]): Clock[] {
 }
 
 /** What the outcome of a sample is stored as: its position here. */
-const OUTCOMES: readonly Pick<Point, "outcome" | "kind">[] = [
+const OUTCOMES: readonly Pick<Point, "outcome" | "kind" | "disturbed">[] = [
   { outcome: "good" },
   { outcome: "missed" },
   ...FAILURE_KINDS.map((kind) => ({ outcome: "failed", kind }) as const),
+  { outcome: "missed", disturbed: true },
 ];
 
-function outcomeOf(line: Exclude<SampleLine, { boot: string }>): number {
+function outcomeOf(line: ProbeLine): number {
   if ("missed" in line) return 1;
   return line.ok ? 0 : 2 + Math.max(0, FAILURE_KINDS.indexOf(line.kind));
 }
@@ -64,11 +66,20 @@ class PackedPoints {
   readonly #durationMs: number[] = [];
   readonly #outcome: number[] = [];
 
-  add(line: Exclude<SampleLine, { boot: string }>, offsetMs: number): void {
+  add(line: ProbeLine, offsetMs: number): void {
     // Microseconds: smaller digits are only noise from adding two binary fractions.
     this.#tMs.push(Math.round((line.t + offsetMs) * 1000) / 1000);
     this.#durationMs.push("missed" in line ? 0 : line.d);
     this.#outcome.push(outcomeOf(line));
+  }
+
+  /** Leaves out the samples that overlap the spans. */
+  disturb(spans: readonly ClosedSpan[]): void {
+    if (spans.length === 0) return;
+    this.#tMs.forEach((tMs, index) => {
+      if (isDisturbed(spans, tMs, tMs + (this.#durationMs[index] ?? 0)))
+        this.#outcome[index] = OUTCOMES.length - 1;
+    });
   }
 
   inOrder(): Point[] {
@@ -95,6 +106,7 @@ function place(
   raw: RawSamples,
   clocks: ReadonlyMap<string, Clock>,
   groups: Map<ProbeName, Group>,
+  delays: OwnDelays,
 ): { lost: Map<string, number>; boots: Set<string> } {
   const lost = new Map<string, number>();
   const boots = new Set<string>();
@@ -109,7 +121,9 @@ function place(
       if (!runner) clock = clocks.get(keyOf(raw.source, line.boot));
       why = `of boot ${line.boot}, whose clock was never measured`;
     } else if (clock === undefined) {
-      lost.set(why, (lost.get(why) ?? 0) + 1);
+      if (!("own" in line)) lost.set(why, (lost.get(why) ?? 0) + 1);
+    } else if ("own" in line) {
+      delays.add(line, clock.offsetMs);
     } else {
       const { probe } = line;
       const group = groups.get(probe) ?? {
@@ -129,21 +143,25 @@ function place(
 /**
  * All series of a run in the runner's time, ordered by probe (from the application down) and source.
  *
- * @returns also one warning for each problem: samples that were ignored, agents that restarted.
+ * @returns also what each source tells about its own delay, and one warning for each problem: samples that were ignored,
+ *   agents that restarted.
  */
 export function seriesOf(
   samples: readonly RawSamples[],
   clocks: readonly Clock[],
-): { series: Series[]; warnings: string[] } {
+): { series: Series[]; delays: ReadonlyMap<string, OwnDelays>; warnings: string[] } {
   const byKey = new Map(clocks.map((clock) => [keyOf(clock.source, clock.boot), clock]));
   /** By source, then by probe. */
   const groups = new Map<string, Map<ProbeName, Group>>();
   const boots = new Map<string, Set<string>>();
+  const delays = new Map<string, OwnDelays>();
   const warnings: string[] = [];
   for (const raw of samples) {
     const ofSource = groups.get(raw.source) ?? new Map<ProbeName, Group>();
     groups.set(raw.source, ofSource);
-    const file = place(raw, byKey, ofSource);
+    const own = delays.get(raw.source) ?? new OwnDelays();
+    delays.set(raw.source, own);
+    const file = place(raw, byKey, ofSource, own);
     for (const [why, count] of file.lost) {
       warnings.push(
         `${raw.source}: ${plural(count, "sample")} ${why}: ignored, because they cannot be placed in time.`,
@@ -155,6 +173,7 @@ export function seriesOf(
     if (seen.size > 1) warnings.push(`${source}: the prober started ${seen.size} times during the run.`);
   }
   const all = [...groups.values()].flatMap((ofSource) => [...ofSource.values()]);
+  for (const { source, points } of all) points.disturb(delays.get(source)?.spans ?? []);
   const series = all.map(({ probe, source, points, uncertainty }) => ({
     probe,
     source,
@@ -164,5 +183,5 @@ export function seriesOf(
     clockUncertaintyMs: uncertainty,
   }));
   series.sort((a, b) => PROBES.indexOf(a.probe) - PROBES.indexOf(b.probe) || (a.source < b.source ? -1 : 1));
-  return { series, warnings };
+  return { series, delays, warnings };
 }

@@ -1,7 +1,10 @@
 import { analyse } from "../../analysis/analyse.js";
+import { disturbedWords, wasDisturbed } from "../../analysis/disturbed.js";
+import type { InconclusiveReason, RunResult } from "../../analysis/result.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { showLive } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
+import { inPhase } from "./phase.js";
 
 /** A target that is not ready is neither measured nor attacked. */
 export async function targetIsReady(state: RunState): Promise<boolean> {
@@ -13,10 +16,14 @@ export async function targetIsReady(state: RunState): Promise<boolean> {
 
 /** Measures the healthy system. */
 export async function measureBaseline(state: RunState): Promise<boolean> {
+  state.measuring.abortWhen?.start();
+  return await measure(state);
+}
+
+async function measure(state: RunState): Promise<boolean> {
   const { clock, resolved } = state.context;
-  const { functionChecks, abortWhen } = state.measuring;
+  const { functionChecks } = state.measuring;
   state.collector.health.startCounting();
-  abortWhen?.start();
   const checks = functionChecks?.disturbs === false ? functionChecks : undefined;
   checks?.begin();
   const end = clock.now() + resolved.experiment.phases.baseline;
@@ -30,16 +37,50 @@ export async function measureBaseline(state: RunState): Promise<boolean> {
   return true;
 }
 
-/** @returns false when the baseline was not healthy: then the attack must not start. */
+/** These reasons refuse a baseline. */
+const REFUSING: readonly InconclusiveReason[] = ["disturbed", "baseline-unhealthy", "control-arm-failed"];
+
+type Refusals = RunResult["reasons"];
+
+/** Why the baseline, measured last, is refused, and what of it is worth a second try; undefined: nothing is. */
+async function judged({ collector, facts, context }: RunState): Promise<{
+  readonly refusals: Refusals;
+  readonly again: string | undefined;
+}> {
+  await collector.fetch();
+  const { events, samples } = context.recorder;
+  const { reasons, disturbed = [], ownFunction } = analyse(facts, events, samples);
+  const refusals = reasons.filter(({ code }) => REFUSING.includes(code));
+  const { looks = 0, present = 0 } = ownFunction.baseline ?? {};
+  // A busy machine misses the deadline of a function check, too.
+  const absent = facts.functionProbe?.disturbs === false && present < looks;
+  const worthIt = (refusals.length > 0 || absent) && wasDisturbed(disturbed);
+  return { refusals, again: worthIt ? disturbedWords(disturbed) : undefined };
+}
+
+/**
+ * A baseline that is refused while the prober or the machine was late is measured once more. Of both, the last one counts.
+ *
+ * @returns false when the baseline was not healthy: then the attack must not start.
+ */
 export async function baselineIsGood(state: RunState): Promise<boolean> {
-  const { recorder } = state.context;
-  await state.collector.fetch();
+  const { again, ...first } = await judged(state);
+  let { refusals } = first;
+  if (again !== undefined && !state.stop.aborted) {
+    const { recorder, resolved } = state.context;
+    const text = `the baseline was disturbed: ${again}. It is measured again, once`;
+    recorder.emit({ type: "warning", text });
+    await inPhase(
+      state.context,
+      "baseline",
+      async () => await measure(state),
+      resolved.experiment.phases.baseline,
+    );
+    ({ refusals } = await judged(state));
+  }
   if (state.stop.aborted) return false;
-  const unhealthy = analyse(state.facts, recorder.events, recorder.samples).reasons.filter(
-    ({ code }) => code === "baseline-unhealthy" || code === "control-arm-failed",
-  );
-  for (const { code, message } of unhealthy) state.stopped(code, message);
+  for (const { code, message } of refusals) state.stopped(code, message);
   const notGood = await state.measuring.abortWhen?.notGood();
   if (notGood !== undefined) state.stopped("abort-condition-at-baseline", notGood);
-  return unhealthy.length === 0 && notGood === undefined && !state.stop.aborted;
+  return refusals.length === 0 && notGood === undefined && !state.stop.aborted;
 }

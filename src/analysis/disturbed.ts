@@ -1,0 +1,168 @@
+/**
+ * When the measuring itself was late: a prober, or the runner. Pure. Milliseconds since the run began.
+ *
+ * All samples that overlap such a time are left out, the good ones, too: a stall does not choose by outcome, so what is
+ * left is unbiased. (Dropping only the failed ones would hide real failures, and only the good ones would exaggerate them.)
+ * An outage that began before a stall and lasts after it is one outage, as with missed ticks. What is left out is bounded:
+ * if it is more than {@link MOST_DISTURBED} of a phase, the run is inconclusive.
+ */
+import { duration, percent, threshold } from "../common/figures.js";
+import type { OwnLine } from "../evidence/sample.js";
+import { isControl } from "../experiment/attacks.js";
+import type { RunFacts } from "../evidence/facts.js";
+import type { ClosedSpan, MeasuredSpans } from "./phases.js";
+import type { DisturbedSource, InconclusiveReason } from "./result.js";
+
+/** The source whose samples already use the runner's clock. */
+export const RUNNER_SOURCE = "runner";
+
+/**
+ * At most this share of the baseline, and of the window, may be disturbed for any source. A real outage can hide in no
+ * more than that, and only of one worker, and only while its prober was late. It leaves four fifths of the samples, with
+ * which a loss of 3 % over the window is still found.
+ */
+export const MOST_DISTURBED = 0.2;
+
+/** A machine counts as busy from this share of time in which tasks waited for a CPU, or which the hypervisor took. */
+const BUSY_PRESSURE = 0.5;
+const BUSY_STEAL = 0.1;
+
+/** The lines of one source about itself, in the runner's time. */
+export class OwnDelays {
+  readonly #late: ClosedSpan[] = [];
+  readonly #busy: { readonly span: ClosedSpan; readonly pressure: number; readonly steal: number }[] = [];
+
+  add(line: OwnLine, offsetMs: number): void {
+    // Microseconds, as for samples.
+    const fromMs = Math.round((line.t + offsetMs) * 1000) / 1000;
+    const span = { fromMs, toMs: Math.round((fromMs + line.d) * 1000) / 1000 };
+    if (line.own === "late") this.#late.push(span);
+    else if (line.own === "cpu") this.#busy.push({ span, pressure: line.pressure, steal: line.steal });
+  }
+
+  /** When it was late, in order, without overlaps. */
+  get spans(): ClosedSpan[] {
+    return merged(this.#late);
+  }
+
+  /** What is known within a span; undefined: it was on time, and its machine was not busy. */
+  within(source: string, span: ClosedSpan | null): DisturbedSource | undefined {
+    if (span === null) return undefined;
+    const busy = this.#busy.filter((each) => meets(each.span, span));
+    const spans = this.spans
+      .filter((each) => meets(each, span))
+      .map(({ fromMs, toMs }) => ({
+        fromMs: Math.max(fromMs, span.fromMs),
+        toMs: Math.min(toMs, span.toMs),
+      }));
+    const pressure = Math.max(0, ...busy.map((each) => each.pressure));
+    const steal = Math.max(0, ...busy.map((each) => each.steal));
+    return spans.length + busy.length === 0 ? undefined : { source, spans, pressure, steal };
+  }
+}
+
+const meets = (a: ClosedSpan, b: ClosedSpan): boolean => a.fromMs < b.toMs && a.toMs > b.fromMs;
+
+function merged(spans: readonly ClosedSpan[]): ClosedSpan[] {
+  const whole: { fromMs: number; toMs: number }[] = [];
+  for (const { fromMs, toMs } of [...spans].sort((a, b) => a.fromMs - b.fromMs)) {
+    const last = whole.at(-1);
+    if (last !== undefined && fromMs <= last.toMs) last.toMs = Math.max(last.toMs, toMs);
+    else whole.push({ fromMs, toMs });
+  }
+  return whole;
+}
+
+/** Whether [fromMs, toMs] meets a span. @param spans in order, without overlaps. */
+export function isDisturbed(spans: readonly ClosedSpan[], fromMs: number, toMs: number): boolean {
+  let low = 0;
+  let high = spans.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((spans[middle]?.toMs ?? Infinity) < fromMs) low = middle + 1;
+    else high = middle;
+  }
+  return (spans[low]?.fromMs ?? Infinity) <= toMs;
+}
+
+/** How much of the span they cover, ms. @param spans without overlaps. */
+export function coveredMs(spans: readonly ClosedSpan[], { fromMs, toMs }: ClosedSpan): number {
+  return spans.reduce(
+    (sum, each) => sum + Math.max(0, Math.min(each.toMs, toMs) - Math.max(each.fromMs, fromMs)),
+    0,
+  );
+}
+
+/** When the runner was late. */
+export function runnerStalls(disturbed: readonly DisturbedSource[]): readonly ClosedSpan[] {
+  return disturbed.find(({ source }) => source === RUNNER_SOURCE)?.spans ?? [];
+}
+
+/** Whether a source was late, or its machine busy: what is refused then is worth a second try. */
+export function wasDisturbed(disturbed: readonly DisturbedSource[]): boolean {
+  return disturbed.some(
+    ({ spans, pressure, steal }) => spans.length > 0 || pressure >= BUSY_PRESSURE || steal >= BUSY_STEAL,
+  );
+}
+
+/** What a source is called in a sentence. */
+const called = (source: string): string =>
+  source === RUNNER_SOURCE ? "the runner" : `the prober on ${source}`;
+
+/** "the prober on kind-worker was late for 1.20 s in total, and on its machine tasks waited for a CPU for up to 87 % of the time". */
+function words(each: DisturbedSource): string {
+  const { source, spans, pressure, steal } = each;
+  const lateMs = spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  const seen = [
+    ...(spans.length > 0 ? [`was late for ${duration(lateMs)} in total`] : []),
+    ...(pressure > 0 ? [`had tasks that waited for a CPU for up to ${percent(pressure)} of the time`] : []),
+    ...(steal > 0 ? [`lost up to ${percent(steal)} of its CPUs' time to other machines`] : []),
+  ];
+  return `${spans.length > 0 ? "" : "the machine of "}${called(source)} ${seen.join(", ")}`;
+}
+
+/** At most this many sources are named. */
+const NAMED = 3;
+
+/** The sources that were late or whose machine was busy, the latest first, as the end of a sentence. */
+export function disturbedWords(disturbed: readonly DisturbedSource[]): string {
+  const lateMs = ({ spans }: DisturbedSource): number =>
+    spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  const order = [...disturbed].sort((a, b) => lateMs(b) - lateMs(a) || b.pressure - a.pressure);
+  const more = order.length > NAMED ? [`and ${order.length - NAMED} others`] : [];
+  return [...order.slice(0, NAMED).map(words), ...more].join("; ");
+}
+
+/** The sources that were late for too much of a phase. The runner's delay only matters where it attacks. */
+export function disturbedReasons(
+  facts: RunFacts,
+  disturbed: readonly DisturbedSource[],
+  spans: MeasuredSpans,
+): { code: InconclusiveReason; message: string }[] {
+  const phases = [
+    ["baseline", spans.baseline],
+    ["window", spans.window],
+  ] as const;
+  return disturbed.flatMap((each) =>
+    phases.flatMap(([phase, span]) => {
+      const counts =
+        each.source === RUNNER_SOURCE
+          ? phase === "window" && !isControl(facts.experiment.attack)
+          : facts.sources.includes(each.source);
+      if (!counts || span === null || span.toMs <= span.fromMs) return [];
+      const lateMs = coveredMs(each.spans, span);
+      const wholeMs = span.toMs - span.fromMs;
+      if (lateMs <= wholeMs * MOST_DISTURBED) return [];
+      const who = called(each.source);
+      return [
+        {
+          code: "disturbed" as const,
+          message:
+            `${who.charAt(0).toUpperCase()}${who.slice(1)} was late itself for ${duration(lateMs)} of the ` +
+            `${duration(wholeMs)} of the ${phase} (at most ${threshold(MOST_DISTURBED)}). What it measured then counts for ` +
+            "nothing. Repeat the run when its machine is less busy.",
+        },
+      ];
+    }),
+  );
+}
