@@ -238,7 +238,7 @@ export function analysisOf(
     spans: sampled.spans,
     suppression,
     downMs,
-    disturbed: disturbedReasons(facts, disturbed, sampled.spans),
+    disturbed: disturbedReasons(facts, disturbed, sampled.spans, suppression),
   });
   const concluded = conclusion(facts, time, measured, ownFunction, others);
   const windowFromMs = spans.window?.fromMs ?? null;

@@ -8,10 +8,10 @@
  */
 import { duration, percent, threshold } from "../common/figures.js";
 import type { OwnLine } from "../evidence/sample.js";
-import { isControl } from "../experiment/attacks.js";
 import type { RunFacts } from "../evidence/facts.js";
 import type { ClosedSpan, MeasuredSpans } from "./phases.js";
-import type { DisturbedSource, InconclusiveReason } from "./result.js";
+import type { DisturbedSource, InconclusiveReason, Suppression } from "./result.js";
+import { isKeptDown } from "./times-down.js";
 
 /** The source whose samples already use the runner's clock. */
 export const RUNNER_SOURCE = "runner";
@@ -105,6 +105,11 @@ export function wasDisturbed(disturbed: readonly DisturbedSource[]): boolean {
   );
 }
 
+/** How long a source was late in all, ms. */
+export function lateMs({ spans }: DisturbedSource): number {
+  return spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+}
+
 /** What a source is called in a sentence. */
 const called = (source: string): string =>
   source === RUNNER_SOURCE ? "the runner" : `the prober on ${source}`;
@@ -112,9 +117,8 @@ const called = (source: string): string =>
 /** "the prober on kind-worker was late for 1.20 s in total, and on its machine tasks waited for a CPU for up to 87 % of the time". */
 function words(each: DisturbedSource): string {
   const { source, spans, pressure, steal } = each;
-  const lateMs = spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   const seen = [
-    ...(spans.length > 0 ? [`was late for ${duration(lateMs)} in total`] : []),
+    ...(spans.length > 0 ? [`was late for ${duration(lateMs(each))} in total`] : []),
     ...(pressure > 0 ? [`had tasks that waited for a CPU for up to ${percent(pressure)} of the time`] : []),
     ...(steal > 0 ? [`lost up to ${percent(steal)} of its CPUs' time to other machines`] : []),
   ];
@@ -126,41 +130,49 @@ const NAMED = 3;
 
 /** The sources that were late or whose machine was busy, the latest first, as the end of a sentence. */
 export function disturbedWords(disturbed: readonly DisturbedSource[]): string {
-  const lateMs = ({ spans }: DisturbedSource): number =>
-    spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   const order = [...disturbed].sort((a, b) => lateMs(b) - lateMs(a) || b.pressure - a.pressure);
   const more = order.length > NAMED ? [`and ${order.length - NAMED} others`] : [];
   return [...order.slice(0, NAMED).map(words), ...more].join("; ");
 }
 
-/** The sources that were late for too much of a phase. The runner's delay only matters where it attacks. */
+/** Which share of a span a source was late. */
+const shareOf = ({ spans }: DisturbedSource, span: ClosedSpan | null): number =>
+  span === null || span.toMs <= span.fromMs ? 0 : coveredMs(spans, span) / (span.toMs - span.fromMs);
+
+/** The share of time without a serving instance, with the time in which the runner was late. */
+function plainShare({ windowMs, servingMs, downAfterMs }: Suppression): number {
+  if (downAfterMs === null || windowMs <= downAfterMs) return 0;
+  return (windowMs - servingMs) / (windowMs - downAfterMs);
+}
+
+/**
+ * The sources that were late for too much of a phase. The probers' delays cost samples. The runner's delays cost nothing
+ * if the target was kept down nevertheless: what a watch reports late is still reported. Otherwise late kills may be why.
+ */
 export function disturbedReasons(
   facts: RunFacts,
   disturbed: readonly DisturbedSource[],
   spans: MeasuredSpans,
+  suppression: Suppression | null,
 ): { code: InconclusiveReason; message: string }[] {
-  const phases = [
-    ["baseline", spans.baseline],
-    ["window", spans.window],
-  ] as const;
+  const notKeptDown =
+    isKeptDown(facts) &&
+    suppression !== null &&
+    plainShare(suppression) < facts.experiment.thresholds.suppression;
+  const counts = (source: string, phase: keyof MeasuredSpans): boolean =>
+    source === RUNNER_SOURCE ? phase === "window" && notKeptDown : facts.sources.includes(source);
   return disturbed.flatMap((each) =>
-    phases.flatMap(([phase, span]) => {
-      const counts =
-        each.source === RUNNER_SOURCE
-          ? phase === "window" && !isControl(facts.experiment.attack)
-          : facts.sources.includes(each.source);
-      if (!counts || span === null || span.toMs <= span.fromMs) return [];
-      const lateMs = coveredMs(each.spans, span);
-      const wholeMs = span.toMs - span.fromMs;
-      if (lateMs <= wholeMs * MOST_DISTURBED) return [];
+    (["baseline", "window"] as const).flatMap((phase) => {
+      const share = shareOf(each, spans[phase]);
+      if (share <= MOST_DISTURBED || !counts(each.source, phase)) return [];
       const who = called(each.source);
       return [
         {
           code: "disturbed" as const,
           message:
-            `${who.charAt(0).toUpperCase()}${who.slice(1)} was late itself for ${duration(lateMs)} of the ` +
-            `${duration(wholeMs)} of the ${phase} (at most ${threshold(MOST_DISTURBED)}). What it measured then counts for ` +
-            "nothing. Repeat the run when its machine is less busy.",
+            `${who.charAt(0).toUpperCase()}${who.slice(1)} was late itself for ${percent(share)} of the ${phase} ` +
+            `(at most ${threshold(MOST_DISTURBED)}), so what it measured or did then counts for nothing. Repeat the ` +
+            "run when its machine is less busy.",
         },
       ];
     }),

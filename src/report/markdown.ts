@@ -4,7 +4,7 @@ import { DASH, duration, percent } from "../common/figures.js";
 import { cell, list, table } from "./markdown-text.js";
 import { keptDown } from "./markdown-attack.js";
 import { ownFunctionSection, story } from "./markdown-function.js";
-import { joined, layers, notMeasured, probeTable } from "./markdown-probes.js";
+import { joined, layers, notMeasured, ownDelays, probeTable } from "./markdown-probes.js";
 import {
   checks,
   clocks,
@@ -148,7 +148,13 @@ export function reportMarkdown(result: RunResult): string {
     verdict(result, row),
     "![Timeline: kills, endpoints and every probe, in seconds since the first kill](timeline.svg)",
     section("Warnings", warnings(result)),
-    section("What the application saw", layers(result), probeTable(result), notMeasured(result)),
+    section(
+      "What the application saw",
+      layers(result),
+      probeTable(result),
+      ownDelays(result),
+      notMeasured(result),
+    ),
     section("The component's own function", ...ownFunctionSection(result)),
     section("What happened meanwhile", story(result)),
     section("How it was kept down", ...keptDown(result)),
