@@ -3,8 +3,8 @@
  *
  * All samples that overlap such a time are left out, the good ones, too: a stall does not choose by outcome, so what is
  * left is unbiased. (Dropping only the failed ones would hide real failures, and only the good ones would exaggerate them.)
- * An outage that began before a stall and lasts after it is one outage, as with missed ticks. What is left out is bounded:
- * if it is more than {@link MOST_DISTURBED} of a phase, the run is inconclusive.
+ * An outage that began before a stall and lasts after it is one outage, as with missed ticks. What is left out is bounded
+ * ({@link MOST_DISTURBED}, {@link LONGEST_STRETCH}): beyond, the run is inconclusive.
  */
 import { duration, percent, threshold } from "../common/figures.js";
 import type { OwnLine } from "../evidence/sample.js";
@@ -16,12 +16,14 @@ import { isKeptDown } from "./times-down.js";
 /** The source whose samples already use the runner's clock. */
 export const RUNNER_SOURCE = "runner";
 
+/** At most this share of a phase may be disturbed for any prober: the rest is its samples, as for missed ticks. */
+export const MOST_DISTURBED = 0.5;
+
 /**
- * At most this share of the baseline, and of the window, may be disturbed for any source. A real outage can hide in no
- * more than that, and only of one worker, and only while its prober was late. It leaves four fifths of the samples, with
- * which a loss of 3 % over the window is still found.
+ * At most this share of a phase may be disturbed at a stretch for any prober, or in all for the runner. An outage can only
+ * hide in a stretch without samples: short delays with samples between them leave a fair part of it.
  */
-export const MOST_DISTURBED = 0.2;
+export const LONGEST_STRETCH = 0.2;
 
 /** A machine counts as busy from this share of time in which tasks waited for a CPU, or which the hypervisor took. */
 const BUSY_PRESSURE = 0.5;
@@ -135,9 +137,35 @@ export function disturbedWords(disturbed: readonly DisturbedSource[]): string {
   return [...order.slice(0, NAMED).map(words), ...more].join("; ");
 }
 
-/** Which share of a span a source was late. */
-const shareOf = ({ spans }: DisturbedSource, span: ClosedSpan | null): number =>
-  span === null || span.toMs <= span.fromMs ? 0 : coveredMs(spans, span) / (span.toMs - span.fromMs);
+/** The longest time within the span without a sample between two delays, ms. @param spans in order. */
+function longestStretchMs(spans: readonly ClosedSpan[], span: ClosedSpan, intervalMs: number): number {
+  let [longest, fromMs, lastMs] = [0, -Infinity, -Infinity];
+  for (const each of spans) {
+    const start = Math.max(each.fromMs, span.fromMs);
+    const end = Math.min(each.toMs, span.toMs);
+    if (end <= start) continue;
+    if (start - lastMs >= intervalMs) fromMs = start;
+    lastMs = end;
+    longest = Math.max(longest, end - fromMs);
+  }
+  return longest;
+}
+
+/** "55.0 % of the window (at most 50 %)"; undefined: it was not late for too long. */
+function tooLate(
+  { source, spans }: DisturbedSource,
+  phase: string,
+  span: ClosedSpan,
+  intervalMs: number,
+): string | undefined {
+  const wholeMs = span.toMs - span.fromMs;
+  const ms = coveredMs(spans, span);
+  const most = source === RUNNER_SOURCE ? LONGEST_STRETCH : MOST_DISTURBED;
+  if (ms > wholeMs * most) return `${percent(ms / wholeMs)} of the ${phase} (at most ${threshold(most)})`;
+  const stretchMs = longestStretchMs(spans, span, intervalMs);
+  if (stretchMs <= wholeMs * LONGEST_STRETCH) return undefined;
+  return `${percent(stretchMs / wholeMs)} of the ${phase} at a stretch (at most ${threshold(LONGEST_STRETCH)})`;
+}
 
 /** The share of time without a serving instance, with the time in which the runner was late. */
 function plainShare({ windowMs, servingMs, downAfterMs }: Suppression): number {
@@ -163,16 +191,17 @@ export function disturbedReasons(
     source === RUNNER_SOURCE ? phase === "window" && notKeptDown : facts.sources.includes(source);
   return disturbed.flatMap((each) =>
     (["baseline", "window"] as const).flatMap((phase) => {
-      const share = shareOf(each, spans[phase]);
-      if (share <= MOST_DISTURBED || !counts(each.source, phase)) return [];
+      const span = spans[phase];
+      if (span === null || !counts(each.source, phase)) return [];
+      const share = tooLate(each, phase, span, facts.experiment.probes.interval);
+      if (share === undefined) return [];
       const who = called(each.source);
       return [
         {
           code: "disturbed" as const,
           message:
-            `${who.charAt(0).toUpperCase()}${who.slice(1)} was late itself for ${percent(share)} of the ${phase} ` +
-            `(at most ${threshold(MOST_DISTURBED)}), so what it measured or did then counts for nothing. Repeat the ` +
-            "run when its machine is less busy.",
+            `${who.charAt(0).toUpperCase()}${who.slice(1)} was late itself for ${share}, so what it ` +
+            "measured or did then counts for nothing. Repeat the run when its machine is less busy.",
         },
       ];
     }),

@@ -181,13 +181,10 @@ export function clusterLane(
   return parts.join("");
 }
 
-/** The fill of the times in which a source was late itself. */
-export const LATE_FILL = "late";
-export const LATE_PATTERN =
-  `<defs><pattern id="${LATE_FILL}" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">` +
-  `<path d="M0 0V4" stroke="${COLOUR.missed}" stroke-width="1.6"/></pattern></defs>`;
+/** The times in which a source was late itself: grey, as high as the row. */
+export const LATE_STYLE = `fill="${COLOUR.missed}" fill-opacity="0.3"`;
 
-/** The times in which a row's source was late, hatched; at least one pixel wide. */
+/** The times in which a row's source was late; at least one pixel wide. */
 export function lateMarks(
   spans: readonly { readonly fromMs: number; readonly toMs: number }[],
   axis: Axis,
@@ -204,5 +201,5 @@ export function lateMarks(
   }
   if (bars.length === 0) return "";
   const path = bars.map(({ from, to }) => `M${from} ${y + 1}H${round(to)}v${ROW - 2}H${from}z`);
-  return `<path d="${path.join("")}" fill="url(#${LATE_FILL})"/>`;
+  return `<path d="${path.join("")}" ${LATE_STYLE}/>`;
 }

@@ -34,8 +34,7 @@ import {
   countLane,
   endpointSteps,
   functionLane,
-  LATE_FILL,
-  LATE_PATTERN,
+  LATE_STYLE,
   lateMarks,
   nodeSteps,
   type FunctionCheck,
@@ -194,7 +193,7 @@ const CHURN: LegendItem = {
 };
 
 const LATE: LegendItem = {
-  draw: (x, y) => `<rect x="${x}" y="${y - 6}" width="18" height="12" fill="url(#${LATE_FILL})"/>`,
+  draw: (x, y) => `<rect x="${x}" y="${y - 6}" width="18" height="12" ${LATE_STYLE}/>`,
   label: "measured late: not counted",
   width: 184,
 };
@@ -404,7 +403,6 @@ export function timelineSvg(
   const { body, y } = lanes(series, result, axis, TOP + above.length * ROW + (above.length - 2) * 3 + 8);
   const below = legends(result, ordered, axis, y + 52);
   const parts = [
-    ...(anyLate(result) ? [LATE_PATTERN] : []),
     heading,
     phaseBands(spans, axis, y),
     text(RIGHT + 8, TOP - 20, "good in", { size: 10, fill: COLOUR.faint }),

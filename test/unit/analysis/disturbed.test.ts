@@ -113,13 +113,31 @@ test("no stall hides an outage: the run is inconclusive when a fifth of the wind
   t.pass();
 });
 
+test("short delays leave a fair part of the samples: half of the window is enough, if they are spread", (t) => {
+  const spread = (lateMs: number): readonly (readonly [number, number])[] =>
+    Array.from({ length: 60 }, (_, index) => {
+      const fromMs = runs.WINDOW_MS + index * 1000;
+      return [fromMs, fromMs + lateMs] as const;
+    });
+  const of = (lateMs: number): RunResult => withLate(runs.controlRun(), "kind-worker", ...spread(lateMs));
+  t.deepEqual([of(480).severity, codes(of(480))], ["none", []]);
+  t.deepEqual(codes(of(520)), ["disturbed"]);
+  t.regex(of(520).reasons[0]?.message ?? "", /late itself for 5[0-9.]+ % of the window \(at most 50 %\)/);
+  // Between these no sample fits: they are one stretch.
+  const dense = Array.from({ length: 100 }, (_, index) => {
+    const fromMs = runs.WINDOW_MS + index * 240;
+    return [fromMs, fromMs + 100] as const;
+  });
+  t.regex(withLate(runs.controlRun(), "kind-worker", ...dense).reasons[0]?.message ?? "", /at a stretch/);
+});
+
 test("a disturbed baseline is refused as such, and too few samples are its consequence", (t) => {
   const run = runs.controlRun();
   const baseline = withLate(run, "kind-worker", [runs.BASELINE_MS, runs.BASELINE_MS + 5_000]);
   t.deepEqual(codes(baseline), ["disturbed"]);
   t.regex(
     baseline.reasons[0]?.message ?? "",
-    /^The prober on kind-worker was late itself for 33\.3 % of the baseline \(at most 20 %\), so what .* less busy\.$/,
+    /^The prober on kind-worker was late itself for 33\.3 % of the baseline at a stretch \(at most 20 %\), so what .* less busy\.$/,
   );
   t.deepEqual(codes(withLate(run, "kind-worker", [runs.WINDOW_MS, runs.RELEASE_MS])), ["disturbed"]);
   t.deepEqual(codes(withLate(run, "kind-worker", [100, runs.BASELINE_MS])), [], "before the baseline");
