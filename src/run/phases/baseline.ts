@@ -1,6 +1,6 @@
 import { analyse } from "../../analysis/analyse.js";
 import { disturbedWords, wasDisturbed } from "../../analysis/disturbed.js";
-import type { InconclusiveReason, RunResult } from "../../analysis/result.js";
+import type { InconclusiveReason } from "../../analysis/result.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { showLive } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
@@ -40,47 +40,42 @@ async function measure(state: RunState): Promise<boolean> {
 /** These reasons refuse a baseline. */
 const REFUSING: readonly InconclusiveReason[] = ["disturbed", "baseline-unhealthy", "control-arm-failed"];
 
-type Refusals = RunResult["reasons"];
-
-/** Why the baseline, measured last, is refused, and what of it is worth a second try; undefined: nothing is. */
-async function judged({ collector, facts, context }: RunState): Promise<{
-  readonly refusals: Refusals;
-  readonly again: string | undefined;
-}> {
-  await collector.fetch();
+/** What was disturbed, if that may be why the baseline is refused; undefined: measuring it again would change nothing. */
+function worthAgain({ facts, context }: RunState): string | undefined {
   const { events, samples } = context.recorder;
   const { reasons, disturbed = [], ownFunction } = analyse(facts, events, samples);
-  const refusals = reasons.filter(({ code }) => REFUSING.includes(code));
   const { looks = 0, present = 0 } = ownFunction.baseline ?? {};
   // A busy machine misses the deadline of a function check, too.
   const absent = facts.functionProbe?.disturbs === false && present < looks;
-  const worthIt = (refusals.length > 0 || absent) && wasDisturbed(disturbed);
-  return { refusals, again: worthIt ? disturbedWords(disturbed) : undefined };
+  const refused = absent || reasons.some(({ code }) => REFUSING.includes(code));
+  return refused && wasDisturbed(disturbed) ? disturbedWords(disturbed) : undefined;
 }
 
-/**
- * A baseline that is refused while the prober or the machine was late is measured once more. Of both, the last one counts.
- *
- * @returns false when the baseline was not healthy: then the attack must not start.
- */
+/** A baseline that is refused while a prober was late, or a machine busy, is measured once more. The last one counts. */
+async function repeatIfDisturbed(state: RunState): Promise<void> {
+  const { recorder, resolved } = state.context;
+  const disturbed = state.stop.aborted ? undefined : worthAgain(state);
+  if (disturbed === undefined) return;
+  recorder.emit({
+    type: "warning",
+    text: `the baseline was disturbed: ${disturbed}. It is measured again, once`,
+  });
+  const again = async (): Promise<boolean> => await measure(state);
+  await inPhase(state.context, "baseline", again, resolved.experiment.phases.baseline);
+  await state.collector.fetch();
+}
+
+/** @returns false when the baseline was not healthy: then the attack must not start. */
 export async function baselineIsGood(state: RunState): Promise<boolean> {
-  const { again, ...first } = await judged(state);
-  let { refusals } = first;
-  if (again !== undefined && !state.stop.aborted) {
-    const { recorder, resolved } = state.context;
-    const text = `the baseline was disturbed: ${again}. It is measured again, once`;
-    recorder.emit({ type: "warning", text });
-    await inPhase(
-      state.context,
-      "baseline",
-      async () => await measure(state),
-      resolved.experiment.phases.baseline,
-    );
-    ({ refusals } = await judged(state));
-  }
+  const { recorder } = state.context;
+  await state.collector.fetch();
+  await repeatIfDisturbed(state);
   if (state.stop.aborted) return false;
-  for (const { code, message } of refusals) state.stopped(code, message);
+  const unhealthy = analyse(state.facts, recorder.events, recorder.samples).reasons.filter(({ code }) =>
+    REFUSING.includes(code),
+  );
+  for (const { code, message } of unhealthy) state.stopped(code, message);
   const notGood = await state.measuring.abortWhen?.notGood();
   if (notGood !== undefined) state.stopped("abort-condition-at-baseline", notGood);
-  return refusals.length === 0 && notGood === undefined && !state.stop.aborted;
+  return unhealthy.length === 0 && notGood === undefined && !state.stop.aborted;
 }
