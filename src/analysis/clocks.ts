@@ -7,7 +7,7 @@ import { plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { FAILURE_KINDS, type ProbeLine, type RawSamples } from "../evidence/sample.js";
 import { PROBES, type ProbeName } from "../experiment/names.js";
-import { isDisturbed, OwnDelays, RUNNER_SOURCE } from "./disturbed.js";
+import { isDisturbed, OwnDelays, REACH_MS, RUNNER_SOURCE } from "./disturbed.js";
 import type { ClosedSpan } from "./phases.js";
 import { inOrder, type Point, type Series } from "./series.js";
 
@@ -73,12 +73,11 @@ class PackedPoints {
     this.#outcome.push(outcomeOf(line));
   }
 
-  /** Leaves out the samples that overlap the spans. */
+  /** Leaves out the samples that the spans disturb. */
   disturb(spans: readonly ClosedSpan[]): void {
     if (spans.length === 0) return;
     this.#tMs.forEach((tMs, index) => {
-      if (isDisturbed(spans, tMs, tMs + (this.#durationMs[index] ?? 0)))
-        this.#outcome[index] = OUTCOMES.length - 1;
+      if (isDisturbed(spans, tMs, tMs + REACH_MS)) this.#outcome[index] = OUTCOMES.length - 1;
     });
   }
 

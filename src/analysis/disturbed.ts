@@ -1,8 +1,10 @@
 /**
  * When the measuring itself was late: a prober, or the runner. Pure. Milliseconds since the run began.
  *
- * All samples that overlap such a time are left out, the good ones, too: a stall does not choose by outcome, so what is
- * left is unbiased. (Dropping only the failed ones would hide real failures, and only the good ones would exaggerate them.)
+ * All samples that were sent during such a time, or less than {@link REACH_MS} before it, are left out: the good ones,
+ * too, and whatever their length. A stall does not choose by outcome, so what is left is unbiased. (Dropping only the failed
+ * ones would hide real failures. Dropping every sample that overlaps a stall would, too: a sample that waits 2 s for its
+ * time-out meets a stall far more often than one that is answered in 5 ms.)
  * An outage that began before a stall and lasts after it is one outage, as with missed ticks. What is left out is bounded
  * ({@link MOST_DISTURBED}, {@link LONGEST_STRETCH}): beyond, the run is inconclusive.
  */
@@ -15,6 +17,12 @@ import { isKeptDown } from "./times-down.js";
 
 /** The source whose samples already use the runner's clock. */
 export const RUNNER_SOURCE = "runner";
+
+/**
+ * A sample that waits for its answer longer than this when the stall begins is slow or failing without it, ms: the default
+ * sampling interval, several times what a healthy answer takes on a busy machine (measured: p95 under 140 ms).
+ */
+export const REACH_MS = 250;
 
 /** At most this share of a phase may be disturbed for any prober: the rest is its samples, as for missed ticks. */
 export const MOST_DISTURBED = 0.5;
@@ -137,14 +145,14 @@ export function disturbedWords(disturbed: readonly DisturbedSource[]): string {
   return [...order.slice(0, NAMED).map(words), ...more].join("; ");
 }
 
-/** The longest time within the span without a sample between two delays, ms. @param spans in order. */
+/** The longest time within the span in which delays leave no room for a sample, ms. @param spans in order. */
 function longestStretchMs(spans: readonly ClosedSpan[], span: ClosedSpan, intervalMs: number): number {
   let [longest, fromMs, lastMs] = [0, -Infinity, -Infinity];
   for (const each of spans) {
     const start = Math.max(each.fromMs, span.fromMs);
     const end = Math.min(each.toMs, span.toMs);
     if (end <= start) continue;
-    if (start - lastMs >= intervalMs) fromMs = start;
+    if (start - lastMs >= intervalMs + REACH_MS) fromMs = start;
     lastMs = end;
     longest = Math.max(longest, end - fromMs);
   }

@@ -254,7 +254,7 @@ export interface Recovery {
 /** A source that was late itself, or whose machine was busy, between the start of the baseline and the end of the recovery. */
 export interface DisturbedSource {
   readonly source: string;
-  /** When it was late, in order. Its samples that overlap these times are missed, not good or failed. */
+  /** When it was late, in order. What it sampled then, or shortly before, is missed, not good or failed. */
   readonly spans: readonly { readonly fromMs: number; readonly toMs: number }[];
   /** Of its machine, the highest seen: share of the time in which some task waited for a CPU; 0: not known. */
   readonly pressure: number;

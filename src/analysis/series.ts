@@ -10,7 +10,7 @@ export interface Point {
   readonly durationMs: number;
   /** missed: the prober missed the tick, or was late itself; it says nothing about the application. */
   readonly outcome: "good" | "failed" | "missed";
-  /** The prober was late itself during the sample. */
+  /** The prober was late itself when it sent the sample, or soon after. */
   readonly disturbed?: true;
   readonly kind?: FailureKind;
 }

@@ -153,7 +153,7 @@ export function ownDelays({ disturbed = [], facts }: RunResult): string {
     probers.length === 0
       ? ""
       : `${probers.length} of ${plural(facts.sources.length, "prober")} ${probers.length === 1 ? "was" : "were"} late ` +
-        `(${[...named, ...more].join(", ")}): samples that overlap such a time are missed and count for nothing.`,
+        `(${[...named, ...more].join(", ")}): what they sampled then is missed and counts for nothing.`,
     runner === undefined ? "" : `The runner was late for ${duration(lateMs(runner))}.`,
     busiest === 0 ? "" : `Tasks waited for a CPU for up to ${percent(busiest)} of the time.`,
     stolen === 0 ? "" : `The hypervisor gave up to ${percent(stolen)} of the CPUs' time to other machines.`,

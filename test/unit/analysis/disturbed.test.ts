@@ -55,8 +55,8 @@ test("a prober that was stopped: its failed samples are missed, and no outage is
   t.is(result.severity, "none");
   t.deepEqual(codes(result), []);
   const { window } = writes(result).phases;
-  t.is(window.samples, without.phases.window.samples - 13, "12 failed and the good one that ended in it");
-  t.is(window.missed, 13);
+  t.is(window.samples, without.phases.window.samples - 14, "12 failed, and the good ones right before and after");
+  t.is(window.missed, 14);
   t.deepEqual(result.disturbed, [
     { source: "kind-worker", spans: [{ fromMs: 59_950, toMs: 63_050 }], pressure: 0, steal: 0 },
   ]);
@@ -68,26 +68,35 @@ test("the samples of other sources still count", (t) => {
   t.is(writes(result).outages.length, 1);
 });
 
-test("good samples are left out, too, and those that only overlap", (t) => {
+test("which samples are left out depends on when they were sent, not on their outcome or length", (t) => {
   const lines: SampleLine[] = [
-    { probe: "app-write", t: 10, d: 90, ok: true },
-    { probe: "app-write", t: 10, d: 89, ok: true },
-    { probe: "app-write", t: 150, d: 5, ok: false, kind: "timeout" },
-    { probe: "app-write", t: 200, missed: "late" },
-    { probe: "app-write", t: 201, d: 5, ok: true },
-    { own: "late", t: 100, d: 100, late: 60 },
+    { probe: "app-write", t: 749, d: 2000, ok: false, kind: "timeout" },
+    { probe: "app-write", t: 750, d: 5, ok: true },
+    { probe: "app-write", t: 1050, d: 5, ok: false, kind: "timeout" },
+    { probe: "app-write", t: 1100, missed: "late" },
+    { probe: "app-write", t: 1101, d: 5, ok: true },
+    { own: "late", t: 1000, d: 100, late: 60 },
   ];
   const { series } = seriesOf([{ source: "runner", lines }], []);
   t.deepEqual(
     series[0]?.points.map(({ tMs, durationMs, outcome, disturbed }) => [tMs, durationMs, outcome, disturbed]),
     [
-      [10, 90, "missed", true],
-      [10, 89, "good", undefined],
-      [150, 5, "missed", true],
-      [200, 0, "missed", true],
-      [201, 5, "good", undefined],
+      [749, 2000, "failed", undefined],
+      [750, 5, "missed", true],
+      [1050, 5, "missed", true],
+      [1100, 0, "missed", true],
+      [1101, 5, "good", undefined],
     ],
   );
+});
+
+test("an outage of a busy machine is found: its samples wait for their time-out, and each meets a short delay", (t) => {
+  const short = Array.from({ length: 60 }, (_, index) => {
+    const fromMs = runs.WINDOW_MS + index * 1000;
+    return [fromMs, fromMs + 100] as const;
+  });
+  const { severity, reasons } = withLate(failing(runs.WINDOW_MS, runs.RELEASE_MS), "kind-worker", ...short);
+  t.deepEqual([severity, reasons], ["outage", []]);
 });
 
 test("a real outage around a stall is one outage", (t) => {

@@ -109,7 +109,7 @@ test("a late prober is named in the report, and marked in the picture", (t) => {
   const run = lateRun();
   t.regex(
     reportMarkdown(of(run)),
-    /\n1 of 2 probers was late \(kind-worker for 2\.0+ s\): samples .* count for nothing\. The runner was late for 2\.0+ s\. Tasks waited for a CPU for up to 50\.0 % of the time\. The hypervisor gave up to 10\.0 % of the CPUs' time to other machines\.\n/,
+    /\n1 of 2 probers was late \(kind-worker for 2\.0+ s\): what .* counts for nothing\. The runner was late for 2\.0+ s\. Tasks waited for a CPU for up to 50\.0 % of the time\. The hypervisor gave up to 10\.0 % of the CPUs' time to other machines\.\n/,
   );
   const marked = (svg: string): number => svg.match(/fill-opacity="0.3"/g)?.length ?? 0;
   const rows = of(run).probes.filter(({ source }) => source !== "kind-worker2").length;
