@@ -25,13 +25,13 @@ export const RUNNER_SOURCE = "runner";
 export const REACH_MS = 250;
 
 /** At most this share of a phase may be disturbed for any prober: the rest is its samples, as for missed ticks. */
-export const MOST_DISTURBED = 0.5;
+const MOST_DISTURBED = 0.5;
 
 /**
  * At most this share of a phase may be disturbed at a stretch for any prober, or in all for the runner. An outage can only
  * hide in a stretch without samples: short delays with samples between them leave a fair part of it.
  */
-export const LONGEST_STRETCH = 0.2;
+const LONGEST_STRETCH = 0.2;
 
 /** A machine counts as busy from this share of time in which tasks waited for a CPU, or which the hypervisor took. */
 const BUSY_PRESSURE = 0.5;

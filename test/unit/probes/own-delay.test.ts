@@ -40,7 +40,7 @@ test("delays without a tick on time between them are one, with the longest of th
   t.deepEqual(lines, [{ own: "late", t: 1000, d: 570, late: 200 }]);
 });
 
-test("a long stall is written at its end, and one that goes on every second", async (t) => {
+test("a long stall is written at its end, and one that continues every second", async (t) => {
   const clock = new FakeClock(0);
   const { lines, stop } = measured(clock);
   for (let k = 0; k < 15; k += 1) await clock.stall(150);
