@@ -55,7 +55,11 @@ test("a prober that was stopped: its failed samples are missed, and no outage is
   t.is(result.severity, "none");
   t.deepEqual(codes(result), []);
   const { window } = writes(result).phases;
-  t.is(window.samples, without.phases.window.samples - 14, "12 failed, and the good ones right before and after");
+  t.is(
+    window.samples,
+    without.phases.window.samples - 14,
+    "12 failed, and the good ones right before and after",
+  );
   t.is(window.missed, 14);
   t.deepEqual(result.disturbed, [
     { source: "kind-worker", spans: [{ fromMs: 59_950, toMs: 63_050 }], pressure: 0, steal: 0 },
