@@ -62,20 +62,15 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   });
 
 /** What the result says about the measuring itself. */
-interface Result extends Omit<RunResult, "disturbed" | "reasons"> {
-  readonly disturbed?: readonly { readonly spans: readonly { fromMs: number; toMs: number }[] }[];
-  readonly reasons: readonly { readonly code: string }[];
-}
-
 /** The report of a run, if it wrote one. */
-function resultIn(reports: string): Result | undefined {
+function resultIn(reports: string): RunResult | undefined {
   const [report = ""] = existsSync(reports) ? readdirSync(reports) : [];
   const path = join(reports, report, "result.json");
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Result) : undefined;
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as RunResult) : undefined;
 }
 
 /** The largest share of the time from baseline to recovery in which a source was late itself. */
-function disturbedShare({ disturbed = [], phases }: Result): number {
+function disturbedShare({ disturbed = [], phases }: RunResult): number {
   const measuredMs = (phases.recovery?.toMs ?? phases.window?.toMs ?? 0) - (phases.baseline?.fromMs ?? 0);
   const late = disturbed.map(({ spans }) => spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0));
   return Math.max(0, ...late) / Math.max(1, measuredMs);

@@ -207,7 +207,15 @@ export class Simulation {
     );
     // As the runner asks: after the baseline, before the window.
     const spans = { baseline: { fromMs: 0, toMs: phases.baseline }, window: null, recovery: null };
-    const reasons = reasonsOf({ facts, events: [], probes, spans, suppression: null, downMs: null });
+    const reasons = reasonsOf({
+      facts,
+      events: [],
+      probes,
+      spans,
+      suppression: null,
+      downMs: null,
+      disturbed: [],
+    });
     return reasons.find(({ code }) => code === "baseline-unhealthy" || code === "control-arm-failed")
       ?.message;
   }

@@ -7,6 +7,7 @@ import { isControl } from "../experiment/attacks.js";
 import { clientOf } from "./client.js";
 import { clocksOf, RUNNER_SOURCE, seriesOf } from "./clocks.js";
 import { companionsOf, ofTarget } from "./companion-events.js";
+import { disturbedReasons, type OwnDelays, runnerStalls } from "./disturbed.js";
 import { absentChecks, ownFunctionOf, type OwnFunction } from "./own-function.js";
 import {
   functionSpan,
@@ -17,11 +18,12 @@ import {
   type MeasuredSpans,
   type PhaseSpans,
 } from "./phases.js";
-import { countedPoints, probeResults, type RunTimes } from "./probe-results.js";
+import { countedPoints, measuredSpan, probeResults, type RunTimes } from "./probe-results.js";
 import { functionReasons, reasonsOf, type Reason } from "./reasons.js";
 import { recoveryOf } from "./recovery.js";
 import {
   type ClientFinding,
+  type DisturbedSource,
   type ProbeResult,
   type Recovery,
   type RunResult,
@@ -108,10 +110,21 @@ function timelineOf(facts: RunFacts, events: readonly RunEvent[]): Timeline {
   };
 }
 
-function suppressionIn(facts: RunFacts, time: Timeline): Suppression | null {
+function suppressionIn(
+  facts: RunFacts,
+  time: Timeline,
+  disturbed: readonly DisturbedSource[],
+): Suppression | null {
   const { window } = time.spans;
   if (window === null) return null;
-  return suppressionOf(time.ofTarget, window.fromMs, time.downToMs, facts.target?.nodes);
+  const stalls = runnerStalls(disturbed);
+  return suppressionOf(time.ofTarget, window.fromMs, time.downToMs, facts.target?.nodes, stalls);
+}
+
+/** What the sources tell about their own delay, from the start of the baseline to the end of the last measured phase. */
+function disturbedIn({ spans }: Timeline, delays: ReadonlyMap<string, OwnDelays>): DisturbedSource[] {
+  const span = measuredSpan(spans);
+  return [...delays].flatMap(([source, own]) => own.within(source, span) ?? []);
 }
 
 /** When the target was first down; null: never, or nothing was killed. */
@@ -244,7 +257,8 @@ export function analysisOf(
   const notMeasured = new Set(facts.notMeasured.map(({ probe }) => probe));
   const placed = seriesOf(samples, clocks);
   const series = placed.series.filter(({ probe }) => !notMeasured.has(probe));
-  const suppression = suppressionIn(facts, time);
+  const disturbed = disturbedIn(time, placed.delays);
+  const suppression = suppressionIn(facts, time, disturbed);
   const downMs = downIn(time, suppression);
   const sampled = { ...time, spans: sampledSpans(facts, time, downMs) };
   const { goodInARow, interval: intervalMs } = facts.experiment.probes;
@@ -256,7 +270,15 @@ export function analysisOf(
   const { workers, of } = facts.sampling ?? {};
   const everyWorker = workers === of ? "every worker" : "every sampled worker";
   const measured = severityOf(probes, facts.experiment.thresholds, ownFunction, everyWorker);
-  const others = reasonsOf({ facts, events: time.events, probes, spans: sampled.spans, suppression, downMs });
+  const others = reasonsOf({
+    facts,
+    events: time.events,
+    probes,
+    spans: sampled.spans,
+    suppression,
+    downMs,
+    disturbed: disturbedReasons(facts, disturbed, sampled.spans, suppression),
+  });
   const concluded = conclusion(facts, time, measured, ownFunction, others);
   const windowFromMs = spans.window?.fromMs ?? null;
   const result: RunResult = {
@@ -290,6 +312,7 @@ export function analysisOf(
       ...(assumed === undefined ? {} : { assumed }),
     })),
     warnings: [...notes, ...placed.warnings, ...warningsOf(time.events)],
+    ...(disturbed.length === 0 ? {} : { disturbed }),
   };
   return { result, series: placed.series };
 }

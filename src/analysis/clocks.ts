@@ -5,12 +5,13 @@
  */
 import { plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
-import { FAILURE_KINDS, type RawSamples, type SampleLine } from "../evidence/sample.js";
+import { FAILURE_KINDS, type ProbeLine, type RawSamples } from "../evidence/sample.js";
 import { PROBES, type ProbeName } from "../experiment/names.js";
+import { isDisturbed, OwnDelays, REACH_MS, RUNNER_SOURCE } from "./disturbed.js";
+import type { ClosedSpan } from "./phases.js";
 import { inOrder, type Point, type Series } from "./series.js";
 
-/** The source whose samples already use the runner's clock. */
-export const RUNNER_SOURCE = "runner";
+export { RUNNER_SOURCE } from "./disturbed.js";
 
 /** runnerMs = agentMs + offsetMs, accurate to ± uncertaintyMs. */
 export interface Clock {
@@ -44,13 +45,14 @@ export function clocksOf(events: readonly RunEvent[]): Clock[] {
 }
 
 /** What the outcome of a sample is stored as: its position here. */
-const OUTCOMES: readonly Pick<Point, "outcome" | "kind">[] = [
+const OUTCOMES: readonly Pick<Point, "outcome" | "kind" | "disturbed">[] = [
   { outcome: "good" },
   { outcome: "missed" },
   ...FAILURE_KINDS.map((kind) => ({ outcome: "failed", kind }) as const),
+  { outcome: "missed", disturbed: true },
 ];
 
-function outcomeOf(line: Exclude<SampleLine, { boot: string }>): number {
+function outcomeOf(line: ProbeLine): number {
   if ("missed" in line) return 1;
   return line.ok ? 0 : 2 + Math.max(0, FAILURE_KINDS.indexOf(line.kind));
 }
@@ -67,7 +69,7 @@ class PackedPoints {
   readonly #target: number[] = [];
   readonly #targets: (string | undefined)[] = [undefined];
 
-  add(line: Exclude<SampleLine, { boot: string }>, offsetMs: number): void {
+  add(line: ProbeLine, offsetMs: number): void {
     // Microseconds: smaller digits are only noise from adding two binary fractions.
     this.#tMs.push(Math.round((line.t + offsetMs) * 1000) / 1000);
     this.#durationMs.push("missed" in line ? 0 : line.d);
@@ -79,6 +81,14 @@ class PackedPoints {
   #positionOf(target: string | undefined): number {
     const position = this.#targets.lastIndexOf(target);
     return position === -1 ? this.#targets.push(target) - 1 : position;
+  }
+
+  /** Leaves out the samples that the spans disturb. */
+  disturb(spans: readonly ClosedSpan[]): void {
+    if (spans.length === 0) return;
+    this.#tMs.forEach((tMs, index) => {
+      if (isDisturbed(spans, tMs, tMs + REACH_MS)) this.#outcome[index] = OUTCOMES.length - 1;
+    });
   }
 
   inOrder(): Point[] {
@@ -109,6 +119,7 @@ function place(
   raw: RawSamples,
   clocks: ReadonlyMap<string, Clock>,
   groups: Map<ProbeName, Group>,
+  delays: OwnDelays,
 ): { lost: Map<string, number>; boots: Set<string> } {
   const lost = new Map<string, number>();
   const boots = new Set<string>();
@@ -123,7 +134,9 @@ function place(
       if (!runner) clock = clocks.get(keyOf(raw.source, line.boot));
       why = `of boot ${line.boot}, whose clock was never measured`;
     } else if (clock === undefined) {
-      lost.set(why, (lost.get(why) ?? 0) + 1);
+      if (!("own" in line)) lost.set(why, (lost.get(why) ?? 0) + 1);
+    } else if ("own" in line) {
+      delays.add(line, clock.offsetMs);
     } else {
       const { probe } = line;
       const group = groups.get(probe) ?? {
@@ -143,21 +156,25 @@ function place(
 /**
  * All series of a run in the runner's time, ordered by probe (from the application down) and source.
  *
- * @returns also one warning for each problem: samples that were ignored, agents that restarted.
+ * @returns also what each source tells about its own delay, and one warning for each problem: samples that were ignored,
+ *   agents that restarted.
  */
 export function seriesOf(
   samples: readonly RawSamples[],
   clocks: readonly Clock[],
-): { series: Series[]; warnings: string[] } {
+): { series: Series[]; delays: ReadonlyMap<string, OwnDelays>; warnings: string[] } {
   const byKey = new Map(clocks.map((clock) => [keyOf(clock.source, clock.boot), clock]));
   /** By source, then by probe. */
   const groups = new Map<string, Map<ProbeName, Group>>();
   const boots = new Map<string, Set<string>>();
+  const delays = new Map<string, OwnDelays>();
   const warnings: string[] = [];
   for (const raw of samples) {
     const ofSource = groups.get(raw.source) ?? new Map<ProbeName, Group>();
     groups.set(raw.source, ofSource);
-    const file = place(raw, byKey, ofSource);
+    const own = delays.get(raw.source) ?? new OwnDelays();
+    delays.set(raw.source, own);
+    const file = place(raw, byKey, ofSource, own);
     for (const [why, count] of file.lost) {
       warnings.push(
         `${raw.source}: ${plural(count, "sample")} ${why}: ignored, because they cannot be placed in time.`,
@@ -169,6 +186,7 @@ export function seriesOf(
     if (seen.size > 1) warnings.push(`${source}: the prober started ${seen.size} times during the run.`);
   }
   const all = [...groups.values()].flatMap((ofSource) => [...ofSource.values()]);
+  for (const { source, points } of all) points.disturb(delays.get(source)?.spans ?? []);
   const series = all.map(({ probe, source, points, uncertainty }) => ({
     probe,
     source,
@@ -178,5 +196,5 @@ export function seriesOf(
     clockUncertaintyMs: uncertainty,
   }));
   series.sort((a, b) => PROBES.indexOf(a.probe) - PROBES.indexOf(b.probe) || (a.source < b.source ? -1 : 1));
-  return { series, warnings };
+  return { series, delays, warnings };
 }

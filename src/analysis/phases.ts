@@ -17,14 +17,14 @@ export interface ClosedSpan {
 export type PhaseSpans = Readonly<Partial<Record<PhaseName, Span>>>;
 export type MeasuredSpans = Readonly<Record<MeasuredPhase, ClosedSpan | null>>;
 
-/** First start and last end of each phase. */
+/** The last start of each phase, with its end: of a baseline that was repeated, the last one counts. */
 export function phaseSpans(events: readonly RunEvent[]): PhaseSpans {
   const spans: Partial<Record<PhaseName, Span>> = {};
   for (const event of events) {
     if (event.type !== "phase") continue;
     const span = spans[event.phase];
     if (event.state === "end") spans[event.phase] = { fromMs: span?.fromMs ?? event.tMs, toMs: event.tMs };
-    else spans[event.phase] = { fromMs: span?.fromMs ?? event.tMs, toMs: null };
+    else spans[event.phase] = { fromMs: event.tMs, toMs: null };
   }
   return spans;
 }

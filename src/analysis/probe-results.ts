@@ -26,7 +26,7 @@ interface Measured extends Suspect {
 }
 
 /** From the start of the baseline to the end of the last measured phase. Everything else is setup. */
-function measuredSpan({ baseline, window, recovery }: MeasuredSpans): ClosedSpan | null {
+export function measuredSpan({ baseline, window, recovery }: MeasuredSpans): ClosedSpan | null {
   const spans = [baseline, window, recovery].filter((span) => span !== null);
   const [first] = spans;
   const last = spans.at(-1);

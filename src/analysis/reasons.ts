@@ -35,6 +35,8 @@ export interface Evidence {
   readonly suppression: Suppression | null;
   /** When the target was first down; null: never. */
   readonly downMs: number | null;
+  /** The sources that were late themselves for too long. */
+  readonly disturbed: readonly Reason[];
 }
 
 /** Codes that cut a window short. The short window and its consequences are then not listed as further reasons. */
@@ -275,10 +277,13 @@ export function reasonsOf(evidence: Evidence): Reason[] {
   const causes = stopReasons(evidence);
   const named = new Set(causes.map(({ code }) => code));
   const cutShort = CUT_SHORT.some((code) => named.has(code));
+  const { disturbed } = evidence;
   const found = [
     ...rehearsed(evidence),
+    ...(cutShort ? [] : disturbed),
     ...baseline(evidence),
-    ...(cutShort ? [] : delivered(evidence)),
+    // Too few samples are then a consequence.
+    ...(cutShort || disturbed.length > 0 ? [] : delivered(evidence)),
     ...(cutShort ? [] : suppressed(evidence)),
   ].filter(({ code }) => !named.has(code));
   if (evidence.spans.window === null && causes.length === 0 && found.length === 0) {

@@ -51,7 +51,7 @@ export interface PhaseStats {
   /** Samples that started in the phase, good or failed. */
   readonly samples: number;
   readonly good: number;
-  /** Ticks that the prober missed; not part of any ratio. */
+  /** Ticks that the prober missed, and samples taken while it was late itself; not part of any ratio. */
   readonly missed: number;
   /** good / samples; null without samples. */
   readonly availability: number | null;
@@ -165,6 +165,7 @@ export interface ProbeResult {
  * - `target-changed`: foreign change: the target was deleted, renamed or permanently scaled during the run.
  * - `lock-lost`: another run took the lock, so this one stopped.
  * - `stopped`: the runner stopped with a code that is not in this list.
+ * - `disturbed`: a prober, or the runner in an attack, was late itself for too much of the baseline or of the window.
  */
 export const INCONCLUSIVE_REASONS = [
   "target-not-found",
@@ -187,6 +188,7 @@ export const INCONCLUSIVE_REASONS = [
   "target-changed",
   "lock-lost",
   "stopped",
+  "disturbed",
 ] as const;
 
 export type InconclusiveReason = (typeof INCONCLUSIVE_REASONS)[number];
@@ -228,8 +230,8 @@ export interface Suppression {
   readonly servedBy: readonly { readonly what: string; readonly ms: number }[];
   /**
    * Suppression: share of the time from the first moment down to the release without a serving instance,
-   * 1 − (servingMs − downAfterMs) / (windowMs − downAfterMs). 0: never down. (Version 0.1.0 counted it, and `servedBy`,
-   * from the first kill.)
+   * 1 − (servingMs − downAfterMs) / (windowMs − downAfterMs), both without the time in which the runner was late. 0: never
+   * down. (Version 0.1.0 counted it, and `servedBy`, from the first kill.)
    */
   readonly share: number;
   /** Whether an instance was serving when the window began. If not, nothing shows that the attack took it down. */
@@ -290,6 +292,17 @@ export interface Recovery {
   readonly firstGoodMs: number | null;
   /** Release → every probe healthy. */
   readonly healthyMs: number | null;
+}
+
+/** A source that was late itself, or whose machine was busy, between the start of the baseline and the end of the recovery. */
+export interface DisturbedSource {
+  readonly source: string;
+  /** When it was late, in order. What it sampled then, or shortly before, is missed, not good or failed. */
+  readonly spans: readonly { readonly fromMs: number; readonly toMs: number }[];
+  /** Of its machine, the highest seen: share of the time in which some task waited for a CPU; 0: not known. */
+  readonly pressure: number;
+  /** Share of its CPUs' time that the hypervisor gave to others; 0: not known. */
+  readonly steal: number;
 }
 
 export type Verdict = "as expected" | "differs" | "inconclusive" | "control" | "not restored" | "interrupted";
@@ -354,4 +367,6 @@ export interface RunResult {
     readonly assumed?: true;
   }[];
   readonly warnings: readonly string[];
+  /** Absent: every source was on time, or the run is of a version that did not measure it. */
+  readonly disturbed?: readonly DisturbedSource[];
 }

@@ -1,5 +1,6 @@
 /** How well the target was kept down, from the run's events. Milliseconds. */
 import type { RunEvent } from "../evidence/events.js";
+import { coveredMs, isDisturbed } from "./disturbed.js";
 import { fightOf } from "./fight.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
@@ -46,9 +47,17 @@ function lastingWithin<T extends { readonly tMs: number }>(
   });
 }
 
-/** Time within the span during which the target served, ms. */
-function servingWithin(steps: readonly ServingStep[], span: ClosedSpan): number {
-  return lastingWithin(steps, span).reduce((sum, { serving, ms }) => (serving ? sum + ms : sum), 0);
+/** Time within the span during which the target served, ms, without the time of `stalls`. */
+function servingWithin(
+  steps: readonly ServingStep[],
+  span: ClosedSpan,
+  stalls: readonly ClosedSpan[] = [],
+): number {
+  return steps.reduce((sum, { tMs, serving }, index) => {
+    const fromMs = Math.max(tMs, span.fromMs);
+    const toMs = Math.min(steps[index + 1]?.tMs ?? Infinity, span.toMs);
+    return serving && toMs > fromMs ? sum + toMs - fromMs - coveredMs(stalls, { fromMs, toMs }) : sum;
+  }, 0);
 }
 
 /** At most this many serving instances are named. */
@@ -194,6 +203,8 @@ export function downAtMs(
  * @param windowFromMs start of the window; no kill comes before it.
  * @param releaseMs end of the window: the start of the release.
  * @param nodes the attacked nodes, for a target on nodes; undefined: the target is a workload.
+ * @param stalls when the runner was late itself. What it saw or did then is late, too: it does not count for the share of
+ *   time, nor do a node's answers that it read then.
  * @returns null: nothing was killed.
  */
 export function suppressionOf(
@@ -201,6 +212,7 @@ export function suppressionOf(
   windowFromMs: number,
   releaseMs: number,
   nodes?: readonly string[],
+  stalls: readonly ClosedSpan[] = [],
 ): Suppression | null {
   const fromMs = firstKillOf(events);
   if (fromMs === null) return null;
@@ -210,12 +222,12 @@ export function suppressionOf(
   const down = firstDown(steps, span);
   const afterMs = down ?? Infinity;
   const kept = { fromMs: down ?? span.fromMs, toMs: span.toMs };
-  const keptMs = kept.toMs - kept.fromMs;
+  const keptMs = kept.toMs - kept.fromMs - coveredMs(stalls, kept);
   const kills = ofType(events, "kill", span);
   const accepted = kills.filter(isAccepted);
   const recreated = ofType(events, "recreated", span);
   const checks = checksOf(events, nodes).filter(({ tMs }) => tMs >= span.fromMs && tMs < span.toMs);
-  const after = checks.filter(({ tMs }) => tMs > afterMs);
+  const after = checks.filter(({ tMs }) => tMs > afterMs && !isDisturbed(stalls, tMs, tMs));
   const seen = runningIn(after);
   const { errors, unit } = asked(events, span, nodes);
   const again = nodes === undefined ? readySeen(events, span, afterMs) : runningAgain(steps, span, afterMs);
@@ -223,7 +235,7 @@ export function suppressionOf(
     windowMs: span.toMs - span.fromMs,
     servingMs: servingWithin(steps, span),
     servedBy: servedBy(moments, kept),
-    share: down === null || keptMs === 0 ? 0 : 1 - servingWithin(steps, kept) / keptMs,
+    share: down === null || keptMs === 0 ? 0 : 1 - servingWithin(steps, kept, stalls) / keptMs,
     servingBefore: steps.findLast((step) => step.tMs < Math.min(windowFromMs, fromMs))?.serving ?? false,
     downAfterMs: down === null ? null : down - fromMs,
     timesDown: timesDown(steps, span),

@@ -67,7 +67,27 @@ export interface MissedLine {
   readonly missed: "late" | "busy";
 }
 
-export type SampleLine = BootLine | GoodLine | FailedLine | MissedLine;
+/**
+ * The source itself was late, or its machine was busy. Files of older versions have no such lines.
+ *
+ * - `late`: from `t` for `d` ms, from the last time its event loop was on time to the next. `late`: the longest delay, ms.
+ * - `cpu`: the machine's figures from `t` for `d` ms. `steal`: share of its CPUs' time that the hypervisor gave to others;
+ *   `pressure`: share of the time in which some task waited for a CPU. 0 also if the machine does not say.
+ */
+export type OwnLine =
+  | { readonly own: "late"; readonly t: number; readonly d: number; readonly late: number }
+  | {
+      readonly own: "cpu";
+      readonly t: number;
+      readonly d: number;
+      readonly steal: number;
+      readonly pressure: number;
+    };
+
+/** One tick of a probe. */
+export type ProbeLine = GoodLine | FailedLine | MissedLine;
+
+export type SampleLine = BootLine | ProbeLine | OwnLine;
 
 /** The lines of one source: a prober's node, or the runner for the probe from outside. */
 export interface RawSamples {

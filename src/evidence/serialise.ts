@@ -80,6 +80,7 @@ function isEvent(value: unknown): value is RunEvent {
 function isSample(value: unknown): value is SampleLine {
   if (!isRecord(value) || !isTime(value.t)) return false;
   if (typeof value.boot === "string") return true;
+  if (typeof value.own === "string") return isTime(value.d);
   if (!(PROBES as readonly unknown[]).includes(value.probe)) return false;
   return typeof value.missed === "string" || (typeof value.ok === "boolean" && isTime(value.d));
 }

@@ -1,10 +1,14 @@
 /** The report's sections on the application's measurements: one line for each probe and source. */
+import { lateMs, RUNNER_SOURCE } from "../analysis/disturbed.js";
 import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
 import { counts, DASH, duration, percent, plural } from "../common/figures.js";
 import { PROBES } from "../experiment/names.js";
 import { table } from "./markdown-text.js";
 import { pickedByProbe } from "./pick.js";
+
+/** At most this many late probers are named. */
+const NAMED = 3;
 
 /** "100 % of 60": the share and the number of samples. */
 function availability({ availability: share, samples }: PhaseStats): string {
@@ -145,6 +149,27 @@ export function layers(result: RunResult): string {
   const lines = [
     failed.length > 0 ? `Affected in the window (worst source): ${failed.join(", ")}.` : "",
     kept.length > 0 ? `Not affected: ${kept.join(", ")}.` : "",
+  ];
+  return lines.filter((line) => line !== "").join(" ");
+}
+
+/** How long the sources were late themselves, and how busy their machines were; empty: they were on time. */
+export function ownDelays({ disturbed = [], facts }: RunResult): string {
+  const late = disturbed.filter(({ spans }) => spans.length > 0).sort((a, b) => lateMs(b) - lateMs(a));
+  const probers = late.filter(({ source }) => source !== RUNNER_SOURCE);
+  const runner = late.find(({ source }) => source === RUNNER_SOURCE);
+  const busiest = Math.max(0, ...disturbed.map(({ pressure }) => pressure));
+  const stolen = Math.max(0, ...disturbed.map(({ steal }) => steal));
+  const named = probers.slice(0, NAMED).map((each) => `${each.source} for ${duration(lateMs(each))}`);
+  const more = probers.length > NAMED ? [`${probers.length - NAMED} others for less`] : [];
+  const lines = [
+    probers.length === 0
+      ? ""
+      : `${probers.length} of ${plural(facts.sources.length, "prober")} ${probers.length === 1 ? "was" : "were"} late ` +
+        `(${[...named, ...more].join(", ")}): what they sampled then is missed and counts for nothing.`,
+    runner === undefined ? "" : `The runner was late for ${duration(lateMs(runner))}.`,
+    busiest === 0 ? "" : `Tasks waited for a CPU for up to ${percent(busiest)} of the time.`,
+    stolen === 0 ? "" : `The hypervisor gave up to ${percent(stolen)} of the CPUs' time to other machines.`,
   ];
   return lines.filter((line) => line !== "").join(" ");
 }

@@ -5,7 +5,7 @@ import { cell, list, table } from "./markdown-text.js";
 import { keptDown } from "./markdown-attack.js";
 import { ownFunctionSection, story } from "./markdown-function.js";
 import { layerDifferences } from "./layer-differences.js";
-import { joined, layers, notMeasured, probeTable } from "./markdown-probes.js";
+import { joined, layers, notMeasured, ownDelays, probeTable } from "./markdown-probes.js";
 import {
   checks,
   clocks,
@@ -165,6 +165,7 @@ export function reportMarkdown(result: RunResult): string {
       layers(result),
       layerDifferences(result),
       probeTable(result),
+      ownDelays(result),
       notMeasured(result),
     ),
     section("The component's own function", ...ownFunctionSection(result)),

@@ -50,6 +50,7 @@ export const REASONS_JA: Readonly<Record<InconclusiveReason, string>> = {
   "target-changed": "実行中に、停止する対象が第三者に削除、改名、または規模変更された",
   "lock-lost": "実行中にロックを失ったため打ち切った",
   stopped: "実行が途中で打ち切られた",
+  disturbed: "測定する側のマシンが混んでいて、測定が遅れた時間が長すぎた",
 };
 
 /** Short words of the cells. */

@@ -180,3 +180,26 @@ export function clusterLane(
   ];
   return parts.join("");
 }
+
+/** The times in which a source was late itself: grey, as high as the row. */
+export const LATE_STYLE = `fill="${COLOUR.missed}" fill-opacity="0.3"`;
+
+/** The times in which a row's source was late; at least one pixel wide. */
+export function lateMarks(
+  spans: readonly { readonly fromMs: number; readonly toMs: number }[],
+  axis: Axis,
+  y: number,
+): string {
+  const bars: { from: number; to: number }[] = [];
+  for (const { fromMs, toMs } of spans) {
+    const from = xOf(axis, fromMs);
+    const to = Math.max(from + 1, xOf(axis, toMs));
+    const last = bars.at(-1);
+    // Bars closer than a pixel are one: the picture stays small on a machine that is late all the time.
+    if (last !== undefined && from - last.to < 1) last.to = to;
+    else bars.push({ from, to });
+  }
+  if (bars.length === 0) return "";
+  const path = bars.map(({ from, to }) => `M${from} ${y + 1}H${round(to)}v${ROW - 2}H${from}z`);
+  return `<path d="${path.join("")}" ${LATE_STYLE}/>`;
+}

@@ -6,6 +6,7 @@
 import { percent } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
+import { RUNNER_SOURCE } from "../analysis/disturbed.js";
 import type { MeasuredPhase, Outage, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";
 import { pickedByProbe, rowName } from "./pick.js";
@@ -33,6 +34,8 @@ import {
   countLane,
   endpointSteps,
   functionLane,
+  LATE_STYLE,
+  lateMarks,
   nodeSteps,
   type FunctionCheck,
 } from "./timeline-lanes.js";
@@ -102,12 +105,15 @@ const MARK: Readonly<Record<Class, { y: number; width: number; colour: string; d
   missed: { y: 9.5, width: 1.5, colour: COLOUR.missed, dash: "1.5 2" },
 };
 
-/** One series: its samples by class, and brackets below them: its outages, and dashed its intermittent failures. */
-function seriesRow(series: Series, measured: ProbeResult, axis: Axis, y: number): string {
+/**
+ * One series: its samples by class, its source's own delays, and brackets below them: its outages, and dashed its
+ * intermittent failures.
+ */
+function seriesRow(series: Series, measured: ProbeResult, axis: Axis, y: number, late: Spans): string {
   const columns = Math.floor((RIGHT - LEFT) / 2);
   const classes = classify(series.points, axis, columns);
   const { availability } = measured.phases.window;
-  const parts: string[] = [];
+  const parts: string[] = late.length === 0 ? [] : [lateMarks(late, axis, y)];
   for (const kind of ["missed", "good", "failed"] as const) {
     const { y: dy, width, colour, dash } = MARK[kind];
     const stretches = runs(classes, kind).map(
@@ -208,6 +214,21 @@ const CHURN: LegendItem = {
   width: 160,
 };
 
+const LATE: LegendItem = {
+  draw: (x, y) => `<rect x="${x}" y="${y - 6}" width="18" height="12" ${LATE_STYLE}/>`,
+  label: "measured late: not counted",
+  width: 184,
+};
+
+type Spans = readonly ClosedSpan[];
+
+/** When a source was late itself. */
+function lateSpans({ disturbed = [] }: RunResult, source: string): Spans {
+  return disturbed.find((each) => each.source === source)?.spans ?? [];
+}
+
+const anyLate = ({ disturbed = [] }: RunResult): boolean => disturbed.some(({ spans }) => spans.length > 0);
+
 function legend(items: readonly LegendItem[], y: number): string {
   let x = LEFT;
   return items
@@ -248,7 +269,7 @@ function lanes(
     }
     parts.push(
       text(LEFT - 6, y + 13, fitEnd(source, 96, 10), { anchor: "end", size: 10, fill: COLOUR.faint }),
-      seriesRow(row, measured, axis, y),
+      seriesRow(row, measured, axis, y, lateSpans(result, source)),
     );
     y += ROW;
   }
@@ -358,7 +379,11 @@ function drawLanes(lanes: readonly Lane[], top: number): string {
 /** The legend's lines. The second explains marks that only some runs have. */
 function legends(result: RunResult, events: readonly RunEvent[], axis: Axis, y: number): string[] {
   const { notReady, churnMs } = clusterMarks(events, axis);
-  const more = [...(notReady.length > 0 ? [NOT_READY] : []), ...(churnMs.length > 0 ? [CHURN] : [])];
+  const more = [
+    ...(notReady.length > 0 ? [NOT_READY] : []),
+    ...(churnMs.length > 0 ? [CHURN] : []),
+    ...(anyLate(result) ? [LATE] : []),
+  ];
   const first = legend([...MARKS, ...attackMarks(onlyDeleted(result) ? "deletion" : "kill")], y);
   return more.length === 0 ? [first] : [first, legend(more, y + 20)];
 }
@@ -390,7 +415,10 @@ export function timelineSvg(
   const title = `Timeline of ${name}: ${result.severity}${substitute}`;
   if (axis === null) return svg(110, title, `${heading}\n${text(10, 84, "Nothing was measured.")}`);
   const above: Lane[] = [
-    { label: "attack", draw: (y) => attackLane(ordered, axis, y) },
+    {
+      label: "attack",
+      draw: (y) => lateMarks(lateSpans(result, RUNNER_SOURCE), axis, y) + attackLane(ordered, axis, y),
+    },
     targetLane(result, ordered, axis),
     ...moreLanes(result, ordered, axis),
   ];

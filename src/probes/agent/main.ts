@@ -25,11 +25,13 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
+import type { OwnLine } from "../../evidence/sample.js";
 import { clusterDomain } from "./cluster-domain.js";
+import { startCpuWatch, startOwnDelay } from "./own-delay.js";
 import { Prober } from "./prober.js";
 import { answer, PlanFile } from "./routes.js";
 import { SampleFile } from "./sample-file.js";
-import { round } from "./schedule.js";
+import { round, systemTimers } from "./schedule.js";
 
 /** Interval for writing buffered lines to the file, ms. */
 const FLUSH_EVERY_MS = 200;
@@ -72,5 +74,8 @@ server.listen(Number(PORT), () => {
   const kept = planFile.load();
   if (kept !== undefined) prober.apply(kept);
   setInterval(() => void samples.flush(), FLUSH_EVERY_MS);
+  const own = { clock: systemTimers, emit: (line: OwnLine) => samples.append(line) };
+  startOwnDelay(own);
+  startCpuWatch(own);
   console.log(`prober ${boot} listens on port ${(server.address() as AddressInfo).port}`);
 });

@@ -11,9 +11,11 @@ import {
   sendPlan,
 } from "./probers.js";
 import type { OutsideOptions } from "../../probes/outside-probe.js";
-import type { SampleLine } from "../../evidence/sample.js";
+import { RUNNER_SOURCE } from "../../analysis/clocks.js";
+import type { OwnLine, SampleLine } from "../../evidence/sample.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
 import type { RunContext } from "../context.js";
+import { startCpuWatch, startOwnDelay } from "../../probes/agent/own-delay.js";
 import { HealthTracker } from "./health.js";
 
 /** How often samples are fetched, ms. */
@@ -43,6 +45,8 @@ export class Collector {
   readonly #stop = new AbortController();
   #loop: Promise<void> | undefined;
   #outside: { stop(): Promise<void> } | undefined;
+  /** Ends the measuring of the runner's own delay. */
+  #endOwn: (() => void) | undefined;
 
   constructor(context: RunContext) {
     this.#context = context;
@@ -77,9 +81,23 @@ export class Collector {
       await this.#skipEarlierRuns(prober);
       await sendPlan(transport, prober, proberPlan(runId, resolved.experiment, this.#addresses));
     }
+    this.#endOwn = this.#measureOwn();
     this.#loop = this.#run();
     // `stop` rethrows its error. Until then it must not end the process.
     this.#loop.catch(() => undefined);
+  }
+
+  /** The runner's delay makes its own samples late, its kills, and what it sees of the target. */
+  #measureOwn(): () => void {
+    const clock = {
+      now: this.#context.clock.now,
+      // A run that fails must not wait for these timers.
+      setTimeout: (run: () => void, ms: number) => setTimeout(run, ms).unref(),
+      clearTimeout: (timer: unknown) => clearTimeout(timer as NodeJS.Timeout),
+    };
+    const emit = (line: OwnLine): void => this.#context.recorder.addSamples(RUNNER_SOURCE, [line]);
+    const ends = [startOwnDelay({ clock, emit }), startCpuWatch({ clock, emit })];
+    return () => ends.forEach((end) => end());
   }
 
   /** Starts the probe from outside. */
@@ -88,7 +106,7 @@ export class Collector {
     this.#outside = startOutsideProbe({
       ...options,
       now: this.#context.clock.now,
-      onSample: (line) => this.#add("runner", [line], 0),
+      onSample: (line) => this.#add(RUNNER_SOURCE, [line], 0),
     });
   }
 
@@ -108,6 +126,7 @@ export class Collector {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#outside?.stop();
+    this.#endOwn?.();
     await this.#loop;
     await this.fetch();
     // In parallel: probers that do not answer cost one timeout in total, not one each.

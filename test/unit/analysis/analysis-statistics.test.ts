@@ -64,6 +64,13 @@ test("phases: the recovery is measured from the release; gaps between phases bel
   });
 });
 
+test("of a phase that was repeated, the last one counts", (t) => {
+  const twice = [...phase("baseline", 10, 20), ...phase("baseline", 22, 32), ...phase("window", 40, 90)];
+  t.deepEqual(measuredSpans(phaseSpans(twice), 100).baseline, { fromMs: 22, toMs: 32 });
+  const cut = [...phase("baseline", 10, 20), ...phase("baseline", 22)];
+  t.deepEqual(phaseSpans(cut).baseline, { fromMs: 22, toMs: null });
+});
+
 test("phases of an interrupted run end where it ended, or where a later phase begins", (t) => {
   const cut = measuredSpans(phaseSpans([...phase("baseline", 10), ...phase("window", 30)]), 77);
   t.deepEqual(cut, {

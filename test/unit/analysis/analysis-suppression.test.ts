@@ -277,3 +277,29 @@ test("a container whose pod was never ready does not serve, even if it outlives 
   t.is(unknown.servingMs, 500);
   t.is(unknown.runtimeRunning, 2);
 });
+
+test("the time in which the runner was late does not count for the share: what it saw then, and its kills, are late", (t) => {
+  const events = [
+    ...up,
+    endpoints(1100, 0),
+    gone(1100, "a"),
+    instance(1300, "b", { ready: true }),
+    gone(1700, "b"),
+    runtime(1690, "n", ["b 1"]),
+    runtime(1900, "n", []),
+  ];
+  const share = (stalls: readonly { fromMs: number; toMs: number }[]): Suppression | null =>
+    suppressionOf(
+      [...events].sort((a, b) => a.tMs - b.tMs),
+      990,
+      2000,
+      undefined,
+      stalls,
+    );
+  t.is(share([])?.share, 1 - 400 / 900);
+  t.is(share([])?.runtimeRunning, 1);
+  const late = share([{ fromMs: 1350, toMs: 1700 }]);
+  t.is(late?.share, 1 - 50 / 550);
+  t.is(late?.servingMs, 500, "the plain time stays as it was seen");
+  t.is(late?.runtimeRunning, 0);
+});

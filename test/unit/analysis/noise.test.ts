@@ -242,7 +242,7 @@ function refusals(probes: readonly ProbeResult[]): string[] {
   const sources = [...new Set(probes.map(({ source }) => source))];
   const facts = factsWith({ attack: { type: "none" } }, { sources, functionProbes: ["dns-internal"] });
   const spans = { baseline: { fromMs: 0, toMs: 15_000 }, window: null, recovery: null };
-  return reasonsOf({ facts, events: [], probes, spans, suppression: null, downMs: null })
+  return reasonsOf({ facts, events: [], probes, spans, suppression: null, downMs: null, disturbed: [] })
     .filter(({ code }) => code !== "stopped")
     .map(({ code, message }) => `${code}: ${message}`);
 }

@@ -70,12 +70,16 @@ class Agent {
     });
   }
 
-  /** Fetches the new lines, as the runner does. */
+  /** Fetches the new lines, as the runner does, without the agent's own delay: the machine may be busy. */
   async collect(): Promise<void> {
     const answer = await this.ask("GET", `/samples?offset=${this.#offset}`);
     if (answer.status !== 200) throw new Error(`${answer.status} ${answer.data}`);
     this.#offset = Number(answer.headers["x-next-offset"]);
-    for (const text of answer.data.split("\n").slice(0, -1)) this.lines.push(JSON.parse(text) as SampleLine);
+    const lines = answer.data
+      .split("\n")
+      .slice(0, -1)
+      .map((text) => JSON.parse(text) as SampleLine);
+    this.lines.push(...lines.filter((line) => !("own" in line)));
   }
 
   boots(): BootLine[] {

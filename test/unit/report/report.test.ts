@@ -3,6 +3,7 @@ import { analyse, analysisOf } from "../../../src/analysis/analyse.js";
 import { INCONCLUSIVE_REASONS, type RunResult } from "../../../src/analysis/result.js";
 import type { Point } from "../../../src/analysis/series.js";
 import { eventsOf, eventsToNdjson, samplesOf, samplesToNdjson } from "../../../src/evidence/serialise.js";
+import type { SampleLine } from "../../../src/evidence/sample.js";
 import { cell } from "../../../src/report/markdown-text.js";
 import { reportMarkdown } from "../../../src/report/markdown.js";
 import { REASONS_JA } from "../../../src/report/matrix-words.js";
@@ -14,6 +15,24 @@ import { classify, runs as stretches } from "../../../src/report/timeline-bins.j
 import { timelineSvg } from "../../../src/report/timeline-svg.js";
 import * as own from "../../helpers/function-runs.js";
 import * as runs from "../../helpers/synthetic-run.js";
+
+/** The prober on one worker, and the runner, were late for two seconds each. */
+function lateRun(): runs.SyntheticRun {
+  const run = runs.kubeDnsOutage();
+  const line = (source: string): SampleLine => ({
+    own: "late",
+    t: runs.FIRST_KILL_MS + 20_000 - (runs.OFFSETS[source] ?? 0),
+    d: 2_000,
+    late: 1_900,
+  });
+  const busy: SampleLine = { own: "cpu", t: runs.FIRST_KILL_MS, d: 5_000, steal: 0.1, pressure: 0.5 };
+  const samples = run.samples.map(({ source, lines }) => ({
+    source,
+    lines:
+      source === "kind-worker2" ? lines : [...lines, line(source), ...(source === "runner" ? [busy] : [])],
+  }));
+  return { ...run, samples };
+}
 
 const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
   "kube-dns outage": runs.kubeDnsOutage(),
@@ -32,6 +51,7 @@ const ALL: Readonly<Record<string, runs.SyntheticRun>> = {
   "logs late and lost": own.logs(),
   "disruptive checks": own.disturbing(),
   "flapping unit": own.flappingUnit(),
+  "late prober": lateRun(),
   "function not measured": {
     ...own.kubelet(),
     facts: { ...own.kubelet().facts, functionProbe: own.functionProbe("api-stores") },
@@ -89,6 +109,20 @@ for (const [name, run] of Object.entries(ALL)) {
     t.notRegex(svg, /(href|url\(|@import|<script)/);
   });
 }
+
+test("a late prober is named in the report, and marked in the picture", (t) => {
+  const run = lateRun();
+  t.regex(
+    reportMarkdown(of(run)),
+    /\n1 of 2 probers was late \(kind-worker for 2\.0+ s\): what .* counts for nothing\. The runner was late for 2\.0+ s\. Tasks waited for a CPU for up to 50\.0 % of the time\. The hypervisor gave up to 10\.0 % of the CPUs' time to other machines\.\n/,
+  );
+  const marked = (svg: string): number => svg.match(/fill-opacity="0.3"/g)?.length ?? 0;
+  const rows = of(run).probes.filter(({ source }) => source !== "kind-worker2").length;
+  t.is(marked(svgOf(run)), rows + 2, "each row of the source, the attack's lane for the runner, the legend");
+  t.regex(svgOf(run), />measured late: not counted</);
+  t.is(marked(svgOf(runs.kubeDnsOutage())), 0);
+  t.notRegex(reportMarkdown(of(runs.kubeDnsOutage())), /late/);
+});
 
 test("the row: what was measured, the worst worker", (t) => {
   const row = matrixRow(of(runs.kubeDnsOutage()));
