@@ -124,7 +124,7 @@ async function withoutJournal(options: RestoreOptions): Promise<ExitCode> {
       const { name, replicas, runId } = workload;
       view.info(
         problem ??
-          `Deployment ${name}: ${dryRun ? "would be scaled" : "scaled"} back to ${replicas} replicas (run ${runId}, by its annotations)`,
+          `Deployment ${name}: ${dryRun ? "would be scaled" : "scaled"} back to ${replicas} replicas (run ${runId}, as recorded on it)`,
       );
     }
     return code;
@@ -138,7 +138,7 @@ async function annotatedProblem(transport: Transport, workload: Annotated): Prom
     return undefined;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    return `could not scale Deployment ${workload.name} back to ${workload.replicas} replicas (run ${workload.runId}, by its annotations): ${messageOf(error)}. Run \`chaos restore --all --context NAME\` again`;
+    return `could not scale Deployment ${workload.name} back to ${workload.replicas} replicas (run ${workload.runId}, as recorded on it): ${messageOf(error)}. Run \`chaos restore --all --context NAME\` again`;
   }
 }
 

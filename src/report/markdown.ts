@@ -109,7 +109,7 @@ function rowTable(result: RunResult, row: MatrixRow): string {
 /** What a client saw; empty: a result of an older version, or nothing was measured. */
 function seenByClient({ client }: RunResult): string {
   if (client == null) return "";
-  return `Seen by a client in the window: **${client.class}**${cell(clientText(client).en.slice(client.class.length))}.`;
+  return `Seen by a client in the window: ${cell(clientText(client).en).replace(client.class, `**${client.class}**`)}.`;
 }
 
 function ownFunction(result: RunResult): string {

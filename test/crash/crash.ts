@@ -106,16 +106,23 @@ class CrashTest {
     await writeFile(file, experimentText(first));
     for (let tries = 1; ; tries++) {
       const run = await chaosRun(this.#cluster, space, file, ["--control", "--keep-app"]);
+      const failed = (cause?: unknown): Error =>
+        new Error(`cannot deploy the guestbook (exit code ${run.exitCode}): ${said(run)}`, { cause });
       // On a busy machine even a control run may find something, or be disturbed: what counts here is the guestbook.
-      const found = run.exitCode === ExitCode.inconclusive ? (await onlyReport(space)).result.reasons : [];
-      const deployed = !found.some(({ code }) => code === "deploy-failed");
-      const ended = [ExitCode.asExpected, ExitCode.differs, ExitCode.inconclusive].some(
+      const inconclusive = [ExitCode.inconclusive, ExitCode.preflightRefused].some(
         (code) => code === run.exitCode,
       );
+      const report = inconclusive
+        ? await onlyReport(space).catch((error: unknown) => {
+            throw failed(error);
+          })
+        : undefined;
+      const deployed = report?.result.reasons.some(({ code }) => code === "deploy-failed") !== true;
+      const ended =
+        inconclusive || [ExitCode.asExpected, ExitCode.differs].some((code) => code === run.exitCode);
       if (ended && deployed) break;
       // After a point on the control plane its controllers may not be ready yet.
-      if (!ended || tries === DEPLOY_TRIES)
-        throw new Error(`cannot deploy the guestbook (exit code ${run.exitCode}): ${said(run)}`);
+      if (!ended || tries === DEPLOY_TRIES) throw failed();
       await rm(join(space.folder, "reports"), { recursive: true, force: true });
       say(`cannot deploy the guestbook, trying again: ${said(run)}`);
     }

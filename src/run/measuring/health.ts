@@ -14,9 +14,12 @@ interface Series {
 /** A series without enough good samples; `failure`: how its last failed sample failed. */
 export type Unhealthy = Pick<Series, "probe" | "source" | "failure">;
 
-/** External names and the runner's own network are not the cluster's: such a probe never decides about a run's end. */
-export function dependsOnOutside(probe: ProbeName): boolean {
-  return probe === "dns-external" || probe === "outside";
+/** Probes that no restore can mend: an external name, the runner's own network, an entry for a socket that a client keeps open. */
+const BEYOND_A_RESTORE: readonly ProbeName[] = ["dns-external", "outside", "dns-same-socket"];
+
+/** Whether the probe shows what a run can restore: only such a probe decides about the run's end. */
+export function showsRestore(probe: ProbeName): boolean {
+  return !BEYOND_A_RESTORE.includes(probe);
 }
 
 /** Called for every good and every failed sample, in order of arrival; `tMs` in the runner's clock. */

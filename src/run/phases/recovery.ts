@@ -1,6 +1,6 @@
 import { pollUntil } from "../../common/clock.js";
 import { showLive } from "../measuring/measuring.js";
-import { dependsOnOutside, type Unhealthy } from "../measuring/health.js";
+import { showsRestore, type Unhealthy } from "../measuring/health.js";
 import type { Harm, RunState } from "../run-state.js";
 import { POLL_MS } from "./release.js";
 
@@ -43,7 +43,7 @@ export async function recover(state: RunState, harm: Harm): Promise<boolean> {
       recorder.emit({ type: "target-ready" });
     }
     const series = wanted();
-    const unhealthy = health.unhealthy(series).filter(({ probe }) => !dependsOnOutside(probe));
+    const unhealthy = health.unhealthy(series).filter(({ probe }) => showsRestore(probe));
     if (ready && unhealthy.length === 0 && !healthySeen) {
       healthySeen = true;
       if (series.size > 0) recorder.emit({ type: "healthy" });
@@ -95,6 +95,6 @@ async function tellOutside(state: RunState, unhealthy: () => readonly Unhealthy[
   if (failing.length > 0)
     recorder.emit({
       type: "warning",
-      text: `the cluster has recovered, but ${failing.join(", ")} still fails. That depends on something outside the cluster, so the cluster counts as restored`,
+      text: `the cluster has recovered, but ${failing.join(", ")} still fails. No restore can mend that (something outside the cluster, or an entry for a socket that stays open), so the cluster counts as restored`,
     });
 }

@@ -4,7 +4,7 @@ import type { RunFacts } from "../../evidence/facts.js";
 import type { ProbeName } from "../../experiment/names.js";
 import { StartWatch } from "../../own/start.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
-import { dependsOnOutside, type Unhealthy } from "../measuring/health.js";
+import { showsRestore, type Unhealthy } from "../measuring/health.js";
 import { startOutside } from "../measuring/start-outside.js";
 import type { RunState } from "../run-state.js";
 import { replaceDatabasePod } from "./churn.js";
@@ -60,8 +60,7 @@ async function healthyAgain(state: RunState, limitMs: number): Promise<string | 
   const signal = state.stop;
   const { health } = state.collector;
   const series = health.everGood();
-  const unhealthy = (): Unhealthy[] =>
-    health.unhealthy(series).filter(({ probe }) => !dependsOnOutside(probe));
+  const unhealthy = (): Unhealthy[] => health.unhealthy(series).filter(({ probe }) => showsRestore(probe));
   health.reset(clock.now());
   const good = await pollUntil(
     clock,

@@ -155,7 +155,7 @@ test("annotated workloads get their replicas back and lose only this tool's anno
   const bystander = c.server.object(`${DEPLOYMENTS}/bystander`);
   const { code, said } = await m.restore({ all: true, kubeconfigPath: m.kubeconfigPath, context: "fake" });
   t.is(code, ExitCode.asExpected, said);
-  t.regex(said, /Deployment kube-dns: scaled back to 2 replicas \(run run-1, by its annotations\)/);
+  t.regex(said, /Deployment kube-dns: scaled back to 2 replicas \(run run-1, as recorded on it\)/);
   t.is(specOf(c)?.replicas, 2);
   t.deepEqual(Object.keys(c.server.object(TARGET)?.metadata.annotations ?? {}), [
     "note",
