@@ -16,7 +16,7 @@ export function nameserverIn(resolvConf: string): string | undefined {
 }
 
 /** The first name server of this pod; undefined: there is none, or the file cannot be read. */
-export function nameserver(file = "/etc/resolv.conf"): string | undefined {
+function nameserver(file = "/etc/resolv.conf"): string | undefined {
   try {
     return nameserverIn(fs.readFileSync(file, "utf8"));
   } catch (error) {

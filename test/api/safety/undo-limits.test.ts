@@ -61,7 +61,7 @@ test("retries end at the limit in sum, whatever the limit of one entry", async (
   t.is(clock.now(), 90_000);
 });
 
-test("the drift of addon-manager's proof: only its data is put back, by a patch", async (t) => {
+test("the drift of addon-manager's proof: only its data is restored, by a patch", async (t) => {
   const { server, transport } = await serve(t);
   const before = server.put(CONFIGMAPS, {
     metadata: { name: "kube-system-chaos-drift" },

@@ -8,7 +8,7 @@ const scaled: Undo = {
   action: "restore-workload",
   path: `${collection}/coredns`,
   collection,
-  object: { kind: "Deployment", metadata, spec: { replicas: 3 } } as never,
+  object: { kind: "Deployment", metadata, spec: { replicas: 3 } },
   onlyReplicas: true,
 };
 const unit: NodeUndo = {

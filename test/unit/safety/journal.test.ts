@@ -289,7 +289,10 @@ for (const [what, text] of [
     const error = t.throws(() => parseJournal("/runs/c/r", text), { instanceOf: UnreadableJournalError });
     t.is(error?.exitCode, ExitCode.preflightRefused);
     t.is(error?.folder, "/runs/c/r");
-    t.regex(error?.message ?? "", /\/runs\/c\/r cannot be read.*opening.*by hand, then close it with `chaos restore --forget r`$/);
+    t.regex(
+      error?.message ?? "",
+      /\/runs\/c\/r cannot be read.*opening.*by hand, then close it with `chaos restore --forget r`$/,
+    );
   });
 }
 
