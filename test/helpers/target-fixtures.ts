@@ -16,6 +16,7 @@ export const REPLICASETS = "/apis/apps/v1/namespaces/kube-system/replicasets";
 export const SLICES = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
 export const LABELS = { "k8s-app": "kube-dns" } as const;
 export const REPLICASET = "kube-dns-7f9c6b7d5";
+const IMAGE = "registry.k8s.io/coredns/coredns:v1.12.1";
 
 /** Waits until a condition is true, at most 15 s. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
@@ -59,7 +60,7 @@ export function deployment(name = "kube-dns", change: Draft = {}): Draft {
       selector: { matchLabels: LABELS },
       template: {
         metadata: { labels: LABELS },
-        spec: { containers: [{ name: "dns", image: "registry.k8s.io/coredns/coredns:v1.12.1" }] },
+        spec: { containers: [{ name: "dns", image: IMAGE }] },
       },
     },
     status: { replicas: 2, readyReplicas: 2 },
@@ -80,7 +81,11 @@ export function pod(
   const node = "node" in options ? options.node : "worker-1";
   return {
     metadata: { name, labels, ...of },
-    spec: { terminationGracePeriodSeconds: 30, ...(node === undefined ? {} : { nodeName: node }) },
+    spec: {
+      terminationGracePeriodSeconds: 30,
+      containers: [{ name: "dns", image: IMAGE }],
+      ...(node === undefined ? {} : { nodeName: node }),
+    },
     status: {
       phase: node === undefined ? "Pending" : "Running",
       conditions: [{ type: "Ready", status: ready && node !== undefined ? "True" : "False" }],

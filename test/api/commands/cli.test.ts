@@ -173,7 +173,7 @@ onLinux(
     const ended = await chaos(["run", "kube-dns", "--no-watchdog"], {
       ...at,
       started: (child) =>
-        at.server.handle("POST", /deployments$/, () => {
+        at.server.handle("POST", /guestbook\/deployments$/, () => {
           child.kill("SIGINT");
           return undefined;
         }),

@@ -46,10 +46,11 @@ const writes = (result: RunResult): RunResult["probes"][number] => {
   return found;
 };
 
+// An outage ends with the first answer, 7 ms after the sample was sent.
 test("a prober that was stopped: its failed samples are missed, and no outage is left", (t) => {
   const run = failing(60_000, 63_000);
   const without = writes(analyse(run.facts, run.events, run.samples));
-  t.deepEqual(without.outages, [{ fromMs: 60_000, toMs: 63_000 }]);
+  t.deepEqual(without.outages, [{ fromMs: 60_000, toMs: 63_007 }]);
   const result = withLate(run, "kind-worker", [59_950, 63_050]);
   t.deepEqual(writes(result).outages, []);
   t.is(result.severity, "none");
@@ -105,7 +106,7 @@ test("an outage of a busy machine is found: its samples wait for their time-out,
 
 test("a real outage around a stall is one outage", (t) => {
   const result = withLate(failing(50_000, 70_000), "kind-worker", [59_950, 63_050]);
-  t.deepEqual(writes(result).outages, [{ fromMs: 50_000, toMs: 70_000 }]);
+  t.deepEqual(writes(result).outages, [{ fromMs: 50_000, toMs: 70_007 }]);
 });
 
 test("no stall hides an outage: the run is inconclusive when a fifth of the window is disturbed", (t) => {

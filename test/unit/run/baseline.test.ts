@@ -6,7 +6,7 @@ import type { SampleLine } from "../../../src/evidence/sample.js";
 import { baselineIsGood, measureBaseline } from "../../../src/run/phases/baseline.js";
 import { inPhase } from "../../../src/run/phases/phase.js";
 import type { RunState } from "../../../src/run/run-state.js";
-import { at, defaultFacts } from "../../helpers/synthetic-run.js";
+import { at, defaultFacts, endpoints } from "../../helpers/synthetic-run.js";
 
 interface Baseline {
   readonly good: boolean;
@@ -28,6 +28,7 @@ async function baseline(
   let started = 0;
   const written: SampleLine[] = [{ boot: "b", t: 0, wall: 0, node: SOURCE }];
   const events: RunEvent[] = [
+    endpoints(0, 2),
     at(0, { type: "clock", source: SOURCE, boot: "b", offsetMs: 0, uncertaintyMs: 0 }),
   ];
   const emit = (body: RunEventBody): void => {

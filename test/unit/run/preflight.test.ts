@@ -199,7 +199,7 @@ test("everything fails: all problems are reported together", async (t) => {
   t.is(asked.target, undefined);
   t.regex(asked.detail("context"), /belong to gce: n1\..*: chaos run x --context prod --yes$/);
   t.regex(asked.detail("journal"), /run-a, run-b.*chaos restore --all/);
-  t.regex(asked.detail("journal"), /\/state\/run-c cannot be read.*remove \/state\/run-c/);
+  t.regex(asked.detail("journal"), /\/state\/run-c cannot be read.*chaos restore --forget run-c/);
   t.regex(asked.detail("lock"), /run-0@elsewhere.*kubectl -n kube-system delete lease/);
   t.regex(
     asked.detail("target"),
