@@ -47,9 +47,17 @@ export function rightsOf(rule: PolicyRule, verb: string, namespace: string | und
   });
 }
 
-/** The Roles grant what a run uses only where things go wrong; preflight does not ask for it. */
-export const isOptionalRight = (right: string): boolean =>
-  /^((list events|(get|create) pods\/portforward) in |create pods in kube-system$)/.test(right);
+/**
+ * The Roles grant what a run uses only where things go wrong, for the environment in its report, or to try whether pods
+ * could come back; preflight does not ask for it.
+ */
+const OPTIONAL = [
+  /^(list events|(get|create) pods\/portforward) in /,
+  /^get configmaps kube-proxy(-config)? in kube-system$/,
+  /^get discovery\.k8s\.io\/endpointslices kubernetes in default$/,
+  /^create pods in kube-system$/,
+];
+export const isOptionalRight = (right: string): boolean => OPTIONAL.some((each) => each.test(right));
 
 /** Rules for the only ServiceAccount in a namespace (undefined: for cluster-wide objects). */
 function rulesIn(manifests: readonly Manifest[], namespace: string | undefined): PolicyRule[] {
