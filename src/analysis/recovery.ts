@@ -62,10 +62,15 @@ function restorer(
   const [first] = acts;
   if (first === undefined) return null;
   // The `restored` event names who restored it more exactly than the field manager seen by a watch. It may come later.
-  const named = restored.find(
-    ({ object }) =>
-      same(object, first.object) || (first.node !== undefined && object.name.endsWith(` on ${first.node}`)),
-  );
+  const named =
+    restored.find(
+      ({ object }) =>
+        same(object, first.object) || (first.node !== undefined && object.name.endsWith(` on ${first.node}`)),
+    ) ??
+    // Its controller recreates the pods of a workload as soon as its replicas are restored, before that event.
+    (first.object.kind === "Pod" || first.object.kind === "ReplicaSet"
+      ? restored.find(({ how }) => how === "created" || how === "patched")
+      : undefined);
   return { tMs: first.tMs, by: named?.by ?? first.by };
 }
 

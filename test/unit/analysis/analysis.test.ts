@@ -401,3 +401,15 @@ test("study: assumed and measured is newly verified; anything else differs", (t)
   t.is(compareWithStudy(claim, { ...base, severity: "outage", functionLost: null }).function, "inconclusive");
   t.is(compareWithStudy(null, { ...base, severity: "outage" }).impact, "not in the study");
 });
+
+test("a scaled workload: its pods are back before its restore is told, and the runner restored it", (t) => {
+  const run = runs.kubeDnsOutage();
+  const events = run.events.filter(({ type }) => type !== "recreated" && type !== "restored");
+  events.push(
+    runs.at(98_100, { type: "recreated", object: runs.pod("coredns-y"), by: "kube-controller-manager" }),
+    runs.at(98_300, { type: "restored", object: runs.DEPLOYMENT, how: "patched", by: "runner" }),
+  );
+  const { recovery } = analyse(run.facts, events, run.samples);
+  t.is(recovery?.restoredBy, "runner");
+  t.is(recovery?.restorerMs, 98_100 - runs.RELEASE_MS);
+});
