@@ -5,7 +5,7 @@
  *
  * On an existing cluster whose nodes are on this machine. Each run deploys the guestbook, measures a baseline and a window
  * of 15 s each, and removes everything. A run is right if it finds nothing (exit 0), or says that it was disturbed
- * (inconclusive, exit 2). Anything else is a false alarm: its report stays, and the exit code is 1. The busy processes end
+ * (inconclusive, exit 2 or 4). Anything else is a false alarm: its report stays, and the exit code is 1. The busy processes end
  * with this one, also after Ctrl-C.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -61,7 +61,6 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     run?.kill("SIGINT");
   });
 
-/** What the result says about the measuring itself. */
 /** The report of a run, if it wrote one. */
 function resultIn(reports: string): RunResult | undefined {
   const [report = ""] = existsSync(reports) ? readdirSync(reports) : [];
