@@ -1,3 +1,4 @@
+import { shortHash } from "../common/hash.js";
 import { podProgram } from "../common/pod-program.js";
 import {
   type Manifest,
@@ -16,13 +17,14 @@ export const PROBER_PORT = 8080;
 /** Namespace, agent (as a ConfigMap) and one prober on every schedulable node. */
 export async function proberManifests({ image, pullSecrets }: PodSource): Promise<Manifest[]> {
   const name = "chaos-prober";
+  const program = await podProgram("agent.mjs");
   return [
     namespaceManifest(PROBER_NAMESPACE),
     {
       apiVersion: "v1",
       kind: "ConfigMap",
       metadata: { name, namespace: PROBER_NAMESPACE, labels: { [MANAGED_BY_LABEL]: MANAGED_BY } },
-      data: { "agent.mjs": await podProgram("agent.mjs") },
+      data: { "agent.mjs": program },
     },
     workloadManifest({
       kind: "DaemonSet",
@@ -42,7 +44,11 @@ export async function proberManifests({ image, pullSecrets }: PodSource): Promis
               { name: "NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
               { name: "PORT", value: String(PROBER_PORT) },
               { name: "DATA_DIR", value: "/data" },
+              // Another program means other pods: a running one would keep the program that it has loaded.
+              { name: "AGENT", value: shortHash(program) },
             ],
+            // Without a request a pod is the last one on a busy node that gets a CPU, and measures its own delay.
+            resources: { requests: { cpu: "100m" } },
             ports: [{ containerPort: PROBER_PORT }],
             readinessProbe: { httpGet: { path: "/healthz", port: PROBER_PORT }, periodSeconds: 1 },
             securityContext: CONTAINER_SECURITY,
