@@ -8,7 +8,6 @@ import type { RunEvent } from "../evidence/events.js";
 import { FAILURE_KINDS, type ProbeLine, type RawSamples } from "../evidence/sample.js";
 import { PROBES, type ProbeName } from "../experiment/names.js";
 import { isDisturbed, OwnDelays, REACH_MS, RUNNER_SOURCE } from "./disturbed.js";
-import type { ClosedSpan } from "./phases.js";
 import { inOrder, type Point, type Series } from "./series.js";
 
 export { RUNNER_SOURCE } from "./disturbed.js";
@@ -49,8 +48,12 @@ const OUTCOMES: readonly Pick<Point, "outcome" | "kind" | "disturbed">[] = [
   { outcome: "good" },
   { outcome: "missed" },
   ...FAILURE_KINDS.map((kind) => ({ outcome: "failed", kind }) as const),
+  { outcome: "good", disturbed: true },
   { outcome: "missed", disturbed: true },
 ];
+const GOOD = 0;
+const GOOD_BUT_LATE = OUTCOMES.length - 2;
+const LEFT_OUT = OUTCOMES.length - 1;
 
 function outcomeOf(line: ProbeLine): number {
   if ("missed" in line) return 1;
@@ -83,11 +86,13 @@ class PackedPoints {
     return position === -1 ? this.#targets.push(target) - 1 : position;
   }
 
-  /** Leaves out the samples that the spans disturb. */
-  disturb(spans: readonly ClosedSpan[]): void {
-    if (spans.length === 0) return;
+  /** Leaves out the samples around a stall, and the length of those around a shorter delay. */
+  disturb({ late, stalls }: OwnDelays): void {
+    if (late.length === 0) return;
     this.#tMs.forEach((tMs, index) => {
-      if (isDisturbed(spans, tMs, tMs + REACH_MS)) this.#outcome[index] = OUTCOMES.length - 1;
+      if (isDisturbed(stalls, tMs, tMs + REACH_MS)) this.#outcome[index] = LEFT_OUT;
+      else if (this.#outcome[index] === GOOD && isDisturbed(late, tMs, tMs + REACH_MS))
+        this.#outcome[index] = GOOD_BUT_LATE;
     });
   }
 
@@ -186,7 +191,7 @@ export function seriesOf(
     if (seen.size > 1) warnings.push(`${source}: the prober started ${seen.size} times during the run.`);
   }
   const all = [...groups.values()].flatMap((ofSource) => [...ofSource.values()]);
-  for (const { source, points } of all) points.disturb(delays.get(source)?.spans ?? []);
+  for (const { source, points } of all) points.disturb(delays.get(source) ?? new OwnDelays());
   const series = all.map(({ probe, source, points, uncertainty }) => ({
     probe,
     source,

@@ -1,8 +1,9 @@
 /**
  * When the measuring itself was late: a prober, or the runner. Pure. Milliseconds since the run began.
  *
- * All samples that were sent during such a time, or less than {@link REACH_MS} before it, are left out: the good ones,
- * too, and whatever their length. A stall does not choose by outcome, so what is left is unbiased. (Dropping only the failed
+ * A delay under {@link STALL_MS} makes a sample longer, but does not let it fail: the lengths of samples that were sent
+ * during it, or less than {@link REACH_MS} before it, are left out, and their outcomes count. Around a longer delay, a
+ * stall, all samples are left out: the good ones, too, and whatever their length. A stall does not choose by outcome, so what is left is unbiased. (Dropping only the failed
  * ones would hide real failures. Dropping every sample that overlaps a stall would, too: a sample that waits 2 s for its
  * time-out meets a stall far more often than one that is answered in 5 ms.)
  * An outage that began before a stall and lasts after it is one outage, as with missed ticks. What is left out is bounded
@@ -17,6 +18,12 @@ import { isKeptDown } from "./times-down.js";
 
 /** The source whose samples already use the runner's clock. */
 export const RUNNER_SOURCE = "runner";
+
+/**
+ * From this delay on it is a stall, ms. A sample waits for the event loop twice or three times (connected, sent, answered):
+ * three shorter delays stay under the shortest time-out, a TCP connect's 900 ms.
+ */
+export const STALL_MS = 250;
 
 /**
  * A sample that waits for its answer longer than this when the stall begins is slow or failing without it, ms: the default
@@ -40,34 +47,43 @@ const BUSY_STEAL = 0.1;
 /** The lines of one source about itself, in the runner's time. */
 export class OwnDelays {
   readonly #late: ClosedSpan[] = [];
+  readonly #stalls: ClosedSpan[] = [];
   readonly #busy: { readonly span: ClosedSpan; readonly pressure: number; readonly steal: number }[] = [];
 
   add(line: OwnLine, offsetMs: number): void {
     // Microseconds, as for samples.
     const fromMs = Math.round((line.t + offsetMs) * 1000) / 1000;
     const span = { fromMs, toMs: Math.round((fromMs + line.d) * 1000) / 1000 };
-    if (line.own === "late") this.#late.push(span);
-    else if (line.own === "cpu") this.#busy.push({ span, pressure: line.pressure, steal: line.steal });
+    if (line.own === "late") {
+      this.#late.push(span);
+      if (line.late >= STALL_MS) this.#stalls.push(span);
+    } else if (line.own === "cpu") this.#busy.push({ span, pressure: line.pressure, steal: line.steal });
   }
 
   /** When it was late, in order, without overlaps. */
-  get spans(): ClosedSpan[] {
+  get late(): ClosedSpan[] {
     return merged(this.#late);
+  }
+
+  /** When it was late for at least {@link STALL_MS}, in order, without overlaps. */
+  get stalls(): ClosedSpan[] {
+    return merged(this.#stalls);
   }
 
   /** What is known within a span; undefined: it was on time, and its machine was not busy. */
   within(source: string, span: ClosedSpan | null): DisturbedSource | undefined {
     if (span === null) return undefined;
     const busy = this.#busy.filter((each) => meets(each.span, span));
-    const spans = this.spans
+    const spans = this.stalls
       .filter((each) => meets(each, span))
       .map(({ fromMs, toMs }) => ({
         fromMs: Math.max(fromMs, span.fromMs),
         toMs: Math.min(toMs, span.toMs),
       }));
+    const lateMs = coveredMs(this.late, span);
     const pressure = Math.max(0, ...busy.map((each) => each.pressure));
     const steal = Math.max(0, ...busy.map((each) => each.steal));
-    return spans.length + busy.length === 0 ? undefined : { source, spans, pressure, steal };
+    return lateMs + busy.length === 0 ? undefined : { source, spans, lateMs, pressure, steal };
   }
 }
 
@@ -115,24 +131,18 @@ export function wasDisturbed(disturbed: readonly DisturbedSource[]): boolean {
   );
 }
 
-/** How long a source was late in all, ms. */
-export function lateMs({ spans }: DisturbedSource): number {
-  return spans.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
-}
-
 /** What a source is called in a sentence. */
 const called = (source: string): string =>
   source === RUNNER_SOURCE ? "the runner" : `the prober on ${source}`;
 
 /** "the prober on kind-worker was late for 1.20 s in total, and on its machine tasks waited for a CPU for up to 87 % of the time". */
-function words(each: DisturbedSource): string {
-  const { source, spans, pressure, steal } = each;
+function words({ source, lateMs, pressure, steal }: DisturbedSource): string {
   const seen = [
-    ...(spans.length > 0 ? [`was late for ${duration(lateMs(each))} in total`] : []),
+    ...(lateMs > 0 ? [`was late for ${duration(lateMs)} in total`] : []),
     ...(pressure > 0 ? [`had tasks that waited for a CPU for up to ${percent(pressure)} of the time`] : []),
     ...(steal > 0 ? [`lost up to ${percent(steal)} of its CPUs' time to other machines`] : []),
   ];
-  return `${spans.length > 0 ? "" : "the machine of "}${called(source)} ${seen.join(", ")}`;
+  return `${lateMs > 0 ? "" : "the machine of "}${called(source)} ${seen.join(", ")}`;
 }
 
 /** At most this many sources are named. */
@@ -140,7 +150,7 @@ const NAMED = 3;
 
 /** The sources that were late or whose machine was busy, the latest first, as the end of a sentence. */
 export function disturbedWords(disturbed: readonly DisturbedSource[]): string {
-  const order = [...disturbed].sort((a, b) => lateMs(b) - lateMs(a) || b.pressure - a.pressure);
+  const order = [...disturbed].sort((a, b) => b.lateMs - a.lateMs || b.pressure - a.pressure);
   const more = order.length > NAMED ? [`and ${order.length - NAMED} others`] : [];
   return [...order.slice(0, NAMED).map(words), ...more].join("; ");
 }
@@ -208,7 +218,7 @@ export function disturbedReasons(
         {
           code: "disturbed" as const,
           message:
-            `${who.charAt(0).toUpperCase()}${who.slice(1)} was late itself for ${share}, so what it ` +
+            `${who.charAt(0).toUpperCase()}${who.slice(1)} stalled for ${share}, so what it ` +
             "measured or did then counts for nothing. Repeat the run when its machine is less busy.",
         },
       ];

@@ -51,13 +51,15 @@ export interface PhaseStats {
   /** Samples that started in the phase, good or failed. */
   readonly samples: number;
   readonly good: number;
-  /** Ticks that the prober missed, and samples taken while it was late itself; not part of any ratio. */
+  /** Ticks that the prober missed, and samples taken while it stalled; not part of any ratio. */
   readonly missed: number;
   /** good / samples; null without samples. */
   readonly availability: number | null;
-  /** Of good samples, ms, nearest rank; null without any. */
+  /** Of `timed` good samples, ms, nearest rank; null without any. */
   readonly p50Ms: number | null;
   readonly p95Ms: number | null;
+  /** Good samples whose length counts, because the prober was on time. Absent: all good ones. */
+  readonly timed?: number;
   readonly failures: Readonly<Partial<Record<FailureKind, number>>>;
 }
 
@@ -165,7 +167,7 @@ export interface ProbeResult {
  * - `target-changed`: foreign change: the target was deleted, renamed or permanently scaled during the run.
  * - `lock-lost`: another run took the lock, so this one stopped.
  * - `stopped`: the runner stopped with a code that is not in this list.
- * - `disturbed`: a prober, or the runner in an attack, was late itself for too much of the baseline or of the window.
+ * - `disturbed`: a prober, or the runner in an attack, stalled for too much of the baseline or of the window.
  */
 export const INCONCLUSIVE_REASONS = [
   "target-not-found",
@@ -297,8 +299,10 @@ export interface Recovery {
 /** A source that was late itself, or whose machine was busy, between the start of the baseline and the end of the recovery. */
 export interface DisturbedSource {
   readonly source: string;
-  /** When it was late, in order. What it sampled then, or shortly before, is missed, not good or failed. */
+  /** When it stalled, in order. What it sampled then, or shortly before, is missed, not good or failed. */
   readonly spans: readonly { readonly fromMs: number; readonly toMs: number }[];
+  /** How long it was late in all, with shorter delays, ms. The lengths of samples around these do not count. */
+  readonly lateMs: number;
   /** Of its machine, the highest seen: share of the time in which some task waited for a CPU; 0: not known. */
   readonly pressure: number;
   /** Share of its CPUs' time that the hypervisor gave to others; 0: not known. */

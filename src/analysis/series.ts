@@ -8,9 +8,9 @@ export interface Point {
   readonly tMs: number;
   /** How long it took, ms; 0 for a missed tick. */
   readonly durationMs: number;
-  /** missed: the prober missed the tick, or was late itself; it says nothing about the application. */
+  /** missed: the prober missed the tick, or stalled; it says nothing about the application. */
   readonly outcome: "good" | "failed" | "missed";
-  /** The prober was late itself when it sent the sample, or soon after. */
+  /** The prober was late itself when it sent the sample, or soon after: the length of a good one says nothing. */
   readonly disturbed?: true;
   readonly kind?: FailureKind;
   /** Which of several targets was asked: the name of the front-end pod. */

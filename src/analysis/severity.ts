@@ -103,7 +103,8 @@ export function slowestOf(
     .filter((one) => one.slow > 0);
   if (slow.length === 0) return undefined;
   const comparisons = comparisonsOf(results, sharesOf(results, APPLICATION, "window"));
-  const good = (some: readonly ProbeResult[]): number => sum(some.map(({ phases }) => phases.window.good));
+  const good = (some: readonly ProbeResult[]): number =>
+    sum(some.map(({ phases }) => phases.window.timed ?? phases.window.good));
   const alone = slow.find((one) => slowBeyondNoise(one.slow, good([one.slowed.result]), comparisons));
   if (alone !== undefined) return alone.slowed;
   const all = sum(slow.map((one) => one.slow));
@@ -118,7 +119,11 @@ function usualP95(results: readonly ProbeResult[], { probe, phases }: ProbeResul
   return Math.max(phases.baseline.p95Ms ?? 0, quantile(all, 0.5) ?? 0);
 }
 
-const latencyOf = ({ good, p50Ms, p95Ms }: PhaseStats): Latency => ({ samples: good, p50Ms, p95Ms });
+const latencyOf = ({ good, timed = good, p50Ms, p95Ms }: PhaseStats): Latency => ({
+  samples: timed,
+  p50Ms,
+  p95Ms,
+});
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** Whether the component's own function was lost, from any source. */

@@ -23,7 +23,8 @@ export function quantile(values: readonly number[], q: number): number | null {
 /** Statistics of the points that started in the span. Without a span (phase not reached) there are no points. */
 export function phaseStats(points: readonly Point[], span: ClosedSpan | null): PhaseStats {
   const within = pointsIn(points, span);
-  const good = within.filter((point) => point.outcome === "good").map((point) => point.durationMs);
+  const good = within.filter((point) => point.outcome === "good");
+  const timed = good.filter((point) => point.disturbed !== true).map((point) => point.durationMs);
   const failed = within.filter((point) => point.outcome === "failed");
   const failures: Partial<Record<FailureKind, number>> = {};
   for (const { kind = "other" } of failed) failures[kind] = (failures[kind] ?? 0) + 1;
@@ -33,8 +34,9 @@ export function phaseStats(points: readonly Point[], span: ClosedSpan | null): P
     good: good.length,
     missed: within.length - samples,
     availability: samples === 0 ? null : good.length / samples,
-    p50Ms: quantile(good, 0.5),
-    p95Ms: quantile(good, 0.95),
+    p50Ms: quantile(timed, 0.5),
+    p95Ms: quantile(timed, 0.95),
+    ...(timed.length === good.length ? {} : { timed: timed.length }),
     failures,
   };
 }

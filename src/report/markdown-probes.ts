@@ -1,5 +1,5 @@
 /** The report's sections on the application's measurements: one line for each probe and source. */
-import { lateMs, RUNNER_SOURCE } from "../analysis/disturbed.js";
+import { RUNNER_SOURCE, STALL_MS } from "../analysis/disturbed.js";
 import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
 import { counts, DASH, duration, percent, plural } from "../common/figures.js";
@@ -155,19 +155,19 @@ export function layers(result: RunResult): string {
 
 /** How long the sources were late themselves, and how busy their machines were; empty: they were on time. */
 export function ownDelays({ disturbed = [], facts }: RunResult): string {
-  const late = disturbed.filter(({ spans }) => spans.length > 0).sort((a, b) => lateMs(b) - lateMs(a));
+  const late = disturbed.filter(({ lateMs }) => lateMs > 0).sort((a, b) => b.lateMs - a.lateMs);
   const probers = late.filter(({ source }) => source !== RUNNER_SOURCE);
   const runner = late.find(({ source }) => source === RUNNER_SOURCE);
   const busiest = Math.max(0, ...disturbed.map(({ pressure }) => pressure));
   const stolen = Math.max(0, ...disturbed.map(({ steal }) => steal));
-  const named = probers.slice(0, NAMED).map((each) => `${each.source} for ${duration(lateMs(each))}`);
+  const named = probers.slice(0, NAMED).map((each) => `${each.source} for ${duration(each.lateMs)}`);
   const more = probers.length > NAMED ? [`${probers.length - NAMED} others for less`] : [];
   const lines = [
     probers.length === 0
       ? ""
       : `${probers.length} of ${plural(facts.sources.length, "prober")} ${probers.length === 1 ? "was" : "were"} late ` +
-        `(${[...named, ...more].join(", ")}): what they sampled then is missed and counts for nothing.`,
-    runner === undefined ? "" : `The runner was late for ${duration(lateMs(runner))}.`,
+        `(${[...named, ...more].join(", ")}): what they sampled around a delay of ${duration(STALL_MS)} or more is missed, and around shorter ones its length counts for nothing.`,
+    runner === undefined ? "" : `The runner was late for ${duration(runner.lateMs)}.`,
     busiest === 0 ? "" : `Tasks waited for a CPU for up to ${percent(busiest)} of the time.`,
     stolen === 0 ? "" : `The hypervisor gave up to ${percent(stolen)} of the CPUs' time to other machines.`,
   ];

@@ -216,13 +216,13 @@ const CHURN: LegendItem = {
 
 const LATE: LegendItem = {
   draw: (x, y) => `<rect x="${x}" y="${y - 6}" width="18" height="12" ${LATE_STYLE}/>`,
-  label: "measured late: not counted",
+  label: "measuring stalled: not counted",
   width: 184,
 };
 
 type Spans = readonly ClosedSpan[];
 
-/** When a source was late itself. */
+/** When a source stalled. */
 function lateSpans({ disturbed = [] }: RunResult, source: string): Spans {
   return disturbed.find((each) => each.source === source)?.spans ?? [];
 }

@@ -119,7 +119,7 @@ test("a late prober is named in the report, and marked in the picture", (t) => {
   const marked = (svg: string): number => svg.match(/fill-opacity="0.3"/g)?.length ?? 0;
   const rows = of(run).probes.filter(({ source }) => source !== "kind-worker2").length;
   t.is(marked(svgOf(run)), rows + 2, "each row of the source, the attack's lane for the runner, the legend");
-  t.regex(svgOf(run), />measured late: not counted</);
+  t.regex(svgOf(run), />measuring stalled: not counted</);
   t.is(marked(svgOf(runs.kubeDnsOutage())), 0);
   t.notRegex(reportMarkdown(of(runs.kubeDnsOutage())), /late/);
 });
