@@ -1,7 +1,8 @@
 /**
  * Simulated runs for `bench/verdict.ts`: what the probers of a run would have counted, drawn from a stated truth, and the
  * product's own verdict on it. The same seed always gives the same runs. Counts and quantiles are drawn directly, as their
- * distributions have them: a run of 100 workers has 200,000 samples.
+ * distributions have them: a run of 100 workers has 200,000 samples. Only where the times of samples matter (the prober's
+ * own delays, the time to impact) there are samples.
  */
 import { reasonsOf } from "../src/analysis/reasons.js";
 import type { MeasuredPhase, PhaseStats, ProbeResult } from "../src/analysis/result.js";
@@ -10,6 +11,8 @@ import type { ProbeName } from "../src/experiment/names.js";
 import { API_VERSION, experimentSchema } from "../src/experiment/schema.js";
 import { samplingOf } from "../src/probes/sampling.js";
 import { factsWith } from "../test/helpers/synthetic-run.js";
+import { drawn, HEALTHY, NOISE, randomOf } from "./draws.js";
+import { ImpactRuns, type Sampled, stalledRun } from "./samples.js";
 
 /** The defaults of every experiment. */
 const experiment = experimentSchema.parse({
@@ -24,17 +27,6 @@ const experiment = experimentSchema.parse({
 const PROBES: readonly ProbeName[] = ["app-write", "app-read", "app-write-env", "dns-internal"];
 const APPLICATION: readonly ProbeName[] = ["app-write", "app-read"];
 
-/** How long good samples take: log-logistic, and a share of samples that are slow for another reason. */
-interface Latencies {
-  readonly p95Ms: number;
-  readonly slowShare: number;
-  readonly slowMs: readonly [number, number];
-}
-
-/** A healthy cluster: 1 of 1,000 samples fails, 3 of 1,000 wait for a segment that TCP sends again. */
-const NOISE = 0.001;
-const HEALTHY: Latencies = { p95Ms: 60, slowShare: 0.003, slowMs: [200, 1000] };
-
 /** What is true of a run. The rest is healthy. */
 export interface Truth {
   /** Share of samples of every probe that fail at the baseline. */
@@ -45,80 +37,14 @@ export interface Truth {
   readonly onOneWorker?: boolean;
   /** All good reads and writes of the window take this many times as long. */
   readonly slower?: number;
-  /** This share of the window's samples waits 300 to 800 ms for the prober itself, which measures that. */
-  readonly stalled?: number;
-  /** The same for the machine: nobody measures that. */
+  /** Each prober stands still for 15 % of the window, and notices it or not. */
+  readonly stalls?: "noticed" | "unnoticed";
+  /** This share of the window's samples waits 300 to 800 ms for something that nobody measures. */
   readonly paused?: number;
+  /** These probes fail for 20 s, at some time after the first kill. */
+  readonly failing?: readonly ProbeName[];
   /** Default: the experiment's. */
   readonly windowMs?: number;
-}
-
-/** Mulberry32: small, fast, and good enough to draw samples. */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** How many of `n` happen, each with the probability `p`: from one that happens to the next. */
-function binomial(random: () => number, n: number, p: number): number {
-  if (p >= 1) return n;
-  let count = -1;
-  for (let at = 0; at <= n; count += 1) {
-    at += p <= 0 ? Infinity : Math.floor(Math.log(1 - random()) / Math.log1p(-p)) + 1;
-  }
-  return count;
-}
-
-function normal(random: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-}
-
-/** Gamma with the shape `a` ≥ 1 (Marsaglia and Tsang, 2000). */
-function gamma(random: () => number, a: number): number {
-  const d = a - 1 / 3;
-  const c = 1 / Math.sqrt(9 * d);
-  for (;;) {
-    const x = normal(random);
-    const v = (1 + c * x) ** 3;
-    if (v > 0 && Math.log(1 - random()) < x ** 2 / 2 + d * (1 - v + Math.log(v))) return d * v;
-  }
-}
-
-/** The rank `k` of `n` numbers between 0 and 1. */
-function rankOf(random: () => number, k: number, n: number): number {
-  const [low, high] = [gamma(random, k), gamma(random, n + 1 - k)];
-  return low / (low + high);
-}
-
-/** Half of a log-logistic sample's spread is between its median and 2.4 times the median (its p95). */
-const SPREAD = 0.3;
-const P95_OVER_MEDIAN = 19 ** SPREAD;
-
-function latencyAt(u: number, { p95Ms, slowShare, slowMs: [from, to] }: Latencies, slower: number): number {
-  if (u > 1 - slowShare) return from + ((u - 1 + slowShare) / slowShare) * (to - from);
-  const within = Math.min(u / (1 - slowShare), 1 - 1e-12);
-  return (p95Ms / P95_OVER_MEDIAN) * (within / (1 - within)) ** SPREAD * slower;
-}
-
-function drawn(random: () => number, samples: number, loss: number, like: Latencies, slower = 1): PhaseStats {
-  const good = samples - binomial(random, samples, loss);
-  const [k95, k50] = [Math.ceil(0.95 * good), Math.ceil(0.5 * good)];
-  const u95 = rankOf(random, k95, good);
-  const u50 = k50 < k95 ? u95 * rankOf(random, k50, k95 - 1) : u95;
-  return {
-    samples,
-    good,
-    missed: 0,
-    availability: good / samples,
-    p50Ms: latencyAt(u50, like, slower),
-    p95Ms: latencyAt(u95, like, slower),
-    failures: {},
-  };
 }
 
 const NOT_REACHED: PhaseStats = {
@@ -132,34 +58,35 @@ const NOT_REACHED: PhaseStats = {
 };
 
 /** What a pause adds to a sample, ms. */
-const STALL_MS = [300, 800] as const;
+const PAUSE_MS = [300, 800] as const;
 
 export class Simulation {
-  readonly #random: () => number;
-  readonly #workers: readonly string[];
-  readonly #intervalMs: number;
+  readonly #sampled: Sampled;
+  #impacts: ImpactRuns | undefined;
 
   /** @param workers all are sampled, at the interval of a cluster of that size. */
   constructor(seed: number, workers: number) {
-    this.#random = randomOf(seed);
-    this.#workers = Array.from({ length: workers }, (_, index) => `worker-${index + 1}`);
-    this.#intervalMs = samplingOf(experiment, workers)?.intervalMs ?? experiment.probes.interval;
+    this.#sampled = {
+      random: randomOf(seed),
+      experiment,
+      workers: Array.from({ length: workers }, (_, index) => `worker-${index + 1}`),
+      intervalMs: samplingOf(experiment, workers)?.intervalMs ?? experiment.probes.interval,
+    };
   }
 
   /** Samples of one series in a phase. */
   samplesIn(ms: number): number {
-    return Math.floor(ms / this.#intervalMs);
+    return Math.floor(ms / this.#sampled.intervalMs);
   }
 
   #series(truth: Truth, probe: ProbeName, source: string): ProbeResult {
-    const random = this.#random;
-    const { windowLoss = 0, baselineLoss = NOISE, stalled = 0, paused = 0 } = truth;
+    const random = this.#sampled.random;
+    const { windowLoss = 0, baselineLoss = NOISE, paused = 0 } = truth;
     const windowMs = truth.windowMs ?? experiment.phases.window;
     const affected = APPLICATION.includes(probe);
-    const loses = affected && (truth.onOneWorker !== true || source === this.#workers[0]);
+    const loses = affected && (truth.onOneWorker !== true || source === this.#sampled.workers[0]);
     const loss = loses ? NOISE + windowLoss : NOISE;
-    const waits = Math.max(HEALTHY.slowShare, stalled, paused);
-    const like = waits > HEALTHY.slowShare ? { ...HEALTHY, slowShare: waits, slowMs: STALL_MS } : HEALTHY;
+    const like = paused > 0 ? { ...HEALTHY, slowShare: paused, slowMs: PAUSE_MS } : HEALTHY;
     const phases: Record<MeasuredPhase, PhaseStats> = {
       baseline: drawn(random, this.samplesIn(experiment.phases.baseline), baselineLoss, HEALTHY),
       window: drawn(random, this.samplesIn(windowMs), loss, like, affected ? truth.slower : 1),
@@ -180,20 +107,27 @@ export class Simulation {
 
   /** What the probers of one run counted. */
   probes(truth: Truth): ProbeResult[] {
-    return this.#workers.flatMap((source) => PROBES.map((probe) => this.#series(truth, probe, source)));
+    return this.#sampled.workers.flatMap((source) =>
+      PROBES.map((probe) => this.#series(truth, probe, source)),
+    );
   }
 
   /** What the product calls the window of one run. */
   severity(truth: Truth): SeverityFinding {
     // The severity is made of reads and writes alone.
-    const probes = this.#workers.flatMap((source) =>
-      APPLICATION.map((probe) => this.#series(truth, probe, source)),
-    );
-    const ownDelays = new Map(
-      truth.stalled === undefined ? [] : this.#workers.map((source) => [source, STALL_MS[1]]),
-    );
-    const ownFunction = { lost: false, because: "" };
-    return severityOf(probes, experiment.thresholds, ownFunction, "every worker", ownDelays);
+    const probes =
+      truth.stalls === undefined
+        ? this.#sampled.workers.flatMap((source) =>
+            APPLICATION.map((probe) => this.#series(truth, probe, source)),
+          )
+        : stalledRun(this.#sampled, APPLICATION, truth.stalls === "noticed");
+    return severityOf(probes, experiment.thresholds, { lost: false, because: "" });
+  }
+
+  /** Whether the product names a stray failure as the time to impact of any probe of one run. */
+  hasWrongImpact({ failing = [] }: Truth): boolean {
+    this.#impacts ??= new ImpactRuns(this.#sampled, PROBES);
+    return this.#impacts.isWrong(failing);
   }
 
   /** Why the product refuses the baseline of one run; undefined: it does not. */
@@ -202,8 +136,8 @@ export class Simulation {
     const probes = this.probes(truth);
     const attack = { type: "none" } as const;
     const facts = factsWith(
-      { thresholds, phases, attack, probes: { ...experiment.probes, interval: this.#intervalMs } },
-      { sources: this.#workers, functionProbes: ["dns-internal"], notMeasured: [] },
+      { thresholds, phases, attack, probes: { ...experiment.probes, interval: this.#sampled.intervalMs } },
+      { sources: this.#sampled.workers, functionProbes: ["dns-internal"], notMeasured: [] },
     );
     // As the runner asks: after the baseline, before the window.
     const spans = { baseline: { fromMs: 0, toMs: phases.baseline }, window: null, recovery: null };
@@ -225,7 +159,7 @@ export class Simulation {
 export interface Goal {
   readonly name: string;
   readonly truth: Truth;
-  readonly is: "degraded" | "refused";
+  readonly is: "degraded" | "refused" | "wrong impact";
   /** At least this share of runs, or at most. */
   readonly atLeast?: number;
   readonly atMost?: number;
@@ -248,8 +182,8 @@ export const GOALS: readonly Goal[] = [
   },
   { name: "the p95 triples, from 60 to 180 ms: found", truth: { slower: 3 }, is: "degraded", atLeast: 0.95 },
   {
-    name: "15 % of samples wait 0.3 to 0.8 s for the prober itself: called degraded",
-    truth: { stalled: 0.15 },
+    name: "each prober stands still for 15 % of the window: called degraded",
+    truth: { stalls: "noticed" },
     is: "degraded",
     atMost: 0.001,
   },
@@ -265,19 +199,31 @@ export const GOALS: readonly Goal[] = [
     is: "refused",
     atLeast: 0.95,
   },
+  {
+    name: "0.1 % random failures: any probe has a time to impact",
+    truth: { failing: [] },
+    is: "wrong impact",
+    atMost: 0.001,
+  },
+  {
+    name: "and an outage of reads and writes for 20 s: a wrong time to impact of any probe",
+    truth: { failing: APPLICATION },
+    is: "wrong impact",
+    atMost: 0.001,
+  },
 ];
+
+const FOUND: Readonly<Record<Goal["is"], (simulation: Simulation, truth: Truth) => boolean>> = {
+  refused: (simulation, truth) => simulation.refusal(truth) !== undefined,
+  degraded: (simulation, truth) => simulation.severity(truth).severity !== "none",
+  "wrong impact": (simulation, truth) => simulation.hasWrongImpact(truth),
+};
 
 /** How many of these runs are what the goal asks about. */
 export function countOf({ is, truth }: Goal, seed: number, workers: number, runs: number): number {
   const simulation = new Simulation(seed, workers);
   let count = 0;
-  for (let run = 0; run < runs; run += 1) {
-    const found =
-      is === "refused"
-        ? simulation.refusal(truth) !== undefined
-        : simulation.severity(truth).severity !== "none";
-    if (found) count += 1;
-  }
+  for (let run = 0; run < runs; run += 1) if (FOUND[is](simulation, truth)) count += 1;
   return count;
 }
 

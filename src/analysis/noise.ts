@@ -11,13 +11,16 @@ export const FALSE_ALARMS_PER_RUN = 1 / 2000;
 export const NOISE_RATE = 1 / 1000;
 
 /** Fewer failures than this are noise, however few samples there are. */
-const FEWEST_FAILURES = 3;
+export const FEWEST_FAILURES = 3;
 
 /** As `NOISE_RATE`, of slow samples: a pause of a machine or a segment that TCP sends again. They are more frequent. */
-const SLOW_NOISE_RATE = 1 / 200;
+export const SLOW_NOISE_RATE = 1 / 200;
 
 /** Fewer slow samples than this are noise: a machine that pauses once makes two or three samples in a row slow. */
-const FEWEST_SLOW = 5;
+export const FEWEST_SLOW = 5;
+
+/** A series with fewer samples is never slow on its own: one pause of the machine may be most of them. */
+export const FEWEST_ALONE = 20;
 
 export interface Counts {
   readonly failed: number;
@@ -112,19 +115,14 @@ function slowAtLeast({ samples, p50Ms, p95Ms }: Latency, limitMs: number): numbe
 }
 
 /**
- * How many samples of one series were slow, at least: above `slowFactor` times the usual p95 and above `slowFrom`, without
- * the prober's own delay. 0: too few to be more than a pause.
+ * How many samples of one series were slow, at least: above `slowFactor` times the usual p95 and above `slowFrom`. 0: too
+ * few to be more than a pause. Samples of the prober's own delays are not among them. A delay too short to be measured (50
+ * ms) stays under `slowFrom` (100 ms, unless the experiment sets less): a sample waits for the prober at most twice.
  *
  * @param usualMs p95 at the baseline.
- * @param ownDelayMs what the prober itself added to a sample, measured by the prober.
  */
-export function slowSamples(
-  window: Latency,
-  usualMs: number,
-  { slowFactor, slowFrom }: SlowLimits,
-  ownDelayMs = 0,
-): number {
-  const slow = slowAtLeast(window, Math.max(slowFactor * usualMs, slowFrom) + ownDelayMs);
+export function slowSamples(window: Latency, usualMs: number, { slowFactor, slowFrom }: SlowLimits): number {
+  const slow = slowAtLeast(window, Math.max(slowFactor * usualMs, slowFrom));
   return slow < FEWEST_SLOW ? 0 : slow;
 }
 

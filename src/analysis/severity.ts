@@ -1,6 +1,6 @@
 /** The severity of a run, from measurements only. */
 import { duration, percent, plural, threshold } from "../common/figures.js";
-import type { ProbeName, Severity } from "../experiment/names.js";
+import { PROBES, type ProbeName, type Severity } from "../experiment/names.js";
 import type { Thresholds } from "../experiment/schema.js";
 import { RUNNER_SOURCE } from "./clocks.js";
 import {
@@ -12,7 +12,7 @@ import {
   type JudgedShare,
   type Share,
 } from "./losses.js";
-import { slowBeyondNoise, slowSamples, type Latency } from "./noise.js";
+import { FEWEST_ALONE, slowBeyondNoise, slowSamples, type Latency } from "./noise.js";
 import type { PhaseStats, ProbeResult } from "./result.js";
 import { quantile } from "./statistics.js";
 
@@ -61,9 +61,6 @@ function slowdown({ phases }: ProbeResult): number | null {
   return before === null || during === null || before === 0 ? null : during / before;
 }
 
-/** What a prober itself added to its samples in the window, ms, by source; without an entry: nothing. */
-export type OwnDelays = ReadonlyMap<string, number>;
-
 interface Slowed {
   readonly result: ProbeResult;
   readonly factor: number;
@@ -86,26 +83,21 @@ const comparisonsOf = (results: readonly ProbeResult[], shares: readonly Share[]
 /**
  * The result that slowed down most, among those that count as slow: on their own, or all together. undefined: none does.
  */
-export function slowestOf(
-  results: readonly ProbeResult[],
-  thresholds: Thresholds,
-  ownDelays: OwnDelays = new Map(),
-): Slowed | undefined {
+export function slowestOf(results: readonly ProbeResult[], thresholds: Thresholds): Slowed | undefined {
   const slow = slowedOf(results, thresholds)
     .map((slowed) => {
-      const { source, phases } = slowed.result;
-      const usualMs = usualP95(results, slowed.result);
-      return {
-        slowed,
-        slow: slowSamples(latencyOf(phases.window), usualMs, thresholds, ownDelays.get(source)),
-      };
+      const window = latencyOf(slowed.result.phases.window);
+      return { slowed, slow: slowSamples(window, usualP95(results, slowed.result), thresholds) };
     })
     .filter((one) => one.slow > 0);
   if (slow.length === 0) return undefined;
   const comparisons = comparisonsOf(results, sharesOf(results, APPLICATION, "window"));
   const good = (some: readonly ProbeResult[]): number =>
     sum(some.map(({ phases }) => phases.window.timed ?? phases.window.good));
-  const alone = slow.find((one) => slowBeyondNoise(one.slow, good([one.slowed.result]), comparisons));
+  const alone = slow.find((one) => {
+    const samples = good([one.slowed.result]);
+    return samples >= FEWEST_ALONE && slowBeyondNoise(one.slow, samples, comparisons);
+  });
   if (alone !== undefined) return alone.slowed;
   const all = sum(slow.map((one) => one.slow));
   return slowBeyondNoise(all, good(results), comparisons) ? slow[0]?.slowed : undefined;
@@ -158,6 +150,37 @@ export function functionLosses(
   return lossesUnder(judgedShares(shares, shares.length), limit);
 }
 
+/** The workers' reads and writes, and their shares of failures. */
+function judgedApplication(results: readonly ProbeResult[]): {
+  workers: readonly ProbeResult[];
+  judged: readonly JudgedShare[];
+} {
+  const workers = results.filter((result) => result.source !== RUNNER_SOURCE && result.probe in WORDS);
+  const shares = sharesOf(workers, APPLICATION, "window");
+  return { workers, judged: judgedShares(shares, comparisonsOf(workers, shares)) };
+}
+
+/**
+ * The probes that lost more in the window than the limit allows and noise explains, from one source or from all together.
+ * The application and the component's own function are judged as in the severity; the others together.
+ */
+export function affectedProbes(
+  results: readonly ProbeResult[],
+  functionProbes: readonly ProbeName[],
+  limit: number,
+): ReadonlySet<ProbeName> {
+  const own = functionProbes.filter((probe) => !APPLICATION.includes(probe));
+  const others = PROBES.filter((probe) => !APPLICATION.includes(probe) && !own.includes(probe));
+  const losses = [
+    ...lossesUnder(judgedApplication(results).judged, limit),
+    ...functionLosses(results, own, limit),
+    ...functionLosses(results, others, limit),
+  ];
+  const worst = (probe: ProbeName): number =>
+    worstInWindow(results, [probe])?.phases.window.availability ?? 1;
+  return new Set(losses.flatMap(({ probes }) => probes).filter((probe) => worst(probe) < limit));
+}
+
 const wordsOf = (probes: readonly ProbeName[]): string =>
   probes.length > 1 ? "app → DB writes and reads" : (WORDS[probes[0] ?? "app-write"] ?? "");
 
@@ -168,15 +191,13 @@ function lossSentence(losses: readonly JudgedShare[], limit: number, everyWorker
   return `${lossText(worst, what, "degraded", limit)}.`;
 }
 
-function slowSentence(slow: Slowed | undefined, thresholds: Thresholds, ownDelays: OwnDelays): string | null {
+function slowSentence(slow: Slowed | undefined, thresholds: Thresholds): string | null {
   if (slow === undefined) return null;
   const { result, factor } = slow;
   const { baseline, window } = result.phases;
-  const ownDelay = ownDelays.get(result.source) ?? 0;
-  const own = ownDelay > 0 ? ` (its prober's own delay: ${duration(ownDelay)})` : "";
   return (
     `The p95 of ${wordsOf([result.probe])} from ${result.source} went from ` +
-    `${duration(baseline.p95Ms)} to ${duration(window.p95Ms)}${own}, ` +
+    `${duration(baseline.p95Ms)} to ${duration(window.p95Ms)}, ` +
     `${factor.toFixed(1)} times the baseline's, in more samples than noise explains (degraded: over ` +
     `${thresholds.slowFactor} times, and at least ${duration(thresholds.slowFrom)}).`
   );
@@ -203,11 +224,8 @@ export function severityOf(
   thresholds: Thresholds,
   ownFunction: FunctionFinding,
   everyWorker = "every worker",
-  ownDelays: OwnDelays = new Map(),
 ): SeverityFinding {
-  const workers = results.filter((result) => result.source !== RUNNER_SOURCE && result.probe in WORDS);
-  const shares = sharesOf(workers, APPLICATION, "window");
-  const judged = judgedShares(shares, comparisonsOf(workers, shares));
+  const { workers, judged } = judgedApplication(results);
   const writes = judged.filter(
     ({ probes, source, availability }) =>
       probes[0] === "app-write" && source !== null && availability !== null,
@@ -226,10 +244,9 @@ export function severityOf(
     };
   }
   const { degradedBelow } = thresholds;
-  const slowest = slowestOf(workers, thresholds, ownDelays);
   const degraded =
     lossSentence(lossesUnder(judged, degradedBelow), degradedBelow, everyWorker) ??
-    slowSentence(slowest, thresholds, ownDelays);
+    slowSentence(slowestOf(workers, thresholds), thresholds);
   if (degraded !== null) return { severity: "degraded", because: degraded };
   const fine = fineSentence(worst, degradedBelow, everyWorker);
   if (ownFunction.lost === true) {
@@ -250,6 +267,6 @@ function notSlow(workers: readonly ProbeResult[], thresholds: Thresholds): strin
   const { source, probe, phases } = slowed.result;
   return (
     `and the p95 of ${wordsOf([probe])} from ${source} rose to ${duration(phases.window.p95Ms)}, but in no more of its ` +
-    `${plural(phases.window.good, "good sample")} than noise and the prober's own delay explain`
+    `${plural(phases.window.good, "good sample")} than noise explains`
   );
 }

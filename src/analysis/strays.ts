@@ -4,9 +4,13 @@
  *
  * An impairment is no stray if its failures are more than noise explains, alone or together with what failed in the
  * same moment from the same worker, at the same front end, or in the whole run: a loss of packets for 0.3 s fails one
- * sample of each probe.
+ * sample of each probe. If the others had already been failing, the moment proves nothing: during an outage of the
+ * application each stray of the DNS falls into it. Then the impairment must be more than noise of its own series explains.
+ *
+ * A stray soon before an outage is within its impairment. The part before the outage is judged in the same way, and left
+ * out if noise explains it.
  */
-import type { Impairment } from "./intervals.js";
+import type { Impairment, ImpairedSpan } from "./intervals.js";
 import { lossBeyondNoise, type Counts } from "./noise.js";
 
 /** The impairments of one series, and what is needed to judge them. */
@@ -63,6 +67,8 @@ function below(ordered: readonly number[], limit: number): number {
   return low;
 }
 
+const shareOf = ({ failed, samples }: Counts): number => failed / samples;
+
 const sum = (all: readonly Counts[]): Counts => ({
   failed: all.reduce((total, { failed }) => total + failed, 0),
   samples: all.reduce((total, { samples }) => total + samples, 0),
@@ -78,27 +84,59 @@ export function withoutStrays(suspects: readonly Suspect[], intervalMs: number):
   const groups = groupsOf(suspects);
   const baseline = sum(suspects.map((suspect) => suspect.baseline));
   const comparisons = suspects.reduce((total, { samples }) => total + samples, 0);
-  const together = (key: string, fromMs: number, toMs: number): boolean => {
-    const group = groups.get(key);
-    if (group === undefined) return false;
-    const failed = below(group.failedMs, toMs) - below(group.failedMs, fromMs);
-    const samples = Math.max(failed, Math.round(group.perMs * (toMs - fromMs)));
-    return lossBeyondNoise({ failed, samples }, baseline, comparisons);
+  const counts = (key: string, fromMs: number, toMs: number): Counts => {
+    const { failedMs, perMs } = groups.get(key) ?? { failedMs: [], perMs: 0 };
+    const failed = below(failedMs, toMs) - below(failedMs, fromMs);
+    return { failed, samples: Math.max(1, failed, Math.round(perMs * (toMs - fromMs))) };
+  };
+  /** Whether others of the group began to fail with this sample of a series. */
+  const beganAt = (key: string, tMs: number, turnMs: number): boolean => {
+    const now = counts(key, tMs - turnMs, tMs + turnMs);
+    return (
+      lossBeyondNoise(now, baseline, 1) &&
+      shareOf(counts(key, tMs - 3 * turnMs, tMs - turnMs)) < shareOf(now) / 2
+    );
   };
   return suspects.map((suspect) => {
-    const targets = [...suspect.failedAt.keys()];
-    const isReal = ({ failedMs, spans }: Impairment): boolean => {
+    const targets = [...suspect.failedAt.keys()].filter((target) => target !== "");
+    // Of several targets each is asked in turn.
+    const turnMs = intervalMs * Math.max(1, suspect.askedBy.size);
+    /** The first failed sample that is no stray; undefined: all are. */
+    const realFrom = (failedMs: readonly number[], spans: readonly ImpairedSpan[]): number | undefined => {
       const samples = spans.reduce((total, span) => total + span.samples, 0);
-      if (lossBeyondNoise({ failed: failedMs.length, samples }, suspect.baseline, comparisons)) return true;
+      const own = { failed: failedMs.length, samples };
+      if (lossBeyondNoise(own, suspect.baseline, comparisons)) return failedMs[0];
       const fromMs = (failedMs[0] ?? 0) - intervalMs;
       const toMs = (failedMs.at(-1) ?? 0) + intervalMs;
       const at = (target: string): boolean =>
         (suspect.failedAt.get(target) ?? []).some((tMs) => tMs >= fromMs && tMs < toMs);
-      const keys = targets.filter((target) => target !== "" && at(target));
-      return [`worker ${suspect.source}`, ...keys.map((target) => `front end ${target}`), "run"].some((key) =>
-        together(key, fromMs, toMs),
+      const keys = [
+        `worker ${suspect.source}`,
+        ...targets.filter(at).map((key) => `front end ${key}`),
+        "run",
+      ];
+      const together = keys.filter((key) =>
+        lossBeyondNoise(counts(key, fromMs, toMs), baseline, comparisons),
       );
+      if (together.length === 0) return undefined;
+      if (lossBeyondNoise(own, suspect.baseline, suspects.length)) return failedMs[0];
+      return failedMs.find((tMs) => together.some((key) => beganAt(key, tMs, turnMs)));
     };
-    return suspect.impairments.filter(isReal);
+    return suspect.impairments.flatMap((impairment) => {
+      const { failedMs: all, spans } = impairment;
+      let fromMs = realFrom(all, spans);
+      if (fromMs === undefined) return [];
+      const [first, second] = spans;
+      const outage = first?.kind === "intermittent" ? second : undefined;
+      if (first !== undefined && outage !== undefined)
+        fromMs =
+          realFrom(
+            all.filter((tMs) => tMs < outage.fromMs),
+            [first],
+          ) ?? outage.fromMs;
+      const failedMs = all.filter((tMs) => tMs >= (fromMs ?? 0));
+      if (outage?.fromMs !== fromMs) return [{ ...impairment, failedMs }];
+      return [{ ...impairment, fromMs, failedMs, spans: spans.slice(1) }];
+    });
   });
 }

@@ -468,12 +468,12 @@ const thresholds = z
       .max(1000)
       .default(2.5)
       .describe(
-        "A p95 above this multiple of the baseline's p95 is degraded, if enough samples are that slow: at least 5, and more than noise and the prober's own delay explain. With a median below the limit this takes about 100 samples of a series. The p95 of a minute is measured to about 20 %, so that 2.5 finds one that tripled.",
+        "A p95 above this multiple of the baseline's p95 is degraded, if enough samples are that slow: at least 5, and more than noise explains. Samples during the prober's own delays are left out. With a median below the limit this takes about 100 samples of a series. The p95 of a minute is measured to about 20 %, so that 2.5 finds one that tripled.",
       ),
     slowFrom: duration(0, 60_000, { example: "100ms" })
       .default(100)
       .describe(
-        "A p95 below this is never slow, whatever the baseline's p95: some times a few milliseconds is a busy machine, not a degraded application.",
+        "A p95 below this is never slow, whatever the baseline's p95: some times a few milliseconds is a busy machine, not a degraded application. Below 100ms, delays of the prober that are too short to be noticed may count.",
       ),
     suppression: z
       .number()

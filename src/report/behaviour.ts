@@ -3,7 +3,7 @@
  * expectation or from the study.
  */
 import type { ClientFinding, FunctionResult, ProbeResult, RunResult } from "../analysis/result.js";
-import { slowestOf, worstInWindow } from "../analysis/severity.js";
+import { affectedProbes, slowestOf, worstInWindow } from "../analysis/severity.js";
 import { duration, percent, plural } from "../common/figures.js";
 import type { Bilingual } from "../common/language.js";
 import { FUNCTION_CHECKS, type FunctionFacts } from "../components/functions.js";
@@ -66,8 +66,8 @@ function slow(result: RunResult): Bilingual | null {
 
 function readsFailing(result: RunResult): Bilingual | null {
   const worst = worstInWindow(onWorkers(result, "app-read"), ["app-read"]);
-  const availability = worst?.phases.window.availability ?? 1;
-  if (worst === undefined || availability >= result.facts.experiment.thresholds.degradedBelow) return null;
+  if (worst === undefined) return null;
+  const { availability } = worst.phases.window;
   return {
     en: `app → DB reads partly fail (${percent(availability)} succeed from ${worst.source})`,
     ja: `アプリ → DB の読み出しが一部失敗(${worst.source} からの成功率 ${percent(availability)})`,
@@ -85,8 +85,9 @@ function application(result: RunResult): Bilingual[] {
     return [seenByClient(result, client, worst)];
   }
   if (result.severity === "outage") return [writesFailing(result, worst)];
-  const { degradedBelow } = result.facts.experiment.thresholds;
-  const failing = availability < degradedBelow ? writesFailing(result, worst) : readsFailing(result);
+  const affected = affectedProbes(result.probes, [], result.facts.experiment.thresholds.degradedBelow);
+  const reads = affected.has("app-read") ? readsFailing(result) : null;
+  const failing = affected.has("app-write") ? writesFailing(result, worst) : reads;
   const harm = [failing, slow(result)].filter((part) => part !== null);
   if (harm.length > 0) return harm;
   return [

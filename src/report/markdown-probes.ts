@@ -1,7 +1,7 @@
 /** The report's sections on the application's measurements: one line for each probe and source. */
 import { RUNNER_SOURCE, STALL_MS } from "../analysis/disturbed.js";
 import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
-import { worstInWindow } from "../analysis/severity.js";
+import { affectedProbes, worstInWindow } from "../analysis/severity.js";
 import { counts, DASH, duration, percent, plural } from "../common/figures.js";
 import { PROBES } from "../experiment/names.js";
 import { table } from "./markdown-text.js";
@@ -139,12 +139,13 @@ export function probeTable(result: RunResult): string {
 export function layers(result: RunResult): string {
   const failed: string[] = [];
   const kept: string[] = [];
+  const { experiment, functionProbes } = result.facts;
+  const affected = affectedProbes(result.probes, functionProbes, experiment.thresholds.degradedBelow);
   for (const probe of PROBES) {
     const worst = worstInWindow(result.probes, [probe]);
     const share = worst?.phases.window.availability ?? null;
     if (share === null) continue;
-    const below = share < result.facts.experiment.thresholds.degradedBelow;
-    (below ? failed : kept).push(`${probe} (${percent(share)})`);
+    (affected.has(probe) ? failed : kept).push(`${probe} (${percent(share)})`);
   }
   const lines = [
     failed.length > 0 ? `Affected in the window (worst source): ${failed.join(", ")}.` : "",

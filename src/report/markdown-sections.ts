@@ -1,6 +1,7 @@
 /** The report's sections on the recovery and the setup. */
 import { objectName } from "../common/object-name.js";
 import { flappingEveryMs, leastTimesDown } from "../analysis/times-down.js";
+import { FALSE_ALARMS_PER_RUN, FEWEST_FAILURES, NOISE_RATE } from "../analysis/noise.js";
 import type { RunResult } from "../analysis/result.js";
 import { FUNCTION_LOST_BELOW } from "../analysis/severity.js";
 import { DASH, duration, plural, threshold } from "../common/figures.js";
@@ -167,11 +168,22 @@ export function thresholds({ facts }: RunResult): string {
   return table(
     ["Threshold", "Value"],
     [
-      ["healthy: availability at the baseline, at least", threshold(limits.baselineAvailability)],
+      [
+        "unhealthy: availability at the baseline, beyond noise, under",
+        threshold(limits.baselineAvailability),
+      ],
       ["outage: write availability in the window under", threshold(limits.outageBelow)],
-      ["degraded: write or read availability in the window under", threshold(limits.degradedBelow)],
-      ["degraded: p95 over this multiple of the baseline's", String(limits.slowFactor)],
+      [
+        "degraded: write or read availability in the window, beyond noise, under",
+        threshold(limits.degradedBelow),
+      ],
+      ["degraded: p95, beyond noise, over this multiple of the baseline's", String(limits.slowFactor)],
       ["… and a p95 of at least", duration(limits.slowFrom)],
+      ["noise: the baseline's share of failed samples, at least", threshold(NOISE_RATE)],
+      [
+        `beyond noise: ${FEWEST_FAILURES} or more failures, and so many by chance at most once in`,
+        `${plural(Math.round(1 / FALSE_ALARMS_PER_RUN), "run")}`,
+      ],
       [
         "function lost: present in this share of the window's samples or checks, under",
         threshold(FUNCTION_LOST_BELOW),

@@ -1,4 +1,5 @@
 /** `impact-matrix.md` and `impact-matrix.ja.md`: the matrix as a table, followed by notes, runs and definitions. */
+import { FALSE_ALARMS_PER_RUN, FEWEST_FAILURES, NOISE_RATE } from "../analysis/noise.js";
 import { DASH, duration, threshold } from "../common/figures.js";
 import { type Language } from "../common/language.js";
 import { differences } from "./environments.js";
@@ -81,8 +82,8 @@ function limits({ thresholds: limit, goodInARow }: MatrixRun, lang: Language): s
   const healthy = threshold(limit.baselineAvailability);
   const from = duration(limit.slowFrom);
   return lang === "en"
-    ? `outage: writes under ${outage}; degraded: writes or reads under ${degraded}, or their p95 over ${limit.slowFactor} times the baseline's and at least ${from}; healthy before: at least ${healthy}; down: at least ${down} of the time from the first moment down to the release; ${goodInARow} good samples in a row end an outage`
-    : `サービス障害: 書き込みの成功率 ${outage} 未満。性能低下: 読み書きの成功率 ${degraded} 未満、または p95 が停止前の ${limit.slowFactor} 倍超かつ ${from} 以上。停止前の正常: ${healthy} 以上。停止とみなす: 最初に停止してから解除までの ${down} 以上。${goodInARow} 回連続の成功で断の終わりとする`;
+    ? `outage: writes under ${outage}; degraded, beyond noise: writes or reads under ${degraded}, or their p95 over ${limit.slowFactor} times the baseline's and at least ${from}; unhealthy before, beyond noise: under ${healthy}; down: at least ${down} of the time from the first moment down to the release; ${goodInARow} good samples in a row end an outage`
+    : `サービス障害: 書き込みの成功率 ${outage} 未満。性能低下 (ノイズを超える場合のみ): 読み書きの成功率 ${degraded} 未満、または p95 が停止前の ${limit.slowFactor} 倍超かつ ${from} 以上。停止前の異常 (ノイズを超える場合のみ): ${healthy} 未満。停止とみなす: 最初に停止してから解除までの ${down} 以上。${goodInARow} 回連続の成功で断の終わりとする`;
 }
 
 function thresholds(matrix: Matrix, lang: Language): string {
@@ -97,13 +98,18 @@ function thresholds(matrix: Matrix, lang: Language): string {
     lang === "en"
       ? `Own function, if samples show it: lost under ${below}, partly lost under the threshold of degraded.`
       : `コンポーネント自体の機能 (連続した測定値で判断する場合): ${below} 未満で停止、性能低下のしきい値未満で一部停止。`;
+  const [rate, chance] = [threshold(NOISE_RATE), Math.round(1 / FALSE_ALARMS_PER_RUN)];
+  const noise =
+    lang === "en"
+      ? `Beyond noise: ${FEWEST_FAILURES} or more failures, more than chance gives once in ${chance} runs at the baseline's share of failed samples (at least ${rate}).`
+      : `ノイズを超える: 失敗が ${FEWEST_FAILURES} 回以上で、停止前の失敗率 (少なくとも ${rate}) から偶然に生じるのが ${chance} 回の実行に 1 回以下の数。`;
   const all = lang === "en" ? "All rows" : "全行";
   const separator = lang === "en" ? ", " : "、";
   const stop = lang === "en" ? "." : "。";
   const lines = [...sets].map(
     ([text, names]) => `**${sets.size === 1 ? all : names.join(separator)}**: ${text}${stop}`,
   );
-  return runs.length === 0 ? "" : list([...lines, own]);
+  return runs.length === 0 ? "" : list([...lines, noise, own]);
 }
 
 const attackedNodes = (count: number | null, lang: Language): string =>

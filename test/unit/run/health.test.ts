@@ -1,6 +1,7 @@
 import test from "ava";
+import { randomOf } from "../../../bench/draws.js";
 import type { SampleLine } from "../../../src/evidence/sample.js";
-import type { ProbeName } from "../../../src/experiment/names.js";
+import { PROBES, type ProbeName } from "../../../src/experiment/names.js";
 import { HealthTracker } from "../../../src/run/measuring/health.js";
 
 const line = (probe: ProbeName, ok: boolean): SampleLine =>
@@ -37,6 +38,46 @@ test("one failure resets the count", (t) => {
   t.deepEqual(unhealthy(health), ["app-write@n1"]);
   add(health, 600, "app-write@n1+");
   t.deepEqual(unhealthy(health), []);
+});
+
+test("a single failure after 20 good samples is a stray, a second one soon after is not", (t) => {
+  const good = (count: number): string[] => Array.from({ length: count }, () => "app-write@n1+");
+  t.deepEqual(unhealthy(tracker(3, ...good(19), "app-write@n1-")), ["app-write@n1"]);
+  const health = tracker(3, ...good(20), "app-write@n1-");
+  t.deepEqual(unhealthy(health), []);
+  add(health, 2_100, "app-write@n1-");
+  t.deepEqual(unhealthy(health), ["app-write@n1"]);
+  t.deepEqual(unhealthy(tracker(3, ...good(20), "app-write@n1-", ...good(19), "app-write@n1-")), [
+    "app-write@n1",
+  ]);
+  t.deepEqual(unhealthy(tracker(30, ...good(29), "app-write@n1-")), ["app-write@n1"], "it was never healthy");
+});
+
+/** Ticks until all 144 series (12 workers, 12 probes) that lose `loss` of their samples at random are healthy at once. */
+function ticksUntilHealthy(needed: number, loss: number, seed: number, limit: number): number {
+  const random = randomOf(seed);
+  const health = new HealthTracker(needed);
+  for (let tick = 1; tick <= limit; tick += 1) {
+    for (let worker = 0; worker < 12; worker += 1) {
+      for (const probe of PROBES.slice(0, 12)) {
+        health.add(`n${worker}`, line(probe, random() >= loss), tick);
+      }
+    }
+    if (health.unhealthy().length === 0) return tick;
+  }
+  return Infinity;
+}
+
+test("noise does not keep a recovery from ending, whatever K is; a real loss does", (t) => {
+  const ticks = (needed: number, loss: number): number[] =>
+    [1, 2, 3].map((seed) => ticksUntilHealthy(needed, loss, seed, 600));
+  const upTo = (found: readonly number[], limit: number): void => {
+    t.true(Math.max(...found) <= limit, found.join(", "));
+  };
+  upTo(ticks(3, 0.001), 20); // the default: 5 s
+  upTo(ticks(20, 0.001), 80);
+  upTo(ticks(100, 0.001), 500);
+  t.deepEqual(ticks(3, 1 / 3), [Infinity, Infinity, Infinity]);
 });
 
 test("each probe from each source is counted separately", (t) => {
