@@ -140,6 +140,25 @@ test("time to impact is the first failure of an outage or an intermittent time, 
   t.is(write?.timeToImpactMs, 60_000 - runs.FIRST_KILL_MS);
 });
 
+test("a stray soon before an outage is not its impact, and one of another probe during it is no impact", (t) => {
+  const { facts, events } = runs.kubeDnsOutage();
+  const outage = { fromMs: 60_000, toMs: 70_000 };
+  const samples = runs.samplesOf({
+    failing: [
+      ...APPLICATION.map((probe) => ({ probe, source: WORKER, ...outage })),
+      { probe: "app-write", source: WORKER, fromMs: 59_000, toMs: 59_250 },
+      { probe: "tcp-pod", source: WORKER, fromMs: 65_000, toMs: 65_250 },
+      { probe: "dns-internal", source: WORKER, ...outage },
+    ],
+  });
+  const { probes } = analyse(facts, events, samples);
+  const impact = (probe: string): number | null | undefined =>
+    probes.find((one) => one.probe === probe && one.source === WORKER)?.timeToImpactMs;
+  t.is(impact("app-write"), 60_000 - runs.FIRST_KILL_MS);
+  t.is(impact("app-read"), 60_000 - runs.FIRST_KILL_MS);
+  t.is(impact("tcp-pod"), null);
+});
+
 test("some of everything fails: intermittent with its share, not explained", (t) => {
   const failing = Array.from({ length: 20 }, (_, index) =>
     APPLICATION.map((probe) => ({ probe, fromMs: 45_000 + index * 1000, toMs: 45_000 + index * 1000 + 500 })),

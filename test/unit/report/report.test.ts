@@ -326,3 +326,21 @@ test("the picture stays small with many samples that flap quickly", (t) => {
   );
   t.true(svg.length < 150_000, `${svg.length} characters`);
 });
+
+test("what noise explains is affected nowhere in the report, and its rule is stated", (t) => {
+  const { facts, events } = runs.controlRun();
+  const failing = [45_000, 60_000, 80_000].map((fromMs) => ({
+    probe: "app-write" as const,
+    source: "kind-worker",
+    fromMs,
+    toMs: fromMs + 250,
+  }));
+  const result = analyse(facts, events, runs.samplesOf({ failing }));
+  const { availability } = result.probes[0]?.phases.window ?? {};
+  t.true((availability ?? 1) < facts.experiment.thresholds.degradedBelow, String(availability));
+  t.is(result.severity, "none");
+  const text = reportMarkdown(result);
+  t.notRegex(text, /partly fail|Affected in the window/);
+  t.regex(text, /Not affected: app-write \(98\.7 %\)/);
+  t.regex(text, /3 or more failures, and so many by chance at most once in \| +2000 runs/);
+});
