@@ -14,10 +14,10 @@ export const NOISE_RATE = 1 / 1000;
 export const FEWEST_FAILURES = 3;
 
 /** As `NOISE_RATE`, of slow samples: a pause of a machine or a segment that TCP sends again. They are more frequent. */
-export const SLOW_NOISE_RATE = 1 / 200;
+const SLOW_NOISE_RATE = 1 / 200;
 
 /** Fewer slow samples than this are noise: a machine that pauses once makes two or three samples in a row slow. */
-export const FEWEST_SLOW = 5;
+const FEWEST_SLOW = 5;
 
 /** A series with fewer samples is never slow on its own: one pause of the machine may be most of them. */
 export const FEWEST_ALONE = 20;
