@@ -22,7 +22,7 @@ export async function consentTo(
     // No command is run on a node before the consent.
     if (isNodeUndo(undo)) plan.push(planOf(undo), `  ${wayTo(undo)}`);
     else plan.push(...(await restoreDiff([entry], { transport, allowCommands: false, foreign: true })));
-    if (undo.action === "restore-workload") plan.push(`  ${powersOf(undo.object)}`);
+    if (undo.action === "restore-workload") plan.push(`  in ${placeOf(undo.path)}: ${powersOf(undo.object)}`);
   }
   view.result(
     [
@@ -36,6 +36,11 @@ export async function consentTo(
     `cannot restore run ${runId} without your consent: its journal comes from the cluster, and anyone who can write Secrets ` +
       "in kube-system-chaos can change it. Nothing was changed. Check the list above, then add --yes",
   );
+}
+
+/** The namespace in the URL path of an object: the copy is checked for it to be that of the object. */
+function placeOf(path: string): string {
+  return `namespace ${/\/namespaces\/([^/]+)\//.exec(path)?.[1] ?? "unknown"}`;
 }
 
 function wayTo({ node, access, ...undo }: NodeUndo): string {

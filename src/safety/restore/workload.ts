@@ -55,12 +55,12 @@ export function withoutMarks({ metadata }: Pick<KubeObject, "metadata">): Record
   return marks.length === 0 ? undefined : Object.fromEntries(marks.map((key) => [key, null]));
 }
 
-/** Restores the number of replicas. Applies to this object only, by uid. Pure. */
-function replicasPatch(before: KubeObject, live: KubeObject): object {
-  const annotations = withoutMarks(live);
-  const { uid, resourceVersion } = live.metadata;
-  const metadata = { uid, resourceVersion, ...(annotations === undefined ? {} : { annotations }) };
-  return { metadata, spec: { replicas: replicasOf(before) } };
+/** The live object with the number of replicas as before, and without the marks of older versions. Pure. */
+function scaledBack(before: KubeObject, live: KubeObject): KubeObject {
+  const marks = withoutMarks(live) ?? {};
+  const kept = Object.entries(live.metadata.annotations ?? {}).filter(([key]) => !(key in marks));
+  const metadata = { ...live.metadata, annotations: Object.fromEntries(kept) };
+  return withField({ ...live, metadata }, ["spec", "replicas"], replicasOf(before));
 }
 
 function replicasOf(object: KubeObject): number {
@@ -117,8 +117,9 @@ function changeOf(entry: WorkloadUndo, wanted: KubeObject, live: KubeObject): Ch
   if (differences(wanted, sanitised(live)).length === 0) return undefined;
   if (entry.onlyReplicas === true) {
     if (withoutMarks(live) === undefined && replicasOf(live) === replicasOf(object)) return undefined;
+    // Replaced, not patched: the dead-man's switch may only update.
     return async (transport) => {
-      await patch(transport, path, replicasPatch(object, live), WRITE);
+      await put(scaledBack(object, live))(transport);
       if (withoutMarks(live) !== undefined) await unmarkReplicaSets(transport, live);
     };
   }

@@ -250,6 +250,25 @@ test("several workloads are restored from the last to the first", async (t) => {
   );
 });
 
+test("a workload that was scaled down: restored with the switch's rights, which patch nothing", async (t) => {
+  const w = await killedRun(t, (undos) =>
+    undos.map((undo) => (undo.action === "restore-workload" ? { ...undo, onlyReplicas: true } : undo)),
+  );
+  const { metadata, spec, ...rest } = w.before;
+  w.server.put(DEPLOYMENTS, {
+    ...rest,
+    metadata: { ...metadata },
+    spec: { ...(spec as object), replicas: 0 },
+  });
+  const replicas = (): number => (w.server.object(TARGET)?.spec as { replicas: number }).replicas;
+  await w.run({ limitMs: 300_000, until: () => replicas() === 2 });
+  t.is(replicas(), 2);
+  t.deepEqual(
+    w.written().filter((each) => each.startsWith("PATCH")),
+    [],
+  );
+});
+
 const kubelet = {
   action: "start-unit",
   object: { kind: "SystemdUnit", name: "kubelet on worker-1" },

@@ -61,7 +61,7 @@ test("a copy in the cluster: its plan is shown, and without consent nothing is c
     );
     t.regex(
       said,
-      /restore Deployment kube-dns\n *\+ Deployment kube-dns, as it was before the run\n *images /,
+      /restore Deployment kube-dns\n *\+ Deployment kube-dns, as it was before the run\n *in namespace kube-system: images /,
     );
     t.deepEqual(writes(c.server), []);
     t.deepEqual(await b.unfinished(), []);
