@@ -73,6 +73,9 @@ function union(spans: readonly Outage[]): Outage[] {
   return merged;
 }
 
+/** A time without an end counts as endless. */
+const lengthIn = (spans: readonly Outage[]): number => totalMs(spans, Infinity);
+
 interface Classified {
   readonly kind: Kind;
   readonly spans: readonly Outage[];
@@ -96,8 +99,11 @@ function classify(
         own.some((each) => overlaps(span, { fromMs: each.fromMs, toMs: each.toMs ?? Infinity })),
       );
     const worst = together.some((span) => span.kind === "unreachable") ? "unreachable" : kind;
-    const same = together.filter((span) => span.kind === worst);
-    return { kind: worst, spans: same.length === 0 ? own : union(same) };
+    const same = union(together.filter((span) => span.kind === worst));
+    // Workers that fail one after the other overlap only for a moment: then each one's own times count.
+    const longest = Math.max(...members.map((one) => lengthIn(spansIn(one, kind, harmed))));
+    const shared = worst !== kind || lengthIn(same) * 2 >= longest;
+    return { kind: worst, spans: same.length > 0 && shared ? same : own };
   }
   return undefined;
 }

@@ -66,6 +66,15 @@ test("one worker: unreachable from 1 of 2 workers", (t) => {
   t.is(client.because, "unreachable, from 1 of 2 workers, 5.0 s");
 });
 
+test("workers that fail one after the other: unreachable for as long as any of them, not only while all are", (t) => {
+  const client = clientOf([
+    ...cut(20_000, { source: WORKER }),
+    ...cut(0, { source: WORKER2, fromMs: 60_000, toMs: 90_000 }),
+  ]);
+  t.is(client.class, "unreachable");
+  t.true(Math.abs(client.lastedMs - 45_000) <= INTERVAL, String(client.lastedMs));
+});
+
 test("a node: its worker and the front end on it fail with all others", (t) => {
   const client = clientOf([
     ...cut(20_000, { source: WORKER2 }),
