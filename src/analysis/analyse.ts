@@ -1,5 +1,5 @@
 /** Facts, events and raw samples → the result of a run. Pure: the same files always give the same result. */
-import { plural } from "../common/figures.js";
+import { plural, threshold } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
 import type { RawSamples } from "../evidence/sample.js";
@@ -35,7 +35,7 @@ import { type AttackedNodes, storyOf } from "./story.js";
 import { compareWithStudy } from "./study.js";
 import { downAtMs, firstKillOf, suppressionOf } from "./suppression.js";
 import { isKeptDown, isLate } from "./times-down.js";
-import { verdictOf } from "./verdict.js";
+import { verdictOf, type VerdictInput } from "./verdict.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
@@ -191,11 +191,22 @@ function attackedNodes(facts: RunFacts, { firstKillMs, releaseMs }: Timeline): A
   return { nodes: target.nodes, firstKillMs, releaseMs };
 }
 
+/** A failure that noise does not explain but that is too small for the severity: said, so that both are understood. */
+function smallFailure(
+  { severity }: SeverityFinding,
+  client: ClientFinding | null,
+  { degradedBelow }: RunFacts["experiment"]["thresholds"],
+): string | undefined {
+  if (severity !== "none" && severity !== "function lost") return undefined;
+  if (client?.class !== "unreachable" && client?.class !== "intermittent") return undefined;
+  return `A client saw a failure that is too small to count: ${client.because} (degraded: over ${threshold(1 - degradedBelow)} of the window's samples).`;
+}
+
 /** What the measurements allow to conclude, and why the rest cannot be concluded. */
 function conclusion(
   facts: RunFacts,
   time: Timeline,
-  measured: SeverityFinding,
+  measured: SeverityFinding & Pick<VerdictInput, "clientSaw">,
   ownFunction: OwnFunction,
   others: readonly Reason[],
 ): Pick<
@@ -205,10 +216,21 @@ function conclusion(
   const reasons = others.length > 0 ? others : functionReasons(facts, measured.severity, ownFunction.result);
   const open = reasons.length > 0;
   const severity = open ? "inconclusive" : measured.severity;
-  const severityBecause = open ? `Nothing can be concluded. Observed: ${measured.because}` : measured.because;
+  const { clientSaw } = measured;
+  const observed = clientSaw === undefined ? measured.because : `${measured.because} ${clientSaw}`;
+  const severityBecause = open ? `Nothing can be concluded. Observed: ${observed}` : observed;
   const { events, releaseMs } = time;
   const functionChecks = absentChecks(facts, events);
-  const finding = verdictOf({ facts, events, reasons, severity, severityBecause, releaseMs, functionChecks });
+  const finding = verdictOf({
+    facts,
+    events,
+    reasons,
+    severity,
+    severityBecause,
+    releaseMs,
+    clientSaw,
+    functionChecks,
+  });
   const onStandIn = facts.standIns.some(({ victim }) => victim);
   return {
     verdict: finding.verdict,
@@ -269,7 +291,10 @@ export function analysisOf(
   const ownFunction = ownFunctionOf({ ...time, facts, probes, functionProbes, suppression });
   const { workers, of } = facts.sampling ?? {};
   const everyWorker = workers === of ? "every worker" : "every sampled worker";
-  const measured = severityOf(probes, facts.experiment.thresholds, ownFunction, everyWorker);
+  const { thresholds } = facts.experiment;
+  const client = clientIn(facts, time, series, probes, times);
+  const finding = severityOf(probes, thresholds, ownFunction, everyWorker);
+  const measured = { ...finding, clientSaw: smallFailure(finding, client, thresholds) };
   const others = reasonsOf({
     facts,
     events: time.events,
@@ -289,7 +314,7 @@ export function analysisOf(
     reasons: concluded.reasons,
     severity: concluded.severity,
     severityBecause: concluded.severityBecause,
-    client: clientIn(facts, time, series, probes, times),
+    client,
     ownFunction: ownFunction.result,
     functionLost: ownFunction.lost,
     functionBecause: ownFunction.because,

@@ -217,7 +217,9 @@ function failure(
   const lastedMs = totalMs(spans, endMs);
   const open = spans.some(({ toMs }) => toMs === null);
   const explainedBy = explanation(asked, times.nodeOf);
-  const some = kind === "unreachable" ? [] : [`${percent(share)} of ${WORDS[probe]}`];
+  // Unreachable without further words: writes, the main measure.
+  const all = probe === "app-write" ? [] : [WORDS[probe]];
+  const some = kind === "unreachable" ? all : [`${percent(share)} of ${WORDS[probe]}`];
   return {
     class: kind,
     probe,

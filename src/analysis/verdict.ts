@@ -16,6 +16,8 @@ export interface VerdictInput {
   readonly severity: Severity;
   readonly severityBecause: string;
   readonly releaseMs: number | null;
+  /** A failure that a client saw although it is too small for the severity, as a sentence; undefined: none. */
+  readonly clientSaw: string | undefined;
   /** Checks of the component's own function in the whole run, and how many of them did not find it. */
   readonly functionChecks: { readonly total: number; readonly absent: number };
 }
@@ -47,7 +49,7 @@ function missingForRestored(events: readonly RunEvent[], releaseMs: number | nul
 }
 
 /** Nothing was taken down, so neither the application nor the component's own function may be affected. */
-function ofControl({ severity, severityBecause, functionChecks }: VerdictInput): VerdictFinding {
+function ofControl({ severity, severityBecause, clientSaw, functionChecks }: VerdictInput): VerdictFinding {
   const fault = "The method or the cluster is at fault.";
   if (severity !== "none") {
     return {
@@ -63,6 +65,8 @@ function ofControl({ severity, severityBecause, functionChecks }: VerdictInput):
       because: `Control run: nothing was taken down, but: ${absent} ${fault}`,
     };
   }
+  if (clientSaw !== undefined)
+    return { verdict: "control", because: `Control run: nothing was taken down. ${clientSaw}` };
   return {
     verdict: "control",
     because: "Control run: nothing was taken down and nothing was affected, so measuring alone does no harm.",

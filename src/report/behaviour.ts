@@ -42,11 +42,15 @@ function writesFailing(result: RunResult, worst: ProbeResult): Bilingual {
 /** An outage or an intermittent failure, as a client saw it. */
 function seenByClient(result: RunResult, client: ClientFinding, worst: ProbeResult): Bilingual {
   const { en, ja } = clientText(client);
-  const share = percent(worst.phases.window.availability);
+  const ofReads =
+    client.probe === "app-read" ? worstInWindow(onWorkers(result, "app-read"), ["app-read"]) : undefined;
+  const [what, whatJa] = ofReads === undefined ? ["writes", "書き込み"] : ["reads", "読み出し"];
+  const { source, phases } = ofReads ?? worst;
+  const share = percent(phases.window.availability);
   const { en: sinceEn, ja: sinceJa } = since(result);
   return {
-    en: `app → DB is ${en} (${share} of writes succeed from ${worst.source})${sinceEn}`,
-    ja: `アプリ → DB の書き込みが${ja}(${worst.source} からの成功率 ${share})${sinceJa}`,
+    en: `app → DB is ${en} (${share} of ${what} succeed from ${source})${sinceEn}`,
+    ja: `アプリ → DB の${whatJa}が${ja}(${source} からの成功率 ${share})${sinceJa}`,
   };
 }
 

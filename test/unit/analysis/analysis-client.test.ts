@@ -108,6 +108,16 @@ for (const ms of [500, 1000]) {
   });
 }
 
+test("a failure that is too small for the severity is said beside it, and a control run does not deny it", (t) => {
+  const { severity, severityBecause, verdict, verdictBecause } = resultOf(cut(750, { source: WORKER }));
+  t.is(severity, "none");
+  t.is(verdict, "control");
+  const said = /A client saw a failure that is too small to count: unreachable, .* \(degraded: over 1 % of/;
+  t.regex(severityBecause, said);
+  t.regex(verdictBecause, said);
+  t.notRegex(verdictBecause, /nothing was affected/);
+});
+
 test("stray failures are part of nothing: no class, no time to impact", (t) => {
   const failing = [
     { probe: "app-write", source: WORKER, fromMs: 40_000, toMs: 40_000 + INTERVAL },
@@ -200,4 +210,5 @@ test("reads alone fail: the class is theirs", (t) => {
   const { client } = analyse(facts, events, runs.samplesOf({ failing }));
   t.is(client?.probe, "app-read");
   t.is(client?.class, "unreachable");
+  t.regex(client?.because ?? "", /^unreachable, reads, 5\.\d s$/);
 });

@@ -144,6 +144,13 @@ test("the row: what was measured, the worst worker", (t) => {
   t.regex(row.behaviour.ja, /書き込みが到達不能 64\.8 s.*成功率 0 %.*650 ms/);
 });
 
+test("reads alone fail: the behaviour says so, with the share of reads", (t) => {
+  const run = runs.threeFrontEnds([{ probe: "app-read", fromMs: 45_000, toMs: 75_000 }], { shiftMs: 125 });
+  const report = reportMarkdown(analysisOf(run.facts, run.events, run.samples).result);
+  t.regex(report, /\*\*unreachable\*\* for 30\.\d s \(reads\)/);
+  t.regex(report, /app → DB is unreachable for 30\.\d s \(reads\) \(50\.0 % of reads succeed from/);
+});
+
 test("one of three front ends cut: intermittent everywhere, an outage nowhere", (t) => {
   const [target] = runs.FRONT_ENDS;
   const failing = (["app-write", "app-read"] as const).map((probe) => {
