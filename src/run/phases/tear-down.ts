@@ -28,14 +28,15 @@ export async function cleanUp(state: RunState): Promise<boolean> {
   const report = async (seq: number, undone: Undone): Promise<void> =>
     await writeRestored(state.context, seq, undone);
   await view.step("remove what the run created", async () => {
+    const retry = { clock, limitMs: REMOVE_LIMIT_MS, signal: givingUp?.byUser, apiLost: givingUp?.apiLost };
     // Changes of function checks that no one has undone yet.
-    const left = await undoAll(transport, changed, report);
+    const left = await undoAll(transport, changed, report, retry);
     problems.push(...left.map(({ error }) => `not restored: ${error}`));
     await removeOwn([...made, ...state.last], problems, {
       transport,
       clock,
       report,
-      retry: { clock, limitMs: REMOVE_LIMIT_MS, signal: givingUp?.byUser, apiLost: givingUp?.apiLost },
+      retry,
       whole: state.whole,
       stopRenewing: async () => {
         if (state.context.shared === undefined) await state.lock?.stopRenewing();
