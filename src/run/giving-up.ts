@@ -5,9 +5,9 @@ import type { AnswerFollower } from "../kube/followed-transport.js";
 import { UNAUTHORIZED_WORDS } from "../kube/transport.js";
 
 /**
- * How long the API server may refuse the run's credentials before the run gives up, ms. Long enough that the transport
- * has read them again (`credentials.ts` does not within 5 s), and far shorter than the six minutes for which each step of
- * the end would retry.
+ * How long the API server may refuse the run's credentials before the run ends, ms, and then until it gives up. Long
+ * enough that the transport has read them again (`credentials.ts` does not within 5 s), and far shorter than the six
+ * minutes for which each step of the end would retry.
  */
 const REFUSED_LIMIT_MS = 10_000;
 
@@ -23,6 +23,7 @@ export const API_AWAY_LIMIT_MS = 150_000;
  */
 export class GivingUp implements AnswerFollower {
   readonly #clock: Pick<Stopwatch, "now">;
+  readonly #refused = new AbortController();
   readonly #lost = new AbortController();
   readonly #byUser: AbortSignal;
   /** Aborted by the user or because the API server is lost. The reason is a sentence. */
@@ -41,6 +42,14 @@ export class GivingUp implements AnswerFollower {
     this.any = AbortSignal.any([byUser, this.#lost.signal]);
     // Many undos at once listen to them, and remove their listeners again: no leak.
     setMaxListeners(0, byUser, this.#lost.signal, this.any);
+  }
+
+  /**
+   * Aborted when the API server refuses the credentials: the run ends. At its end it tries them again, because what checks
+   * them (a webhook, an OIDC provider in the cluster) may have come back. The reason is a sentence.
+   */
+  get credentialsRefused(): AbortSignal {
+    return this.#refused.signal;
   }
 
   /** Aborted when the API server is lost. The reason is a sentence. */
@@ -81,8 +90,10 @@ export class GivingUp implements AnswerFollower {
     }
     this.#awaySinceMs = undefined;
     this.#refusedSinceMs ??= now;
-    if (now - this.#refusedSinceMs < REFUSED_LIMIT_MS) return;
-    this.#lost.abort(UNAUTHORIZED_WORDS);
+    if (now - this.#refusedSinceMs >= REFUSED_LIMIT_MS) this.#refused.abort(UNAUTHORIZED_WORDS);
+    if (this.#ending === undefined) return;
+    if (now - Math.max(this.#ending.sinceMs, this.#refusedSinceMs) >= REFUSED_LIMIT_MS)
+      this.#lost.abort(UNAUTHORIZED_WORDS);
   }
 
   notAnswered(error: unknown): void {

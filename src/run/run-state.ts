@@ -114,15 +114,17 @@ export class RunState {
     else lost?.addEventListener("abort", stop, { once: true, signal: this.abort.signal });
   }
 
-  /** Ends the attack when the API server is lost: what is on nodes is still undone, the rest is left for a restore. */
-  stopWhenApiIsLost(): void {
+  /** Ends the attack when the API server refuses the credentials: nobody would undo it later. */
+  stopWhenCredentialsAreRefused(): void {
     const { givingUp, resolved } = this.context;
     if (resolved.component?.carriesApi === true && !isControl(resolved.attack)) givingUp?.expectOutage();
+    const refused = givingUp?.credentialsRefused;
     const stop = (): void => {
-      this.stopped("attack-failed", String(givingUp?.apiLost.reason));
+      this.stopped("attack-failed", String(refused?.reason));
       this.broken.abort();
     };
-    givingUp?.apiLost.addEventListener("abort", stop, { once: true });
+    if (refused?.aborted === true) stop();
+    else refused?.addEventListener("abort", stop, { once: true });
   }
 
   /** A foreign change: the window ends and everything is undone. */

@@ -89,7 +89,7 @@ export async function lockForRun(state: RunState): Promise<boolean> {
     state.last = last;
   }
   state.stopWhenLockIsLost();
-  state.stopWhenApiIsLost();
+  state.stopWhenCredentialsAreRefused();
   try {
     await relyOnAddonManager(context);
   } catch (error) {

@@ -21,14 +21,31 @@ function givingUp(): {
 
 const refused = new Error("connect ECONNREFUSED");
 
-test("refused credentials: given up after 10 s of nothing but 401, in any phase", (t) => {
+test("refused credentials: 10 s of nothing but 401 end the run, and 10 s more at its end give up", (t) => {
   const { g, at } = givingUp();
   at(0).answered(401);
   at(9_999).answered(401);
-  t.false(g.any.aborted);
+  t.false(g.credentialsRefused.aborted);
   at(10_000).answered(401);
+  t.true(g.credentialsRefused.aborted);
+  t.false(g.any.aborted, "the end of the run tries them again");
+  g.end();
+  at(19_999).answered(401);
+  t.false(g.any.aborted);
+  at(20_000).answered(401);
   t.true(g.apiLost.aborted);
   t.regex(g.why ?? "", /refuses the credentials \(HTTP 401\), also after they were read again/);
+});
+
+test("refused credentials that work again at the end: nothing is given up", (t) => {
+  const { g, at } = givingUp();
+  at(0).answered(401);
+  at(15_000).answered(401);
+  g.end();
+  at(20_000).answered(401);
+  at(24_000).answered(200);
+  at(26_000).answered(401);
+  t.false(g.any.aborted);
 });
 
 test("another answer in between: the credentials work", (t) => {
@@ -36,7 +53,7 @@ test("another answer in between: the credentials work", (t) => {
   at(0).answered(401);
   at(9_000).answered(404);
   at(12_000).answered(401);
-  t.false(g.any.aborted);
+  t.false(g.credentialsRefused.aborted);
 });
 
 test("no answer: nothing is given up before the run ends, then after the limit in sum", (t) => {
