@@ -6,7 +6,7 @@ import { messageOf, RefusedError } from "../../common/errors.js";
 import { fitted, type ResolvedExperiment } from "../../components/resolve.js";
 import type { PodSettings } from "../../config/pod-settings.js";
 import type { RunEventBody } from "../../evidence/events.js";
-import { fits, fittingAttacks, isControl } from "../../experiment/attacks.js";
+import { ATTACKS, fits, fittingAttacks, isControl } from "../../experiment/attacks.js";
 import { missingPermissions } from "../../kube/access-review.js";
 import type { Node } from "../../kube/objects.js";
 import { describePermission, type Permission } from "../../kube/permission.js";
@@ -185,7 +185,16 @@ const CHECKS: readonly PreflightCheck[] = [
     check: async ({ transport, resolved }, { target, onCluster }) => {
       if (target === undefined || isNodeTarget(target) || isControl(resolved.attack)) return [];
       const workloads = [target, ...(onCluster?.companions ?? [])];
-      return await Promise.all(workloads.map(async (each) => await canComeBack(transport, each)));
+      return await Promise.all(
+        workloads.map(
+          async (each) =>
+            await canComeBack(
+              transport,
+              each,
+              each !== target || ATTACKS[resolved.attack.type].changes !== "workload",
+            ),
+        ),
+      );
     },
   },
   {

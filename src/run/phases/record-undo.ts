@@ -60,13 +60,14 @@ async function recordWorkload(state: RunState, target: Target): Promise<boolean>
   }
   const object = { ...live, apiVersion: "apps/v1", kind: target.kind };
   // Asked again: minutes have passed since preflight.
-  const { ok, detail } = await canComeBack(transport, { ...target, object });
+  const extent = extentOf(state, target);
+  const stays = extent.onlyReplicas === true || extent.onlyIfGone === true;
+  const { ok, detail } = await canComeBack(transport, { ...target, object }, stays);
   if (!ok) {
     state.stopped("attack-failed", detail);
     return false;
   }
   const { path, collection } = target;
-  const extent = extentOf(state, target);
   await record(journal, state.pending, { action: "restore-workload", path, collection, object, ...extent });
   return true;
 }

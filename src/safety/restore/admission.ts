@@ -32,16 +32,18 @@ interface Returning {
 /**
  * Tries to create the workload and one of its pods, and stores nothing.
  *
+ * @param onlyPods the workload itself stays: only its pods must come back.
  * @throws ApiUnreachableError.
  */
 export async function canComeBack(
   transport: Transport,
   workload: Returning,
+  onlyPods = false,
 ): Promise<{ readonly ok: boolean; readonly detail: string }> {
   const { kind, namespace, collection } = workload;
   const name = objectName(workload);
   const object = { ...sanitised(workload.object), apiVersion: "apps/v1", kind };
-  const problem = await refusalOf(transport, collection, object);
+  const problem = onlyPods ? undefined : await refusalOf(transport, collection, object);
   if (problem !== undefined) return { ok: false, detail: refusedWords(name, problem) };
   const [missing] = await missingPermissions(transport, [
     { verb: "create", group: "", resource: "pods", namespace },
@@ -49,11 +51,12 @@ export async function canComeBack(
   if (missing !== undefined)
     return {
       ok: true,
-      detail: `${name} can be created again; its pods were not tried (not allowed: ${describePermission(missing)})`,
+      detail: `${onlyPods ? "" : `${name} can be created again; `}its pods were not tried (not allowed: ${describePermission(missing)})`,
     };
   const podProblem = await refusalOf(transport, resourcePath(PODS, namespace), podOf(workload));
   if (podProblem !== undefined) return { ok: false, detail: refusedWords(`a pod of ${name}`, podProblem) };
-  return { ok: true, detail: `${name} and its pods can be created again (tried with dryRun=All)` };
+  const what = onlyPods ? `pods of ${name}` : `${name} and its pods`;
+  return { ok: true, detail: `${what} can be created again (tried with dryRun=All)` };
 }
 
 function refusedWords(what: string, problem: string): string {

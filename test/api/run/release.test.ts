@@ -35,6 +35,7 @@ async function releasing(
   const undone: string[] = [];
   let now = 0;
   const givingUp = new GivingUp({ now: () => now });
+  givingUp.end();
   const context = {
     transport: followedTransport(transport, givingUp),
     givingUp,

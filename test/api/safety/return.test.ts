@@ -54,6 +54,19 @@ type Workload = Parameters<typeof canComeBack>[1];
 const fieldsNow = (server: FakeApiServer): readonly ManagedFields[] =>
   server.object(PATH)?.metadata.managedFields ?? [];
 
+test("an attack that deletes no workload: only its pods are tried", async (t) => {
+  const { server, transport } = await serve(t);
+  const { workload } = kubeDns(server);
+  t.deepEqual(await canComeBack(transport, workload, true), {
+    ok: true,
+    detail: "pods of Deployment kube-system/kube-dns can be created again (tried with dryRun=All)",
+  });
+  t.deepEqual(
+    server.requests.filter(({ query }) => query.get("dryRun") === "All").map(({ path }) => path),
+    [PODS],
+  );
+});
+
 test("the live name is taken: a pass; the pod is as its controller makes it; nothing is stored", async (t) => {
   const { server, transport } = await serve(t);
   const { workload, before } = kubeDns(server);
