@@ -5,6 +5,7 @@
  */
 import { CONFIGMAPS, resourcePath } from "../../kube/api.js";
 import { heldPath, timerName } from "../../nodes/faults.js";
+import type { NodeAccessSpec } from "../../nodes/spec.js";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "../../own/manifest.js";
 import {
   ADDON_NAMESPACE,
@@ -33,6 +34,9 @@ const OWN_KINDS: Readonly<Record<string, string>> = {
 };
 const IN_ANY_NAMESPACE =
   /^\/apis\/rbac\.authorization\.k8s\.io\/v1\/namespaces\/[a-z0-9-]+\/(roles|rolebindings)$/;
+
+/** Namespaces that no run creates. (Those of its own begin with this tool's name.) */
+const OF_KUBERNETES = /^(default|kube-(system|public|node-lease)|openshift-.*)$/;
 
 /** A node's name never begins with "-": a command would take it for an option. */
 const NODE = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
@@ -68,12 +72,15 @@ export function implausible(entry: Undo, runId: string): string | undefined {
   }
 }
 
-/** The ConfigMap that the proof of addon-manager changes. */
-const OF_PROOF = resourcePath(CONFIGMAPS, ADDON_NAMESPACE, DRIFT_NAME);
+/** Of the ConfigMap that the proof of addon-manager changes. */
+const OF_PROOF = resourcePath(CONFIGMAPS, ADDON_NAMESPACE);
 
 function implausibleWorkload({ path, collection, object }: WorkloadUndo): string | undefined {
-  if (path === OF_PROOF && path === `${collection}/${object.metadata.name}`) return undefined;
   const { name, namespace } = object.metadata;
+  if (collection === OF_PROOF && path === `${OF_PROOF}/${DRIFT_NAME}`)
+    return name === DRIFT_NAME && object.kind === "ConfigMap"
+      ? undefined
+      : `it would restore ${shown(object.kind)} ${shown(name)} as ${shown(path)}`;
   const [, place = "", resource] = WORKLOAD.exec(collection) ?? [];
   const kind = resource === "deployments" ? "Deployment" : "DaemonSet";
   const valid =
@@ -96,13 +103,17 @@ function implausibleRemoval({ action, path, object, labels }: Removal): string |
     NAME.test(name) &&
     path === `${collection}/${name}` &&
     (action === "remove" || kind === "Namespace") &&
+    !(kind === "Namespace" && OF_KUBERNETES.test(name)) &&
     (kind !== "Lease" || name === LOCK_NAME);
   return valid ? undefined : `it would remove ${shown(path)}, which no run created`;
 }
 
 function implausibleOnNode(entry: NodeUndo, runId: string): string | undefined {
-  const { node, timer } = entry;
+  const { node, timer, object, access } = entry;
   if (!NODE.test(node)) return `it names the node ${shown(node)}`;
+  if (![object.kind, object.name].every((each) => typeof each === "string"))
+    return `it names no component on ${node}`;
+  if (!isAccess(access)) return `it reaches ${node} in a way that no run uses`;
   if (entry.action === "start-unit") {
     const { unit, also } = entry;
     const valid = [unit, ...also].every((each) => UNIT.test(each)) && timer === timerName(runId, unit);
@@ -116,6 +127,21 @@ function implausibleOnNode(entry: NodeUndo, runId: string): string | undefined {
   return valid
     ? undefined
     : `it would move ${shown(heldAt)} to ${shown(manifest)} on ${node}, which no run moves away`;
+}
+
+/** Also for journals that anyone may have written: a field may be missing or of another type. */
+function isAccess(access: NodeAccessSpec): boolean {
+  const isText = (each: unknown): boolean => typeof each === "string";
+  switch (access.type) {
+    case "pod":
+      return true;
+    case "command":
+      return access.argv.every(isText);
+    case "engine":
+      return isText(access.command) && Object.values(access.env).every(isText);
+    default:
+      return false;
+  }
 }
 
 function shown(value: unknown): string {

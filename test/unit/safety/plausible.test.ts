@@ -56,6 +56,15 @@ const object = (kind: string, path: string, name: string): Undo =>
   removal({ path: `${path}/${name}`, object: { kind, name } });
 const RBAC = "/apis/rbac.authorization.k8s.io/v1";
 
+const CONFIGMAPS = "/api/v1/namespaces/kube-system/configmaps";
+const DRIFT = "kube-system-chaos-drift";
+/** Of addon-manager's proof. */
+const proof = {
+  collection: CONFIGMAPS,
+  path: `${CONFIGMAPS}/${DRIFT}`,
+  object: { kind: "ConfigMap", metadata: { ...metadata, name: DRIFT } },
+};
+
 test("a workload that an experiment names in another namespace is plausible: its run can be restored", (t) => {
   const collection = "/apis/apps/v1/namespaces/logging/daemonsets";
   const object = { kind: "DaemonSet", metadata: { ...metadata, name: "vector", namespace: "logging" } };
@@ -75,6 +84,9 @@ test("entries of real runs are plausible", (t) => {
     object("RoleBinding", `${RBAC}/namespaces/guestbook/rolebindings`, "chaos-dead-man-run-1"),
     unit(),
     unit({ also: ["docker.service"] }),
+    workload(proof),
+    unit({ access: { type: "engine", command: "docker", env: { DOCKER_HOST: "unix:///x" } } }),
+    unit({ access: { type: "command", argv: ["ssh", "{node}"] } }),
     manifest(),
     moved("/var/lib/rancher/rke2/agent/pod-manifests/etcd.yaml"),
   ])
@@ -105,6 +117,19 @@ for (const [what, entry] of Object.entries({
   "a workload of another kind than its path": workload({ object: { kind: "DaemonSet", metadata } }),
   "a removal without labels": removal({ labels: undefined }),
   "a workload without an object": workload({ object: undefined }),
+  "a kind that is a path": workload({ ...proof, object: { ...proof.object, kind: "../../x" } }),
+  "a name that is a path": workload({
+    ...proof,
+    collection: "/api/v1/namespaces",
+    object: { kind: "ConfigMap", metadata: { name: `kube-system/configmaps/${DRIFT}` } },
+  }),
+  "a namespace of Kubernetes": removal({
+    path: "/api/v1/namespaces/kube-system",
+    object: { kind: "Namespace", name: "kube-system" },
+  }),
+  "a component on a node without a name": unit({ object: undefined }),
+  "an unknown way to a node": unit({ access: { type: "ssh" } }),
+  "an engine that is no text": unit({ access: { type: "engine", command: ["docker"], env: {} } }),
   "another lock": object(
     "Lease",
     "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
