@@ -7,11 +7,12 @@ import { kindsMadeIn } from "../own/namespaces.js";
 import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../own/own-names.js";
 import { describeUndo } from "../safety/journal/describe.js";
 import { isNodeUndo, type NodeUndo, type Undo, type WorkloadUndo } from "../safety/journal/journal.js";
+import { kubectlLine, type Where } from "../safety/restore/connection.js";
 import { quoted } from "../common/shell-word.js";
 
 interface Place {
-  /** Of the kubeconfig; undefined: the user's current one. */
-  readonly context?: string;
+  /** How kubectl reaches the cluster; empty: by the user's current kubeconfig and context. */
+  readonly where: Where;
   /** The file with the workload as it was before the run. */
   readonly file: string;
   /** The journal came from the cluster: a command that it names is not shown, because it may be anyone's. */
@@ -20,8 +21,7 @@ interface Place {
 
 /** What may be left of one change, then the commands that undo it. */
 export function byHand(entry: Undo, place: Place): string[] {
-  const kubectl = ["kubectl", ...(place.context === undefined ? [] : ["--context", place.context])];
-  const line = (...words: string[]): string => `  ${[...kubectl, ...words].map(quoted).join(" ")}`;
+  const line = (...words: string[]): string => `  ${kubectlLine(place.where, words)}`;
   if (isNodeUndo(entry)) return onNode(entry, place.foreign);
   if (entry.action === "restore-workload")
     return [`${describeUndo(entry)} may be missing or changed:`, ...workload(entry, place.file, line)];
@@ -29,13 +29,24 @@ export function byHand(entry: Undo, place: Place): string[] {
   if (entry.action === "remove")
     return [
       `${describeUndo(entry)} may still exist:`,
-      line(...(namespace === undefined ? [] : ["-n", namespace]), "delete", kind.toLowerCase(), name),
+      line(
+        ...(namespace === undefined ? [] : ["-n", namespace]),
+        ...["delete", kind.toLowerCase(), "-l", selectorOf(entry.labels)],
+        `--field-selector=metadata.name=${name}`,
+      ),
     ];
   const kinds = kindsMadeIn(name).map(({ resource }) => resource);
   return [
     `Namespace ${name} may contain objects of the run:`,
     line("-n", name, "delete", kinds.join(","), "-l", `${MANAGED_BY_LABEL}=${MANAGED_BY}`),
   ];
+}
+
+/** By its labels, too: an object of the same name may be someone else's by now, or always was. */
+function selectorOf(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
 }
 
 function workload(

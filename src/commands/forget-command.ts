@@ -10,6 +10,7 @@ import type { KubeObject } from "../kube/objects.js";
 import type { Connection } from "../kube/connect.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 import { carries, MANAGED_BY, MANAGED_BY_LABEL, RUN_LABEL } from "../own/manifest.js";
+import { PROBER_NAMESPACE } from "../own/own-names.js";
 import { copyPath, copyPlace } from "../safety/journal/cluster-copy.js";
 import {
   Journal,
@@ -24,10 +25,10 @@ import { implausibleIn } from "../safety/journal/plausible.js";
 import { clusterUidOf, IN_CLUSTER } from "../safety/journal/unfinished.js";
 import { LOCK_PATH } from "../safety/lock/lease.js";
 import { claimRestore } from "../safety/restore/claim.js";
-import { connectedFor, connectionOf, type Where } from "../safety/restore/connection.js";
+import { connectedFor, connectionOf, kubectlLine, type Where } from "../safety/restore/connection.js";
 import { find, findUnfinished, isOf } from "../safety/restore/find.js";
 import type { RestoreOptions } from "../safety/restore/options.js";
-import { clockOf, refuseLiveLock, stillRunning } from "../safety/restore/restore-one.js";
+import { clockOf, DELETE_LOCK, refuseLiveLock, stillRunning } from "../safety/restore/restore-one.js";
 import { byHand } from "./by-hand.js";
 
 /** How long the cluster may take to answer, ms: it may be gone. */
@@ -50,7 +51,8 @@ export async function forget(options: ForgetOptions): Promise<ExitCode> {
     left: (run ?? damaged)?.pending,
   });
   await consent(options);
-  const kept = away === undefined ? await connectedFor(where, `forget ${runId}`, releasing(runId)) : [];
+  const kept =
+    away === undefined ? await connectedFor(where, `forget ${runId}`, releasing(runId, where)) : [];
   if (away !== undefined)
     view.warn(`the run's copy and lock in the cluster stay, if that cluster still exists: ${away}`);
   for (const each of kept) view.warn(each);
@@ -120,34 +122,32 @@ async function refuseRunning(
   if (away !== undefined || liveness === "ended") return;
   const note = (text: string): void => options.view.info(text);
   await connectedFor(where, "restore", async ({ transport }) => {
-    await refuseLiveLock(transport, { clock: clockOf(options), note });
+    await refuseLiveLock(transport, { clock: clockOf(options), note, where });
   });
 }
 
 /** Also writes the workloads as they were into files, which the commands name. */
 async function leftBehind(
-  { run, damaged, inCluster }: Subject,
+  { run, damaged, inCluster, where }: Subject,
   env: RestoreOptions["env"],
 ): Promise<string[]> {
   if (run === undefined) {
     const { folder = "", pending = [] } = damaged ?? {};
-    const known = inCluster ? [] : await linesOf(pending, { folder, foreign: false });
+    const known = inCluster ? [] : await linesOf(pending, { folder, where, foreign: false });
     return [...known, `  more may be left, because ${messageOf(damaged)}`];
   }
   const { open, pending } = run;
   const foreign = run.adopted || inCluster;
   const problem = foreign ? implausibleIn(run) : undefined;
   if (problem !== undefined) return [`  unknown: its copy in the cluster is not believed: ${problem}`];
-  const place = inCluster
-    ? { folder: join(journalRoot(env), open.clusterUid, open.runId), foreign }
-    : { folder: run.folder, context: open.context, foreign };
-  const lines = await linesOf(pending, place);
+  const folder = inCluster ? join(journalRoot(env), open.clusterUid, open.runId) : run.folder;
+  const lines = await linesOf(pending, { folder, where, foreign });
   return lines.length === 0 ? ["  nothing: all its changes are undone"] : lines;
 }
 
 async function linesOf(
   pending: readonly PendingUndo[],
-  place: { readonly folder: string; readonly context?: string; readonly foreign: boolean },
+  place: { readonly folder: string; readonly where: Where; readonly foreign: boolean },
 ): Promise<string[]> {
   const lines: string[] = [];
   for (const { undo } of [...pending].reverse()) {
@@ -168,13 +168,13 @@ async function savedWorkload(undo: Undo, folder: string): Promise<string> {
 
 /** Removes what keeps other runs away. @returns what could not be removed, and how to remove it. */
 const releasing =
-  (runId: string) =>
+  (runId: string, where: Where) =>
   async ({ transport }: Pick<Connection, "transport">): Promise<string[]> => {
     const labels = { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId };
     const kept: string[] = [];
-    for (const [path, command] of [
-      [copyPath(runId), `kubectl -n kube-system-chaos delete secret journal-${runId}`],
-      [LOCK_PATH, "kubectl -n kube-system delete lease kube-system-chaos"],
+    for (const [path, words] of [
+      [copyPath(runId), ["-n", PROBER_NAMESPACE, "delete", "secret", `journal-${runId}`]],
+      [LOCK_PATH, DELETE_LOCK],
     ] as const) {
       try {
         const live = await getOrUndefined<KubeObject>(transport, path);
@@ -182,7 +182,9 @@ const releasing =
           await remove(transport, path, { uid: live.metadata.uid });
       } catch (error) {
         if (!(error instanceof ApiError || error instanceof ApiUnreachableError)) throw error;
-        kept.push(`could not remove ${path}: ${messageOf(error)}. Remove it with \`${command}\``);
+        kept.push(
+          `could not remove ${path}: ${messageOf(error)}. Remove it with \`${kubectlLine(where, words)}\``,
+        );
       }
     }
     return kept;

@@ -1,4 +1,5 @@
 /** How to reach the cluster of an unfinished run. */
+import { quoted } from "../../common/shell-word.js";
 import { type Connection, withConnection } from "../../kube/connect.js";
 import type { JournalState } from "../journal/journal.js";
 import { IN_CLUSTER } from "../journal/unfinished.js";
@@ -24,6 +25,20 @@ export function connectionOf({ open, folder }: JournalState, { kubeconfigPath, c
 
 function kubeconfigOf(kubeconfigPath: string | undefined): Where {
   return kubeconfigPath === undefined ? {} : { kubeconfigPath };
+}
+
+/** A command of kubectl for this cluster, to be pasted into a POSIX shell. Pure. */
+export function kubectlLine(
+  { context, kubeconfigPath, kubeconfigList }: Where,
+  words: readonly string[],
+): string {
+  const isList = kubeconfigPath === undefined && kubeconfigList !== undefined;
+  const options = [
+    ...(kubeconfigPath === undefined ? [] : ["--kubeconfig", kubeconfigPath]),
+    ...(context === undefined ? [] : ["--context", context]),
+  ];
+  const line = ["kubectl", ...options, ...words].map(quoted).join(" ");
+  return isList ? `KUBECONFIG=${quoted(kubeconfigList)} ${line}` : line;
 }
 
 /** Connects for the duration of the work. `what` goes into the user agent, so that the audit log shows it. */

@@ -19,9 +19,9 @@ import {
 import { IN_CLUSTER } from "../journal/unfinished.js";
 import { renewsTheLock } from "../lock/liveness.js";
 import { claimRestore } from "./claim.js";
-import { LOCK_NAME, LOCK_NAMESPACE } from "../../own/own-names.js";
+import { LOCK_NAME, LOCK_NAMESPACE, PROBER_NAMESPACE } from "../../own/own-names.js";
 import { consentTo } from "./consent.js";
-import { connectionOf, connectedFor } from "./connection.js";
+import { connectionOf, connectedFor, kubectlLine, type Where } from "./connection.js";
 import type { RestoreOptions } from "./options.js";
 import { checkCluster, type Restored, restoreRun } from "./restore-run.js";
 
@@ -45,7 +45,7 @@ export async function restoreOne(
       // A journal that is only in the cluster is from another machine, even if the host name is the same.
       const elsewhere = found.folder === IN_CLUSTER || liveness === "unknown";
       if (apiAnswers && elsewhere && !options.silent.has(open.clusterUid)) {
-        await refuseLiveLock(transport, { clock, note });
+        await refuseLiveLock(transport, { clock, note, where });
         options.silent.add(open.clusterUid);
       }
       const { folder } = found.folder === IN_CLUSTER ? await adopted(transport, found, options) : found;
@@ -163,23 +163,30 @@ export function stillRunning({ runId, pid }: JournalState["open"]): ChaosError {
   );
 }
 
+/** The words after "kubectl". */
+export const DELETE_LOCK = ["-n", LOCK_NAMESPACE, "delete", "lease", LOCK_NAME] as const;
+
 /** For a runner on another machine: only its lock shows whether it is alive. */
 export async function refuseLiveLock(
   transport: Transport,
-  { clock, note }: { readonly clock: Clock; readonly note: (text: string) => void },
+  {
+    clock,
+    note,
+    where,
+  }: { readonly clock: Clock; readonly note: (text: string) => void; readonly where: Where },
 ): Promise<void> {
   const holder = await renewsTheLock(transport, clock, { note });
   if (holder === undefined) return;
   if (holder.startsWith("dead-man@")) {
     throw new ChaosError(
       `cannot restore: the run's dead-man's switch is already restoring the cluster (${holder}). Wait until the namespace ` +
-        "kube-system-chaos no longer exists. `kubectl -n kube-system-chaos logs -l app=chaos-dead-man` shows the progress",
+        `kube-system-chaos no longer exists. \`${kubectlLine(where, ["-n", PROBER_NAMESPACE, "logs", "-l", "app=chaos-dead-man"])}\` shows the progress`,
       { exitCode: ExitCode.preflightRefused },
     );
   }
   throw new ChaosError(
     `cannot restore: ${holder} still renews the lock of this cluster. End that run on its machine with Ctrl-C or SIGTERM; it then restores the cluster itself. ` +
-      `If you cannot reach that machine, delete the lock with \`kubectl -n ${LOCK_NAMESPACE} delete lease ${LOCK_NAME}\`: the run then stops and restores`,
+      `If you cannot reach that machine, delete the lock with \`${kubectlLine(where, DELETE_LOCK)}\`: the run then stops and restores`,
     { exitCode: ExitCode.preflightRefused },
   );
 }

@@ -159,10 +159,14 @@ test("forget: says what stays behind and how to undo it, and needs consent", asy
   t.is((refused.error as ChaosError).exitCode, ExitCode.preflightRefused);
   t.regex(messageOf(refused.error), /run-1 was not forgotten: .* add --yes/);
   const file = join(run.folder, "deployment-kube-dns.json");
-  t.true(refused.said.includes(`kubectl --context fake apply --server-side --force-conflicts -f ${file}`));
+  t.true(
+    refused.said.includes(
+      `kubectl --kubeconfig ${a.kubeconfigPath} --context fake apply --server-side --force-conflicts -f ${file}`,
+    ),
+  );
   t.regex(
     refused.said,
-    /Namespace kube-system-chaos may still exist:\n *kubectl --context fake delete namespace/,
+    /Namespace kube-system-chaos may still exist:\n *kubectl --kubeconfig .* --context fake delete namespace -l /,
   );
   t.like(JSON.parse(await readFile(file, "utf8")), { kind: "Deployment", metadata: { name: "kube-dns" } });
   t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
@@ -182,7 +186,7 @@ test("forget: a run of another machine, by its copy", async (t) => {
   t.is(code, ExitCode.asExpected, said);
   t.deepEqual(holdOf(c.server, "run-1"), ["Namespace"]);
   t.deepEqual(await b.unfinished(), []);
-  t.regex(said, /kubectl apply .*deployment-kube-dns\.json/);
+  t.regex(said, /kubectl --kubeconfig .* --context fake apply .*deployment-kube-dns\.json/);
 });
 
 test("forget: a damaged copy, and a journal that is damaged", async (t) => {
@@ -221,7 +225,10 @@ test("forget: refused while the runner renews its lock", async (t) => {
   const { c, b } = await twoMachines(t);
   b.clock.onTime = (nowMs) => lease(c.server, "run-1", `at ${nowMs}`);
   const { error } = await b.forget("run-1", there(b));
-  t.regex(messageOf(error), /still renews the lock .*kubectl -n kube-system delete lease kube-system-chaos/);
+  t.regex(
+    messageOf(error),
+    /still renews the lock .*kubectl --kubeconfig .* --context fake -n kube-system delete lease kube-system-chaos/,
+  );
   t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
 });
 

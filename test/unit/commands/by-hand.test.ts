@@ -22,7 +22,7 @@ const unit: NodeUndo = {
   machineId: "m",
   access: { type: "engine", command: "docker", env: { DOCKER_HOST: "unix:///x y" } },
 };
-const place = { context: "kind-a", file: "/j/deployment.json", foreign: false };
+const place = { where: { context: "kind-a" }, file: "/j/deployment.json", foreign: false };
 
 test("what undoes each kind of change by hand", (t) => {
   t.deepEqual(byHand(scaled, place), [
@@ -33,10 +33,27 @@ test("what undoes each kind of change by hand", (t) => {
   const object = { kind: "Namespace", name: "kube-system-chaos" };
   const labels = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
   const empty: Undo = { action: "empty", path: "/api/v1/namespaces/kube-system-chaos", object, labels };
-  t.deepEqual(byHand(empty, { file: "", foreign: false }), [
+  t.deepEqual(byHand(empty, { where: {}, file: "", foreign: false }), [
     "Namespace kube-system-chaos may contain objects of the run:",
     "  kubectl -n kube-system-chaos delete daemonsets,pods,configmaps,secrets -l app.kubernetes.io/managed-by=kube-system-chaos",
   ]);
+});
+
+test("an object is removed only with the run's labels, on the run's cluster", (t) => {
+  const lock: Undo = {
+    action: "remove",
+    path: "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-system-chaos",
+    object: { kind: "Lease", namespace: "kube-system", name: "kube-system-chaos" },
+    labels: { "app.kubernetes.io/managed-by": "kube-system-chaos", "kube-system-chaos/run": "r" },
+  };
+  const rest =
+    "-n kube-system delete lease -l app.kubernetes.io/managed-by=kube-system-chaos,kube-system-chaos/run=r --field-selector=metadata.name=kube-system-chaos";
+  const of = (where: object): string | undefined => byHand(lock, { where, file: "", foreign: false })[1];
+  t.is(
+    of({ context: "a b", kubeconfigPath: "/my files/config" }),
+    `  kubectl --kubeconfig '/my files/config' --context 'a b' ${rest}`,
+  );
+  t.is(of({ context: "a", kubeconfigList: "/x y:/z" }), `  KUBECONFIG='/x y:/z' kubectl --context a ${rest}`);
 });
 
 test("a fault on a node: through the same way as the run, quoted for a shell", (t) => {
@@ -54,7 +71,7 @@ test("a fault on a node: through the same way as the run, quoted for a shell", (
 
 test("a command that a copy in the cluster names is not shown: someone could run it", (t) => {
   const evil = { ...unit, access: { type: "command", argv: ["evil", "{node}"] } } as const;
-  const lines = byHand(evil, { file: "", foreign: true });
+  const lines = byHand(evil, { where: {}, file: "", foreign: true });
   t.is(lines[1], "  on w: systemctl start kubelet.service docker.service");
   t.notRegex(lines.join(), /evil/);
 });
