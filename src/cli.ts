@@ -97,6 +97,9 @@ const handlers: Handlers = {
             }
           : {}),
       };
+      const changesNothing = forgotten === undefined && (dryRun || (runId === undefined && !all));
+      const again = forgotten === undefined ? (runId ?? "--all") : `--forget ${forgotten}`;
+      endable(view, interrupted, changesNothing ? undefined : again);
       if (forgotten !== undefined) {
         if (runId !== undefined || all || dryRun)
           throw new UsageError("--forget names one run itself: leave out RUN, --all and --dry-run");
@@ -191,6 +194,29 @@ function selectOptions(flags: ClusterFlags): {
   };
 }
 
+/**
+ * A restore may end at any moment, because its journal says what is left. A first signal ends a list or a dry run, a later
+ * Ctrl-C also a restore, which may otherwise wait minutes for the API server.
+ *
+ * @param again the arguments that finish it; undefined: it changes nothing.
+ */
+function endable(view: RunView, interruption: Interruption, again: string | undefined): void {
+  const [signal, message, exitCode] =
+    again === undefined
+      ? [interruption.signal, INTERRUPTED_WORDS, ExitCode.interrupted]
+      : [
+          interruption.abandoned,
+          `the restore was ended before it was done: a later Ctrl-C ended it. Finish it with \`chaos restore ${again}\``,
+          ExitCode.notRestored,
+        ];
+  if (again !== undefined) interruption.finishedBy = again;
+  const end = (): void => {
+    view.close();
+    void crash(new ChaosError(message, { exitCode }));
+  };
+  signal.addEventListener("abort", end, { once: true });
+}
+
 /** The user's command line with the flags that name and confirm a context. */
 async function allowing({ context: named }: ClusterFlags): Promise<(context: string) => string> {
   const { commandLineWith } = await import("./commands/command-line.js");
@@ -237,6 +263,8 @@ interface Interruption {
   /** Aborted by a later Ctrl-C; its reason is a sentence. */
   readonly abandoned: AbortSignal;
   runId?: string;
+  /** Of a restore, which the first signal does not stop: the arguments that finish it. */
+  finishedBy?: string;
 }
 
 /**
@@ -255,11 +283,15 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
   const onSignal = (signal: NodeJS.Signals): void => {
     if (!controller.signal.aborted) {
       firstAt = performance.now();
-      view.warn(`${signal}: stopping`);
+      view.warn(
+        interruption.finishedBy === undefined
+          ? `${signal}: stopping`
+          : `${signal}: a later Ctrl-C ends this before it is done; \`chaos restore ${interruption.finishedBy}\` then finishes it`,
+      );
       controller.abort(signal);
       return;
     }
-    const { runId } = interruption;
+    const { finishedBy, runId = finishedBy } = interruption;
     if (runId === undefined) view.warn(`${signal}: still stopping`);
     else if (signal !== "SIGINT" || performance.now() - firstAt < ABANDON_AFTER_MS)
       view.warn(

@@ -129,6 +129,30 @@ for (const [what, method, path] of [
     );
   });
 
+for (const [args, code, words] of [
+  [["restore"], 130, /interrupted before anything was changed/],
+  [["restore", "run-1"], 5, /a later Ctrl-C ends this[^]*ended before it was done.*`chaos restore run-1`/],
+] as const)
+  onLinux(`chaos ${args.join(" ")}: while the API server hangs, Ctrl-C ends it with ${code}`, async (t) => {
+    const at = await place(t);
+    let asked = false;
+    const ended = await chaos([...args, "--context", "fake"], {
+      ...at,
+      started: (child) =>
+        at.server.handle("GET", /./, async () => {
+          if (!asked) {
+            child.kill("SIGINT");
+            // A Ctrl-C right after the first one was pressed in a hurry.
+            if (code === 5) setTimeout(() => child.kill("SIGINT"), 2_100);
+          }
+          asked = true;
+          return await never();
+        }),
+    });
+    t.is(ended.code, code, ended.stderr);
+    t.regex(ended.stderr, words);
+  });
+
 onLinux("interrupted while the credential plugin waits for a sign-in: the plugin ends, 130", async (t) => {
   const at = await place(t);
   const pid = join(at.cwd, "plugin.pid");
