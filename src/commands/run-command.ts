@@ -6,7 +6,7 @@ import { packageRoot } from "../common/package-root.js";
 import { loadLocalConfig } from "../config/local-config.js";
 import { podSettingsOf, withSets } from "../config/pod-settings.js";
 import { isControl } from "../experiment/attacks.js";
-import { ApiError, ApiUnreachableError } from "../kube/transport.js";
+import { ApiError, ApiUnreachableError, isUnauthorized, UNAUTHORIZED_WORDS } from "../kube/transport.js";
 import { choose, type Loaded } from "../load/choose.js";
 import { loadAll } from "../load/load-all.js";
 import { NODE_ACCESS_NAMESPACE } from "../own/own-names.js";
@@ -224,6 +224,8 @@ async function openSession(
 
 /** Before the first change, an error of the API server is a refusal. */
 function refusedByApi(error: unknown): unknown {
+  if (isUnauthorized(error))
+    return new RefusedError(`${UNAUTHORIZED_WORDS}. Nothing was changed`, { cause: error });
   return error instanceof ApiError || error instanceof ApiUnreachableError
     ? new RefusedError(`${error.message}. Nothing was changed.`, { cause: error })
     : error;

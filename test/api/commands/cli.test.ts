@@ -153,6 +153,21 @@ for (const [args, code, words] of [
     t.regex(ended.stderr, words);
   });
 
+onLinux("credentials that expire in preflight: said so, with what to do, 4", async (t) => {
+  const at = await place(t);
+  const body = {
+    kind: "Status",
+    status: "Failure",
+    reason: "Unauthorized",
+    message: "Unauthorized",
+    code: 401,
+  };
+  at.server.handle("GET", /deployments/, () => ({ status: 401, body }));
+  const ended = await chaos(["run", "kube-dns", "--dry-run"], at);
+  t.is(ended.code, 4, ended.stderr);
+  t.regex(ended.stderr, /revoked or have expired\. Sign in again.*Nothing was changed/);
+});
+
 onLinux("interrupted while the credential plugin waits for a sign-in: the plugin ends, 130", async (t) => {
   const at = await place(t);
   const pid = join(at.cwd, "plugin.pid");
