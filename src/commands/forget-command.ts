@@ -170,11 +170,12 @@ async function savedWorkload(undo: Undo, folder: string): Promise<string> {
 const releasing =
   (runId: string, where: Where) =>
   async ({ transport }: Pick<Connection, "transport">): Promise<string[]> => {
-    const labels = { [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId };
+    const own = { [MANAGED_BY_LABEL]: MANAGED_BY };
     const kept: string[] = [];
-    for (const [path, words] of [
-      [copyPath(runId), ["-n", PROBER_NAMESPACE, "delete", "secret", `journal-${runId}`]],
-      [LOCK_PATH, DELETE_LOCK],
+    for (const [path, labels, words] of [
+      // By its name alone: someone may have written another run's label on it.
+      [copyPath(runId), own, ["-n", PROBER_NAMESPACE, "delete", "secret", `journal-${runId}`]],
+      [LOCK_PATH, { ...own, [RUN_LABEL]: runId }, DELETE_LOCK],
     ] as const) {
       try {
         const live = await getOrUndefined<KubeObject>(transport, path);

@@ -35,9 +35,11 @@ export function copyPath(runId: string): string {
   return resourcePath(SECRETS, PROBER_NAMESPACE, copyName(runId));
 }
 
+const NAME_PREFIX = "journal-";
+
 /** The Secret's name. */
 export function copyName(runId: string): string {
-  return `journal-${runId}`;
+  return `${NAME_PREFIX}${runId}`;
 }
 
 /** "Secret kube-system-chaos/journal-RUN", for messages. */
@@ -97,12 +99,12 @@ export async function copiesInCluster(
   const labelSelector = selectorString(COPY_LABELS);
   try {
     const { items } = await list<Secret>(transport, COLLECTION, { ...options, labelSelector });
-    return items
-      .filter((secret) => secret.type === COPY_TYPE)
-      .map((secret) => ({
-        runId: secret.metadata.labels?.[RUN_LABEL] ?? secret.metadata.name,
-        ...unpacked(secret),
-      }));
+    return (
+      items
+        .filter(({ type, metadata }) => type === COPY_TYPE && metadata.name.startsWith(NAME_PREFIX))
+        // By its name, never by a label: under this name it is looked for and removed.
+        .map((secret) => ({ runId: secret.metadata.name.slice(NAME_PREFIX.length), ...unpacked(secret) }))
+    );
   } catch (error) {
     // The list is empty when the namespace does not exist; some API servers answer 404 instead.
     if (error instanceof ApiError && error.status === 404) return [];

@@ -56,7 +56,10 @@ export function runsOfCopies(copies: readonly FoundCopy[]): UnfinishedRuns {
       continue;
     }
     try {
-      const state = parseJournal(copyPlace(copy.runId), copy.text);
+      const place = copyPlace(copy.runId);
+      const state = parseJournal(place, copy.text);
+      if (state !== undefined && state.open.runId !== copy.runId)
+        throw new UnreadableJournalError(place, "it is of another run than its name says");
       if (state !== undefined) runs.push({ ...state, folder: IN_CLUSTER });
     } catch (error) {
       if (!(error instanceof UnreadableJournalError)) throw error;

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ChaosError, ExitCode, messageOf } from "../../../src/common/errors.js";
+import type { Secret } from "../../../src/kube/objects.js";
 import { stopUnit, timerName } from "../../../src/nodes/faults.js";
 import { readJournal, type Undo } from "../../../src/safety/journal/journal.js";
 import { powersOf } from "../../../src/safety/restore/consent.js";
@@ -207,6 +208,23 @@ test("forget: a damaged copy, and a journal that is damaged", async (t) => {
   t.regex(said, /Deployment kube-dns may be missing or changed/);
   t.regex(said, /more may be left, because .*its opening record is damaged/);
   return t.is(await readJournal(run.folder), undefined);
+});
+
+test("forget: planted copies, with the label or the content of another run, are removed by their names", async (t) => {
+  const { c, b } = await twoMachines(t);
+  const secrets = "/api/v1/namespaces/kube-system-chaos/secrets";
+  const { metadata, ...copy } = c.server.object(`${secrets}/journal-run-1`) as never as Secret;
+  const { labels = {} } = metadata;
+  c.server.put(secrets, { ...copy, metadata: { name: "journal-content", labels } });
+  const data = { "journal.gz": "eA==" };
+  c.server.put(secrets, { ...copy, data, metadata: { name: "journal-label", labels } });
+  for (const runId of ["content", "label"]) {
+    const { code, said, error } = await b.forget(runId, there(b));
+    t.is(code, ExitCode.asExpected, String(error));
+    t.regex(said, /would be forgotten/);
+    t.is(c.server.object(`${secrets}/journal-${runId}`), undefined);
+  }
+  t.deepEqual(holdOf(c.server, "run-1"), ["Lease", "Namespace", "Secret"]);
 });
 
 test("forget: the cluster is gone; its journal is closed all the same", async (t) => {
