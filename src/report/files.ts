@@ -38,7 +38,7 @@ async function packSamples(folder: string): Promise<void> {
 
 /**
  * Recomputes a run's result from its raw files alone (run.json, events.ndjson, samples) and writes it in every
- * format. A result that counts more samples than the raw files have is never replaced.
+ * format. A result that has more samples than the raw files have is never replaced.
  *
  * @throws UsageError when the folder does not belong to a run, its raw files are damaged, or they are fewer than the
  *   existing result counts. Nothing was written then.
@@ -70,17 +70,20 @@ async function refuseLess(folder: string, result: RunResult): Promise<void> {
   const now = countedSamples(JSON.stringify(result));
   if (before <= now) return;
   throw new UsageError(
-    `cannot recompute ${path}: it counts ${before} samples, but the raw files have only ${now} of them. Nothing was written. ` +
+    `cannot recompute ${path}: it has ${before} samples, but the raw files have only ${now} of them. Nothing was written. ` +
       "Restore the raw files, or move result.json to another folder first",
   );
 }
 
-/** How many samples of all probes a result.json counts; 0: it is not the result of a run. */
+/**
+ * How many samples of all probes a result.json knows; 0: it is not the result of a run. With the missed ones: which samples
+ * count may change from one version to the next.
+ */
 function countedSamples(json: string): number {
   try {
     const { probes } = JSON.parse(json) as RunResult;
     return probes.reduce((sum, { phases }) => {
-      return sum + Object.values(phases).reduce((all, { samples }) => all + samples, 0);
+      return sum + Object.values(phases).reduce((all, { samples, missed }) => all + samples + missed, 0);
     }, 0);
   } catch {
     return 0;

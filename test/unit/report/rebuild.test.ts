@@ -39,7 +39,7 @@ const DAMAGES: readonly (readonly [what: string, damage: (folder: string) => Pro
     async (folder) => {
       for (const path of await sampleFiles(folder)) await rm(path);
     },
-    /it counts \d+ samples, but the raw files have only 0 of them\. Nothing was written/,
+    /it has \d+ samples, but the raw files have only 0 of them\. Nothing was written/,
   ],
   [
     "a worker's samples are cut",
@@ -50,7 +50,7 @@ const DAMAGES: readonly (readonly [what: string, damage: (folder: string) => Pro
       await rm(path);
       await writeFile(path.replace(/\.gz$/, ""), text.slice(0, text.length / 2));
     },
-    /it counts \d+ samples, but the raw files have only [1-9]\d* of them/,
+    /it has \d+ samples, but the raw files have only [1-9]\d* of them/,
   ],
   [
     "the events are cut",
@@ -59,7 +59,7 @@ const DAMAGES: readonly (readonly [what: string, damage: (folder: string) => Pro
       const text = await readFile(path, "utf8");
       await writeFile(path, text.slice(0, text.length / 10));
     },
-    /it counts \d+ samples, but/,
+    /it has \d+ samples, but/,
   ],
   [
     "a compressed file is damaged",
