@@ -51,7 +51,7 @@ async function startedRun(
   const started = Date.now();
   const { exitCode, stdout, stderr } = await chaosRun(cluster, space, await write(space, namespace));
   const took = Date.now() - started;
-  t.is(exitCode, 2, stderr);
+  t.is(exitCode, 4, stderr);
   t.true(took < WHOLE_RUN_MS, `took ${took} ms`);
   t.notRegex(stdout, /"phase":"window"/);
   return `${stdout}${stderr}`;
