@@ -2,10 +2,10 @@
 import { plural, threshold } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
-import type { RawSamples } from "../evidence/sample.js";
+import { type RawSamples, RUNNER_SOURCE } from "../evidence/sample.js";
 import { isControl } from "../experiment/attacks.js";
 import { clientOf } from "./client.js";
-import { clocksOf, RUNNER_SOURCE, seriesOf } from "./clocks.js";
+import { clocksOf, seriesOf } from "./clocks.js";
 import { companionsOf, ofTarget } from "./companion-events.js";
 import { disturbedReasons, type OwnDelays, runnerStalls } from "./disturbed.js";
 import { absentChecks, ownFunctionOf, type OwnFunction } from "./own-function.js";

@@ -1,12 +1,14 @@
 /** What a client of the application saw in the window: its class, the share that failed, and what explains it. Pure. */
 import { duration, percent, plural } from "../common/figures.js";
 import type { ProbeName } from "../experiment/names.js";
-import { RUNNER_SOURCE } from "./clocks.js";
-import { impairmentsOf, totalMs, type ImpairedSpan } from "./intervals.js";
-import { lossBeyondNoise, type Counts } from "./noise.js";
+import { RUNNER_SOURCE } from "../evidence/sample.js";
+import { impairmentsOf, type ImpairedSpan } from "./intervals.js";
+import { countsIn } from "./losses.js";
+import { lossBeyondNoise, sumOf, type Counts } from "./noise.js";
 import type { ClosedSpan } from "./phases.js";
 import type { ClientFinding, Outage, ProbeResult } from "./result.js";
 import { endOf, type Point } from "./series.js";
+import { coveredMs, meets, merged } from "./spans.js";
 
 /** The counted points of one series of the application. */
 interface ClientSeries {
@@ -42,13 +44,15 @@ interface Asked extends Counts {
 
 type Kind = ImpairedSpan["kind"];
 
-const overlaps = ({ fromMs, toMs }: Outage, span: ClosedSpan): boolean =>
-  fromMs < span.toMs && (toMs ?? Infinity) > span.fromMs;
+const EVER: ClosedSpan = { fromMs: -Infinity, toMs: Infinity };
+
+/** One without an end lasts for ever. */
+const closed = ({ fromMs, toMs }: Outage): ClosedSpan => ({ fromMs, toMs: toMs ?? Infinity });
 
 /** The times of a class in the window. */
-function spansIn({ result }: ClientSeries, kind: Kind, harmed: ClosedSpan): readonly Outage[] {
+function spansIn({ result }: ClientSeries, kind: Kind, harmed: ClosedSpan): readonly ClosedSpan[] {
   const spans = kind === "unreachable" ? result.outages : (result.intermittent ?? []);
-  return spans.filter((span) => overlaps(span, harmed));
+  return spans.map(closed).filter((span) => meets(span, harmed));
 }
 
 /** The workers' points as one series. Each worker asks each front end: these are its targets. */
@@ -58,27 +62,10 @@ function pooled(members: readonly ClientSeries[]): Point[] {
   );
 }
 
-/** Times that overlap become one. */
-function union(spans: readonly Outage[]): Outage[] {
-  const merged: Outage[] = [];
-  for (const { fromMs, toMs } of [...spans].sort((a, b) => a.fromMs - b.fromMs)) {
-    const last = merged.at(-1);
-    if (last === undefined || (last.toMs !== null && last.toMs < fromMs)) merged.push({ fromMs, toMs });
-    else if (last.toMs !== null)
-      merged[merged.length - 1] = {
-        fromMs: last.fromMs,
-        toMs: toMs === null ? null : Math.max(last.toMs, toMs),
-      };
-  }
-  return merged;
-}
-
-/** A time without an end counts as endless. */
-const lengthIn = (spans: readonly Outage[]): number => totalMs(spans, Infinity);
-
 interface Classified {
   readonly kind: Kind;
-  readonly spans: readonly Outage[];
+  /** In order. One without an end lasts for ever. */
+  readonly spans: readonly ClosedSpan[];
 }
 
 /**
@@ -92,25 +79,22 @@ function classify(
   for (const kind of ["unreachable", "intermittent"] as const) {
     const members = series.filter((one) => spansIn(one, kind, harmed).length > 0);
     if (members.length === 0) continue;
-    const own = union(members.flatMap((one) => spansIn(one, kind, harmed)));
+    const own = merged(members.flatMap((one) => spansIn(one, kind, harmed)));
     const together = impairmentsOf(pooled(members), goodInARow)
       .flatMap(({ spans }) => spans)
-      .filter((span) =>
-        own.some((each) => overlaps(span, { fromMs: each.fromMs, toMs: each.toMs ?? Infinity })),
-      );
+      .filter((span) => own.some((each) => meets(closed(span), each)));
     const worst = together.some((span) => span.kind === "unreachable") ? "unreachable" : kind;
-    const same = union(together.filter((span) => span.kind === worst));
+    const same = merged(together.filter((span) => span.kind === worst).map(closed));
     // Workers that fail one after the other overlap only for a moment: then each one's own times count.
-    const longest = Math.max(...members.map((one) => lengthIn(spansIn(one, kind, harmed))));
-    const shared = worst !== kind || lengthIn(same) * 2 >= longest;
+    const longest = Math.max(...members.map((one) => coveredMs(spansIn(one, kind, harmed), EVER)));
+    const shared = worst !== kind || coveredMs(same, EVER) * 2 >= longest;
     return { kind: worst, spans: same.length > 0 && shared ? same : own };
   }
   return undefined;
 }
 
-function askedIn(series: readonly ClientSeries[], spans: readonly Outage[]): Asked[] {
-  const within = (tMs: number): boolean =>
-    spans.some(({ fromMs, toMs }) => tMs >= fromMs && tMs < (toMs ?? Infinity));
+function askedIn(series: readonly ClientSeries[], spans: readonly ClosedSpan[]): Asked[] {
+  const within = (tMs: number): boolean => spans.some(({ fromMs, toMs }) => tMs >= fromMs && tMs < toMs);
   return series.flatMap(({ result: { source }, points }) => {
     const byTarget = new Map<string, { failed: number; samples: number }>();
     for (const { outcome, tMs, target = "" } of points) {
@@ -122,13 +106,6 @@ function askedIn(series: readonly ClientSeries[], spans: readonly Outage[]): Ask
     }
     return [...byTarget].map(([target, counts]) => ({ source, target, ...counts }));
   });
-}
-
-function countsOf(all: readonly Counts[]): Counts {
-  return {
-    failed: all.reduce((total, { failed }) => total + failed, 0),
-    samples: all.reduce((total, { samples }) => total + samples, 0),
-  };
 }
 
 /** No failures at the baseline: within an impairment a part either fails or it does not. */
@@ -152,12 +129,12 @@ function blamedParts(
     if (known === undefined) parts.set(partOf(one), [one]);
     else known.push(one);
   }
-  const counted = [...parts].map(([name, all]) => ({ name, counts: countsOf(all) }));
+  const counted = [...parts].map(([name, all]) => ({ name, counts: sumOf(all) }));
   const bad = counted.filter(({ counts }) => failing(counts, counted.length));
   const fine = counted.filter((part) => !bad.includes(part));
   if (bad.length === 0 || fine.length === 0) return undefined;
-  const total = countsOf(asked);
-  const blamed = countsOf(bad.map(({ counts }) => counts));
+  const total = sumOf(asked);
+  const blamed = sumOf(bad.map(({ counts }) => counts));
   const rest = { failed: total.failed - blamed.failed, samples: total.samples - blamed.samples };
   if (failing(rest, counted.length)) return undefined;
   if (!fine.every(({ counts }) => shownFine(counts, blamed))) return undefined;
@@ -211,11 +188,11 @@ function failure(
 ): ClientFinding {
   const { kind, spans } = found;
   const asked = askedIn(series, spans);
-  const { failed, samples } = countsOf(asked);
+  const { failed, samples } = sumOf(asked);
   const share = samples === 0 ? 0 : failed / samples;
   const endMs = Math.max(0, ...series.map(({ points }) => endOf(points) ?? 0));
-  const lastedMs = totalMs(spans, endMs);
-  const open = spans.some(({ toMs }) => toMs === null);
+  const lastedMs = coveredMs(spans, { ...EVER, toMs: endMs });
+  const open = spans.some(({ toMs }) => toMs === Infinity);
   const explainedBy = explanation(asked, times.nodeOf);
   // Unreachable without further words: writes, the main measure.
   const all = probe === "app-write" ? [] : [WORDS[probe]];
@@ -236,19 +213,12 @@ function failure(
   };
 }
 
-const lossOf = (all: readonly ClientSeries[], phase: "baseline" | "window"): Counts => {
-  const samples = all.reduce((total, { result }) => total + result.phases[phase].samples, 0);
-  return {
-    samples,
-    failed: samples - all.reduce((total, { result }) => total + result.phases[phase].good, 0),
-  };
-};
-
 /** Failures that are too far apart for a time of their own, and together too many for noise: the whole window. */
 function scattered(measured: readonly ClientSeries[], harmed: ClosedSpan): Classified | undefined {
   const comparisons = measured.length + 1;
-  const beyondNoise = [measured, ...measured.map((one) => [one])].some((all) =>
-    lossBeyondNoise(lossOf(all, "window"), lossOf(all, "baseline"), comparisons),
+  const results = measured.map(({ result }) => result);
+  const beyondNoise = [results, ...results.map((one) => [one])].some((all) =>
+    lossBeyondNoise(countsIn(all, "window"), countsIn(all, "baseline"), comparisons),
   );
   return beyondNoise ? { kind: "intermittent", spans: [harmed] } : undefined;
 }

@@ -5,12 +5,11 @@
  */
 import { plural } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
-import { FAILURE_KINDS, type ProbeLine, type RawSamples } from "../evidence/sample.js";
+import { FAILURE_KINDS, type ProbeLine, type RawSamples, RUNNER_SOURCE } from "../evidence/sample.js";
 import { PROBES, type ProbeName } from "../experiment/names.js";
-import { isDisturbed, OwnDelays, REACH_MS, RUNNER_SOURCE } from "./disturbed.js";
+import { OwnDelays, REACH_MS } from "./disturbed.js";
 import { inOrder, type Point, type Series } from "./series.js";
-
-export { RUNNER_SOURCE } from "./disturbed.js";
+import { isWithin } from "./spans.js";
 
 /** runnerMs = agentMs + offsetMs, accurate to ± uncertaintyMs. */
 export interface Clock {
@@ -90,8 +89,8 @@ class PackedPoints {
   disturb({ late, stalls }: OwnDelays): void {
     if (late.length === 0) return;
     this.#tMs.forEach((tMs, index) => {
-      if (isDisturbed(stalls, tMs, tMs + REACH_MS)) this.#outcome[index] = LEFT_OUT;
-      else if (this.#outcome[index] === GOOD && isDisturbed(late, tMs, tMs + REACH_MS))
+      if (isWithin(stalls, tMs, tMs + REACH_MS)) this.#outcome[index] = LEFT_OUT;
+      else if (this.#outcome[index] === GOOD && isWithin(late, tMs, tMs + REACH_MS))
         this.#outcome[index] = GOOD_BUT_LATE;
     });
   }

@@ -10,14 +10,12 @@
  * ({@link MOST_DISTURBED}, {@link LONGEST_STRETCH}): beyond, the run is inconclusive.
  */
 import { duration, percent, threshold } from "../common/figures.js";
-import type { OwnLine } from "../evidence/sample.js";
+import { RUNNER_SOURCE, type OwnLine } from "../evidence/sample.js";
 import type { RunFacts } from "../evidence/facts.js";
 import type { ClosedSpan, MeasuredSpans } from "./phases.js";
 import type { DisturbedSource, InconclusiveReason, Suppression } from "./result.js";
+import { coveredMs, meets, merged } from "./spans.js";
 import { isKeptDown } from "./times-down.js";
-
-/** The source whose samples already use the runner's clock. */
-export const RUNNER_SOURCE = "runner";
 
 /**
  * From this delay on it is a stall, ms. A sample waits for the event loop twice or three times (connected, sent, answered):
@@ -85,38 +83,6 @@ export class OwnDelays {
     const steal = Math.max(0, ...busy.map((each) => each.steal));
     return lateMs + busy.length === 0 ? undefined : { source, spans, lateMs, pressure, steal };
   }
-}
-
-const meets = (a: ClosedSpan, b: ClosedSpan): boolean => a.fromMs < b.toMs && a.toMs > b.fromMs;
-
-function merged(spans: readonly ClosedSpan[]): ClosedSpan[] {
-  const whole: { fromMs: number; toMs: number }[] = [];
-  for (const { fromMs, toMs } of [...spans].sort((a, b) => a.fromMs - b.fromMs)) {
-    const last = whole.at(-1);
-    if (last !== undefined && fromMs <= last.toMs) last.toMs = Math.max(last.toMs, toMs);
-    else whole.push({ fromMs, toMs });
-  }
-  return whole;
-}
-
-/** Whether [fromMs, toMs] meets a span. @param spans in order, without overlaps. */
-export function isDisturbed(spans: readonly ClosedSpan[], fromMs: number, toMs: number): boolean {
-  let low = 0;
-  let high = spans.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((spans[middle]?.toMs ?? Infinity) < fromMs) low = middle + 1;
-    else high = middle;
-  }
-  return (spans[low]?.fromMs ?? Infinity) <= toMs;
-}
-
-/** How much of the span they cover, ms. @param spans without overlaps. */
-export function coveredMs(spans: readonly ClosedSpan[], { fromMs, toMs }: ClosedSpan): number {
-  return spans.reduce(
-    (sum, each) => sum + Math.max(0, Math.min(each.toMs, toMs) - Math.max(each.fromMs, fromMs)),
-    0,
-  );
 }
 
 /** When the runner was late. */

@@ -1,8 +1,9 @@
 /** The shares of samples that a verdict judges, each with what noise explains of it. */
 import { percent, threshold } from "../common/figures.js";
 import type { ProbeName } from "../experiment/names.js";
-import { FALSE_ALARMS_PER_RUN, noiseExplains, noisier, type Counts } from "./noise.js";
+import { FALSE_ALARMS_PER_RUN, noiseExplains, noisier, sumOf, type Counts } from "./noise.js";
 import type { MeasuredPhase, ProbeResult } from "./result.js";
+import { countsOf } from "./statistics.js";
 
 /** The failures of some series in one phase. */
 export interface Share {
@@ -22,14 +23,9 @@ export interface JudgedShare extends Share {
   readonly explained: number;
 }
 
-function sumOf(results: readonly ProbeResult[], phase: MeasuredPhase): Counts {
-  let [failed, samples] = [0, 0];
-  for (const { phases } of results) {
-    failed += phases[phase].samples - phases[phase].good;
-    samples += phases[phase].samples;
-  }
-  return { failed, samples };
-}
+/** The failures of these series together. */
+export const countsIn = (results: readonly ProbeResult[], phase: MeasuredPhase): Counts =>
+  sumOf(results.map(({ phases }) => countsOf(phases[phase])));
 
 /**
  * Each series of these probes on its own (one source may lose what the others do not), each probe's series together, and
@@ -43,8 +39,8 @@ export function sharesOf(
   const share = (some: readonly ProbeResult[], of: readonly ProbeName[], source: string | null): Share => ({
     probes: of,
     source,
-    phase: sumOf(some, phase),
-    baseline: phase === "baseline" ? null : sumOf(some, "baseline"),
+    phase: countsIn(some, phase),
+    baseline: phase === "baseline" ? null : countsIn(some, "baseline"),
   });
   const groups = probes
     .map((probe) => ({ of: [probe], some: results.filter((result) => result.probe === probe) }))

@@ -28,6 +28,12 @@ export interface Counts {
   readonly samples: number;
 }
 
+/** All of them together. */
+export const sumOf = (all: readonly Counts[]): Counts => ({
+  failed: all.reduce((total, { failed }) => total + failed, 0),
+  samples: all.reduce((total, { samples }) => total + samples, 0),
+});
+
 /** Good samples of one series in one phase. */
 export interface Latency {
   readonly samples: number;

@@ -1,9 +1,9 @@
 /** What each probe measured from each source: phases, outages and times. Milliseconds. */
 import { impairmentsOf, longestMs, totalMs, type Impairment } from "./intervals.js";
 import type { ClosedSpan, MeasuredSpans } from "./phases.js";
-import type { Outage, PhaseStats, ProbeResult } from "./result.js";
+import type { Outage, ProbeResult } from "./result.js";
 import { endOf, type Point, type Series } from "./series.js";
-import { phaseStats, pointsIn } from "./statistics.js";
+import { countsOf, phaseStats, pointsIn } from "./statistics.js";
 import { withoutStrays, type Suspect } from "./strays.js";
 
 export interface RunTimes {
@@ -58,17 +58,13 @@ function measure(series: Series, times: RunTimes): Measured {
     window: phaseStats(all, spans.window),
     recovery: phaseStats(all, spans.recovery),
   };
-  const counts = ({ samples, good }: PhaseStats): { failed: number; samples: number } => ({
-    failed: samples - good,
-    samples,
-  });
   return {
     series,
     source: series.source,
     phases,
     endMs: endOf(points) ?? 0,
     impairments: impairmentsOf(points, times.goodInARow),
-    baseline: counts(phases.baseline),
+    baseline: countsOf(phases.baseline),
     samples: [...askedBy.values()].reduce((total, asked) => total + asked, 0),
     measuredMs: (points.at(-1)?.tMs ?? 0) - (points[0]?.tMs ?? 0),
     failedAt,

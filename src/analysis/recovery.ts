@@ -1,5 +1,5 @@
 /** The parts of the recovery, from events and the application's samples. All times from the release, ms. */
-import { RUNNER_SOURCE } from "./clocks.js";
+import { RUNNER_SOURCE } from "../evidence/sample.js";
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
 import type { ClosedSpan } from "./phases.js";
 import type { ProbeResult, Recovery } from "./result.js";

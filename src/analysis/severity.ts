@@ -2,7 +2,7 @@
 import { duration, percent, plural, threshold } from "../common/figures.js";
 import { PROBES, type ProbeName, type Severity } from "../experiment/names.js";
 import type { Thresholds } from "../experiment/schema.js";
-import { RUNNER_SOURCE } from "./clocks.js";
+import { RUNNER_SOURCE } from "../evidence/sample.js";
 import {
   explainedText,
   judgedShares,

@@ -1,5 +1,6 @@
 /** Statistics of one series in one phase. */
 import type { FailureKind } from "../evidence/sample.js";
+import type { Counts } from "./noise.js";
 import type { ClosedSpan } from "./phases.js";
 import type { PhaseStats } from "./result.js";
 import type { Point } from "./series.js";
@@ -40,3 +41,6 @@ export function phaseStats(points: readonly Point[], span: ClosedSpan | null): P
     failures,
   };
 }
+
+/** The failures of one phase. */
+export const countsOf = ({ samples, good }: PhaseStats): Counts => ({ failed: samples - good, samples });

@@ -10,8 +10,9 @@
  * A stray soon before an outage is within its impairment. The part before the outage is judged in the same way, and left
  * out if noise explains it.
  */
+import { firstIndex } from "../common/first-index.js";
 import type { Impairment, ImpairedSpan } from "./intervals.js";
-import { lossBeyondNoise, type Counts } from "./noise.js";
+import { lossBeyondNoise, sumOf, type Counts } from "./noise.js";
 
 /** The impairments of one series, and what is needed to judge them. */
 export interface Suspect {
@@ -57,22 +58,10 @@ function groupsOf(suspects: readonly Suspect[]): ReadonlyMap<string, Group> {
 }
 
 /** How many of the ordered times are below the limit. */
-function below(ordered: readonly number[], limit: number): number {
-  let [low, high] = [0, ordered.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((ordered[middle] ?? Infinity) < limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
+const below = (ordered: readonly number[], limit: number): number =>
+  firstIndex(ordered, (tMs) => tMs >= limit);
 
 const shareOf = ({ failed, samples }: Counts): number => failed / samples;
-
-const sum = (all: readonly Counts[]): Counts => ({
-  failed: all.reduce((total, { failed }) => total + failed, 0),
-  samples: all.reduce((total, { samples }) => total + samples, 0),
-});
 
 /**
  * The impairments of each series that noise does not explain, in the order of the series. An impairment can begin with
@@ -82,7 +71,7 @@ const sum = (all: readonly Counts[]): Counts => ({
  */
 export function withoutStrays(suspects: readonly Suspect[], intervalMs: number): Impairment[][] {
   const groups = groupsOf(suspects);
-  const baseline = sum(suspects.map((suspect) => suspect.baseline));
+  const baseline = sumOf(suspects.map((suspect) => suspect.baseline));
   const comparisons = suspects.reduce((total, { samples }) => total + samples, 0);
   const counts = (key: string, fromMs: number, toMs: number): Counts => {
     const { failedMs, perMs } = groups.get(key) ?? { failedMs: [], perMs: 0 };

@@ -1,10 +1,10 @@
 /** How well the target was kept down, from the run's events. Milliseconds. */
 import type { RunEvent } from "../evidence/events.js";
-import { coveredMs, isDisturbed } from "./disturbed.js";
 import { fightOf } from "./fight.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
 import { nodeAnswer, type ServingMoment } from "./serving-nodes.js";
+import { coveredMs, isWithin } from "./spans.js";
 import { servingMoments, servingSteps, TargetState, type ServingStep } from "./serving.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
@@ -227,7 +227,7 @@ export function suppressionOf(
   const accepted = kills.filter(isAccepted);
   const recreated = ofType(events, "recreated", span);
   const checks = checksOf(events, nodes).filter(({ tMs }) => tMs >= span.fromMs && tMs < span.toMs);
-  const after = checks.filter(({ tMs }) => tMs > afterMs && !isDisturbed(stalls, tMs, tMs));
+  const after = checks.filter(({ tMs }) => tMs > afterMs && !isWithin(stalls, tMs, tMs));
   const seen = runningIn(after);
   const { errors, unit } = asked(events, span, nodes);
   const again = nodes === undefined ? readySeen(events, span, afterMs) : runningAgain(steps, span, afterMs);

@@ -89,9 +89,12 @@ export type ProbeLine = GoodLine | FailedLine | MissedLine;
 
 export type SampleLine = BootLine | ProbeLine | OwnLine;
 
+/** The source of what the runner samples, in its own clock. */
+export const RUNNER_SOURCE = "runner";
+
 /** The lines of one source: a prober's node, or the runner for the probe from outside. */
 export interface RawSamples {
-  /** The node's name, or "runner". */
+  /** The node's name, or `RUNNER_SOURCE`. */
   readonly source: string;
   /** In the file's order. May be read or unpacked for each iteration. */
   readonly lines: Iterable<SampleLine>;

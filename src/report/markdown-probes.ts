@@ -1,5 +1,6 @@
 /** The report's sections on the application's measurements: one line for each probe and source. */
-import { RUNNER_SOURCE, STALL_MS } from "../analysis/disturbed.js";
+import { STALL_MS } from "../analysis/disturbed.js";
+import { RUNNER_SOURCE } from "../evidence/sample.js";
 import type { PhaseStats, ProbeResult, RunResult } from "../analysis/result.js";
 import { affectedProbes, worstInWindow } from "../analysis/severity.js";
 import { counts, DASH, duration, percent, plural } from "../common/figures.js";

@@ -1,5 +1,5 @@
 /** Which of several measurements a summary shows, and the names of runs. */
-import { RUNNER_SOURCE } from "../analysis/clocks.js";
+import { RUNNER_SOURCE } from "../evidence/sample.js";
 import type { ProbeResult, RunResult } from "../analysis/result.js";
 import { worstInWindow } from "../analysis/severity.js";
 import type { ProbeName } from "../experiment/names.js";

@@ -6,7 +6,7 @@
 import { percent } from "../common/figures.js";
 import type { RunEvent } from "../evidence/events.js";
 import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
-import { RUNNER_SOURCE } from "../analysis/disturbed.js";
+import { RUNNER_SOURCE } from "../evidence/sample.js";
 import type { MeasuredPhase, Outage, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";
 import { pickedByProbe, rowName } from "./pick.js";

@@ -11,8 +11,7 @@ import {
   sendPlan,
 } from "./probers.js";
 import type { OutsideOptions } from "../../probes/outside-probe.js";
-import { RUNNER_SOURCE } from "../../analysis/clocks.js";
-import type { OwnLine, SampleLine } from "../../evidence/sample.js";
+import { type OwnLine, RUNNER_SOURCE, type SampleLine } from "../../evidence/sample.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
 import type { RunContext } from "../context.js";
 import { startCpuWatch, startOwnDelay } from "../../probes/agent/own-delay.js";

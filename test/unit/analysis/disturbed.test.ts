@@ -3,7 +3,8 @@ import test from "ava";
 import fc from "fast-check";
 import { analyse } from "../../../src/analysis/analyse.js";
 import { seriesOf } from "../../../src/analysis/clocks.js";
-import { coveredMs, disturbedWords, isDisturbed, wasDisturbed } from "../../../src/analysis/disturbed.js";
+import { disturbedWords, wasDisturbed } from "../../../src/analysis/disturbed.js";
+import { coveredMs, isWithin } from "../../../src/analysis/spans.js";
 import type { RunResult } from "../../../src/analysis/result.js";
 import { exitCodeOf } from "../../../src/analysis/verdict.js";
 import type { OwnLine, SampleLine } from "../../../src/evidence/sample.js";
@@ -255,7 +256,7 @@ test("spans: overlap and cover agree with a slow count", (t) => {
         const units = Array.from({ length: d }, (_, index) => from + index);
         const covered = units.filter((ms) => all.some(([at, length]) => at <= ms && ms < at + length)).length;
         return (
-          isDisturbed(spans, from, from + d) === met &&
+          isWithin(spans, from, from + d) === met &&
           coveredMs(spans, { fromMs: from, toMs: from + d }) === covered
         );
       },
