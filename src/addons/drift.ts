@@ -65,10 +65,8 @@ export async function proveAddonManager(
   note?.(`changed ConfigMap ${DRIFT_NAME}; addon-manager should revert it within a minute`);
   const startedAt = clock.now();
   await writeState(transport, drifted);
-  const repaired = await pollUntil(
-    clock,
-    { everyMs: POLL_EVERY_MS, limitMs, ...(signal === undefined ? {} : { signal }) },
-    async () => ((await readState(transport)) === RECONCILED ? clock.now() - startedAt : undefined),
+  const repaired = await pollUntil(clock, { everyMs: POLL_EVERY_MS, limitMs, signal }, async () =>
+    (await readState(transport)) === RECONCILED ? clock.now() - startedAt : undefined,
   );
   if (repaired === undefined) {
     // Leave the ConfigMap as in the manifest: the fault is addon-manager's, as the error below says.

@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { ChaosError } from "./errors.js";
+import { anySignal } from "./signals.js";
 
 /** Resolves after `ms`, or early when the signal aborts. The caller checks the signal. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -35,7 +36,11 @@ export function systemClock(): Clock {
  */
 export async function pollUntil<T>(
   clock: Stopwatch,
-  options: { readonly everyMs: number; readonly limitMs: number; readonly signal?: AbortSignal },
+  options: {
+    readonly everyMs: number;
+    readonly limitMs: number;
+    readonly signal?: AbortSignal | undefined;
+  },
   ask: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const end = clock.now() + options.limitMs;
@@ -70,7 +75,7 @@ export async function within<T>(
 ): Promise<T | undefined> {
   const { limitMs, what, signal } = options;
   const over = new AbortController();
-  const ends = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+  const ends = anySignal(signal, over.signal);
   const late = clock.sleep(limitMs, ends).then(() => {
     if (ends.aborted) return undefined;
     throw new ChaosError(`${what} within ${limitMs / 1000} s`);

@@ -7,6 +7,11 @@ export function isReady(pod: Pod): boolean {
   );
 }
 
+/** Whether a node's Ready condition is True. */
+export function isNodeReady({ status }: Node): boolean {
+  return (status?.conditions ?? []).some(({ type, status: is }) => type === "Ready" && is === "True");
+}
+
 /** Whether an object's deletion has begun. */
 export function isTerminating(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.deletionTimestamp !== undefined;
@@ -37,8 +42,7 @@ export function schedulableNodes(nodes: readonly Node[]): Node[] {
     const tainted = (node.spec?.taints ?? []).some(
       (taint) => taint.effect === "NoSchedule" || taint.effect === "NoExecute",
     );
-    const ready = (node.status?.conditions ?? []).some((c) => c.type === "Ready" && c.status === "True");
-    return ready && !tainted && !isWindows(node) && node.spec?.unschedulable !== true;
+    return isNodeReady(node) && !tainted && !isWindows(node) && node.spec?.unschedulable !== true;
   });
 }
 

@@ -5,6 +5,7 @@
  * (kubernetes/kubernetes pkg/kubelet/server/portforward/websocket.go).
  */
 import { randomBytes } from "node:crypto";
+import { anySignal } from "../common/signals.js";
 import http from "node:http";
 import { Duplex } from "node:stream";
 import { readBody } from "./exchange.js";
@@ -28,7 +29,7 @@ export async function forwardedRequest(
 ): Promise<ApiResponse> {
   const { method, body, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = request;
   const limit = AbortSignal.timeout(timeoutMs);
-  const ends = signal === undefined ? limit : AbortSignal.any([signal, limit]);
+  const ends = anySignal(signal, limit);
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward`;
   let socket: Duplex | undefined;
   try {

@@ -117,18 +117,14 @@ export async function deployNodeAccess(
   const failed = "cannot reach the nodes through privileged pods";
   const watch = new StartWatch({ transport, clock, failed }, rest);
   const startedAt = clock.now();
-  const ready = await pollUntil(
-    clock,
-    { everyMs: 500, limitMs: PULL_LIMIT_MS, ...(signal === undefined ? {} : { signal }) },
-    async () => {
-      const { isSeen, ready, wanted } = daemonSetState(await get<DaemonSet>(transport, path));
-      last = `${ready} of ${wanted} are ready`;
-      if (isSeen && wanted > 0 && ready >= wanted) return true;
-      await watch.look();
-      if (clock.now() - startedAt >= READY_LIMIT_MS && !watch.pulls) return false;
-      return undefined;
-    },
-  );
+  const ready = await pollUntil(clock, { everyMs: 500, limitMs: PULL_LIMIT_MS, signal }, async () => {
+    const { isSeen, ready, wanted } = daemonSetState(await get<DaemonSet>(transport, path));
+    last = `${ready} of ${wanted} are ready`;
+    if (isSeen && wanted > 0 && ready >= wanted) return true;
+    await watch.look();
+    if (clock.now() - startedAt >= READY_LIMIT_MS && !watch.pulls) return false;
+    return undefined;
+  });
   if (ready !== true && signal?.aborted !== true) {
     throw new ChaosError(
       `the privileged pods ${NODE_ACCESS_NAMESPACE}/${NODE_ACCESS_NAME} are not ready: ${[last, ...watch.reasons].join("; ")} after ` +

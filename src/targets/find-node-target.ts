@@ -2,6 +2,7 @@
 import type { ComponentDefinition, FindStaticPod, FindUnit } from "../components/component.js";
 import { list, PODS, resourcePath, selectorString } from "../kube/api.js";
 import type { Node, Pod } from "../kube/objects.js";
+import { isReady } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { manifestOn, processesOn, type Role, unitOf } from "../nodes/look.js";
 import type { NodeAccess } from "../nodes/spec.js";
@@ -39,6 +40,15 @@ export async function mirrorPods(
     ...(timeoutMs === undefined ? {} : { timeoutMs, retry: false }),
   });
   return items.filter((pod) => pod.metadata.annotations?.[MIRROR_ANNOTATION] !== undefined);
+}
+
+/** Whether a static pod is Ready on the node, as its kubelet says. */
+export async function hasReadyMirrorPod(
+  transport: Transport,
+  where: Parameters<typeof mirrorPods>[1],
+  node: string,
+): Promise<boolean> {
+  return (await mirrorPods(transport, where)).some((pod) => pod.spec?.nodeName === node && isReady(pod));
 }
 
 /** @returns the target; `looked`: what was looked for and does not exist; `problem`: it exists and cannot be attacked. */

@@ -36,8 +36,7 @@ export async function recover(state: RunState, harm: Harm): Promise<boolean> {
   const wanted = (): ReadonlySet<string> => (state.applicationChanged ? NONE : harm.series);
   const outsideToo = (): Unhealthy[] => health.unhealthy(wanted());
   if (functionChecks?.disturbs === false) functionChecks.begin();
-  const signal = givingUp === undefined ? {} : { signal: givingUp.any };
-  const whole = await pollUntil(clock, { everyMs: POLL_MS, limitMs, ...signal }, async () => {
+  const whole = await pollUntil(clock, { everyMs: POLL_MS, limitMs, signal: givingUp?.any }, async () => {
     if (!ready && all.every(({ watch }) => watch.isTargetReady())) {
       ready = true;
       recorder.emit({ type: "target-ready" });
@@ -81,7 +80,7 @@ async function tellOutside(state: RunState, unhealthy: () => readonly Unhealthy[
   const limit = {
     everyMs: POLL_MS,
     limitMs: OUTSIDE_LIMIT_MS,
-    ...(givingUp === undefined ? {} : { signal: givingUp.any }),
+    signal: givingUp?.any,
   };
   const good = await pollUntil(
     clock,

@@ -100,8 +100,10 @@ async function withoutHealed(
     async () =>
       await Promise.all(
         unreached.map(async ({ seq, undo }) => {
-          const signal = givingUp === undefined ? {} : { signal: givingUp.any };
-          const { undone, why } = await healedByTimer(transport, clock, undo, { sinceMs, ...signal });
+          const { undone, why } = await healedByTimer(transport, clock, undo, {
+            sinceMs,
+            signal: givingUp?.any,
+          });
           if (undone === undefined) return [seq, why] as const;
           await report(seq, undone);
           healed.add(seq);
@@ -145,14 +147,17 @@ export function restorerWaitMs(target: Pick<Target, "kind" | "object">, events: 
 /** Waits until the restorer has recreated the workload, and shows who it was. */
 async function waitForRestorer(context: RunContext, target: Target, limitMs: number): Promise<void> {
   const { transport, clock, recorder, view, givingUp } = context;
-  const signal = givingUp === undefined ? {} : { signal: givingUp.any };
   await view.step(
     `wait for the cluster's own restorer (up to ${Math.round(limitMs / 1000)} s)`,
     async (note) => {
-      const recreated = await pollUntil(clock, { everyMs: POLL_MS * 2, limitMs, ...signal }, async () => {
-        const live = await getOrUndefined<KubeObject>(transport, target.path).catch(() => undefined);
-        return live !== undefined && !isTerminating(live) ? live : undefined;
-      });
+      const recreated = await pollUntil(
+        clock,
+        { everyMs: POLL_MS * 2, limitMs, signal: givingUp?.any },
+        async () => {
+          const live = await getOrUndefined<KubeObject>(transport, target.path).catch(() => undefined);
+          return live !== undefined && !isTerminating(live) ? live : undefined;
+        },
+      );
       note(recreated === undefined ? "not recreated" : `recreated by ${creatorOf(recreated) ?? "unknown"}`);
       if (recreated === undefined)
         recorder.emit({

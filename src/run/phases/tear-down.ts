@@ -1,5 +1,6 @@
 import type { Clock } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
+import { anySignal } from "../../common/signals.js";
 import type { Transport } from "../../kube/transport.js";
 import { removedNamespaces } from "../../own/namespaces.js";
 import { writeRestored } from "../../safety/journal/entries.js";
@@ -86,5 +87,5 @@ export async function removeOwn(
 
 /** What ends the waits of a removal. */
 function stopOf({ signal, apiLost }: Partial<Retry> = {}): AbortSignal {
-  return AbortSignal.any([signal, apiLost].filter((each) => each !== undefined));
+  return anySignal(signal, apiLost);
 }

@@ -1,6 +1,7 @@
 import { createAttack } from "../../attacks/all-attacks.js";
 import type { AttackContext } from "../../attacks/attack.js";
 import { messageOf } from "../../common/errors.js";
+import { anySignal } from "../../common/signals.js";
 import { isControl } from "../../experiment/attacks.js";
 import { HEAL_AFTER_MS } from "../../safety/restore/healed.js";
 import { undoAll } from "../../safety/restore/undo-entries.js";
@@ -46,7 +47,7 @@ export async function readyToHarm(state: RunState): Promise<boolean> {
   noteActed(state);
   const { functionChecks, abortWhen } = state.measuring;
   const met = abortWhen?.arm();
-  const stopped = AbortSignal.any([state.stop, ...(met === undefined ? [] : [met])]);
+  const stopped = anySignal(state.stop, met);
   state.whole = false;
   state.harm = {
     series: state.collector.health.everGood(),

@@ -3,9 +3,9 @@ import { type Clock, pollUntil } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
 import { get, getOrUndefined, LEASES, NODES, resourcePath } from "../../kube/api.js";
 import type { Lease, Node } from "../../kube/objects.js";
-import { isReady } from "../../kube/pod-state.js";
+import { isNodeReady } from "../../kube/pod-state.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
-import { mirrorPods } from "../../targets/find-node-target.js";
+import { hasReadyMirrorPod } from "../../targets/find-node-target.js";
 import type { NodeUndo } from "../journal/journal.js";
 import type { Undone } from "../journal/undo.js";
 
@@ -45,7 +45,7 @@ export async function healedByTimer(
   transport: Transport,
   clock: Clock,
   entry: NodeUndo,
-  options: { readonly sinceMs: number; readonly signal?: AbortSignal },
+  options: { readonly sinceMs: number; readonly signal?: AbortSignal | undefined },
 ): Promise<Healed> {
   const { sinceMs, signal } = options;
   if (entry.action === "start-unit" && !SHOWN_BY_READY.test(entry.unit))
@@ -75,11 +75,7 @@ async function silent(
     (await getOrUndefined<Lease>(transport, path))?.spec?.renewTime;
   try {
     const first = await renewedAt();
-    const options = {
-      everyMs: POLL_EVERY_MS,
-      limitMs: RENEWED_WITHIN_MS,
-      ...(signal === undefined ? {} : { signal }),
-    };
+    const options = { everyMs: POLL_EVERY_MS, limitMs: RENEWED_WITHIN_MS, signal };
     const renewed = await pollUntil(clock, options, async () =>
       (await renewedAt()) === first ? undefined : true,
     );
@@ -94,15 +90,13 @@ async function silent(
 
 async function nodeProblem(transport: Transport, name: string): Promise<string | undefined> {
   const node = await get<Node>(transport, resourcePath(NODES, undefined, name));
-  const ready = (node.status?.conditions ?? []).find(({ type }) => type === "Ready");
-  return ready?.status === "True" ? undefined : `node ${name} is not Ready`;
+  return isNodeReady(node) ? undefined : `node ${name} is not Ready`;
 }
 
 async function podProblem(transport: Transport, entry: NodeUndo): Promise<string | undefined> {
   if (entry.action !== "return-manifest") return undefined;
   if (entry.pods === undefined) return `the API does not show whether ${entry.manifest} is back`;
-  const pods = await mirrorPods(transport, entry.pods);
-  return pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod))
+  return (await hasReadyMirrorPod(transport, entry.pods, entry.node))
     ? undefined
     : `${entry.object.name}: its pod is not Ready`;
 }

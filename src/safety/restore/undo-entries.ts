@@ -5,6 +5,7 @@
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
 import { ChaosError, ExitCode, messageOf } from "../../common/errors.js";
+import { anySignal, unlessAborted } from "../../common/signals.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import { isUnauthorized, type Transport, UNAUTHORIZED_WORDS } from "../../kube/transport.js";
 import { isNodeUndo, type PendingUndo, type Undo } from "../journal/journal.js";
@@ -99,7 +100,11 @@ async function undoWithRetry(
   let last: unknown;
   const done = await pollUntil(clock, { everyMs: RETRY_EVERY_MS, limitMs, signal }, async () => {
     try {
-      return await unlessAborted(signal, async () => await undo(transport, entry, options));
+      return await unlessAborted(
+        signal,
+        () => new Error(String(signal.reason)),
+        async () => await undo(transport, entry, options),
+      );
     } catch (error) {
       // The message tells the user what to do; a retry does not help.
       if (error instanceof ChaosError) throw error;
@@ -119,25 +124,7 @@ function refused(cause: unknown): ChaosError {
 /** What ends the tries of this entry. A node that is not reached through the API server does not need it. */
 function stopOf(entry: Undo, { signal, apiLost }: Retry): AbortSignal {
   const needsApi = !isNodeUndo(entry) || entry.access.type === "pod";
-  return AbortSignal.any([signal, needsApi ? apiLost : undefined].filter((each) => each !== undefined));
-}
-
-/** The result of the work, or an error with the signal's reason as soon as it aborts: a try may hang for a minute. */
-async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const done = new AbortController();
-  try {
-    return await Promise.race([
-      // Not at all if it is aborted already.
-      ...(signal.aborted ? [] : [work()]),
-      new Promise<never>((_resolve, reject) => {
-        const abort = (): void => reject(new Error(String(signal.reason)));
-        if (signal.aborted) abort();
-        signal.addEventListener("abort", abort, { once: true, signal: done.signal });
-      }),
-    ]);
-  } finally {
-    done.abort();
-  }
+  return anySignal(signal, needsApi ? apiLost : undefined);
 }
 
 /** The event for an undone change; undefined: the event log does not show it. */

@@ -4,10 +4,10 @@ import { pollUntil } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
 import { getOrUndefined, NODES, resourcePath } from "../../kube/api.js";
 import type { DaemonSet, Deployment, KubeObject, Node } from "../../kube/objects.js";
-import { isReady } from "../../kube/pod-state.js";
+import { isNodeReady } from "../../kube/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
 import { daemonSetState, deploymentState, type WorkloadState } from "../../kube/workload-state.js";
-import { mirrorPods } from "../../targets/find-node-target.js";
+import { hasReadyMirrorPod } from "../../targets/find-node-target.js";
 import type { NodeUndo, Undo, WorkloadUndo } from "../journal/undo.js";
 
 /**
@@ -59,9 +59,8 @@ async function notReady(transport: Transport, entry: Undo): Promise<string | und
 
 async function nodeNotReady(transport: Transport, entry: NodeUndo): Promise<string | undefined> {
   const node = await getOrUndefined<Node>(transport, resourcePath(NODES, undefined, entry.node));
-  const ready = (node?.status?.conditions ?? []).find(({ type }) => type === "Ready");
   // A deleted node: nothing on it can become ready.
-  return node === undefined || ready?.status === "True" ? undefined : `node ${entry.node} is not Ready`;
+  return node === undefined || isNodeReady(node) ? undefined : `node ${entry.node} is not Ready`;
 }
 
 async function podNotReady(
@@ -69,9 +68,8 @@ async function podNotReady(
   entry: Extract<NodeUndo, { action: "return-manifest" }>,
 ): Promise<string | undefined> {
   if (entry.pods === undefined) return undefined;
-  const pods = await mirrorPods(transport, entry.pods);
-  const isThere = pods.some((pod) => pod.spec?.nodeName === entry.node && isReady(pod));
-  if (isThere || (await isDeleted(transport, entry))) return undefined;
+  if ((await hasReadyMirrorPod(transport, entry.pods, entry.node)) || (await isDeleted(transport, entry)))
+    return undefined;
   return `${entry.object.name}: its pod is not Ready`;
 }
 
