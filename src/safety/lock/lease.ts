@@ -22,10 +22,14 @@ export interface HeldLock {
 
 /** The lock's holder, for messages; undefined: there is no lock, or it belongs to the run (or session) `ownId`. */
 export async function lockHolder(transport: Transport, ownId?: string): Promise<string | undefined> {
+  const lease = await othersLock(transport, ownId);
+  return lease === undefined ? undefined : describe(lease);
+}
+
+async function othersLock(transport: Transport, ownId: string | undefined): Promise<Lease | undefined> {
   const lease = await getOrUndefined<Lease>(transport, LOCK_PATH);
-  if (lease === undefined || (ownId !== undefined && lease.spec?.holderIdentity === identityOf(ownId)))
-    return undefined;
-  return describe(lease);
+  const isOurs = ownId !== undefined && lease?.spec?.holderIdentity === identityOf(ownId);
+  return isOurs ? undefined : lease;
 }
 
 /**
@@ -40,10 +44,10 @@ export async function lockProblem(
     ownId,
   }: { restoreWith?: string; ownId?: string } = {},
 ): Promise<string | undefined> {
-  const holder = await lockHolder(transport, ownId);
-  if (holder === undefined) return undefined;
-  const lease = await getOrUndefined<Lease>(transport, LOCK_PATH);
-  if (lease !== undefined && !isOwn(lease)) return `${holder}. ${foreignLockWords(lease)}`;
+  const lease = await othersLock(transport, ownId);
+  if (lease === undefined) return undefined;
+  const holder = describe(lease);
+  if (!isOwn(lease)) return `${holder}. ${foreignLockWords(lease)}`;
   if (holder.startsWith("dead-man@"))
     return `${holder}: the dead-man's switch of a run is restoring the cluster. Wait until the namespace ${PROBER_NAMESPACE} is gone`;
   return `${holder}. After that run's process has exited, undo its changes and remove its lock with \`${restoreWith}\``;
