@@ -29,7 +29,7 @@ import {
   type RunResult,
   type Suppression,
 } from "./result.js";
-import type { Series } from "./series.js";
+import type { Point, Series } from "./series.js";
 import { severityOf, slowestOf, type SeverityFinding } from "./severity.js";
 import { type AttackedNodes, storyOf } from "./story.js";
 import { compareWithStudy } from "./study.js";
@@ -165,7 +165,16 @@ function clientIn(
     const one = series[index];
     if (one === undefined || result.source === RUNNER_SOURCE || !/^app-(write|read)$/.test(result.probe))
       return [];
-    return [{ result, points: countedPoints(one.points, times) }];
+    // Only a failure needs them: a long run without one is not unpacked for nothing.
+    let points: readonly Point[] | undefined;
+    return [
+      {
+        result,
+        get points() {
+          return (points ??= countedPoints(one.points, times));
+        },
+      },
+    ];
   });
   const placed = ofType(time.events, "front-ends").flatMap(({ pods }) => pods);
   const slowest = slowestOf(
