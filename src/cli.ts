@@ -46,12 +46,7 @@ const handlers: Handlers = {
         env: process.env,
         allowing: await allowing(flags),
         onJournal: (runId) => (unfinished = interrupted.runId = runId),
-        ...(canAsk()
-          ? {
-              ask: async (question) =>
-                await view.suspended(async () => await askYesNo(question, interrupted.signal)),
-            }
-          : {}),
+        ...asking(view, interrupted),
       });
       unfinished = undefined;
       watchdog?.end();
@@ -90,12 +85,7 @@ const handlers: Handlers = {
         yes,
         view,
         env: process.env,
-        ...(canAsk()
-          ? {
-              ask: async (question: string) =>
-                await view.suspended(async () => await askYesNo(question, interrupted.signal)),
-            }
-          : {}),
+        ...asking(view, interrupted),
       };
       const changesNothing = forgotten === undefined && (dryRun || (runId === undefined && !all));
       const again = forgotten === undefined ? (runId ?? "--all") : `--forget ${forgotten}`;
@@ -224,8 +214,13 @@ async function allowing({ context: named }: ClusterFlags): Promise<(context: str
     commandLineWith(process, [...(named === undefined ? ["--context", context] : []), "--yes"]);
 }
 
-function canAsk(): boolean {
-  return process.stdin.isTTY && process.stderr.isTTY;
+/** How a command asks the user; empty: there is no terminal. */
+function asking(
+  view: RunView,
+  { signal }: Interruption,
+): { readonly ask?: (question: string) => Promise<boolean> } {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return {};
+  return { ask: async (question) => await view.suspended(async () => await askYesNo(question, signal)) };
 }
 
 async function askYesNo(question: string, signal: AbortSignal): Promise<boolean> {

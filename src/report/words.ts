@@ -95,9 +95,9 @@ export function clientText(client: ClientFinding): Bilingual {
   const part = explanation(client);
   const [writes, writesJa] = client.probe === "app-read" ? ["reads", "読み出し"] : ["writes", "書き込み"];
   const share = percent(client.share);
-  const wholly = client.class === "unreachable" && client.explainedBy?.what !== "worker";
+  const allFail = client.class === "unreachable" && client.explainedBy?.what !== "worker";
   const alone = client.probe === "app-read" ? { en: " (reads)", ja: "(読み出し)" } : { en: "", ja: "" };
-  const some = wholly
+  const some = allFail
     ? { en: ` for ${lasted}${alone.en}`, ja: ` ${lasted}${alone.ja}` }
     : {
         en: `, ${share} of ${writes} failed for ${lasted}`,

@@ -84,7 +84,7 @@ export class Prober {
   #end(probe: AgentProbe): void {
     void this.#running.get(probe)?.stop();
     this.#running.delete(probe);
-    if (isKept(probe)) this.#kept[probe].close();
+    if (probe in this.#kept) this.#kept[probe as keyof Kept].close();
   }
 }
 
@@ -93,10 +93,6 @@ interface Kept {
   readonly "dns-same-socket": SameSocketProbe;
   readonly "tcp-long-lived": LongLivedProbe;
 }
-
-const KEPT = ["http-service-reused", "dns-same-socket", "tcp-long-lived"] as const satisfies AgentProbe[];
-
-const isKept = (probe: AgentProbe): probe is keyof Kept => (KEPT as readonly AgentProbe[]).includes(probe);
 
 type Measures = Readonly<Record<AgentProbe, (plan: ProberPlan) => Promise<Outcome | undefined>>>;
 
