@@ -9,28 +9,15 @@
  * kind cluster of two workers with one of four. Exit 1 when a run was not healthy; its report stays, and its folder is shown.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RunResult } from "../src/analysis/result.js";
 import { packageRoot } from "../src/common/package-root.js";
+import { controlExperiment, controlRun, resultIn } from "./control-run.js";
 
 const args = process.argv.slice(2);
 const at = args.indexOf("--runs");
 const runs = at < 0 ? 30 : Number(args.splice(at, 2)[1]);
-const folder = mkdtempSync(join(tmpdir(), "chaos-baselines-"));
-const experiment = join(folder, "baseline.yaml");
-writeFileSync(
-  experiment,
-  `apiVersion: kube-system-chaos/v1
-kind: Experiment
-metadata: { name: baseline }
-target: { component: kube-dns }
-attack: { type: none }
-phases: { baseline: 15s, window: 15s, recovery: 1m }
-probes: { external: false }
-`,
-);
+const { folder, experiment } = controlExperiment("baseline");
 
 /** What failed in a run that is no matter of time: "3 × bad-body of app-read from worker-1 (baseline)". */
 function wrongAnswers({ probes }: RunResult): string[] {
@@ -49,11 +36,11 @@ let healthy = 0;
 let workers = 0;
 for (let run = 1; run <= runs; run += 1) {
   const reports = join(folder, `run-${run}`);
-  const command = ["dist/cli.js", "--plain", "run", experiment, "--reports", reports, ...args];
-  const { status, stderr } = spawnSync(process.execPath, command, { cwd: packageRoot(), encoding: "utf8" });
-  const [report = ""] = existsSync(reports) ? readdirSync(reports) : [];
-  const path = join(reports, report, "result.json");
-  const result = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as RunResult) : undefined;
+  const { status, stderr } = spawnSync(process.execPath, controlRun(experiment, reports, args), {
+    cwd: packageRoot(),
+    encoding: "utf8",
+  });
+  const result = resultIn(reports);
   const wrong = result === undefined ? ["no result"] : wrongAnswers(result);
   workers = result?.facts.sources.length ?? workers;
   const good = status === 0 && wrong.length === 0;

@@ -9,12 +9,13 @@
  * with this one, also after Ctrl-C.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { rmSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { RunResult } from "../src/analysis/result.js";
 import { packageRoot } from "../src/common/package-root.js";
+import { controlExperiment, controlRun, resultIn } from "./control-run.js";
 
 const { values, tokens } = parseArgs({
   options: {
@@ -32,19 +33,7 @@ const flags = tokens.flatMap((token) => {
   return token.kind === "positional" ? [token.value] : [];
 });
 
-const folder = mkdtempSync(join(tmpdir(), "chaos-busy-"));
-const experiment = join(folder, "busy.yaml");
-writeFileSync(
-  experiment,
-  `apiVersion: kube-system-chaos/v1
-kind: Experiment
-metadata: { name: busy }
-target: { component: kube-dns }
-attack: { type: none }
-phases: { baseline: 15s, window: 15s, recovery: 1m }
-probes: { external: false }
-`,
-);
+const { folder, experiment } = controlExperiment("busy");
 
 const busy = Array.from({ length: Number(values.cores) }, () =>
   spawn(process.execPath, ["-e", "for (;;) {}"], { stdio: "ignore" }),
@@ -61,13 +50,6 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     run?.kill("SIGINT");
   });
 
-/** The report of a run, if it wrote one. */
-function resultIn(reports: string): RunResult | undefined {
-  const [report = ""] = existsSync(reports) ? readdirSync(reports) : [];
-  const path = join(reports, report, "result.json");
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as RunResult) : undefined;
-}
-
 /** The largest share of the time from baseline to recovery in which a source was late itself. */
 function disturbedShare({ disturbed = [], phases }: RunResult): number {
   const measuredMs = (phases.recovery?.toMs ?? phases.window?.toMs ?? 0) - (phases.baseline?.fromMs ?? 0);
@@ -81,8 +63,10 @@ let alarms = 0;
 console.log("run  exit  verdict        severity       disturbed  because");
 while (performance.now() < until && !ended) {
   const reports = join(folder, `run-${(runs += 1)}`);
-  const command = ["dist/cli.js", "--plain", "run", experiment, "--reports", reports, ...flags];
-  run = spawn(process.execPath, command, { cwd: packageRoot(), stdio: ["ignore", "ignore", "pipe"] });
+  run = spawn(process.execPath, controlRun(experiment, reports, flags), {
+    cwd: packageRoot(),
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let stderr = "";
   run.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
   const code = await new Promise<number | null>((resolve) => run?.once("close", resolve));
