@@ -12,7 +12,6 @@ import {
 } from "../../../src/probes/agent/judge.js";
 import { AppArm, httpGet, probeHttp, ReusedHttpProbe } from "../../../src/probes/agent/measure-http.js";
 import { LongLivedProbe, probeDns, probeTcp, SearchProbe } from "../../../src/probes/agent/measure-net.js";
-import { sampleOnce } from "../../../src/probes/agent/schedule.js";
 import type { FailureKind } from "../../../src/evidence/sample.js";
 import {
   closedPort,
@@ -25,23 +24,12 @@ import {
   until,
   type Closing,
 } from "../../helpers/prober-servers.js";
+import { outcomeOf } from "../../helpers/outcome.js";
 
 /** Long enough for any response over loopback on a busy machine, ms. */
 const TIMEOUT = 5000;
 /** For expected time-outs, ms. */
 const SHORT = 150;
-
-/** The outcome, with errors mapped as in the agent. */
-async function outcomeOf(measure: Promise<Outcome | undefined>): Promise<Record<string, unknown>> {
-  const line = await sampleOnce(
-    "outside",
-    () => measure,
-    () => 0,
-  );
-  const { probe, t, d, ...outcome } = (line ?? {}) as Record<string, unknown>;
-  void [probe, t, d];
-  return outcome;
-}
 
 function closing<T extends Closing>(t: { teardown(run: () => void): void }, server: T): T {
   t.teardown(() => server.close());

@@ -2,26 +2,14 @@ import test from "ava";
 import { dnsQuery, idOfAnswer, judgeAnswer, RECORD } from "../../../src/probes/agent/dns-message.js";
 import type { Outcome } from "../../../src/probes/agent/judge.js";
 import { nameserverIn, SameSocketProbe } from "../../../src/probes/agent/measure-same-socket.js";
-import { sampleOnce } from "../../../src/probes/agent/schedule.js";
 import { closedPort, LocalDns, until } from "../../helpers/prober-servers.js";
+import { outcomeOf } from "../../helpers/outcome.js";
 
 /** Long enough for any response over loopback on a busy machine, ms. */
 const TIMEOUT = 5000;
 /** For expected time-outs, ms. */
 const SHORT = 150;
 const NAME = "redis-leader.guestbook.svc.cluster.local";
-
-/** The outcome, with errors mapped as in the agent. */
-async function outcomeOf(measure: Promise<Outcome>): Promise<Record<string, unknown>> {
-  const line = await sampleOnce(
-    "dns-same-socket",
-    () => measure,
-    () => 0,
-  );
-  const { probe, t, d, ...outcome } = (line ?? {}) as Record<string, unknown>;
-  void [probe, t, d];
-  return outcome;
-}
 
 test("a question as RFC 1035 has it", (t) => {
   t.is(
