@@ -6,7 +6,7 @@ import type { RawSamples } from "../evidence/sample.js";
 import { isControl } from "../experiment/attacks.js";
 import { analyse } from "./analyse.js";
 import { ofTarget } from "./companion-events.js";
-import type { Reason } from "./reasons.js";
+import { NO_PROBER, noSample, type Reason } from "./reasons.js";
 import type { RunResult } from "./result.js";
 import { servingMoments, servingSteps } from "./serving.js";
 
@@ -40,16 +40,13 @@ export function knownInconclusive(
 
 /** Without samples of a worker at the baseline nothing can be compared. */
 function unsampled({ facts, probes }: RunResult): Reason[] {
-  if (facts.sources.length === 0) return [{ code: "no-samples", message: "No worker has a prober." }];
+  if (facts.sources.length === 0) return [NO_PROBER];
   return facts.sources
     .filter((source) => {
       const writes = probes.find((each) => each.probe === "app-write" && each.source === source);
       return (writes?.phases.baseline.samples ?? 0) === 0;
     })
-    .map((source) => ({
-      code: "no-samples",
-      message: `${source} delivered no app-write sample at the baseline.`,
-    }));
+    .map((source) => noSample(source, "at the baseline"));
 }
 
 /** A function that is not seen working before the attack cannot be seen lost. */

@@ -135,19 +135,27 @@ function onePerProbe(shares: readonly JudgedShare[]): JudgedShare[] {
   });
 }
 
+/** Nothing is measured without one. */
+export const NO_PROBER: Reason = { code: "no-samples", message: "No worker has a prober." };
+
+/** @param when "in the window", say. */
+export const noSample = (source: string, when: string): Reason => ({
+  code: "no-samples",
+  message: `${source} delivered no app-write sample ${when}.`,
+});
+
 /** Every worker delivered enough app-write samples in its window. */
 function delivered({ facts, probes, spans }: Evidence): Reason[] {
   if (spans.window === null) return [];
   const expected = (spans.window.toMs - spans.window.fromMs) / facts.experiment.probes.interval;
   const reasons: Reason[] = [];
-  if (facts.sources.length === 0) reasons.push({ code: "no-samples", message: "No worker has a prober." });
+  if (facts.sources.length === 0) reasons.push(NO_PROBER);
   for (const source of facts.sources) {
     const phases = probes.find((result) => result.probe === "app-write" && result.source === source)?.phases;
     const samples = phases?.window.samples ?? 0;
     const ticks = samples + (phases?.window.missed ?? 0);
     if (samples === 0 || phases?.baseline.samples === 0) {
-      const when = samples === 0 ? "in the window" : "at the baseline";
-      reasons.push({ code: "no-samples", message: `${source} delivered no app-write sample ${when}.` });
+      reasons.push(noSample(source, samples === 0 ? "in the window" : "at the baseline"));
     } else if (samples < FEWEST_SAMPLES) {
       reasons.push({
         code: "too-few-samples",
