@@ -1,14 +1,20 @@
 /** Checks of components that correct a value: the check sets it wrong, and the component must correct it. */
 import { isDeepStrictEqual } from "node:util";
-import type { CallOptions } from "../../kube/api.js";
+import { type CallOptions, type Gvr, list, resourcePath, selectorString } from "../../kube/api.js";
 import type { KubeObject, ManagedFields } from "../../kube/objects.js";
 import type { Need } from "../../kube/permission.js";
 import { ApiError } from "../../kube/transport.js";
 import { MANAGED_BY } from "../../own/manifest.js";
-import type { Observation } from "./function-check.js";
-import { attempt, type CheckTime, seconds, type Seen } from "./attempt.js";
-import { checkNeeds } from "./function-check.js";
+import { attempt, CheckTime, preparation, seconds, type Seen } from "./attempt.js";
+import { made } from "./canary.js";
+import {
+  checkNeeds,
+  type FunctionContext,
+  type Observation,
+  type ReadyFunctionCheck,
+} from "./function-check.js";
 
+const NAMESPACE = "kube-system";
 const EVERY_MS = 500;
 /** How long undoing the change may delay the end of a check, ms. */
 const UNDO_MS = 900;
@@ -26,8 +32,40 @@ export interface Correction {
   setRight(options: CallOptions): Promise<string | undefined>;
 }
 
+/** Limit for the list of objects, ms. */
+const FIND_MS = 10_000;
+
+/**
+ * The objects of kube-system that may have the value.
+ *
+ * @param what "the list of the cluster's DNS".
+ */
+export async function candidates<T extends KubeObject>(
+  context: FunctionContext,
+  what: string,
+  resource: Gvr,
+  labels: Readonly<Record<string, string>>,
+): Promise<readonly T[]> {
+  const options = {
+    ...preparation(context, FIND_MS).call(FIND_MS),
+    labelSelector: selectorString(labels),
+  };
+  return (await made(what, list<T>(context.transport, resourcePath(resource, NAMESPACE), options))).items;
+}
+
+/** The check that sets the value wrong at each look. */
+export function correcting(
+  { clock }: FunctionContext,
+  deadlineMs: number,
+  correction: Correction,
+): ReadyFunctionCheck {
+  return {
+    look: async (signal) => await checkCorrection(new CheckTime(clock, deadlineMs, signal), correction),
+  };
+}
+
 /** Sets the value wrong and waits for its correction. Otherwise the check undoes its change, also when cancelled. */
-export async function checkCorrection(check: CheckTime, correction: Correction): Promise<Observation> {
+async function checkCorrection(check: CheckTime, correction: Correction): Promise<Observation> {
   const { what, right, wrong } = correction;
   const set = await attempt(correction.setWrong(check.call()));
   if ("not" in set) {
@@ -101,7 +139,7 @@ export function correctionNeeds(
   names: readonly string[],
   changed: { readonly subresource?: string } = {},
 ): Need[] {
-  const namespace = "kube-system";
+  const namespace = NAMESPACE;
   const wrong = "set wrong what the component corrects";
   const back = "undo that change";
   return [

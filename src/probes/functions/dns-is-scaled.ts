@@ -1,31 +1,20 @@
 import { functionFacts } from "../../components/functions.js";
-import {
-  type CallOptions,
-  DEPLOYMENTS,
-  get,
-  list,
-  patch,
-  resourcePath,
-  selectorString,
-} from "../../kube/api.js";
+import { type CallOptions, DEPLOYMENTS, get, patch, resourcePath } from "../../kube/api.js";
 import type { Deployment } from "../../kube/objects.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
-import { made } from "./canary.js";
 import {
   type Correction,
-  checkCorrection,
+  candidates,
+  correcting,
   correctionNeeds,
   unlessInBetween,
   writerSince,
 } from "./correction.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
-import { CheckTime, preparation } from "./attempt.js";
 
 const FACTS = functionFacts("dns-is-scaled");
 const NAMESPACE = "kube-system";
-const LABELS = FACTS.corrects.labels;
-const FIND_MS = 10_000;
 
 /** kube-dns-autoscaler: it removes a surplus replica of the cluster's DNS. */
 export const dnsIsScaled: FunctionCheck = {
@@ -40,25 +29,18 @@ export const dnsIsScaled: FunctionCheck = {
       resourcePath(DEPLOYMENTS, NAMESPACE),
       { at: ["spec", "replicas"], right, wrong: right + 1 },
     );
-    const correction = replicasOf(context, dns);
-    return {
-      look: async (signal) =>
-        await checkCorrection(new CheckTime(context.clock, FACTS.deadlineMs, signal), correction),
-    };
+    return correcting(context, FACTS.deadlineMs, replicasOf(context, dns));
   },
 };
 
 /** @throws ChaosError when there is none. */
 async function findDns(context: FunctionContext): Promise<Deployment> {
-  const check = preparation(context, FIND_MS);
-  const found = await made(
+  const [dns] = await candidates<Deployment>(
+    context,
     "the list of the cluster's DNS",
-    list<Deployment>(context.transport, resourcePath(DEPLOYMENTS, NAMESPACE), {
-      ...check.call(FIND_MS),
-      labelSelector: selectorString(LABELS),
-    }),
+    DEPLOYMENTS,
+    FACTS.corrects.labels,
   );
-  const [dns] = found.items;
   if (dns === undefined)
     throw new ChaosError(
       `the cluster's DNS was not found: looked for a Deployment with k8s-app=kube-dns in ${NAMESPACE}`,

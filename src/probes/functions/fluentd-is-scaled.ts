@@ -1,28 +1,19 @@
 import { isDeepStrictEqual } from "node:util";
 import { functionFacts } from "../../components/functions.js";
-import {
-  type CallOptions,
-  DAEMONSETS,
-  get,
-  list,
-  patch,
-  resourcePath,
-  selectorString,
-} from "../../kube/api.js";
+import { type CallOptions, DAEMONSETS, get, patch, resourcePath, selectorString } from "../../kube/api.js";
 import { fieldAt, type FieldPath, withField } from "../../kube/field-path.js";
 import type { DaemonSet } from "../../kube/objects.js";
 import { MANAGED_BY } from "../../own/manifest.js";
 import { ChaosError } from "../../common/errors.js";
-import { made } from "./canary.js";
 import {
   type Correction,
-  checkCorrection,
+  candidates,
+  correcting,
   correctionNeeds,
   unlessInBetween,
   writerSince,
 } from "./correction.js";
 import type { FunctionContext, FunctionCheck } from "./function-check.js";
-import { CheckTime, preparation } from "./attempt.js";
 
 const FACTS = functionFacts("fluentd-is-scaled");
 const NAMESPACE = "kube-system";
@@ -30,7 +21,6 @@ const LABELS = FACTS.corrects.labels;
 /** The only container whose resources the scaler sets (scaler.sh of GoogleCloudPlatform/k8s-stackdriver). */
 const CONTAINER = "fluentd-gcp";
 const RESOURCES: FieldPath = ["spec", "template", "spec", "containers", { name: CONTAINER }, "resources"];
-const FIND_MS = 10_000;
 /** Memory requests that no one would set; below any limit. */
 const ODD = ["19Mi", "18Mi"] as const;
 
@@ -57,24 +47,17 @@ export const fluentdIsScaled: FunctionCheck = {
       right: resources,
       wrong,
     });
-    const correction = resourcesOfFluentd(context, fluentd, { right: resources, wrong });
-    return {
-      look: async (signal) =>
-        await checkCorrection(new CheckTime(context.clock, FACTS.deadlineMs, signal), correction),
-    };
+    return correcting(
+      context,
+      FACTS.deadlineMs,
+      resourcesOfFluentd(context, fluentd, { right: resources, wrong }),
+    );
   },
 };
 
 /** @throws ChaosError when there is none. */
 async function findFluentd(context: FunctionContext): Promise<DaemonSet> {
-  const check = preparation(context, FIND_MS);
-  const { items } = await made(
-    "the list of fluentd's DaemonSets",
-    list<DaemonSet>(context.transport, resourcePath(DAEMONSETS, NAMESPACE), {
-      ...check.call(FIND_MS),
-      labelSelector: selectorString(LABELS),
-    }),
-  );
+  const items = await candidates<DaemonSet>(context, "the list of fluentd's DaemonSets", DAEMONSETS, LABELS);
   const found = items.find((each) => containersOf(each).some(({ name }) => name === CONTAINER));
   if (found === undefined)
     throw new ChaosError(
