@@ -68,7 +68,7 @@ export const PACKAGES = {
   config: ["zod"],
   report: ["zod"],
   // The width of a text on a terminal.
-  ui: ["string-width"],
+  ui: ["string-width", "wrap-ansi"],
 };
 
 /**

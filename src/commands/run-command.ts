@@ -13,10 +13,11 @@ import { NODE_ACCESS_NAMESPACE } from "../own/own-names.js";
 import { summaryLines } from "../report/summary.js";
 import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 import { failedRow, type PlanRow, tableLines } from "../run/phases/dry-run-table.js";
+import { expectedRestMs } from "../run/expected-time.js";
 import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
 import type { Watchdog } from "../safety/watchdog.js";
-import type { RunView } from "../ui/base.js";
+import type { RunView, SessionPosition } from "../ui/base.js";
 import { failureOf, isDebug } from "./failure.js";
 import { writeMatrix } from "./matrix-command.js";
 import { nodeAccessOptions } from "./node-access-options.js";
@@ -83,8 +84,10 @@ export async function run(options: RunCommandOptions): Promise<ExitCode> {
   const handle = await chooseCluster(options);
   const common = { handle, nodeAccess, podSettings, toolVersion: await ownVersion() };
   const [only, ...others] = loaded;
-  if (only !== undefined && others.length === 0)
+  if (only !== undefined && others.length === 0) {
+    if (!options.dryRun) options.view.session(positionOf(loaded, 0, 0));
     return (await runOne(options, { ...only, ...common })).exitCode;
+  }
   return await runSeveral(options, loaded, common);
 }
 
@@ -102,12 +105,13 @@ async function runSeveral(
   const lines: string[] = [];
   let reports = 0;
   let whole = true;
+  const startedMs = performance.now();
   try {
     for (const [index, each] of loaded.entries()) {
       if (interrupted.aborted) break;
       const before = loaded[index - 1]?.resolved;
       if (before !== undefined) await session.settle(interrupted, replacesPods(before));
-      view.info(`experiment ${index + 1} of ${loaded.length}: ${each.resolved.experiment.metadata.name}`);
+      view.session(positionOf(loaded, index, performance.now() - startedMs));
       const sharedBy = { id: session.id, lock: session.lock };
       const outcome = await runOne(options, { ...each, ...common, sharedBy });
       codes.push(outcome.exitCode);
@@ -122,6 +126,17 @@ async function runSeveral(
   }
   await summarise(options, lines, reports);
   return mostSerious(codes);
+}
+
+/** Where the session is when the experiment of this index begins. @param tookMs the time since the first one began. */
+function positionOf(loaded: readonly Loaded[], index: number, tookMs: number): SessionPosition {
+  const plans = loaded.map(({ resolved }) => resolved.experiment.phases);
+  return {
+    index: index + 1,
+    of: loaded.length,
+    experiment: loaded[index]?.resolved.experiment.metadata.name ?? "",
+    leftMs: expectedRestMs(plans.slice(index), { runs: plans.slice(0, index), tookMs }),
+  };
 }
 
 /** A dry run of several experiments: one table. One that cannot be attacked here does not stop the others. */
@@ -148,7 +163,15 @@ async function planSeveral(
 function withoutPhases(view: RunView): RunView {
   const nothing = (): void => undefined;
   return {
-    ...{ phase: nothing, phaseEnd: nothing, live: nothing, event: nothing, result: nothing, close: nothing },
+    ...{
+      session: nothing,
+      phase: nothing,
+      phaseEnd: nothing,
+      live: nothing,
+      event: nothing,
+      result: nothing,
+      close: nothing,
+    },
     step: async (title, work) => await view.step(title, work),
     info: (text) => view.info(text),
     warn: (text) => view.warn(text),

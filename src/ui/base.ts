@@ -37,7 +37,43 @@ export function liveParts(live: LiveState | undefined): string[] {
 }
 
 /** Where a view writes. */
-export type ViewStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+export type ViewStream = NodeJS.WritableStream & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+};
+
+/** The samples of one probe from all workers, for a line of the live view. */
+export interface LiveLane {
+  readonly probe: string;
+  /** Share of failed samples (0 to 1) in each of the last seconds, oldest first; null: no sample. */
+  readonly seconds: readonly (number | null)[];
+  /** Workers whose newest sample failed, of so many. */
+  readonly failing: number;
+  readonly sources: number;
+}
+
+/** Where a session is. */
+export interface SessionPosition {
+  /** Number of the experiment, from 1. */
+  readonly index: number;
+  readonly of: number;
+  /** Its name. */
+  readonly experiment: string;
+  /** Expected time until the end of all experiments, ms. */
+  readonly leftMs: number;
+}
+
+/** "experiment 2 of 15: kube-dns · about 31 min until the end"; without the number if it is the only one. */
+export function sessionStatus({ index, of, experiment, leftMs }: SessionPosition, elapsedMs: number): string {
+  const left = leftMs - elapsedMs;
+  const minutes = Math.round(left / 60_000);
+  const time =
+    left < 0
+      ? "takes longer than expected"
+      : `${minutes < 1 ? "less than a minute" : `about ${minutes} min`} until the end`;
+  return `${of === 1 ? "" : `experiment ${index} of ${of}: `}${experiment} · ${time}`;
+}
 
 /** What the live line of a phase shows; counts since the phase began. */
 export interface LiveState {
@@ -48,10 +84,14 @@ export interface LiveState {
   /** Ready endpoints of the target's Services; undefined: unknown, or not known yet. */
   readonly endpointsReady: number | undefined;
   readonly note?: string;
+  /** What each probe has seen in the last minute. */
+  readonly lanes?: readonly LiveLane[];
 }
 
 /** Shows a run while it is running. */
 export interface RunView extends Progress {
+  /** An experiment of a session begins. */
+  session(position: SessionPosition): void;
   /** A phase begins. `totalMs`: how long it takes (for the recovery: at most); undefined: unknown. */
   phase(name: PhaseName, totalMs: number | undefined): void;
   /** The newest counts of the phase; cheap, may be called for every sample. */

@@ -1,13 +1,13 @@
 import { messageOf } from "../common/errors.js";
 import type { PhaseName, RunEvent } from "../evidence/events.js";
-import type { LiveState, RunView, ViewBase } from "./base.js";
+import type { LiveState, RunView, SessionPosition, ViewBase } from "./base.js";
 
 /** Counts change with every sample. One line per second is enough for a program that follows them. */
 const LIVE_EVERY_MS = 1000;
 
 /**
- * Writes everything to standard output, one JSON object per line. `type`: step, info, warning, phase, live, event or
- * result. `tMs`: milliseconds since the view was created (an event also carries the run's own time).
+ * Writes everything to standard output, one JSON object per line. `type`: step, info, warning, session, phase, live,
+ * event or result. `tMs`: milliseconds since the view was created (an event also carries the run's own time).
  */
 export class JsonView implements RunView {
   private readonly startMs: number;
@@ -37,6 +37,10 @@ export class JsonView implements RunView {
 
   warn(text: string): void {
     this.write({ type: "warning", text });
+  }
+
+  session(position: SessionPosition): void {
+    this.write({ type: "session", ...position });
   }
 
   phase(name: PhaseName, totalMs: number | undefined): void {
@@ -91,8 +95,9 @@ export class JsonView implements RunView {
   }
 }
 
+/** Without the lanes, which a program has as samples. */
 function liveFields(state: LiveState): Record<string, unknown> {
-  return { ...state, endpointsReady: state.endpointsReady ?? null };
+  return { ...state, lanes: undefined, endpointsReady: state.endpointsReady ?? null };
 }
 
 function round(ms: number): number {

@@ -1,6 +1,6 @@
 import type { PhaseName, RunEvent } from "../evidence/events.js";
-import type { LiveState, RunView } from "./base.js";
-import { liveParts, phaseStatus, type RunningPhase, type ViewBase } from "./base.js";
+import type { LiveState, RunView, SessionPosition } from "./base.js";
+import { liveParts, phaseStatus, type RunningPhase, sessionStatus, type ViewBase } from "./base.js";
 import { eventLine, type EventLine } from "./event-lines.js";
 import { seconds } from "../common/figures.js";
 import { oneLine, oneLineIndented } from "./width.js";
@@ -50,6 +50,10 @@ export class PlainView implements RunView {
 
   warn(text: string): void {
     this.print(PREFIX.warn + text);
+  }
+
+  session(position: SessionPosition): void {
+    this.print(PREFIX.info + sessionStatus(position, 0));
   }
 
   phase(name: PhaseName, totalMs: number | undefined): void {

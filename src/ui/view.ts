@@ -37,18 +37,16 @@ export function createView(options: ViewOptions): RunView {
   for (const target of new Set([stream, out])) target.on("error", ignore);
   if (mode === "json") return new JsonView(base);
   if (mode === "plain" || !isLive(stream, env)) return new PlainView(base);
-  return new TerminalView({ ...base, colour: hasColour(env) });
+  return new TerminalView(base);
 }
 
-/** Whether lines can be redrawn: a terminal that is not dumb, and not CI, which only records output. */
+/**
+ * Whether lines can be redrawn: a terminal that is not dumb, not CI, which only records output, and with colour
+ * (https://no-color.org: any non-empty value switches it off).
+ */
 function isLive(stream: ViewStream, env: Readonly<Record<string, string | undefined>>): boolean {
   const isCi = (env["CI"] ?? "") !== "" && env["CI"] !== "false";
-  return stream.isTTY === true && env["TERM"] !== "dumb" && !isCi;
-}
-
-/** https://no-color.org: any non-empty value switches colour off. */
-function hasColour(env: Readonly<Record<string, string | undefined>>): boolean {
-  return (env["NO_COLOR"] ?? "") === "";
+  return stream.isTTY === true && env["TERM"] !== "dumb" && !isCi && (env["NO_COLOR"] ?? "") === "";
 }
 
 function ignore(): void {

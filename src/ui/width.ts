@@ -1,5 +1,6 @@
 /** Text for one line of a terminal: its width, where to cut it, and characters that must not reach a terminal. */
 import stringWidth from "string-width";
+import wrapAnsi from "wrap-ansi";
 
 const ASCII = /^[\x20-\x7e]*$/;
 let segmenter: Intl.Segmenter | undefined;
@@ -38,4 +39,14 @@ export function cut(text: string, columns: number): string {
     kept += segment;
   }
   return `${kept}…`;
+}
+
+/** The text in lines of at most so many columns, broken between words; a longer word (a path) stays whole. */
+export function wrap(text: string, columns: number): string {
+  if (width(text) <= columns) return text;
+  const indent = /^ */.exec(text)?.[0] ?? "";
+  return (
+    indent +
+    wrapAnsi(text.slice(indent.length), Math.max(1, columns - indent.length)).replaceAll("\n", `\n${indent}`)
+  );
 }

@@ -16,6 +16,7 @@ import { ChaosError, messageOf } from "../../common/errors.js";
 import type { RunContext } from "../context.js";
 import { startCpuWatch, startOwnDelay } from "../../probes/agent/own-delay.js";
 import { HealthTracker } from "./health.js";
+import { LiveLanes } from "./live-lanes.js";
 
 /** How often samples are fetched, ms. */
 const FETCH_EVERY_MS = 1_000;
@@ -32,6 +33,8 @@ const FULL_CHUNK_BYTES = 512 * 1024;
 /** Starts the probers, fetches their samples during the run, and tracks which probes are healthy. */
 export class Collector {
   readonly health: HealthTracker;
+  /** What the live view shows of the samples. */
+  readonly lanes = new LiveLanes();
   readonly #context: RunContext;
   #probers: Prober[] = [];
   #addresses: Addresses | undefined;
@@ -50,6 +53,7 @@ export class Collector {
   constructor(context: RunContext) {
     this.#context = context;
     this.health = new HealthTracker(context.resolved.experiment.probes.goodInARow);
+    this.health.follow((source, line, tMs) => this.lanes.add(source, line, tMs));
   }
 
   /** The nodes that are sampled. */

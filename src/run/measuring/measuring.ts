@@ -24,12 +24,12 @@ export interface Measuring {
 
 /** The parts of a run's state that the live line shows. */
 interface Live {
-  readonly context: Pick<RunContext, "view">;
-  readonly collector: Pick<Collector, "health">;
+  readonly context: Pick<RunContext, "view" | "clock">;
+  readonly collector: Pick<Collector, "health" | "lanes">;
   readonly measuring: Pick<Measuring, "watch">;
 }
 
-/** One live line: probes, kills, endpoints. */
+/** The live view: writes, lanes of all probes, kills, endpoints. */
 export function showLive({ context, collector, measuring }: Live, kills: number, note?: string): void {
   const { ok, failing } = collector.health.counts;
   context.view.live({
@@ -37,6 +37,7 @@ export function showLive({ context, collector, measuring }: Live, kills: number,
     failing,
     kills,
     endpointsReady: measuring.watch.endpointsReady,
+    lanes: collector.lanes.at(context.clock.now()),
     ...(note === undefined ? {} : { note }),
   });
 }

@@ -1,4 +1,5 @@
 /** A baseline that is refused while the machine was busy is measured once more. Of both, the last one counts. */
+import { LiveLanes } from "../../../src/run/measuring/live-lanes.js";
 import test from "ava";
 import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
 import type { RunFacts } from "../../../src/evidence/facts.js";
@@ -53,6 +54,7 @@ async function baseline(
     collector: {
       fetch: async () => await Promise.resolve(),
       health: { startCounting: silent, counts: { ok: 0, failing: 0 } },
+      lanes: new LiveLanes(),
     },
     measuring: {
       watch: { endpointsReady: 1 },

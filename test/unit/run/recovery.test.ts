@@ -1,3 +1,4 @@
+import { LiveLanes } from "../../../src/run/measuring/live-lanes.js";
 import test from "ava";
 import type { RunEventBody } from "../../../src/evidence/events.js";
 import type { GoodLine } from "../../../src/evidence/sample.js";
@@ -47,7 +48,7 @@ async function recovering(broken: readonly ProbeName[], giveUpAtMs = Infinity): 
       resolved: { experiment: { phases: { recovery: 120_000 } } },
       givingUp: new GivingUp(clock, user.signal),
     },
-    collector: { health },
+    collector: { health, lanes: new LiveLanes() },
     measuring: {
       companions: [],
       watch: { isTargetReady: () => true, targetState: () => ({}), ready: 1, containersDown: false },

@@ -19,6 +19,7 @@ interface Bench {
 class Sink extends Writable {
   isTTY = false;
   columns = 100;
+  rows = 24;
   private text = "";
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.text += chunk.toString();
@@ -32,6 +33,7 @@ class Sink extends Writable {
 }
 
 interface Setup extends Partial<Pick<ViewOptions, "mode" | "env">> {
+  readonly colour?: boolean;
   readonly isTTY?: boolean;
   readonly columns?: number;
 }
@@ -47,7 +49,7 @@ function bench(setup: Setup = {}): Bench {
     out,
     mode: setup.mode ?? "auto",
     now: () => now,
-    env: setup.env ?? { NO_COLOR: "1" },
+    env: setup.env ?? {},
     timers: {
       setInterval: (callback, every) => {
         intervals.set(++id, { every, next: now + every, callback });
@@ -69,7 +71,8 @@ function bench(setup: Setup = {}): Bench {
   };
   return {
     view,
-    err: () => stream.take(),
+    // Colours have their own test.
+    err: () => (setup.colour === true ? stream.take() : withoutColour(stream.take())),
     out: () => out.take(),
     pass,
     timers: () => intervals.size,
@@ -77,7 +80,13 @@ function bench(setup: Setup = {}): Bench {
   };
 }
 
-const CLEAR = "\r\u001b[K";
+/** Erases one live line, which the cursor is below. */
+const CLEAR = "\r\u001b[1A\u001b[J";
+
+function withoutColour(text: string): string {
+  // eslint-disable-next-line no-control-regex -- removing them is the point
+  return text.replace(/\u001b\[\d+m/g, "");
+}
 const live = { ok: 12, failing: 148, kills: 6, endpointsReady: 0 };
 
 /** A promise that the test settles. */
@@ -99,12 +108,12 @@ test("terminal: a step is redrawn in place and stays when it is done", async (t)
     note = say;
     return await work.promise;
   });
-  t.is(err(), "⠋ deploy the guestbook  0.0 s");
+  t.is(err(), "⠋ deploy the guestbook  0.0 s\n");
   pass(200);
-  t.is(err(), `${CLEAR}⠙ deploy the guestbook  0.1 s${CLEAR}⠹ deploy the guestbook  0.2 s`);
+  t.is(err(), `${CLEAR}⠙ deploy the guestbook  0.1 s\n${CLEAR}⠹ deploy the guestbook  0.2 s\n`);
   note("2 of 3 pods\nare \u001b[31mready");
   pass(100);
-  t.is(err(), `${CLEAR}⠸ deploy the guestbook  0.3 s · 2 of 3 pods are ready`);
+  t.is(err(), `${CLEAR}⠸ deploy the guestbook  0.3 s · 2 of 3 pods are ready\n`);
   pass(11_960);
   err();
   work.resolve(7);
@@ -119,7 +128,7 @@ test("terminal: a failed step is marked and its error is rethrown", async (t) =>
     view.step("find the target", () => Promise.reject(new Error("no such Deployment"))),
     { message: "no such Deployment" },
   );
-  t.is(err(), `⠋ find the target  0.0 s${CLEAR}✗ find the target (0.0 s)\n`);
+  t.is(err(), `⠋ find the target  0.0 s\n${CLEAR}✗ find the target (0.0 s)\n`);
 });
 
 test("terminal: with several steps at once the newest shows, and the others are counted", async (t) => {
@@ -128,10 +137,10 @@ test("terminal: with several steps at once the newest shows, and the others are 
   const first = view.step("first", () => a.promise);
   const second = view.step("second", () => b.promise);
   pass(100);
-  t.true(err().endsWith("⠙ second  0.1 s (+1)"));
+  t.true(err().endsWith("⠙ second  0.1 s (+1)\n"));
   a.resolve();
   await first;
-  t.is(err(), `${CLEAR}✓ first (0.1 s)\n⠙ second  0.1 s`);
+  t.is(err(), `${CLEAR}✓ first (0.1 s)\n⠙ second  0.1 s\n`);
   b.resolve();
   await second;
   t.is(err(), `${CLEAR}✓ second (0.1 s)\n`);
@@ -140,24 +149,24 @@ test("terminal: with several steps at once the newest shows, and the others are 
 test("terminal: the live line of a phase, warnings between, its last line, the result", (t) => {
   const { view, err, out, pass, timers } = bench({ isTTY: true });
   view.phase("window", 60_000);
-  t.is(err(), "⠋ window  60 s left");
+  t.is(err(), "⠋ window  60 s left\n");
   view.live(live);
   t.is(err(), "", "drawn with the next frame");
   pass(100);
-  t.is(err(), `${CLEAR}⠙ window  60 s left · app→DB ok 12 / failing 148 · kills 6 · endpoints 0`);
+  t.is(err(), `${CLEAR}⠙ window  60 s left · app→DB ok 12 / failing 148 · kills 6 · endpoints 0\n`);
   pass(18_900);
   err();
   view.live({ ...live, endpointsReady: undefined, note: "2 nodes" });
   pass(100);
-  t.is(err(), `${CLEAR}⠙ window  41 s left · app→DB ok 12 / failing 148 · kills 6 · 2 nodes`);
+  t.is(err(), `${CLEAR}⠙ window  41 s left · app→DB ok 12 / failing 148 · kills 6 · 2 nodes\n`);
   view.warn("a watch stalled");
   t.is(
     err(),
-    `${CLEAR}! a watch stalled\n⠙ window  41 s left · app→DB ok 12 / failing 148 · kills 6 · 2 nodes`,
+    `${CLEAR}! a watch stalled\n⠙ window  41 s left · app→DB ok 12 / failing 148 · kills 6 · 2 nodes\n`,
   );
   view.live(live);
   pass(41_000);
-  t.true(err().endsWith("window  0 s left · app→DB ok 12 / failing 148 · kills 6 · endpoints 0"));
+  t.true(err().endsWith("window  0 s left · app→DB ok 12 / failing 148 · kills 6 · endpoints 0\n"));
   view.phaseEnd("window");
   t.is(err(), `${CLEAR}✓ window (60.1 s) · app→DB ok 12 / failing 148 · kills 6 · endpoints 0\n`);
   t.is(timers(), 0);
@@ -170,9 +179,9 @@ test("terminal: a phase without a known end shows the elapsed time; the next pha
   const { view, err, pass } = bench({ isTTY: true });
   view.phase("deploy", undefined);
   pass(1900);
-  t.true(err().endsWith("deploy  2 s"));
+  t.true(err().endsWith("deploy  2 s\n"));
   view.phase("baseline", 15_000);
-  t.is(err(), `${CLEAR}✓ deploy (1.9 s)\n⠏ baseline  15 s left`);
+  t.is(err(), `${CLEAR}✓ deploy (1.9 s)\n⠏ baseline  15 s left\n`);
   view.phaseEnd("window");
   t.is(err(), "", "the end of another phase ends nothing");
 });
@@ -181,7 +190,7 @@ test("terminal: a step within a phase uses the line while it runs", async (t) =>
   const { view, err } = bench({ isTTY: true });
   view.phase("deploy", undefined);
   await view.step("pull images", () => Promise.resolve());
-  t.is(err(), `⠋ deploy  0 s${CLEAR}⠋ pull images  0.0 s${CLEAR}✓ pull images (0.0 s)\n⠋ deploy  0 s`);
+  t.is(err(), `⠋ deploy  0 s\n${CLEAR}⠋ pull images  0.0 s\n${CLEAR}✓ pull images (0.0 s)\n⠋ deploy  0 s\n`);
 });
 
 test("terminal: only important events are lines", (t) => {
@@ -223,7 +232,7 @@ test("terminal: close leaves no line and no timer, whatever was running; later m
   pass(100);
   err();
   view.close();
-  t.is(err(), `${CLEAR}✗ window (0.1 s)\n⠙ record  0.1 s${CLEAR}`);
+  t.is(err(), `${CLEAR}✗ window (0.1 s)\n⠙ record  0.1 s\n${CLEAR}`);
   t.is(timers(), 0);
   view.close();
   t.is(err(), "");
@@ -246,7 +255,7 @@ test("terminal: nothing is drawn over a question", async (t) => {
   t.is(timers(), 0);
   answer.resolve(true);
   t.true(await asked);
-  t.is(err(), "⠋ preflight  1 s");
+  t.is(err(), "⠋ preflight  1 s\n");
   for (const mode of ["plain", "json"] as const) {
     t.is(await bench({ mode }).view.suspended(() => Promise.resolve(7)), 7);
   }
@@ -263,22 +272,18 @@ test("terminal: nothing drawn is as wide as the terminal, wide characters counte
   }
   const { view, err, stream, pass } = bench({ isTTY: true, columns: 12 });
   void view.step("落としてみました", () => new Promise<void>(() => undefined));
-  t.is(err(), "⠋ 落として…");
+  t.is(err(), "⠋ 落として…\n");
   stream.columns = 0;
   pass(100);
-  t.is(err(), `${CLEAR}⠙ 落としてみました  0.1 s`, "a terminal that does not know its width");
+  t.is(err(), `${CLEAR}⠙ 落としてみました  0.1 s\n`, "a terminal that does not know its width");
 });
 
-test("terminal: colour unless NO_COLOR is set; nothing else changes", (t) => {
-  const coloured = bench({ isTTY: true, env: {} });
-  coloured.view.warn("careful");
-  t.is(coloured.err(), "\u001b[33m!\u001b[39m \u001b[33mcareful\u001b[39m\n");
-  const empty = bench({ isTTY: true, env: { NO_COLOR: "" } });
-  empty.view.info("x");
-  t.is(empty.err(), "\u001b[2m·\u001b[22m x\n");
-  const plain = bench({ isTTY: true, env: { NO_COLOR: "0" } });
-  plain.view.warn("careful");
-  t.is(plain.err(), "! careful\n");
+test("terminal: marks and warnings have a colour", (t) => {
+  const { view, err } = bench({ isTTY: true, colour: true });
+  view.warn("careful");
+  t.is(err(), "\u001b[33m!\u001b[39m \u001b[33mcareful\u001b[39m\n");
+  view.info("x");
+  t.is(err(), "\u001b[2m·\u001b[22m x\n");
 });
 
 test("plain: lines for steps and phases, a heartbeat every ten seconds, no control characters", async (t) => {
@@ -333,14 +338,15 @@ test("auto: live only on a terminal that can redraw and is not CI", (t) => {
     view.phase("deploy", undefined);
     return err();
   };
-  const line = "⠋ deploy  0 s";
+  const line = "⠋ deploy  0 s\n";
   t.is(startOf({ isTTY: true }), line);
-  t.is(startOf({ isTTY: true, env: { NO_COLOR: "1", CI: "false" } }), line);
+  t.is(startOf({ isTTY: true, env: { NO_COLOR: "", CI: "false" } }), line);
   for (const setup of [
     { isTTY: false },
     { isTTY: true, mode: "plain" as const },
     { isTTY: true, env: { CI: "true" } },
     { isTTY: true, env: { TERM: "dumb" } },
+    { isTTY: true, env: { NO_COLOR: "1" } },
   ]) {
     t.is(startOf(setup), "phase: deploy\n");
   }
