@@ -321,9 +321,11 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
 /** Prints an error and sets its exit code. */
 async function fail(error: unknown): Promise<void> {
   const { failureOf, isDebug } = await import("./commands/failure.js");
-  const { oneLineIndented } = await import("./ui/width.js");
+  const { oneLineIndented, wrap } = await import("./ui/width.js");
   const { text, exitCode } = failureOf(error, isDebug(process.env));
-  process.stderr.write(`chaos: ${text.split("\n").map(oneLineIndented).join("\n")}\n`);
+  const { isTTY, columns } = process.stderr;
+  const lines = `chaos: ${text}`.split("\n").map(oneLineIndented);
+  process.stderr.write(`${lines.map((line) => (isTTY ? wrap(line, columns) : line)).join("\n")}\n`);
   process.exitCode = exitCode;
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { exampleSection } from "../../src/commands/examples.js";
 import { createProgram, type Handlers } from "../../src/commands/program.js";
 import { ENVIRONMENT } from "../../src/common/environment.js";
 import { EXIT_CODE_WORDS } from "../../src/common/errors.js";
@@ -32,7 +33,8 @@ function commandSection(command: Command): string {
   command.configureOutput({ getOutHelpWidth: () => 100 });
   const path = [command.name()];
   for (let { parent } = command; parent !== null; parent = parent.parent) path.unshift(parent.name());
-  return `## \`${path.join(" ")}\`\n\n\`\`\`text\n${command.helpInformation().trimEnd()}\n\`\`\``;
+  const help = command.helpInformation().trimEnd() + exampleSection(path.slice(1).join(" "));
+  return `## \`${path.join(" ")}\`\n\n\`\`\`text\n${help.trimEnd()}\n\`\`\``;
 }
 
 function rows(header: readonly [string, string], cells: readonly (readonly [string, string])[]): string {

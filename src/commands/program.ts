@@ -9,6 +9,7 @@ import type { ProviderName } from "../clusters/provider.js";
 import { ENVIRONMENT } from "../common/environment.js";
 import { EXIT_CODE_WORDS } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
+import { exampleSection } from "./examples.js";
 
 /** Flags of every command; read them with `program.opts()`. */
 export interface GlobalFlags {
@@ -252,7 +253,17 @@ export function createProgram(handlers: Handlers): Command {
       await handlers.cluster(name, flags);
     });
   }
+  addExamples(program);
   return program;
+}
+
+/** Examples after the help of each command. */
+function addExamples(program: Command): void {
+  const add = (command: Command, path: string): void => {
+    command.addHelpText("after", exampleSection(path));
+    for (const child of command.commands) add(child, `${path} ${child.name()}`);
+  };
+  for (const command of program.commands) add(command, command.name());
 }
 
 /** Exit codes and environment variables, after the program's own help. */
