@@ -41,12 +41,18 @@ export function cut(text: string, columns: number): string {
   return `${kept}…`;
 }
 
-/** The text in lines of at most so many columns, broken between words; a longer word (a path) stays whole. */
+/** A command to be pasted: in backquotes, or a line of its own. A line break in it would end it. */
+const COMMANDS = /`[^`]+`|^ *(?:[A-Z_]+=\S+ )*(?:chaos|npx|kubectl|node|\/\S+) .*$/g;
+const FIXED_SPACE = "\u00a0";
+
+/**
+ * The text, one line, in lines of at most so many columns, broken between words. A longer word (a path) and a command stay
+ * whole: the terminal wraps them.
+ */
 export function wrap(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   const indent = /^ */.exec(text)?.[0] ?? "";
-  return (
-    indent +
-    wrapAnsi(text.slice(indent.length), Math.max(1, columns - indent.length)).replaceAll("\n", `\n${indent}`)
-  );
+  const body = text.slice(indent.length).replace(COMMANDS, (command) => command.replaceAll(" ", FIXED_SPACE));
+  const lines = wrapAnsi(body, Math.max(1, columns - indent.length)).replaceAll(FIXED_SPACE, " ");
+  return indent + lines.replaceAll("\n", `\n${indent}`);
 }
