@@ -194,6 +194,10 @@ function failure(
   const lastedMs = coveredMs(spans, { ...EVER, toMs: endMs });
   const open = spans.some(({ toMs }) => toMs === Infinity);
   const explainedBy = explanation(asked, times.nodeOf);
+  // Two seconds without any answer must not hide that half of the answers failed for half a minute.
+  const partly =
+    kind === "unreachable" ? series.flatMap((one) => spansIn(one, "intermittent", times.harmed)) : [];
+  const partlyMs = coveredMs(merged([...partly, ...spans]), { ...EVER, toMs: endMs }) - lastedMs;
   // Unreachable without further words: writes, the main measure.
   const all = probe === "app-write" ? [] : [WORDS[probe]];
   const some = kind === "unreachable" ? all : [`${percent(share)} of ${WORDS[probe]}`];
@@ -209,6 +213,7 @@ function failure(
       kind,
       ...(explainedBy === null ? some : [explanationText(explainedBy)]),
       `${open ? "≥ " : ""}${duration(lastedMs)}`,
+      ...(partlyMs > lastedMs ? [`and intermittent for ${duration(partlyMs)}`] : []),
     ].join(", "),
   };
 }

@@ -92,6 +92,12 @@ test("everything: unreachable, and no part of it explains it", (t) => {
   t.is(client.because, "unreachable, 5.0 s");
 });
 
+test("a short time without any answer does not hide a long intermittent one", (t) => {
+  const client = clientOf([...cut(2000), ...cut(0, { target: A, fromMs: 47_000, toMs: 75_000 })]);
+  t.is(client.class, "unreachable");
+  t.regex(client.because, /^unreachable, (1\.9|2\.[0-2]) s, and intermittent for (27\.[5-9]|28\.[0-5]) s$/);
+});
+
 for (const ms of [500, 1000]) {
   test(`a worker cut for ${ms} ms is reported, within one interval`, (t) => {
     const { client } = resultOf([
