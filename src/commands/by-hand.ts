@@ -4,7 +4,6 @@ import type { Deployment } from "../kube/objects.js";
 import { commandLine } from "../nodes/access.js";
 import { MANAGED_BY, MANAGED_BY_LABEL } from "../own/manifest.js";
 import { kindsMadeIn } from "../own/namespaces.js";
-import { REPLICAS_ANNOTATION, RUN_ANNOTATION } from "../own/own-names.js";
 import { describeUndo } from "../safety/journal/describe.js";
 import { isNodeUndo, type NodeUndo, type Undo, type WorkloadUndo } from "../safety/journal/journal.js";
 import { kubectlLine, type Where } from "../safety/restore/connection.js";
@@ -58,10 +57,7 @@ function workload(
   const namespace = object.metadata.namespace ?? collection.split("/").at(-2) ?? "kube-system";
   const name = `${(object.kind ?? "Deployment").toLowerCase()}/${object.metadata.name}`;
   const replicas = (object as Deployment).spec?.replicas ?? 1;
-  return [
-    line("-n", namespace, "scale", name, `--replicas=${replicas}`),
-    line("-n", namespace, "annotate", name, `${RUN_ANNOTATION}-`, `${REPLICAS_ANNOTATION}-`),
-  ];
+  return [line("-n", namespace, "scale", name, `--replicas=${replicas}`)];
 }
 
 function onNode(entry: NodeUndo, foreign: boolean): string[] {

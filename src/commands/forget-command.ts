@@ -151,19 +151,31 @@ async function linesOf(
 ): Promise<string[]> {
   const lines: string[] = [];
   for (const { undo } of [...pending].reverse()) {
-    const file = await savedWorkload(undo, place.folder);
+    const file = workloadFile(undo, place.folder);
     lines.push(...byHand(undo, { ...place, file }).map((each) => `  ${each}`));
+    try {
+      await saveWorkload(undo, file);
+    } catch (error) {
+      // The list is worth more than the file: the user must see it even if nothing can be written here.
+      lines.push(
+        `    could not write ${file}: ${messageOf(error)}. The journal ${place.folder} has the object`,
+      );
+    }
   }
   return lines;
 }
 
-async function savedWorkload(undo: Undo, folder: string): Promise<string> {
+/** The file for the workload as it was; empty: the undo needs none. */
+function workloadFile(undo: Undo, folder: string): string {
   if (undo.action !== "restore-workload" || undo.onlyReplicas === true) return "";
   const { kind = "workload", metadata } = undo.object;
-  const file = join(folder, `${kind.toLowerCase()}-${metadata.name}.json`);
-  await makeFolder(folder, { mode: 0o700 });
+  return join(folder, `${kind.toLowerCase()}-${metadata.name}.json`);
+}
+
+async function saveWorkload(undo: Undo, file: string): Promise<void> {
+  if (undo.action !== "restore-workload" || file === "") return;
+  await makeFolder(dirname(file), { mode: 0o700 });
   await writeFile(file, `${JSON.stringify(sanitised(undo.object), null, 2)}\n`, { mode: 0o600 });
-  return file;
 }
 
 /** Removes what keeps other runs away. @returns what could not be removed, and how to remove it. */

@@ -2,7 +2,7 @@
 import type { ExecutionContext } from "ava";
 import test from "ava";
 import { randomUUID } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ChaosError, ExitCode, messageOf } from "../../../src/common/errors.js";
 import type { Secret } from "../../../src/kube/objects.js";
@@ -179,6 +179,18 @@ test("forget: says what stays behind and how to undo it, and needs consent", asy
   t.true((await readJournal(run.folder))?.closed);
   t.is(c.server.object(TARGET), undefined, "it restores nothing");
   return t.regex(messageOf((await a.forget("run-1")).error), /no unfinished run run-1/);
+});
+
+test("forget: what stays is said also when the file for it cannot be written", async (t) => {
+  const { a } = await twoMachines(t);
+  const [run] = await a.unfinished();
+  if (run === undefined) return t.fail();
+  const file = join(run.folder, "deployment-kube-dns.json");
+  await mkdir(file);
+  const { code, said } = await a.forget("run-1");
+  t.is(code, ExitCode.asExpected, said);
+  t.true(said.includes(`could not write ${file}: `), said);
+  return t.regex(said, /Deployment kube-dns may be missing or changed:/);
 });
 
 test("forget: a run of another machine, by its copy", async (t) => {

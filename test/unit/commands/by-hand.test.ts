@@ -28,7 +28,6 @@ test("what undoes each kind of change by hand", (t) => {
   t.deepEqual(byHand(scaled, place), [
     "Deployment coredns may be missing or changed:",
     "  kubectl --context kind-a -n kube-system scale deployment/coredns --replicas=3",
-    "  kubectl --context kind-a -n kube-system annotate deployment/coredns kube-system-chaos/run- kube-system-chaos/replicas-",
   ]);
   const object = { kind: "Namespace", name: "kube-system-chaos" };
   const labels = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
