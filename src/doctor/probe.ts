@@ -63,7 +63,9 @@ export function findingsOf(probed: Probed): Finding[] {
     ...servicesNotReached(of("tcp-service"), of("http-service"), of("tcp-pod")),
     ...servicesNotFollowed(probed.services),
     // A DNS that does not answer at all does not answer for names outside, either.
-    ...(insideBad.some(({ severity }) => severity === "error") ? [] : namesOutside(of("dns-external"), probed)),
+    ...(insideBad.some(({ severity }) => severity === "error")
+      ? []
+      : namesOutside(of("dns-external"), probed)),
     ...notMeasured(probed),
   ];
   const order = ["error", "warning", "info"];
@@ -208,7 +210,8 @@ function servicesNotFollowed({ problem, runs, follows }: ServicesSeen): Finding[
       code: "service-not-followed",
       severity: "error",
       component: "kube-proxy",
-      title: "kube-proxy does not follow: a new Service, or one whose pod was replaced, is not reached from every node",
+      title:
+        "kube-proxy does not follow: a new Service, or one whose pod was replaced, is not reached from every node",
       evidence: follows.evidence.split(" | "),
       cure: healProxy(["the nodes that are named"]),
     },

@@ -1,7 +1,13 @@
 /** What probers see of the cluster without an attack: which layer fails or is slow, and from which nodes. Pure. */
 import { counts, duration, percent, plural } from "../../common/figures.js";
 import type { ProbeName } from "../../experiment/names.js";
-import { explainedText, judgedShares, lossesUnder, sharesOf, type JudgedShare } from "../../analysis/losses.js";
+import {
+  explainedText,
+  judgedShares,
+  lossesUnder,
+  sharesOf,
+  type JudgedShare,
+} from "../../analysis/losses.js";
 import { slowBeyondNoise, slowSamples } from "../../analysis/noise.js";
 import type { ProbeResult } from "../../analysis/result.js";
 
@@ -66,7 +72,9 @@ export function layerStates(results: readonly ProbeResult[]): LayerState[] {
       .sort((a, b) => a.node.localeCompare(b.node));
     const all = ofThis.find(({ source }) => source === null);
     const alone = nodes.some(({ state }) => state === "failing");
-    return [{ layer, nodes, ...(all === undefined || alone ? {} : { together: lossFigures(layer, all, {}) }) }];
+    return [
+      { layer, nodes, ...(all === undefined || alone ? {} : { together: lossFigures(layer, all, {}) }) },
+    ];
   });
 }
 

@@ -41,7 +41,7 @@ import { canaryNamespaceOf } from "../measuring/function-checks.js";
 import { fetchSamples, findProbers, isBoot, type Prober, readClock, sendPlan } from "../measuring/probers.js";
 import { apply } from "../phases/deploy.js";
 import { Session } from "../session.js";
-import { type LayerState, layerStates } from "./layers.js";
+import { type LayerName, LAYERS, type LayerState, layerStates } from "./layers.js";
 
 export interface ProbingOptions {
   readonly handle: ClusterHandle;
@@ -74,6 +74,12 @@ export interface ProbingOptions {
 export interface Measured {
   readonly results: readonly ProbeResult[];
   readonly layers: readonly LayerState[];
+}
+
+/** A layer from one node. */
+export interface SeriesName {
+  readonly layer: LayerName;
+  readonly node: string;
 }
 
 /** A Service with a pod of its own, and another new one. */
@@ -285,9 +291,9 @@ export class Probing {
     return await this.since(fromMs);
   }
 
-  /** Now, in the clock of {@link since}. */
-  now(): number {
-    return this.#parts.clock.now();
+  /** The clock of {@link since} and {@link notGoodSince}. */
+  get clock(): Clock {
+    return this.#parts.clock;
   }
 
   /** What was measured from a time on until now. */
@@ -322,17 +328,18 @@ export class Probing {
     );
   }
 
-  /** Whether the last K look-ups of an internal name that began after a time were good, from every node that can be asked. */
-  async resolvesSince(fromMs: number): Promise<boolean> {
+  /** Of some series, those whose last K samples that began after a time were not all good: "names inside … from NODE". */
+  async notGoodSince(fromMs: number, series: readonly SeriesName[]): Promise<string[]> {
     await this.fetch();
-    return this.#probers.every(({ node }) => {
-      const offsetMs = this.#clocks.findLast(({ source }) => source === node)?.offsetMs ?? 0;
-      const answers = (this.#lines.get(node) ?? []).filter(
-        (line) => "ok" in line && line.probe === "dns-internal" && line.t + offsetMs >= fromMs,
-      );
-      const last = answers.slice(-GOOD_IN_A_ROW);
-      return last.length === GOOD_IN_A_ROW && last.every((line) => "ok" in line && line.ok);
-    });
+    return series
+      .filter(({ layer, node }) => {
+        const offsetMs = this.#clocks.findLast(({ source }) => source === node)?.offsetMs ?? 0;
+        const last = (this.#lines.get(node) ?? [])
+          .filter((line) => "ok" in line && line.probe === layer && line.t + offsetMs >= fromMs)
+          .slice(-GOOD_IN_A_ROW);
+        return last.length < GOOD_IN_A_ROW || last.some((line) => "ok" in line && !line.ok);
+      })
+      .map(({ layer, node }) => `${LAYERS[layer].what} from ${node}`);
   }
 
   /** Creates another Service and replaces the pod of the first one: whether kube-proxy follows, from every node. */
@@ -376,7 +383,8 @@ export class Probing {
       return undefined;
     });
     stopIfInterrupted(options);
-    const why = problem === undefined ? `not ready after ${START_LIMIT_MS / 60_000} minutes` : messageOf(problem);
+    const why =
+      problem === undefined ? `not ready after ${START_LIMIT_MS / 60_000} minutes` : messageOf(problem);
     if (this.#probers.length === 0)
       throw new ChaosError(`cannot measure: no prober is running: ${why}`, { cause: problem });
     const missing = names.filter((name) => !this.#probers.some(({ node }) => node === name));
