@@ -1,7 +1,9 @@
 /** What the probers saw before, while and after the pods were replaced. Pure. */
 import { countsIn } from "../analysis/losses.js";
+import type { Counts } from "../analysis/noise.js";
 import { seconds } from "../common/figures.js";
-import { LAYERS, layerLine, type LayerState, nodesIn } from "../run/probing/layers.js";
+import type { ProbeName } from "../experiment/names.js";
+import { LAYERS, layerLine, type LayerName, type LayerState, nodesIn } from "../run/probing/layers.js";
 import type { Measured, ServicesSeen } from "../run/probing/probing.js";
 
 /** What the probers saw in one look. */
@@ -65,14 +67,28 @@ export function stateLines({ layers: before }: Seen, { layers: after }: Seen): s
   });
 }
 
-/** "while the pods were replaced (38.2 s): 2 of 480 samples of names inside the cluster failed, none of …". */
-export function lossLine({ results }: Pick<Measured, "results">, tookMs: number): string {
-  const parts = Object.entries(LAYERS).flatMap(([layer, { what }]) => {
-    const { failed, samples } = countsIn(
-      results.filter(({ probe }) => probe === layer),
-      "baseline",
-    );
-    return samples === 0 ? [] : [`${what} ${failed} of ${samples}`];
+/** Failed and all samples by probe. */
+export type Losses = Readonly<Partial<Record<ProbeName, Counts>>>;
+
+export function lossesIn({ results }: Pick<Measured, "results">): Losses {
+  const probes = [...new Set(results.map(({ probe }) => probe))];
+  return Object.fromEntries(
+    probes.map((probe) => [
+      probe,
+      countsIn(
+        results.filter((result) => result.probe === probe),
+        "baseline",
+      ),
+    ]),
+  );
+}
+
+/** "failed while the pods were replaced (38.2 s): names inside the cluster 2 of 480, …". */
+export function lossLine(losses: Losses, tookMs: number): string {
+  const layers = Object.keys(LAYERS) as readonly LayerName[];
+  const parts = layers.flatMap((layer) => {
+    const { failed = 0, samples = 0 } = losses[layer] ?? {};
+    return samples === 0 ? [] : [`${LAYERS[layer].what} ${failed} of ${samples}`];
   });
   return `failed while the pods were replaced (${seconds(tookMs)}): ${parts.join(", ")}`;
 }

@@ -23,7 +23,15 @@ import {
   withProbers,
 } from "../run/probing/probing.js";
 import { findTarget, type Target } from "../targets/target.js";
-import { compared, type Comparison, lossLine, type Seen, stateLines } from "./compare.js";
+import {
+  compared,
+  type Comparison,
+  type Losses,
+  lossesIn,
+  lossLine,
+  type Seen,
+  stateLines,
+} from "./compare.js";
 import { refusedEviction } from "./evict.js";
 import { inOrder, lastReady, podsOfTarget, podWords, workloadOnly } from "./pods.js";
 import { type Replaced, replacePod } from "./replace.js";
@@ -44,6 +52,8 @@ export interface HealOptions extends Omit<ProbingOptions, "purpose" | "durationM
 export interface HealOutcome {
   readonly exitCode: ExitCode;
   readonly lines: readonly string[];
+  /** What failed while the pods were replaced; absent: none was, or it ended before. */
+  readonly losses?: Losses;
   /** For --json. */
   readonly summary: unknown;
 }
@@ -274,16 +284,18 @@ class Healing {
     const count = replaced.pods.filter(
       ({ successor, problem }) => successor !== undefined && problem === undefined,
     ).length;
+    const losses = lossesIn(during);
     const deleted = replaced.pods.filter((pod) => pod.deleted).length;
     return {
       exitCode: exitCodeOf(comparison, replaced.stopped !== undefined, deleted),
       lines: [
         `${verdict(comparison, replaced.stopped)} (${plural(count, "pod")} of ${objectName(this.#target)} replaced)`,
         ...stateLines(before, after).map((line) => `  ${line}`),
-        `  ${lossLine(during, tookMs)}`,
+        `  ${lossLine(losses, tookMs)}`,
         ...comparison.worse.map((line) => `  worse: ${line}`),
         ...comparison.still.map((line) => `  still: ${line}`),
       ],
+      losses,
       summary: {
         component: this.#options.component,
         target: objectName(this.#target),
@@ -291,7 +303,7 @@ class Healing {
         ...(replaced.stopped === undefined ? {} : { stopped: replaced.stopped }),
         ...comparison,
         before,
-        during: { tookMs, layers: during.layers },
+        during: { tookMs, losses },
         after,
       },
     };

@@ -51,6 +51,8 @@ export interface ProbingOptions {
   /** A name outside the cluster that is looked up, too; false: none. */
   readonly external: string | false;
   readonly podSettings?: PodSettings;
+  /** Probes of an application, besides those of the layers. */
+  readonly also?: ProberPlan["probes"];
   /** Between two samples of a layer from a node, ms. Default: by the number of nodes. */
   readonly intervalMs?: number;
   /** Rights of the caller's own, checked with those of the probers. */
@@ -473,6 +475,7 @@ export class Probing {
         "dns-same-socket": inside,
         ...(options.external === false ? {} : { "dns-external": { name: options.external } }),
         "dns-search": { name: INSIDE, ...family },
+        ...options.also,
       },
     };
   }
