@@ -98,7 +98,7 @@ function timedOut(limitMs: number, reasons: readonly string[]): ChaosError {
 
 /** Namespace first, then Services and ConfigMaps, then the workloads. */
 export async function apply(
-  context: Pick<RunContext, "transport" | "clock" | "pods">,
+  context: Pick<RunContext, "clock" | "pods"> & { readonly transport: Transport },
   manifests: readonly Manifest[],
 ): Promise<void> {
   const { transport, clock, pods } = context;
