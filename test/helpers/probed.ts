@@ -18,7 +18,7 @@ export interface SeriesWords {
 
 const INTERVAL_MS = 250;
 
-export function measured(all: readonly SeriesWords[]): ProbeResult[] {
+function measured(all: readonly SeriesWords[]): ProbeResult[] {
   const series = all.map(({ probe, node, samples = 40, failed = 0, ms = 3, missed = 0 }) => {
     const every = failed === 0 ? Infinity : samples / failed;
     let sent = 0;

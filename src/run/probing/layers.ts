@@ -28,7 +28,7 @@ export type LayerName = keyof typeof LAYERS;
 export type NodeState = "good" | "failing" | "slow" | "unknown";
 
 /** One layer from one node. */
-export interface FromNode {
+interface FromNode {
   readonly node: string;
   readonly state: NodeState;
   /** The figures: "12 of 40 look-ups failed (30.0 %: 12 timeout); noise explains at most 2 (…)". */

@@ -115,7 +115,7 @@ const CLOCK_READINGS = 5;
 const FULL_CHUNK_BYTES = 512 * 1024;
 
 /** The interval at which all nodes together take no more samples than a cluster can bear, ms. Pure. */
-export function intervalFor(nodes: number): number {
+function intervalFor(nodes: number): number {
   const ms = Math.ceil((nodes * LAYERS_OF_NODE * 1_000) / MOST_IN_ALL);
   return Math.min(LONGEST_INTERVAL_MS, Math.max(SHORTEST_INTERVAL_MS, ms));
 }

@@ -116,7 +116,7 @@ test("only the controller's own pods, those that are not ready first, then the o
       ...ready,
       metadata: { ...ready.metadata, name, uid: name, creationTimestamp: at },
       status: { conditions: [{ type: "Ready", status: isReady ? "True" : "False" }] },
-    }) as unknown as Pod;
+    });
   const [young, old, broken] = [made("young", "2", true), made("old", "1", true), made("broken", "3", false)];
   t.deepEqual(
     inOrder([young, old, broken]).map(({ metadata }) => metadata.name),
