@@ -119,6 +119,30 @@ const handlers: Handlers = {
     process.stderr.write(warnings.map((line) => `warning: ${line}\n`).join(""));
     process.stdout.write(text);
   },
+  heal: async (component, flags) => {
+    await withView(async (view, interrupted) => {
+      const { heal } = await import("./commands/heal-command.js");
+      const { watchdog: watched, ...given } = flags;
+      const watchdog =
+        watched && !flags.dryRun ? await startableWatchdog(view, { allowCommands: false }) : undefined;
+      process.exitCode = await heal({
+        ...given,
+        component,
+        select: selectOptions(flags),
+        view,
+        interrupted: interrupted.signal,
+        abandoned: interrupted.abandoned,
+        env: process.env,
+        toolVersion: program.version() ?? "",
+        allowing: await allowing(flags),
+        onJournal: (id) => (unfinished = interrupted.runId = id),
+        ...(watchdog === undefined ? {} : { watchdog }),
+        ...asking(view, interrupted),
+      });
+      unfinished = undefined;
+      watchdog?.end();
+    });
+  },
   cluster: async (name, flags: ClusterCommandFlags) => {
     await withView(async (view, interrupted) => {
       const commands = await import("./commands/cluster-command.js");

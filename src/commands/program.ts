@@ -67,6 +67,18 @@ interface MatrixFlags {
   readonly out?: string;
 }
 
+export interface HealFlags extends Omit<ClusterFlags, "cluster" | "image"> {
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+  readonly allowLast: boolean;
+  readonly disableEviction: boolean;
+  readonly timeout: string;
+  readonly external: string;
+  readonly config?: string;
+  readonly set: string[];
+  readonly watchdog: boolean;
+}
+
 export interface ClusterCommandFlags extends Omit<ClusterFlags, "cluster"> {
   readonly cluster?: "kind" | "lab";
   readonly addons?: boolean;
@@ -84,6 +96,7 @@ export interface Handlers {
   readonly restore: (runId: string | undefined, flags: RestoreFlags) => Promise<void>;
   readonly report: (folder: string) => Promise<void>;
   readonly matrix: (folders: string[], flags: MatrixFlags) => Promise<void>;
+  readonly heal: (component: string, flags: HealFlags) => Promise<void>;
   readonly cluster: (name: "up" | "down" | "status", flags: ClusterCommandFlags) => Promise<void>;
 }
 
@@ -223,6 +236,36 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--out <folder>", "folder for the files; default: the first folder", path)
     .action(handlers.matrix);
+
+  program
+    .command("heal")
+    .description("replace a component's pods one at a time, and measure before and after whether it helped")
+    .argument("<component>", "a component, such as kube-dns")
+    .option("--context <name>", "kubeconfig context; naming it allows a cluster that is not local")
+    .option("--kubeconfig <file>", "kubeconfig file")
+    .option("--yes", "change a cluster that is not local without asking", false)
+    .option("--dry-run", "print the pods, their order, and what budgets allow; change nothing", false)
+    .option(
+      "--allow-last",
+      "replace also the last pod that is ready: nothing serves until its successor is",
+      false,
+    )
+    .option("--disable-eviction", "delete pods without asking PodDisruptionBudgets", false)
+    .option("--timeout <duration>", "for one pod: for its eviction, and then for its successor", "5m")
+    .option(
+      "--external <name>",
+      "a name outside the cluster to look up, too; none: none, as in an air-gapped cluster",
+      "example.com",
+    )
+    .option("--config <file>", "local configuration file, instead of the default one", path)
+    .option(
+      "--set <key=value>",
+      "image, mirror or pull secret of the probers, as in the local configuration; repeatable",
+      (value: string, before: readonly string[]) => [...before, value],
+      [],
+    )
+    .option("--no-watchdog", "do not start the second process that removes the probers if this one is killed")
+    .action(handlers.heal);
 
   const cluster = program
     .command("cluster")

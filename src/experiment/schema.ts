@@ -96,7 +96,7 @@ const dnsLabel = z
     "must be lower-case letters, digits and '-', and not start or end with '-' (RFC 1123 label)",
   );
 
-const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+export const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /** RFC 1123 subdomain. */
 const dnsSubdomain = z

@@ -92,6 +92,12 @@ export function needsOf(attack: AttackName, scope: PermissionScope): Need[] {
   ];
 }
 
+/** Rights to measure with probers alone, without a run; those that a run can do without are left out. Pure. */
+export function proberPermissions(scope: Pick<PermissionScope, "probers" | "functionProbe">): Need[] {
+  const needs = [...everyRun(), ...proberNeeds(scope), ...functionProbeNeeds(scope)];
+  return needs.filter(({ optional }) => optional !== true);
+}
+
 function everyRun(): Need[] {
   const lock = { resource: "coordination.k8s.io/leases", namespace: LOCK_NAMESPACE };
   const { namespace, name } = SUBSTITUTE_IMAGES_CONFIGMAP;
@@ -273,7 +279,7 @@ function applicationNeeds({ application, churn }: PermissionScope): Need[] {
   ];
 }
 
-function proberNeeds({ probers }: PermissionScope): Need[] {
+function proberNeeds({ probers }: Pick<PermissionScope, "probers">): Need[] {
   const namespace = probers.name;
   const deploying = "deploying the probers";
   const fetching = "fetching the probers' samples";
@@ -336,7 +342,7 @@ function pullSecretNeeds({
   ];
 }
 
-function functionProbeNeeds({ functionProbe }: PermissionScope): Need[] {
+function functionProbeNeeds({ functionProbe }: Pick<PermissionScope, "functionProbe">): Need[] {
   if (functionProbe === undefined) return [];
   const { name, canaries, corrected } = functionProbe;
   return [

@@ -38,6 +38,8 @@ export interface SessionOptions {
   /** How long all runs together may take, ms: the lock lasts this long without being renewed. */
   readonly durationMs: number;
   readonly watchdog?: Watchdog;
+  /** For probers alone, without runs: a part of its id, and the step that removes everything. */
+  readonly purpose?: { readonly name: string; readonly removing: string };
 }
 
 /**
@@ -78,7 +80,7 @@ export class Session {
   /** @throws ApiUnreachableError, ApiError, ChaosError (no journal, no lock) before anything was attacked. */
   static async open(options: SessionOptions): Promise<Session> {
     const { handle, toolVersion } = options;
-    const id = newRunId(new Date(), "session");
+    const id = newRunId(new Date(), options.purpose?.name ?? "session");
     const connection = await connect({
       kubeconfigPath: handle.kubeconfigPath,
       context: handle.context,
@@ -100,7 +102,12 @@ export class Session {
     const { interrupted = new AbortController().signal } = options;
     const [clusterUid, unsettled] = await orInterrupted(
       interrupted,
-      async () => [await mayTouch(connection, options), await look(transport)] as const,
+      async () =>
+        [
+          await mayTouch(connection, options),
+          // Nothing settles between the runs of a session that has none.
+          options.purpose === undefined ? await look(transport) : [],
+        ] as const,
     );
     const blind = unsettled.filter((each) => each.includes("HTTP 403"));
     if (blind.length > 0) {
@@ -170,7 +177,8 @@ export class Session {
     const journal = this.#journal;
     const { abandoned } = this.#options;
     try {
-      return await this.#options.view.step("remove what the runs shared", async () => {
+      const title = this.#options.purpose?.removing ?? "remove what the runs shared";
+      return await this.#options.view.step(title, async () => {
         const problems: string[] = [];
         await removeOwn([...this.#made, ...this.#last], problems, {
           transport,

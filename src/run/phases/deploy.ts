@@ -97,7 +97,10 @@ function timedOut(limitMs: number, reasons: readonly string[]): ChaosError {
 }
 
 /** Namespace first, then Services and ConfigMaps, then the workloads. */
-async function apply(context: RunContext, manifests: readonly Manifest[]): Promise<void> {
+export async function apply(
+  context: Pick<RunContext, "clock" | "pods"> & { readonly transport: Transport },
+  manifests: readonly Manifest[],
+): Promise<void> {
   const { transport, clock, pods } = context;
   const [namespace, ...rest] = manifests;
   if (namespace === undefined) return;
