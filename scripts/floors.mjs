@@ -15,6 +15,8 @@ export const FLOORS = [
   ["cli"],
   // One file per command; each combines rooms for one purpose.
   ["commands"],
+  // doctor: what is wrong with a cluster. It uses no run, but its probes measure with a run's probers.
+  ["doctor"],
   // A run uses everything below. Nothing below may need a run: a restore works when none exists.
   ["run"],
   // Installing add-ons is a change like any other, under the same lock and with the same undo: above safety.
@@ -67,6 +69,7 @@ export const PACKAGES = {
   experiment: ["zod"],
   config: ["zod"],
   report: ["zod"],
+  doctor: ["zod"],
   // The width of a text on a terminal.
   ui: ["string-width"],
 };

@@ -66,6 +66,10 @@ interface MatrixFlags {
   readonly out?: string;
 }
 
+export interface DoctorFlags extends Omit<ClusterFlags, "cluster" | "image"> {
+  readonly reports: string;
+}
+
 export interface ClusterCommandFlags extends Omit<ClusterFlags, "cluster"> {
   readonly cluster?: "kind" | "lab";
   readonly addons?: boolean;
@@ -83,6 +87,7 @@ export interface Handlers {
   readonly restore: (runId: string | undefined, flags: RestoreFlags) => Promise<void>;
   readonly report: (folder: string) => Promise<void>;
   readonly matrix: (folders: string[], flags: MatrixFlags) => Promise<void>;
+  readonly doctor: (flags: DoctorFlags) => Promise<void>;
   readonly cluster: (name: "up" | "down" | "status", flags: ClusterCommandFlags) => Promise<void>;
 }
 
@@ -222,6 +227,14 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--out <folder>", "folder for the files; default: the first folder", path)
     .action(handlers.matrix);
+
+  program
+    .command("doctor")
+    .description("show kube-system and what is wrong there: evidence, cure, and what a failure would cost")
+    .option("--context <name>", "kubeconfig context")
+    .option("--kubeconfig <file>", "kubeconfig file")
+    .option("--reports <folder>", "folder of reports: its last matrix tells the cost", path, "reports")
+    .action(handlers.doctor);
 
   const cluster = program
     .command("cluster")
