@@ -66,7 +66,7 @@ interface MatrixFlags {
   readonly out?: string;
 }
 
-export interface DoctorFlags extends Omit<ClusterFlags, "cluster" | "image"> {
+interface DoctorFlags extends Omit<ClusterFlags, "cluster" | "image"> {
   readonly reports: string;
 }
 

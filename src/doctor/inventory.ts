@@ -18,25 +18,28 @@ export interface InventoryRow {
   readonly node: string | null;
 }
 
+type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];
+
+/** Why a container does not run; undefined: it does, or nothing is said. */
+function stopReason({ state }: ContainerStatus): string | undefined {
+  if (state?.waiting?.reason !== undefined) return state.waiting.reason;
+  if (state?.terminated === undefined) return undefined;
+  return state.terminated.reason ?? `ExitCode:${state.terminated.exitCode}`;
+}
+
 /** What kubectl shows as STATUS (printPod of kubernetes/kubernetes, pkg/printers/internalversion/printers.go). */
 function statusOf(pod: Pod): string {
-  const { status = {} } = pod;
   if (isTerminating(pod)) return "Terminating";
-  const init = status.initContainerStatuses?.find(
-    ({ ready, state, started }) => !ready && state?.terminated?.exitCode !== 0 && started !== true,
+  const { initContainerStatuses = [], containerStatuses = [], reason, phase } = pod.status ?? {};
+  const init = initContainerStatuses.find(
+    ({ state, started }) => state?.terminated?.exitCode !== 0 && started !== true,
   );
   if (init !== undefined) {
-    const reason = init.state?.waiting?.reason ?? init.state?.terminated?.reason;
-    return `Init:${reason === undefined || reason === "PodInitializing" ? init.name : reason}`;
+    const why = stopReason(init);
+    return `Init:${why === undefined || why === "PodInitializing" ? init.name : why}`;
   }
-  const container = (status.containerStatuses ?? []).find(
-    ({ state }) => state?.waiting?.reason !== undefined || state?.terminated !== undefined,
-  );
-  const { waiting, terminated } = container?.state ?? {};
-  const reason =
-    waiting?.reason ??
-    (terminated === undefined ? undefined : (terminated.reason ?? `ExitCode:${terminated.exitCode}`));
-  return reason ?? status.reason ?? status.phase ?? "Unknown";
+  const [stopped] = containerStatuses.flatMap((each) => stopReason(each) ?? []);
+  return stopped ?? reason ?? phase ?? "Unknown";
 }
 
 function rowOf(pod: Pod, facts: ClusterFacts): InventoryRow {

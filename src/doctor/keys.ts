@@ -34,7 +34,7 @@ export function workloadOf(pod: Pod, facts: ClusterFacts): Workload | undefined 
   return object === undefined ? undefined : { kind: "Deployment", object };
 }
 
-export function controllerOf({
+function controllerOf({
   metadata,
 }: Named): NonNullable<KubeObject["metadata"]["ownerReferences"]>[number] | undefined {
   return metadata.ownerReferences?.find(({ controller }) => controller === true);

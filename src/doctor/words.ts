@@ -79,7 +79,7 @@ export function chaos({ place }: Pick<ClusterFacts, "place">, ...words: readonly
 }
 
 /** A static pod's object is owned by its node: the kubelet runs the pod from a file. */
-export function isStatic({ metadata }: Pod): boolean {
+function isStatic({ metadata }: Pod): boolean {
   return (metadata.ownerReferences ?? []).some(({ kind }) => kind === "Node");
 }
 
@@ -90,9 +90,9 @@ export function replacePods(
   pod: Pod | undefined,
 ): string {
   if (pod !== undefined && isStatic(pod))
-    return `Restart its container on ${pod.spec?.nodeName ?? "its node"} with \`crictl stop\`: it is a static pod, and deleting its object does not stop it`;
+    return `restart its container on ${pod.spec?.nodeName ?? "its node"} with \`crictl stop\`: it is a static pod, and deleting its object does not stop it`;
   if (component !== undefined) return `${chaos(facts, "heal", component)} replaces its pods one at a time`;
-  if (pod === undefined) return "Delete its pods, one at a time, and never their controller";
+  if (pod === undefined) return "delete its pods, one at a time, and never their controller";
   const { namespace = "", name } = pod.metadata;
   return `${kubectl(facts, "-n", namespace, "delete", "pod", name)} replaces it: delete the pod, never its controller`;
 }

@@ -1,8 +1,10 @@
 import { idleWords } from "../../targets/find-workload.js";
 import type { Pod } from "../../kube/objects.js";
 import { isReady, schedulableNodes } from "../../kube/pod-state.js";
-import { condition } from "../condition.js";
+import { plural } from "../../common/figures.js";
+import { condition, type Found } from "../condition.js";
 import type { ClusterFacts, Workload } from "../facts.js";
+import type { Finding } from "../finding.js";
 import {
   nameOf,
   podKey,
@@ -17,12 +19,9 @@ import { chaos, few, kubectl, podLine, replacePods, SETTLE_MS, unreadyFor } from
 
 const DNS = "kube-dns";
 const ZONE = "topology.kubernetes.io/zone";
-const PLACE = "where kube-dns runs";
 
-/** Every test of the parts below starts with it; undefined: there is none. */
-function dnsIn(
-  facts: ClusterFacts,
-): { readonly workload: Workload; readonly ready: Pod[]; readonly unready: Pod[] } | undefined {
+/** undefined: there is none. */
+function dnsIn(facts: ClusterFacts): Dns | undefined {
   const workload = workloadOfComponent(DNS, facts);
   if (workload === undefined) return undefined;
   const pods = podsOf(workload, facts);
@@ -53,72 +52,81 @@ function dnsService({ services = [] }: ClusterFacts): string | undefined {
 
 const WITHOUT = "without it no name is resolved: applications cannot reach Services or other hosts by name";
 
+interface Dns {
+  readonly workload: Workload;
+  readonly ready: readonly Pod[];
+  readonly unready: readonly Pod[];
+}
+
+/** A roll-out takes one away for a moment. None at all is an outage, however short. */
+function isOnItsWay({ ready, unready }: Dns, facts: ClusterFacts): boolean {
+  return ready.length > 0 && unready.length > 0 && unready.every((pod) => unreadyFor(pod, facts) < SETTLE_MS);
+}
+
+function gone(facts: ClusterFacts): Found[] {
+  const service = dnsService(facts);
+  if (service === undefined) return [];
+  return [
+    {
+      finding: {
+        code: "kube-dns-few-ready",
+        severity: "error",
+        component: DNS,
+        title: "kube-dns is gone: no workload has its labels or its name",
+        evidence: [`the Service ${service} is there; ${WITHOUT}`],
+        cure: "Create its Deployment again from what installed it (with kubeadm: `kubeadm init phase addon coredns`)",
+      },
+      about: [DNS],
+      explains: [serviceKey(service)],
+    },
+  ];
+}
+
+function severityOf({ ready }: Dns, isByDesign: boolean, nodes: number): Finding["severity"] {
+  if (ready.length === 0) return "error";
+  // On a single node a second pod helps little.
+  return isByDesign && nodes < 2 ? "info" : "warning";
+}
+
+function wantedWords({ workload, ready }: Dns): string {
+  const wanted = wantedOf(workload);
+  if (wanted === 0) return idleWords(workload);
+  return `${workloadKey(workload)} wants ${plural(wanted, "pod")}, and ${ready.length} ${ready.length === 1 ? "is" : "are"} ready`;
+}
+
+function fewReady(dns: Dns, facts: ClusterFacts, nodes: number): Found {
+  const { workload, ready, unready } = dns;
+  const { name, namespace = "kube-system" } = workload.object.metadata;
+  const isByDesign = ready.length === wantedOf(workload);
+  const short = ready.length === 0 ? "no kube-dns pod is ready" : "only 1 kube-dns pod is ready";
+  const scale = kubectl(
+    facts,
+    ...["-n", namespace, "scale", workload.kind.toLowerCase(), name, "--replicas=2"],
+  );
+  return {
+    finding: {
+      code: "kube-dns-few-ready",
+      severity: severityOf(dns, isByDesign, nodes),
+      component: DNS,
+      title: isByDesign ? `${short}, and no more are wanted` : short,
+      evidence: [wantedWords(dns), ...few([...ready, ...unready].map(podLine)), WITHOUT],
+      cure: isByDesign
+        ? `Scale it to 2 or more: ${scale}. If kube-dns-autoscaler sets the number, raise \`min\` in its ConfigMap`
+        : replacePods(facts, DNS, unready[0]),
+    },
+    about: isByDesign || unready.length === 0 ? [DNS] : unready.map(podKey),
+    explains: [DNS, workloadKey(workload), ...servicesWithout([...ready, ...unready], facts).map(serviceKey)],
+  };
+}
+
 export const kubeDnsFew = condition({
   looksAt: "how many kube-dns pods are ready",
   needs: ["deployments", "daemonSets", "pods", "replicaSets", "nodes", "services"],
   judge: (facts) => {
     const dns = dnsIn(facts);
-    const service = dnsService(facts);
-    if (dns === undefined) {
-      if (service === undefined) return [];
-      return [
-        {
-          finding: {
-            code: "kube-dns-few-ready",
-            severity: "error",
-            component: DNS,
-            title: "kube-dns is gone: no workload has its labels or its name",
-            evidence: [`the Service ${service} is there; ${WITHOUT}`],
-            cure: "Create its Deployment again from what installed it (with kubeadm: `kubeadm init phase addon coredns`)",
-          },
-          about: [DNS],
-          explains: [serviceKey(service)],
-        },
-      ];
-    }
-    const { workload, ready, unready } = dns;
-    const wanted = wantedOf(workload);
-    if (ready.length >= 2) return [];
-    const isByDesign = ready.length === wanted;
-    // A roll-out takes one away for a moment. None at all is an outage, however short.
-    if (
-      !isByDesign &&
-      ready.length > 0 &&
-      unready.length > 0 &&
-      unready.every((pod) => unreadyFor(pod, facts) < SETTLE_MS)
-    )
-      return [];
-    const isSmall = facts.nodes.length < 2;
-    const isWorking = ready.length > 0;
-    const { name, namespace = "kube-system" } = workload.object.metadata;
-    return [
-      {
-        finding: {
-          code: "kube-dns-few-ready",
-          severity: !isWorking ? "error" : isSmall && isByDesign ? "info" : "warning",
-          component: DNS,
-          title: `${ready.length === 0 ? "no" : "only 1"} kube-dns pod is ready${isByDesign && isWorking ? ", and no more are wanted" : ""}`,
-          evidence: [
-            wanted === 0
-              ? idleWords({ kind: workload.kind, object: workload.object })
-              : `${workloadKey(workload)} wants ${wanted} ${wanted === 1 ? "pod" : "pods"}, and ${ready.length} ${ready.length === 1 ? "is" : "are"} ready`,
-            ...few([...ready, ...unready].map(podLine)),
-            WITHOUT,
-          ],
-          cure: isByDesign
-            ? `Scale it to 2 or more: ${kubectl(facts, "-n", namespace, "scale", workload.kind.toLowerCase(), name, "--replicas=2")}. If kube-dns-autoscaler sets the number, raise \`min\` in its ConfigMap`
-            : replacePods(facts, DNS, unready[0]),
-        },
-        about: isByDesign || unready.length === 0 ? [DNS] : unready.map(podKey),
-        explains: [
-          PLACE,
-          DNS,
-          workloadKey(workload),
-          ...servicesWithout([...ready, ...unready], facts).map(serviceKey),
-          ...(isWorking || service === undefined ? [] : [serviceKey(service)]),
-        ],
-      },
-    ];
+    if (dns === undefined) return gone(facts);
+    if (dns.ready.length >= 2 || isOnItsWay(dns, facts)) return [];
+    return [fewReady(dns, facts, facts.nodes.length)];
   },
 });
 
@@ -139,7 +147,8 @@ export const kubeDnsOnePlace = condition({
     ]);
     const isOneNode = onNodes.size === 1 && nodes.size > 1;
     const isOneZone = zones.size === 1 && !zones.has("") && allZones.size > 1;
-    if (ready.length === 0 || !(isOneNode || isOneZone)) return [];
+    // Fewer are another finding.
+    if (ready.length < 2 || !(isOneNode || isOneZone)) return [];
     const place = isOneNode ? `node ${[...onNodes].join("")}` : `zone ${[...zones].join("")}`;
     return [
       {
@@ -154,7 +163,7 @@ export const kubeDnsOnePlace = condition({
           ],
           cure: `${chaos(facts, "heal", DNS)} replaces them one at a time: the scheduler prefers another node for a new pod. topologySpreadConstraints in its Deployment keep them apart`,
         },
-        about: [PLACE],
+        about: ["where kube-dns runs"],
       },
     ];
   },

@@ -78,11 +78,15 @@ function loops(pod: Pod, status: ContainerStatus, facts: ClusterFacts): boolean 
   );
 }
 
+/** Said by the finding of the crash loop: its pods need no further one. */
+const isLooping = (pod: Pod, facts: ClusterFacts): boolean =>
+  containersOf(pod).some((each) => loops(pod, each, facts));
+
 export const crashLoops = condition({
   looksAt: "crash loops",
   needs: ["pods"],
   judge: (facts): Found[] => {
-    const looping = facts.pods.filter((pod) => containersOf(pod).some((each) => loops(pod, each, facts)));
+    const looping = facts.pods.filter((pod) => isLooping(pod, facts));
     return byWorkload(looping, facts).map(({ name, pods }) => {
       const [first] = pods as [Pod];
       const component = componentOfPod(first, facts);
@@ -130,7 +134,7 @@ function trouble(pod: Pod, facts: ClusterFacts): string | undefined {
 
 function stateOf({ kind, object }: Workload): ReturnType<typeof deploymentState> {
   return kind === "Deployment"
-    ? deploymentState(object as Parameters<typeof deploymentState>[0])
+    ? deploymentState(object)
     : daemonSetState(object as Parameters<typeof daemonSetState>[0]);
 }
 
@@ -189,7 +193,7 @@ export const podsNotReady = condition({
   needs: ["pods"],
   judge: (facts): Found[] =>
     facts.pods
-      .filter((pod) => workloadOf(pod, facts) === undefined)
+      .filter((pod) => workloadOf(pod, facts) === undefined && !isLooping(pod, facts))
       .flatMap((pod) => {
         const line = trouble(pod, facts);
         if (line === undefined) return [];
@@ -202,7 +206,7 @@ export const podsNotReady = condition({
               ...(component === undefined ? {} : { component }),
               title: `Pod ${nameOf(pod)} is not ready`,
               evidence: [line],
-              cure: replacePods(facts, component, pod),
+              cure: `If a new start can help: ${replacePods(facts, component, pod)}`,
             },
             about: [podKey(pod)],
             explains: explained([pod], facts),
@@ -238,7 +242,7 @@ export const restarts = condition({
         const ago = since(ended?.finishedAt, facts);
         if (status.restartCount < RESTARTS || ended === undefined || ago === undefined || ago > DAY)
           return [];
-        return byNode(ended, pod, facts) ? [] : [{ pod, status, ago }];
+        return isLooping(pod, facts) || byNode(ended, pod, facts) ? [] : [{ pod, status, ago }];
       }),
     );
     return byWorkload([...new Set(growing.map(({ pod }) => pod))], facts).map(({ name, pods }) => {
@@ -256,7 +260,7 @@ export const restarts = condition({
           evidence: few(
             mine.map(({ pod, status }) => `${nameOf(pod)}${where(pod)}: ${endWords(status, facts)}`),
           ),
-          cure: `${kubectl(facts, "-n", namespace, "logs", first.metadata.name, "--previous")} says why. Look at the node's memory and CPU, too. ${replacePods(facts, component, first)}`,
+          cure: `${kubectl(facts, "-n", namespace, "logs", first.metadata.name, "--previous")} says why. Look at the node's memory and CPU, too. Until the cause is found: ${replacePods(facts, component, first)}`,
         },
         about: pods.map(podKey),
       };
