@@ -69,6 +69,7 @@ export const PACKAGES = {
   experiment: ["zod"],
   config: ["zod"],
   report: ["zod"],
+  doctor: ["zod"],
   // The width of a text on a terminal.
   ui: ["string-width", "wrap-ansi"],
 };

@@ -143,6 +143,15 @@ const handlers: Handlers = {
       watchdog?.end();
     });
   },
+  doctor: async (flags) => {
+    await withView(async (view, interrupted) => {
+      const { doctor } = await import("./commands/doctor-command.js");
+      const select = selectOptions(flags);
+      const { signal } = interrupted;
+      const options = { select, reportsFolder: flags.reports, view, interrupted: signal, env: process.env };
+      process.exitCode = await doctor(options);
+    });
+  },
   cluster: async (name, flags: ClusterCommandFlags) => {
     await withView(async (view, interrupted) => {
       const commands = await import("./commands/cluster-command.js");

@@ -79,6 +79,10 @@ export interface HealFlags extends Omit<ClusterFlags, "cluster" | "image"> {
   readonly watchdog: boolean;
 }
 
+interface DoctorFlags extends Omit<ClusterFlags, "cluster" | "image"> {
+  readonly reports: string;
+}
+
 export interface ClusterCommandFlags extends Omit<ClusterFlags, "cluster"> {
   readonly cluster?: "kind" | "lab";
   readonly addons?: boolean;
@@ -97,6 +101,7 @@ export interface Handlers {
   readonly report: (folder: string) => Promise<void>;
   readonly matrix: (folders: string[], flags: MatrixFlags) => Promise<void>;
   readonly heal: (component: string, flags: HealFlags) => Promise<void>;
+  readonly doctor: (flags: DoctorFlags) => Promise<void>;
   readonly cluster: (name: "up" | "down" | "status", flags: ClusterCommandFlags) => Promise<void>;
 }
 
@@ -266,6 +271,14 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--no-watchdog", "do not start the second process that removes the probers if this one is killed")
     .action(handlers.heal);
+
+  program
+    .command("doctor")
+    .description("show kube-system and what is wrong there: evidence, cure, and what a failure would cost")
+    .option("--context <name>", "kubeconfig context")
+    .option("--kubeconfig <file>", "kubeconfig file")
+    .option("--reports <folder>", "folder of reports: its last matrix tells the cost", path, "reports")
+    .action(handlers.doctor);
 
   const cluster = program
     .command("cluster")

@@ -21,6 +21,8 @@ export interface SelectOptions {
   readonly image?: string;
   /** --dry-run: use only what already runs, and write nothing. */
   readonly dryRun?: boolean;
+  /** The command never creates a cluster. */
+  readonly looksOnly?: true;
   readonly progress: Progress;
   readonly signal: AbortSignal;
   /** Asks the user a yes/no question; undefined: the terminal is not interactive. */
@@ -46,23 +48,30 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
     if (context !== undefined || kubeconfigPath !== undefined) {
       throw new UsageError(`--cluster ${provider} has its own context: omit --context and --kubeconfig`);
     }
-    if (options.dryRun === true) return await existing([provider]);
+    if (options.dryRun === true || options.looksOnly === true) return await existing([provider], options);
     return await clusterProviders()[provider].up({ progress, signal, ...image });
   }
   const current = await orInterrupted(signal, async () => await currentCluster(options));
   if (current !== undefined) return current;
   if (provider === "current") throw new UsageError("--cluster current: no kubeconfig has a current context");
 
-  if (options.dryRun === true) return await existing(["kind", "lab"]);
+  if (options.dryRun === true || options.looksOnly === true) return await existing(["kind", "lab"], options);
   return await runningOrNew(options);
 }
 
-/** For a dry run: the cluster of one of these providers, as it is. @throws RefusedError that says what a run would do. */
-async function existing(names: readonly Exclude<ProviderName, "current">[]): Promise<ClusterHandle> {
+/** For what creates none: the cluster of one of these providers, as it is. @throws RefusedError that says what a run would do. */
+async function existing(
+  names: readonly Exclude<ProviderName, "current">[],
+  { looksOnly }: SelectOptions,
+): Promise<ClusterHandle> {
   for (const name of names) {
     const handle = await clusterProviders()[name].find();
     if (handle !== undefined) return handle;
   }
+  if (looksOnly === true)
+    throw new RefusedError(
+      `no cluster to look at: no kubeconfig has a current context, and no ${names.join(" or ")} cluster of this tool is running. Name one with --kubeconfig and --context`,
+    );
   throw new RefusedError(
     `no cluster to look at: no ${names.join(" or ")} cluster of this tool is running. --dry-run changes nothing, so it creates none: ` +
       `without it, a ${names[0]} cluster would be created if what that needs is installed`,

@@ -19,7 +19,7 @@ const SUFFIXES: Readonly<Record<string, number>> = {
 };
 
 /** "100m" → 0.1, "2Ki" → 2048; NaN: not a quantity. Pure. */
-function quantity(text: string): number {
+export function quantity(text: string): number {
   const [, digits = "", suffix = ""] = /^([\d.]+(?:[eE][+-]?\d+)?)([A-Za-z]*)$/.exec(text) ?? [];
   return digits === "" ? Number.NaN : Number(digits) * (SUFFIXES[suffix] ?? Number.NaN);
 }

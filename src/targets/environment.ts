@@ -48,7 +48,7 @@ const distinct = (values: readonly (string | undefined)[]): string[] =>
 const ownerOf = ({ metadata }: Pod): string =>
   metadata.ownerReferences?.find(({ controller }) => controller === true)?.name ?? "";
 
-function cniOf({ nodes, pods = [] }: EnvironmentInput): string | null {
+function cniOf({ nodes, pods = [] }: Pick<EnvironmentInput, "nodes" | "pods">): string | null {
   const annotations = nodes.flatMap(({ metadata }) => Object.keys(metadata.annotations ?? {}));
   const byNode = NETWORK_ANNOTATIONS.flatMap(([prefix, name]) =>
     annotations.some((key) => key.startsWith(prefix)) ? [`${name} (annotations of the nodes)`] : [],
@@ -65,7 +65,7 @@ function cniOf({ nodes, pods = [] }: EnvironmentInput): string | null {
 }
 
 /** kubeadm, EKS and AKS have the first label; GKE's and kops' static pods the second or its like. */
-const isProxy = ({ metadata: { labels = {}, name } }: Pod): boolean =>
+export const isProxy = ({ metadata: { labels = {}, name } }: Pod): boolean =>
   labels["k8s-app"] === "kube-proxy" ||
   labels["component"] === "kube-proxy" ||
   labels["k8s-app"] === "kube-proxy-windows" ||
@@ -77,6 +77,15 @@ export function proxyConfigOf(pods: readonly Pod[]): string | undefined {
     .filter(isProxy)
     .flatMap(({ spec }) => (spec?.volumes ?? []).flatMap(({ configMap }) => configMap?.name ?? []));
   return names.find((name) => name === "kube-proxy" || name === "kube-proxy-config");
+}
+
+/** Networks that can route Services without kube-proxy, by the beginnings of the names that `cniOf` gives. */
+const CAN_REPLACE_PROXY = ["Cilium", "kube-router", "OVN-Kubernetes", "Calico", "Antrea"];
+
+/** What may do kube-proxy's work where no pod of it runs; undefined: nothing that is known to be able to. Pure. */
+export function proxyReplacement(input: Pick<EnvironmentInput, "nodes" | "pods">): string | undefined {
+  const network = cniOf(input) ?? "";
+  return CAN_REPLACE_PROXY.some((name) => network.includes(name)) ? network : undefined;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Transport } from "../../kube/transport.js";
 import { LOCK_PATH, RENEW_EVERY_MS } from "./lease.js";
 
 /** Three missed renewals while the API server answers: the holder has exited or cannot reach the cluster. */
-const SILENT_MS = 3 * RENEW_EVERY_MS + 5_000;
+export const SILENT_MS = 3 * RENEW_EVERY_MS + 5_000;
 const POLL_EVERY_MS = 1_000;
 
 /**
