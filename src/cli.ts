@@ -119,6 +119,10 @@ const handlers: Handlers = {
     process.stderr.write(warnings.map((line) => `warning: ${line}\n`).join(""));
     process.stdout.write(text);
   },
+  manifest: async (references, flags) => {
+    const { manifest } = await import("./commands/manifest-command.js");
+    process.stdout.write(await manifest({ references, ...flags }));
+  },
   cluster: async (name, flags: ClusterCommandFlags) => {
     await withView(async (view, interrupted) => {
       const commands = await import("./commands/cluster-command.js");

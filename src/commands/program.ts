@@ -50,6 +50,7 @@ interface RbacFlags {
   readonly nodeAccess?: "pod";
   readonly several?: boolean;
   readonly openshift?: boolean;
+  readonly deadMan?: boolean;
 }
 
 interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
@@ -64,6 +65,19 @@ interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
 interface MatrixFlags {
   readonly lang?: "en" | "ja";
   readonly out?: string;
+}
+
+export interface ManifestFlags {
+  readonly image?: string;
+  readonly schedule?: string;
+  readonly timeZone?: string;
+  readonly name?: string;
+  readonly serviceAccount?: string;
+  readonly nodeAccess?: "pod";
+  readonly openshift?: boolean;
+  readonly set: readonly string[];
+  readonly reportsClaim?: string;
+  readonly deadMan: boolean;
 }
 
 export interface ClusterCommandFlags extends Omit<ClusterFlags, "cluster"> {
@@ -83,6 +97,7 @@ export interface Handlers {
   readonly restore: (runId: string | undefined, flags: RestoreFlags) => Promise<void>;
   readonly report: (folder: string) => Promise<void>;
   readonly matrix: (folders: string[], flags: MatrixFlags) => Promise<void>;
+  readonly manifest: (references: string[], flags: ManifestFlags) => Promise<void>;
   readonly cluster: (name: "up" | "down" | "status", flags: ClusterCommandFlags) => Promise<void>;
 }
 
@@ -90,6 +105,13 @@ const IMAGE = [
   "--image <name>",
   "node image of a new kind cluster, with --cluster kind; default: kind's own",
 ] as const;
+
+const SET: [string, string, (value: string, before: readonly string[]) => string[], string[]] = [
+  "--set <key=value>",
+  "image, mirror or pull secret of the run's pods, as in the local configuration; repeatable",
+  (value, before) => [...before, value],
+  [],
+];
 
 /** The default folders of `matrix`. */
 const REPORTS: readonly string[] = ["reports"];
@@ -131,12 +153,7 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--allow-commands", "allow the commands of the local configuration", false)
     .option("--config <file>", "local configuration file, instead of the default one", path)
-    .option(
-      "--set <key=value>",
-      "image, mirror or pull secret of the run's pods, as in the local configuration; repeatable",
-      (value: string, before: readonly string[]) => [...before, value],
-      [],
-    )
+    .option(...SET)
     .option("--keep-app", "keep the guestbook in the cluster after the run", false)
     .option("--anyway", "attack also when it is known before that nothing can be concluded", false)
     .option("--no-watchdog", "do not start the second process that restores if this one is killed")
@@ -181,6 +198,7 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--several", "several runs in one command; default: if several experiments are given")
     .option("--openshift", "also what runs on OpenShift, where components have namespaces of their own")
+    .option("--dead-man", "also what `run --dead-man` needs")
     .action(handlers.rbac);
 
   program
@@ -222,6 +240,27 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--out <folder>", "folder for the files; default: the first folder", path)
     .action(handlers.matrix);
+
+  program
+    .command("manifest")
+    .description(
+      "print a Job or CronJob that runs these experiments inside the cluster, with the least rights, for kubectl apply; needs no cluster",
+    )
+    .argument("<experiments...>", "files, folders, or names")
+    .requiredOption("--image <name>", "image with this tool; docs/in-cluster.md has its Dockerfile")
+    .option("--schedule <cron>", 'a CronJob with this schedule, such as "0 3 * * 1"; default: a Job')
+    .option("--time-zone <name>", "time zone of the schedule; default: Etc/UTC")
+    .option("--name <name>", "name of the Job or CronJob; default: from the experiment")
+    .option(
+      "--service-account <namespace/name>",
+      "ServiceAccount of the runs, in the namespace of the Job; default: kube-system-chaos/kube-system-chaos",
+    )
+    .addOption(new Option("--node-access <how>", "reach nodes with privileged pods").choices(["pod"]))
+    .option("--openshift", "also the rights for what runs on OpenShift")
+    .option(...SET)
+    .option("--reports-claim <name>", "PersistentVolumeClaim for the reports; default: only the log has them")
+    .option("--no-dead-man", "without the pod that restores if the Job's pod or its node is lost")
+    .action(handlers.manifest);
 
   const cluster = program
     .command("cluster")
