@@ -45,7 +45,10 @@ export async function runnerImage(
   );
   const remove = async (): Promise<void> => {
     for (const node of names)
-      await execa(engineCommand, ["exec", node, "crictl", "rmi", IMAGE], { ...options, reject: false });
+      await execa(engineCommand, ["exec", node, "ctr", "--namespace=k8s.io", "images", "rm", IMAGE], {
+        ...options,
+        reject: false,
+      });
     await execa(engineCommand, ["image", "rm", IMAGE], { ...options, reject: false });
   };
   return { image: IMAGE, remove };
