@@ -151,6 +151,11 @@ const handlers: Handlers = {
       const options = { select, reportsFolder: flags.reports, view, interrupted: signal, env: process.env };
       process.exitCode = await doctor(options);
     });
+    });
+  },
+  manifest: async (references, flags) => {
+    const { manifest } = await import("./commands/manifest-command.js");
+    process.stdout.write(await manifest({ references, ...flags }));
   },
   cluster: async (name, flags: ClusterCommandFlags) => {
     await withView(async (view, interrupted) => {

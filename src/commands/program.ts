@@ -51,6 +51,7 @@ interface RbacFlags {
   readonly nodeAccess?: "pod";
   readonly several?: boolean;
   readonly openshift?: boolean;
+  readonly deadMan?: boolean;
 }
 
 interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
@@ -83,6 +84,19 @@ interface DoctorFlags extends Omit<ClusterFlags, "cluster" | "image"> {
   readonly reports: string;
 }
 
+export interface ManifestFlags {
+  readonly image?: string;
+  readonly schedule?: string;
+  readonly timeZone?: string;
+  readonly name?: string;
+  readonly serviceAccount?: string;
+  readonly nodeAccess?: "pod";
+  readonly openshift?: boolean;
+  readonly set: readonly string[];
+  readonly reportsClaim?: string;
+  readonly deadMan: boolean;
+}
+
 export interface ClusterCommandFlags extends Omit<ClusterFlags, "cluster"> {
   readonly cluster?: "kind" | "lab";
   readonly addons?: boolean;
@@ -102,6 +116,7 @@ export interface Handlers {
   readonly matrix: (folders: string[], flags: MatrixFlags) => Promise<void>;
   readonly heal: (component: string, flags: HealFlags) => Promise<void>;
   readonly doctor: (flags: DoctorFlags) => Promise<void>;
+  readonly manifest: (references: string[], flags: ManifestFlags) => Promise<void>;
   readonly cluster: (name: "up" | "down" | "status", flags: ClusterCommandFlags) => Promise<void>;
 }
 
@@ -109,6 +124,13 @@ const IMAGE = [
   "--image <name>",
   "node image of a new kind cluster, with --cluster kind; default: kind's own",
 ] as const;
+
+const SET: [string, string, (value: string, before: readonly string[]) => string[], string[]] = [
+  "--set <key=value>",
+  "image, mirror or pull secret of the run's pods, as in the local configuration; repeatable",
+  (value, before) => [...before, value],
+  [],
+];
 
 /** The default folders of `matrix`. */
 const REPORTS: readonly string[] = ["reports"];
@@ -150,12 +172,7 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--allow-commands", "allow the commands of the local configuration", false)
     .option("--config <file>", "local configuration file, instead of the default one", path)
-    .option(
-      "--set <key=value>",
-      "image, mirror or pull secret of the run's pods, as in the local configuration; repeatable",
-      (value: string, before: readonly string[]) => [...before, value],
-      [],
-    )
+    .option(...SET)
     .option("--keep-app", "keep the guestbook in the cluster after the run", false)
     .option("--anyway", "attack also when it is known before that nothing can be concluded", false)
     .option("--no-watchdog", "do not start the second process that restores if this one is killed")
@@ -200,6 +217,7 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--several", "several runs in one command; default: if several experiments are given")
     .option("--openshift", "also what runs on OpenShift, where components have namespaces of their own")
+    .option("--dead-man", "also what `run --dead-man` needs")
     .action(handlers.rbac);
 
   program
@@ -279,6 +297,27 @@ export function createProgram(handlers: Handlers): Command {
     .option("--kubeconfig <file>", "kubeconfig file")
     .option("--reports <folder>", "folder of reports: its last matrix tells the cost", path, "reports")
     .action(handlers.doctor);
+
+  program
+    .command("manifest")
+    .description(
+      "print a Job or CronJob that runs these experiments inside the cluster, with the least rights, for kubectl apply; needs no cluster",
+    )
+    .argument("<experiments...>", "files, folders, or names")
+    .requiredOption("--image <name>", "image with this tool; docs/in-cluster.md has its Dockerfile")
+    .option("--schedule <cron>", 'a CronJob with this schedule, such as "0 3 * * 1"; default: a Job')
+    .option("--time-zone <name>", "time zone of the schedule; default: Etc/UTC")
+    .option("--name <name>", "name of the Job or CronJob; default: from the experiment")
+    .option(
+      "--service-account <namespace/name>",
+      "ServiceAccount of the runs, in the namespace of the Job; default: kube-system-chaos/kube-system-chaos",
+    )
+    .addOption(new Option("--node-access <how>", "reach nodes with privileged pods").choices(["pod"]))
+    .option("--openshift", "also the rights for what runs on OpenShift")
+    .option(...SET)
+    .option("--reports-claim <name>", "PersistentVolumeClaim for the reports; default: only the log has them")
+    .option("--no-dead-man", "without the pod that restores if the Job's pod or its node is lost")
+    .action(handlers.manifest);
 
   const cluster = program
     .command("cluster")

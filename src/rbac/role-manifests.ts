@@ -22,6 +22,8 @@ export interface RbacInput {
   readonly privileged: string | undefined;
   /** The first lines of the output. */
   readonly head: readonly string[];
+  /** More objects, after the others. */
+  readonly more?: readonly Document[];
 }
 
 /** Comments are wrapped at this column. */
@@ -35,6 +37,7 @@ export function rbacText(input: RbacInput): string {
     ...[...input.namespaces].sort().map((name) => namespaceDocument(name, input.privileged === name)),
     accountDocument(input.account, input.namespaces),
     ...rolesOf(input.needs).flatMap((role) => roleDocuments(role, input)),
+    ...(input.more ?? []),
   ];
   return `${comment(input.head)}---\n${documents.map((each) => each.toString(STYLE)).join("---\n")}`;
 }
@@ -104,6 +107,16 @@ function roleDocuments({ namespace, rules }: RoleRules, input: RbacInput): Docum
     subjects: [{ kind: "ServiceAccount", name: account.name, namespace: account.namespace }],
   });
   return [role, binding];
+}
+
+/** An object with a comment above it. Pure. */
+export function commented(
+  object: Readonly<Record<string, unknown>>,
+  paragraphs: readonly string[],
+): Document {
+  const document = new Document(object, { aliasDuplicateObjects: false });
+  head(document, paragraphs);
+  return document;
 }
 
 /** A comment above the document's first line. */

@@ -15,8 +15,8 @@ export interface PodFiles {
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 const POD_FILES: PodFiles = { token: `${ACCOUNT}/token`, ca: `${ACCOUNT}/ca.crt` };
 
-/** Journals of runs in pods have this context. */
-const CONTEXT = "inClusterContext";
+/** The context of a pod. Journals of runs in pods have it. */
+export const IN_CLUSTER_CONTEXT = "inClusterContext";
 
 /**
  * @returns undefined when this is no pod.
@@ -40,7 +40,7 @@ export async function inCluster(env: Env, files: PodFiles = POD_FILES): Promise<
     );
   }
   return {
-    context: CONTEXT,
+    context: IN_CLUSTER_CONTEXT,
     server: `https://${isIPv6(host) ? `[${host}]` : host}:${port}`,
     cluster: {
       server: "",

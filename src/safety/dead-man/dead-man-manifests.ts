@@ -27,7 +27,7 @@ const NOBODY = 65534;
 
 const RBAC_GROUP = "rbac.authorization.k8s.io";
 
-interface OwnerReference {
+export interface OwnerReference {
   readonly apiVersion: string;
   readonly kind: string;
   readonly name: string;
@@ -58,8 +58,8 @@ export interface DeadManParts {
   readonly rights: readonly Need[];
   /** Text of dist/dead-man.mjs. */
   readonly program: string;
-  /** uid of the probers' namespace, which the switch runs in. */
-  readonly namespaceUid: string;
+  /** uid of the probers' namespace, which the switch runs in; undefined: it is prepared and stays. */
+  readonly namespaceUid: string | undefined;
   /** Existing namespaces. The others can have no Role, so their content is not deleted before they are. */
   readonly namespaces: readonly string[];
   readonly node: string;
@@ -80,18 +80,24 @@ export function labelsOf(runId: string): Readonly<Record<string, string>> {
   return { ...DEAD_MAN_LABELS, [MANAGED_BY_LABEL]: MANAGED_BY, [RUN_LABEL]: runId };
 }
 
-/** All objects of the switch, in the order of creation; the pod last. Pure. */
+/**
+ * All objects of the switch, in the order of creation; the pod last. Its ClusterRole is the first where it owns the others.
+ * Pure.
+ */
 export function deadManObjects(parts: DeadManParts): readonly DeadManObject[] {
   const { settings, program } = parts;
   const metadata = metadataOf(settings.runId, PROBER_NAMESPACE);
   const granted = grantable(parts);
+  const roles = rolesOf(granted).flatMap((rules) => roleObjects(parts, rules));
+  const owner = parts.namespaceUid === undefined ? roles.filter(({ gvr }) => gvr === CLUSTER_ROLES) : [];
   return [
+    ...owner,
     { gvr: SERVICE_ACCOUNTS, manifest: { apiVersion: "v1", kind: "ServiceAccount", metadata } },
     {
       gvr: CONFIGMAPS,
       manifest: { apiVersion: "v1", kind: "ConfigMap", metadata, data: { [PROGRAM_FILE]: program } },
     },
-    ...rolesOf(granted).flatMap((rules) => roleObjects(parts, rules)),
+    ...roles.filter((each) => !owner.includes(each)),
     { gvr: PODS, manifest: podManifest({ ...settings, rights: granted.map(withoutWhy) }, parts) },
   ];
 }
@@ -99,6 +105,11 @@ export function deadManObjects(parts: DeadManParts): readonly DeadManObject[] {
 /** The rights that a Role can be created for. */
 function grantable({ rights, namespaces }: DeadManParts): readonly Need[] {
   return rights.filter(({ namespace }) => namespace === undefined || namespaces.includes(namespace));
+}
+
+/** The object with an owner: the garbage collector deletes it after the owner. Pure. */
+export function ownedBy({ gvr, manifest }: DeadManObject, owner: OwnerReference): DeadManObject {
+  return { gvr, manifest: { ...manifest, metadata: { ...manifest.metadata, ownerReferences: [owner] } } };
 }
 
 /** A right without its reason, which the program does not need. */
@@ -125,7 +136,7 @@ function roleObjects(
     ...metadataOf(runId, namespace),
     // The garbage collector deletes objects outside the namespace with it. So the switch can delete itself with one
     // request and needs no right to delete Roles.
-    ...(namespace === PROBER_NAMESPACE
+    ...(namespace === PROBER_NAMESPACE || namespaceUid === undefined
       ? {}
       : {
           ownerReferences: [

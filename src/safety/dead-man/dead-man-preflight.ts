@@ -6,10 +6,11 @@ import { getOrUndefined, NAMESPACES, resourcePath } from "../../kube/api.js";
 import type { Namespace } from "../../kube/objects.js";
 import { describePermission } from "../../kube/permission.js";
 import { ApiError, type Transport } from "../../kube/transport.js";
+import { isPrepared } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import type { AnyTarget, Target } from "../../targets/target.js";
 import { requiredPermissions } from "./dead-man-permissions.js";
-import { deadManProblem, deadManRemark, scopeOf } from "./deploy-dead-man.js";
+import { deadManRemark, scopeOf } from "./deploy-dead-man.js";
 import type { DeadManScope, WorkloadToRestore } from "./rights.js";
 
 /** What a run may have to restore besides its target: companions, and what a function check changes. Pure. */
@@ -25,7 +26,7 @@ export function othersOf(
 }
 
 /**
- * Preflight's check "dead-man": the namespace, the rights of the switch (which the runner must have itself), and what
+ * Preflight's check "dead-man": the rights of the switch (which the runner must have itself), and what
  * the user should know about the switch.
  *
  * @param namespaces that the run will delete; `stays`: prepared ones, which it only empties.
@@ -39,9 +40,9 @@ export async function deadManCheck(
     readonly namespaces: DeadManScope["namespaces"];
   },
 ): Promise<{ readonly ok: boolean; readonly detail: string }> {
-  const problem = deadManProblem(await probersNamespace(transport));
-  if (problem !== undefined) return { ok: false, detail: problem };
-  const scope = scopeOf(run.target, run.others, run.namespaces);
+  const probers = await probersNamespace(transport);
+  const prepared = probers !== undefined && isPrepared(probers) ? {} : undefined;
+  const scope = scopeOf(run.target, run.others, run.namespaces, prepared);
   const missing = await missingPermissions(transport, requiredPermissions(scope));
   if (missing.length > 0) {
     const list = missing.map(describePermission).join("; ");

@@ -10,7 +10,7 @@ import { copiesInCluster } from "../journal/cluster-copy.js";
 import { LOCK_PATH, RENEW_EVERY_MS } from "../lock/lease.js";
 import { holderOf } from "../lock/liveness.js";
 import { DeadManLock } from "./dead-man-lock.js";
-import { restoreEverything } from "./restoration.js";
+import { removeSwitch, restoreEverything } from "./restoration.js";
 import { type DeadManSettings, STALE_AFTER_MS } from "./settings.js";
 import { FIRST_VIGIL, type Poll, type Vigil, watched } from "./vigil.js";
 
@@ -80,8 +80,10 @@ export class DeadMan {
     this.#vigil = vigil;
     this.#polledAtMs = clock.now();
     await this.#checkRights();
-    if (verdict === "finished") this.#say("no lock and no copy of a journal: the run is over, nothing to do");
-    else if (verdict === "watch") this.#say(watching(this.#lease));
+    if (verdict === "finished") {
+      this.#say("no lock and no copy of a journal: the run is over, nothing to do");
+      await removeSwitch(this.#tools.transport, this.#tools.settings.runId);
+    } else if (verdict === "watch") this.#say(watching(this.#lease));
     else await this.#act(signal);
   }
 

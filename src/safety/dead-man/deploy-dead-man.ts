@@ -1,10 +1,11 @@
 /** Sets a dead-man's switch up before the attack: records it, creates it, and waits until it is ready. */
 import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
-import { ChaosError, messageOf, RefusedError } from "../../common/errors.js";
+import { ChaosError, messageOf } from "../../common/errors.js";
 import { hostInUrl } from "../../common/host-in-url.js";
 import { podProgram } from "../../common/pod-program.js";
 import {
+  CLUSTER_ROLES,
   create,
   ENDPOINT_SLICES,
   get,
@@ -15,7 +16,7 @@ import {
   resourcePath,
   selectorString,
 } from "../../kube/api.js";
-import type { EndpointSlice, Namespace, Node, Pod } from "../../kube/objects.js";
+import type { EndpointSlice, KubeObject, Namespace, Node, Pod } from "../../kube/objects.js";
 import { podProxy } from "../../kube/pod-proxy.js";
 import { isReady, isTerminating, reasonOf } from "../../kube/pod-state.js";
 import { readyIn, SERVICE_NAME_LABEL } from "../../kube/service-endpoints.js";
@@ -34,6 +35,8 @@ import {
   deadManObjects,
   labelsOf,
   MAX_PROGRAM_BYTES,
+  ownedBy,
+  type OwnerReference,
   pathsOf,
   withoutPriority,
 } from "./dead-man-manifests.js";
@@ -75,19 +78,6 @@ export interface DeployedDeadMan {
   problem(): Promise<string | undefined>;
 }
 
-/**
- * Why a run cannot have a switch; undefined: it can. Checked before the first change. Pure.
- *
- * @param probers the probers' namespace; undefined: it does not exist yet, and the run creates it.
- */
-export function deadManProblem(probers: Pick<Namespace, "metadata"> | undefined): string | undefined {
-  if (probers === undefined || !isPrepared(probers)) return undefined;
-  return (
-    `cannot use the dead-man's switch: namespace ${PROBER_NAMESPACE} is prepared and stays after the run, so the ` +
-    "switch's Roles would stay, too. Leave --dead-man out, or delete that namespace"
-  );
-}
-
 /** What the switch does not cover for this target; undefined: it covers everything. Pure. */
 export function deadManRemark(target: Pick<AnyTarget, "kind" | "name">): string | undefined {
   if (target.kind !== "StaticPod" && target.kind !== "SystemdUnit") return undefined;
@@ -102,13 +92,15 @@ export function scopeOf(
   target: AnyTarget,
   others: readonly WorkloadToRestore[],
   namespaces: DeadManScope["namespaces"],
+  prepared?: DeadManScope["prepared"],
 ): DeadManScope {
+  const common = { namespaces, ...(prepared === undefined ? {} : { prepared }) };
   if (isNodeTarget(target)) {
     const namespace = target.namespace === "" ? "kube-system" : target.namespace;
-    return { workloads: others, namespaces, nodes: { namespace } };
+    return { ...common, workloads: others, nodes: { namespace } };
   }
   const { kind, namespace, name } = target;
-  return { workloads: [{ kind, namespace, names: [name] }, ...others], namespaces };
+  return { ...common, workloads: [{ kind, namespace, names: [name] }, ...others] };
 }
 
 /**
@@ -133,10 +125,7 @@ export async function deployDeadMan(options: DeadManOptions): Promise<DeployedDe
       labels: labelsOf(runId),
     });
   }
-  for (const object of objects) {
-    if (object.gvr === PODS) await createPod(options, object);
-    else await create(transport, pathsOf(object).collection, object.manifest);
-  }
+  await createAll(options, objects);
   const pod = new SwitchPod(transport, runId);
   const wait = {
     everyMs: READY_EVERY_MS,
@@ -179,19 +168,38 @@ export async function deployDeadMan(options: DeadManOptions): Promise<DeployedDe
   };
 }
 
+/** Creates the objects. The first owns the others if it is the ClusterRole (see deadManObjects). */
+async function createAll(options: DeadManOptions, objects: readonly DeadManObject[]): Promise<void> {
+  let owner: OwnerReference | undefined;
+  for (const [index, object] of objects.entries()) {
+    const owned = owner === undefined ? object : ownedBy(object, owner);
+    if (object.gvr === PODS) {
+      await createPod(options, owned);
+      continue;
+    }
+    const { metadata } = await create<KubeObject>(
+      options.transport,
+      pathsOf(object).collection,
+      owned.manifest,
+    );
+    const { apiVersion, kind } = object.manifest;
+    if (index === 0 && object.gvr === CLUSTER_ROLES)
+      owner = { apiVersion, kind, name: metadata.name, uid: metadata.uid };
+  }
+}
+
 async function objectsToCreate(
   options: DeadManOptions,
 ): Promise<{ readonly objects: readonly DeadManObject[]; readonly node: string }> {
   const { transport, runId, userAgent, target, nodes, attacked } = options;
   const probers = await get<Namespace>(transport, resourcePath(NAMESPACES, undefined, PROBER_NAMESPACE));
-  const problem = deadManProblem(probers);
-  if (problem !== undefined) throw new RefusedError(problem);
+  const prepared = isPrepared(probers) ? { role: deadManName(runId) } : undefined;
   const node = chooseNode(nodes, attacked, await nodesOf(transport, target));
   if (node === undefined)
     throw new ChaosError(
       "cannot create the dead-man's switch: no node is schedulable. Uncordon a node, or leave --dead-man out",
     );
-  const rights = deadManRights(scopeOf(target, options.others, await namespacesToClear(transport)));
+  const rights = deadManRights(scopeOf(target, options.others, await namespacesToClear(transport), prepared));
   const asked = [...new Set(rights.flatMap(({ namespace }) => namespace ?? []))];
   const existing = await Promise.all(
     asked.map(async (name) => {
@@ -203,7 +211,7 @@ async function objectsToCreate(
     settings: { runId, servers: await apiServers(transport), userAgent },
     rights,
     program: options.program ?? (await readProgram()),
-    namespaceUid: probers.metadata.uid,
+    namespaceUid: prepared === undefined ? probers.metadata.uid : undefined,
     namespaces: existing.flat(),
     node,
     pods: options.pods,

@@ -1,23 +1,24 @@
 /** What the switch does when the runner is gone: the same as `chaos restore`, except for faults on nodes. */
 import type { Clock } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
-import { getOrUndefined, NAMESPACES, remove, resourcePath } from "../../kube/api.js";
+import { CLUSTER_ROLES, getOrUndefined, NAMESPACES, remove, resourcePath } from "../../kube/api.js";
 import type { KubeObject, Namespace } from "../../kube/objects.js";
 import type { Transport } from "../../kube/transport.js";
-import { carries, isOwn } from "../../own/manifest.js";
+import { carries, isOwn, MANAGED_BY, MANAGED_BY_LABEL } from "../../own/manifest.js";
 import { isPrepared } from "../../own/namespaces.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
-import { copiesInCluster } from "../journal/cluster-copy.js";
+import { copiesInCluster, copyPath } from "../journal/cluster-copy.js";
 import { describeUndo } from "../journal/describe.js";
 import type { PendingUndo, Removal, Undo } from "../journal/journal.js";
 import { implausibleIn } from "../journal/plausible.js";
 import type { WorkloadUndo } from "../journal/undo.js";
 import { runsOfCopies } from "../journal/unfinished.js";
 import { emptyNamespace } from "../restore/empty-namespace.js";
-import { stagesOf } from "../restore/order.js";
+import { DEAD_MAN_LABELS, stagesOf } from "../restore/order.js";
 import { undoInApi } from "../restore/undo-in-api.js";
 import { waitUntilReady } from "../restore/verify.js";
 import type { DeadManLock } from "./dead-man-lock.js";
+import { deadManName } from "./settings.js";
 
 /** How long restored components may take to work before the next attempt checks that they still exist, ms. */
 const READY_LIMIT_MS = 60_000;
@@ -77,14 +78,51 @@ async function attempt(tools: RestorationTools): Promise<Outcome> {
   const others = home.filter(({ undo: { object } }) => object.name !== PROBER_NAMESPACE);
   for (const { undo: entry } of [...own, ...others])
     problems.push(...(await tried(tools, entry, async () => await clear(tools, entry))));
+  const prepared = await hasPreparedNamespace(transport);
+  if (prepared && problems.length === 0)
+    problems.push(...(await tried(tools, HOME, async () => await emptyHome(tools))));
   if (problems.length > 0) return { problems };
   await keep(tools);
   await lock.release();
   log("removed the lock");
+  if (prepared) {
+    for (const { runId } of await copiesInCluster(transport)) await remove(transport, copyPath(runId));
+    log(`emptied namespace ${PROBER_NAMESPACE}, which stays: all changes of the run are undone`);
+    return "finished";
+  }
   // This also deletes the copies, the Roles (which the namespace owns) and this pod, in one request.
   await removeOwnNamespace(transport);
   log(`removed namespace ${PROBER_NAMESPACE} and with it this pod: all changes of the run are undone`);
   return "finished";
+}
+
+const HOME = {
+  action: "empty",
+  path: resourcePath(NAMESPACES, undefined, PROBER_NAMESPACE),
+  object: { kind: "Namespace", name: PROBER_NAMESPACE },
+  labels: { [MANAGED_BY_LABEL]: MANAGED_BY },
+} as const satisfies Removal;
+
+async function hasPreparedNamespace(transport: Transport): Promise<boolean> {
+  const live = await getOrUndefined<Namespace>(transport, HOME.path);
+  return live !== undefined && isPrepared(live);
+}
+
+/** Empties its own namespace of everything but the switch and the copies. */
+async function emptyHome({ transport, clock, log }: RestorationTools): Promise<void> {
+  await emptyNamespace(transport, HOME, { clock, limitMs: EMPTY_LIMIT_MS, except: DEAD_MAN_LABELS });
+  log(`${describeUndo(HOME)}: emptied`);
+}
+
+/**
+ * Removes the switch itself when its run is over and its namespace stays: by its ClusterRole, which owns the rest. Where
+ * the namespace does not stay, everything has gone with it.
+ */
+export async function removeSwitch(transport: Transport, runId: string): Promise<void> {
+  if (!(await hasPreparedNamespace(transport))) return;
+  await remove(transport, resourcePath(CLUSTER_ROLES, undefined, deadManName(runId)), {
+    propagationPolicy: "Background",
+  });
 }
 
 /** All entries of the journals, the newest first: what the runs of a session share is removed after those runs. */
@@ -166,10 +204,9 @@ async function stillThere(transport: Transport, { path, labels }: Removal): Prom
 }
 
 async function removeOwnNamespace(transport: Transport): Promise<void> {
-  const path = resourcePath(NAMESPACES, undefined, PROBER_NAMESPACE);
-  const live = await getOrUndefined<Namespace>(transport, path);
+  const live = await getOrUndefined<Namespace>(transport, HOME.path);
   if (live === undefined || !isOwn(live) || isPrepared(live)) return;
-  await remove(transport, path, { uid: live.metadata.uid, propagationPolicy: "Background" });
+  await remove(transport, HOME.path, { uid: live.metadata.uid, propagationPolicy: "Background" });
 }
 
 /** Polls, and keeps renewing the lock. @returns what is still missing when the time is up. */

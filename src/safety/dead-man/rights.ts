@@ -23,6 +23,8 @@ export interface DeadManScope {
   readonly namespaces: readonly { readonly name: string; readonly stays: boolean }[];
   /** Faults on nodes: the namespace of the target's pods. The API shows whether the target works again. */
   readonly nodes?: { readonly namespace: string };
+  /** The probers' namespace stays. Then the switch removes itself by its ClusterRole (undefined: its name is not known yet). */
+  readonly prepared?: { readonly role?: string };
 }
 
 /** Namespaces that the journals' entries remove or empty: the switch must be able to do the same. */
@@ -36,7 +38,7 @@ export function namespacesIn(entries: readonly Undo[]): DeadManScope["namespaces
 }
 
 /** Each right once. */
-export function deadManRights({ workloads, namespaces, nodes }: DeadManScope): Need[] {
+export function deadManRights({ workloads, namespaces, nodes, prepared }: DeadManScope): Need[] {
   const lock = { resource: "coordination.k8s.io/leases", namespace: LOCK_NAMESPACE };
   const watching = "watching the runner's lock, and taking it over";
   const all = [
@@ -44,7 +46,11 @@ export function deadManRights({ workloads, namespaces, nodes }: DeadManScope): N
     ...rights(watching, ["get", "update", "delete"], { ...lock, names: [LOCK_NAME] }),
     ...rights("reading the journals' copies", ["list"], { resource: "secrets", namespace: PROBER_NAMESPACE }),
     ...workloads.flatMap(workloadRights),
-    ...[{ name: PROBER_NAMESPACE, stays: false }, ...namespaces].flatMap(namespaceRights),
+    ...[
+      { name: PROBER_NAMESPACE, stays: prepared !== undefined },
+      ...namespaces.filter(({ name }) => name !== PROBER_NAMESPACE),
+    ].flatMap(namespaceRights),
+    ...(prepared === undefined ? [] : selfRights(prepared.role)),
     ...(nodes === undefined ? [] : nodeRights(nodes.namespace)),
   ];
   return [...new Map(all.map((need) => [describePermission(need), need])).values()];
@@ -67,7 +73,7 @@ function namespaceRights({ name, stays }: DeadManScope["namespaces"][number]): N
   const verbs = stays ? ["get"] : ["get", "delete"];
   const itself = rights(why, verbs, { resource: "namespaces", names: [name] });
   // Its own namespace must not be swept first: the switch would delete its own pod.
-  if (name === PROBER_NAMESPACE) return itself;
+  if (name === PROBER_NAMESPACE && !stays) return itself;
   // A namespace that is created later (the canaries') cannot have a Role yet. It is deleted without a sweep.
   const kinds = stays ? kindsMadeIn(name) : SWEPT;
   return [
@@ -79,6 +85,14 @@ function namespaceRights({ name, stays }: DeadManScope["namespaces"][number]): N
       }),
     ),
   ];
+}
+
+/** The garbage collector deletes the rest of the switch with its ClusterRole. */
+function selfRights(role: string | undefined): Need[] {
+  return rights("removing the switch itself", ["delete"], {
+    resource: "rbac.authorization.k8s.io/clusterroles",
+    ...(role === undefined ? {} : { names: [role] }),
+  });
 }
 
 function nodeRights(namespace: string): Need[] {

@@ -4,6 +4,7 @@ import { getOrUndefined, list, remove, resourcePath, type Gvr } from "../../kube
 import type { KubeObject, Namespace, Pod, Secret } from "../../kube/objects.js";
 import { hasEnded, isTerminating } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
+import { carries } from "../../own/manifest.js";
 import { kindsMadeIn } from "../../own/namespaces.js";
 import { COPY_TYPE } from "../journal/cluster-copy.js";
 import type { Undo } from "../journal/journal.js";
@@ -22,6 +23,8 @@ export interface EmptyOptions {
   readonly clock?: Clock;
   /** Default 2 minutes, ms. */
   readonly limitMs?: number;
+  /** Objects with all of these labels stay. Default: none. */
+  readonly except?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -35,12 +38,12 @@ export interface EmptyOptions {
 export async function emptyNamespace(
   transport: Transport,
   entry: Empty,
-  { clock = systemClock(), limitMs = GONE_LIMIT_MS }: EmptyOptions = {},
+  { clock = systemClock(), limitMs = GONE_LIMIT_MS, except }: EmptyOptions = {},
 ): Promise<Undone> {
   const emptied: Undone = { object: entry.object, how: "emptied", by: "runner" };
   // A removed namespace has no content, and its Roles, which gave the right to list it, are gone, too.
   if ((await getOrUndefined<Namespace>(transport, entry.path)) === undefined) return emptied;
-  const emptying = new Emptying(transport, entry);
+  const emptying = new Emptying(transport, entry, except);
   let left: readonly string[] = [];
   const empty = await pollUntil(clock, { everyMs: GONE_EVERY_MS, limitMs }, async () => {
     left = await emptying.pass();
@@ -59,11 +62,13 @@ class Emptying {
   readonly #transport: Transport;
   readonly #entry: Empty;
   readonly #kinds: readonly Gvr[];
+  readonly #except: EmptyOptions["except"];
   /** uids of the tool's own objects. What they own has a template's labels and is found by its owner. */
   readonly #own = new Set<string>();
   readonly #asked = new Set<string>();
 
-  constructor(transport: Transport, entry: Empty) {
+  constructor(transport: Transport, entry: Empty, except: EmptyOptions["except"]) {
+    this.#except = except;
     this.#transport = transport;
     this.#entry = entry;
     this.#kinds = kindsMadeIn(entry.object.name);
@@ -83,12 +88,10 @@ class Emptying {
   }
 
   #isOwn(object: KubeObject): boolean {
-    const { labels, ownerReferences = [] } = object.metadata;
+    const { ownerReferences = [] } = object.metadata;
     if ((object as Partial<Secret>).type === COPY_TYPE) return false;
-    return (
-      Object.entries(this.#entry.labels).every(([key, value]) => labels?.[key] === value) ||
-      ownerReferences.some(({ uid }) => this.#own.has(uid))
-    );
+    if (this.#except !== undefined && carries(object, this.#except)) return false;
+    return carries(object, this.#entry.labels) || ownerReferences.some(({ uid }) => this.#own.has(uid));
   }
 
   /** Deletes by uid: an object that someone else creates under the same name meanwhile is judged in the next round. */

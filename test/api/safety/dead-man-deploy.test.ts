@@ -197,15 +197,38 @@ test("problem: gone, being deleted, or not ready any more", async (t) => {
   t.regex((await deployed?.problem()) ?? "", /no longer exists/);
 });
 
-test("a prepared namespace, or an API server without an address: refused before anything is created", async (t) => {
+test("a prepared namespace: the ClusterRole is created first and owns everything else", async (t) => {
+  const p = await prepared(t);
+  p.server.update(OWN, { metadata: { labels: { "kube-system-chaos/prepared": "true" } } });
+  await deployDeadMan(p.options);
+  const created = p.server.requestsOf("POST").map(({ path, body }) => {
+    const { name } = (body as { metadata: { name: string } }).metadata;
+    return `${path}/${name}`;
+  });
+  const role = p.server.object(created[0] ?? "");
+  t.is(role?.kind, "ClusterRole");
+  t.is(role?.metadata.ownerReferences, undefined);
+  t.true(created.length >= 10);
+  for (const path of created.slice(1))
+    t.deepEqual(
+      p.server.object(path)?.metadata.ownerReferences?.map(({ kind, uid }) => ({ kind, uid })),
+      [{ kind: "ClusterRole", uid: role?.metadata.uid ?? "" }],
+      path,
+    );
+  t.deepEqual(
+    p.intents.map(({ undo }) => (undo.action === "remove" ? undo.path : undo.action)),
+    created,
+  );
+  t.true(p.intents.every((each) => each.writes === 0));
+});
+
+test("an API server without an address: refused before anything is created", async (t) => {
   const p = await prepared(t);
   p.server.update(`${API_SLICES}/kubernetes`, {
     endpoints: [{ addresses: ["172.18.0.2"], conditions: { ready: false } }],
   });
   p.server.remove(`${API_SLICES}/kubernetes-v6`);
   await t.throwsAsync(deployDeadMan(p.options), { message: /no endpoint/ });
-  p.server.update(OWN, { metadata: { labels: { "kube-system-chaos/prepared": "true" } } });
-  await t.throwsAsync(deployDeadMan(p.options), { message: /is prepared/ });
   t.deepEqual(writes(p.server), []);
   t.deepEqual(p.intents, []);
 });
@@ -299,12 +322,19 @@ test("preflight: the runner cannot grant a right that it lacks", async (t) => {
   );
 });
 
-test("preflight: a prepared namespace is refused", async (t) => {
+test("preflight: in a prepared namespace the runner must be able to delete what the switch empties", async (t) => {
   const { options, transport, server } = await prepared(t);
   server.update(OWN, { metadata: { labels: { "kube-system-chaos/prepared": "true" } } });
+  server.handle("POST", /selfsubjectaccessreviews$/, ({ body }) => {
+    const { resourceAttributes } = (
+      body as { spec: { resourceAttributes: { verb: string; resource: string } } }
+    ).spec;
+    const allowed = resourceAttributes.verb !== "delete" || resourceAttributes.resource !== "secrets";
+    return { status: 201, body: { ...(body as object), status: { allowed } } };
+  });
   const check = await deadManCheck(transport, { target: options.target, others: [], namespaces: [] });
   t.false(check.ok);
-  t.regex(check.detail, /is prepared and stays/);
+  t.regex(check.detail, /missing permissions: delete secrets in kube-system-chaos\./);
 });
 
 test("others: the companions, and what a function check changes", async (t) => {

@@ -56,6 +56,42 @@ test("the runner is dead: after a minute everything is restored, then removed, e
   t.regex(w.lines.at(-1) ?? "", /the run is over/);
 });
 
+test("in a prepared namespace: it is emptied of the run, stays, and the switch removes itself by its ClusterRole", async (t) => {
+  const w = await killedRun(t);
+  w.server.update(OWN, { metadata: { labels: { "kube-system-chaos/prepared": "true" } } });
+  const ours = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
+  const program = { metadata: { name: "chaos-dead-man-run-1", labels: { ...ours, app: "chaos-dead-man" } } };
+  w.server.put(`${OWN}/configmaps`, program);
+  w.server.put(`${OWN}/configmaps`, { metadata: { name: "chaos-prober", labels: ours } });
+  w.server.put(`${OWN}/configmaps`, { metadata: { name: "experiments", labels: {} } });
+  const role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/chaos-dead-man-run-1";
+  w.server.requests.length = 0;
+  await w.run({ limitMs: 300_000, until: () => w.server.object(role) === undefined });
+  t.deepEqual(w.written(), [
+    `PUT ${LOCK_PATH}`,
+    `POST ${DEPLOYMENTS}`,
+    `PUT ${DEPLOYMENTS}/kube-dns`,
+    `DELETE ${GUESTBOOK}`,
+    `DELETE ${OWN}/configmaps/chaos-prober`,
+    `DELETE ${LOCK_PATH}`,
+    `DELETE ${copyPath(RUN)}`,
+    `DELETE ${role}`,
+  ]);
+  t.truthy(w.server.object(OWN));
+  t.truthy(w.server.object(`${OWN}/configmaps/experiments`), "not the tool's");
+  t.truthy(w.server.object(`${OWN}/configmaps/chaos-dead-man-run-1`), "left to the garbage collector");
+});
+
+test("in a prepared namespace: a switch whose run is over, but which is still there, removes itself", async (t) => {
+  const w = await killedRun(t);
+  w.server.update(OWN, { metadata: { labels: { "kube-system-chaos/prepared": "true" } } });
+  w.server.remove(LOCK_PATH);
+  w.server.remove(copyPath(RUN));
+  const role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/chaos-dead-man-run-1";
+  await w.run({ limitMs: 60_000, until: () => w.server.object(role) === undefined });
+  t.deepEqual(w.written(), [`DELETE ${role}`]);
+});
+
 test("the switch takes over under its own name, and the Lease keeps the run's label", async (t) => {
   const w = await killedRun(t);
   await w.run({ limitMs: 300_000, until: finished(w) });

@@ -13,7 +13,9 @@ const DOCUMENTS = [
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
-  ...readdirSync(join(packageRoot(), "docs")).map((name) => `docs/${name}`),
+  ...readdirSync(join(packageRoot(), "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
 ];
 const read = (path: string): string => readFileSync(join(packageRoot(), path), "utf8");
 const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Record<string, string> };

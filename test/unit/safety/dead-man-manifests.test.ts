@@ -1,7 +1,7 @@
 import test from "ava";
 import { PUBLIC_PODS } from "../../../src/own/pod-spec.js";
 import type { Node } from "../../../src/kube/objects.js";
-import { deadManProblem, deadManRemark, scopeOf } from "../../../src/safety/dead-man/deploy-dead-man.js";
+import { deadManRemark, scopeOf } from "../../../src/safety/dead-man/deploy-dead-man.js";
 import {
   chooseNode,
   deadManObjects,
@@ -242,15 +242,21 @@ test("the node: not attacked and, if possible, not the target's", (t) => {
   t.is(chooseNode(nodes.slice(0, 1), [], []), undefined);
 });
 
-test("a prepared namespace is refused, any other is accepted", (t) => {
-  const namespace = (labels: Record<string, string>): Parameters<typeof deadManProblem>[0] => ({
-    metadata: { name: "kube-system-chaos", uid: "u", resourceVersion: "1", labels },
-  });
-  const own = { "app.kubernetes.io/managed-by": "kube-system-chaos" };
-  t.is(deadManProblem(undefined), undefined);
-  t.is(deadManProblem(namespace(own)), undefined);
-  t.regex(
-    deadManProblem(namespace({ ...own, "kube-system-chaos/prepared": "true" })) ?? "",
-    /Leave --dead-man out/,
+test("a prepared namespace stays: the switch empties it, and removes itself by its ClusterRole, which owns the rest", (t) => {
+  const prepared = { ...SCOPE, prepared: { role: "chaos-dead-man-run-1" } };
+  const found = words(prepared);
+  t.true(found.includes("delete rbac.authorization.k8s.io/clusterroles chaos-dead-man-run-1"));
+  t.true(found.includes("delete secrets in kube-system-chaos"), "the copies");
+  t.true(found.includes("delete apps/daemonsets in kube-system-chaos"), "the probers");
+  t.false(found.includes("delete namespaces kube-system-chaos"));
+  const objects = deadManObjects(parts({ rights: deadManRights(prepared), namespaceUid: undefined }));
+  t.is(objects[0]?.manifest.kind, "ClusterRole");
+  t.is(objects.filter(({ manifest }) => manifest.kind === "ClusterRole").length, 1);
+  t.is(objects.at(-1)?.manifest.kind, "Pod");
+  t.true(objects.every(({ manifest }) => manifest.metadata.ownerReferences === undefined));
+  const needed = requiredPermissions({ ...SCOPE, prepared: {} }).map(describePermission);
+  t.true(
+    needed.includes("delete rbac.authorization.k8s.io/clusterroles"),
+    "its name is not known before the run",
   );
 });
