@@ -13,6 +13,8 @@
 export const FLOORS = [
   // The only room that reads argv, prints and exits: nothing else may depend on that.
   ["cli"],
+  // What a program imports from the package; the command line uses it, too.
+  ["api"],
   // One file per command; each combines rooms for one purpose.
   ["commands"],
   // A run uses everything below. Nothing below may need a run: a restore works when none exists.
