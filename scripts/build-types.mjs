@@ -5,16 +5,19 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { generateDtsBundle } from "dts-bundle-generator";
-import ts from "typescript";
 
 /** @param {string} path relative to the repository's root */
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 await mkdir(at("build/types"), { recursive: true });
-// Fewer files than tsconfig.json has: the tests have no types of the API.
+// `npm test` checks the types; here they are only collected.
 await writeFile(
   at("build/types/tsconfig.json"),
-  JSON.stringify({ extends: "../../tsconfig.json", include: ["../../src/api.ts"] }),
+  JSON.stringify({
+    extends: "../../tsconfig.json",
+    compilerOptions: { noCheck: true },
+    include: ["../../src/api.ts"],
+  }),
 );
 const [text = ""] = generateDtsBundle(
   [
@@ -26,9 +29,9 @@ const [text = ""] = generateDtsBundle(
   ],
   { preferredConfigPath: at("build/types/tsconfig.json"), followSymlinks: false },
 );
-const { importedFiles } = ts.preProcessFile(text);
-if (importedFiles.length > 0)
+const needed = text.match(/\bz\.\w+|^import .*$/m)?.[0];
+if (needed !== undefined)
   throw new Error(
-    `the types of the API need ${importedFiles.map(({ fileName }) => fileName).join(", ")}: a user's installation has no packages. Write these types out`,
+    `the types of the API need ${needed}: a user's installation has no packages. Write this type out`,
   );
 await writeFile(at("build/types/api.d.ts"), text);
