@@ -13,6 +13,8 @@
 export const FLOORS = [
   // The only room that reads argv, prints and exits: nothing else may depend on that.
   ["cli"],
+  // What a program imports from the package; the command line uses it, too.
+  ["api"],
   // One file per command; each combines rooms for one purpose.
   ["commands"],
   // doctor: what is wrong with a cluster. heal: replaces pods. Both measure with a run's probers.

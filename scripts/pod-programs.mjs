@@ -14,6 +14,7 @@ const common = {
   platform: /** @type {const} */ ("node"),
   target: "node18",
   logLevel: /** @type {const} */ ("warning"),
+  metafile: /** @type {const} */ (true),
 };
 
 /** Keys: the file's name in dist/ and in the ConfigMap. @satisfies {Record<string, import("esbuild").BuildOptions>} */
@@ -32,7 +33,7 @@ export const podPrograms = {
 
 /** Writes all programs to dist/. */
 export async function buildPodPrograms() {
-  await Promise.all(
+  return await Promise.all(
     Object.entries(podPrograms).map(([file, options]) => build({ ...options, outfile: at(`dist/${file}`) })),
   );
 }

@@ -10,21 +10,18 @@ import {
   type ClusterFlags,
   type GlobalFlags,
   type Handlers,
-  type RunFlags,
   createProgram,
 } from "./commands/program.js";
 import { ChaosError, ExitCode, UsageError } from "./common/errors.js";
 import { INTERRUPTED_WORDS } from "./common/interrupted.js";
-import type { Watchdog } from "./safety/watchdog.js";
 import type { RunView } from "./ui/base.js";
 
 const handlers: Handlers = {
   run: async (references, flags) => {
     await withView(async (view, interrupted) => {
-      const { run } = await import("./commands/run-command.js");
-      const watchdog = flags.watchdog && !flags.dryRun ? await startableWatchdog(view, flags) : undefined;
-      process.exitCode = await run({
-        ...(watchdog === undefined ? {} : { watchdog }),
+      const { conduct } = await import("./api/conduct.js");
+      process.exitCode = await conduct({
+        chaos: flags.watchdog ? ownCommand() : undefined,
         references,
         select: selectOptions(flags),
         reportsFolder: flags.reports,
@@ -49,7 +46,6 @@ const handlers: Handlers = {
         ...asking(view, interrupted),
       });
       unfinished = undefined;
-      watchdog?.end();
     });
   },
   watchdog: async ({ allowCommands }) => {
@@ -58,12 +54,8 @@ const handlers: Handlers = {
     process.exitCode = await watchdog({ input, output, env, allowCommands });
   },
   validate: async (references) => {
-    const { quickValidate } = await import("./commands/quick-validate.js");
-    const good = await quickValidate(references);
-    const { ok, lines } =
-      good === undefined
-        ? await (await import("./commands/validate-command.js")).validate(references)
-        : { ok: true, lines: good };
+    const { validate } = await import("./api/validate.js");
+    const { ok, lines } = await validate(references);
     (ok ? process.stdout : process.stderr).write(lines.map((line) => `${line}\n`).join(""));
     process.exitCode = ok ? ExitCode.asExpected : ExitCode.usage;
   },
@@ -151,7 +143,6 @@ const handlers: Handlers = {
       const options = { select, reportsFolder: flags.reports, view, interrupted: signal, env: process.env };
       process.exitCode = await doctor(options);
     });
-    });
   },
   manifest: async (references, flags) => {
     const { manifest } = await import("./commands/manifest-command.js");
@@ -188,24 +179,10 @@ const program = createProgram(handlers);
 /** The run that a crash of this process would leave unfinished. */
 let unfinished: string | undefined;
 
-/** The watchdog for this process's runs. It starts with the first run. */
-async function startableWatchdog(
-  view: RunView,
-  { allowCommands }: Pick<RunFlags, "allowCommands">,
-): Promise<Watchdog> {
-  const { Watchdog } = await import("./safety/watchdog.js");
-  const [, script = ""] = process.argv;
-  return new Watchdog({
-    command: [
-      process.execPath,
-      ...process.execArgv,
-      script,
-      "watchdog",
-      ...(allowCommands ? ["--allow-commands"] : []),
-    ],
-    env: process.env,
-    warn: (text) => view.warn(text),
-  });
+/** What started this process, without the command. */
+function ownCommand(): readonly string[] {
+  const [node = process.execPath, script = ""] = process.argv;
+  return [node, ...process.execArgv, script];
 }
 
 function selectOptions(flags: ClusterFlags): {
@@ -280,9 +257,6 @@ async function askYesNo(question: string, signal: AbortSignal): Promise<boolean>
   }
 }
 
-/** The codes of commands that end before they change anything. */
-const BEFORE_A_CHANGE: readonly ExitCode[] = [ExitCode.usage, ExitCode.preflightRefused];
-
 /**
  * A Ctrl-C this long after the first signal ends the restore, ms. One that comes earlier was pressed in a hurry, or npm or
  * a shell has sent the first one twice.
@@ -339,17 +313,13 @@ async function withView(work: (view: RunView, interruption: Interruption) => Pro
   for (const signal of signals) process.on(signal, onSignal);
   try {
     await work(view, interruption);
-    const code = process.exitCode as ExitCode | undefined;
-    if (controller.signal.aborted && (code === undefined || BEFORE_A_CHANGE.includes(code)))
-      process.exitCode = ExitCode.interrupted;
+    if (!controller.signal.aborted) return;
+    const { codeOfInterrupted } = await import("./commands/failure.js");
+    process.exitCode = codeOfInterrupted(process.exitCode as ExitCode | undefined);
   } catch (error) {
     if (!controller.signal.aborted) throw error;
-    const { failureOf } = await import("./commands/failure.js");
-    const { text, exitCode } = failureOf(error);
-    // What failed because it was interrupted is neither the cluster's nor the tool's own trouble.
-    const said = BEFORE_A_CHANGE.includes(exitCode) ? INTERRUPTED_WORDS : text;
-    if (exitCode !== ExitCode.failed && said === text) throw error;
-    throw new ChaosError(said, { exitCode: ExitCode.interrupted });
+    const { errorOfInterrupted } = await import("./commands/failure.js");
+    throw errorOfInterrupted(error);
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
     view.close();

@@ -1,5 +1,6 @@
 /** Any error at the end of a command → what to print, and the exit code. */
 import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
+import { INTERRUPTED_WORDS } from "../common/interrupted.js";
 import { systemReason } from "../common/system-reason.js";
 import { ApiError, ApiUnreachableError } from "../kube/transport.js";
 
@@ -28,6 +29,23 @@ export function failureOf(error: unknown, debug = false): Failure {
     text: `unexpected error: ${name}${line.slice(0, 300)}. This is a bug. Please report it with what KUBE_SYSTEM_CHAOS_DEBUG=1 shows`,
     exitCode,
   };
+}
+
+/** The codes of commands that end before they change anything. */
+const BEFORE_A_CHANGE: readonly ExitCode[] = [ExitCode.usage, ExitCode.preflightRefused];
+
+/** The exit code of a command that was interrupted and ended with this one. Pure. */
+export function codeOfInterrupted(code: ExitCode | undefined): ExitCode {
+  return code === undefined || BEFORE_A_CHANGE.includes(code) ? ExitCode.interrupted : code;
+}
+
+/** The error of a command that was interrupted and failed with this one. Pure. */
+export function errorOfInterrupted(error: unknown): unknown {
+  const { text, exitCode } = failureOf(error);
+  // What failed because it was interrupted is neither the cluster's nor the tool's own trouble.
+  const said = BEFORE_A_CHANGE.includes(exitCode) ? INTERRUPTED_WORDS : text;
+  if (exitCode !== ExitCode.failed && said === text) return error;
+  return new ChaosError(said, { exitCode: ExitCode.interrupted });
 }
 
 /** Whether the user wants the stacks of bugs. */

@@ -162,16 +162,19 @@ export async function writeMatrix(folder: string): Promise<MatrixFiles> {
   }
 }
 
+export interface MatrixOutcome extends Pick<MatrixFiles, "files" | "warnings"> {
+  readonly matrix: Matrix;
+  /** For standard output. */
+  readonly text: string;
+}
+
 /**
  * `chaos matrix`: all reports as one table.
  *
- * @returns `text` for standard output, and warnings.
  * @throws UsageError when a folder does not exist or none has a result, or two forms of output are requested. Nothing was
  *   written then.
  */
-export async function matrix(
-  options: MatrixCommandOptions,
-): Promise<{ readonly text: string; readonly warnings: readonly string[] }> {
+export async function matrix(options: MatrixCommandOptions): Promise<MatrixOutcome> {
   const { folders, lang, json = false } = options;
   const out = options.out ?? folders[0] ?? ".";
   if (lang !== undefined && json) {
@@ -180,9 +183,11 @@ export async function matrix(
   const read = await readMatrix(folders, out);
   if (lang === undefined && !json) {
     const { rows, files, warnings } = await writeFiles(read, out);
-    return { text: `${rows} ${rows === 1 ? "row" : "rows"}: ${files.join(", ")}\n`, warnings };
+    const text = `${rows} ${rows === 1 ? "row" : "rows"}: ${files.join(", ")}\n`;
+    return { matrix: read.matrix, text, files, warnings };
   }
   const { matrix: data, warnings } = read;
   // One line, as --json promises for every command.
-  return { text: lang === undefined ? `${JSON.stringify(data)}\n` : matrixMarkdown(data, lang), warnings };
+  const text = lang === undefined ? `${JSON.stringify(data)}\n` : matrixMarkdown(data, lang);
+  return { matrix: data, text, files: [], warnings };
 }

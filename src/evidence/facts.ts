@@ -1,7 +1,6 @@
 import type { StudyClaim } from "../components/component.js";
 import type { FunctionCheckName } from "../components/functions.js";
 import type { ProbeName, Severity } from "../experiment/names.js";
-import type { Thresholds } from "../experiment/schema.js";
 import type { ObjectRef } from "./events.js";
 
 /** Version 2 adds `ownFunction`, `story`, `companions` and more of `suppression`. */
@@ -42,6 +41,16 @@ export interface Environment {
   readonly notRead: readonly string[];
 }
 
+/** The thresholds of the experiment, with defaults: shares from 0 to 1, a factor, and a time, ms. */
+export interface RunThresholds {
+  readonly baselineAvailability: number;
+  readonly outageBelow: number;
+  readonly degradedBelow: number;
+  readonly slowFactor: number;
+  readonly slowFrom: number;
+  readonly suppression: number;
+}
+
 /** Facts of a run that are not time series: `run.json`. The runner writes them when it learns them. */
 export interface RunFacts {
   /** 1: from a version without function checks; has no `functionProbe`. */
@@ -59,7 +68,7 @@ export interface RunFacts {
     readonly attack: { readonly type: string } & Readonly<Record<string, unknown>>;
     readonly phases: { readonly baseline: number; readonly window: number; readonly recovery: number };
     readonly probes: { readonly interval: number; readonly timeout: number; readonly goodInARow: number };
-    readonly thresholds: Thresholds;
+    readonly thresholds: RunThresholds;
     readonly expectedImpact: Exclude<Severity, "inconclusive"> | null;
   };
   readonly cluster: {

@@ -85,7 +85,7 @@ export const ATTACKS: Readonly<Record<AttackName, AttackRow>> = ROWS;
 type ActionOf<Row> = Row extends { readonly kill: { readonly action: infer Action } } ? Action : never;
 
 /** An action of a kill other than deleting an object. */
-export type KillAction = ActionOf<(typeof ROWS)[AttackName]>;
+export type KillAction = ActionOf<(typeof ROWS)[keyof typeof ROWS]>;
 
 /** The attack on companions: workloads that would undo an attack on the target's replicas. */
 export const COMPANION_ATTACK: AttackName = "scale-to-zero";

@@ -1,5 +1,11 @@
 import { ChaosError, UsageError } from "../common/errors.js";
-import { displayName, loadExperiment, type LoadedExperiment } from "./read.js";
+import {
+  displayName,
+  InvalidExperimentError,
+  loadExperiment,
+  type LoadedExperiment,
+  type Problem,
+} from "./read.js";
 import { resolveReference, type ReferenceOptions } from "./references.js";
 
 /** One file with its experiment, or with its problems. */
@@ -9,6 +15,8 @@ interface BadFile {
   readonly file: string;
   /** One for each problem: `file:line:column: path: message`, in the order of the file. */
   readonly lines: readonly string[];
+  /** The same with positions. A file that cannot be read has one, at its start. */
+  readonly problems: readonly Problem[];
 }
 
 export interface LoadedFiles {
@@ -37,10 +45,17 @@ export async function loadFiles(
     try {
       files.push(await loadExperiment(path, options.cwd));
     } catch (error) {
-      files.push({ file: displayName(path, options.cwd), lines: messageFor(error).split("\n") });
+      files.push(badFile(displayName(path, options.cwd), error));
     }
   }
   return { files, unmatched: [...new Set(unmatched)] };
+}
+
+function badFile(file: string, error: unknown): BadFile {
+  const message = messageFor(error);
+  const whole = { file, line: 1, column: 1, path: "", message };
+  const problems = error instanceof InvalidExperimentError ? error.problems : [whole];
+  return { file, lines: message.split("\n"), problems };
 }
 
 /** The lines about files (a good file has the text of `describe`), sorted by file, then about references, then a summary. */

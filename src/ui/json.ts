@@ -1,19 +1,20 @@
 import { messageOf } from "../common/errors.js";
 import type { PhaseName, RunEvent } from "../evidence/events.js";
 import type { LiveState, RunView, SessionPosition, ViewBase } from "./base.js";
+import type { LiveCounts, Message, MessageBody } from "./messages.js";
 
 /** Counts change with every sample. One line per second is enough for a program that follows them. */
 const LIVE_EVERY_MS = 1000;
 
-/**
- * Writes everything to standard output, one JSON object per line. `type`: step, info, warning, session, phase, live,
- * event or result. `tMs`: milliseconds since the view was created (an event also carries the run's own time).
- */
-export class JsonView implements RunView {
+/** Everything as messages, which `take` must not delay. */
+export class MessageView implements RunView {
   private readonly startMs: number;
   private current: { name: PhaseName; startMs: number; live?: LiveState; liveAtMs?: number } | undefined;
 
-  constructor(private readonly base: ViewBase) {
+  constructor(
+    private readonly base: Pick<ViewBase, "now">,
+    private readonly take: (message: Message) => void,
+  ) {
     this.startMs = base.now();
   }
 
@@ -79,7 +80,7 @@ export class JsonView implements RunView {
     this.endPhase("not finished");
   }
 
-  private endPhase(state: string): void {
+  private endPhase(state: "done" | "not finished"): void {
     if (this.current === undefined) return;
     const { name, startMs, live } = this.current;
     this.current = undefined;
@@ -88,16 +89,21 @@ export class JsonView implements RunView {
     this.write({ type: "phase", phase: name, state, tookMs, ...counts });
   }
 
-  private write(object: { readonly type: string } & Readonly<Record<string, unknown>>): void {
-    const { type, ...rest } = object;
-    const line = JSON.stringify({ type, tMs: round(this.base.now() - this.startMs), ...rest });
-    this.base.out.write(`${line}\n`);
+  private write(body: MessageBody): void {
+    const { type, ...rest } = body;
+    this.take({ type, tMs: round(this.base.now() - this.startMs), ...rest } as Message);
   }
 }
 
-/** Without the lanes, which a program has as samples. */
-function liveFields(state: LiveState): Record<string, unknown> {
-  return { ...state, lanes: undefined, endpointsReady: state.endpointsReady ?? null };
+/** Writes all messages to standard output, one JSON object per line. */
+export class JsonView extends MessageView {
+  constructor(base: ViewBase) {
+    super(base, (message) => base.out.write(`${JSON.stringify(message)}\n`));
+  }
+}
+
+function liveFields({ ok, failing, kills, endpointsReady = null, note }: LiveState): LiveCounts {
+  return { ok, failing, kills, endpointsReady, ...(note === undefined ? {} : { note }) };
 }
 
 function round(ms: number): number {

@@ -1,5 +1,5 @@
 /** What the documents name is there, and what they have to explain is explained. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import test from "ava";
 import { INCONCLUSIVE_REASONS } from "../../../src/analysis/result.js";
@@ -7,17 +7,9 @@ import { ENVIRONMENT } from "../../../src/common/environment.js";
 import { EXIT_CODE_WORDS, ExitCode } from "../../../src/common/errors.js";
 import { packageRoot } from "../../../src/common/package-root.js";
 import { FUNCTION_WORDS, SEVERITY_WORDS, STUDY_WORDS, VERDICT_WORDS } from "../../../src/report/words.js";
+import { DOCUMENTS, readDocument } from "../../helpers/documents.js";
 
-const DOCUMENTS = [
-  "README.md",
-  "ARCHITECTURE.md",
-  "CONTRIBUTING.md",
-  "CHANGELOG.md",
-  ...readdirSync(join(packageRoot(), "docs"))
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => `docs/${name}`),
-];
-const read = (path: string): string => readFileSync(join(packageRoot(), path), "utf8");
+const read = readDocument;
 const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Record<string, string> };
 const sources = readdirSync(join(packageRoot(), "src"), { recursive: true, encoding: "utf8" });
 

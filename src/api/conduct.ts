@@ -1,0 +1,32 @@
+/** The one way to run experiments: the command line and the API both go through it. */
+import type { RunCommandOptions } from "../commands/run-command.js";
+import type { ExitCode } from "../common/errors.js";
+
+export interface ConductOptions extends Omit<RunCommandOptions, "watchdog"> {
+  /** The program and arguments that start `chaos`, for the watchdog; undefined: without a watchdog. */
+  readonly chaos: readonly string[] | undefined;
+}
+
+/**
+ * Runs experiments with a watchdog, which restores what this process leaves behind.
+ *
+ * @returns the exit code of `chaos run`.
+ * @throws as {@link RunCommandOptions}' command: before anything was changed, or for a bug.
+ */
+export async function conduct({ chaos, ...options }: ConductOptions): Promise<ExitCode> {
+  const { run } = await import("../commands/run-command.js");
+  if (chaos === undefined || options.dryRun) return await run(options);
+  const { allowCommands, env, view } = options;
+  const { Watchdog } = await import("../safety/watchdog.js");
+  const watchdog = new Watchdog({
+    command: [...chaos, "watchdog", ...(allowCommands ? ["--allow-commands"] : [])],
+    env,
+    warn: (text) => view.warn(text),
+  });
+  try {
+    return await run({ ...options, watchdog });
+  } finally {
+    // It restores what the run did not release.
+    watchdog.end();
+  }
+}
