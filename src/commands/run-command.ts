@@ -197,7 +197,9 @@ async function openSession(
   { handle, nodeAccess, toolVersion }: Common,
 ): Promise<Session> {
   const { view, env, keepApp } = options;
-  const namespaces = loaded.map(({ resolved }) => resolved.experiment.application.guestbook.namespace);
+  const namespaces = loaded.flatMap(
+    ({ resolved }) => resolved.experiment.application.guestbook?.namespace ?? [],
+  );
   // With keepApp the guestbook stays, so no journal has it.
   const applications = keepApp ? [] : [...new Set(namespaces)];
   const nodes = nodeAccess?.only === "pod" ? [NODE_ACCESS_NAMESPACE] : [];

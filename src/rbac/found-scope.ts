@@ -61,7 +61,7 @@ export async function scopeOnCluster(
       (error) => error,
     ),
   });
-  const application = await read(scope.application.name);
+  const application = scope.application === undefined ? undefined : await read(scope.application.name);
   const probers = await read(PROBER_NAMESPACE);
   const nodePods = privilegedPods ? await read(NODE_ACCESS_NAMESPACE) : undefined;
   const canaries = scope.functionProbe === undefined ? undefined : await read(CANARY_NAMESPACE);
@@ -89,14 +89,14 @@ export async function scopeOnCluster(
       ...scope,
       ...(target === undefined ? {} : formsFound(resolved, target, platform)),
       companions: companions?.map(formOf) ?? formsOfCompanions(resolved),
-      application: own(application),
+      ...(application === undefined ? {} : { application: own(application) }),
       probers: own(probers),
       ...(nodePods === undefined ? {} : { nodePods: own(nodePods) }),
       ...(options.pullSecrets === undefined ? {} : { pullSecrets: options.pullSecrets }),
       ...(await functionProbeFound()),
     },
     namespaces: [
-      application,
+      ...(application === undefined ? [] : [application]),
       probers,
       ...(nodePods === undefined ? [] : [nodePods]),
       ...(canaries === undefined || canaries.state === "absent" ? [] : [canaries]),
