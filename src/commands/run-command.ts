@@ -297,7 +297,7 @@ function confirmation({ select, yes, ask }: RunCommandOptions): () => Promise<bo
 }
 
 /** This package's version. */
-async function ownVersion(): Promise<string> {
+export async function ownVersion(): Promise<string> {
   const text = await readFile(join(packageRoot(), "package.json"), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }

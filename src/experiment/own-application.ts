@@ -40,14 +40,19 @@ const json = z
       .regex(/^(\/([^~/]|~[01])*)*$/, "must be a JSON Pointer such as /data/0/id (RFC 6901)")
       .describe("JSON Pointer to a value in the body (RFC 6901): /data/0/id."),
     equals: z
-      .union([z.string().max(1000), z.number(), z.boolean(), z.null()], "must be a text, number, true, false or null")
+      .union(
+        [z.string().max(1000), z.number(), z.boolean(), z.null()],
+        "must be a text, number, true, false or null",
+      )
       .describe("The value that must be there."),
   })
   .describe("A value in a JSON body.");
 
 const good = z
   .strictObject({
-    status: goodStatus.prefault("200-299").describe("Good statuses: one status or a range. Redirects are not followed."),
+    status: goodStatus
+      .prefault("200-299")
+      .describe("Good statuses: one status or a range. Redirects are not followed."),
     contains: z
       .string()
       .min(1)
@@ -73,15 +78,28 @@ const http = z
   })
   .superRefine(({ method, body, good: { contains, json: value } }, context) => {
     if (body !== undefined && (method === "GET" || method === "HEAD"))
-      context.addIssue({ code: "custom", path: ["body"], message: `is not sent with ${method}: use POST, PUT or PATCH` });
+      context.addIssue({
+        code: "custom",
+        path: ["body"],
+        message: `is not sent with ${method}: use POST, PUT or PATCH`,
+      });
     if (method === "HEAD" && (contains !== undefined || value !== undefined))
-      context.addIssue({ code: "custom", path: ["good"], message: "can only have a status: HEAD has no body" });
+      context.addIssue({
+        code: "custom",
+        path: ["good"],
+        message: "can only have a status: HEAD has no body",
+      });
   })
   .describe("An HTTP request, on a new connection each time. Not HTTPS: use tcp for that.");
 
 const tcp = z
   .strictObject({
-    send: z.string().min(1).max(1000).optional().describe("A text to send once connected; \\r\\n in double quotes is a line break."),
+    send: z
+      .string()
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe("A text to send once connected; \\r\\n in double quotes is a line break."),
     expect: z.string().min(1).max(1000).optional().describe("A text that the answer contains."),
   })
   .describe("A TCP connection, opened for each sample; with send and expect also one exchange over it.");
@@ -112,7 +130,9 @@ const request = z
 
 export const existing = z
   .strictObject({
-    namespace: dnsLabel.describe("Namespace of the application. The run only reads in it, and never deletes there."),
+    namespace: dnsLabel.describe(
+      "Namespace of the application. The run only reads in it, and never deletes there.",
+    ),
     write: request.describe(
       "The request whose loss is an outage: best one that writes to the database. {token} in its path, header values or body is a text that is new for each sample; every worker sends one at each interval.",
     ),

@@ -221,44 +221,45 @@ const attack = z
   .optional()
   .describe("How the target is attacked. Default: the component's own attack.");
 
-const guestbook = z
-  .strictObject({
-    namespace: dnsLabel
-      .default("guestbook")
-      .describe("Namespace of the guestbook. The run creates it and removes it afterwards."),
-    frontendReplicas: z
-      .int()
-      .min(1)
-      .max(20)
-      .default(3)
-      .describe("Replicas of the front end (the sample has 3)."),
-    followerReplicas: z
-      .int()
-      .min(1)
-      .max(20)
-      .default(2)
-      .describe("Replicas of the Redis follower (the sample has 2)."),
-    controlReplicas: z
-      .int()
-      .min(1)
-      .max(20)
-      .default(1)
-      .describe(
-        "Replicas of the control arm: a front end that finds Redis through environment variables, without DNS.",
-      ),
-    nodePort: z
-      .int()
-      .min(1)
-      .max(65535)
-      .default(30080)
-      .describe("NodePort of the front end (kind-config.yaml maps it to the host)."),
-  });
+const guestbook = z.strictObject({
+  namespace: dnsLabel
+    .default("guestbook")
+    .describe("Namespace of the guestbook. The run creates it and removes it afterwards."),
+  frontendReplicas: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(3)
+    .describe("Replicas of the front end (the sample has 3)."),
+  followerReplicas: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(2)
+    .describe("Replicas of the Redis follower (the sample has 2)."),
+  controlReplicas: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(1)
+    .describe(
+      "Replicas of the control arm: a front end that finds Redis through environment variables, without DNS.",
+    ),
+  nodePort: z
+    .int()
+    .min(1)
+    .max(65535)
+    .default(30080)
+    .describe("NodePort of the front end (kind-config.yaml maps it to the host)."),
+});
 
 const application = z
   .strictObject({
     guestbook: guestbook
       .optional()
-      .describe("The study's application: the guestbook sample with its Redis. Default, unless existing is there."),
+      .describe(
+        "The study's application: the guestbook sample with its Redis. Default, unless existing is there.",
+      ),
     existing: existing.optional(),
   })
   .superRefine((given, context) => {
@@ -383,8 +384,9 @@ const askedService = z
   .strictObject({
     namespace: dnsLabel.describe("Namespace of the Service."),
     service: dnsLabel.describe("Name of the Service."),
-    port: servicePort
-      .describe("Port of the Service (not of its pods): number or name. It must serve HTTP, not HTTPS."),
+    port: servicePort.describe(
+      "Port of the Service (not of its pods): number or name. It must serve HTTP, not HTTPS.",
+    ),
     path: servicePath
       .prefault("/")
       .describe("Path of the request, with an optional query. Not percent-encoded: the request encodes it."),

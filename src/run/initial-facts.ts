@@ -85,7 +85,8 @@ export function initialFacts(
     ...applicationFacts(experiment.application, pods),
     functionProbes: component?.functionProbes ?? [],
     functionProbe: functionProbeFacts(component),
-    study: component?.study ?? null,
+    // The study's claims are about the guestbook.
+    study: (experiment.application.existing === undefined ? component?.study : undefined) ?? null,
     sources: [],
     ...(sampling === undefined ? {} : { sampling }),
     notMeasured:

@@ -128,9 +128,7 @@ export function nodesOf({ write, read }: OwnAddresses): string[] {
   const counts = new Map<string, number>();
   const pods = new Map([...write.pods, ...(read?.pods ?? [])].map((pod) => [pod.ip, pod]));
   for (const { node } of pods.values()) if (node !== "") counts.set(node, (counts.get(node) ?? 0) + 1);
-  return [...counts]
-    .sort(([a, most], [b, more]) => more - most || a.localeCompare(b))
-    .map(([node]) => node);
+  return [...counts].sort(([a, most], [b, more]) => more - most || a.localeCompare(b)).map(([node]) => node);
 }
 
 /** What is measured besides writes and reads is about the Service of the reads, else of the writes. */
