@@ -121,7 +121,7 @@ export async function initApp(options: InitAppOptions): Promise<ExitCode> {
         durationMs: LOCK_MS,
       });
       let proof: readonly Proof[] | undefined;
-      let whole = false;
+      let whole: boolean;
       try {
         proof = await prove({ transport, clock: systemClock(), signal: interrupted, view }, experiment, pods);
       } finally {

@@ -44,6 +44,27 @@ const nameOf = (namespace: string, { service }: OwnRequest): string => `Service 
 const withoutPods = (what: string): string =>
   `${what} has no ready pod behind it: there is nothing to measure. Wait until there is one`;
 
+type ServicePort = NonNullable<NonNullable<Service["spec"]>["ports"]>[number];
+
+/** The Service's port that a request names, or why the Service cannot be asked, in a sentence. */
+function servicePortOf(
+  request: OwnRequest,
+  what: string,
+  service: Service | undefined,
+): { readonly port: ServicePort } | { readonly problem: string } {
+  if (service?.spec === undefined) return { problem: `${what} does not exist. Correct the name` };
+  const { type, clusterIP, ports = [] } = service.spec;
+  if (type === "ExternalName")
+    return { problem: `${what} is an ExternalName: it has no pods in this cluster. Name another Service` };
+  if (clusterIP === "None" && request.through === "cluster-ip")
+    return { problem: `${what} is headless: it has no address of its own. Reach it through dns or pods` };
+  const tcp = ports.filter(({ protocol = "TCP" }) => protocol === "TCP");
+  const port = tcp.find(({ port: number, name }) => request.port === number || request.port === name);
+  if (port !== undefined) return { port };
+  const known = tcp.map(({ port: number, name }) => (name === undefined ? `${number}` : `${name} (${number})`));
+  return { problem: `${what} has no TCP port ${request.port}; its TCP ports: ${known.join(", ") || "none"}` };
+}
+
 /** The address of one request, or why it has none, in a sentence. Pure. */
 export function addressOf(
   request: OwnRequest,
@@ -52,28 +73,18 @@ export function addressOf(
   slices: readonly EndpointSlice[],
 ): Found {
   const what = nameOf(namespace, request);
-  if (service?.spec === undefined) return { problem: `${what} does not exist. Correct the name` };
-  const { type, clusterIP = "", ports = [], ipFamilies = [] } = service.spec;
-  if (type === "ExternalName")
-    return { problem: `${what} is an ExternalName: it has no pods in this cluster. Name another Service` };
-  const port = ports.find(({ port: number, name }) => request.port === number || request.port === name);
-  if (port === undefined || (port.protocol ?? "TCP") !== "TCP") {
-    const known = ports.map(({ port: number, name, protocol = "TCP" }) =>
-      [String(number), name, protocol === "TCP" ? undefined : protocol].filter(Boolean).join(" "),
-    );
-    return { problem: `${what} has no TCP port ${request.port}; its ports: ${known.join(", ") || "none"}` };
-  }
+  const found = servicePortOf(request, what, service);
+  if ("problem" in found) return found;
+  const { clusterIP = "", ipFamilies: [first] = [] } = service?.spec ?? {};
   const headless = clusterIP === "None";
-  if (headless && request.through === "cluster-ip")
-    return { problem: `${what} is headless: it has no address of its own. Reach it through dns or pods` };
-  const family = isIPv6(clusterIP) || (headless && ipFamilies[0] === "IPv6") ? 6 : 4;
+  const family = isIPv6(clusterIP) || (headless && first === "IPv6") ? 6 : 4;
   const pods = slices
     .filter(({ addressType }) => addressType === `IPv${family}`)
-    .flatMap((slice) => podsIn(slice, port.name ?? ""))
+    .flatMap((slice) => podsIn(slice, found.port.name ?? ""))
     .sort((a, b) => a.name.localeCompare(b.name));
-  const target = headless ? pods[0]?.port : port.port;
-  if (target === undefined) return { problem: withoutPods(what) };
-  return { address: { ip: headless ? "" : clusterIP, port: target, family, pods } };
+  const port = headless ? pods[0]?.port : found.port.port;
+  if (port === undefined) return { problem: withoutPods(what) };
+  return { address: { ip: headless ? "" : clusterIP, port, family, pods } };
 }
 
 function podsIn(slice: EndpointSlice, portName: string): OwnAddress["pods"] {
