@@ -8,15 +8,22 @@ const RESERVED = /^(connection|content-length|expect|keep-alive|te|trailer|trans
 
 const headers = z
   .record(
-    z
-      .string()
-      .regex(/^[A-Za-z0-9-]{1,100}$/, "must be the name of a header: letters, digits and '-'")
-      .refine((name) => !RESERVED.test(name), "is a header that the prober sets itself"),
+    z.string(),
     z
       .string()
       .max(4000)
       .regex(/^[\x20-\x7e]*$/, "must be printable ASCII characters"),
   )
+  .superRefine((map, context) => {
+    for (const name of Object.keys(map)) {
+      const message = /^[A-Za-z0-9-]{1,100}$/.test(name)
+        ? RESERVED.test(name)
+          ? "is a header that the prober sets itself"
+          : undefined
+        : "must be the name of a header: letters, digits and '-'";
+      if (message !== undefined) context.addIssue({ code: "custom", path: [name], message });
+    }
+  })
   .default({})
   .describe(
     "Headers of the request. Reports and facts do not have them. Their values are in this file and in the plan that the prober keeps: give a probe its own credentials, with few rights.",

@@ -61,7 +61,9 @@ function servicePortOf(
   const tcp = ports.filter(({ protocol = "TCP" }) => protocol === "TCP");
   const port = tcp.find(({ port: number, name }) => request.port === number || request.port === name);
   if (port !== undefined) return { port };
-  const known = tcp.map(({ port: number, name }) => (name === undefined ? `${number}` : `${name} (${number})`));
+  const known = tcp.map(({ port: number, name }) =>
+    name === undefined ? `${number}` : `${name} (${number})`,
+  );
   return { problem: `${what} has no TCP port ${request.port}; its TCP ports: ${known.join(", ") || "none"}` };
 }
 
@@ -223,7 +225,7 @@ const NOT_MEASURED: Partial<Record<ProbeName, string>> = {
   "http-service": "the experiment has no HTTP read without a token, or its Service is headless",
   "http-service-reused": "the experiment has no HTTP read without a token, or its Service is headless",
   "tcp-service": "the Service is headless",
-  "tcp-long-lived": "it needs the guestbook's Redis",
+  "tcp-long-lived": "no protocol is known that an existing application keeps a connection open for",
 };
 
 /** The probes that are not in a plan, except those that the experiment switches off. Pure. */

@@ -13,7 +13,7 @@ export async function startOutside(context: RunContext, collector: Collector): P
   const { probes, application } = resolved.experiment;
   if (!probes.outside) return "switched off in the experiment";
   const { guestbook } = application;
-  if (guestbook === undefined) return "only the guestbook is measured from outside";
+  if (guestbook === undefined) return "an existing application is not measured from outside";
   const { checkOutside } = await import("../../probes/outside-probe.js");
   // kind maps the NodePort to the host's loopback. On other clusters a node's address may be reachable. A Service has one
   // address family, and its NodePort answers only on the node's addresses of that family.
