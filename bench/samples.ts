@@ -108,7 +108,7 @@ export class ImpactRuns {
     this.#run = run;
     this.#times = timesOf(run);
     const toMs = this.#times.spans.recovery?.toMs ?? 0;
-    const { frontendReplicas, controlReplicas } = run.experiment.application.guestbook;
+    const { frontendReplicas = 1, controlReplicas = 1 } = run.experiment.application.guestbook ?? {};
     this.#series = run.workers.flatMap((source) => {
       const offset = run.random() * run.intervalMs;
       return probes.map((probe) => {

@@ -114,10 +114,10 @@ const handlers: Handlers = {
   heal: async (component, flags) => {
     await withView(async (view, interrupted) => {
       const { heal } = await import("./commands/heal-command.js");
+      const { guarded } = await import("./api/guarded.js");
       const { watchdog: watched, ...given } = flags;
-      const watchdog =
-        watched && !flags.dryRun ? await startableWatchdog(view, { allowCommands: false }) : undefined;
-      process.exitCode = await heal({
+      const chaos = watched && !flags.dryRun ? ownCommand() : undefined;
+      const options = {
         ...given,
         component,
         select: selectOptions(flags),
@@ -127,12 +127,14 @@ const handlers: Handlers = {
         env: process.env,
         toolVersion: program.version() ?? "",
         allowing: await allowing(flags),
-        onJournal: (id) => (unfinished = interrupted.runId = id),
-        ...(watchdog === undefined ? {} : { watchdog }),
+        onJournal: (id: string) => (unfinished = interrupted.runId = id),
         ...asking(view, interrupted),
-      });
+      };
+      process.exitCode = await guarded(
+        { chaos, allowCommands: false, env: process.env, view },
+        async (watchdog) => await heal({ ...options, ...(watchdog === undefined ? {} : { watchdog }) }),
+      );
       unfinished = undefined;
-      watchdog?.end();
     });
   },
   doctor: async (flags) => {

@@ -1,6 +1,7 @@
 /** The one way to run experiments: the command line and the API both go through it. */
 import type { RunCommandOptions } from "../commands/run-command.js";
 import type { ExitCode } from "../common/errors.js";
+import { guarded } from "./guarded.js";
 
 export interface ConductOptions extends Omit<RunCommandOptions, "watchdog"> {
   /** The program and arguments that start `chaos`, for the watchdog; undefined: without a watchdog. */
@@ -15,18 +16,8 @@ export interface ConductOptions extends Omit<RunCommandOptions, "watchdog"> {
  */
 export async function conduct({ chaos, ...options }: ConductOptions): Promise<ExitCode> {
   const { run } = await import("../commands/run-command.js");
-  if (chaos === undefined || options.dryRun) return await run(options);
-  const { allowCommands, env, view } = options;
-  const { Watchdog } = await import("../safety/watchdog.js");
-  const watchdog = new Watchdog({
-    command: [...chaos, "watchdog", ...(allowCommands ? ["--allow-commands"] : [])],
-    env,
-    warn: (text) => view.warn(text),
-  });
-  try {
-    return await run({ ...options, watchdog });
-  } finally {
-    // It restores what the run did not release.
-    watchdog.end();
-  }
+  return await guarded(
+    { ...options, chaos: options.dryRun ? undefined : chaos },
+    async (watchdog) => await run({ ...options, ...(watchdog === undefined ? {} : { watchdog }) }),
+  );
 }

@@ -15,7 +15,7 @@ import {
 } from "../own/pod-spec.js";
 import type { OwnPods } from "./own-pods.js";
 
-export type GuestbookOptions = Experiment["application"]["guestbook"];
+export type GuestbookOptions = NonNullable<Experiment["application"]["guestbook"]>;
 
 export const FRONTEND_LABELS = { app: "guestbook", tier: "frontend" } as const;
 export const CONTROL_LABELS = { app: "guestbook", tier: "frontend-env" } as const;

@@ -102,9 +102,12 @@ export function podSource({ images, pullSecrets }: OwnPods): PodSource {
   return { image: images.node, pullSecrets };
 }
 
-/** Every image of a run's pods, without duplicates. */
-export function imagesOf({ images }: OwnPods): string[] {
-  return [...new Set(Object.values(images))];
+/** Every image of a run's pods, without duplicates. @param application without the guestbook: only the prober's. */
+export function imagesOf(
+  { images }: OwnPods,
+  application: { readonly guestbook?: unknown } = { guestbook: {} },
+): string[] {
+  return application.guestbook === undefined ? [images.node] : [...new Set(Object.values(images))];
 }
 
 /** What differs from the public sample, in words; empty: nothing does. */
@@ -124,9 +127,13 @@ export function differencesOf(pods: OwnPods): string[] {
 }
 
 /** Default images that have no build for some nodes' architecture. A mirror has the same builds; other images are unknown. */
-export function missingBuilds(settings: PodSettings, architectures: readonly string[]): string[] {
+export function missingBuilds(
+  settings: PodSettings,
+  architectures: readonly string[],
+  application?: { readonly guestbook?: unknown },
+): string[] {
   const pods = ownPods({ ...settings, registries: {} }, architectures);
-  return imagesOf(pods).flatMap((image) => {
+  return imagesOf(pods, application).flatMap((image) => {
     const missing = architectures.filter((each) => BUILT_FOR[image]?.includes(each) === false);
     return missing.length === 0 ? [] : [`${image} is not built for ${missing.join(", ")}`];
   });

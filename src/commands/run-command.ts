@@ -220,7 +220,9 @@ async function openSession(
   { handle, nodeAccess, toolVersion }: Common,
 ): Promise<Session> {
   const { view, env, keepApp } = options;
-  const namespaces = loaded.map(({ resolved }) => resolved.experiment.application.guestbook.namespace);
+  const namespaces = loaded.flatMap(
+    ({ resolved }) => resolved.experiment.application.guestbook?.namespace ?? [],
+  );
   // With keepApp the guestbook stays, so no journal has it.
   const applications = keepApp ? [] : [...new Set(namespaces)];
   const nodes = nodeAccess?.only === "pod" ? [NODE_ACCESS_NAMESPACE] : [];
@@ -318,7 +320,7 @@ function confirmation({ select, yes, ask }: RunCommandOptions): () => Promise<bo
 }
 
 /** This package's version. */
-async function ownVersion(): Promise<string> {
+export async function ownVersion(): Promise<string> {
   const text = await readFile(join(packageRoot(), "package.json"), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }

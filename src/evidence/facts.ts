@@ -88,6 +88,15 @@ export interface RunFacts {
   };
   /** Absent in runs of older versions. */
   readonly environment?: Environment;
+  /** What was measured; absent in runs of older versions: the guestbook. */
+  readonly application?: {
+    readonly kind: "guestbook" | "existing";
+    /** The guestbook's namespace, or "NAMESPACE/SERVICE". */
+    readonly name: string;
+    /** Of an existing application: "POST api:80/orders through dns". */
+    readonly write?: string;
+    readonly read?: string;
+  };
   /** Which guestbook ran and from which images; absent in runs of older versions: the public sample. */
   readonly guestbook?: {
     readonly kind: "sample" | "equivalent";

@@ -68,6 +68,10 @@ class Schema {
       return value;
     });
   }
+  /** Of a value that is known to be good: a default. */
+  parse(value: unknown): unknown {
+    return this.read(value);
+  }
   safeParse(
     value: unknown,
   ): { success: true; data: unknown } | { success: false; error: { issues: readonly [] } } {
@@ -89,6 +93,8 @@ export const string = (): Schema => of((value) => typeof value === "string");
 export const number = (): Schema => of(Number.isFinite);
 export const int = (): Schema => of(Number.isSafeInteger);
 export const boolean = (): Schema => of((value) => typeof value === "boolean");
+const nothing = (): Schema => of((value) => value === null);
+export { nothing as null };
 export const literal = (only: unknown): Schema => of((value) => value === only);
 const oneOf = (values: readonly unknown[]): Schema => of((value) => values.includes(value));
 export { oneOf as enum };
@@ -98,6 +104,15 @@ export function array(member: Schema): Schema {
     if (!Array.isArray(value)) return REFUSED;
     const read = value.map(member.read);
     return read.includes(REFUSED) ? REFUSED : read;
+  });
+}
+
+/** Of texts, whose keys may be any. */
+export function record(_key: Schema, member: Schema): Schema {
+  return new Schema((value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return REFUSED;
+    const entries = Object.entries(value).map(([key, each]) => [key, member.read(each)] as const);
+    return entries.some(([, read]) => read === REFUSED) ? REFUSED : Object.fromEntries(entries);
   });
 }
 

@@ -5,6 +5,8 @@
 import * as z from "zod";
 import type { ProbeName } from "./names.js";
 import { COMPONENTS } from "./names.js";
+import { existing } from "./own-application.js";
+import { dnsLabel, goodStatus, servicePort } from "./values.js";
 
 /** "250ms", "30s", "1m30s", "1h2m3.5s" → milliseconds: the durations of Go with the units that are of use here. */
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
@@ -87,15 +89,6 @@ function duration(
     });
 }
 
-/** RFC 1123 label: valid for most Kubernetes names, and safe as a folder's name. */
-const dnsLabel = z
-  .string()
-  .max(63)
-  .regex(
-    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
-    "must be lower-case letters, digits and '-', and not start or end with '-' (RFC 1123 label)",
-  );
-
 export const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /** RFC 1123 subdomain. */
@@ -169,7 +162,7 @@ const nodes = z
   .union([z.enum(["one", "all"]), z.array(dnsSubdomain).min(1).max(100)])
   .default("one")
   .describe(
-    "Which nodes: one (the node of the application's database, the worst case), all (every node with the component), or a list of names.",
+    "Which nodes: one (the node of the application's database, or the one with most pods of an existing application: the worst case), all (every node with the component), or a list of names.",
   );
 
 const attack = z
@@ -228,44 +221,59 @@ const attack = z
   .optional()
   .describe("How the target is attacked. Default: the component's own attack.");
 
-const guestbook = z
-  .strictObject({
-    namespace: dnsLabel
-      .default("guestbook")
-      .describe("Namespace of the guestbook. The run creates it and removes it afterwards."),
-    frontendReplicas: z
-      .int()
-      .min(1)
-      .max(20)
-      .default(3)
-      .describe("Replicas of the front end (the sample has 3)."),
-    followerReplicas: z
-      .int()
-      .min(1)
-      .max(20)
-      .default(2)
-      .describe("Replicas of the Redis follower (the sample has 2)."),
-    controlReplicas: z
-      .int()
-      .min(1)
-      .max(20)
-      .default(1)
-      .describe(
-        "Replicas of the control arm: a front end that finds Redis through environment variables, without DNS.",
-      ),
-    nodePort: z
-      .int()
-      .min(1)
-      .max(65535)
-      .default(30080)
-      .describe("NodePort of the front end (kind-config.yaml maps it to the host)."),
-  })
-  .prefault({});
+const guestbook = z.strictObject({
+  namespace: dnsLabel
+    .default("guestbook")
+    .describe("Namespace of the guestbook. The run creates it and removes it afterwards."),
+  frontendReplicas: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(3)
+    .describe("Replicas of the front end (the sample has 3)."),
+  followerReplicas: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(2)
+    .describe("Replicas of the Redis follower (the sample has 2)."),
+  controlReplicas: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(1)
+    .describe(
+      "Replicas of the control arm: a front end that finds Redis through environment variables, without DNS.",
+    ),
+  nodePort: z
+    .int()
+    .min(1)
+    .max(65535)
+    .default(30080)
+    .describe("NodePort of the front end (kind-config.yaml maps it to the host)."),
+});
 
 const application = z
   .strictObject({
-    guestbook: guestbook.describe("The study's application: the guestbook sample with its Redis."),
+    guestbook: guestbook
+      .optional()
+      .describe(
+        "The study's application: the guestbook sample with its Redis. Default, unless existing is there.",
+      ),
+    existing: existing.optional(),
   })
+  .superRefine((given, context) => {
+    if (given.guestbook !== undefined && given.existing !== undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["guestbook"],
+        message: "cannot be combined with existing: a run measures one application",
+      });
+  })
+  // Whatever reads one of the two must say what it does with the other.
+  .transform(({ guestbook: options, existing: own }) =>
+    own === undefined ? { guestbook: options ?? guestbook.parse({}) } : { existing: own },
+  )
   .prefault({})
   .describe("The application whose availability is measured.");
 
@@ -293,7 +301,7 @@ const probes = z
       .boolean()
       .default(true)
       .describe(
-        "Also measure from outside, as a browser would: HTTP to the NodePort from the runner's machine. Not measured if the NodePort cannot be reached.",
+        "Also measure the guestbook from outside, as a browser would: HTTP to the NodePort from the runner's machine. Not measured if the NodePort cannot be reached.",
       ),
     goodInARow: z
       .int()
@@ -328,7 +336,7 @@ const churn = z
   })
   .optional()
   .describe(
-    "Replaces the application's database pod in the window (a rolling restart: the new pod is ready before the old one is deleted). A rehearsal before the baseline must be harmless. Default: the application does not change.",
+    "Replaces the guestbook's database pod in the window (a rolling restart: the new pod is ready before the old one is deleted). A rehearsal before the baseline must be harmless. Default: the application does not change.",
   );
 
 /** Probes of the application itself, for abort conditions. The other probes show the layers below it. */
@@ -372,27 +380,13 @@ const servicePath = z
     if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
   });
 
-const NOT_A_STATUS = "must be a status such as 200, or a range such as 200-399";
-
-/** "200-399" or 200 → the lowest and the highest good status. */
-const goodStatus = z
-  .union([z.int().min(200).max(599), z.string().regex(/^[2-5]\d\d-[2-5]\d\d$/, NOT_A_STATUS)], NOT_A_STATUS)
-  .transform((status, context) => {
-    const [from = 0, to = from] = String(status).split("-").map(Number);
-    if (from > to) {
-      context.addIssue({ code: "custom", message: `must not start (${from}) above its end (${to})` });
-      return z.NEVER;
-    }
-    return { from, to };
-  });
-
 const askedService = z
   .strictObject({
     namespace: dnsLabel.describe("Namespace of the Service."),
     service: dnsLabel.describe("Name of the Service."),
-    port: z
-      .union([z.int().min(1).max(65535), dnsLabel], "must be a port number (1 to 65535) or a port name")
-      .describe("Port of the Service (not of its pods): number or name. It must serve HTTP, not HTTPS."),
+    port: servicePort.describe(
+      "Port of the Service (not of its pods): number or name. It must serve HTTP, not HTTPS.",
+    ),
     path: servicePath
       .prefault("/")
       .describe("Path of the request, with an optional query. Not percent-encoded: the request encodes it."),
@@ -412,7 +406,7 @@ const abortCondition = z
     probe: z
       .enum(APPLICATION_PROBES)
       .optional()
-      .describe("A probe of the guestbook. It fails while all of its samples from one worker fail."),
+      .describe("A probe of the application. It fails while all of its samples from one worker fail."),
     http: askedService.optional(),
   })
   .superRefine(({ probe, http }, context) => {
@@ -529,3 +523,6 @@ export type AbortCondition = NonNullable<Experiment["abortWhen"]>[number];
 
 /** The Service of an abort condition. */
 export type AskedService = NonNullable<AbortCondition["http"]>;
+
+/** The application that is measured: one of the two. */
+export type Application = Experiment["application"];

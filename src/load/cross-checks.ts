@@ -54,6 +54,7 @@ const EVERY = ["attack", "every"];
 const ATTACK_TYPE = ["attack", "type"];
 const CHURN = ["churn", "after"];
 const COMPONENT = ["target", "component"];
+const EXISTING = ["application", "existing"];
 const NAMESPACE = ["application", "guestbook", "namespace"];
 
 const phaseRules = (["baseline", "window"] as const).flatMap((phase): Rule[] => {
@@ -152,6 +153,16 @@ function abortRules(index: number): Rule[] {
           ? `abortWhen.${index}.probe outside is not measured: probes.outside is false`
           : undefined,
     },
+    {
+      about: [[...condition, "probe"], EXISTING],
+      check: ({ abortWhen, application: { existing } }) => {
+        const probe = abortWhen?.[index]?.probe;
+        if (existing === undefined || probe === undefined || probe === "app-write") return undefined;
+        const hint = "name an application's Service with http, or use app-write";
+        if (probe === "app-read" && existing.read !== undefined) return undefined;
+        return `abortWhen.${index}.probe ${probe} is not measured for this application: ${hint}`;
+      },
+    },
   ];
 }
 
@@ -198,6 +209,13 @@ const RULES: readonly Rule[] = [
         : undefined,
   },
   {
+    about: [["churn"], EXISTING],
+    check: ({ churn, application }) =>
+      churn !== undefined && application.existing !== undefined
+        ? "churn is only possible with the guestbook: a run changes nothing in an existing application"
+        : undefined,
+  },
+  {
     about: [COMPONENT, ATTACK_TYPE],
     check: ({ target, attack }) => attackProblem(target, attack),
   },
@@ -238,7 +256,7 @@ const RULES: readonly Rule[] = [
   {
     about: [NAMESPACE],
     check: ({ application }) => {
-      const { namespace } = application.guestbook;
+      const { namespace } = application.guestbook ?? { namespace: "" };
       return namespace === "default" || namespace.startsWith("kube-")
         ? `must not be a system namespace (default, kube-…): the run removes it`
         : undefined;
@@ -247,7 +265,7 @@ const RULES: readonly Rule[] = [
   {
     about: [NAMESPACE, ["target", "namespace"]],
     check: ({ application, target }) => {
-      const { namespace } = application.guestbook;
+      const { namespace } = application.guestbook ?? { namespace: "" };
       return "namespace" in target && target.namespace === namespace && !namespace.startsWith("kube-")
         ? `application.guestbook.namespace must not be the target's namespace (${namespace}): the run removes it`
         : undefined;

@@ -1,17 +1,21 @@
 /**
  * What a prober measures: the body of `PUT /plan`, and its check. A probe that is not in the plan is not measured. Every
- * address is an IP: with a name, the sample would also depend on DNS.
+ * address is an IP: with a name, the sample would also depend on DNS. Only the requests to an own application may have a
+ * name, because its clients have one.
  */
 import type { ProbeName } from "../experiment/names.js";
 import {
   DNS_NAME,
+  eitherOf,
   ENDPOINT,
   IDENTIFIER,
   listOf,
+  mapOf,
   objectOf,
   oneOf,
   PLAIN_PATH,
   refuse,
+  text,
   wholeNumber,
   type Checked,
 } from "./agent/body.js";
@@ -26,10 +30,46 @@ const appTarget = objectOf({
   path: PLAIN_PATH,
 });
 
+const anyText = text(/^[^]{0,10000}$/, "a text of at most 10000 characters");
+const status = wholeNumber(200, 599);
+/** Anything that JSON has. */
+const jsonValue = (value: unknown): unknown => value;
+
+/** What an own application is asked over HTTP, with "{token}" where the token belongs. */
+const ownHttp = objectOf(
+  {
+    method: text<"GET" | "HEAD" | "POST" | "PUT" | "PATCH">(/^(GET|HEAD|POST|PUT|PATCH)$/, "a method"),
+    path: text(/^\/[\x21-\x7e]{0,1000}$/, "a path that starts with '/', with an optional query"),
+    headers: mapOf(text(/^[\x20-\x7e]{0,4000}$/, "printable ASCII characters")),
+    good: objectOf(
+      { status: objectOf({ from: status, to: status }) },
+      { contains: anyText, json: objectOf({ pointer: anyText }, { equals: jsonValue }) },
+    ),
+  },
+  { body: anyText },
+);
+
+/** A request to an own application. */
+const ownTarget = objectOf(
+  {
+    /** Asked in turn: pods, or the Service's address alone. With `host` unused. */
+    endpoints: listOf(frontEnd),
+  },
+  {
+    /** Looked up for each sample. A name in `.svc` gets the cluster's domain. */
+    host: objectOf({ name: DNS_NAME, port: wholeNumber(1, 65535) }, { family: oneOf(4, 6) }),
+    http: ownHttp,
+    tcp: objectOf({}, { send: anyText, expect: anyText }),
+  },
+);
+
+const anApplication = eitherOf("endpoints", ownTarget, appTarget);
+
 /** An address inside the cluster: a pod's or a Service's. */
 const endpoint = objectOf(ENDPOINT);
 
-const httpTarget = objectOf({ ...ENDPOINT, path: PLAIN_PATH });
+/** `http`: what an own application is asked instead of the path. It has no token. */
+const httpTarget = objectOf({ ...ENDPOINT, path: PLAIN_PATH }, { http: ownHttp });
 
 /** `family` 6: AAAA records are asked for. Default 4: A records. */
 const nameTarget = objectOf({ name: DNS_NAME }, { family: oneOf(4, 6) });
@@ -39,8 +79,8 @@ const nameTarget = objectOf({ name: DNS_NAME }, { family: oneOf(4, 6) });
  * the interval.
  */
 const PROBE_TARGETS = {
-  "app-write": appTarget,
-  "app-read": appTarget,
+  "app-write": anApplication,
+  "app-read": anApplication,
   "app-write-env": appTarget,
   "app-read-env": appTarget,
   /** On a new connection each time. */
@@ -78,6 +118,7 @@ const proberPlan = objectOf({
 export type Endpoint = Checked<typeof endpoint>;
 export type FrontEnd = Checked<typeof frontEnd>;
 export type AppTarget = Checked<typeof appTarget>;
+export type OwnTarget = Checked<typeof ownTarget>;
 export type HttpTarget = Checked<typeof httpTarget>;
 export type ProberPlan = Checked<typeof proberPlan>;
 

@@ -46,10 +46,15 @@ export function samplingOf(
 ): Sampling | undefined {
   const { probes, phases, application } = experiment;
   const askedMs = probes.interval;
-  const { frontendReplicas, controlReplicas } = application.guestbook;
+  // How many pods an existing application has, and what they bear, is not known: it counts as one front end.
+  const { frontendReplicas, controlReplicas } = application.guestbook ?? {
+    frontendReplicas: 1,
+    controlReplicas: Infinity,
+  };
+  // The probe from outside asks a front end of the guestbook, too.
+  const outside = application.guestbook === undefined ? 0 : 1;
   const neededMs = (count: number): number => {
-    // The probe from outside asks a front end, too.
-    const perFrontEnd = (count * TO_FRONT_END + 1) / frontendReplicas;
+    const perFrontEnd = (count * TO_FRONT_END + outside) / frontendReplicas;
     const busiest = Math.max(perFrontEnd, (count * TO_CONTROL) / controlReplicas);
     const seconds = Math.max(busiest / MOST_PER_FRONT_END, (count * PROBES_OF_WORKER) / MOST_IN_ALL);
     return Math.ceil(seconds * 100) * 10;

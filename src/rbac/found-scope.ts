@@ -61,10 +61,12 @@ export async function scopeOnCluster(
       (error) => error,
     ),
   });
-  const application = await read(scope.application.name);
+  const readIf = async (name: string | undefined): Promise<KnownNamespace | undefined> =>
+    name === undefined ? undefined : await read(name);
+  const application = await readIf(scope.application?.name);
   const probers = await read(PROBER_NAMESPACE);
-  const nodePods = privilegedPods ? await read(NODE_ACCESS_NAMESPACE) : undefined;
-  const canaries = scope.functionProbe === undefined ? undefined : await read(CANARY_NAMESPACE);
+  const nodePods = await readIf(privilegedPods ? NODE_ACCESS_NAMESPACE : undefined);
+  const canaries = await readIf(scope.functionProbe === undefined ? undefined : CANARY_NAMESPACE);
   const own = ({ name, state }: KnownNamespace): { name: string; prepared: boolean } => ({
     name,
     prepared: state === "prepared" || state instanceof ApiError,
@@ -89,16 +91,14 @@ export async function scopeOnCluster(
       ...scope,
       ...(target === undefined ? {} : formsFound(resolved, target, platform)),
       companions: companions?.map(formOf) ?? formsOfCompanions(resolved),
-      application: own(application),
+      ...(application === undefined ? {} : { application: own(application) }),
       probers: own(probers),
       ...(nodePods === undefined ? {} : { nodePods: own(nodePods) }),
       ...(options.pullSecrets === undefined ? {} : { pullSecrets: options.pullSecrets }),
       ...(await functionProbeFound()),
     },
     namespaces: [
-      application,
-      probers,
-      ...(nodePods === undefined ? [] : [nodePods]),
+      ...[application, probers, nodePods].flatMap((each) => each ?? []),
       ...(canaries === undefined || canaries.state === "absent" ? [] : [canaries]),
     ],
     companions,

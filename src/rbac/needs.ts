@@ -46,7 +46,10 @@ export interface PermissionScope {
   readonly places: readonly Place[];
   /** Deployments that are scaled down before the target. */
   readonly companions: readonly TargetForm[];
-  readonly application: OwnNamespace;
+  /** The guestbook's; undefined: an existing application is measured. */
+  readonly application?: OwnNamespace;
+  /** An existing application. The run only reads in its namespace. */
+  readonly existing?: { readonly namespace: string; readonly services: readonly string[] };
   readonly probers: OwnNamespace;
   readonly functionProbe?: {
     readonly name: FunctionCheckName;
@@ -82,6 +85,7 @@ export function needsOf(attack: AttackName, scope: PermissionScope): Need[] {
     ...scope.targets.flatMap((target) => targetNeeds(attack, target)),
     ...scope.companions.flatMap((companion) => targetNeeds(COMPANION_ATTACK, companion)),
     ...applicationNeeds(scope),
+    ...existingNeeds(scope),
     ...proberNeeds(scope),
     ...nodePodNeeds(scope),
     ...pullSecretNeeds(scope),
@@ -254,7 +258,22 @@ function optionalNeeds(namespace: string): Need[] {
 /** An own object that differs is deleted and created again. */
 const ENSURE = ["get", "create", "delete"];
 
+/** Only reading: nothing in the namespace of an existing application is ever changed. */
+function existingNeeds({ existing }: PermissionScope): Need[] {
+  if (existing === undefined) return [];
+  const { namespace, services } = existing;
+  const finding = "finding the application's Services and the pods behind them";
+  const watching = "detecting foreign changes to the application";
+  return [
+    ...rights(watching, ["get"], { resource: "namespaces", names: [namespace] }),
+    ...rights(watching, ["list", "watch"], { resource: "services", namespace }),
+    ...rights(finding, ["get"], { resource: "services", namespace, names: services }),
+    ...rights(finding, ["list", "watch"], { resource: "discovery.k8s.io/endpointslices", namespace }),
+  ];
+}
+
 function applicationNeeds({ application, churn }: PermissionScope): Need[] {
+  if (application === undefined) return [];
   const namespace = application.name;
   const deploying = "deploying the guestbook";
   const finding = "finding the guestbook's pods and Services";

@@ -4,6 +4,7 @@ import type { ComponentDefinition, Find } from "../components/component.js";
 import { correctedBy } from "../components/corrected.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import { fits, isControl, ATTACKS } from "../experiment/attacks.js";
+import type { Application } from "../experiment/schema.js";
 import { CANARY_NAMESPACE } from "../own/namespaces.js";
 import { NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "../own/own-names.js";
 import { formsOn, type Platform } from "../targets/platform.js";
@@ -77,6 +78,16 @@ function scopeOfExperiment({
   };
 }
 
+function applicationScope({
+  existing,
+  guestbook,
+}: Application): Pick<PermissionScope, "application" | "existing"> {
+  if (existing === undefined) return { application: { name: guestbook.namespace, prepared: true } };
+  const { namespace, write, read } = existing;
+  const services = [...new Set([write.service, read?.service ?? write.service])];
+  return { existing: { namespace, services } };
+}
+
 export interface ScopeOptions {
   /** Nodes are reached by privileged pods. */
   readonly privilegedPods: boolean;
@@ -103,7 +114,7 @@ export function preparedScope(
       ...companions.map(({ kind, namespace }) => ({ kind, namespace })),
     ],
     companions,
-    application: { name: experiment.application.guestbook.namespace, prepared: true },
+    ...applicationScope(experiment.application),
     probers: { name: PROBER_NAMESPACE, prepared: true },
     ...(privilegedPods ? { nodePods: { name: NODE_ACCESS_NAMESPACE, prepared: true } } : {}),
     ...(probe === undefined

@@ -52,6 +52,9 @@ const shape = z.looseObject({
       notRead: z.array(text),
     })
     .optional(),
+  application: z
+    .looseObject({ kind: text, name: text, write: text.optional(), read: text.optional() })
+    .optional(),
   guestbook: z.looseObject({ differences: z.array(text) }).optional(),
   target: z
     .looseObject({

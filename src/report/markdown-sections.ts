@@ -123,6 +123,7 @@ export function cluster({ facts }: RunResult): string {
             `Sampled: ${samplingText(facts.sampling)}, so that the application bears the requests: ${facts.sources.join(", ")}.`,
           ]),
       `kube-system chaos ${facts.toolVersion}; run \`${facts.runId}\`, started ${facts.startedAt}; experiment \`${facts.experiment.file}\`.`,
+      ...applicationLines(facts),
       ...(facts.guestbook?.differences ?? []).map((each) => `Differs from the public sample: ${cell(each)}.`),
     ]),
     "",
@@ -200,7 +201,9 @@ export function thresholds({ facts }: RunResult): string {
   );
 }
 
-export const GLOSSARY: readonly string[] = [
+const CONTROL_ARM = "**Control arm**";
+
+const GLOSSARY: readonly string[] = [
   "**Kill**: what the attack does to one object: deletes it, scales it to 0, moves its manifest away, stops its unit.",
   "**Time to down**: first kill → first moment without a serving instance of the target.",
   "**Time to impact**: first kill → first failed sample of an outage or an intermittent failure. A failure that noise explains does not count.",
@@ -213,9 +216,27 @@ export const GLOSSARY: readonly string[] = [
   "**Own function**: what the component is for, checked repeatedly with a deadline. A check counts for the window if it began after the target was down and before the release.",
   "**Severity**: *outage*, *degraded*, *function lost* (the application is fine, the component's own function is lost), *none*, *inconclusive*; from measurements only.",
   "**Study**: *confirmed* (seen there and here), *newly verified* (assumed there, measured here), *differs*, *inconclusive*.",
-  "**Control arm**: app-write-env and app-read-env, a front end that finds its database without DNS.",
+  `${CONTROL_ARM}: app-write-env and app-read-env, a front end that finds its database without DNS.`,
   "**p95**: 95 of 100 good samples were no slower. Failed samples are not included.",
 ];
+
+/** What the words mean; an existing application has no control arm. */
+export function glossary({ facts }: RunResult): readonly string[] {
+  return GLOSSARY.filter((line) => facts.application?.kind !== "existing" || !line.startsWith(CONTROL_ARM));
+}
+
+/** What was measured instead of the guestbook. */
+function applicationLines({ application }: RunResult["facts"]): string[] {
+  if (application?.kind !== "existing") return [];
+  const { name, write, read } = application;
+  const requests = [
+    ...(write === undefined ? [] : [`writes are ${cell(write)}`]),
+    ...(read === undefined ? [] : [`reads are ${cell(read)}`]),
+  ];
+  return [
+    `Application: ${cell(name)}, which existed before the run${requests.map((each) => `; ${each}`).join("")}.`,
+  ];
+}
 
 /** The warnings; empty: none. */
 export function warnings(result: RunResult): string {

@@ -11,7 +11,7 @@ import {
   clocks,
   cluster,
   environment,
-  GLOSSARY,
+  glossary,
   owners,
   recovery,
   substituteImages,
@@ -178,7 +178,7 @@ export function reportMarkdown(result: RunResult): string {
     section("Cluster and versions", environment(result), cluster(result)),
     section("Substitute images", substituteImages(result)),
     section("Thresholds", thresholds(result)),
-    section("What the words mean", list(GLOSSARY)),
+    section("What the words mean", list(glossary(result))),
     section("Files", list(FILES)),
   ];
   return `${sections.filter((text) => text !== "").join("\n\n")}\n`;

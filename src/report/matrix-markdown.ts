@@ -8,7 +8,7 @@ import { notRunCells, plain, runCells } from "./matrix-cells.js";
 import { isMain, noteOf } from "./matrix-notes.js";
 import type { MatrixRun } from "./matrix-run.js";
 import { TALLY_WORDS, type MatrixGroup, type Tally } from "./matrix-summary.js";
-import { CITATION, HEADER, LEGEND, NOT_RUN, TEXT } from "./matrix-words.js";
+import { CITATION, HEADER, legend, NOT_RUN, TEXT } from "./matrix-words.js";
 import { shownRuns, type Matrix } from "./matrix.js";
 import { ON_SUBSTITUTE_IMAGE, STUDY_WORDS } from "./words.js";
 
@@ -146,6 +146,18 @@ function runTable(matrix: Matrix, lang: Language): string {
   return rawTable(header, rows);
 }
 
+/** The rows that are not about the guestbook; empty: none. */
+function applications(matrix: Matrix, lang: Language): string {
+  const others = shownRuns(matrix).flatMap(({ group, run }) => {
+    const { application } = run.row;
+    return application === undefined ? [] : [`${plain(label(group, run))}: ${plain(application)}`];
+  });
+  if (others.length === 0) return "";
+  return lang === "en"
+    ? `Measured on an existing application, not on the guestbook: ${others.join(", ")}.`
+    : `guestbook ではなく、既存のアプリケーションで測定した行: ${others.join("、")}。`;
+}
+
 /** Runs that exist but are not in the table. */
 function leftOut({ groups, controlRuns }: Matrix, lang: Language): string {
   const older = groups.filter(({ olderRuns }) => olderRuns > 0);
@@ -226,10 +238,19 @@ export function matrixMarkdown(matrix: Matrix, lang: Language): string {
     mainTable(matrix, notes, lang),
     section(TEXT.notes[lang], numbered),
     section(TEXT.summary[lang], summary(matrix, lang)),
-    section(TEXT.runs[lang], runTable(matrix, lang), environments(matrix, lang), leftOut(matrix, lang)),
+    section(
+      TEXT.runs[lang],
+      runTable(matrix, lang),
+      applications(matrix, lang),
+      environments(matrix, lang),
+      leftOut(matrix, lang),
+    ),
     section(TEXT.substituteImages[lang], substituteImages(matrix, lang)),
     section(TEXT.thresholds[lang], thresholds(matrix, lang)),
-    section(TEXT.words[lang], words(LEGEND)),
+    section(
+      TEXT.words[lang],
+      words(legend(shownRuns(matrix).some(({ run }) => run.row.application !== undefined))),
+    ),
     section(TEXT.source[lang], words(CITATION)),
   ];
   return `${sections.filter((text) => text !== "").join("\n\n")}\n`;

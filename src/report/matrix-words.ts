@@ -105,7 +105,18 @@ export const CITATION: readonly Bilingual[] = [
   },
 ];
 
-export const LEGEND: readonly Bilingual[] = [
+/** Where a row has an existing application. */
+const WRITES_OF_ANY: Bilingual = {
+  en: "**app → DB writes**: share of the application's writes that succeeded while the component was down, at the worst worker; rounded down. The application is the guestbook, unless a run names another one.",
+  ja: "**停止中のアプリ → DB 書き込み**: コンポーネントの停止中に成功したアプリケーションの書き込みの割合。最も低いワーカーの値で、端数は切り捨て。ほかのアプリケーションを挙げた実行を除き、アプリケーションは guestbook である。",
+};
+
+/** @param others whether any row is about another application than the guestbook. */
+export function legend(others: boolean): readonly Bilingual[] {
+  return LEGEND.map((line) => (others && line.en.startsWith("**app → DB writes**") ? WRITES_OF_ANY : line));
+}
+
+const LEGEND: readonly Bilingual[] = [
   {
     en: "**Severity**: *outage*, *degraded* (writes or reads partly fail, or are slow), *function lost* (the application is fine, the component's own function is lost), *none*, *inconclusive*; from measurements only.",
     ja: "**重要度**: *サービス障害*、*性能低下* (読み書きの一部が失敗する、または遅い)、*機能停止* (アプリケーションは正常だが、コンポーネント自体の機能が失われる)、*影響なし*、*判定不能*。測定値だけで決める。",

@@ -28,6 +28,8 @@ export interface MatrixRow {
   readonly attack: { readonly type: string; readonly everyMs: number | null };
   /** The attacked nodes; null: the target is a workload. */
   readonly nodes: readonly string[] | null;
+  /** The existing application that was measured: "NAMESPACE/SERVICE"; absent: the guestbook. */
+  readonly application?: string;
   /** Whether the attack is `none`. Such a run is never a row of the matrix. */
   readonly control: boolean;
   /** The study's name of the component, else the component's, the object's or the experiment's. */
@@ -145,6 +147,7 @@ export function matrixRow(result: RunResult): MatrixRow {
     startedAt: facts.startedAt,
     experiment: facts.experiment.name,
     title: facts.experiment.title,
+    ...(facts.application?.kind === "existing" ? { application: facts.application.name } : {}),
     control: isControl(facts.experiment.attack),
     name: rowName(result),
     ...target(result),

@@ -1,4 +1,4 @@
-import { differencesOf } from "../application/own-pods.js";
+import { differencesOf, type OwnPods } from "../application/own-pods.js";
 import type { SubstituteImage } from "../clusters/provider.js";
 import type { ComponentDefinition } from "../components/component.js";
 import { RESULT_SCHEMA_VERSION, type RunFacts } from "../evidence/facts.js";
@@ -9,7 +9,9 @@ import { SUBSTITUTE_IMAGES_CONFIGMAP } from "../own/own-names.js";
 import { functionProbes } from "../probes/functions/all-function-checks.js";
 import { kernelOf } from "../targets/environment.js";
 import { type AnyTarget, isNodeTarget, namespaceOf } from "../targets/target.js";
+import type { Application } from "../experiment/schema.js";
 import type { Prepared } from "./context.js";
+import { ownName, requestWords } from "./measuring/own-application.js";
 
 /** The substitute images that a cluster declares; none if it declares nothing. */
 async function declaredSubstituteImages(transport: Transport): Promise<SubstituteImage[]> {
@@ -80,10 +82,11 @@ export function initialFacts(
         kernel: kernelOf(node),
       })),
     },
-    guestbook: { kind: pods.guestbook, images: pods.images, differences: differencesOf(pods) },
+    ...applicationFacts(experiment.application, pods),
     functionProbes: component?.functionProbes ?? [],
     functionProbe: functionProbeFacts(component),
-    study: component?.study ?? null,
+    // The study's claims are about the guestbook.
+    study: (experiment.application.existing === undefined ? component?.study : undefined) ?? null,
     sources: [],
     ...(sampling === undefined ? {} : { sampling }),
     notMeasured:
@@ -92,6 +95,27 @@ export function initialFacts(
         : [],
     target: targetFacts(target, component?.name ?? null),
     standIns: [],
+  };
+}
+
+/** Which application is measured. Without headers and bodies: they may have credentials. Pure. */
+function applicationFacts(
+  { existing, guestbook }: Application,
+  pods: OwnPods,
+): Pick<RunFacts, "application" | "guestbook"> {
+  if (existing === undefined)
+    return {
+      application: { kind: "guestbook", name: guestbook.namespace },
+      guestbook: { kind: pods.guestbook, images: pods.images, differences: differencesOf(pods) },
+    };
+  const { write, read } = existing;
+  return {
+    application: {
+      kind: "existing",
+      name: ownName(existing),
+      write: requestWords(write),
+      ...(read === undefined ? {} : { read: requestWords(read) }),
+    },
   };
 }
 

@@ -241,7 +241,11 @@ async function execute(
     const about = { startedAt, toolVersion, file, provider: handle.provider, context: connection.context };
     const facts = {
       ...initialFacts(prepared, about),
-      standIns: await touchedSubstituteImages(transport, target, imagesOf(pods)),
+      standIns: await touchedSubstituteImages(
+        transport,
+        target,
+        imagesOf(pods, resolved.experiment.application),
+      ),
       environment: await readEnvironment(transport, prepared),
     };
     const experiment = resolved.experiment.metadata.name;

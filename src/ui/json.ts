@@ -102,8 +102,14 @@ export class JsonView extends MessageView {
   }
 }
 
-function liveFields({ ok, failing, kills, endpointsReady = null, note }: LiveState): LiveCounts {
-  return { ok, failing, kills, endpointsReady, ...(note === undefined ? {} : { note }) };
+function liveFields({ ok, failing, kills, endpointsReady, note }: LiveState): LiveCounts {
+  return {
+    ok,
+    failing,
+    kills,
+    endpointsReady: endpointsReady ?? null,
+    ...(note === undefined ? {} : { note }),
+  };
 }
 
 function round(ms: number): number {

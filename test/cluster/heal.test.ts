@@ -42,7 +42,7 @@ async function guestbook(t: ExecutionContext, cluster: TestCluster): Promise<Pro
   t.teardown(async () => await removeGuestbook(cluster));
   const { guestbook: manifests } = await applicationManifests({ resolved: loaded.resolved, pods });
   await apply({ transport, clock: systemClock(), pods }, manifests);
-  const { namespace } = loaded.resolved.experiment.application.guestbook;
+  const { namespace = "" } = loaded.resolved.experiment.application.guestbook ?? {};
   await pollUntil(systemClock(), { everyMs: 500, limitMs: LIMIT_MS }, async () => {
     const { items } = await list<Pod>(transport, resourcePath(PODS, namespace));
     return items.length >= 6 && items.every((pod) => isReady(pod)) ? true : undefined;

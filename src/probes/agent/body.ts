@@ -58,6 +58,22 @@ export function text<T extends string = string>(pattern: RegExp, what: string): 
     typeof value === "string" && pattern.test(value) ? (value as T) : refuse(where, `must be ${what}`);
 }
 
+/** The keys and values of a mapping of texts. */
+export function mapOf(check: Check<string>): Check<Readonly<Record<string, string>>> {
+  return (value, where) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      refuse(where, "must be an object");
+    for (const [name, member] of Object.entries(value)) check(member, `${where}.${name}`);
+    return value as Readonly<Record<string, string>>;
+  };
+}
+
+/** The first check if the value has `key`, else the second. */
+export function eitherOf<A, B>(key: string, first: Check<A>, second: Check<B>): Check<A | B> {
+  return (value, where) =>
+    typeof value === "object" && value !== null && key in value ? first(value, where) : second(value, where);
+}
+
 export function listOf<T>(check: Check<T>): Check<readonly T[]> {
   return (value, where) => {
     if (!Array.isArray(value) || value.length > 1000) refuse(where, "must be a list of at most 1000 members");

@@ -1,4 +1,4 @@
-/** Maps errors to failure kinds, and judges responses of the guestbook. */
+/** Maps errors to failure kinds, and judges responses of the guestbook; judge-own.ts judges those of others. */
 import type { FailedLine, FailureKind, GoodLine, MissedLine } from "../../evidence/sample.js";
 
 type Failure = Pick<FailedLine, "ok" | "kind" | "message">;
@@ -52,7 +52,7 @@ export function failureOf(error: unknown): Failure {
 }
 
 /** The text of a response without tags: PHP wraps its errors in HTML. */
-function stripTags(body: string): string {
+export function stripTags(body: string): string {
   return body
     .replace(/<[^>]*>/g, " ")
     .replace(/\s+/g, " ")
@@ -88,6 +88,11 @@ export class Tokens {
     readonly now: () => number,
   ) {}
 
+  /** The one that was read or written last; undefined: none is known. */
+  get last(): string | undefined {
+    return [...this.#knownMs.keys()].at(-1);
+  }
+
   next(): string {
     return tokenOf(this.runId, this.writer, this.now());
   }
@@ -119,9 +124,14 @@ export class Tokens {
  * not JSON.
  */
 function jsonObject(body: string): Record<string, unknown> | undefined {
+  const value = jsonIn(body);
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+}
+
+/** undefined: the body is not JSON. */
+export function jsonIn(body: string): unknown {
   try {
-    const value: unknown = JSON.parse(body);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+    return JSON.parse(body);
   } catch {
     return undefined;
   }
@@ -132,7 +142,7 @@ export function judgeStatus(status: number, body: string): Failure | undefined {
   return status === 200 ? undefined : failed("http-status", `${status} ${stripTags(body)}`.trim());
 }
 
-function badBody(body: string): Failure {
+export function badBody(body: string): Failure {
   return failed("bad-body", stripTags(body) || "(empty)");
 }
 

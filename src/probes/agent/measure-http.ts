@@ -2,6 +2,7 @@
 import http from "node:http";
 import type { AppTarget, Endpoint, FrontEnd, HttpTarget } from "../prober-plan.js";
 import { withDeadline } from "./deadline.js";
+import { fill, judgeOwn, type OwnHttp } from "./judge-own.js";
 import { failed, failureOf, judgeRead, judgeStatus, judgeWrite, type Outcome, type Tokens } from "./judge.js";
 
 /** How much of a response's body is read, bytes. The guestbook's bodies are under 100. */
@@ -13,6 +14,11 @@ export interface HttpAnswer {
 }
 
 interface HttpGetOptions {
+  /** Default: GET. */
+  readonly method?: string;
+  /** Besides Host and User-Agent, which they may replace. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
   /** The Host header. Default: the address. */
   readonly host?: string | undefined;
   /** Keeps connections: the request uses a kept one if it has any. Default: a new connection. */
@@ -22,7 +28,7 @@ interface HttpGetOptions {
 }
 
 /**
- * GET, by default on a new connection: an established one would not show the faults that the probe measures.
+ * One request, by default a GET on a new connection: an established one would not show the faults that the probe measures.
  *
  * @param timeoutMs from the connect to the last byte
  */
@@ -30,14 +36,15 @@ export function httpGet(
   to: Endpoint,
   pathAndQuery: string,
   timeoutMs: number,
-  { host, agent = false, onRequest }: HttpGetOptions = {},
+  { host, agent = false, onRequest, method = "GET", headers = {}, body }: HttpGetOptions = {},
 ): Promise<HttpAnswer> {
   return withDeadline(
     timeoutMs,
     (onEnd) =>
       new Promise((resolve, reject) => {
-        const request = http.get(
+        const request = http.request(
           {
+            method,
             host: to.ip,
             port: to.port,
             path: pathAndQuery,
@@ -45,6 +52,8 @@ export function httpGet(
             headers: {
               "user-agent": "kube-system-chaos-prober",
               ...(host === undefined ? {} : { host }),
+              ...lowerCased(headers),
+              ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }),
             },
           },
           (response) => {
@@ -65,12 +74,43 @@ export function httpGet(
         // Never removed: destroying the request raises another error.
         request.on("error", reject);
         onEnd(() => request.destroy());
+        request.end(body);
       }),
   );
 }
 
-export async function probeHttp(target: HttpTarget, timeoutMs: number): Promise<Outcome> {
-  const { status, body } = await httpGet(target, target.path, timeoutMs);
+/** So that a header replaces one of the same name. */
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+/** A request to an own application. @param token goes where the request has its place for one. */
+export async function askHttp(
+  to: Endpoint,
+  { method, path, headers, body }: OwnHttp,
+  token: string,
+  timeoutMs: number,
+  options: Pick<HttpGetOptions, "agent" | "onRequest"> = {},
+): Promise<HttpAnswer> {
+  const filled = Object.entries(headers).map(([name, value]) => [name, fill(value, token)] as const);
+  return await httpGet(to, fill(path, token), timeoutMs, {
+    ...options,
+    method,
+    headers: Object.fromEntries(filled),
+    ...(body === undefined ? {} : { body: fill(body, token) }),
+  });
+}
+
+export async function probeHttp(
+  target: HttpTarget,
+  timeoutMs: number,
+  options: Pick<HttpGetOptions, "agent" | "onRequest"> = {},
+): Promise<Outcome> {
+  if (target.http !== undefined) {
+    const { status, body } = await askHttp(target, target.http, "", timeoutMs, options);
+    return judgeOwn(target.http, status, body, []);
+  }
+  const { status, body } = await httpGet(target, target.path, timeoutMs, options);
   return judgeStatus(status, body) ?? { ok: true };
 }
 
@@ -92,11 +132,10 @@ export class ReusedHttpProbe {
     let used: http.ClientRequest | undefined;
     let outcome: Outcome;
     try {
-      const { status, body } = await httpGet(target, target.path, timeoutMs, {
+      outcome = await probeHttp(target, timeoutMs, {
         agent: this.#agent,
         onRequest: (request) => (used = request),
       });
-      outcome = judgeStatus(status, body) ?? { ok: true };
     } catch (error) {
       outcome = failureOf(error);
     }
@@ -115,7 +154,7 @@ export class ReusedHttpProbe {
 }
 
 /** Round robin over a list that may change. */
-class RoundRobin {
+export class RoundRobin {
   #count = 0;
 
   of<T>(list: readonly T[]): T | undefined {

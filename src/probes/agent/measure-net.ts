@@ -11,6 +11,9 @@ import { failed, failureOf, MESSAGE_LIMIT, type Outcome } from "./judge.js";
  */
 const SEARCH_DEADLINE_MS = 5000;
 
+/** How much of an answer over TCP is kept, characters. */
+const EXCHANGE_LIMIT = 64 * 1024;
+
 /** The address family of a look-up: of A records, or of AAAA records where Services have only IPv6 addresses. */
 export type Family = 4 | 6;
 
@@ -27,13 +30,23 @@ export async function probeDns(
   servers?: readonly string[],
   family: Family = 4,
 ): Promise<Outcome> {
-  const addresses = await withDeadline(timeoutMs, async (onEnd) => {
+  const addresses = await resolveName(name, timeoutMs, servers, family);
+  return addresses.length > 0 ? { ok: true } : failed("no-data", "no address in the answer");
+}
+
+/** The addresses of a name: see {@link probeDns}. Rejects with the resolver's error, or with ETIMEDOUT. */
+export async function resolveName(
+  name: string,
+  timeoutMs: number,
+  servers?: readonly string[],
+  family: Family = 4,
+): Promise<string[]> {
+  return await withDeadline(timeoutMs, async (onEnd) => {
     const resolver = new dns.promises.Resolver({ timeout: timeoutMs, tries: 1 });
     if (servers !== undefined) resolver.setServers(servers);
     onEnd(() => resolver.cancel());
     return family === 6 ? resolver.resolve6(name) : resolver.resolve4(name);
   });
-  return addresses.length > 0 ? { ok: true } : failed("no-data", "no address in the answer");
 }
 
 /** getaddrinfo for one family: for both it would wait for two answers. */
@@ -73,13 +86,49 @@ export class SearchProbe {
  *
  * @param timeoutMs under 1 s: the kernel resends a lost SYN after 1 s, which hides the loss
  */
-export async function probeTcp(target: Endpoint, timeoutMs: number): Promise<Outcome> {
+export async function probeTcp(target: Endpoint, timeoutMs: number): Promise<{ readonly ok: true }> {
   await withDeadline(timeoutMs, async (onEnd) => {
     const socket: net.Socket & { resetAndDestroy?(): void } = await connect(target, onEnd);
     // Only after connecting: resetAndDestroy waits for the connection. Node 18.0 does not have it.
     onEnd(() => (socket.resetAndDestroy ? socket.resetAndDestroy() : socket.destroy()));
   });
   return { ok: true };
+}
+
+/**
+ * Connects, sends a text and reads until there is enough, or the peer closes the connection.
+ *
+ * @param options `timeoutMs`: from the connect to the last byte; `connectMs`: of the connect, as for {@link probeTcp}.
+ * @returns the end of what came
+ */
+export async function exchangeTcp(
+  target: Endpoint,
+  {
+    send,
+    enough,
+    timeoutMs,
+    connectMs,
+  }: {
+    readonly send?: string;
+    readonly enough: (received: string) => boolean;
+    readonly timeoutMs: number;
+    readonly connectMs: number;
+  },
+): Promise<string> {
+  return await withDeadline(timeoutMs, async (onEnd) => {
+    const socket = await withDeadline(connectMs, async (onConnected) => await connect(target, onConnected));
+    onEnd(() => socket.destroy());
+    return await new Promise<string>((resolve, reject) => {
+      let received = "";
+      socket.on("error", reject);
+      socket.on("close", () => resolve(received));
+      socket.on("data", (chunk: Buffer) => {
+        received = (received + chunk.toString("utf8")).slice(-EXCHANGE_LIMIT);
+        if (enough(received)) resolve(received);
+      });
+      if (send !== undefined) socket.write(send, () => enough("") && resolve(""));
+    });
+  });
 }
 
 /** @param onEnd a connection that is not established by then is cancelled */

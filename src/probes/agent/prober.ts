@@ -3,7 +3,8 @@ import { AGENT_PROBES, type AgentProbe, type ProberPlan } from "../prober-plan.j
 import { withClusterDomain } from "./cluster-domain.js";
 import { Tokens, type Outcome } from "./judge.js";
 import { AppArm, probeHttp, ReusedHttpProbe } from "./measure-http.js";
-import { LongLivedProbe, lookupBy, probeDns, probeTcp, SearchProbe } from "./measure-net.js";
+import { LongLivedProbe, lookupBy, probeDns, probeTcp, resolveName, SearchProbe } from "./measure-net.js";
+import { OwnArm } from "./measure-own.js";
 import { SameSocketProbe } from "./measure-same-socket.js";
 import { maxInFlight, startProbe, systemTimers, type RunningProbe, type Timers } from "./schedule.js";
 
@@ -108,16 +109,24 @@ function measuresOf(
     tokens.runId === runId ? tokens : (tokens = new Tokens(runId, boot, now));
   const dnsArm = new AppArm();
   const envArm = new AppArm();
+  const own = new OwnArm(
+    async (name, timeoutMs, family) =>
+      await resolveName(withClusterDomain(name, clusterDomain), timeoutMs, dnsServers, family),
+  );
   const search = new SearchProbe();
   const on = async <T>(
     target: T | undefined,
     measure: (target: T) => Promise<Outcome | undefined>,
   ): Promise<Outcome | undefined> => (target === undefined ? undefined : measure(target));
   return {
-    "app-write": ({ runId, probes, timeout }) =>
-      on(probes["app-write"], (to) => dnsArm.write(to, of(runId), timeout)),
-    "app-read": ({ runId, probes, timeout }) =>
-      on(probes["app-read"], (to) => dnsArm.read(to, of(runId), timeout)),
+    "app-write": ({ runId, probes, ...times }) =>
+      on(probes["app-write"], (to) =>
+        "endpoints" in to ? own.write(to, of(runId), times) : dnsArm.write(to, of(runId), times.timeout),
+      ),
+    "app-read": ({ runId, probes, ...times }) =>
+      on(probes["app-read"], (to) =>
+        "endpoints" in to ? own.read(to, of(runId), times) : dnsArm.read(to, of(runId), times.timeout),
+      ),
     "app-write-env": ({ runId, probes, timeout }) =>
       on(probes["app-write-env"], (to) => envArm.write(to, of(runId), timeout)),
     "app-read-env": ({ runId, probes, timeout }) =>

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { guestbookManifests, type GuestbookOptions } from "../../application/guestbook.js";
+import type { Application } from "../../experiment/schema.js";
 import type { Clock } from "../../common/clock.js";
 import { DEPLOYMENTS, getOrUndefined, NAMESPACES, resourcePath, SERVICES } from "../../kube/api.js";
 import { differences } from "../../kube/declared.js";
@@ -26,7 +27,7 @@ const NAMESPACE_TIMEOUT_MS = 2_000;
 const GVRS = { Deployment: DEPLOYMENTS, Service: SERVICES } as const;
 type Kind = keyof typeof GVRS;
 
-/** An object that the run deployed. */
+/** An object of the application. */
 export interface Deployed {
   readonly kind: Kind;
   readonly name: string;
@@ -37,6 +38,19 @@ export function deployedObjects(options: GuestbookOptions): Deployed[] {
   return guestbookManifests(options, ownPods({}, []), "").flatMap(({ kind, metadata }) =>
     kind === "Deployment" || kind === "Service" ? [{ kind, name: metadata.name }] : [],
   );
+}
+
+/** What is watched: all of the guestbook, and the Services of an existing application. Pure. */
+export function watchedObjects(
+  application: Application,
+): Pick<ApplicationWatchOptions, "namespace" | "objects"> {
+  const { existing, guestbook } = application;
+  if (existing === undefined) return { namespace: guestbook.namespace, objects: deployedObjects(guestbook) };
+  const services = new Set([existing.write.service, existing.read?.service ?? existing.write.service]);
+  return {
+    namespace: existing.namespace,
+    objects: [...services].map((name) => ({ kind: "Service", name })),
+  };
 }
 
 /**
@@ -95,7 +109,8 @@ export class ApplicationWatch {
    * rejects when the watch cannot continue (no permission).
    */
   start(): { readonly synced: Promise<void>; readonly done: Promise<void> } {
-    const starts = (["Deployment", "Service"] as const).map((kind) => this.#watch(kind));
+    const kinds = new Set(this.#options.objects.map(({ kind }) => kind));
+    const starts = [...kinds].map((kind) => this.#watch(kind));
     const done = Promise.all([...starts.map((each) => each.done), this.#followNamespace()]).then(
       () => undefined,
     );

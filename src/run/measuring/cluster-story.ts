@@ -26,14 +26,18 @@ export async function watchStory(
   signal: AbortSignal,
 ): Promise<void> {
   const { transport, recorder, resolved } = context;
-  const { namespace } = resolved.experiment.application.guestbook;
+  const { existing, guestbook } = resolved.experiment.application;
+  const { namespace } = existing ?? guestbook;
+  // Beside an own application there may be others.
+  const services = existing && [existing.write.service, existing.read?.service];
   // These objects change rarely: a watch that was silent for long and restarted is no problem.
   const onNote = (resource: string) => (what: string) => {
     if (!signal.aborted && !what.includes("silent")) recorder.emit({ type: "watch", resource, what });
   };
   const nodes = new Map<string, string>();
   const endpoints = new ServiceEndpoints((service, { ready }, before) => {
-    if (before?.ready !== ready) recorder.emit({ type: "app-endpoints", service, ready });
+    if (before?.ready !== ready && services?.includes(service) !== false)
+      recorder.emit({ type: "app-endpoints", service, ready });
   });
   const onNode = ({ type, object }: WatchEvent<Node>): void => {
     const { name } = object.metadata;

@@ -1,9 +1,10 @@
 import {
-  type Addresses,
+  type AnyAddresses,
   type Prober,
+  addressesOf,
   chooseProbers,
   fetchSamples,
-  findAddresses,
+  frontEndsOf,
   findProbers,
   isBoot,
   proberPlan,
@@ -11,12 +12,14 @@ import {
   sendPlan,
 } from "./probers.js";
 import type { OutsideOptions } from "../../probes/outside-probe.js";
+import type { RunFacts } from "../../evidence/facts.js";
 import { type OwnLine, RUNNER_SOURCE, type SampleLine } from "../../evidence/sample.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
 import type { RunContext } from "../context.js";
 import { startCpuWatch, startOwnDelay } from "../../probes/agent/own-delay.js";
 import { HealthTracker } from "./health.js";
 import { LiveLanes } from "./live-lanes.js";
+import { ownNotMeasured } from "./own-application.js";
 
 /** How often samples are fetched, ms. */
 const FETCH_EVERY_MS = 1_000;
@@ -37,7 +40,7 @@ export class Collector {
   readonly lanes = new LiveLanes();
   readonly #context: RunContext;
   #probers: Prober[] = [];
-  #addresses: Addresses | undefined;
+  #addresses: AnyAddresses | undefined;
   readonly #offsets = new Map<string, number>();
   readonly #clocks = new Map<string, number>();
   readonly #boots = new Map<string, string>();
@@ -56,6 +59,14 @@ export class Collector {
     this.health.follow((source, line, tMs) => this.lanes.add(source, line, tMs));
   }
 
+  /** What is not measured, because the application is not the guestbook. */
+  get notMeasured(): RunFacts["notMeasured"] {
+    const { resolved, runId } = this.#context;
+    const { experiment } = resolved;
+    if (this.#addresses === undefined || experiment.application.existing === undefined) return [];
+    return ownNotMeasured(proberPlan(runId, experiment, this.#addresses).probes);
+  }
+
   /** The nodes that are sampled. */
   get sources(): string[] {
     return this.#probers.map((prober) => prober.node);
@@ -68,12 +79,15 @@ export class Collector {
    */
   async start(attacked: readonly string[]): Promise<void> {
     const { transport, resolved, runId, nodes, sampling } = this.#context;
-    const { namespace } = resolved.experiment.application.guestbook;
+    const { application } = resolved.experiment;
     const probers = await findProbers(transport);
     if (probers.length === 0) throw new ChaosError("cannot measure: no prober pod is running");
     const workers = sampling?.workers ?? probers.length;
-    this.#probers = await chooseProbers(transport, probers, { workers, nodes, namespace, attacked });
-    this.#addresses = await findAddresses(transport, namespace);
+    this.#addresses = await addressesOf(transport, application);
+    const { namespace = "" } = application.guestbook ?? {};
+    const own = "write" in this.#addresses ? { own: this.#addresses } : {};
+    const options = { workers, nodes, namespace, attacked, ...own };
+    this.#probers = await chooseProbers(transport, probers, options);
     this.#tellFrontEnds(this.#addresses);
     // A session's probers still follow the plan of an earlier run: what they wrote would be a bad read here.
     const idle = probers.filter((each) => !this.#probers.includes(each));
@@ -170,7 +184,7 @@ export class Collector {
   async #replan(): Promise<void> {
     const { transport, resolved, runId } = this.#context;
     try {
-      const addresses = await findAddresses(transport, resolved.experiment.application.guestbook.namespace);
+      const addresses = await addressesOf(transport, resolved.experiment.application);
       if (JSON.stringify(addresses) === JSON.stringify(this.#addresses)) return;
       for (const prober of this.#probers) {
         await sendPlan(transport, prober, proberPlan(runId, resolved.experiment, addresses));
@@ -186,8 +200,8 @@ export class Collector {
     }
   }
 
-  #tellFrontEnds({ frontendNodes: pods }: Addresses): void {
-    this.#context.recorder.emit({ type: "front-ends", pods });
+  #tellFrontEnds(addresses: AnyAddresses): void {
+    this.#context.recorder.emit({ type: "front-ends", pods: frontEndsOf(addresses) });
   }
 
   async #fetchFrom(prober: Prober): Promise<void> {

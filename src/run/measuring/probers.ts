@@ -10,7 +10,7 @@ import {
 } from "../../application/guestbook.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
 import type { BootLine, SampleLine } from "../../evidence/sample.js";
-import type { Experiment } from "../../experiment/schema.js";
+import type { Application, Experiment } from "../../experiment/schema.js";
 import { list, resourcePath, SERVICES } from "../../kube/api.js";
 import type { Node, Pod, Service } from "../../kube/objects.js";
 import { podProxy } from "../../kube/pod-proxy.js";
@@ -20,6 +20,7 @@ import { podsOf } from "../../own/pods.js";
 import { PROBER_LABELS, PROBER_PORT } from "../../probes/prober-manifests.js";
 import type { FrontEnd, ProberPlan } from "../../probes/prober-plan.js";
 import { sampledWorkers } from "../../probes/sampling.js";
+import { findOwnAddresses, nodesOf, type OwnAddresses, ownProbes } from "./own-application.js";
 
 /** Path of the guestbook's script in the sample. */
 export const GUESTBOOK_SCRIPT = "/guestbook.php";
@@ -41,6 +42,9 @@ export interface Addresses {
   readonly frontendServiceIp: string;
 }
 
+/** Of the application that is measured. */
+export type AnyAddresses = Addresses | OwnAddresses;
+
 export async function findProbers(transport: Transport): Promise<Prober[]> {
   const pods = await podsOf(transport, PROBER_NAMESPACE, PROBER_LABELS);
   return pods
@@ -60,31 +64,26 @@ export async function chooseProbers(
     nodes,
     namespace,
     attacked,
+    own,
   }: {
     /** How many are sampled. */
     readonly workers: number;
     readonly nodes: readonly Node[];
-    /** The application's. */
+    /** The guestbook's. */
     readonly namespace: string;
     readonly attacked: readonly string[];
+    /** Of an existing application, which is measured instead of the guestbook. */
+    readonly own?: OwnAddresses;
   },
 ): Promise<Prober[]> {
   if (workers >= probers.length) return [...probers];
-  const [leaders, frontends, all] = await Promise.all([
-    podsOf(transport, namespace, LEADER_LABELS),
-    podsOf(transport, namespace, FRONTEND_LABELS),
-    podsOf(transport, namespace, {}),
-  ]);
-  const nodeOf = (pod: Pod | undefined): string => pod?.spec?.nodeName ?? "";
-  const busy = new Set(all.map(nodeOf));
+  const { important, busy } =
+    own === undefined
+      ? await nodesOfGuestbook(transport, namespace)
+      : { important: nodesOf(own).slice(0, 2), busy: new Set(nodesOf(own)) };
   const idle = probers.find(({ node }) => !busy.has(node))?.node ?? "";
   // Of many attacked nodes some, so that there is room for the application's.
-  const first = [
-    ...attacked.slice(0, Math.ceil(workers / 2)),
-    nodeOf(leaders[0]),
-    nodeOf(frontends[0]),
-    idle,
-  ];
+  const first = [...attacked.slice(0, Math.ceil(workers / 2)), ...important, idle];
   const probed = new Set(probers.map(({ node }) => node));
   const chosen = sampledWorkers(
     nodes.filter((node) => probed.has(node.metadata.name)),
@@ -94,7 +93,35 @@ export async function chooseProbers(
   return probers.filter(({ node }) => chosen.includes(node));
 }
 
-/** The application's current addresses. @throws ChaosError when a part of it has no address. */
+/** The nodes of the guestbook's database and of a front end; `busy`: every node with a pod of it. */
+async function nodesOfGuestbook(
+  transport: Transport,
+  namespace: string,
+): Promise<{ readonly important: readonly string[]; readonly busy: ReadonlySet<string> }> {
+  const [leaders, frontends, all] = await Promise.all([
+    podsOf(transport, namespace, LEADER_LABELS),
+    podsOf(transport, namespace, FRONTEND_LABELS),
+    podsOf(transport, namespace, {}),
+  ]);
+  const nodeOf = (pod: Pod | undefined): string => pod?.spec?.nodeName ?? "";
+  return { important: [nodeOf(leaders[0]), nodeOf(frontends[0])], busy: new Set(all.map(nodeOf)) };
+}
+
+/** The current addresses of the application that is measured. @throws ChaosError when it has none. */
+export async function addressesOf(transport: Transport, application: Application): Promise<AnyAddresses> {
+  return application.existing === undefined
+    ? await findAddresses(transport, application.guestbook.namespace)
+    : await findOwnAddresses(transport, application.existing);
+}
+
+/** The pods that the probers ask in turn, and their nodes. Pure. */
+export function frontEndsOf(addresses: AnyAddresses): Addresses["frontendNodes"] {
+  return "write" in addresses
+    ? addresses.write.pods.map(({ name, node }) => ({ name, node }))
+    : addresses.frontendNodes;
+}
+
+/** The guestbook's current addresses. @throws ChaosError when a part of it has no address. */
 export async function findAddresses(transport: Transport, namespace: string): Promise<Addresses> {
   const [frontends, control, leaders, services] = await Promise.all([
     podsOf(transport, namespace, FRONTEND_LABELS),
@@ -127,9 +154,31 @@ function frontEnd(pod: Pod): FrontEnd {
 }
 
 /** The plan of every prober. Pure. */
-export function proberPlan(runId: string, experiment: Experiment, addresses: Addresses): ProberPlan {
-  const { probes } = experiment;
-  const { namespace } = experiment.application.guestbook;
+export function proberPlan(runId: string, experiment: Experiment, addresses: AnyAddresses): ProberPlan {
+  const { probes, application } = experiment;
+  const { external } = probes;
+  return {
+    runId,
+    interval: probes.interval,
+    timeout: probes.timeout,
+    tcpTimeout: probes.tcpTimeout,
+    searchInterval: probes.searchInterval,
+    probes: {
+      ...applicationProbes(application, addresses),
+      ...(external === false ? {} : { "dns-external": { name: external } }),
+    },
+  };
+}
+
+function applicationProbes(application: Application, addresses: AnyAddresses): ProberPlan["probes"] {
+  if (application.existing !== undefined && "write" in addresses)
+    return ownProbes(application.existing, addresses);
+  if (application.guestbook !== undefined && "control" in addresses)
+    return guestbookProbes(application.guestbook.namespace, addresses);
+  throw new TypeError("these are the addresses of another application");
+}
+
+function guestbookProbes(namespace: string, addresses: Addresses): ProberPlan["probes"] {
   const app = { frontends: addresses.frontends, path: GUESTBOOK_SCRIPT };
   const control = { frontends: addresses.control, path: GUESTBOOK_SCRIPT };
   // With IPv6 alone, or first, a Service has AAAA records and no A record.
@@ -138,27 +187,19 @@ export function proberPlan(runId: string, experiment: Experiment, addresses: Add
   // The prober adds the cluster's domain, which its pod's search path tells.
   const internal = { name: `${LEADER_SERVICE}.${namespace}.svc`, ...family };
   return {
-    runId,
-    interval: probes.interval,
-    timeout: probes.timeout,
-    tcpTimeout: probes.tcpTimeout,
-    searchInterval: probes.searchInterval,
-    probes: {
-      "app-write": app,
-      "app-read": app,
-      "app-write-env": control,
-      "app-read-env": control,
-      "http-service": service,
-      "http-service-reused": service,
-      "dns-internal": internal,
-      "dns-same-socket": internal,
-      ...(probes.external === false ? {} : { "dns-external": { name: probes.external } }),
-      // The search path of the prober's pod completes it, as it does for an application.
-      "dns-search": { name: `${LEADER_SERVICE}.${namespace}`, ...family },
-      "tcp-service": { ip: addresses.leaderServiceIp, port: REDIS_PORT },
-      "tcp-pod": { ip: addresses.leaderPodIp, port: REDIS_PORT },
-      "tcp-long-lived": { ip: addresses.leaderServiceIp, port: REDIS_PORT },
-    },
+    "app-write": app,
+    "app-read": app,
+    "app-write-env": control,
+    "app-read-env": control,
+    "http-service": service,
+    "http-service-reused": service,
+    "dns-internal": internal,
+    "dns-same-socket": internal,
+    // The search path of the prober's pod completes it, as it does for an application.
+    "dns-search": { name: `${LEADER_SERVICE}.${namespace}`, ...family },
+    "tcp-service": { ip: addresses.leaderServiceIp, port: REDIS_PORT },
+    "tcp-pod": { ip: addresses.leaderPodIp, port: REDIS_PORT },
+    "tcp-long-lived": { ip: addresses.leaderServiceIp, port: REDIS_PORT },
   };
 }
 

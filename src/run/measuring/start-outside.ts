@@ -11,9 +11,9 @@ import { GUESTBOOK_SCRIPT } from "./probers.js";
 export async function startOutside(context: RunContext, collector: Collector): Promise<string | undefined> {
   const { runId, resolved, nodes, clock } = context;
   const { probes, application } = resolved.experiment;
-  if (!probes.outside) {
-    return "switched off in the experiment";
-  }
+  if (!probes.outside) return "switched off in the experiment";
+  const { guestbook } = application;
+  if (guestbook === undefined) return "an existing application is not measured from outside";
   const { checkOutside } = await import("../../probes/outside-probe.js");
   // kind maps the NodePort to the host's loopback. On other clusters a node's address may be reachable. A Service has one
   // address family, and its NodePort answers only on the node's addresses of that family.
@@ -22,7 +22,7 @@ export async function startOutside(context: RunContext, collector: Collector): P
     usableNodes(nodes)[0]?.status?.addresses?.filter(({ type }) => type === "InternalIP") ?? [];
   const hosts = [...(onKind ? ["127.0.0.1", "::1"] : []), ...addresses.map(({ address }) => address)];
   const target = {
-    port: application.guestbook.nodePort,
+    port: guestbook.nodePort,
     path: GUESTBOOK_SCRIPT,
     runId,
     timeoutMs: probes.timeout,

@@ -5,7 +5,7 @@ import { NodeTargetWatch } from "../../targets/node-target-watch.js";
 import { TargetWatch } from "../../targets/target-watch.js";
 import { isNodeTarget, type Target } from "../../targets/target.js";
 import { AbortWatch } from "./abort-when.js";
-import { ApplicationWatch, deployedObjects } from "./application-watch.js";
+import { ApplicationWatch, watchedObjects } from "./application-watch.js";
 import type { Collector } from "./collector.js";
 import type { RunContext } from "../context.js";
 import type { RunState } from "../run-state.js";
@@ -53,18 +53,17 @@ export function watchWorkload(state: RunState, target: Target): Watched<TargetWa
   return { watch, started: watch.start() };
 }
 
-/** Watches the application that the run deployed. A foreign change ends the window. */
+/** Watches the application that is measured. A foreign change ends the window. */
 export function watchApplication(state: RunState): {
   readonly synced: Promise<void>;
   readonly done: Promise<void>;
 } {
   const { transport, clock, recorder, resolved } = state.context;
-  const { guestbook } = resolved.experiment.application;
+  const { application } = resolved.experiment;
   return new ApplicationWatch({
     transport,
     clock,
-    namespace: guestbook.namespace,
-    objects: deployedObjects(guestbook),
+    ...watchedObjects(application),
     signal: state.abort.signal,
     onChange: (message) => state.changed("application-changed", message),
     onNote: (resource, what) => recorder.emit({ type: "watch", resource, what }),

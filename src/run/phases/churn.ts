@@ -30,7 +30,8 @@ export async function replaceDatabasePod(
 ): Promise<boolean> {
   const { transport, clock, recorder, resolved } = context;
   const { rehearsal, signal } = options;
-  const { namespace } = resolved.experiment.application.guestbook;
+  // The load refuses it with an existing application.
+  const { namespace = "" } = resolved.experiment.application.guestbook ?? {};
   const startedAt = clock.now();
   const object = { kind: "Deployment", namespace, name: LEADER };
   const report = (ok: boolean, detail: string): boolean => {

@@ -18,39 +18,41 @@ import { recordNamespace } from "../../safety/journal/entries.js";
 import type { RunContext } from "../context.js";
 import { findProbers } from "../measuring/probers.js";
 
-/** How long the guestbook and the probers may take to become ready, ms, including image pulls. */
+/** How long what is deployed may take to become ready, ms, including image pulls. */
 const DEPLOY_LIMIT_MS = 5 * 60_000;
 
 /** The same while an image is being pulled and nothing fails: a slow registry, or a large image. */
 const PULL_LIMIT_MS = 15 * 60_000;
 
-/** What a run deploys to be measured, and what measures it. */
+/** What a run deploys to be measured (empty: the application exists), and what measures it. */
 export async function applicationManifests({
   resolved,
   pods,
 }: Pick<RunContext, "resolved" | "pods">): Promise<{ guestbook: Manifest[]; probers: Manifest[] }> {
+  const { guestbook } = resolved.experiment.application;
+  const probers = await proberManifests(podSource(pods));
+  if (guestbook === undefined) return { guestbook: [], probers };
   const frontEnd = pods.guestbook === "equivalent" ? await podProgram("front-end.mjs") : "";
-  return {
-    guestbook: guestbookManifests(resolved.experiment.application.guestbook, pods, frontEnd),
-    probers: await proberManifests(podSource(pods)),
-  };
+  return { guestbook: guestbookManifests(guestbook, pods, frontEnd), probers };
 }
 
-/** Deploys guestbook and probers and waits until all their pods are ready. The journal records each object first. */
+/** Deploys guestbook (unless the application exists) and probers and waits until all their pods are ready. The journal records each object first. */
 export async function deploy(context: RunContext): Promise<void> {
   const { transport, resolved, view, clock, keepApp, shared } = context;
   const { guestbook, probers } = await applicationManifests(context);
-  const application = resolved.experiment.application.guestbook.namespace;
+  const application = resolved.experiment.application.guestbook?.namespace;
+  const what = application === undefined ? "the probers" : "the guestbook and the probers";
   // Shared objects are in the session's journal. The lock phase has already recorded the probers' namespace.
-  if (shared === undefined && !keepApp) await recordNamespace(context, application);
-  await view.step("deploy the guestbook and the probers", async (note) => {
+  if (application !== undefined && shared === undefined && !keepApp)
+    await recordNamespace(context, application);
+  await view.step(`deploy ${what}`, async (note) => {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
     const nodes = schedulableNodes(context.nodes).length;
     const wanted = [
-      { namespace: application, count: podCount(guestbook, nodes) },
+      ...(application === undefined ? [] : [{ namespace: application, count: podCount(guestbook, nodes) }]),
       { namespace: PROBER_NAMESPACE, count: podCount(probers, nodes) },
     ];
-    const watch = new StartWatch({ transport, clock, failed: "cannot start the guestbook and the probers" }, [
+    const watch = new StartWatch({ transport, clock, failed: `cannot start ${what}` }, [
       ...guestbook,
       ...probers,
     ]);
@@ -69,10 +71,10 @@ export async function deploy(context: RunContext): Promise<void> {
       await watch.look();
       note([`${readyCount} of ${all} pods ready`, watch.words].filter((text) => text !== "").join("; "));
       if (clock.now() - startedAt >= DEPLOY_LIMIT_MS && !watch.pulls)
-        throw timedOut(DEPLOY_LIMIT_MS, watch.reasons);
+        throw timedOut(what, DEPLOY_LIMIT_MS, watch.reasons);
       return undefined;
     });
-    if (ready !== true && !context.interrupted.aborted) throw timedOut(PULL_LIMIT_MS, watch.reasons);
+    if (ready !== true && !context.interrupted.aborted) throw timedOut(what, PULL_LIMIT_MS, watch.reasons);
     if (ready === true) await reachProbers(context);
   });
 }
@@ -89,10 +91,10 @@ async function reachProbers({ transport, clock, interrupted, recorder }: RunCont
   recorder.emit({ type: "warning", text });
 }
 
-function timedOut(limitMs: number, reasons: readonly string[]): ChaosError {
+function timedOut(what: string, limitMs: number, reasons: readonly string[]): ChaosError {
   const why = reasons.length === 0 ? "not every pod is ready" : reasons.join("; ");
   return new ChaosError(
-    `timed out after ${limitMs / 1000} s waiting for the guestbook and the probers: ${why}. See kubectl describe pod`,
+    `timed out after ${limitMs / 1000} s waiting for ${what}: ${why}. See kubectl describe pod`,
   );
 }
 

@@ -7,6 +7,7 @@ import { functionProbes } from "../../probes/functions/all-function-checks.js";
 import type { Sampling } from "../../evidence/facts.js";
 import { samplingText } from "../../report/words.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
+import { ownName } from "../measuring/own-application.js";
 import { foundWords } from "./dry-run-table.js";
 import { ASSUMED, type Check, type PreflightOutcome, runsWords } from "./preflight.js";
 
@@ -27,7 +28,7 @@ export function planLines(
   const { keepApp } = options;
   const { experiment, attack } = resolved;
   const { baseline, window, recovery } = experiment.phases;
-  const namespace = experiment.application.guestbook.namespace;
+  const { existing, guestbook } = experiment.application;
   return [
     `dry run of ${options.file}: nothing was changed`,
     ...checks.map(({ name, detail, assumed }) => `  ${assumed === true ? "?" : "✓"} ${name}: ${detail}`),
@@ -38,8 +39,15 @@ export function planLines(
     `found: ${foundWords(target)}, ${runsWords(target)}${checks.some(({ assumed }) => assumed) ? ` (${ASSUMED})` : ""}`,
     ...missing.map((each) => `companion not found, so nothing is scaled down before the target: ${each}`),
     `who restores it: ${target.ownerChain.join(" → ")}`,
-    `would deploy: the guestbook into ${namespace} (${imagesOf(pods).join(", ")}), one prober per node into ${PROBER_NAMESPACE}`,
-    ...differencesOf(pods).map((line) => `differs from the public sample: ${line}`),
+    ...(existing === undefined
+      ? [
+          `would deploy: the guestbook into ${guestbook.namespace} (${imagesOf(pods).join(", ")}), one prober per node into ${PROBER_NAMESPACE}`,
+          ...differencesOf(pods).map((line) => `differs from the public sample: ${line}`),
+        ]
+      : [
+          `would use: the application ${ownName(existing)}, in whose namespace nothing is changed`,
+          `would deploy: one prober per node into ${PROBER_NAMESPACE} (${pods.images.node})`,
+        ]),
     ...pods.pullSecrets.map(
       ({ namespace: from, name }) =>
         `would copy: Secret ${from}/${name} into each namespace that the run creates`,
@@ -55,15 +63,19 @@ export function planLines(
       : isNodeTarget(target)
         ? `would restore: ${target.name} on its nodes; a timer on each node does it if the runner cannot`
         : `would restore: ${target.kind} ${target.name} from the journal, unless the cluster's own controllers restore it`,
-    `would remove: ${PROBER_NAMESPACE}${keepApp ? "" : `, ${namespace}`}`,
+    `would remove: ${[PROBER_NAMESPACE, ...(keepApp || guestbook === undefined ? [] : [guestbook.namespace])].join(", ")}`,
     `expected impact: ${resolved.expectedImpact ?? "none stated"}`,
   ];
 }
 
 /** "the node of the application's database (of a, b, c)". */
-function nodesOf({ attack }: ResolvedExperiment, nodes: readonly string[]): string {
+function nodesOf({ attack, experiment }: ResolvedExperiment, nodes: readonly string[]): string {
   const wanted = "nodes" in attack ? attack.nodes : "one";
-  if (wanted === "one") return `the node of the application's database (it runs on ${nodes.join(", ")})`;
+  const which =
+    experiment.application.existing === undefined
+      ? "the node of the application's database"
+      : "the node with most of the application's pods";
+  if (wanted === "one") return `${which} (it runs on ${nodes.join(", ")})`;
   return (wanted === "all" ? nodes : wanted).join(", ");
 }
 

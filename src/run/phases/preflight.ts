@@ -27,7 +27,9 @@ import { restoreCommand, unfinishedProblem } from "../../safety/journal/unfinish
 import { lockProblem } from "../../safety/lock/lease.js";
 import { canComeBack } from "../../safety/restore/admission.js";
 import { readyCount } from "../../targets/find-workload.js";
+import { addsWithEach, ownName, ownProblems, requestWords } from "../measuring/own-application.js";
 import { type Platform, platformOf } from "../../targets/platform.js";
+import { samplingOf } from "../../probes/sampling.js";
 import { type AnyTarget, findTarget, isNodeTarget, type Target } from "../../targets/target.js";
 
 export interface Check {
@@ -203,7 +205,7 @@ const CHECKS: readonly PreflightCheck[] = [
       if (deadMan !== true || target === undefined || onCluster === undefined) return [];
       if (isControl(resolved.attack)) return [];
       const { application, functionProbe } = onCluster.scope;
-      const own = [application, ...(functionProbe === undefined ? [] : [functionProbe.canaries])];
+      const own = [application, functionProbe?.canaries].flatMap((each) => each ?? []);
       const others = othersOf(onCluster.companions ?? [], resolved.component?.functionProbe);
       const namespaces = own.map(({ name, prepared }) => ({ name, stays: prepared }));
       return [await deadManCheck(transport, { target, others, namespaces })];
@@ -213,6 +215,21 @@ const CHECKS: readonly PreflightCheck[] = [
     title: "namespace",
     check: (input, { onCluster }) =>
       (onCluster?.namespaces ?? []).flatMap((each) => namespaceCheck(each) ?? keptCheck(each, input) ?? []),
+  },
+  {
+    title: "application",
+    check: async ({ transport, resolved, nodes, emit }) => {
+      const { existing } = resolved.experiment.application;
+      if (existing === undefined) return [];
+      const problems = await ownProblems(transport, existing);
+      const added = addedWords(resolved.experiment, schedulableNodes(nodes).length);
+      if (added !== undefined) emit({ type: "warning", text: added });
+      const requests = [existing.write, ...(existing.read === undefined ? [] : [existing.read])];
+      const detail = `${ownName(existing)} exists: ${requests.map(requestWords).join("; ")}`;
+      return problems.length === 0
+        ? [{ ok: true, detail }]
+        : problems.map((problem) => ({ ok: false, detail: problem }));
+    },
   },
   {
     title: "nodes",
@@ -237,7 +254,9 @@ const CHECKS: readonly PreflightCheck[] = [
   },
   {
     title: "images",
-    check: ({ nodes, podSettings }) => [imagesCheck(podSettings, schedulableNodes(nodes))],
+    check: ({ nodes, podSettings, resolved }) => [
+      imagesCheck(podSettings, schedulableNodes(nodes), resolved.experiment.application),
+    ],
   },
   {
     title: "pull secrets",
@@ -276,6 +295,23 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
     missing: found.onCluster?.missing ?? [],
     platform: platformOf(input.nodes),
   };
+}
+
+/** A warning if each write may add a record to an existing application; undefined: it does not look so. Pure. */
+function addedWords(experiment: ResolvedExperiment["experiment"], workers: number): string | undefined {
+  const { existing } = experiment.application;
+  const why = existing === undefined ? undefined : addsWithEach(existing);
+  if (why === undefined) return undefined;
+  const { workers: count, intervalMs } = samplingOf(experiment, workers) ?? {
+    workers,
+    intervalMs: experiment.probes.interval,
+  };
+  const { baseline, window } = experiment.phases;
+  const writes = Math.ceil(((baseline + window) / intervalMs) * count);
+  return (
+    `each write may add a record to the application (${why}): about ${writes} before the recovery. ` +
+    "Nothing removes them: use a request that overwrites one record if that matters"
+  );
 }
 
 /** The experiment with an attack that fits the target that was found. */
@@ -425,7 +461,7 @@ function keptCheck(
   { name, state }: KnownNamespace,
   { keepApp, ownId, resolved }: Pick<PreflightInput, "keepApp" | "ownId" | "resolved">,
 ): Verdict | undefined {
-  const isApplication = name === resolved.experiment.application.guestbook.namespace;
+  const isApplication = name === resolved.experiment.application.guestbook?.namespace;
   if (state !== "own" || !isApplication || keepApp !== false || ownId !== undefined) return undefined;
   return { ok: true, detail: keptWords(name) };
 }
@@ -468,17 +504,21 @@ export async function refusalOfForbidden(
  * Whether every image runs on the nodes, and whether it is already there. Missing ones are pulled; a failed pull fails the
  * deploy phase. Pure.
  */
-export function imagesCheck(settings: PodSettings, workers: readonly Node[]): Verdict {
+export function imagesCheck(
+  settings: PodSettings,
+  workers: readonly Node[],
+  application?: { readonly guestbook?: unknown },
+): Verdict {
   if (workers.length === 0) return { ok: true, detail: "not checked: no node is schedulable" };
   const architectures = architecturesOf(workers);
-  const missing = missingBuilds(settings, architectures);
+  const missing = missingBuilds(settings, architectures, application);
   if (missing.length > 0)
     return {
       ok: false,
       detail: `${missing.join("; ")}. Name other images with --set images.…=, or omit --set guestbook=sample`,
     };
   const pods = ownPods(settings, architectures);
-  const absent = imagesOf(pods).filter((image) =>
+  const absent = imagesOf(pods, application).filter((image) =>
     workers.some((node) => !(node.status?.images ?? []).some((each) => (each.names ?? []).includes(image))),
   );
   return {

@@ -39,7 +39,8 @@ export async function prepare(state: RunState): Promise<boolean> {
       return { target, ...watch };
     });
     await collector.start(nodes);
-    state.facts = { ...state.facts, sources: collector.sources };
+    const notMeasured = [...state.facts.notMeasured, ...collector.notMeasured];
+    state.facts = { ...state.facts, sources: collector.sources, notMeasured };
     await addCgroups(state);
     const functionChecks = await prepareChecks(state, nodes);
     if (!mayConclude(state)) return false;

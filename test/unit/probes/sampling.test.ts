@@ -2,6 +2,7 @@ import test from "ava";
 import fc from "fast-check";
 import { experimentSchema, type Experiment } from "../../../src/experiment/schema.js";
 import type { Node } from "../../../src/kube/objects.js";
+import type { GuestbookOptions } from "../../../src/application/guestbook.js";
 import { sampledWorkers, samplingOf } from "../../../src/probes/sampling.js";
 import { samplingText } from "../../../src/report/words.js";
 
@@ -65,11 +66,12 @@ test("property: neither a front end nor the whole gets more than its limit; the 
       fc.integer({ min: 2_000, max: 1_800_000 }),
       (count, interval, frontendReplicas, controlReplicas, window) => {
         const asked = experiment();
+        const guestbook = asked.application.guestbook as GuestbookOptions;
         const changed = {
           ...asked,
           probes: { ...asked.probes, interval },
           phases: { ...asked.phases, window },
-          application: { guestbook: { ...asked.application.guestbook, frontendReplicas, controlReplicas } },
+          application: { guestbook: { ...guestbook, frontendReplicas, controlReplicas } },
         };
         const { workers: some, intervalMs } = samplingOf(changed, count) ?? {
           workers: count,

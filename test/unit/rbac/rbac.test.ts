@@ -47,6 +47,20 @@ for (const [file, experiment] of Object.entries(SHIPPED)) {
   });
 }
 
+test("with an existing application: its namespace is not prepared, and the run only reads in it", async (t) => {
+  const manifests = manifestsOf(await printed("experiments/own-application/kube-dns.yaml"));
+  const there = manifests.filter(({ metadata }) => metadata.namespace === "shop");
+  t.deepEqual([...new Set(there.flatMap(({ rules = [] }) => rules.flatMap(({ verbs }) => verbs)))].sort(), [
+    "get",
+    "list",
+    "watch",
+  ]);
+  t.false(only(manifests, "Namespace").some(({ metadata }) => metadata.name === "shop"));
+  t.false(
+    manifests.some(({ metadata }) => metadata.namespace === "guestbook" || metadata.name === "guestbook"),
+  );
+});
+
 for (const name of COMPONENTS) {
   for (const nodeAccess of [undefined, "pod"] as const) {
     test(`${name}${nodeAccess === undefined ? "" : " by privileged pods"}: the printed Roles allow everything that a run needs`, async (t) => {

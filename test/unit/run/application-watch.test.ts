@@ -1,6 +1,7 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { KubeObject } from "../../../src/kube/objects.js";
+import type { GuestbookOptions } from "../../../src/application/guestbook.js";
 import { experimentSchema } from "../../../src/experiment/schema.js";
 import {
   ApplicationWatch,
@@ -22,7 +23,7 @@ const { guestbook } = experimentSchema.parse({
   kind: "Experiment",
   metadata: { name: "x" },
   target: { component: "kube-dns" },
-}).application;
+}).application as { guestbook: GuestbookOptions };
 
 function deployment(name: string, change: Draft = {}): Draft {
   return {
