@@ -72,8 +72,16 @@ export interface PreflightInput {
   readonly emit: (body: RunEventBody) => void;
 }
 
+/** A right that the run needs. */
+export interface AskedRight extends Permission {
+  readonly why: string;
+  readonly granted: boolean;
+}
+
 export interface PreflightOutcome {
   readonly checks: readonly Check[];
+  /** undefined: they could not be asked for. */
+  readonly rights?: readonly AskedRight[];
   /** With an attack that fits the target, if the file names none. */
   readonly resolved: ResolvedExperiment;
   /** undefined when it was not found: the check "target" says what was searched for. */
@@ -91,6 +99,7 @@ type Verdict = Omit<Check, "name">;
 interface Found {
   target?: AnyTarget;
   onCluster?: FoundScope;
+  rights?: readonly AskedRight[];
 }
 
 interface PreflightCheck {
@@ -177,6 +186,7 @@ const CHECKS: readonly PreflightCheck[] = [
       });
       const needed = neededPermissions(resolved.attack.type, found.onCluster.scope);
       const missing = await missingPermissions(transport, needed);
+      found.rights = needed.map((need) => ({ ...need, granted: !missing.includes(need) }));
       return [{ ok: missing.length === 0, detail: permissionWords(missing) }];
     },
   },
@@ -270,6 +280,7 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   }
   return {
     checks,
+    ...(found.rights === undefined ? {} : { rights: found.rights }),
     resolved: resolvedFor(input, found),
     target: found.target,
     companions: found.onCluster?.companions ?? [],

@@ -15,7 +15,7 @@ import { applicationManifests } from "./deploy.js";
  * a kube-proxy's watch can hang until client-go ends it after 5 to 10 minutes (reflector.go, minWatchTimeout). Until
  * then that node does not see new Services (measured after etcd had been down for 30 s).
  */
-const WARM_UP_LIMIT_MS = 11 * 60_000;
+export const WARM_UP_LIMIT_MS = 11 * 60_000;
 
 /** An optional probe (an external name, a port from outside) is dropped after this, ms. */
 const OPTIONAL_LIMIT_MS = 6_000;
