@@ -2,7 +2,7 @@
  * The command line: commands, arguments and flags, with their help. Importing it runs nothing and loads only commander.
  * src/cli.ts has the handlers, and docs/reference.md is generated from this file.
  */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ProviderName } from "../clusters/provider.js";
@@ -66,6 +66,15 @@ interface MatrixFlags {
   readonly out?: string;
 }
 
+export interface InitFlags extends ClusterFlags {
+  readonly app?: string;
+  readonly force: boolean;
+  readonly nodeAccess?: "engine" | "pod" | "command";
+  readonly allowCommands: boolean;
+  readonly config?: string;
+  readonly yes: boolean;
+}
+
 export interface ClusterCommandFlags extends Omit<ClusterFlags, "cluster"> {
   readonly cluster?: "kind" | "lab";
   readonly addons?: boolean;
@@ -83,6 +92,9 @@ export interface Handlers {
   readonly restore: (runId: string | undefined, flags: RestoreFlags) => Promise<void>;
   readonly report: (folder: string) => Promise<void>;
   readonly matrix: (folders: string[], flags: MatrixFlags) => Promise<void>;
+  readonly init: (folder: string, flags: InitFlags) => Promise<void>;
+  readonly completion: (shell: "bash" | "zsh" | "fish") => Promise<void>;
+  readonly complete: (words: string[]) => Promise<void>;
   readonly cluster: (name: "up" | "down" | "status", flags: ClusterCommandFlags) => Promise<void>;
 }
 
@@ -90,6 +102,13 @@ const IMAGE = [
   "--image <name>",
   "node image of a new kind cluster, with --cluster kind; default: kind's own",
 ] as const;
+
+const COMPLETION_HELP = `
+Install:
+  bash  echo 'source <(chaos completion bash)' >> ~/.bashrc
+  zsh   echo 'source <(chaos completion zsh)' >> ~/.zshrc   (after compinit)
+  fish  chaos completion fish > ~/.config/fish/completions/chaos.fish
+`;
 
 /** The default folders of `matrix`. */
 const REPORTS: readonly string[] = ["reports"];
@@ -222,6 +241,44 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--out <folder>", "folder for the files; default: the first folder", path)
     .action(handlers.matrix);
+
+  program
+    .command("init")
+    .description(
+      "look at the cluster and write an experiment file for each component that can be attacked there",
+    )
+    .argument("[folder]", "gets the files", path, ".")
+    .option("--app <namespace/service>", "write one for your own application instead, and prove its probes")
+    .option("--force", "replace files that exist", false)
+    .addOption(
+      new Option("--cluster <provider>", "which cluster to look at").choices(["current", "kind", "lab"]),
+    )
+    .option("--context <name>", "kubeconfig context")
+    .option("--kubeconfig <file>", "kubeconfig file")
+    .addOption(
+      new Option(
+        "--node-access <how>",
+        "how runs will reach nodes; with `pod`, units and static pods are assumed",
+      ).choices(["engine", "pod", "command"]),
+    )
+    .option("--allow-commands", "allow the commands of the local configuration", false)
+    .option("--config <file>", "local configuration file, instead of the default one", path)
+    .option("--yes", "with --app: prove the probes on a cluster that is not local without asking", false)
+    .action(handlers.init);
+
+  program
+    .command("completion")
+    .description("print the completion script of a shell; `chaos completion bash --help` says where it goes")
+    .addArgument(new Argument("<shell>", "bash, zsh or fish").choices(["bash", "zsh", "fish"]))
+    .addHelpText("after", COMPLETION_HELP)
+    .action(handlers.completion);
+
+  program
+    // The completion scripts call it.
+    .command("complete", { hidden: true })
+    .description("print what can come next on a command line, one candidate per line")
+    .argument("[words...]", "the words so far, the last one unfinished")
+    .action(handlers.complete);
 
   const cluster = program
     .command("cluster")

@@ -334,10 +334,10 @@ async function discard(recorder: Recorder): Promise<void> {
 }
 
 /** How nodes are reached. The privileged pods are deployed under the lock and do not exist before. */
-async function accessOf(
+export async function accessOf(
   transport: Transport,
   nodes: readonly Node[],
-  { handle, nodeAccess }: RunOptions,
+  { handle, nodeAccess }: Pick<RunOptions, "handle" | "nodeAccess">,
 ): Promise<NodeAccess | NoNodeAccess> {
   const only = nodeAccess?.only;
   if (only === "pod") return podAccess(transport);

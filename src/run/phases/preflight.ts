@@ -155,16 +155,7 @@ const CHECKS: readonly PreflightCheck[] = [
       if ("problem" in target) return [{ ok: false, detail: target.problem }];
       found.target = target;
       for (const text of remarksOn(target)) emit({ type: "warning", text });
-      const runs = `${objectName(target)}, ${runsWords(target)}; ${target.ownerChain.join(" → ")}`;
-      if (isAssumed(target)) return [{ ok: true, assumed: true, detail: `${runs} (${ASSUMED})` }];
-      return [
-        isDown(target)
-          ? {
-              ok: false,
-              detail: `${runs}; none of its pods is ready, so there is nothing to take down. Wait until they are`,
-            }
-          : { ok: true, detail: runs },
-      ];
+      return [targetVerdict(target)];
     },
   },
   {
@@ -306,6 +297,15 @@ export function runsWords(target: AnyTarget): string {
     : `${ready} of ${plural(target.count, "pod")} ready`;
 }
 
+/** Whether there is something to take down. Pure. */
+export function targetVerdict(target: AnyTarget): Verdict {
+  const runs = `${objectName(target)}, ${runsWords(target)}; ${target.ownerChain.join(" → ")}`;
+  if (isAssumed(target)) return { ok: true, assumed: true, detail: `${runs} (${ASSUMED})` };
+  if (!isDown(target)) return { ok: true, detail: runs };
+  const why = "none of its pods is ready, so there is nothing to take down. Wait until they are";
+  return { ok: false, detail: `${runs}; ${why}` };
+}
+
 function isDown(target: AnyTarget): boolean {
   return !isNodeTarget(target) && readyCount(target.kind, target.object) === 0;
 }
@@ -348,7 +348,7 @@ function isAssumed(target: AnyTarget): boolean {
 }
 
 /** The node access before anything is deployed: privileged pods do not exist yet. */
-function accessBefore(access: PreflightInput["nodeAccess"]): NodeAccess | undefined {
+export function accessBefore(access: PreflightInput["nodeAccess"]): NodeAccess | undefined {
   return "none" in access || leadsThroughApi(access) ? undefined : access;
 }
 

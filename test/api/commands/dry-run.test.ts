@@ -184,7 +184,10 @@ test("a single experiment prints its plan with the platform, what was found, and
     [],
   );
   const scheduler = await dryRun(t, kops, { only: ["kube-scheduler"] });
-  t.regex(scheduler.out.replace(/\s+/g, " "), / \? target: [^✓]*assumed, checked once node access is there\) ✓/);
+  t.regex(
+    scheduler.out.replace(/\s+/g, " "),
+    / \? target: [^✓]*assumed, checked once node access is there\) ✓/,
+  );
   t.notRegex(scheduler.out, /✓ target/);
   t.regex(scheduler.progress, /info: target: .*assumed/);
   t.notRegex(scheduler.progress, /ok: target/);
