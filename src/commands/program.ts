@@ -330,7 +330,7 @@ function version(): string {
 
 /** An empty path (of a variable that is not set) would be the working directory. */
 function path(value: string): string {
-  if (value === "") throw new InvalidArgumentError("It is empty.");
+  if (value === "") throw new InvalidArgumentError("It is empty: name one.");
   return value;
 }
 

@@ -66,7 +66,10 @@ export class Collector {
     const { transport, resolved, runId, nodes, sampling } = this.#context;
     const { namespace } = resolved.experiment.application.guestbook;
     const probers = await findProbers(transport);
-    if (probers.length === 0) throw new ChaosError("cannot measure: no prober pod is running");
+    if (probers.length === 0)
+      throw new ChaosError(
+        "cannot measure: no prober pod is running. See kubectl -n kube-system-chaos get pods",
+      );
     const workers = sampling?.workers ?? probers.length;
     this.#probers = await chooseProbers(transport, probers, { workers, nodes, namespace, attacked });
     this.#addresses = await findAddresses(transport, namespace);

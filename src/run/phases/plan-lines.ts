@@ -90,10 +90,20 @@ function functionWords({ component }: ResolvedExperiment): string {
   return `${means} (deadline ${deadlineMs / 1000} s)`;
 }
 
+/** What to do, for checks whose detail is a list of facts. */
+function adviceFor({ name, detail }: Check): string | undefined {
+  if (name === "permissions") return "`chaos rbac EXPERIMENT` prints Roles that grant them";
+  if (name !== "target" || !/\bfound none/.test(detail)) return undefined;
+  return "If it runs under another name, add target.name; `chaos init` writes the experiments that fit this cluster";
+}
+
 /** The refusal of preflight: every check that failed. Pure. */
 export function refusal(refused: readonly Check[]): string {
   return [
     "preflight refused; nothing was changed:",
-    ...refused.map((check) => `  ${check.name}: ${check.detail}`),
+    ...refused.flatMap((check) => {
+      const advice = adviceFor(check);
+      return [`  ${check.name}: ${check.detail}`, ...(advice === undefined ? [] : [`    ${advice}`])];
+    }),
   ].join("\n");
 }

@@ -114,7 +114,7 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
         ({ probe, source, failure }) => `${probe} from ${source} (${failure ?? "no good sample in a row"})`,
       );
     throw new ChaosError(
-      `timed out after ${WARM_UP_LIMIT_MS / 60_000} minutes waiting for a healthy application: ${bad.join(", ")}`,
+      `timed out after ${WARM_UP_LIMIT_MS / 60_000} minutes waiting for a healthy application: ${bad.join(", ")}. See kubectl get pods -A: what these probes need does not work`,
     );
   }
 }
