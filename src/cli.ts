@@ -150,6 +150,44 @@ const handlers: Handlers = {
     const { manifest } = await import("./commands/manifest-command.js");
     process.stdout.write(await manifest({ references, ...flags }));
   },
+  init: async (folder, flags) => {
+    await withView(async (view, interruption) => {
+      const common = {
+        folder,
+        select: selectOptions(flags),
+        force: flags.force,
+        configFile: flags.config,
+        view,
+        interrupted: interruption.signal,
+        env: process.env,
+      };
+      if (flags.app !== undefined) {
+        const { initApp } = await import("./commands/init-app.js");
+        const { ask } = asking(view, interruption);
+        process.exitCode = await initApp({
+          ...common,
+          app: flags.app,
+          confirm: async () =>
+            flags.context !== undefined &&
+            (flags.yes || (await ask?.(`Deploy a prober to context ${flags.context}?`)) === true),
+          allowing: await allowing(flags),
+        });
+        return;
+      }
+      const { init } = await import("./commands/init-command.js");
+      const { nodeAccess, allowCommands } = flags;
+      process.exitCode = await init({ ...common, nodeAccess, allowCommands, now: () => new Date() });
+    });
+  },
+  completion: async (shell) => {
+    const { completionScript } = await import("./commands/completion-scripts.js");
+    process.stdout.write(completionScript(shell));
+  },
+  complete: async (words) => {
+    const { complete } = await import("./commands/complete-command.js");
+    const lines = await complete(program, words, { cwd: process.cwd(), env: process.env });
+    process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+  },
   cluster: async (name, flags: ClusterCommandFlags) => {
     await withView(async (view, interrupted) => {
       const commands = await import("./commands/cluster-command.js");

@@ -23,7 +23,7 @@ export async function findDns(transport: Transport): Promise<KubeObject> {
   if (dns === undefined || rest.length > 0) {
     const found = items.map(({ metadata }) => metadata.name).join(", ") || "none";
     throw new RefusedError(
-      `the study add-ons need exactly one Deployment in ${ADDON_NAMESPACE} with the label ${selector} (the cluster's DNS); found: ${found}`,
+      `the study add-ons need exactly one Deployment in ${ADDON_NAMESPACE} with the label ${selector} (the cluster's DNS); found: ${found}. Use a new cluster: chaos cluster up --cluster kind --addons`,
     );
   }
   const { name, labels } = dns.metadata;

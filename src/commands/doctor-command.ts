@@ -43,7 +43,7 @@ const SILENT_MS = 1000;
  */
 export async function doctor(options: DoctorOptions): Promise<ExitCode> {
   const { select, view, interrupted } = options;
-  const handle = await selectCluster({ ...select, looksOnly: true, progress: view, signal: interrupted });
+  const handle = await selectCluster({ ...select, dryRun: true, progress: view, signal: interrupted });
   const connection = await connect({
     kubeconfigPath: handle.kubeconfigPath,
     context: handle.context,

@@ -15,7 +15,9 @@ export function nodeAccessOptions(
   const command = config.nodeAccess?.command;
   if (flags.nodeAccess === "command") {
     if (command === undefined)
-      throw new UsageError("--node-access command: the local configuration has no nodeAccess.command");
+      throw new UsageError(
+        "--node-access command: the local configuration has no nodeAccess.command. Add it there, or name another way",
+      );
     if (!flags.allowCommands)
       throw new UsageError(
         "--node-access command runs a command of the local configuration: add --allow-commands",

@@ -2,7 +2,7 @@
  * The command line: commands, arguments and flags, with their help. Importing it runs nothing and loads only commander.
  * src/cli.ts has the handlers, and docs/reference.md is generated from this file.
  */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ProviderName } from "../clusters/provider.js";
@@ -97,6 +97,15 @@ export interface ManifestFlags {
   readonly deadMan: boolean;
 }
 
+export interface InitFlags extends ClusterFlags {
+  readonly app?: string;
+  readonly force: boolean;
+  readonly nodeAccess?: "engine" | "pod" | "command";
+  readonly allowCommands: boolean;
+  readonly config?: string;
+  readonly yes: boolean;
+}
+
 export interface ClusterCommandFlags extends Omit<ClusterFlags, "cluster"> {
   readonly cluster?: "kind" | "lab";
   readonly addons?: boolean;
@@ -117,6 +126,9 @@ export interface Handlers {
   readonly heal: (component: string, flags: HealFlags) => Promise<void>;
   readonly doctor: (flags: DoctorFlags) => Promise<void>;
   readonly manifest: (references: string[], flags: ManifestFlags) => Promise<void>;
+  readonly init: (folder: string, flags: InitFlags) => Promise<void>;
+  readonly completion: (shell: "bash" | "zsh" | "fish") => Promise<void>;
+  readonly complete: (words: string[]) => Promise<void>;
   readonly cluster: (name: "up" | "down" | "status", flags: ClusterCommandFlags) => Promise<void>;
 }
 
@@ -131,6 +143,13 @@ const SET: [string, string, (value: string, before: readonly string[]) => string
   (value, before) => [...before, value],
   [],
 ];
+
+const COMPLETION_HELP = `
+Install:
+  bash  echo 'source <(chaos completion bash)' >> ~/.bashrc
+  zsh   echo 'source <(chaos completion zsh)' >> ~/.zshrc   (after compinit)
+  fish  chaos completion fish > ~/.config/fish/completions/chaos.fish
+`;
 
 /** The default folders of `matrix`. */
 const REPORTS: readonly string[] = ["reports"];
@@ -319,6 +338,44 @@ export function createProgram(handlers: Handlers): Command {
     .option("--no-dead-man", "without the pod that restores if the Job's pod or its node is lost")
     .action(handlers.manifest);
 
+  program
+    .command("init")
+    .description(
+      "look at the cluster and write an experiment file for each component that can be attacked there",
+    )
+    .argument("[folder]", "gets the files", path, ".")
+    .option("--app <namespace/service>", "write one for your own application instead, and prove its probes")
+    .option("--force", "replace files that exist", false)
+    .addOption(
+      new Option("--cluster <provider>", "which cluster to look at").choices(["current", "kind", "lab"]),
+    )
+    .option("--context <name>", "kubeconfig context")
+    .option("--kubeconfig <file>", "kubeconfig file")
+    .addOption(
+      new Option(
+        "--node-access <how>",
+        "how runs will reach nodes; with `pod`, units and static pods are assumed",
+      ).choices(["engine", "pod", "command"]),
+    )
+    .option("--allow-commands", "allow the commands of the local configuration", false)
+    .option("--config <file>", "local configuration file, instead of the default one", path)
+    .option("--yes", "with --app: prove the probes on a cluster that is not local without asking", false)
+    .action(handlers.init);
+
+  program
+    .command("completion")
+    .description("print the completion script of a shell; `chaos completion bash --help` says where it goes")
+    .addArgument(new Argument("<shell>", "bash, zsh or fish").choices(["bash", "zsh", "fish"]))
+    .addHelpText("after", COMPLETION_HELP)
+    .action(handlers.completion);
+
+  program
+    // The completion scripts call it.
+    .command("complete", { hidden: true })
+    .description("print what can come next on a command line, one candidate per line")
+    .argument("[words...]", "the words so far, the last one unfinished")
+    .action(handlers.complete);
+
   const cluster = program
     .command("cluster")
     .description("create, remove or show the cluster that runs can use");
@@ -379,7 +436,7 @@ function version(): string {
 
 /** An empty path (of a variable that is not set) would be the working directory. */
 function path(value: string): string {
-  if (value === "") throw new InvalidArgumentError("It is empty.");
+  if (value === "") throw new InvalidArgumentError("It is empty: name one.");
   return value;
 }
 

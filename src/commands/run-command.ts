@@ -252,7 +252,10 @@ function refusedByApi(error: unknown): unknown {
   if (isUnauthorized(error))
     return new RefusedError(`${UNAUTHORIZED_WORDS}. Nothing was changed`, { cause: error });
   return error instanceof ApiError || error instanceof ApiUnreachableError
-    ? new RefusedError(`${error.message}. Nothing was changed.`, { cause: error })
+    ? new RefusedError(
+        `${error.message}. Nothing was changed. Run it again when ${error instanceof ApiError ? "the API server accepts this" : "the API server answers"}`,
+        { cause: error },
+      )
     : error;
 }
 

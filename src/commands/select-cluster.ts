@@ -19,10 +19,8 @@ export interface SelectOptions {
   readonly kubeconfigPath?: string;
   /** --image */
   readonly image?: string;
-  /** --dry-run: use only what already runs, and write nothing. */
+  /** --dry-run, and commands that only look: use only what already runs, and write nothing. */
   readonly dryRun?: boolean;
-  /** The command never creates a cluster. */
-  readonly looksOnly?: true;
   readonly progress: Progress;
   readonly signal: AbortSignal;
   /** Asks the user a yes/no question; undefined: the terminal is not interactive. */
@@ -48,33 +46,32 @@ export async function selectCluster(options: SelectOptions): Promise<ClusterHand
     if (context !== undefined || kubeconfigPath !== undefined) {
       throw new UsageError(`--cluster ${provider} has its own context: omit --context and --kubeconfig`);
     }
-    if (options.dryRun === true || options.looksOnly === true) return await existing([provider], options);
+    if (options.dryRun === true) return await existing([provider]);
     return await clusterProviders()[provider].up({ progress, signal, ...image });
   }
   const current = await orInterrupted(signal, async () => await currentCluster(options));
   if (current !== undefined) return current;
-  if (provider === "current") throw new UsageError("--cluster current: no kubeconfig has a current context");
+  if (provider === "current")
+    throw new UsageError(
+      "--cluster current: no kubeconfig has a current context. Choose one with `kubectl config use-context`, or name one with --context",
+    );
 
-  if (options.dryRun === true || options.looksOnly === true) return await existing(["kind", "lab"], options);
+  if (options.dryRun === true) return await existing(["kind", "lab"]);
   return await runningOrNew(options);
 }
 
-/** For what creates none: the cluster of one of these providers, as it is. @throws RefusedError that says what a run would do. */
-async function existing(
-  names: readonly Exclude<ProviderName, "current">[],
-  { looksOnly }: SelectOptions,
-): Promise<ClusterHandle> {
+/** Only to look: the cluster of one of these providers, as it is. @throws RefusedError that says what would help. */
+async function existing(names: readonly Exclude<ProviderName, "current">[]): Promise<ClusterHandle> {
   for (const name of names) {
     const handle = await clusterProviders()[name].find();
     if (handle !== undefined) return handle;
   }
-  if (looksOnly === true)
-    throw new RefusedError(
-      `no cluster to look at: no kubeconfig has a current context, and no ${names.join(" or ")} cluster of this tool is running. Name one with --kubeconfig and --context`,
-    );
+  const none = `no ${names.join(" or ")} cluster of this tool is running`;
+  const [name = ""] = names;
   throw new RefusedError(
-    `no cluster to look at: no ${names.join(" or ")} cluster of this tool is running. --dry-run changes nothing, so it creates none: ` +
-      `without it, a ${names[0]} cluster would be created if what that needs is installed`,
+    `no cluster to look at: ${names.length === 1 ? none : `no kubeconfig has a current context, and ${none}`}. ` +
+      "What only looks creates none: name one with --context or --kubeconfig, " +
+      `or create one with \`chaos cluster up --cluster ${name}\``,
   );
 }
 

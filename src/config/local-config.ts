@@ -52,7 +52,10 @@ export async function loadLocalConfig(
     bytes = await readBounded(path, MAX_FILE_BYTES);
   } catch (error) {
     if (file === undefined && (error as NodeJS.ErrnoException).code === "ENOENT") return {};
-    const named = file === undefined ? ". Check XDG_CONFIG_HOME and HOME" : tildeAdvice(file);
+    const named =
+      file === undefined
+        ? ". Check XDG_CONFIG_HOME and HOME"
+        : `${tildeAdvice(file)}. Name another file with --config`;
     throw new UsageError(`cannot read the local configuration ${path}: ${systemReason(error)}${named}`, {
       cause: error,
     });

@@ -137,7 +137,10 @@ async function readOf(path: string, what: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new UsageError(`${what}: cannot read ${path}: ${systemReason(error)}`, { cause: error });
+    throw new UsageError(
+      `${what}: cannot read ${path}: ${systemReason(error)}. Correct the path in the kubeconfig, or sign in again`,
+      { cause: error },
+    );
   }
 }
 
@@ -191,7 +194,9 @@ function impersonationOf(user: KubeUser, words: string): RequestHeaders {
 function headerValue(text: string, what: string): string {
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(text))
-    throw new UsageError(`${what} has a character that an HTTP header cannot have`);
+    throw new UsageError(
+      `${what} has a character that an HTTP header cannot have. Correct it in the kubeconfig`,
+    );
   return Buffer.from(text, "utf8").toString("latin1");
 }
 

@@ -79,7 +79,9 @@ async function runPlugin(call: PluginCall, signal?: AbortSignal): Promise<Plugin
   const hint = exec.installHint === "" ? "" : `. ${hintWords(exec.installHint)}`;
   const terminal = process.stdin.isTTY === true;
   if (exec.interactiveMode === "Always" && !terminal)
-    throw new UsageError(`cannot run ${words}: it asks questions, but standard input is no terminal`);
+    throw new UsageError(
+      `cannot run ${words}: it asks questions, but standard input is no terminal. Run this in a terminal`,
+    );
   const interactive = exec.interactiveMode !== "Never" && terminal;
   const spec = { interactive, ...(call.cluster === undefined ? {} : { cluster: call.cluster }) };
   const info = { kind: "ExecCredential", apiVersion: exec.apiVersion, spec };

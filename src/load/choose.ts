@@ -31,7 +31,8 @@ export function choose(loaded: readonly Loaded[], { only, skip, control }: Choic
     const { name } = resolved.experiment.metadata;
     return (only.length === 0 || only.includes(name)) && !skip.includes(name);
   });
-  if (chosen.length === 0) throw new UsageError("--only and --skip leave no experiment to run");
+  if (chosen.length === 0)
+    throw new UsageError("--only and --skip leave no experiment to run: name others, or omit one of them");
   return inOrder(control ? chosen.map(asControl) : chosen);
 }
 

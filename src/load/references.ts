@@ -34,7 +34,10 @@ const MAX_NAMES_SHOWN = 50;
  */
 export async function resolveReference(reference: string, options: ReferenceOptions = {}): Promise<string[]> {
   const cwd = options.cwd ?? process.cwd();
-  if (reference === "") throw new UsageError("the name or path of an experiment must not be empty");
+  if (reference === "")
+    throw new UsageError(
+      "the name or path of an experiment must not be empty: name a file, a folder or an experiment such as kube-dns",
+    );
   const direct = resolve(cwd, reference);
   const found = await kindOf(direct);
   if (found === "file") return [direct];
@@ -80,7 +83,9 @@ async function filesOf(folder: string, reference: string): Promise<string[]> {
   }
   const shown = escapeInvisible(reference);
   if (names.length === 0)
-    throw new UsageError(`${shown}: no experiment files (*.yaml, *.yml, *.json) in this folder`);
+    throw new UsageError(
+      `${shown}: no experiment files (*.yaml, *.yml, *.json) in this folder. Name another one, or write some with \`chaos init ${shown}\``,
+    );
   if (names.length > MAX_FILES)
     throw new UsageError(
       `${shown}: more than ${MAX_FILES} experiment files in this folder: name the files, or a smaller folder`,

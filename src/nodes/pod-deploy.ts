@@ -156,7 +156,7 @@ async function ensureToken(transport: Transport): Promise<void> {
     const live = await getOrUndefined<KubeObject>(transport, path);
     if (live !== undefined && !isOwn(live)) {
       throw new RefusedError(
-        `Secret ${NODE_ACCESS_NAME} already exists and was not created by this tool. It is left unchanged`,
+        `Secret ${NODE_ACCESS_NAME} already exists and was not created by this tool. It is left unchanged. Delete it if it is not in use`,
       );
     }
   }

@@ -41,7 +41,7 @@ export async function ensure(
   const live = known ?? (await read());
   if (live !== undefined && !owns(live)) {
     throw new RefusedError(
-      `${manifest.kind} ${manifest.metadata.name} already exists and was not created by this tool. It is left unchanged`,
+      `${manifest.kind} ${manifest.metadata.name} already exists and was not created by this tool. It is left unchanged. Delete it if it is not in use`,
     );
   }
   if (live !== undefined && hashIn(live) === hashIn(wanted)) return false;

@@ -63,7 +63,7 @@ async function copy(
   const live = await getOrUndefined<Secret>(transport, path);
   if (live !== undefined && !isOwn(live))
     throw new RefusedError(
-      `Secret ${namespace}/${name} already exists and was not created by this tool. It is left unchanged`,
+      `Secret ${namespace}/${name} already exists and was not created by this tool. It is left unchanged. Delete it if it is not in use`,
     );
   if (live !== undefined && live.type === type && sameData(live.data, data)) return;
   // Its type cannot be changed, so it is created again.

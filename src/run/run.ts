@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { architecturesOf, imagesOf, ownPods } from "../application/own-pods.js";
+import { architecturesOf, imagesOf, type OwnPods, ownPods } from "../application/own-pods.js";
 import type { RunResult } from "../analysis/result.js";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { type Clock, systemClock } from "../common/clock.js";
@@ -43,7 +43,13 @@ import { PHASES } from "./phases/all-phases.js";
 import { type PlanRow, planRow } from "./phases/dry-run-table.js";
 import { runPhases } from "./phases/phase.js";
 import { planLines, refusal } from "./phases/plan-lines.js";
-import { type NoNodeAccess, preflight, refusalOfForbidden } from "./phases/preflight.js";
+import {
+  type Check,
+  type NoNodeAccess,
+  preflight,
+  type PreflightOutcome,
+  refusalOfForbidden,
+} from "./phases/preflight.js";
 import { readEnvironment } from "./read-environment.js";
 import { unlessRestored } from "./not-restored.js";
 import { RunState } from "./run-state.js";
@@ -169,16 +175,9 @@ async function prepareRun(
   emit({ type: "phase", phase: "preflight", state: "end" });
   view.phaseEnd("preflight");
   const refused = outcome.checks.filter(({ ok }) => !ok);
-  if (options.dryRun && options.onPlan !== undefined) {
-    options.onPlan(planRow(options.file, outcome));
-    return { exitCode: refused.length > 0 ? ExitCode.preflightRefused : ExitCode.asExpected };
-  }
+  if (options.dryRun) return endDryRun(options, { ...outcome, pods }, refused, sampling);
   const { target, companions } = outcome;
   if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
-  if (options.dryRun) {
-    showPlan(options, { ...outcome, target, pods }, sampling);
-    return { exitCode: ExitCode.asExpected };
-  }
   const recorder = await createRecorder(join(options.reportsFolder, runId), clock.now, interrupted);
   for (const { tMs, ...body } of events) recorder.emit(body, tMs);
   recorder.onEvent((event) => view.event(event));
@@ -207,16 +206,27 @@ async function prepareRun(
   };
 }
 
-function showPlan(
+/** Shows the plan, also of a run that would be refused. @throws RefusedError that says why it would be. */
+function endDryRun(
   options: RunOptions,
-  outcome: Parameters<typeof planLines>[1],
+  outcome: PreflightOutcome & { readonly pods: OwnPods },
+  refused: readonly Check[],
   sampling: Sampling | undefined,
-): void {
-  options.view.result(planLines(options, outcome, sampling), {
-    dryRun: true,
-    target: targetFacts(outcome.target, outcome.resolved.component?.name ?? null),
-    plan: planRow(options.file, outcome),
-  });
+): RunOutcome {
+  const { target } = outcome;
+  const plan = planRow(options.file, outcome);
+  if (options.onPlan !== undefined) {
+    options.onPlan(plan);
+    return { exitCode: refused.length > 0 ? ExitCode.preflightRefused : ExitCode.asExpected };
+  }
+  if (target !== undefined)
+    options.view.result(planLines(options, { ...outcome, target }, sampling), {
+      dryRun: true,
+      target: targetFacts(target, outcome.resolved.component?.name ?? null),
+      plan,
+    });
+  if (refused.length > 0 || target === undefined) throw new RefusedError(refusal(refused));
+  return { exitCode: ExitCode.asExpected };
 }
 
 /** The experiment with the interval at which this run samples. */
@@ -328,10 +338,10 @@ async function discard(recorder: Recorder): Promise<void> {
 }
 
 /** How nodes are reached. The privileged pods are deployed under the lock and do not exist before. */
-async function accessOf(
+export async function accessOf(
   transport: Transport,
   nodes: readonly Node[],
-  { handle, nodeAccess }: RunOptions,
+  { handle, nodeAccess }: Pick<RunOptions, "handle" | "nodeAccess">,
 ): Promise<NodeAccess | NoNodeAccess> {
   const only = nodeAccess?.only;
   if (only === "pod") return podAccess(transport);

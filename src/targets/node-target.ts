@@ -34,7 +34,9 @@ export interface NodeTarget {
 export function unitOn(target: Pick<NodeTarget, "name" | "unit" | "on">, node: string): string {
   const unit = target.on?.[node] ?? target.unit;
   if (unit === undefined)
-    throw new RefusedError(`cannot attack ${target.name} on ${node}: its unit is unknown`);
+    throw new RefusedError(
+      `cannot attack ${target.name} on ${node}: its unit is unknown. Give access to the nodes with --node-access`,
+    );
   return unit;
 }
 
@@ -42,7 +44,9 @@ export function unitOn(target: Pick<NodeTarget, "name" | "unit" | "on">, node: s
 export function manifestOn(target: Pick<NodeTarget, "name" | "manifest" | "on">, node: string): string {
   const manifest = target.on?.[node] ?? target.manifest;
   if (manifest === undefined)
-    throw new RefusedError(`cannot attack ${target.name} on ${node}: the path of its manifest is unknown`);
+    throw new RefusedError(
+      `cannot attack ${target.name} on ${node}: the path of its manifest is unknown. Give access to the nodes with --node-access`,
+    );
   return manifest;
 }
 

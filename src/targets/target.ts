@@ -74,7 +74,10 @@ export async function findTarget(
   if (!("component" in target)) {
     const path = resourcePath(GVR[target.kind], target.namespace, target.name);
     const object = await getOrUndefined<KubeObject>(transport, path);
-    if (object === undefined) return { problem: `${objectName(target)} does not exist in the cluster` };
+    if (object === undefined)
+      return {
+        problem: `${objectName(target)} does not exist in the cluster. Correct kind, namespace or name of the target`,
+      };
     return await describeTarget(transport, target.kind, object);
   }
   if (component === undefined) return { problem: `there is no component named ${target.component}` };
@@ -106,7 +109,7 @@ async function findNamed(
       : await describeTarget(transport, kind, object);
   }
   const where = places.map((place) => objectName({ ...place, name })).join(" or ");
-  return { problem: `${where} does not exist in the cluster` };
+  return { problem: `${where} does not exist in the cluster. Correct target.name` };
 }
 
 /** Where a workload that the experiment names may be: in the place that it gives, or in those of the component. Pure. */

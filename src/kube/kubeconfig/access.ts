@@ -63,7 +63,9 @@ function selected(loaded: LoadedKubeconfig, wanted: string | undefined): Cluster
       clusterName === ""
         ? "no cluster"
         : `the cluster ${quote(clusterName)}, which ${files.join(", ")} does not have`;
-    throw new UsageError(`${context.file}: context ${quote(name)} names ${which}`);
+    throw new UsageError(
+      `${context.file}: context ${quote(name)} names ${which}. Correct it, or choose another context with --context`,
+    );
   }
   // Without a user, or with an unknown one: anonymous, as in client-go.
   const user = userName === "" ? undefined : config.users.get(userName);
@@ -98,7 +100,7 @@ function selectedContext(
   if (context !== undefined) return { name, context };
   const stale = `${config.currentContext?.file ?? where}: its current-context is ${quote(name)}, but there is no such context`;
   throw new UsageError(
-    `${wanted === undefined ? stale : `no context ${quote(name)}`} in ${where}. It has: ${known === "" ? "none" : known}`,
+    `${wanted === undefined ? stale : `no context ${quote(name)}`} in ${where}. It has: ${known === "" ? "none. Name another file with --kubeconfig" : `${known}. Name one of them with --context`}`,
   );
 }
 

@@ -117,7 +117,9 @@ async function readFile(file: string, from: string): Promise<Kubeconfig | undefi
     return parseKubeconfig(bytes, file);
   } catch (error) {
     if (!(error instanceof KubeconfigProblem)) throw error;
-    throw new UsageError(`${place(file, error.line)}: cannot use this kubeconfig: ${error.message}`);
+    throw new UsageError(
+      `${place(file, error.line)}: cannot use this kubeconfig: ${error.message}. Correct it, or name another one with --kubeconfig`,
+    );
   }
 }
 

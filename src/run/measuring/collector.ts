@@ -81,7 +81,10 @@ export class Collector {
     const { transport, resolved, runId, nodes, sampling } = this.#context;
     const { application } = resolved.experiment;
     const probers = await findProbers(transport);
-    if (probers.length === 0) throw new ChaosError("cannot measure: no prober pod is running");
+    if (probers.length === 0)
+      throw new ChaosError(
+        "cannot measure: no prober pod is running. See kubectl -n kube-system-chaos get pods",
+      );
     const workers = sampling?.workers ?? probers.length;
     this.#addresses = await addressesOf(transport, application);
     const { namespace = "" } = application.guestbook ?? {};

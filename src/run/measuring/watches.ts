@@ -24,7 +24,9 @@ export function watchTarget(state: RunState, nodes: readonly string[]): Watched<
   const { target, transport, recorder, nodeAccess } = state.context;
   if (!isNodeTarget(target)) return watchWorkload(state, target);
   if (nodeAccess === undefined && !isControl(state.context.resolved.attack))
-    throw new ChaosError(`cannot attack ${target.name}: it runs on nodes, and there is no node access`);
+    throw new ChaosError(
+      `cannot attack ${target.name}: it runs on nodes, and there is no node access. Name a way with --node-access`,
+    );
   const watch = new NodeTargetWatch({
     transport,
     target,

@@ -22,7 +22,7 @@ import { findProbers } from "../measuring/probers.js";
 const DEPLOY_LIMIT_MS = 5 * 60_000;
 
 /** The same while an image is being pulled and nothing fails: a slow registry, or a large image. */
-const PULL_LIMIT_MS = 15 * 60_000;
+export const PULL_LIMIT_MS = 15 * 60_000;
 
 /** What a run deploys to be measured (empty: the application exists), and what measures it. */
 export async function applicationManifests({

@@ -39,7 +39,8 @@ export async function lookAtNodes(state: RunState): Promise<void> {
     all: nodes,
     access: nodeAccess,
   });
-  if ("problem" in found) throw new RefusedError(`cannot attack ${target.name}: ${found.problem}`);
+  if ("problem" in found)
+    throw new RefusedError(`cannot attack ${target.name}: ${found.problem}. Run again when it is there`);
   if (!isNodeTarget(found) || found.kind !== target.kind)
     throw new RefusedError(
       `cannot attack ${target.name}: it is a ${found.kind} here, not a ${target.kind}. Run again`,

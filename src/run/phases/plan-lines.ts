@@ -1,70 +1,93 @@
 import { differencesOf, imagesOf, type OwnPods } from "../../application/own-pods.js";
 import { createAttack } from "../../attacks/all-attacks.js";
 import type { ResolvedExperiment } from "../../components/resolve.js";
-import { isControl } from "../../experiment/attacks.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { functionProbes } from "../../probes/functions/all-function-checks.js";
 import type { Sampling } from "../../evidence/facts.js";
 import { samplingText } from "../../report/words.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
+import { hanging } from "../../ui/wrap.js";
 import { ownName } from "../measuring/own-application.js";
-import { foundWords } from "./dry-run-table.js";
-import { ASSUMED, type Check, type PreflightOutcome, runsWords } from "./preflight.js";
+import { planRow, rowLines } from "./dry-run-table.js";
+import { rightsLines, rightsSummary } from "./plan-words.js";
+import { ASSUMED, type Check, type PreflightOutcome } from "./preflight.js";
+import { phaseWords } from "./run-duration.js";
 
-/** The plan that --dry-run prints. Pure. */
+/** The plan that --dry-run prints, at most 100 columns wide. Pure. */
 export function planLines(
   options: { readonly file: string; readonly keepApp: boolean },
-  {
-    target,
-    companions,
-    missing,
-    platform,
-    checks,
-    resolved,
-    pods,
-  }: PreflightOutcome & { readonly target: AnyTarget; readonly pods: OwnPods },
+  outcome: PreflightOutcome & { readonly target: AnyTarget; readonly pods: OwnPods },
   sampling?: Sampling,
 ): string[] {
-  const { keepApp } = options;
+  const { target, companions, missing, platform, checks, resolved, pods, rights } = outcome;
   const { experiment, attack } = resolved;
-  const { baseline, window, recovery } = experiment.phases;
   const { existing, guestbook } = experiment.application;
+  const refused = checks.some(({ ok }) => !ok);
+  const line = (head: string, text: string): string[] => hanging(`  ${head.padEnd(10)}`, text);
+  const interval =
+    sampling === undefined
+      ? `every ${experiment.probes.interval} ms`
+      : `from ${samplingText(sampling)}, so that the application bears the requests`;
   return [
     `dry run of ${options.file}: nothing was changed`,
-    ...checks.map(({ name, detail, assumed }) => `  ${assumed === true ? "?" : "✓"} ${name}: ${detail}`),
-    `platform: ${platform === undefined ? "none that is known by its nodes" : `${platform.name} (${platform.because})`}`,
-    isNodeTarget(target)
-      ? `target: ${target.name} on ${nodesOf(resolved, target.nodes)}`
-      : `target: ${target.kind} ${target.namespace}/${target.name} (${target.count} desired)`,
-    `found: ${foundWords(target)}, ${runsWords(target)}${checks.some(({ assumed }) => assumed) ? ` (${ASSUMED})` : ""}`,
-    ...missing.map((each) => `companion not found, so nothing is scaled down before the target: ${each}`),
-    `who restores it: ${target.ownerChain.join(" → ")}`,
+    ...checks.flatMap(({ name, ok, detail, assumed }) =>
+      hanging(`  ${!ok ? "✗" : assumed === true ? "?" : "✓"} `, `${name}: ${detail}`),
+    ),
+    ...hanging(
+      "platform: ",
+      platform === undefined ? "none that is known by its nodes" : `${platform.name} (${platform.because})`,
+    ),
+    refused ? "the plan, once what is marked with ✗ is mended:" : "the plan:",
+    ...rowLines(planRow(options.file, outcome), createAttack(attack, { companions }).plan(target)),
+    ...(isNodeTarget(target) ? line("nodes", nodesOf(resolved, target.nodes)) : []),
+    ...(checks.some(({ assumed }) => assumed) ? line("", ASSUMED) : []),
+    ...missing.flatMap((each) =>
+      line("", `companion not found, so nothing is scaled down before the target: ${each}`),
+    ),
     ...(existing === undefined
       ? [
-          `would deploy: the guestbook into ${guestbook.namespace} (${imagesOf(pods).join(", ")}), one prober per node into ${PROBER_NAMESPACE}`,
-          ...differencesOf(pods).map((line) => `differs from the public sample: ${line}`),
+          ...line(
+            "deploys",
+            `the guestbook into ${guestbook.namespace}, one prober per node into ${PROBER_NAMESPACE}`,
+          ),
+          ...line("images", imagesOf(pods).join(", ")),
+          ...differencesOf(pods).flatMap((each) => line("", `differs from the public sample: ${each}`)),
         ]
       : [
-          `would use: the application ${ownName(existing)}, in whose namespace nothing is changed`,
-          `would deploy: one prober per node into ${PROBER_NAMESPACE} (${pods.images.node})`,
+          ...line("uses", `the application ${ownName(existing)}, in whose namespace nothing is changed`),
+          ...line("deploys", `one prober per node into ${PROBER_NAMESPACE}`),
+          ...line("images", pods.images.node),
         ]),
-    ...pods.pullSecrets.map(
-      ({ namespace: from, name }) =>
-        `would copy: Secret ${from}/${name} into each namespace that the run creates`,
+    ...pods.pullSecrets.flatMap(({ namespace: from, name }) =>
+      line("copies", `Secret ${from}/${name} into each namespace that the run creates`),
     ),
-    `would measure: ${baseline / 1000} s of baseline, ${window / 1000} s of window, up to ${recovery / 1000} s of recovery, ${sampling === undefined ? `every ${experiment.probes.interval} ms` : `from ${samplingText(sampling)}, so that the application bears the requests`}`,
-    functionLine(resolved),
-    `attack ${attack.type}:`,
-    ...createAttack(attack, { companions })
-      .plan(target)
-      .map((line) => `  - ${line}`),
-    isControl(attack)
-      ? "would restore: nothing"
-      : isNodeTarget(target)
-        ? `would restore: ${target.name} on its nodes; a timer on each node does it if the runner cannot`
-        : `would restore: ${target.kind} ${target.name} from the journal, unless the cluster's own controllers restore it`,
-    `would remove: ${[PROBER_NAMESPACE, ...(keepApp || guestbook === undefined ? [] : [guestbook.namespace])].join(", ")}`,
-    `expected impact: ${resolved.expectedImpact ?? "none stated"}`,
+    ...line("measures", `${phaseWords(resolved)}, ${interval}`),
+    ...line("function", functionWords(resolved)),
+    ...line(
+      "removes",
+      [PROBER_NAMESPACE, ...(options.keepApp || guestbook === undefined ? [] : [guestbook.namespace])].join(
+        ", ",
+      ),
+    ),
+    ...line("expects", resolved.expectedImpact ?? "no impact is stated"),
+    ...allRights(rights),
+  ];
+}
+
+/** Every right, by namespace; the missing ones marked. */
+function allRights(rights: PreflightOutcome["rights"]): string[] {
+  if (rights === undefined) return hanging("rights: ", rightsSummary(rights));
+  const lines = rightsLines(rights);
+  const missing = rights.filter(({ granted }) => !granted).length;
+  const namespaces = [...new Set(lines.map(({ namespace }) => namespace))];
+  return [
+    `rights: ${rights.length} needed, ${missing === 0 ? "all granted" : `${missing} missing`}`,
+    ...namespaces.flatMap((namespace) => [
+      `  ${namespace === undefined ? "of the whole cluster" : `in ${namespace}`}`,
+      ...lines
+        .filter((each) => each.namespace === namespace)
+        .flatMap(({ words, granted }) => hanging(`    ${granted ? "✓" : "✗"} `, words)),
+    ]),
   ];
 }
 
@@ -79,19 +102,29 @@ function nodesOf({ attack, experiment }: ResolvedExperiment, nodes: readonly str
   return (wanted === "all" ? nodes : wanted).join(", ");
 }
 
-function functionLine({ component }: ResolvedExperiment): string {
+function functionWords({ component }: ResolvedExperiment): string {
   if (component?.functionProbe === undefined) {
     const samples = component?.functionProbes ?? [];
-    return `its own function: ${samples.length === 0 ? "no function check" : samples.join(", ")}`;
+    return samples.length === 0 ? "no function check" : samples.join(", ");
   }
   const { means, deadlineMs } = functionProbes[component.functionProbe];
-  return `its own function: ${means} (deadline ${deadlineMs / 1000} s)`;
+  return `${means} (deadline ${deadlineMs / 1000} s)`;
+}
+
+/** What to do, for checks whose detail is a list of facts. */
+function adviceFor({ name, detail }: Check): string | undefined {
+  if (name === "permissions") return "`chaos rbac EXPERIMENT` prints Roles that grant them";
+  if (name !== "target" || !/\bfound none/.test(detail)) return undefined;
+  return "If it runs under another name, add target.name; `chaos init` writes the experiments that fit this cluster";
 }
 
 /** The refusal of preflight: every check that failed. Pure. */
 export function refusal(refused: readonly Check[]): string {
   return [
     "preflight refused; nothing was changed:",
-    ...refused.map((check) => `  ${check.name}: ${check.detail}`),
+    ...refused.flatMap((check) => {
+      const advice = adviceFor(check);
+      return [`  ${check.name}: ${check.detail}`, ...(advice === undefined ? [] : [`    ${advice}`])];
+    }),
   ].join("\n");
 }

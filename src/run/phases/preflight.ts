@@ -74,8 +74,16 @@ export interface PreflightInput {
   readonly emit: (body: RunEventBody) => void;
 }
 
+/** A right that the run needs. */
+export interface AskedRight extends Permission {
+  readonly why: string;
+  readonly granted: boolean;
+}
+
 export interface PreflightOutcome {
   readonly checks: readonly Check[];
+  /** undefined: they could not be asked for. */
+  readonly rights?: readonly AskedRight[];
   /** With an attack that fits the target, if the file names none. */
   readonly resolved: ResolvedExperiment;
   /** undefined when it was not found: the check "target" says what was searched for. */
@@ -93,6 +101,7 @@ type Verdict = Omit<Check, "name">;
 interface Found {
   target?: AnyTarget;
   onCluster?: FoundScope;
+  rights?: readonly AskedRight[];
 }
 
 interface PreflightCheck {
@@ -148,16 +157,7 @@ const CHECKS: readonly PreflightCheck[] = [
       if ("problem" in target) return [{ ok: false, detail: target.problem }];
       found.target = target;
       for (const text of remarksOn(target)) emit({ type: "warning", text });
-      const runs = `${objectName(target)}, ${runsWords(target)}; ${target.ownerChain.join(" → ")}`;
-      if (isAssumed(target)) return [{ ok: true, assumed: true, detail: `${runs} (${ASSUMED})` }];
-      return [
-        isDown(target)
-          ? {
-              ok: false,
-              detail: `${runs}; none of its pods is ready, so there is nothing to take down. Wait until they are`,
-            }
-          : { ok: true, detail: runs },
-      ];
+      return [targetVerdict(target)];
     },
   },
   {
@@ -179,6 +179,7 @@ const CHECKS: readonly PreflightCheck[] = [
       });
       const needed = neededPermissions(resolved.attack.type, found.onCluster.scope);
       const missing = await missingPermissions(transport, needed);
+      found.rights = needed.map((need) => ({ ...need, granted: !missing.includes(need) }));
       return [{ ok: missing.length === 0, detail: permissionWords(missing) }];
     },
   },
@@ -289,6 +290,7 @@ export async function preflight(input: PreflightInput): Promise<PreflightOutcome
   }
   return {
     checks,
+    ...(found.rights === undefined ? {} : { rights: found.rights }),
     resolved: resolvedFor(input, found),
     target: found.target,
     companions: found.onCluster?.companions ?? [],
@@ -329,6 +331,15 @@ export function runsWords(target: AnyTarget): string {
   return ready === undefined
     ? `${plural(target.count, "pod")} wanted`
     : `${ready} of ${plural(target.count, "pod")} ready`;
+}
+
+/** Whether there is something to take down. Pure. */
+export function targetVerdict(target: AnyTarget): Verdict {
+  const runs = `${objectName(target)}, ${runsWords(target)}; ${target.ownerChain.join(" → ")}`;
+  if (isAssumed(target)) return { ok: true, assumed: true, detail: `${runs} (${ASSUMED})` };
+  if (!isDown(target)) return { ok: true, detail: runs };
+  const why = "none of its pods is ready, so there is nothing to take down. Wait until they are";
+  return { ok: false, detail: `${runs}; ${why}` };
 }
 
 function isDown(target: AnyTarget): boolean {
@@ -373,7 +384,7 @@ function isAssumed(target: AnyTarget): boolean {
 }
 
 /** The node access before anything is deployed: privileged pods do not exist yet. */
-function accessBefore(access: PreflightInput["nodeAccess"]): NodeAccess | undefined {
+export function accessBefore(access: PreflightInput["nodeAccess"]): NodeAccess | undefined {
   return "none" in access || leadsThroughApi(access) ? undefined : access;
 }
 

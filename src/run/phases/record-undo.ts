@@ -33,7 +33,7 @@ export async function recordUndo(state: RunState): Promise<boolean> {
   if (isNodeTarget(target)) {
     if (nodeAccess === undefined)
       throw new ChaosError(
-        `cannot record how to restore ${target.name}: no access to node ${nodes.join(", ")}`,
+        `cannot record how to restore ${target.name}: no access to node ${nodes.join(", ")}. Name a way with --node-access`,
       );
     try {
       for (const undo of await nodeUndos(target, nodes, nodeAccess, runId, resolved.attack.type))

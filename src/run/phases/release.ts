@@ -17,13 +17,13 @@ import { type AnyTarget, isNodeTarget, type Target } from "../../targets/target.
 import type { RunContext } from "../context.js";
 
 /** addon-manager reconciles every 60 s (kube-addons.sh, ADDON_CHECK_INTERVAL_SEC); a pass takes some seconds. */
-const ADDON_MANAGER_LIMIT_MS = 75_000;
+export const ADDON_MANAGER_LIMIT_MS = 75_000;
 
 /** How long an undo that the API server or a node rejects is retried, ms. */
 const UNDO_LIMIT_MS = 120_000;
 
 /** How long after the first undo another try of any undo may begin, ms. */
-const RELEASE_LIMIT_MS = 4 * 60_000;
+export const RELEASE_LIMIT_MS = 4 * 60_000;
 
 export const POLL_MS = 100;
 

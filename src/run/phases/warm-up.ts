@@ -15,7 +15,7 @@ import { applicationManifests } from "./deploy.js";
  * a kube-proxy's watch can hang until client-go ends it after 5 to 10 minutes (reflector.go, minWatchTimeout). Until
  * then that node does not see new Services (measured after etcd had been down for 30 s).
  */
-const WARM_UP_LIMIT_MS = 11 * 60_000;
+export const WARM_UP_LIMIT_MS = 11 * 60_000;
 
 /** An optional probe (an external name, a port from outside) is dropped after this, ms. */
 const OPTIONAL_LIMIT_MS = 6_000;
@@ -114,7 +114,7 @@ export async function warmUp(state: RunState, note: (text: string) => void): Pro
         ({ probe, source, failure }) => `${probe} from ${source} (${failure ?? "no good sample in a row"})`,
       );
     throw new ChaosError(
-      `timed out after ${WARM_UP_LIMIT_MS / 60_000} minutes waiting for a healthy application: ${bad.join(", ")}`,
+      `timed out after ${WARM_UP_LIMIT_MS / 60_000} minutes waiting for a healthy application: ${bad.join(", ")}. See kubectl get pods -A: what these probes need does not work`,
     );
   }
 }

@@ -312,7 +312,7 @@ test("a token file is read again when it changes; while it cannot be read, the l
   const options = { kubeconfigPath: kubeconfig({ tokenFile: "token", token: "" }), userAgent: "t" };
   t.regex(
     messageOf(await t.throwsAsync(connect(options), { instanceOf: UsageError })),
-    /tokenFile: cannot read \S*token: there is no such file or folder$/,
+    /tokenFile: cannot read \S*token: there is no such file or folder\. Correct /,
   );
   writeFileSync(file, "");
   t.regex(

@@ -174,7 +174,7 @@ test("several that run: the user names one, and it stays the component", async (
   t.like(row, { target: "fluentd", found: "DaemonSet kube-system/fluentbit-gke-max", why: null });
   t.regex(
     await why({ component: "fluentd", name: "absent" }),
-    /^DaemonSet kube-system\/absent does not exist in the cluster$/,
+    /^DaemonSet kube-system\/absent does not exist in the cluster\. Correct /,
   );
   t.like(
     await find({ component: "fluentd", kind: "Deployment", name: "kube-dns" }),

@@ -102,7 +102,7 @@ test("not found: the problem says what was looked for; more than one: which, and
   );
   t.is(
     await find({ kind: "DaemonSet", namespace: "ns", name: "x" }),
-    "DaemonSet ns/x does not exist in the cluster",
+    "DaemonSet ns/x does not exist in the cluster. Correct kind, namespace or name of the target",
   );
   server.put(DEPLOYMENTS, deployment("kube-dns"));
   server.put(DEPLOYMENTS, deployment("coredns"));

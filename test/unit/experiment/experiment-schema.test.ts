@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv } from "ajv";
 import test from "ava";
-import { parse } from "yaml";
+import { parse, parseDocument } from "yaml";
 import { schemaText } from "../../../src/commands/schema-command.js";
 import { experimentJsonSchema } from "../../../src/experiment/json-schema.js";
 import { loadExperiment } from "../../../src/load/read.js";
@@ -39,6 +39,46 @@ test("the JSON Schema compiles strictly, accepts every experiment and refuses mi
   t.false(accepts({ ...good, target: { component: "kube-dnz" } }));
   t.false(accepts({ ...good, target: { component: "kube-dns" }, phases: { window: 60 } }));
   t.false(accepts({ ...good, target: { component: "kube-dns" }, phases: { windows: "60s" } }));
+});
+
+/** What only `chaos validate` finds: rules across keys, and what a YAML file may not have besides its values. */
+const LAXER = [
+  ...["abort-across", "across", "across-default", "across-second-key", "control-expects-outage"],
+  ...["crlf", "dangerous-namespace", "directive", "grace-fraction", "tag", "target-both", "target-namespace"],
+];
+
+test("the JSON Schema accepts every variant, and refuses every invalid fixture that is YAML and breaks no rule across keys", (t) => {
+  const accepts = new Ajv({ strict: true }).compile(experimentJsonSchema());
+  const variants = join(folder, "variants");
+  for (const name of readdirSync(variants).filter((each) => each.endsWith(".yaml")))
+    t.true(accepts(parse(readFileSync(join(variants, name), "utf8"))), name);
+  const invalid = join(packageRoot(), "test/helpers/fixtures/experiments/invalid");
+  const accepted: string[] = [];
+  let refused = 0;
+  for (const name of readdirSync(invalid).filter((each) => each.endsWith(".yaml"))) {
+    const document = parseDocument(readFileSync(join(invalid, name), "utf8"), { logLevel: "silent" });
+    const readable = document.errors.length === 0 && !/^(anchors|alias-bomb)/.test(name);
+    if (!readable) continue;
+    if (accepts(document.toJS())) accepted.push(name.replace(".yaml", ""));
+    else refused++;
+  }
+  t.deepEqual(accepted, LAXER);
+  t.true(refused > 20);
+});
+
+test("the $id is stable: a URN with the version of the format, by which ajv finds the schema", (t) => {
+  const ajv = new Ajv({ strict: true });
+  ajv.addSchema(experimentJsonSchema());
+  const id = "urn:kube-system-chaos:v1:experiment";
+  t.is((experimentJsonSchema() as { $id: string }).$id, id);
+  t.truthy(ajv.getSchema(id));
+  // RFC 8141: the namespace's name, then what it names.
+  t.regex(id, /^urn:[a-z0-9][a-z0-9-]{0,30}[a-z0-9]:[a-z0-9:]+$/);
+  t.true(readdirSync(folder).includes("experiment.schema.json"));
+  const { files: shipped } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as {
+    files: string[];
+  };
+  t.true(shipped.includes("experiments"), "the schema ships with the package");
 });
 
 test("every key is documented, and every default has the form of the file", (t) => {

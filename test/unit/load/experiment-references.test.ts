@@ -100,7 +100,7 @@ test("all bad files are told at once, sorted, with one summary, also those that 
     "mixed/z.json:1:2: this is a Kubernetes manifest (Deployment, apps/v1), not an experiment. An experiment has apiVersion: kube-system-chaos/v1, kind: Experiment, metadata.name and target; for this workload, target: {kind: Deployment, namespace: NAMESPACE, name: NAME}",
     'no experiment "kube-dsn/"',
     `looked for: ${join(cwd, "kube-dsn")}`,
-    "empty: no experiment files (*.yaml, *.yml, *.json) in this folder",
+    "empty: no experiment files (*.yaml, *.yml, *.json) in this folder. Name another one, or write some with `chaos init empty`",
   ];
   const references = ["mixed/z.json", "kube-dsn/", "mixed", "empty", "mixed/b.yaml"];
   const { ok, lines } = await validate(references, { cwd, packageExperiments });
@@ -144,7 +144,7 @@ known experiments: a, b, bad, kube-dns`,
     message: `no experiment "other/kube-dns.yaml"\nlooked for: ${join(cwd, "other/kube-dns.yaml")}`,
   });
   await t.throwsAsync(resolveReference("empty", options), {
-    message: "empty: no experiment files (*.yaml, *.yml, *.json) in this folder",
+    message: "empty: no experiment files (*.yaml, *.yml, *.json) in this folder. Name another one, or write some with `chaos init empty`",
   });
   await t.throwsAsync(resolveReference("", options), { name: "UsageError" });
 });

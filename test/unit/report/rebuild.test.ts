@@ -32,7 +32,7 @@ const DAMAGES: readonly (readonly [what: string, damage: (folder: string) => Pro
   [
     "the folder of samples is missing",
     async (folder) => await rm(join(folder, "samples"), { recursive: true }),
-    /^no samples in .*: this is not the folder of a run, or it is incomplete$/,
+    /^no samples in .*: this is not the folder of a run, or it is incomplete\. Name a folder/,
   ],
   [
     "all samples are missing",
@@ -64,7 +64,7 @@ const DAMAGES: readonly (readonly [what: string, damage: (folder: string) => Pro
   [
     "a compressed file is damaged",
     async (folder) => await writeFile(join(folder, "samples", "x.ndjson.gz"), "not compressed"),
-    /samples\/x\.ndjson\.gz is damaged$/,
+    /samples\/x\.ndjson\.gz is damaged\. Restore it/,
   ],
   [
     "run.json is not JSON",
@@ -85,7 +85,7 @@ const DAMAGES: readonly (readonly [what: string, damage: (folder: string) => Pro
           const facts = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
           await writeFile(path, JSON.stringify({ ...facts, [key]: undefined }));
         },
-        new RegExp(`run\\.json is damaged, or not of a run: its ${key} is missing or not valid$`),
+        new RegExp(`run\\.json is damaged, or not of a run: its ${key} is missing or not valid\\. Restore it`),
       ] as const,
   ),
   [
