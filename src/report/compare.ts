@@ -259,7 +259,7 @@ const availability: Aspect = (before, now, tolerance) => {
   return [
     {
       worse,
-      text: `While it is down, ${percent(is)} of the application's writes succeed (accepted: ${percent(was)}${tolerated}).`,
+      text: `While it is down, ${percent(is)} of the application's writes now succeed (accepted: ${percent(was)}${tolerated}).`,
     },
   ];
 };
@@ -268,17 +268,17 @@ const ASPECTS: readonly Aspect[] = [
   severity,
   client,
   ownFunction,
-  time("longestOutageMs", (text) => `When it dies, the application fails without a break for ${text}`),
-  time("intermittentMs", (text) => `When it dies, some requests fail for ${text}`),
+  time("longestOutageMs", (text) => `When it dies, the application now fails for ${text} without a break`),
+  time("intermittentMs", (text) => `When it dies, some requests now fail for ${text}`),
   availability,
   time(
     "recoveryMs",
-    (text) => `After it is released, everything works again in ${text}`,
+    (text) => `After it is released, everything now works again in ${text}`,
     "After it is released, it was not seen that everything works again",
   ),
   time(
     "functionBackMs",
-    (text) => `After it is released, what the component itself does works again in ${text}`,
+    (text) => `After it is released, what the component itself does now works again in ${text}`,
     "After it is released, it was not seen that what the component itself does works again",
   ),
 ];

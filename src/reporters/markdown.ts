@@ -16,7 +16,7 @@ const MOST_CHARACTERS = 60_000;
 
 const WORDS: Readonly<Record<CaseState, string>> = {
   passed: "✅ as expected",
-  failure: "❌ differs",
+  failure: "❌ failed",
   error: "🛑 error",
   skipped: "⏭️ skipped",
 };
@@ -48,10 +48,11 @@ const HEADER = [
 ];
 
 /** What is wrong with a suite, or why it was skipped; empty: it passed. */
-function troubles(suite: Suite): string[] {
+function troubles(suite: Suite, notes: readonly string[]): string[] {
   const worst = worstOf(suite);
   if (worst === "passed") return [];
-  const shown = suite.cases.filter(({ state }) => state === worst);
+  // A note says the same of a row that is worse than accepted.
+  const shown = suite.cases.filter(({ state, message }) => state === worst && !notes.includes(message));
   const report = suite.report === undefined ? "" : ` Report: \`${suite.report}\`.`;
   return shown.map(({ name, message }) => `- **${cell(suite.name)}**, ${name}: ${cell(message)}${report}`);
 }
@@ -82,7 +83,7 @@ export function cutLines(text: string, most: number, size = (part: string): numb
 
 export function summaryMarkdown(session: Session): string {
   const problem = nothingJudged(session);
-  const list = session.suites.flatMap(troubles);
+  const list = session.suites.flatMap((suite) => troubles(suite, session.notes));
   const parts = [
     `## kube-system chaos: \`${session.name}\``,
     headline(session),
