@@ -25,7 +25,8 @@ export const FLOORS = [
   ["addons"],
   // attacks: what a run does. safety: what undoes it, also from a pod or after a crash; so it must not import the
   // attacks, it reads what they recorded. rbac: rights follow from the experiment and from what was found.
-  ["rbac", "attacks", "safety"],
+  // reporters: results in the forms that CI systems read; they use the formats of report.
+  ["rbac", "attacks", "safety", "reporters"],
   // report: formats of a finished result. targets: finds and watches the target.
   ["report", "targets"],
   // analysis: samples and events → result, pure, so that a verdict can be computed again from the files of a run.

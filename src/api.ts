@@ -15,7 +15,7 @@ export {
 } from "./api/run.js";
 export { validate } from "./api/validate.js";
 export type { RunResult } from "./analysis/result.js";
-export type { MatrixOutcome } from "./commands/matrix-command.js";
+export type { MatrixOutput } from "./commands/matrix-command.js";
 export type { Validation } from "./commands/validate-command.js";
 export { ChaosError, ExitCode } from "./common/errors.js";
 export type { PhaseName, RunEvent } from "./evidence/events.js";

@@ -18,6 +18,8 @@ import type { RunView } from "./ui/base.js";
 
 const handlers: Handlers = {
   run: async (references, flags) => {
+    const { consoleOf, withDefaults } = await import("./reporters/requested.js");
+    const onConsole = consoleOf(flags.reporter);
     await withView(async (view, interrupted) => {
       const { conduct } = await import("./api/conduct.js");
       process.exitCode = await conduct({
@@ -41,12 +43,14 @@ const handlers: Handlers = {
         interrupted: interrupted.signal,
         abandoned: interrupted.abandoned,
         env: process.env,
+        reporters: withDefaults(flags.reporter, process.env),
+        print: printToCi,
         allowing: await allowing(flags),
         onJournal: (runId) => (unfinished = interrupted.runId = runId),
         ...asking(view, interrupted),
       });
       unfinished = undefined;
-    });
+    }, onConsole);
   },
   watchdog: async ({ allowCommands }) => {
     const { watchdog } = await import("./commands/watchdog-command.js");
@@ -106,10 +110,20 @@ const handlers: Handlers = {
   },
   matrix: async (folders, flags) => {
     const { matrix } = await import("./commands/matrix-command.js");
+    const { consoleOf, withDefaults } = await import("./reporters/requested.js");
     const { json } = program.opts<GlobalFlags>();
-    const { text, warnings } = await matrix({ folders, ...flags, json: json === true });
+    const { reporter, tolerance, toleranceTime, toleranceAvailability, ...rest } = flags;
+    const { text, warnings, exitCode } = await matrix({
+      folders,
+      ...rest,
+      tolerances: { tolerance, toleranceTime, toleranceAvailability },
+      json: json === true || consoleOf(reporter) === "json",
+      reporters: rest.baseline === undefined ? reporter : withDefaults(reporter, process.env),
+      outlets: { env: process.env, print: printToCi },
+    });
     process.stderr.write(warnings.map((line) => `warning: ${line}\n`).join(""));
     process.stdout.write(text);
+    process.exitCode = exitCode;
   },
   heal: async (component, flags) => {
     await withView(async (view, interrupted) => {
@@ -216,6 +230,11 @@ const handlers: Handlers = {
 
 const program = createProgram(handlers);
 
+/** On stderr, which CI systems read, too: stdout has the data. */
+function printToCi(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 /** The run that a crash of this process would leave unfinished. */
 let unfinished: string | undefined;
 
@@ -318,10 +337,13 @@ interface Interruption {
  * Runs a command with a view. The first signal stops and restores. A later Ctrl-C ends the restore; other signals, and one
  * right after the first, only say how to finish.
  */
-async function withView(work: (view: RunView, interruption: Interruption) => Promise<void>): Promise<void> {
+async function withView(
+  work: (view: RunView, interruption: Interruption) => Promise<void>,
+  asked: "plain" | "json" | "auto" = "auto",
+): Promise<void> {
   const { createView } = await import("./ui/view.js");
   const { json, plain } = program.opts<GlobalFlags>();
-  const mode = json === true ? "json" : plain === true ? "plain" : "auto";
+  const mode = json === true ? "json" : plain === true ? "plain" : asked;
   const view = createView({ stream: process.stderr, out: process.stdout, mode });
   const controller = new AbortController();
   const abandon = new AbortController();

@@ -1,4 +1,4 @@
-import type { MatrixOutcome } from "../commands/matrix-command.js";
+import type { MatrixOutput } from "../commands/matrix-command.js";
 
 export interface MatrixOptions {
   /** Also write the files of `chaos matrix` into this folder. Links of the matrix are relative to it. */
@@ -15,7 +15,7 @@ export interface MatrixOptions {
 export async function matrix(
   folders: string | readonly string[],
   { out }: MatrixOptions = {},
-): Promise<Omit<MatrixOutcome, "text">> {
+): Promise<Pick<MatrixOutput, "matrix" | "files" | "warnings">> {
   const { matrix: command } = await import("../commands/matrix-command.js");
   const all = typeof folders === "string" ? [folders] : folders;
   const made = await command({ folders: all, ...(out === undefined ? { json: true } : { out }) });

@@ -1,14 +1,28 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
-import { messageOf, UsageError } from "../common/errors.js";
+import { ExitCode, messageOf, UsageError } from "../common/errors.js";
 import { makeFolder } from "../common/make-folder.js";
 import type { Language } from "../common/language.js";
 import { components } from "../components/all-components.js";
+import { acceptedFromJson } from "../report/accepted-read.js";
+import {
+  compare,
+  comparedRuns,
+  type ComparedRun,
+  type Comparison,
+  type Tolerance,
+} from "../report/compare.js";
+import { comparisonLines } from "../report/compare-words.js";
 import { matrixMarkdown } from "../report/matrix-markdown.js";
 import { resultFromJson } from "../report/matrix-read.js";
 import type { ReportFile } from "../report/formats.js";
 import { type MatrixEntry } from "../report/matrix-run.js";
 import { buildMatrix, matrixJson, shownRuns, type Matrix } from "../report/matrix.js";
+import { openReporters } from "../reporters/open.js";
+import type { Outlets } from "../reporters/reporter.js";
+import type { Requested } from "../reporters/requested.js";
+import { matrixSuites } from "./matrix-reports.js";
+import { toleranceOf, type ToleranceFlags } from "./tolerance.js";
 
 export interface MatrixCommandOptions {
   /** Folders of reports, or of single runs. */
@@ -19,6 +33,23 @@ export interface MatrixCommandOptions {
   readonly lang?: Language | undefined;
   /** Print the data instead of writing files. */
   readonly json?: boolean;
+  /** The accepted matrix: a folder of reports, or an impact-matrix.json. */
+  readonly baseline?: string | undefined;
+  /** Compare only these experiments, by name; empty: all. */
+  readonly only?: readonly string[];
+  readonly tolerances?: ToleranceFlags;
+  readonly reporters?: readonly Requested[];
+  readonly outlets?: Outlets;
+}
+
+export interface MatrixOutput {
+  /** For standard output. */
+  readonly text: string;
+  readonly warnings: readonly string[];
+  readonly exitCode: ExitCode;
+  readonly matrix: Matrix;
+  /** The written files. */
+  readonly files: readonly string[];
 }
 
 export interface MatrixFiles {
@@ -31,6 +62,7 @@ export interface MatrixFiles {
 }
 
 const RESULT = "result.json";
+const MATRIX_JSON = "impact-matrix.json";
 const REPORT_FILES: readonly ReportFile[] = ["report.md", "timeline.svg"];
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
@@ -98,6 +130,7 @@ async function resultIn(folder: string, out: string): Promise<Found | undefined>
 
 interface Read {
   readonly matrix: Matrix;
+  readonly entries: readonly MatrixEntry[];
   readonly warnings: readonly string[];
 }
 
@@ -126,7 +159,7 @@ async function readMatrix(folders: readonly string[], out: string): Promise<Read
       `${omitted}no results of runs in ${folders.join(", ")}. Name a folder of reports`,
     );
   }
-  return { matrix: buildMatrix(entries, Object.values(components)), warnings };
+  return { matrix: buildMatrix(entries, Object.values(components)), entries, warnings };
 }
 
 /** The files of a matrix, by name. */
@@ -134,7 +167,7 @@ function contents(matrix: Matrix): Readonly<Record<string, string>> {
   return {
     "impact-matrix.md": matrixMarkdown(matrix, "en"),
     "impact-matrix.ja.md": matrixMarkdown(matrix, "ja"),
-    "impact-matrix.json": matrixJson(matrix),
+    [MATRIX_JSON]: matrixJson(matrix),
   };
 }
 
@@ -162,32 +195,126 @@ export async function writeMatrix(folder: string): Promise<MatrixFiles> {
   }
 }
 
-export interface MatrixOutcome extends Pick<MatrixFiles, "files" | "warnings"> {
-  readonly matrix: Matrix;
-  /** For standard output. */
-  readonly text: string;
+/** The matrix of all reports in a folder, as data. @throws UsageError when none has a result. */
+export async function matrixOf(folder: string): Promise<Matrix> {
+  return (await readMatrix([folder], folder)).matrix;
+}
+
+interface Accepted {
+  readonly runs: readonly ComparedRun[];
+  /** Why it has none; undefined: it has some. */
+  readonly problem?: string;
+}
+
+/** The accepted matrix: of the runs in a folder; of a folder without runs: its impact-matrix.json; or such a file. */
+async function readAccepted(path: string): Promise<Accepted> {
+  if (!(await exists(path))) return { runs: [], problem: `${path} does not exist` };
+  const isFolder = (await stat(path)).isDirectory();
+  if (isFolder) {
+    try {
+      return { runs: comparedRuns((await readMatrix([path], path)).matrix) };
+    } catch (error) {
+      if (!(error instanceof NoResultsError)) throw error;
+    }
+  }
+  const file = isFolder ? join(path, MATRIX_JSON) : path;
+  if (!(await exists(file)))
+    return { runs: [], problem: `${path} has no results of runs, and no ${MATRIX_JSON}` };
+  const read = acceptedFromJson(await readFile(file, "utf8"));
+  if ("problem" in read)
+    throw new UsageError(`${file}: ${read.problem}. Name a folder of reports with --baseline`);
+  return read.runs.length === 0 ? { runs: [], problem: `${file} has no row` } : read;
+}
+
+/** @throws UsageError when two forms of output are requested, or flags that belong to --baseline without it. */
+function checkFlags({
+  lang,
+  json = false,
+  baseline,
+  only = [],
+  tolerances = {},
+}: MatrixCommandOptions): Tolerance {
+  if (lang !== undefined && json)
+    throw new UsageError("--lang prints Markdown and --json prints data: use only one of them");
+  if (lang !== undefined && baseline !== undefined)
+    throw new UsageError("--lang prints the table and --baseline the comparison: use only one of them");
+  const tolerance = toleranceOf(tolerances);
+  if (
+    baseline === undefined &&
+    (only.length > 0 || Object.values(tolerances).some((flag) => flag !== undefined))
+  )
+    throw new UsageError("--only and --tolerance… need --baseline: they say how to compare");
+  return tolerance;
 }
 
 /**
- * `chaos matrix`: all reports as one table.
+ * `chaos matrix`: all reports as one table. With `baseline`: compared with the accepted one.
  *
- * @throws UsageError when a folder does not exist or none has a result, or two forms of output are requested. Nothing was
+ * @throws UsageError when a folder does not exist or none has a result, or the flags contradict each other. Nothing was
  *   written then.
  */
-export async function matrix(options: MatrixCommandOptions): Promise<MatrixOutcome> {
+export async function matrix(options: MatrixCommandOptions): Promise<MatrixOutput> {
   const { folders, lang, json = false } = options;
+  const startedAt = new Date();
+  const tolerance = checkFlags(options);
   const out = options.out ?? folders[0] ?? ".";
-  if (lang !== undefined && json) {
-    throw new UsageError("--lang prints Markdown and --json prints data: use only one of them");
-  }
   const read = await readMatrix(folders, out);
-  if (lang === undefined && !json) {
-    const { rows, files, warnings } = await writeFiles(read, out);
-    const text = `${rows} ${rows === 1 ? "row" : "rows"}: ${files.join(", ")}\n`;
-    return { matrix: read.matrix, text, files, warnings };
-  }
-  const { matrix: data, warnings } = read;
-  // One line, as --json promises for every command.
-  const text = lang === undefined ? `${JSON.stringify(data)}\n` : matrixMarkdown(data, lang);
-  return { matrix: data, text, files: [], warnings };
+  const compared = await compareWithAccepted(options, read, tolerance);
+  const warnings = [...read.warnings];
+  const reporters = await openReporters({
+    ...{ requested: options.reporters ?? [], reportsFolder: out, env: {}, print: () => undefined },
+    ...options.outlets,
+    warn: (text) => warnings.push(text),
+  });
+  const { comparison, notes, exitCode } = compared;
+  const { text, files = [] } =
+    lang === undefined && !json ? await filesText(read, out) : { text: dataText(read, comparison, lang) };
+  const whole = await reporters.end({
+    ...{ name: "chaos matrix", startedAt: startedAt.toISOString(), reportsFolder: out, exitCode, notes },
+    ...{ tookMs: Date.now() - startedAt.getTime(), problem: undefined },
+    matrix: () => Promise.resolve(read.matrix),
+    suites: await matrixSuites(read.matrix, read.entries, comparison, out),
+  });
+  return {
+    text: text + (json ? [] : notes).map((line) => `${line}\n`).join(""),
+    warnings,
+    matrix: read.matrix,
+    files,
+    // As at the end of a run: a success without what was asked for is none.
+    exitCode: exitCode === ExitCode.asExpected && !whole ? ExitCode.failed : exitCode,
+  };
+}
+
+interface Compared {
+  /** undefined: nothing was to be compared. */
+  readonly comparison: Comparison | undefined;
+  readonly notes: readonly string[];
+  readonly exitCode: ExitCode;
+}
+
+async function compareWithAccepted(
+  { baseline, only = [] }: MatrixCommandOptions,
+  { matrix: present }: Read,
+  tolerance: Tolerance,
+): Promise<Compared> {
+  if (baseline === undefined) return { comparison: undefined, notes: [], exitCode: ExitCode.asExpected };
+  const { runs, problem } = await readAccepted(baseline);
+  const comparison = compare(runs, comparedRuns(present), tolerance, only);
+  const notes = comparisonLines(comparison, baseline, problem);
+  return { comparison, notes, exitCode: comparison.exitCode };
+}
+
+/** Writes the files. @returns them, and the line that names them. */
+async function filesText(read: Read, out: string): Promise<Pick<MatrixOutput, "text" | "files">> {
+  const { rows, files } = await writeFiles(read, out);
+  return { text: `${rows} ${rows === 1 ? "row" : "rows"}: ${files.join(", ")}\n`, files };
+}
+
+/** The data on one line, as --json promises for every command; or a language's Markdown. */
+function dataText(
+  { matrix: data }: Read,
+  comparison: Comparison | undefined,
+  lang: Language | undefined,
+): string {
+  return lang === undefined ? `${JSON.stringify(comparison ?? data)}\n` : matrixMarkdown(data, lang);
 }

@@ -7,9 +7,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ProviderName } from "../clusters/provider.js";
 import { ENVIRONMENT } from "../common/environment.js";
-import { EXIT_CODE_WORDS } from "../common/errors.js";
+import { EXIT_CODE_WORDS, messageOf } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
 import { exampleSection } from "./examples.js";
+import { REPORTER_NAMES } from "../reporters/all-reporters.js";
+import { type Requested, requestedReporters } from "../reporters/requested.js";
 
 /** Flags of every command; read them with `program.opts()`. */
 export interface GlobalFlags {
@@ -40,6 +42,7 @@ export interface RunFlags extends ClusterFlags {
   readonly watchdog: boolean;
   readonly deadMan: boolean;
   readonly reports: string;
+  readonly reporter: Requested[];
 }
 
 interface WatchdogFlags {
@@ -66,6 +69,12 @@ interface RestoreFlags extends Omit<ClusterFlags, "cluster" | "image"> {
 interface MatrixFlags {
   readonly lang?: "en" | "ja";
   readonly out?: string;
+  readonly baseline?: string;
+  readonly only: string[];
+  readonly tolerance?: string;
+  readonly toleranceTime?: string;
+  readonly toleranceAvailability?: string;
+  readonly reporter: Requested[];
 }
 
 export interface HealFlags extends Omit<ClusterFlags, "cluster" | "image"> {
@@ -150,6 +159,10 @@ Install:
   zsh   echo 'source <(chaos completion zsh)' >> ~/.zshrc   (after compinit)
   fish  chaos completion fish > ~/.config/fish/completions/chaos.fish
 `;
+const REPORTER = [
+  "--reporter <names>",
+  `how results are told, several at once: ${REPORTER_NAMES.join(", ")}; NAME=FILE: into that file (comma-separated; default: plain, and github in GitHub Actions)`,
+] as const;
 
 /** The default folders of `matrix`. */
 const REPORTS: readonly string[] = ["reports"];
@@ -201,6 +214,7 @@ export function createProgram(handlers: Handlers): Command {
       false,
     )
     .option("--reports <folder>", "folder for the reports", path, "reports")
+    .option(...REPORTER, reporters, [])
     .action(handlers.run);
 
   program
@@ -277,6 +291,16 @@ export function createProgram(handlers: Handlers): Command {
       new Option("--lang <language>", "print the table instead of writing files").choices(["en", "ja"]),
     )
     .option("--out <folder>", "folder for the files; default: the first folder", path)
+    .option(
+      "--baseline <folder>",
+      "compare with the accepted matrix (a folder of reports, or an impact-matrix.json): exit code 1 if a row is worse, 2 if one cannot be compared",
+      path,
+    )
+    .option("--only <names>", "compare only these experiments (comma-separated names)", names, [])
+    .option("--tolerance <percent>", "how much longer an outage or a recovery may be; default: 20%", path)
+    .option("--tolerance-time <duration>", "a time may be longer by at least this; default: 30s", path)
+    .option("--tolerance-availability <points>", "how much lower an availability may be; default: 10", path)
+    .option(...REPORTER, reporters, [])
     .action(handlers.matrix);
 
   program
@@ -443,6 +467,15 @@ function path(value: string): string {
 /** The paths given; the default is replaced by the first. */
 function paths(value: string, before: readonly string[]): string[] {
   return [...(before === REPORTS ? [] : before), path(value)];
+}
+
+/** "junit=a.xml,github", appended to the reporters of earlier flags. */
+function reporters(value: string, before: readonly Requested[]): Requested[] {
+  try {
+    return [...before, ...requestedReporters(value)];
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}.`);
+  }
 }
 
 /** "a,b" → a and b, appended to the names of earlier flags. */

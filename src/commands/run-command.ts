@@ -21,9 +21,10 @@ import type { RunView, SessionPosition } from "../ui/base.js";
 import { failureOf, isDebug } from "./failure.js";
 import { writeMatrix } from "./matrix-command.js";
 import { nodeAccessOptions } from "./node-access-options.js";
+import { RunReports, type RunReportsOptions } from "./run-reports.js";
 import { selectCluster, type SelectOptions } from "./select-cluster.js";
 
-export interface RunCommandOptions {
+export interface RunCommandOptions extends Pick<RunReportsOptions, "reporters" | "print"> {
   /** Files, folders, or names of experiments. */
   readonly references: readonly string[];
   readonly select: Omit<SelectOptions, "progress" | "signal" | "ask">;
@@ -77,18 +78,31 @@ const BY_WEIGHT: readonly ExitCode[] = [
  * cluster settles between them. A failed run does not stop the rest; a run that is not restored does.
  */
 export async function run(options: RunCommandOptions): Promise<ExitCode> {
+  const reports = await RunReports.open(options);
+  let code: ExitCode;
+  try {
+    code = await runAll(options, reports);
+  } catch (error) {
+    await reports.failed(error, failureOf(error).exitCode);
+    throw error;
+  }
+  return await reports.end(code);
+}
+
+async function runAll(options: RunCommandOptions, reports: RunReports): Promise<ExitCode> {
   const config = await loadLocalConfig(options.configFile, options.env);
   const nodeAccess = nodeAccessOptions(options, config);
   const podSettings = withSets(podSettingsOf(config), options.set);
   const loaded = choose(await loadAll(options.references), options);
+  reports.plan(loaded);
   const handle = await chooseCluster(options);
   const common = { handle, nodeAccess, podSettings, toolVersion: await ownVersion() };
   const [only, ...others] = loaded;
   if (only !== undefined && others.length === 0) {
     if (!options.dryRun) options.view.session(positionOf(loaded, 0, 0));
-    return (await runOne(options, { ...only, ...common })).exitCode;
+    return (await reports.run(only, async () => await runOne(options, { ...only, ...common }))).exitCode;
   }
-  return await runSeveral(options, loaded, common);
+  return await runSeveral(options, loaded, common, reports);
 }
 
 type Common = Pick<RunOneOptions, "handle" | "nodeAccess" | "podSettings" | "toolVersion">;
@@ -97,13 +111,14 @@ async function runSeveral(
   options: RunCommandOptions,
   loaded: readonly Loaded[],
   common: Common,
+  reports: RunReports,
 ): Promise<ExitCode> {
   if (options.dryRun) return await planSeveral(options, loaded, common);
   const { interrupted, view } = options;
   const codes: ExitCode[] = [];
   const session = await openSession(options, loaded, common);
   const lines: string[] = [];
-  let reports = 0;
+  let written = 0;
   let whole = true;
   const startedMs = performance.now();
   try {
@@ -113,10 +128,13 @@ async function runSeveral(
       if (before !== undefined) await session.settle(interrupted, replacesPods(before));
       view.session(positionOf(loaded, index, performance.now() - startedMs));
       const sharedBy = { id: session.id, lock: session.lock };
-      const outcome = await runOne(options, { ...each, ...common, sharedBy });
+      const outcome = await reports.run(
+        each,
+        async () => await runOne(options, { ...each, ...common, sharedBy }),
+      );
       codes.push(outcome.exitCode);
       lines.push(outcomeLine(each, outcome));
-      if (outcome.folder !== undefined) reports++;
+      if (outcome.folder !== undefined) written++;
       // A component that is still down would distort every following run.
       whole = outcome.exitCode !== ExitCode.notRestored;
       if (!whole || session.lock.lost.aborted) break;
@@ -124,7 +142,7 @@ async function runSeveral(
   } finally {
     if (!(await session.close({ whole }))) codes.push(ExitCode.notRestored);
   }
-  await summarise(options, lines, reports);
+  await summarise(options, lines, written);
   return mostSerious(codes);
 }
 

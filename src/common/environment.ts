@@ -14,5 +14,7 @@ export const ENVIRONMENT = {
   npm_command: "exec: npx started it, so the command line to repeat starts with npx",
   NO_COLOR: "not empty: no colours in the live view",
   CI: "not empty and not false: plain lines instead of the live view",
+  GITHUB_ACTIONS:
+    "true: the reporter github is added if no other is named; it reads GITHUB_WORKSPACE, and appends to the files of GITHUB_STEP_SUMMARY and GITHUB_OUTPUT",
   TERM: "dumb: plain lines instead of the live view",
 } as const;

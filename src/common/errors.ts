@@ -16,8 +16,8 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 /** What each exit code means, for --help and the reference. */
 export const EXIT_CODE_WORDS: Readonly<Record<ExitCode, string>> = {
   0: "as the file expects; other commands: done",
-  1: "differs from the expectation; doctor: found errors or warnings",
-  2: "inconclusive after an attack: the report names the reason",
+  1: "differs from the expectation; `doctor`: found errors or warnings; `matrix --baseline`: a row is worse than accepted",
+  2: "inconclusive after an attack: the report names the reason; `matrix --baseline`: a row could not be compared",
   3: "bad file or usage; nothing was changed",
   4: "refused (preflight, lock, guard, or nothing could have been concluded: a report then names the reason), or the cluster cannot be used; nothing was attacked",
   5: "not restored: `chaos restore` finishes it",

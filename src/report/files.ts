@@ -96,7 +96,7 @@ function textsOf(input: ReportInput): [string, () => string][] {
 }
 
 /** Writes the whole file or nothing: the matrix cannot read half a result.json. */
-async function writeWhole(path: string, text: string): Promise<void> {
+export async function writeWhole(path: string, text: string): Promise<void> {
   const part = `${path}.part`;
   try {
     await writeFile(part, text);

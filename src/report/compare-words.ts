@@ -1,0 +1,62 @@
+/** A comparison of two matrices in words. Pure. */
+import { duration, plural, threshold } from "../common/figures.js";
+import type { Change, ComparedRow, Comparison, Tolerance } from "./compare.js";
+
+/** "times: 20 % longer, and at least 30.0 s; availability: 5 points lower". */
+function toleranceText({ share, timeMs, availability }: Tolerance): string {
+  const points = Number((availability * 100).toFixed(3));
+  return `tolerated: times longer by ${threshold(share)} or ${duration(timeMs)}, whichever is more; availability lower by ${points} points`;
+}
+
+/** "kube-dns", or "kube-dns (kube-dns-fight)" for a variant. */
+function title({ name, experiment }: ComparedRow): string {
+  return name === experiment ? name : `${name} (${experiment})`;
+}
+
+/** One row: "kube-dns: worse. When it dies, …". */
+export function rowText(row: ComparedRow): string {
+  const more = row.change === "worse" && row.better.length > 0 ? ["But:", ...row.better] : row.better;
+  const where = row.environment.length === 0 ? [] : [`Another environment: ${row.environment.join("; ")}.`];
+  return [`${title(row)}: ${row.change}.`, ...row.because, ...more, ...where].join(" ");
+}
+
+const ORDER: readonly Change[] = ["worse", "no history", "not measured", "inconclusive", "better"];
+
+function endText({ rows, exitCode }: Comparison): string {
+  const count = (...changes: readonly Change[]): number =>
+    rows.filter(({ change }) => changes.includes(change)).length;
+  const worse = count("worse");
+  const unknown = count("no history", "not measured", "inconclusive");
+  const rest = unknown === 0 ? "" : `, and ${plural(unknown, "row")} could not be compared`;
+  if (worse > 0) return `Not accepted: ${plural(worse, "row")} got worse${rest}.`;
+  if (exitCode === 0) return `Accepted: no row is worse than in the accepted matrix.`;
+  return rows.length === 0
+    ? "Not accepted: there is nothing to compare."
+    : `Not accepted: no row is known to be worse, but ${plural(unknown, "row")} of ${rows.length} could not be compared, and what has no history has not passed.`;
+}
+
+/**
+ * The comparison as lines: the worst rows first, then those that are as accepted, in one line.
+ *
+ * @param accepted where the accepted matrix is.
+ * @param problem why it has no rows; undefined: it has some.
+ */
+export function comparisonLines(
+  comparison: Comparison,
+  accepted: string,
+  problem: string | undefined,
+): string[] {
+  const { rows, tolerance } = comparison;
+  const same = rows.filter(({ change }) => change === "as accepted");
+  // Their environment is said, although nothing got worse there.
+  const quiet = same.filter(({ environment }) => environment.length === 0);
+  const said = [...same.filter((row) => !quiet.includes(row))];
+  return [
+    `Compared with ${accepted} (${toleranceText(tolerance)}):`,
+    ...(problem === undefined ? [] : [`No accepted matrix: ${problem}.`]),
+    ...ORDER.flatMap((change) => rows.filter((row) => row.change === change).map(rowText)),
+    ...said.map(rowText),
+    ...(quiet.length === 0 ? [] : [`As accepted: ${quiet.map(title).join(", ")}.`]),
+    endText(comparison),
+  ];
+}
