@@ -18,6 +18,7 @@ import { usableNodes } from "../nodes/left-out.js";
 import {
   type Measured,
   type Probing,
+  probingProblem,
   type ProbingOptions,
   type SeriesName,
   withProbers,
@@ -131,24 +132,28 @@ function planLines(target: Target, order: readonly Pod[], { disableEviction }: H
   ];
 }
 
-/** Also asks the API server whether budgets would allow each eviction now. */
+/** Also asks the API server about the rights, and whether budgets would allow each eviction now. */
 async function dryRun(
   transport: Transport,
   target: Target,
   order: readonly Pod[],
-  { disableEviction, allowLast, component }: HealOptions,
+  options: HealOptions,
 ): Promise<HealOutcome> {
+  const { disableEviction, allowLast, component } = options;
   const [first] = order;
   const last = first === undefined || allowLast ? undefined : lastReady(first, order);
-  const refused = await Promise.all(
+  const rightless = await probingProblem(transport, permissionsFor(target, options));
+  const budgets = await Promise.all(
     order.map(async (pod) => {
-      const why = disableEviction ? undefined : await refusedEviction(transport, pod, "All");
+      if (disableEviction || rightless !== undefined) return [];
+      const why = await refusedEviction(transport, pod, "All");
       return why === undefined ? [] : [`pod ${pod.metadata.name} would wait for its budget: ${why}`];
     }),
   );
-  const problems = [...(last === undefined ? [] : [`refused: ${last}`]), ...refused.flat()];
+  const refusals = [last, rightless].flatMap((each) => (each === undefined ? [] : [`refused: ${each}`]));
+  const problems = [...refusals, ...budgets.flat()];
   return {
-    exitCode: last === undefined ? ExitCode.asExpected : ExitCode.preflightRefused,
+    exitCode: refusals.length === 0 ? ExitCode.asExpected : ExitCode.preflightRefused,
     lines: [...problems, "dry run: nothing was changed"],
     summary: {
       dryRun: true,
