@@ -168,7 +168,7 @@ export async function withProbers<T>(
 /** Throws when interrupted: what was created is then removed. */
 function stopIfInterrupted({ interrupted }: Pick<ProbingOptions, "interrupted">): void {
   if (interrupted.aborted)
-    throw new ChaosError("interrupted: the probers were removed, and nothing else was changed", {
+    throw new ChaosError("interrupted while measuring. The probers were removed", {
       exitCode: ExitCode.interrupted,
     });
 }
