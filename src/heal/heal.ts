@@ -3,7 +3,7 @@
  * before and after whether it helped. A controller is never deleted.
  */
 import { anySignal } from "../common/signals.js";
-import { ChaosError, ExitCode, RefusedError } from "../common/errors.js";
+import { ChaosError, ExitCode, messageOf, RefusedError } from "../common/errors.js";
 import { plural, seconds } from "../common/figures.js";
 import { objectName } from "../common/object-name.js";
 import { components } from "../components/all-components.js";
@@ -13,11 +13,12 @@ import { withConnection } from "../kube/connect.js";
 import type { Node, Pod } from "../kube/objects.js";
 import { type Permission, rights } from "../kube/permission.js";
 import { isTerminating } from "../kube/pod-state.js";
-import { ApiError, type Transport } from "../kube/transport.js";
+import { ApiError, ApiUnreachableError, type Transport } from "../kube/transport.js";
 import { usableNodes } from "../nodes/left-out.js";
 import {
   type Measured,
   type Probing,
+  probingProblem,
   type ProbingOptions,
   type SeriesName,
   withProbers,
@@ -34,7 +35,7 @@ import {
 } from "./compare.js";
 import { refusedEviction } from "./evict.js";
 import { inOrder, lastReady, podsOfTarget, podWords, workloadOnly } from "./pods.js";
-import { type Replaced, replacePod } from "./replace.js";
+import { type Replaced, type ReplaceOptions, replacePod } from "./replace.js";
 
 export interface HealOptions extends Omit<ProbingOptions, "purpose" | "durationMs" | "permissions"> {
   readonly component: ComponentName;
@@ -131,24 +132,28 @@ function planLines(target: Target, order: readonly Pod[], { disableEviction }: H
   ];
 }
 
-/** Also asks the API server whether budgets would allow each eviction now. */
+/** Also asks the API server about the rights, and whether budgets would allow each eviction now. */
 async function dryRun(
   transport: Transport,
   target: Target,
   order: readonly Pod[],
-  { disableEviction, allowLast, component }: HealOptions,
+  options: HealOptions,
 ): Promise<HealOutcome> {
+  const { disableEviction, allowLast, component } = options;
   const [first] = order;
   const last = first === undefined || allowLast ? undefined : lastReady(first, order);
-  const refused = await Promise.all(
+  const rightless = await probingProblem(transport, permissionsFor(target, options));
+  const budgets = await Promise.all(
     order.map(async (pod) => {
-      const why = disableEviction ? undefined : await refusedEviction(transport, pod, "All");
+      if (disableEviction || rightless !== undefined) return [];
+      const why = await refusedEviction(transport, pod, "All");
       return why === undefined ? [] : [`pod ${pod.metadata.name} would wait for its budget: ${why}`];
     }),
   );
-  const problems = [...(last === undefined ? [] : [`refused: ${last}`]), ...refused.flat()];
+  const refusals = [last, rightless].flatMap((each) => (each === undefined ? [] : [`refused: ${each}`]));
+  const problems = [...refusals, ...budgets.flat()];
   return {
-    exitCode: last === undefined ? ExitCode.asExpected : ExitCode.preflightRefused,
+    exitCode: refusals.length === 0 ? ExitCode.asExpected : ExitCode.preflightRefused,
     lines: [...problems, "dry run: nothing was changed"],
     summary: {
       dryRun: true,
@@ -227,41 +232,52 @@ class Healing {
   }
 
   async #replace(order: readonly Pod[], before: Seen): Promise<PodsReplaced> {
-    const { view, interrupted, allowLast } = this.#options;
+    const { view, interrupted } = this.#options;
     const signal = anySignal(interrupted, this.#probers.lost);
     const series = goodSeries(before);
     const done: (Replaced & { readonly pod: string })[] = [];
     for (const [index, pod] of order.entries()) {
       if (signal.aborted) return { pods: done, stopped: endedEarly(signal, interrupted) };
-      const living = await podsOfTarget(this.#transport, this.#target);
-      const now = living.find(({ metadata }) => metadata.uid === pod.metadata.uid);
-      if (now === undefined || isTerminating(now)) {
-        view.info(`pod ${pod.metadata.name} is gone already`);
-        continue;
-      }
-      const last = allowLast ? undefined : lastReady(now, living);
-      if (last !== undefined) return { pods: done, stopped: `stopped: ${last}` };
-      const title = `replace pod ${index + 1} of ${order.length}: ${podWords(now)}`;
-      const result = await view.step(
-        title,
-        async (note) =>
-          await replacePod(now, {
-            transport: this.#transport,
-            clock: this.#probers.clock,
-            target: this.#target,
-            disableEviction: this.#options.disableEviction,
-            limitMs: this.#options.limitMs,
-            signal,
-            note,
-            notGoodSince: async (fromMs) => await this.#probers.notGoodSince(fromMs, series),
-          }),
-      );
+      const title = `replace pod ${index + 1} of ${order.length}: ${podWords(pod)}`;
+      const result = await view.step(title, async (note) => await this.#one(pod, { series, signal, note }));
       done.push({ ...result, pod: pod.metadata.name });
       if (result.problem !== undefined) return { pods: done, stopped: `stopped: ${result.problem}` };
-      if (result.successor !== undefined)
-        view.info(`  ${result.successor} serves in its place after ${seconds(result.tookMs)}`);
+      view.info(
+        result.successor === undefined
+          ? "  it was gone already"
+          : `  ${result.successor} serves in its place after ${seconds(result.tookMs)}`,
+      );
     }
     return { pods: done };
+  }
+
+  async #one(
+    pod: Pod,
+    { series, ...how }: Pick<ReplaceOptions, "signal" | "note"> & { readonly series: readonly SeriesName[] },
+  ): Promise<Replaced> {
+    const { allowLast, disableEviction, limitMs } = this.#options;
+    const nothing = { deleted: false, tookMs: 0 };
+    try {
+      const living = await podsOfTarget(this.#transport, this.#target);
+      const now = living.find(({ metadata }) => metadata.uid === pod.metadata.uid);
+      if (now === undefined || isTerminating(now)) return nothing;
+      const last = allowLast ? undefined : lastReady(now, living);
+      if (last !== undefined) return { ...nothing, problem: last };
+      return await replacePod(now, {
+        ...how,
+        transport: this.#transport,
+        clock: this.#probers.clock,
+        target: this.#target,
+        disableEviction,
+        limitMs,
+        notGoodSince: async (fromMs) => await this.#probers.notGoodSince(fromMs, series),
+      });
+    } catch (error) {
+      if (!(error instanceof ApiError || error instanceof ApiUnreachableError)) throw error;
+      // The answer to its deletion may be what was lost.
+      const problem = `pod ${pod.metadata.name} may have been deleted: ${messageOf(error)}`;
+      return { deleted: true, tookMs: 0, problem };
+    }
   }
 
   #interrupted({ pods }: PodsReplaced): ChaosError {

@@ -145,6 +145,11 @@ test.serial(
     const writes = healed.losses?.["app-write"] ?? { failed: 0, samples: 0 };
     const restarted = yardstick["app-write"] ?? { failed: 0, samples: 0 };
     t.log(text("writes that failed while healing", writes), text("while restarting", restarted));
+    for (const [when, losses] of [
+      ["healing", healed.losses],
+      ["restarting", yardstick],
+    ] as const)
+      t.log(`while ${when}:`, JSON.stringify(losses));
     t.true(writes.samples > 100, `${writes.samples} writes`);
     t.false(lossBeyondNoise(writes, restarted, 1), text("writes", writes));
   },

@@ -134,10 +134,10 @@ export async function withProbers<T>(
 ): Promise<T> {
   const transport = routedTransport(connection.transport);
   const clock = systemClock();
-  const canaries = await canariesIn(transport);
-  const { items: nodes } = await list<Node>(transport, resourcePath(NODES));
-  const names = schedulableNodes(nodes).map(({ metadata }) => metadata.name);
-  await refuseUnlessPossible(transport, options, canaries, names);
+  const ground = await groundOf(transport);
+  const problem = await probingProblem(transport, options.permissions, ground);
+  if (problem !== undefined) throw new RefusedError(`${problem}. Nothing was changed`);
+  const { canaries, nodes, names } = ground;
   const session = await Session.open({
     ...options,
     namespaces: [canaries.name],
@@ -168,7 +168,7 @@ export async function withProbers<T>(
 /** Throws when interrupted: what was created is then removed. */
 function stopIfInterrupted({ interrupted }: Pick<ProbingOptions, "interrupted">): void {
   if (interrupted.aborted)
-    throw new ChaosError("interrupted: the probers were removed, and nothing else was changed", {
+    throw new ChaosError("interrupted while measuring. The probers were removed", {
       exitCode: ExitCode.interrupted,
     });
 }
@@ -185,21 +185,38 @@ async function canariesIn(transport: Transport): Promise<Canaries> {
     : { name: canaryNamespaceOf(newRunId(new Date(), "canary")), prepared };
 }
 
-async function refuseUnlessPossible(
+/** What is known before anything is created. */
+interface Ground {
+  readonly canaries: Canaries;
+  readonly nodes: readonly Node[];
+  /** The schedulable nodes. */
+  readonly names: readonly string[];
+}
+
+async function groundOf(transport: Transport): Promise<Ground> {
+  const [canaries, { items: nodes }] = await Promise.all([
+    canariesIn(transport),
+    list<Node>(transport, resourcePath(NODES)),
+  ]);
+  return { canaries, nodes, names: schedulableNodes(nodes).map(({ metadata }) => metadata.name) };
+}
+
+/**
+ * Why the probers would be refused, as far as it is known without creating anything; undefined: nothing is known.
+ *
+ * @param permissions rights of the caller's own.
+ */
+export async function probingProblem(
   transport: Transport,
-  { permissions = [] }: ProbingOptions,
-  canaries: Canaries,
-  nodes: readonly string[],
-): Promise<void> {
+  permissions: readonly Permission[] = [],
+  ground?: Ground,
+): Promise<string | undefined> {
+  const { canaries, names } = ground ?? (await groundOf(transport));
   const state = await namespaceState(transport, PROBER_NAMESPACE);
   if (state === "foreign")
-    throw new RefusedError(
-      `namespace ${PROBER_NAMESPACE} already exists and was not created by this tool. The probers need this name. Delete the namespace if it is not in use. Nothing was changed`,
-    );
-  if (nodes.length === 0)
-    throw new RefusedError(
-      "no node is schedulable (all are tainted, cordoned or not ready): the probers cannot run. Nothing was changed",
-    );
+    return `namespace ${PROBER_NAMESPACE} already exists and was not created by this tool. The probers need this name. Delete the namespace if it is not in use`;
+  if (names.length === 0)
+    return "no node is schedulable (all are tainted, cordoned or not ready): the probers cannot run";
   const needed = [
     ...proberPermissions({
       probers: { name: PROBER_NAMESPACE, prepared: state === "prepared" },
@@ -212,10 +229,8 @@ async function refuseUnlessPossible(
     ...permissions,
   ];
   const missing = await missingPermissions(transport, needed);
-  if (missing.length > 0)
-    throw new RefusedError(
-      `permissions: missing: ${[...new Set(missing.map(describePermission))].join("; ")}. docs/heal.md has a Role. Nothing was changed`,
-    );
+  if (missing.length === 0) return undefined;
+  return `permissions: missing: ${[...new Set(missing.map(describePermission))].join("; ")}. docs/heal.md has a Role`;
 }
 
 interface Parts {

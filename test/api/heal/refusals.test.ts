@@ -132,6 +132,9 @@ test("a dry run asks the budgets with dryRun, and writes nothing", async (t) => 
   });
   t.is(await b.heal({ dryRun: true }), ExitCode.asExpected);
   t.deepEqual(asked, [["All"], ["All"]]);
+  b.allow(false);
+  t.is(await b.heal({ dryRun: true }), ExitCode.preflightRefused, "rights are missing");
+  t.is(asked.length, 2);
   t.deepEqual(
     writes(b.c.server).filter(({ path }) => !path.endsWith("/eviction")),
     [],

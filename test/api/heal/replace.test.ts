@@ -111,12 +111,11 @@ test("only the controller's own pods, those that are not ready first, then the o
   t.deepEqual(names, ["a", "b"]);
   const [ready] = await b.pods();
   if (ready === undefined) return;
-  const made = (name: string, at: string, isReady: boolean): Pod =>
-    ({
-      ...ready,
-      metadata: { ...ready.metadata, name, uid: name, creationTimestamp: at },
-      status: { conditions: [{ type: "Ready", status: isReady ? "True" : "False" }] },
-    });
+  const made = (name: string, at: string, isReady: boolean): Pod => ({
+    ...ready,
+    metadata: { ...ready.metadata, name, uid: name, creationTimestamp: at },
+    status: { conditions: [{ type: "Ready", status: isReady ? "True" : "False" }] },
+  });
   const [young, old, broken] = [made("young", "2", true), made("old", "1", true), made("broken", "3", false)];
   t.deepEqual(
     inOrder([young, old, broken]).map(({ metadata }) => metadata.name),

@@ -96,6 +96,21 @@ test("open: watchdog, then lock, namespace and copy; the copy names the applicat
   t.is(b.c.server.object(GUESTBOOK), undefined, "named before it is created, and only once");
 });
 
+test("probers alone: the id says what for, nothing that settles is read, and restore knows it as a session", async (t) => {
+  const b = await bench(t);
+  const session = await b.open({
+    namespaces: ["kube-system-chaos-canary-0000"],
+    purpose: { name: "heal", removing: "remove the probers" },
+  });
+  t.regex(session.id, /^\d{8}t\d{6}z-heal-[0-9a-f]{4}$/);
+  t.false(b.c.server.requests.some(({ path }) => path.includes("/apiservices")));
+  const [copy] = await copiesInCluster(b.c.transport);
+  t.is(parseJournal("copy", copy?.text ?? "")?.open.experiment, "session");
+  t.true(await session.close({ whole: true }));
+  t.deepEqual(holdOf(b.c.server, session.id), []);
+  t.regex(await b.said(), /remove the probers/);
+});
+
 test("close after restored runs: shared objects are removed, the lock last; the journal is closed and released", async (t) => {
   const b = await bench(t);
   const session = await b.open();
