@@ -1,4 +1,4 @@
-import { ExitCode, RefusedError } from "../common/errors.js";
+import { ExitCode, NothingConfiguredError, RefusedError } from "../common/errors.js";
 import { type Clock, systemClock } from "../common/clock.js";
 import { orInterrupted } from "../common/interrupted.js";
 import type { ClusterHandle } from "../clusters/provider.js";
@@ -42,20 +42,37 @@ const SILENT_MS = 1000;
  * @throws RefusedError when there is no cluster, or it does not let itself be looked at.
  */
 export async function doctor(options: DoctorOptions): Promise<ExitCode> {
-  const { select, view, interrupted } = options;
-  const handle = await selectCluster({ ...select, dryRun: true, progress: view, signal: interrupted });
-  const connection = await connect({
-    kubeconfigPath: handle.kubeconfigPath,
-    context: handle.context,
-    userAgent: "kube-system-chaos (doctor)",
-    signal: interrupted,
-  });
+  const { interrupted, probe } = options;
+  const handle = probe === undefined ? undefined : await handleOf(options);
+  const connection = await connected(options, handle);
   try {
     const facts = await orInterrupted(interrupted, async () => await look(connection, options));
-    const probed = (await options.probe?.(handle)) ?? [];
+    const probed = handle === undefined ? [] : ((await probe?.(handle)) ?? []);
     return await tell(facts, probed, options);
   } finally {
     connection.transport.close();
+  }
+}
+
+async function handleOf({ select, view, interrupted }: DoctorOptions): Promise<ClusterHandle> {
+  return await selectCluster({ ...select, dryRun: true, progress: view, signal: interrupted });
+}
+
+/** The kubeconfig's context; without one, the running cluster of a provider, which takes seconds to look for. */
+async function connected(options: DoctorOptions, handle: ClusterHandle | undefined): Promise<Connection> {
+  const { select, view, interrupted: signal } = options;
+  const common = {
+    userAgent: "kube-system-chaos (doctor)",
+    signal,
+    warn: (text: string) => view.warn(text),
+  };
+  const { kubeconfigPath, context } = handle ?? select;
+  try {
+    return await connect({ ...common, kubeconfigPath, context });
+  } catch (error) {
+    if (!(error instanceof NothingConfiguredError) || context !== undefined || kubeconfigPath !== undefined)
+      throw error;
+    return await connected(options, await handleOf(options));
   }
 }
 

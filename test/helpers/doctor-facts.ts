@@ -133,7 +133,7 @@ export function deployment(name: string, labels: Readonly<Record<string, string>
       availableReplicas: replicas,
       updatedReplicas: replicas,
     },
-  } as unknown as Deployment;
+  };
 }
 
 export const replicaSet = (of: string): ReplicaSet =>
@@ -163,14 +163,14 @@ export function daemonSet(
 }
 
 export function service(name: string, selector: Readonly<Record<string, string>>): Service {
-  return { metadata: meta("Service", name), spec: { selector } } as unknown as Service;
+  return { metadata: meta("Service", name), spec: { selector } };
 }
 
 export function lease(name: string, renewed = ago(2_000), more: Change = {}): Lease {
   return {
     metadata: meta("Lease", name, more),
     spec: { holderIdentity: `${name}_1`, leaseDurationSeconds: 15, renewTime: renewed },
-  } as unknown as Lease;
+  };
 }
 
 const NODES = ["control-plane", "worker", "worker2"];
@@ -219,9 +219,7 @@ export function healthy(change: Partial<Parts & ClusterFacts> = {}): ClusterFact
     replicaSets: [replicaSet("coredns")],
     services: [service("kube-dns", DNS)],
     events: [],
-    budgets: [
-      { metadata: meta("PodDisruptionBudget", "coredns"), spec: { selector: { matchLabels: DNS } } },
-    ] as unknown as Parts["budgets"],
+    budgets: [{ metadata: meta("PodDisruptionBudget", "coredns"), spec: { selector: { matchLabels: DNS } } }],
     leases: [lease("kube-scheduler"), lease("kube-controller-manager")],
     namespaces: [],
     unscheduled: [],

@@ -1,14 +1,6 @@
 /** The conditions on what other platforms list: no nonsense about what they hide, embed or replace. */
 import test from "ava";
-import type {
-  DaemonSet,
-  Deployment,
-  KubeObject,
-  Node,
-  Pod,
-  ReplicaSet,
-  Service,
-} from "../../../src/kube/objects.js";
+import type { DaemonSet, Deployment, KubeObject, Node, Pod, Service } from "../../../src/kube/objects.js";
 import { platformOf } from "../../../src/targets/platform.js";
 import { codesOf, healthy, NOW_MS } from "../../helpers/doctor-facts.js";
 import { type Inventory, inventory, inventoryNames } from "../../helpers/inventories.js";
@@ -43,7 +35,7 @@ function withStatus(pod: KubeObject, node: string | undefined): Pod {
         { name: "c", image: "x", imageID: "x", ready: true, restartCount: 1, lastState: {} },
       ],
     },
-  } as Pod;
+  };
 }
 
 /** The pods that the workloads of an inventory would have. */
@@ -79,7 +71,7 @@ function factsOf({ nodes, objects }: Inventory): ReturnType<typeof healthy> {
     list.map((each) => ({ ...each, metadata: { ...each.metadata, uid: uid(each, kind) } }) as T);
   const deployments = known<Deployment>("Deployment", objects.deployments).map((each) => {
     const replicas = each.spec?.replicas ?? 1;
-    return { ...each, status: { replicas, readyReplicas: replicas } } as Deployment;
+    return { ...each, status: { replicas, readyReplicas: replicas } };
   });
   const daemonSets = known<DaemonSet>("DaemonSet", objects.daemonsets).map((each) => {
     const count = each.status?.desiredNumberScheduled ?? 0;
@@ -88,30 +80,27 @@ function factsOf({ nodes, objects }: Inventory): ReturnType<typeof healthy> {
       status: { ...each.status, numberReady: count, currentNumberScheduled: count },
     } as DaemonSet;
   });
-  const replicaSets = deployments.map(
-    (each) =>
-      ({
-        metadata: {
-          ...each.metadata,
-          uid: uid(each, "ReplicaSet"),
-          ownerReferences: [
-            {
-              apiVersion: "apps/v1",
-              kind: "Deployment",
-              name: each.metadata.name,
-              uid: each.metadata.uid,
-              controller: true,
-            },
-          ],
+  const replicaSets = deployments.map((each) => ({
+    metadata: {
+      ...each.metadata,
+      uid: uid(each, "ReplicaSet"),
+      ownerReferences: [
+        {
+          apiVersion: "apps/v1",
+          kind: "Deployment",
+          name: each.metadata.name,
+          uid: each.metadata.uid,
+          controller: true,
         },
-      }) as unknown as ReplicaSet,
-  );
+      ],
+    },
+  }));
   const pods = [
     ...(objects.pods ?? []).map((each) => withStatus(each, undefined)),
     ...replicaSets.flatMap((each, index) =>
       podsOf(
         "ReplicaSet",
-        { ...deployments[index], ...each } as KubeObject,
+        { ...deployments[index], ...each },
         nodes,
         deployments[index]?.status?.replicas ?? 0,
       ),
