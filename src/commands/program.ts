@@ -67,7 +67,7 @@ interface MatrixFlags {
   readonly out?: string;
 }
 
-export interface ManifestFlags {
+interface ManifestFlags {
   readonly image?: string;
   readonly schedule?: string;
   readonly timeZone?: string;
