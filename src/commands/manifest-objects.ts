@@ -1,10 +1,9 @@
 /** The objects that run experiments inside the cluster: a ConfigMap with the files, and a Job or CronJob. Pure. */
-import type { Document } from "yaml";
 import type { Experiment } from "../experiment/schema.js";
 import { UsageError } from "../common/errors.js";
 import { IN_CLUSTER_CONTEXT } from "../kube/kubeconfig/in-cluster.js";
 import { CONTAINER_SECURITY, NODE_USER, podSecurity, pulledWith, type PullSecret } from "../own/pod-spec.js";
-import { commented, type ServiceAccountName } from "../rbac/role-manifests.js";
+import type { CommentedObject, ServiceAccountName } from "../rbac/role-manifests.js";
 import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 
 export interface RunnerInput {
@@ -24,7 +23,7 @@ export interface RunnerInput {
   readonly pullSecrets: readonly PullSecret[];
 }
 
-export interface RunnerExperiment {
+interface RunnerExperiment {
   readonly name: string;
   /** The file's content. */
   readonly text: string;
@@ -45,45 +44,30 @@ const WEEK_SECONDS = 7 * 24 * 3_600;
 /** A run that could not start in this time is left out: nobody expects it in the middle of the day. */
 const LATEST_START_SECONDS = 600;
 
-export function runnerObjects(input: RunnerInput): Document[] {
+export function runnerObjects(input: RunnerInput): CommentedObject[] {
   const { name, account, experiments, schedule } = input;
   const metadata = { name, namespace: account.namespace, labels: LABELS };
   const job = jobSpec(input);
-  return [
-    commented({ apiVersion: "v1", kind: "ConfigMap", metadata, data: filesOf(experiments) }, [
-      "The experiment files.",
-    ]),
-    schedule === undefined
-      ? commented(
-          {
-            apiVersion: "batch/v1",
-            kind: "Job",
-            metadata,
-            spec: { ...job, ttlSecondsAfterFinished: WEEK_SECONDS },
-          },
-          [
-            ...WHY,
-            `A Job cannot be changed: before applying it again, kubectl -n ${account.namespace} delete job ${name}`,
-          ],
-        )
-      : commented(
-          {
-            apiVersion: "batch/v1",
-            kind: "CronJob",
-            metadata,
-            spec: {
-              schedule: schedule.cron,
-              timeZone: schedule.timeZone,
-              concurrencyPolicy: "Forbid",
-              startingDeadlineSeconds: LATEST_START_SECONDS,
-              successfulJobsHistoryLimit: 3,
-              failedJobsHistoryLimit: 7,
-              jobTemplate: { metadata: { labels: LABELS }, spec: job },
-            },
-          },
-          [...WHY, `Now: kubectl -n ${account.namespace} create job now --from=cronjob/${name}`],
-        ),
-  ];
+  const files = {
+    object: { apiVersion: "v1", kind: "ConfigMap", metadata, data: filesOf(experiments) },
+    why: ["The experiment files."],
+  };
+  if (schedule === undefined) {
+    const spec = { ...job, ttlSecondsAfterFinished: WEEK_SECONDS };
+    const again = `A Job cannot be changed: before applying it again, kubectl -n ${account.namespace} delete job ${name}`;
+    return [files, { object: { apiVersion: "batch/v1", kind: "Job", metadata, spec }, why: [...WHY, again] }];
+  }
+  const spec = {
+    schedule: schedule.cron,
+    timeZone: schedule.timeZone,
+    concurrencyPolicy: "Forbid",
+    startingDeadlineSeconds: LATEST_START_SECONDS,
+    successfulJobsHistoryLimit: 3,
+    failedJobsHistoryLimit: 7,
+    jobTemplate: { metadata: { labels: LABELS }, spec: job },
+  };
+  const now = `Now: kubectl -n ${account.namespace} create job now --from=cronjob/${name}`;
+  return [files, { object: { apiVersion: "batch/v1", kind: "CronJob", metadata, spec }, why: [...WHY, now] }];
 }
 
 const WHY = [

@@ -93,7 +93,7 @@ interface DoctorFlags extends Omit<ClusterFlags, "cluster" | "image"> {
   readonly reports: string;
 }
 
-export interface ManifestFlags {
+interface ManifestFlags {
   readonly image?: string;
   readonly schedule?: string;
   readonly timeZone?: string;

@@ -1,4 +1,3 @@
-import type { Document } from "yaml";
 import { objectName } from "../common/object-name.js";
 import { UsageError } from "../common/errors.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
@@ -10,7 +9,7 @@ import type { ReferenceOptions } from "../load/read.js";
 import { NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "../own/own-names.js";
 import type { PullSecret } from "../own/pod-spec.js";
 import { needsOf, type PermissionScope } from "../rbac/needs.js";
-import { rbacText, type ServiceAccountName } from "../rbac/role-manifests.js";
+import { type CommentedObject, rbacText, type ServiceAccountName } from "../rbac/role-manifests.js";
 import { formsOfTarget, preparedScope } from "../rbac/scope.js";
 import { attackProblem } from "../run/phases/preflight.js";
 import { requiredPermissions } from "../safety/dead-man/dead-man-permissions.js";
@@ -39,7 +38,7 @@ const NAME = "kube-system-chaos";
 export interface PrintedWith {
   /** The first lines, instead of those of `chaos rbac`. */
   readonly head: readonly string[];
-  readonly more: readonly Document[];
+  readonly more: readonly CommentedObject[];
 }
 
 /**

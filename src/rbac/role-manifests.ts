@@ -23,7 +23,13 @@ export interface RbacInput {
   /** The first lines of the output. */
   readonly head: readonly string[];
   /** More objects, after the others. */
-  readonly more?: readonly Document[];
+  readonly more?: readonly CommentedObject[];
+}
+
+/** An object, and the paragraphs of the comment above it. */
+export interface CommentedObject {
+  readonly object: Readonly<Record<string, unknown>>;
+  readonly why: readonly string[];
 }
 
 /** Comments are wrapped at this column. */
@@ -37,7 +43,7 @@ export function rbacText(input: RbacInput): string {
     ...[...input.namespaces].sort().map((name) => namespaceDocument(name, input.privileged === name)),
     accountDocument(input.account, input.namespaces),
     ...rolesOf(input.needs).flatMap((role) => roleDocuments(role, input)),
-    ...(input.more ?? []),
+    ...(input.more ?? []).map(commented),
   ];
   return `${comment(input.head)}---\n${documents.map((each) => each.toString(STYLE)).join("---\n")}`;
 }
@@ -109,13 +115,9 @@ function roleDocuments({ namespace, rules }: RoleRules, input: RbacInput): Docum
   return [role, binding];
 }
 
-/** An object with a comment above it. Pure. */
-export function commented(
-  object: Readonly<Record<string, unknown>>,
-  paragraphs: readonly string[],
-): Document {
+function commented({ object, why }: CommentedObject): Document {
   const document = new Document(object, { aliasDuplicateObjects: false });
-  head(document, paragraphs);
+  head(document, why);
   return document;
 }
 
