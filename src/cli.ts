@@ -129,24 +129,18 @@ const handlers: Handlers = {
     await withView(async (view, interrupted) => {
       const { heal } = await import("./commands/heal-command.js");
       const { guarded } = await import("./api/guarded.js");
-      const { watchdog: watched, ...given } = flags;
+      const { watchdog: watched, ...rest } = flags;
       const chaos = watched && !flags.dryRun ? ownCommand() : undefined;
       const options = {
-        ...given,
+        ...probingOptions(view, interrupted),
+        ...rest,
         component,
         select: selectOptions(flags),
-        view,
-        interrupted: interrupted.signal,
-        abandoned: interrupted.abandoned,
-        env: process.env,
-        toolVersion: program.version() ?? "",
         allowing: await allowing(flags),
-        onJournal: (id: string) => (unfinished = interrupted.runId = id),
-        ...asking(view, interrupted),
       };
       process.exitCode = await guarded(
         { chaos, allowCommands: false, env: process.env, view },
-        async (watchdog) => await heal({ ...options, ...(watchdog === undefined ? {} : { watchdog }) }),
+        async (watchdog) => await heal({ ...options, ...given({ watchdog }) }),
       );
       unfinished = undefined;
     });
@@ -154,10 +148,27 @@ const handlers: Handlers = {
   doctor: async (flags) => {
     await withView(async (view, interrupted) => {
       const { doctor } = await import("./commands/doctor-command.js");
-      const select = selectOptions(flags);
-      const { signal } = interrupted;
-      const options = { select, reportsFolder: flags.reports, view, interrupted: signal, env: process.env };
-      process.exitCode = await doctor(options);
+      const { env } = process;
+      const common = { view, interrupted: interrupted.signal, env };
+      const options = { ...common, select: selectOptions(flags), reportsFolder: flags.reports };
+      if (!flags.probe) {
+        process.exitCode = await doctor(options);
+        return;
+      }
+      const { doctorProbe } = await import("./commands/doctor-probe.js");
+      const { guarded } = await import("./api/guarded.js");
+      const probing = {
+        ...probingOptions(view, interrupted),
+        ...flags,
+        ...common,
+        allowing: await allowing(flags),
+      };
+      process.exitCode = await guarded(
+        { chaos: ownCommand(), allowCommands: false, env, view },
+        async (watchdog) =>
+          await doctor({ ...options, probe: doctorProbe({ ...probing, ...given({ watchdog }) }) }),
+      );
+      unfinished = undefined;
     });
   },
   manifest: async (references, flags) => {
@@ -286,6 +297,25 @@ async function allowing({ context: named }: ClusterFlags): Promise<(context: str
   const { commandLineWith } = await import("./commands/command-line.js");
   return (context) =>
     commandLineWith(process, [...(named === undefined ? ["--context", context] : []), "--yes"]);
+}
+
+/** What the commands that deploy probers without a run have in common. */
+// eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- two commands check it against their options
+function probingOptions(view: RunView, interruption: Interruption) {
+  return {
+    view,
+    interrupted: interruption.signal,
+    abandoned: interruption.abandoned,
+    env: process.env,
+    toolVersion: program.version() ?? "",
+    onJournal: (id: string) => (unfinished = interruption.runId = id),
+    ...asking(view, interruption),
+  };
+}
+
+/** The keys that have a value. */
+function given<T extends object>(options: { readonly [K in keyof T]: T[K] | undefined }): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
 /** How a command asks the user; empty: there is no terminal. */

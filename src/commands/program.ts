@@ -77,20 +77,25 @@ interface MatrixFlags {
   readonly reporter: Requested[];
 }
 
-export interface HealFlags extends Omit<ClusterFlags, "cluster" | "image"> {
-  readonly yes: boolean;
+export interface HealFlags extends Omit<ClusterFlags, "cluster" | "image">, ProbingFlags {
   readonly dryRun: boolean;
   readonly allowLast: boolean;
   readonly disableEviction: boolean;
   readonly timeout: string;
-  readonly external: string;
-  readonly config?: string;
-  readonly set: string[];
   readonly watchdog: boolean;
 }
 
-interface DoctorFlags extends Omit<ClusterFlags, "cluster" | "image"> {
+/** Flags of the commands that deploy probers without a run. */
+interface ProbingFlags {
+  readonly yes: boolean;
+  readonly external: string;
+  readonly config?: string;
+  readonly set: string[];
+}
+
+interface DoctorFlags extends Omit<ClusterFlags, "cluster" | "image">, ProbingFlags {
   readonly reports: string;
+  readonly probe: boolean;
 }
 
 interface ManifestFlags {
@@ -146,9 +151,21 @@ const IMAGE = [
   "node image of a new kind cluster, with --cluster kind; default: kind's own",
 ] as const;
 
+const CONFIG: [string, string, (value: string) => string] = [
+  "--config <file>",
+  "local configuration file, instead of the default one",
+  path,
+];
+
+const EXTERNAL = [
+  "--external <name>",
+  "a name outside the cluster to look up, too; none: none, as in an air-gapped cluster",
+  "example.com",
+] as const;
+
 const SET: [string, string, (value: string, before: readonly string[]) => string[], string[]] = [
   "--set <key=value>",
-  "image, mirror or pull secret of the run's pods, as in the local configuration; repeatable",
+  "image, mirror or pull secret of the pods that it deploys, as in the local configuration; repeatable",
   (value, before) => [...before, value],
   [],
 ];
@@ -203,7 +220,7 @@ export function createProgram(handlers: Handlers): Command {
       ).choices(["engine", "pod", "command"]),
     )
     .option("--allow-commands", "allow the commands of the local configuration", false)
-    .option("--config <file>", "local configuration file, instead of the default one", path)
+    .option(...CONFIG)
     .option(...SET)
     .option("--keep-app", "keep the guestbook in the cluster after the run", false)
     .option("--anyway", "attack also when it is known before that nothing can be concluded", false)
@@ -318,18 +335,9 @@ export function createProgram(handlers: Handlers): Command {
     )
     .option("--disable-eviction", "delete pods without asking PodDisruptionBudgets", false)
     .option("--timeout <duration>", "for one pod: for its eviction, and then for its successor", "5m")
-    .option(
-      "--external <name>",
-      "a name outside the cluster to look up, too; none: none, as in an air-gapped cluster",
-      "example.com",
-    )
-    .option("--config <file>", "local configuration file, instead of the default one", path)
-    .option(
-      "--set <key=value>",
-      "image, mirror or pull secret of the probers, as in the local configuration; repeatable",
-      (value: string, before: readonly string[]) => [...before, value],
-      [],
-    )
+    .option(...EXTERNAL)
+    .option(...CONFIG)
+    .option(...SET)
     .option("--no-watchdog", "do not start the second process that removes the probers if this one is killed")
     .action(handlers.heal);
 
@@ -339,6 +347,15 @@ export function createProgram(handlers: Handlers): Command {
     .option("--context <name>", "kubeconfig context")
     .option("--kubeconfig <file>", "kubeconfig file")
     .option("--reports <folder>", "folder of reports: its last matrix tells the cost", path, "reports")
+    .option(
+      "--probe",
+      "also deploy probers for some seconds: names, Services and sockets from every node",
+      false,
+    )
+    .option(...EXTERNAL)
+    .option("--yes", "with --probe: deploy to a cluster that is not local without asking", false)
+    .option(...CONFIG)
+    .option(...SET)
     .action(handlers.doctor);
 
   program
@@ -382,7 +399,7 @@ export function createProgram(handlers: Handlers): Command {
       ).choices(["engine", "pod", "command"]),
     )
     .option("--allow-commands", "allow the commands of the local configuration", false)
-    .option("--config <file>", "local configuration file, instead of the default one", path)
+    .option(...CONFIG)
     .option("--yes", "with --app: prove the probes on a cluster that is not local without asking", false)
     .action(handlers.init);
 
