@@ -28,7 +28,7 @@ export class MessageQueue<Result> {
   #dropped: Dropped | undefined;
   /** They wait for a message, so nothing is unread. */
   readonly #readers: Reader<Message<Result> | Dropped>[] = [];
-  #end: { readonly error: unknown } | undefined;
+  #end: { readonly error: Error | undefined } | undefined;
 
   constructor(limit = LIMIT) {
     this.#limit = limit;
@@ -54,7 +54,7 @@ export class MessageQueue<Result> {
   }
 
   /** No more messages. @param error rejects the read that follows the last message; undefined: none. */
-  end(error?: unknown): void {
+  end(error?: Error): void {
     this.#end = { error };
     for (const reader of this.#readers.splice(0)) void this.next().then(reader.resolve, reader.reject);
   }

@@ -110,11 +110,14 @@ export function runExperiment(options: RunExperimentOptions): ExperimentRun {
   else options.signal?.addEventListener("abort", abort, { once: true });
 
   const outcome = outcomeOf(options, queue, interrupt.signal);
-  const settled = (error?: unknown): void => {
+  const settled = (error?: Error): void => {
     options.signal?.removeEventListener("abort", abort);
     queue.end(error);
   };
-  void outcome.then(() => settled(), settled);
+  void outcome.then(
+    () => settled(),
+    (error: unknown) => settled(error as Error),
+  );
   let left = false;
   const done = { value: undefined, done: true } as const;
   return {
@@ -192,30 +195,35 @@ function commandOptions(
   options: RunExperimentOptions,
   reports: string,
 ): Omit<ConductOptions, "view" | "interrupted"> {
-  const { experiments, cluster, context, kubeconfig, image } = options;
+  const { experiments, watchdog = true } = options;
   return {
+    ...switches(options),
     references: typeof experiments === "string" ? [experiments] : experiments,
-    select: {
-      ...(cluster === undefined ? {} : { provider: cluster }),
-      ...(context === undefined ? {} : { context }),
-      ...(kubeconfig === undefined ? {} : { kubeconfigPath: kubeconfig }),
-      ...(image === undefined ? {} : { image }),
-    },
+    select: selection(options),
     reportsFolder: reports,
     only: options.only ?? [],
     skip: options.skip ?? [],
-    control: options.control ?? false,
     nodeAccess: options.nodeAccess,
-    allowCommands: options.allowCommands ?? false,
     configFile: options.config,
     set: options.set ?? [],
-    keepApp: options.keepApp ?? false,
-    anyway: options.anyway ?? false,
-    deadMan: options.deadMan ?? false,
-    dryRun: options.dryRun ?? false,
-    yes: options.yes ?? false,
     env: options.env ?? process.env,
     allowing: (name) => `runExperiment({ …, context: ${JSON.stringify(name)}, yes: true })`,
-    chaos: (options.watchdog ?? true) ? [process.execPath, join(packageRoot(), "dist", "cli.js")] : undefined,
+    chaos: watchdog ? [process.execPath, join(packageRoot(), "dist", "cli.js")] : undefined,
+  };
+}
+
+const SWITCHES = ["control", "allowCommands", "keepApp", "anyway", "deadMan", "dryRun", "yes"] as const;
+
+function switches(options: RunExperimentOptions): Record<(typeof SWITCHES)[number], boolean> {
+  const pairs = SWITCHES.map((name) => [name, options[name] ?? false] as const);
+  return Object.fromEntries(pairs) as Record<(typeof SWITCHES)[number], boolean>;
+}
+
+function selection({ cluster, context, kubeconfig, image }: RunExperimentOptions): ConductOptions["select"] {
+  return {
+    ...(cluster === undefined ? {} : { provider: cluster }),
+    ...(context === undefined ? {} : { context }),
+    ...(kubeconfig === undefined ? {} : { kubeconfigPath: kubeconfig }),
+    ...(image === undefined ? {} : { image }),
   };
 }

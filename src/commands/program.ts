@@ -27,7 +27,7 @@ export interface ClusterFlags {
   readonly image?: string;
 }
 
-export interface RunFlags extends ClusterFlags {
+interface RunFlags extends ClusterFlags {
   readonly only: string[];
   readonly skip: string[];
   readonly control: boolean;

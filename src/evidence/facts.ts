@@ -42,7 +42,7 @@ export interface Environment {
 }
 
 /** The thresholds of the experiment, with defaults: shares from 0 to 1, a factor, and a time, ms. */
-export interface RunThresholds {
+interface RunThresholds {
   readonly baselineAvailability: number;
   readonly outageBelow: number;
   readonly degradedBelow: number;

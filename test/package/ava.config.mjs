@@ -5,6 +5,6 @@ export default {
   nodeArguments: ["--import=tsx"],
   workerThreads: false,
   serial: true,
-  timeout: "5m",
+  timeout: "10m",
   verbose: true,
 };

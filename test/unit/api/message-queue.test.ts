@@ -50,7 +50,7 @@ test("a reader that is too slow loses old messages, is told how many, and never 
   t.deepEqual(await rest(queue), [{ type: "dropped", tMs: 2, count: 97 }, result(0), info(99), result(100)]);
 });
 
-test("an error comes once, after the last message, to whoever waits", async (t) => {
+test("an error comes once, after the last message, to the reader that waits", async (t) => {
   const error = new Error("no cluster");
   const late = new MessageQueue();
   late.push(info(1));
