@@ -14,7 +14,9 @@ export const ENVIRONMENT = {
   npm_command: "exec: npx started it, so the command line to repeat starts with npx",
   NO_COLOR: "not empty: no colours in the live view",
   CI: "not empty and not false: plain lines instead of the live view",
-  GITHUB_ACTIONS:
-    "true: the reporter github is added if no other is named; it reads GITHUB_WORKSPACE, and appends to the files of GITHUB_STEP_SUMMARY and GITHUB_OUTPUT",
+  GITHUB_ACTIONS: "true: the reporter github is added if no other is named",
+  GITHUB_WORKSPACE: "the repository, to which the reporter github gives the paths of files",
+  GITHUB_STEP_SUMMARY: "file to which the reporter github appends a summary",
+  GITHUB_OUTPUT: "file to which the reporter github appends values for later steps",
   TERM: "dumb: plain lines instead of the live view",
 } as const;
