@@ -66,7 +66,7 @@ interface MatrixFlags {
   readonly out?: string;
 }
 
-export interface InitFlags extends ClusterFlags {
+interface InitFlags extends ClusterFlags {
   readonly app?: string;
   readonly force: boolean;
   readonly nodeAccess?: "engine" | "pod" | "command";
