@@ -52,7 +52,8 @@ export const FLOORS = [
  */
 export const PACKAGES = {
   // The command line is defined in one place; its start loads nothing else.
-  commands: ["commander"],
+  // yaml: the comments in the files of `chaos init`.
+  commands: ["commander", "yaml"],
   cli: ["commander"],
   // Only here: other rooms use the narrow client of src/kube/api.ts, which tests can serve from memory.
   // yaml: kubeconfigs, which kubectl does not read strictly. socks: proxies.

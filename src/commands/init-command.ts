@@ -199,7 +199,7 @@ async function lookFor(component: ComponentDefinition, cluster: Cluster): Promis
   return { name, text, words: `${runs}; ${resolved.attack.type}` };
 }
 
-/** What was looked for in vain is named after the fact that it is not there. */
+/** Says first that it is not here, then what was looked for. */
 function notHere(problem: string): string {
   return problem.startsWith("looked for ") ? `does not run here (${problem})` : problem;
 }

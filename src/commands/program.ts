@@ -111,7 +111,7 @@ interface ManifestFlags {
   readonly deadMan: boolean;
 }
 
-export interface InitFlags extends ClusterFlags {
+interface InitFlags extends ClusterFlags {
   readonly app?: string;
   readonly force: boolean;
   readonly nodeAccess?: "engine" | "pod" | "command";

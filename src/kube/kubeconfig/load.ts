@@ -132,7 +132,8 @@ function reasonOf(error: unknown): string {
 function unreadable(file: string, from: string, reason: string, cause?: unknown): UsageError {
   const named = from === "" ? "" : `, which ${from} names`;
   const options = cause === undefined ? {} : { cause };
-  return new UsageError(`cannot read the kubeconfig ${file}${named}: ${reason}${tildeAdvice(file)}`, options);
+  const advice = `${tildeAdvice(file)}. Name another one with --kubeconfig${from === "KUBECONFIG" ? ", or unset KUBECONFIG" : ""}`;
+  return new UsageError(`cannot read the kubeconfig ${file}${named}: ${reason}${advice}`, options);
 }
 
 /** `file:line`, as editors and CI turn it into a link. */

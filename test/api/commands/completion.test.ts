@@ -107,6 +107,7 @@ test("the ids of unfinished runs, for restore and --forget; without a folder of 
   const where = { cwd: root, env: { ...env, XDG_STATE_HOME: state } };
   t.deepEqual(await complete(createProgram(handlers), ["restore", ""], where), []);
   const opening = {
+    type: "open",
     runId: "20261130t001058z-kube-dns-cada",
     experiment: "kube-dns",
     clusterUid: "uid",

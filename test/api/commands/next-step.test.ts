@@ -27,7 +27,7 @@ const TABLE: readonly (readonly [args: string, code: number, step: RegExp])[] = 
     3,
     /Choose one with `kubectl config use-context`, or name one with --context/,
   ],
-  ["init --kubeconfig nowhere", 3, /--kubeconfig nowhere/],
+  ["init --kubeconfig nowhere", 3, /there is no such file\. Name another one with --kubeconfig/],
   [
     "init",
     4,

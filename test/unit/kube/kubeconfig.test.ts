@@ -110,8 +110,14 @@ test("set and unusable: exit 3 with the file and the reason, never 'nothing conf
     [join(folder, "typo"), /typo, which KUBECONFIG names: there is no such file/],
     [[join(folder, "typo"), join(folder, "typo2")].join(delimiter), /typo, .*no such file, nor .*typo2/],
     ["~/.kube/config", /~\/\.kube\/config.*The shell has not replaced the ~/],
-    [join(folder, "folder"), /folder, which KUBECONFIG names: it is a folder, not a regular file$/],
-    ["/dev/null", /^cannot .* \/dev\/null, which KUBECONFIG names: it is a device, not a regular file$/],
+    [
+      join(folder, "folder"),
+      /folder, which KUBECONFIG names: it is a folder, not a regular file\. Name another one/,
+    ],
+    [
+      "/dev/null",
+      /^cannot .* \/dev\/null, which KUBECONFIG names: it is a device, not a regular file\. Name another one/,
+    ],
     [join(file, "config"), /names: a part of its path is a file, not a folder$/],
     [write("utf16", utf16), /utf16: cannot use this kubeconfig: it is UTF-16 text/],
     [

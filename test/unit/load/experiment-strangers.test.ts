@@ -367,10 +367,14 @@ test("the local configuration: too large, not UTF-8, not a regular file", async 
   await truncate(path, 10 * 2 ** 30);
   await refused(`${path}:1:1: the file is larger than 256 KiB: not a configuration file`);
   await rm(path);
-  await refused(`cannot read the local configuration ${path}: there is no such file or folder`);
+  await refused(
+    `cannot read the local configuration ${path}: there is no such file or folder. Name another file with --config`,
+  );
   if (process.platform === "win32") return;
   execFileSync("mkfifo", [path]);
-  await refused(`cannot read the local configuration ${path}: not a regular file`);
+  await refused(
+    `cannot read the local configuration ${path}: not a regular file. Name another file with --config`,
+  );
   await t.throwsAsync(loadLocalConfig("~/c", {}), {
     message: /^cannot .* ~\/c: there is no such file or folder\. The shell/,
   });
