@@ -60,7 +60,7 @@ interface Readiness {
 }
 
 /** The HTTP readiness probe on the port that the Service sends to; undefined: there is none. */
-export function readinessOf(pods: readonly Pod[], port: ServicePort): Readiness | undefined {
+function readinessOf(pods: readonly Pod[], port: ServicePort): Readiness | undefined {
   for (const { spec } of pods) {
     const container = spec === undefined ? undefined : serves(spec, port);
     const probe = container?.readinessProbe?.httpGet;

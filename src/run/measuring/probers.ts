@@ -116,9 +116,9 @@ export async function addressesOf(transport: Transport, application: Application
 
 /** The pods that the probers ask in turn, and their nodes. Pure. */
 export function frontEndsOf(addresses: AnyAddresses): Addresses["frontendNodes"] {
-  return "write" in addresses
-    ? addresses.write.pods.map(({ name, node }) => ({ name, node }))
-    : addresses.frontendNodes;
+  if (!("write" in addresses)) return addresses.frontendNodes;
+  const pods = [...addresses.write.pods, ...(addresses.read?.pods ?? [])];
+  return [...new Map(pods.map(({ name, node }) => [name, { name, node }])).values()];
 }
 
 /** The guestbook's current addresses. @throws ChaosError when a part of it has no address. */

@@ -76,5 +76,5 @@ test("a readiness probe on another port, by HTTPS or by TCP is not the request",
     t.regex(written, /tcp: \{\}/);
     t.true("experiment" in parseExperiment(written, "x.yaml"));
   }
-  t.regex(text({ name: "http", port: 8081 } as Port), /path: "\/"/, "HTTP by its name");
+  t.regex(text({ name: "http", port: 8081 }), /path: "\/"/, "HTTP by its name");
 });

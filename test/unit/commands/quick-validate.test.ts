@@ -10,7 +10,12 @@ import { quickValidateBundle } from "../../../scripts/quick-validate.mjs";
 import { packageRoot } from "../../../src/common/package-root.js";
 import { parseExperiment } from "../../../src/load/parse.js";
 
-const FOLDERS = ["experiments", "experiments/variants", "experiments/own-application", "test/helpers/fixtures/experiments/invalid"];
+const FOLDERS = [
+  "experiments",
+  "experiments/variants",
+  "experiments/own-application",
+  "test/helpers/fixtures/experiments/invalid",
+];
 
 /** Every experiment of the repository, good and bad, by file. */
 const TEXTS = FOLDERS.flatMap((folder) =>

@@ -13,7 +13,7 @@ import {
   ownNotMeasured,
   requestWords,
 } from "../../../src/run/measuring/own-application.js";
-import { proberPlan } from "../../../src/run/measuring/probers.js";
+import { frontEndsOf, proberPlan } from "../../../src/run/measuring/probers.js";
 
 const service = (spec: object = {}): Service =>
   ({
@@ -150,6 +150,11 @@ test("without a read that has no token there is no HTTP through the Service's ad
 
 test("the node with most of the application's pods is the worst one", (t) => {
   t.deepEqual(nodesOf(ADDRESSES), ["w2", "w1"]);
+  const reader = { ...ADDRESSES.write, pods: [{ name: "reader", ip: "10.244.0.9", port: 80, node: "w3" }] };
+  t.deepEqual(
+    frontEndsOf({ ...ADDRESSES, read: reader }).map(({ name, node }) => `${name} on ${node}`),
+    ["a on w1", "b on w2", "c on w2", "reader on w3"],
+  );
 });
 
 test("what a report says of a request has no query, header or body", (t) => {

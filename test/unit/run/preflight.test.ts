@@ -398,6 +398,41 @@ test("the experiment sets the application's namespace", async (t) => {
   t.regex(asked.detail("namespace"), /^namespace shop already exists/);
 });
 
+test("an existing application must be there and ready; its namespace is neither created nor checked", async (t) => {
+  const served = await healthy(t);
+  const write = { service: "api", port: "http", http: { method: "POST" } };
+  const resolved = experiment({ application: { existing: { namespace: "shop", write } } });
+  const absent = await ask(served, { resolved });
+  t.deepEqual(absent.failed, ["application"]);
+  t.is(absent.detail("application"), "Service shop/api does not exist. Correct the name");
+  served.server.put("/api/v1/namespaces/shop/services", {
+    metadata: { name: "api" },
+    spec: { clusterIP: "10.96.0.5", ports: [{ name: "http", port: 80 }] },
+  });
+  t.regex((await ask(served, { resolved })).detail("application"), /has no ready pod behind it/);
+  served.server.put("/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices", {
+    metadata: { name: "api-1", labels: { "kubernetes.io/service-name": "api" } },
+    addressType: "IPv4",
+    ports: [{ name: "http", port: 8080 }],
+    endpoints: [{ addresses: ["10.244.0.1"], targetRef: { name: "api-1" } }],
+  });
+  const asked = await ask(served, { resolved });
+  t.deepEqual(asked.failed, []);
+  t.is(asked.detail("application"), "shop/api exists: POST api:http/ through dns");
+  t.is(asked.detail("images"), "to be pulled: docker.io/library/node:18-bookworm-slim");
+  t.regex(
+    JSON.stringify(asked.events.filter(({ type }) => type === "warning")),
+    /each write may add a record to the application \(POST is not idempotent\): about 300 before the recovery/,
+  );
+  const plan = planLines(
+    { file: "x.yaml", keepApp: false },
+    { ...asked, target: asked.target as AnyTarget, pods: ownPods({}, []) },
+  ).join("\n");
+  t.regex(plan, /would use: the application shop\/api/);
+  t.regex(plan, /would remove: kube-system-chaos$/m);
+  t.notRegex(plan, /guestbook/);
+});
+
 test("nodes and images: only schedulable nodes count", async (t) => {
   const served = await healthy(t);
   const images = [
