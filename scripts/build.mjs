@@ -5,6 +5,7 @@ import { chmod, rm } from "node:fs/promises";
 import { build } from "esbuild";
 import { buildPodPrograms } from "./pod-programs.mjs";
 import { quickValidateApart, quickValidateBundle, requireBanner } from "./quick-validate.mjs";
+import { buildReportPage } from "./report-page.mjs";
 
 await rm("dist", { recursive: true, force: true });
 await build({
@@ -26,4 +27,5 @@ await build({
 });
 await build({ ...quickValidateBundle, outfile: "dist/quick-validate.js" });
 await buildPodPrograms();
+await buildReportPage();
 await chmod("dist/cli.js", 0o755);

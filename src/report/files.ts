@@ -59,7 +59,7 @@ export async function buildReport(folder: string): Promise<RunResult> {
   const analysis = analysisOf(facts, events.value, samples, notes);
   await refuseLess(folder, analysis.result);
   for (const [name, text] of textsOf({ ...analysis, events: events.value }))
-    await writeWhole(join(folder, name), text());
+    await writeWhole(join(folder, name), await text());
   return analysis.result;
 }
 
@@ -91,7 +91,7 @@ function countedSamples(json: string): number {
 }
 
 /** The files of a report. Each text is produced when its file is written. */
-function textsOf(input: ReportInput): [string, () => string][] {
+function textsOf(input: ReportInput): [string, () => string | Promise<string>][] {
   return Object.entries(FORMATS).map(([name, text]) => [name, () => text(input)]);
 }
 
@@ -136,10 +136,12 @@ export async function finishReport(recorder: Recorder, facts: RunFacts): Promise
   const { events, samples } = recorder;
   const analysis = analysisOf(facts, events, samples, problems);
   for (const [name, text] of textsOf({ ...analysis, events })) {
-    const content = text();
-    await writeWhole(join(folder, name), content).catch((error: unknown) =>
-      problems.push(problemOf(join(folder, name), error)),
-    );
+    // A format that cannot be made does not cost the others.
+    try {
+      await writeWhole(join(folder, name), await text());
+    } catch (error) {
+      problems.push(problemOf(join(folder, name), error));
+    }
   }
   return { result: analysis.result, problems: [...new Set(problems)] };
 }

@@ -14,11 +14,15 @@ export interface ReportInput {
   readonly series: readonly Series[];
 }
 
-/** The text of each file, by its name in the run's folder. Pure. */
+/**
+ * The text of each file, by its name in the run's folder. Pure, but the page needs the assets of the package. It is loaded
+ * late: its templates are not needed at the start.
+ */
 export const FORMATS = {
   "result.json": ({ result }) => resultJson(result),
   "timeline.svg": ({ result, events, series }) => timelineSvg(result, events, series),
   "report.md": ({ result }) => reportMarkdown(result),
-} as const satisfies Readonly<Record<string, (input: ReportInput) => string>>;
+  "report.html": async (input) => await (await import("./html/report.js")).reportHtml(input),
+} as const satisfies Readonly<Record<string, (input: ReportInput) => string | Promise<string>>>;
 
 export type ReportFile = keyof typeof FORMATS;
