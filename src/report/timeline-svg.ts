@@ -26,7 +26,13 @@ import {
 } from "./timeline-base.js";
 import { classify, runs, type Class } from "./timeline-bins.js";
 import { attackLane, clusterLane, countLane, functionLane, LATE_STYLE, lateMarks } from "./timeline-lanes.js";
-import { timelineOf, type DrawnPhase, type DrawnSpans, type ProbeLanes, type Timeline } from "./timeline-model.js";
+import {
+  timelineOf,
+  type DrawnPhase,
+  type DrawnSpans,
+  type ProbeLanes,
+  type Timeline,
+} from "./timeline-model.js";
 
 const PHASE: Readonly<Record<DrawnPhase, { fill: string; label: string }>> = {
   baseline: { fill: "#f3f6fa", label: "baseline" },

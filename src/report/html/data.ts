@@ -171,7 +171,9 @@ function packLane(
 ): PageLane {
   const entries = entriesOf(series.points, slowFromMs, binMs);
   const state = entries.map(({ state: each }) => STATES.indexOf(each));
-  const target = entries.map(({ point, lengths }) => (lengths.length > 1 ? -1 : targets.positionOf(point.target)));
+  const target = entries.map(({ point, lengths }) =>
+    lengths.length > 1 ? -1 : targets.positionOf(point.target),
+  );
   const message = entries.map(({ point }) => messages.positionOf(point.message));
   const count = entries.map(({ lengths }) => Math.max(1, lengths.length));
   return {
@@ -206,11 +208,19 @@ function packEvents({ label, marks, steps = [] }: EventLane): PageData["events"]
     label,
     marks: [
       ...kept.map(
-        ({ fromMs, toMs, shape, text }) => [whole(fromMs), toMs === null ? null : whole(toMs), shape, text] as const,
+        ({ fromMs, toMs, shape, text }) =>
+          [whole(fromMs), toMs === null ? null : whole(toMs), shape, text] as const,
       ),
       ...(last === undefined
         ? []
-        : [[whole(last.fromMs), null, "dot", `and ${left} more from here on: events.ndjson has them`] as const]),
+        : [
+            [
+              whole(last.fromMs),
+              null,
+              "dot",
+              `and ${left} more from here on: events.ndjson has them`,
+            ] as const,
+          ]),
     ],
     steps: steps.map(({ tMs, count }) => [whole(tMs), count] as const),
   };
@@ -240,7 +250,11 @@ export function binLength(timeline: Timeline): number | null {
 export function packed(timeline: Timeline, events: readonly EventLane[]): Packed | null {
   const { axis, spans, probes } = timeline;
   if (axis === null) return null;
-  const room = { targets: new Words(MOST_MESSAGES), messages: new Words(MOST_MESSAGES), binMs: binLength(timeline) };
+  const room = {
+    targets: new Words(MOST_MESSAGES),
+    messages: new Words(MOST_MESSAGES),
+    binMs: binLength(timeline),
+  };
   const lanes = probes.flatMap(({ shown, others }) => [
     ...shown.map((lane) => packLane(lane, false, room)),
     ...others.map((lane) => packLane(lane, true, room)),

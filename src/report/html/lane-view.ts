@@ -143,7 +143,8 @@ export class LaneView {
   /** The next sample (`step` 1) or the one before it (−1) that failed or was slow; −1: none. */
   trouble(index: number, step: 1 | -1): number {
     let at = index + step;
-    while (this.#points[at] !== undefined && RANK[this.#points[at]?.outcome ?? "good"] < RANK.slow) at += step;
+    while (this.#points[at] !== undefined && RANK[this.#points[at]?.outcome ?? "good"] < RANK.slow)
+      at += step;
     return this.#points[at] === undefined ? -1 : at;
   }
 
@@ -190,7 +191,9 @@ export class LaneView {
     const middle = lengths[Math.ceil(lengths.length / 2) - 1];
     return [
       `${clockText(data, fromMs, 1)} to ${clockText(data, toMs, 1)}`,
-      parts.length === 0 ? "no samples" : `${plural(good + late + slow + failed + missed, "sample")}: ${parts.join(", ")}`,
+      parts.length === 0
+        ? "no samples"
+        : `${plural(good + late + slow + failed + missed, "sample")}: ${parts.join(", ")}`,
       ...(middle === undefined
         ? []
         : [`good ones: median ${duration(middle)}, longest ${duration(lengths.at(-1) ?? 0)}`]),

@@ -32,7 +32,8 @@ export function latencies({ axis, probes }: Timeline): Latency[] {
     const bins = Array.from({ length: BINS }, (): number[] => []);
     for (const { series } of [...shown, ...others]) {
       for (const { tMs, durationMs, outcome, disturbed } of series.points) {
-        if (outcome === "good" && disturbed !== true) bins[Math.floor((tMs - axis.fromMs) / binMs)]?.push(durationMs);
+        if (outcome === "good" && disturbed !== true)
+          bins[Math.floor((tMs - axis.fromMs) / binMs)]?.push(durationMs);
       }
     }
     const probe = shown[0]?.measured.probe;
@@ -89,7 +90,7 @@ function Chart({ latency, timeline }: { latency: Latency; timeline: Timeline }):
       <figcaption>
         <strong>{probe}</strong> <span class="faint">{words}</span>
       </figcaption>
-      <svg viewBox={`-34 0 ${WIDTH + 36} ${HEIGHT}`} role="img" aria-label={`${probe} over time: ${words}`}>
+      <svg viewBox={`-46 0 ${WIDTH + 48} ${HEIGHT}`} role="img" aria-label={`${probe} over time: ${words}`}>
         {bands.map(({ phase, from, to }) => (
           <rect
             class={`phase ${phase}`}
@@ -121,8 +122,9 @@ export function LatencySection({ timeline }: { timeline: Timeline }): VNode | nu
     <section aria-labelledby="latency">
       <h2 id="latency">Latency over time</h2>
       <p class="faint">
-        Good samples of all sources, in {BINS} parts of the run: p50 <span class="key p50" aria-hidden="true" /> and p95{" "}
-        <span class="key p95" aria-hidden="true" />, logarithmic. A gap: no sample was good. Shaded: the window.
+        Good samples of all sources, in {BINS} parts of the run: p50{" "}
+        <span class="key p50" aria-hidden="true" /> and p95 <span class="key p95" aria-hidden="true" />,
+        logarithmic. A gap: no sample was good. Shaded: the window.
       </p>
       <div class="charts">
         {found.map((latency) => (

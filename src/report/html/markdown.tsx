@@ -27,10 +27,19 @@ function cellsOf(line: string): string[] {
   return [...line.slice(1).matchAll(/((?:[^|\\]|\\.)*)\|/g)].map(([, cell = ""]) => cell.trim());
 }
 
+/** A cell up to this length is not broken: a name would break at each hyphen. */
+const SHORT = 34;
+
 function Table({ lines, label }: { lines: readonly string[]; label: string }): VNode {
   const [header = "", rule = "", ...rows] = lines;
   const right = cellsOf(rule).map((cell) => cell.endsWith(":"));
-  const style = (column: number): { class?: string } => (right[column] === true ? { class: "number" } : {});
+  const style = (cell: string, column: number): { class?: string } => {
+    const classes = [
+      ...(right[column] === true ? ["number"] : []),
+      ...(cell.length <= SHORT ? ["short"] : []),
+    ];
+    return classes.length === 0 ? {} : { class: classes.join(" ") };
+  };
   return (
     // Wide tables scroll in their own box, also by the keyboard.
     <div class="scroll" role="region" aria-label={label} tabindex={0}>
@@ -38,7 +47,7 @@ function Table({ lines, label }: { lines: readonly string[]; label: string }): V
         <thead>
           <tr>
             {cellsOf(header).map((cell, column) => (
-              <th scope="col" {...style(column)}>
+              <th scope="col" {...style(cell, column)}>
                 {inline(cell)}
               </th>
             ))}
@@ -48,7 +57,7 @@ function Table({ lines, label }: { lines: readonly string[]; label: string }): V
           {rows.map((row) => (
             <tr>
               {cellsOf(row).map((cell, column) => (
-                <td {...style(column)}>{inline(cell)}</td>
+                <td {...style(cell, column)}>{inline(cell)}</td>
               ))}
             </tr>
           ))}
@@ -61,7 +70,8 @@ function Table({ lines, label }: { lines: readonly string[]; label: string }): V
 /** One block of a report. `label`: names its table for a screen reader. */
 function Block({ text, label }: { text: string; label: string }): VNode {
   const lines = text.split("\n");
-  if (lines.every((line) => line.startsWith("|")) && lines.length > 1) return <Table lines={lines} label={label} />;
+  if (lines.every((line) => line.startsWith("|")) && lines.length > 1)
+    return <Table lines={lines} label={label} />;
   if (lines.every((line) => line.startsWith("- "))) {
     return (
       <ul>

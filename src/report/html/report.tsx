@@ -1,6 +1,6 @@
 /** `report.html`: the run as one page that needs nothing else. Its texts are those of `report.md`. Pure but for its assets. */
 import { deflateRawSync } from "node:zlib";
-import type { ComponentChildren, VNode } from "preact";
+import type { VNode } from "preact";
 import { DASH, duration, percent, plural } from "../../common/figures.js";
 import { quoted } from "../../common/shell-word.js";
 import type { RunResult } from "../../analysis/result.js";
@@ -58,11 +58,16 @@ function SectionPart({ title, blocks }: Section): VNode {
   );
 }
 
-function Tile({ label, children }: { label: string; children: ComponentChildren }): VNode {
+/** What is in brackets at the end of a text is smaller. */
+function Tile({ label, text }: { label: string; text: string }): VNode {
+  const [, value = text, detail] = /^(.*?) \((.*)\)$/.exec(text) ?? [];
   return (
     <div>
       <dt>{label}</dt>
-      <dd>{children}</dd>
+      <dd>
+        {value}
+        {detail === undefined ? null : <small>{detail}</small>}
+      </dd>
     </div>
   );
 }
@@ -75,11 +80,11 @@ function Summary({ result }: { result: RunResult }): VNode {
   const client = result.client ?? null;
   return (
     <dl class="tiles">
-      {client === null ? null : <Tile label="Seen by a client">{CLIENT_WORDS[client.class].en}</Tile>}
+      {client === null ? null : <Tile label="Seen by a client" text={CLIENT_WORDS[client.class].en} />}
       {summaryCells(result, row)
         .filter(([column, text]) => !SAID.has(column) && text !== DASH)
         .map(([column, text]) => (
-          <Tile label={column}>{text}</Tile>
+          <Tile label={column} text={text} />
         ))}
     </dl>
   );
@@ -116,7 +121,15 @@ function TimelineSection({ timeline, svg }: { timeline: Timeline; svg: string })
   );
 }
 
-function ReportBody({ result, timeline, svg }: { result: RunResult; timeline: Timeline; svg: string }): VNode {
+function ReportBody({
+  result,
+  timeline,
+  svg,
+}: {
+  result: RunResult;
+  timeline: Timeline;
+  svg: string;
+}): VNode {
   const { facts } = result;
   const row = matrixRow(result);
   const [first = "", ...more] = verdict(result, row);

@@ -99,7 +99,9 @@ export class Chart {
     const { lanes, events } = this.#data;
     const views = lanes.map((lane) => new LaneView(lane));
     const runner = "runner";
-    const short = shortNames([...new Set(lanes.map(({ source }) => source))].filter((name) => name !== runner));
+    const short = shortNames(
+      [...new Set(lanes.map(({ source }) => source))].filter((name) => name !== runner),
+    );
     for (const probe of new Set(lanes.map((lane) => lane.probe))) {
       const group = element("div", { class: "group" }, element("div", { class: "probe" }, probe));
       for (const view of views.filter(({ lane }) => lane.probe === probe)) {
@@ -109,19 +111,35 @@ export class Chart {
       }
       this.#lanes.append(group);
     }
-    const below = element("div", { class: "group below" }, element("div", { class: "probe" }, "what happened"));
+    const below = element(
+      "div",
+      { class: "group below" },
+      element("div", { class: "probe" }, "what happened"),
+    );
     for (const each of events) {
       const most = each.steps.length === 0 ? "" : `max ${Math.max(...each.steps.map(([, count]) => count))}`;
       const figure = most === "" ? String(each.marks.length) : most;
       this.#addRow(below, { name: each.label, label: each.label, figure, view: null, events: each });
     }
     if (events.length > 0) this.#lanes.append(below);
-    const head = element("div", { class: "head row" }, element("span", {}, ""), this.#axis, element("span", { class: "figure" }, "good"));
+    const head = element(
+      "div",
+      { class: "head row" },
+      element("span", {}, ""),
+      this.#axis,
+      element("span", { class: "figure" }, "good"),
+    );
     this.element.append(
       this.#patterns(),
       this.#toolbar(views),
       this.#legend(),
-      element("div", { class: "row strip" }, element("span", { class: "label" }, "whole run"), this.#overview, element("span")),
+      element(
+        "div",
+        { class: "row strip" },
+        element("span", { class: "label" }, "whole run"),
+        this.#overview,
+        element("span"),
+      ),
       element("div", { class: "canvas" }, head, this.#lanes, this.#tooltip.element),
       this.#status,
       element("p", { class: "faint help", id: "keys" }, HELP),
@@ -138,7 +156,13 @@ export class Chart {
 
   #addRow(
     group: HTMLElement,
-    { name, label, figure, view, events }: Pick<Row, "name" | "view" | "events"> & { label: string; figure: string },
+    {
+      name,
+      label,
+      figure,
+      view,
+      events,
+    }: Pick<Row, "name" | "view" | "events"> & { label: string; figure: string },
   ): void {
     const svg = shape("svg", { "aria-hidden": "true", height: HEIGHT });
     const plot = element(
@@ -189,7 +213,8 @@ export class Chart {
     plot.addEventListener("focus", () => this.#show(row, this.#cursorMs));
     plot.addEventListener("blur", () => this.#tooltip.hide());
     plot.addEventListener("keydown", (event) => {
-      if (!event.ctrlKey && !event.metaKey && !event.altKey && this.#key(row, event.key)) event.preventDefault();
+      if (!event.ctrlKey && !event.metaKey && !event.altKey && this.#key(row, event.key))
+        event.preventDefault();
     });
     this.#range.listen(plot);
   }
@@ -283,7 +308,11 @@ export class Chart {
       return { ...item, lines: view.summarise(item, this.#data) };
     }
     const fromMs = view.lane.tMs[index] ?? tMs;
-    return { fromMs, toMs: view.lane.tMs[index + 1] ?? this.#data.toMs, lines: view.describe(index, this.#data) };
+    return {
+      fromMs,
+      toMs: view.lane.tMs[index + 1] ?? this.#data.toMs,
+      lines: view.describe(index, this.#data),
+    };
   }
 
   #marksAt(events: PageEvents | null, tMs: number, perPixel: number): Item {
@@ -310,7 +339,11 @@ export class Chart {
       "aria-valuenow": Math.round((tMs - this.#data.zeroMs) / 1000),
       "aria-valuetext": lines.join("; "),
     });
-    const x = xOf(this.#range, this.#width, Math.max(this.#range.fromMs, (fromMs + Math.min(toMs, this.#range.toMs)) / 2));
+    const x = xOf(
+      this.#range,
+      this.#width,
+      Math.max(this.#range.fromMs, (fromMs + Math.min(toMs, this.#range.toMs)) / 2),
+    );
     this.#tooltip.show(row.plot, x, [row.name, ...lines]);
   }
 
@@ -359,7 +392,12 @@ export class Chart {
       const tMs = zero + tick * step * 1000;
       if (tMs > range.toMs) break;
       const x = xOf(range, width, tMs);
-      const text = shape("text", { class: "tick", x, y: 29, "text-anchor": x < 16 ? "start" : x > width - 16 ? "end" : "middle" });
+      const text = shape("text", {
+        class: "tick",
+        x,
+        y: 29,
+        "text-anchor": x < 16 ? "start" : x > width - 16 ? "end" : "middle",
+      });
       text.append(`${Number((tick * step).toFixed(3))} s`.replace("-", "−"));
       ticks.push(shape("path", { class: "rule", d: `M${x} 16v4` }), text);
     }
@@ -380,7 +418,8 @@ export class Chart {
     const counts = Array.from({ length: 250 }, () => 0);
     for (const view of views)
       view.columns(whole, counts.length).forEach((look, column) => {
-        if (look !== undefined && !["good", "slow", "missed"].includes(look)) counts[column] = (counts[column] ?? 0) + 1;
+        if (look !== undefined && !["good", "slow", "missed"].includes(look))
+          counts[column] = (counts[column] ?? 0) + 1;
       });
     const most = Math.max(1, ...counts);
     const bars = counts
@@ -468,7 +507,9 @@ export class Chart {
         button("+", "Zoom in", () => this.#range.zoom(0.5, middle())),
         button("◂", "Earlier", () => this.#range.pan(-0.5)),
         button("▸", "Later", () => this.#range.pan(0.5)),
-        ...(window === undefined ? [] : [button("window", "Zoom to the window", () => this.#range.set(window[1], window[2]))]),
+        ...(window === undefined
+          ? []
+          : [button("window", "Zoom to the window", () => this.#range.set(window[1], window[2]))]),
         button("all", "Show the whole run", () => this.#range.reset()),
       ),
       choice("probe", "probe", unique(views.map(({ lane }) => lane.probe))),
@@ -483,8 +524,21 @@ export class Chart {
     const spans = (key: "outages" | "intermittent" | "stalls"): boolean =>
       this.#data.lanes.some((lane) => lane[key].length > 0);
     const sample = (name: string, ...parts: SVGElement[]): HTMLElement =>
-      element("li", {}, shape("svg", { width: 26, height: HEIGHT, viewBox: `0 0 26 ${HEIGHT}`, "aria-hidden": "true" }, ...parts), name);
-    const bar: Readonly<Record<string, string>> = { good: "M1 7h24v3h-24z", missed: "M1 8h24v1h-24z", slow: "M1 4h24v8h-24z" };
+      element(
+        "li",
+        {},
+        shape(
+          "svg",
+          { width: 26, height: HEIGHT, viewBox: `0 0 26 ${HEIGHT}`, "aria-hidden": "true" },
+          ...parts,
+        ),
+        name,
+      );
+    const bar: Readonly<Record<string, string>> = {
+      good: "M1 7h24v3h-24z",
+      missed: "M1 8h24v1h-24z",
+      slow: "M1 4h24v8h-24z",
+    };
     return element(
       "ul",
       { class: "legend", "aria-label": "What the marks mean" },
@@ -495,7 +549,9 @@ export class Chart {
       ...(spans("intermittent")
         ? [sample("intermittent", shape("path", { class: "bracket dashed", d: "M1 9v3H25v-3" }))]
         : []),
-      ...(spans("stalls") ? [sample("prober stalled: not counted", shape("path", { class: "stall", d: "M1 1h24v15h-24z" }))] : []),
+      ...(spans("stalls")
+        ? [sample("prober stalled: not counted", shape("path", { class: "stall", d: "M1 1h24v15h-24z" }))]
+        : []),
     );
   }
 
@@ -536,7 +592,11 @@ export class Chart {
           element(
             "thead",
             {},
-            element("tr", {}, ...["Time", "Probe", "From", "Sample"].map((name) => element("th", { scope: "col" }, name))),
+            element(
+              "tr",
+              {},
+              ...["Time", "Probe", "From", "Sample"].map((name) => element("th", { scope: "col" }, name)),
+            ),
           ),
           this.#list,
         ),
@@ -553,10 +613,22 @@ export class Chart {
     this.#list.replaceChildren(
       ...found.slice(0, MOST_LISTED).map(({ view, index }) => {
         const [time = "", ...rest] = view.describe(index, this.#data);
-        return element("tr", {}, ...[time, view.lane.probe, view.lane.source, rest.join("; ")].map((text) => element("td", {}, text)));
+        return element(
+          "tr",
+          {},
+          ...[time, view.lane.probe, view.lane.source, rest.join("; ")].map((text) =>
+            element("td", {}, text),
+          ),
+        );
       }),
       ...(found.length > MOST_LISTED
-        ? [element("tr", {}, element("td", { colspan: 4 }, `The first ${MOST_LISTED}: zoom in or filter for the others.`))]
+        ? [
+            element(
+              "tr",
+              {},
+              element("td", { colspan: 4 }, `The first ${MOST_LISTED}: zoom in or filter for the others.`),
+            ),
+          ]
         : found.length === 0
           ? [element("tr", {}, element("td", { colspan: 4 }, "None."))]
           : []),

@@ -47,7 +47,8 @@ function pathsOf(view: LaneView, range: Range, width: number): Map<Look, string>
   }
   const classes = view.columns(range, Math.max(1, Math.floor(width / COLUMN)));
   for (const look of LOOKS) {
-    for (const { from, length } of runs(classes, look)) add(look, box(from * COLUMN, length * COLUMN, BAR[look]));
+    for (const { from, length } of runs(classes, look))
+      add(look, box(from * COLUMN, length * COLUMN, BAR[look]));
   }
   return paths;
 }
@@ -76,7 +77,12 @@ const wide = (spans: Pairs, range: Range, width: number): string =>
     .join("");
 
 /** What is behind every lane: the phases, and the zero. */
-export function backdrop({ phases, zeroMs }: PageData, range: Range, width: number, height: number): SVGElement[] {
+export function backdrop(
+  { phases, zeroMs }: PageData,
+  range: Range,
+  width: number,
+  height: number,
+): SVGElement[] {
   const zero = xOf(range, width, zeroMs);
   return [
     ...phases.flatMap(([name, fromMs, toMs]) =>
@@ -134,7 +140,8 @@ export function drawEvents(
     const to = toMs === null ? from : xOf(range, width, toMs);
     if (to < -5 || from > width + 5) continue;
     const sign = SIGNS[name];
-    const path = sign === undefined ? spanMark(name, Math.max(-2, from), Math.min(width + 2, to)) : sign(from);
+    const path =
+      sign === undefined ? spanMark(name, Math.max(-2, from), Math.min(width + 2, to)) : sign(from);
     paths.set(name, (paths.get(name) ?? "") + path);
   }
   svg.replaceChildren(

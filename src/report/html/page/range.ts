@@ -76,7 +76,8 @@ export class ViewRange {
       (event) => {
         // A wheel alone scrolls the page. Browsers send a pinch on a touchpad as a wheel with Ctrl.
         const sideways = event.shiftKey ? event.deltaY : event.deltaX;
-        if (event.ctrlKey || event.metaKey) this.zoom(Math.exp(event.deltaY * 0.004), this.at(share(event.clientX)));
+        if (event.ctrlKey || event.metaKey)
+          this.zoom(Math.exp(event.deltaY * 0.004), this.at(share(event.clientX)));
         else if (Math.abs(sideways) > Math.abs(event.shiftKey ? event.deltaX : event.deltaY))
           this.pan(sideways / plot.clientWidth);
         else return;
@@ -106,7 +107,10 @@ export class ViewRange {
       if (fingers.size === 2) {
         const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1] ?? before;
         const spread = Math.max(10, Math.abs(event.clientX - other));
-        this.zoom(Math.max(10, Math.abs(before - other)) / spread, this.at(share((event.clientX + other) / 2)));
+        this.zoom(
+          Math.max(10, Math.abs(before - other)) / spread,
+          this.at(share((event.clientX + other) / 2)),
+        );
         start.moved = true;
       } else if (event.pointerType === "mouse") {
         if (Math.abs(event.clientX - start.x) < LEAST_DRAG) return;
