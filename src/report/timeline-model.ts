@@ -87,8 +87,19 @@ export function slowFrom(
 export const isSlow = (point: Point, fromMs: number | null): boolean =>
   point.outcome === "good" && point.disturbed !== true && fromMs !== null && point.durationMs >= fromMs;
 
+/** Up to so many samples are held while the pictures are drawn: several read each of them. */
+const MOST_HELD = 200_000;
+
 function probeLanes(result: RunResult, series: readonly Series[]): ProbeLanes[] {
-  const rows = new Map(series.map((one) => [`${one.probe} ${one.source}`, one]));
+  const count = result.probes.reduce(
+    (sum, { phases }) =>
+      Object.values(phases).reduce((all, { samples, missed }) => all + samples + missed, sum),
+    0,
+  );
+  // The copy has the points themselves instead of an access that makes them again.
+  const rows = new Map(
+    series.map((one) => [`${one.probe} ${one.source}`, count <= MOST_HELD ? { ...one } : one]),
+  );
   const lane = (measured: ProbeResult): SampleLane[] => {
     const { probe, source } = measured;
     const row = rows.get(`${probe} ${source}`);

@@ -105,7 +105,7 @@ function contentOf(timeline: Timeline): string {
 
 function TimelineSection({ timeline, svg }: { timeline: Timeline; svg: string }): VNode {
   const data = packed(timeline, eventLanes(timeline));
-  const base64 = data === null ? "" : deflateRawSync(JSON.stringify(data), { level: 9 }).toString("base64");
+  const base64 = data === null ? "" : deflateRawSync(JSON.stringify(data)).toString("base64");
   return (
     <section aria-labelledby="timeline" class="wide">
       <h2 id="timeline">Timeline</h2>

@@ -66,7 +66,7 @@ test("writes the files, and the same bytes the second time", async (t) => {
   for (const text of before) t.false(text.includes(folder), "no local path");
   t.deepEqual(
     Object.entries(await rebuiltMatrix(folder)).sort(),
-    FILES.map((name, index) => [name, before[index]]),
+    FILES.map((name, index) => [name, before[index]]).filter(([name]) => name !== "index.html"),
   );
 });
 
