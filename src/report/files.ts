@@ -13,7 +13,8 @@ import type { Recorder } from "../evidence/recorder.js";
 import type { RawSamples } from "../evidence/sample.js";
 import { eventsOf, linesOf, samplesOf } from "../evidence/serialise.js";
 import { factsFromJson } from "./facts-read.js";
-import { FORMATS, type ReportInput } from "./formats.js";
+import { FORMATS } from "./formats.js";
+import type { ReportInput } from "./report-input.js";
 
 /**
  * Compresses the samples of a finished run: `SOURCE.ndjson` → `SOURCE.ndjson.gz`. If this fails, the file stays as it

@@ -42,7 +42,7 @@ export interface ProbeLanes {
 }
 
 /** The target's instances, in steps. */
-export interface CountLane {
+interface CountLane {
   readonly label: string;
   readonly steps: readonly CountStep[];
   /** Shown when there are no steps. */
@@ -75,7 +75,7 @@ function lateSpans({ disturbed = [] }: RunResult, source: string): Spans {
 }
 
 /** The verdict's rule for the p95 of a series, applied to one sample: it picks what is drawn, it decides nothing. */
-export function slowFrom(
+function slowFrom(
   { slowFactor, slowFrom: leastMs }: RunResult["facts"]["experiment"]["thresholds"],
   { phases }: ProbeResult,
 ): number | null {
@@ -174,11 +174,11 @@ export function timelineOf(
 }
 
 /** How a mark is drawn. Each differs in shape, not in colour alone. */
-export type MarkShape =
+type MarkShape =
   "kill" | "refused" | "recreated" | "restored" | "present" | "absent" | "bar" | "diamond" | "dot";
 
 /** One thing that happened, for a lane below the samples. */
-export interface Mark {
+interface Mark {
   readonly fromMs: number;
   /** null: a moment. */
   readonly toMs: number | null;
@@ -218,29 +218,16 @@ const HOW: Readonly<Record<string, string>> = { found: "found restored", returne
 
 /** What someone else, the attack itself or the runner restored. */
 function restorerMark(event: RunEvent): Mark[] {
-  const { tMs } = event;
-  switch (event.type) {
-    case "recreated":
-      return [
-        mark(
-          tMs,
-          "recreated",
-          `${objectName(event.object)} recreated${event.by === undefined ? "" : ` by ${event.by}`}`,
-        ),
-      ];
-    case "let-up":
-      return [mark(tMs, "recreated", `${objectName(event.object)} restored by the attack itself`)];
-    case "restored":
-      return [
-        mark(tMs, "restored", `${objectName(event.object)} ${HOW[event.how] ?? event.how} by ${event.by}`),
-      ];
-    case "target-ready":
-      return [mark(tMs, "dot", "the target is ready")];
-    case "healthy":
-      return [mark(tMs, "dot", "every probe is healthy")];
-    default:
-      return [];
-  }
+  const { tMs, type } = event;
+  if (type === "target-ready") return [mark(tMs, "dot", "the target is ready")];
+  if (type === "healthy") return [mark(tMs, "dot", "every probe is healthy")];
+  if (type !== "recreated" && type !== "let-up" && type !== "restored") return [];
+  const name = objectName(event.object);
+  if (type === "let-up") return [mark(tMs, "recreated", `${name} restored by the attack itself`)];
+  if (type === "restored")
+    return [mark(tMs, "restored", `${name} ${HOW[event.how] ?? event.how} by ${event.by}`)];
+  const by = event.by === undefined ? "" : ` by ${event.by}`;
+  return [mark(tMs, "recreated", `${name} recreated${by}`)];
 }
 
 /** The changes of the target's instances, in words; unchanged states are left out. */

@@ -78,7 +78,7 @@ interface Opened {
 async function open(
   t: ExecutionContext,
   name: Name,
-  { width = 1440, colorScheme = "light" as "light" | "dark" } = {},
+  { width = 1440, colorScheme = "light" } = {},
 ): Promise<Opened> {
   // The policy of the page forbids axe's script, too.
   const context = await browser.newContext({
@@ -162,7 +162,7 @@ test("the keyboard reaches everything, and moves through lanes and samples", asy
   for (const each of [
     "Theme: automatic",
     "Zoom in",
-    "Show the whole run",
+    "Show all of the run",
     "app-write from kube-system-chaos-worker",
     "Preflight",
   ])

@@ -69,7 +69,7 @@ export interface Packed extends Omit<PageData, "lanes"> {
 const whole = (value: number): number => Math.round(value);
 
 /** A length with three digits: what the prober's clock is good for. */
-export const shortened = (ms: number): number => Number(ms.toPrecision(3));
+const shortened = (ms: number): number => Number(ms.toPrecision(3));
 
 /** Strings → positions, as long as there is room. */
 class Words {

@@ -54,7 +54,7 @@ export interface Range {
 }
 
 /** Position of the first value that is not under `tMs`. */
-export function firstFrom(times: readonly number[], tMs: number): number {
+function firstFrom(times: readonly number[], tMs: number): number {
   let [low, high] = [0, times.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -65,8 +65,6 @@ export function firstFrom(times: readonly number[], tMs: number): number {
 }
 
 const stateAt = (lane: PageLane, index: number): State => STATES[lane.state[index] ?? 0] ?? "other";
-
-export const isFailure = (state: State): boolean => RANK[LOOK_OF[state]] === 4;
 
 /** The time at a place of the axis: "+12.35 s". */
 export function clockText({ zeroMs }: Pick<PageData, "zeroMs">, tMs: number, digits = 2): string {
@@ -179,26 +177,31 @@ export class LaneView {
       by[state] = (by[state] ?? 0) + count;
       if (["good", "slow"].includes(state)) lengths.push(this.lane.dMs[index] ?? 0);
     }
-    const { good = 0, late = 0, slow = 0, missed = 0, ...failures } = by;
-    const failed = Object.values(failures).reduce((sum, count) => sum + count, 0);
-    const parts = [
-      ...(good + late > 0 ? [`${good + late} good`] : []),
-      ...(slow > 0 ? [`${slow} slow`] : []),
-      ...(failed > 0 ? [`${failed} failed (${counts(failures)})`] : []),
-      ...(missed > 0 ? [`${missed} missed`] : []),
-    ];
     lengths.sort((a, b) => a - b);
     const middle = lengths[Math.ceil(lengths.length / 2) - 1];
     return [
       `${clockText(data, fromMs, 1)} to ${clockText(data, toMs, 1)}`,
-      parts.length === 0
-        ? "no samples"
-        : `${plural(good + late + slow + failed + missed, "sample")}: ${parts.join(", ")}`,
+      countsText(by),
       ...(middle === undefined
         ? []
         : [`good ones: median ${duration(middle)}, longest ${duration(lengths.at(-1) ?? 0)}`]),
     ];
   }
+}
+
+/** "4 samples: 3 good, 1 failed (1 timeout)". */
+function countsText(by: Readonly<Partial<Record<State, number>>>): string {
+  const { good = 0, late = 0, slow = 0, missed = 0, ...failures } = by;
+  const failed = Object.values(failures).reduce((sum, count) => sum + count, 0);
+  const each: readonly (readonly [number, string])[] = [
+    [good + late, "good"],
+    [slow, "slow"],
+    [failed, `failed (${counts(failures)})`],
+    [missed, "missed"],
+  ];
+  const parts = each.filter(([count]) => count > 0).map(([count, word]) => `${count} ${word}`);
+  if (parts.length === 0) return "no samples";
+  return `${plural(good + late + slow + failed + missed, "sample")}: ${parts.join(", ")}`;
 }
 
 function outcomeText(state: State, length: string): string {

@@ -16,7 +16,7 @@ const TICKS = [1, 10, 100, 1000] as const;
 /** A percentile of each bin, ms; null: it has no good sample. */
 type Line = readonly (number | null)[];
 
-export interface Latency {
+interface Latency {
   readonly probe: string;
   readonly p50: Line;
   readonly p95: Line;
@@ -25,7 +25,7 @@ export interface Latency {
 }
 
 /** The percentiles of every probe over time. Samples whose prober was late do not count. */
-export function latencies({ axis, probes }: Timeline): Latency[] {
+function latencies({ axis, probes }: Timeline): Latency[] {
   if (axis === null) return [];
   const binMs = (axis.toMs - axis.fromMs) / BINS;
   return probes.flatMap(({ shown, others }) => {

@@ -89,7 +89,7 @@ export function Blocks({ blocks, label }: { blocks: readonly string[]; label: st
   return (
     <>
       {each.map((text, index) => (
-        <Block text={text} label={index === 0 ? label : `${label}, part ${index + 1}`} />
+        <Block text={text} label={`Table ${index + 1}: ${label}`} />
       ))}
     </>
   );

@@ -6,7 +6,7 @@ import { quoted } from "../../common/shell-word.js";
 import type { RunResult } from "../../analysis/result.js";
 import { isControl } from "../../experiment/attacks.js";
 import { reportSections, type Section, summaryCells, verdict } from "../markdown.js";
-import type { ReportInput } from "../formats.js";
+import type { ReportInput } from "../report-input.js";
 import { matrixRow } from "../row.js";
 import { eventLanes, timelineOf, type Timeline } from "../timeline-model.js";
 import { drawnSvg } from "../timeline-svg.js";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { inflateRawSync } from "node:zlib";
 import test from "ava";
 import { analysisOf } from "../../../src/analysis/analyse.js";
-import type { ReportInput } from "../../../src/report/formats.js";
+import type { ReportInput } from "../../../src/report/report-input.js";
 import { pageAssets } from "../../../src/report/html/assets.js";
 import { type PageData, type Packed, STATES, unpacked } from "../../../src/report/html/data.js";
 import { LaneView, troubles } from "../../../src/report/html/lane-view.js";

@@ -510,7 +510,7 @@ export class Chart {
         ...(window === undefined
           ? []
           : [button("window", "Zoom to the window", () => this.#range.set(window[1], window[2]))]),
-        button("all", "Show the whole run", () => this.#range.reset()),
+        button("all", "Show all of the run", () => this.#range.reset()),
       ),
       choice("probe", "probe", unique(views.map(({ lane }) => lane.probe))),
       choice("source", "source", unique(views.map(({ lane }) => lane.source))),
