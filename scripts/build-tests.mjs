@@ -4,6 +4,7 @@ import { readFile, rm } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { buildPodPrograms } from "./pod-programs.mjs";
+import { buildReportPage } from "./report-page.mjs";
 
 /**
  * Gives each bundled source its original `import.meta.url`, so that it finds the files beside it.
@@ -25,6 +26,7 @@ const ownUrl = {
 
 // Tests start these programs, and read them as a run does.
 await buildPodPrograms();
+await buildReportPage();
 await rm("build/test", { recursive: true, force: true });
 await build({
   // The command line, too: tests start it as a process.

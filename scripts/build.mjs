@@ -6,6 +6,7 @@ import { build } from "esbuild";
 import { bundledPackages, noticesText } from "./notices.mjs";
 import { buildPodPrograms } from "./pod-programs.mjs";
 import { quickValidateApart, quickValidateBundle, requireBanner } from "./quick-validate.mjs";
+import { buildReportPage } from "./report-page.mjs";
 
 await rm("dist", { recursive: true, force: true });
 const main = await build({
@@ -26,7 +27,7 @@ const main = await build({
   metafile: true,
 });
 const quick = await build({ ...quickValidateBundle, outfile: "dist/quick-validate.js", metafile: true });
-const programs = await buildPodPrograms();
+const programs = [...(await buildPodPrograms()), await buildReportPage()];
 const bundled = await bundledPackages([main, quick, ...programs].map(({ metafile }) => metafile));
 await writeFile("dist/THIRD_PARTY_NOTICES", noticesText(bundled));
 await chmod("dist/cli.js", 0o755);

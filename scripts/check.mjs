@@ -1,10 +1,12 @@
 // All checks except the tests. Type check and lint share one TypeScript program, because each would otherwise create
 // and check the same one. The other checks run in parallel as separate processes.
+import { dirname, resolve } from "node:path";
 import { ESLint } from "eslint";
 import { execa } from "execa";
 import ts from "typescript";
 
-const CONFIG = "tsconfig.json";
+// The script of the pages runs in a browser.
+const CONFIGS = ["tsconfig.json", "src/report/html/page/tsconfig.json"];
 
 /** Commands from node_modules/.bin. */
 const OTHERS = [
@@ -39,13 +41,16 @@ function report(diagnostics) {
   );
 }
 
-const { config, error } = ts.readConfigFile(CONFIG, ts.sys.readFile);
-const parsed = ts.parseJsonConfigFileContent(config, ts.sys, process.cwd());
-const program = ts.createProgram(parsed.fileNames, parsed.options);
-report([...(error === undefined ? [] : [error]), ...parsed.errors, ...ts.getPreEmitDiagnostics(program)]);
+const programs = CONFIGS.map((path) => {
+  const { config, error } = ts.readConfigFile(path, ts.sys.readFile);
+  const parsed = ts.parseJsonConfigFileContent(config, ts.sys, dirname(resolve(path)));
+  const program = ts.createProgram(parsed.fileNames, parsed.options);
+  report([...(error === undefined ? [] : [error]), ...parsed.errors, ...ts.getPreEmitDiagnostics(program)]);
+  return program;
+});
 
 const eslint = new ESLint({
-  overrideConfig: { files: ["**/*.ts"], languageOptions: { parserOptions: { programs: [program] } } },
+  overrideConfig: { files: ["**/*.{ts,tsx}"], languageOptions: { parserOptions: { programs } } },
 });
 const results = await eslint.lintFiles(["."]);
 const formatter = await eslint.loadFormatter("stylish");

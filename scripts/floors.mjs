@@ -72,8 +72,9 @@ export const PACKAGES = {
   // Schemas of data from outside the program.
   experiment: ["zod"],
   config: ["zod"],
-  report: ["zod"],
   doctor: ["zod"],
+  // preact: the pages, whose templates escape by default.
+  report: ["zod", "preact", "preact-render-to-string"],
   // The width of a text on a terminal.
   ui: ["string-width", "wrap-ansi"],
 };

@@ -70,6 +70,9 @@ class PackedPoints {
   /** Position in `#targets`; 0: none. */
   readonly #target: number[] = [];
   readonly #targets: (string | undefined)[] = [undefined];
+  /** By position of the sample: only failed ones have a message. Equal messages share one string. */
+  readonly #messages = new Map<number, string>();
+  readonly #message = new Map<string, string>();
 
   add(line: ProbeLine, offsetMs: number): void {
     // Microseconds: smaller digits are only noise from adding two binary fractions.
@@ -77,6 +80,11 @@ class PackedPoints {
     this.#durationMs.push("missed" in line ? 0 : line.d);
     this.#outcome.push(outcomeOf(line));
     this.#target.push(this.#positionOf("target" in line ? line.target : undefined));
+    const message = "message" in line ? line.message : undefined;
+    if (message === undefined) return;
+    const shared = this.#message.get(message) ?? message;
+    this.#message.set(shared, shared);
+    this.#messages.set(this.#tMs.length - 1, shared);
   }
 
   /** A series has few targets, so their names are kept once. */
@@ -99,11 +107,13 @@ class PackedPoints {
     return inOrder(
       this.#tMs.map((tMs, index) => {
         const target = this.#targets[this.#target[index] ?? 0];
+        const message = this.#messages.get(index);
         return {
           tMs,
           durationMs: this.#durationMs[index] ?? 0,
           ...(OUTCOMES[this.#outcome[index] ?? 1] ?? { outcome: "missed" }),
           ...(target === undefined ? {} : { target }),
+          ...(message === undefined ? {} : { message }),
         };
       }),
     );

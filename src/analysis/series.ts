@@ -13,6 +13,8 @@ export interface Point {
   /** The prober was late itself when it sent the sample, or soon after: the length of a good one says nothing. */
   readonly disturbed?: true;
   readonly kind?: FailureKind;
+  /** The error message of a failed one, if there was any: foreign text. */
+  readonly message?: string;
   /** Which of several targets was asked: the name of the front-end pod. */
   readonly target?: string;
 }

@@ -1,9 +1,8 @@
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
-import { join, relative, resolve, sep } from "node:path";
-import { ExitCode, messageOf, UsageError } from "../common/errors.js";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ExitCode, UsageError } from "../common/errors.js";
 import { makeFolder } from "../common/make-folder.js";
 import type { Language } from "../common/language.js";
-import { components } from "../components/all-components.js";
 import { acceptedFromJson } from "../report/accepted-read.js";
 import {
   compare,
@@ -14,10 +13,8 @@ import {
 } from "../report/compare.js";
 import { comparisonLines } from "../report/compare-words.js";
 import { matrixMarkdown } from "../report/matrix-markdown.js";
-import { resultFromJson } from "../report/matrix-read.js";
-import type { ReportFile } from "../report/formats.js";
-import { type MatrixEntry } from "../report/matrix-run.js";
-import { buildMatrix, matrixJson, shownRuns, type Matrix } from "../report/matrix.js";
+import { matrixJson, shownRuns, type Matrix } from "../report/matrix.js";
+import { codeOf, exists, NoResultsError, notFolder, readMatrix, type Read } from "../report/read-reports.js";
 import { openReporters } from "../reporters/open.js";
 import type { Outlets } from "../reporters/reporter.js";
 import type { Requested } from "../reporters/requested.js";
@@ -61,36 +58,7 @@ export interface MatrixFiles {
   readonly warnings: readonly string[];
 }
 
-const RESULT = "result.json";
 const MATRIX_JSON = "impact-matrix.json";
-const REPORT_FILES: readonly ReportFile[] = ["report.md", "timeline.svg"];
-
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
-
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Folders that may belong to a run: the folder and its subfolders. @throws UsageError when it is not a folder. */
-async function runFolders(folder: string): Promise<string[]> {
-  try {
-    const names = await readdir(folder);
-    return [folder, ...names.sort().map((name) => join(folder, name))];
-  } catch (error) {
-    if (!["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) throw error;
-    // Without the cause, which would only repeat this.
-    throw new UsageError(`${await notFolder(folder)}. Name a folder of reports, or one of a run`);
-  }
-}
-
-/** What a path is that is not a folder. */
-async function notFolder(path: string): Promise<string> {
-  if (path === "") return "a folder's name is empty";
-  return (await exists(path)) ? `${path} is not a folder` : `${path} does not exist`;
-}
 
 /** Creates the folder for the files unless it exists. @throws UsageError when it cannot be one. */
 async function makeOut(out: string): Promise<void> {
@@ -104,64 +72,6 @@ async function makeOut(out: string): Promise<void> {
   }
 }
 
-type Found = { readonly entry: MatrixEntry } | { readonly warning: string };
-
-/** The result in a folder; undefined: the folder has none. */
-async function resultIn(folder: string, out: string): Promise<Found | undefined> {
-  const path = join(folder, RESULT);
-  let json: string;
-  try {
-    json = await readFile(path, "utf8");
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) return undefined;
-    return { warning: `${path}: omitted: ${messageOf(error)}` };
-  }
-  const read = resultFromJson(json);
-  if ("problem" in read) {
-    const mend = read.ofRun ? ` (\`chaos report ${folder}\` recomputes it from the run's raw files)` : "";
-    return { warning: `${path}: omitted: ${read.problem}${mend}` };
-  }
-  const lacks: ReportFile[] = [];
-  for (const file of REPORT_FILES) if (!(await exists(join(folder, file)))) lacks.push(file);
-  // Always with slashes, because it becomes a link.
-  const link = relative(resolve(out), resolve(path)).split(sep).join("/");
-  return { entry: { path: link, result: read.result, lacks } };
-}
-
-interface Read {
-  readonly matrix: Matrix;
-  readonly entries: readonly MatrixEntry[];
-  readonly warnings: readonly string[];
-}
-
-/** No folder has a result: a matrix of them would only say that nothing was run. */
-class NoResultsError extends UsageError {}
-
-/** The matrix of all results in some folders. @throws UsageError when one is not a folder, or none has a result. */
-async function readMatrix(folders: readonly string[], out: string): Promise<Read> {
-  const entries: MatrixEntry[] = [];
-  const warnings: string[] = [];
-  const seen = new Set<string>();
-  for (const given of folders) {
-    for (const folder of await runFolders(given)) {
-      const key = resolve(folder);
-      if (seen.has(key)) continue;
-      seen.add(key);
-      const found = await resultIn(folder, out);
-      if (found === undefined) continue;
-      if ("entry" in found) entries.push(found.entry);
-      else warnings.push(found.warning);
-    }
-  }
-  if (entries.length === 0) {
-    const omitted = warnings.map((each) => `${each}. `).join("");
-    throw new NoResultsError(
-      `${omitted}no results of runs in ${folders.join(", ")}. Name a folder of reports`,
-    );
-  }
-  return { matrix: buildMatrix(entries, Object.values(components)), entries, warnings };
-}
-
 /** The files of a matrix, by name. */
 function contents(matrix: Matrix): Readonly<Record<string, string>> {
   return {
@@ -171,7 +81,8 @@ function contents(matrix: Matrix): Readonly<Record<string, string>> {
   };
 }
 
-async function writeFiles({ matrix, warnings }: Read, out: string): Promise<MatrixFiles> {
+async function writeFiles(read: Read, out: string): Promise<MatrixFiles> {
+  const { matrix, warnings } = read;
   await makeOut(out);
   const files: string[] = [];
   for (const [name, text] of Object.entries(contents(matrix))) {
@@ -179,6 +90,8 @@ async function writeFiles({ matrix, warnings }: Read, out: string): Promise<Matr
     await writeFile(path, text);
     files.push(path);
   }
+  // Loaded late: its templates are not needed to print the matrix.
+  files.push(await (await import("../report/index-page.js")).writeIndexOf(read, out));
   return { rows: shownRuns(matrix).length, files, warnings };
 }
 

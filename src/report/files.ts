@@ -13,7 +13,8 @@ import type { Recorder } from "../evidence/recorder.js";
 import type { RawSamples } from "../evidence/sample.js";
 import { eventsOf, linesOf, samplesOf } from "../evidence/serialise.js";
 import { factsFromJson } from "./facts-read.js";
-import { FORMATS, type ReportInput } from "./formats.js";
+import { FORMATS } from "./formats.js";
+import type { ReportInput } from "./report-input.js";
 
 /**
  * Compresses the samples of a finished run: `SOURCE.ndjson` → `SOURCE.ndjson.gz`. If this fails, the file stays as it
@@ -59,7 +60,7 @@ export async function buildReport(folder: string): Promise<RunResult> {
   const analysis = analysisOf(facts, events.value, samples, notes);
   await refuseLess(folder, analysis.result);
   for (const [name, text] of textsOf({ ...analysis, events: events.value }))
-    await writeWhole(join(folder, name), text());
+    await writeWhole(join(folder, name), await text());
   return analysis.result;
 }
 
@@ -91,7 +92,7 @@ function countedSamples(json: string): number {
 }
 
 /** The files of a report. Each text is produced when its file is written. */
-function textsOf(input: ReportInput): [string, () => string][] {
+function textsOf(input: ReportInput): [string, () => string | Promise<string>][] {
   return Object.entries(FORMATS).map(([name, text]) => [name, () => text(input)]);
 }
 
@@ -136,10 +137,12 @@ export async function finishReport(recorder: Recorder, facts: RunFacts): Promise
   const { events, samples } = recorder;
   const analysis = analysisOf(facts, events, samples, problems);
   for (const [name, text] of textsOf({ ...analysis, events })) {
-    const content = text();
-    await writeWhole(join(folder, name), content).catch((error: unknown) =>
-      problems.push(problemOf(join(folder, name), error)),
-    );
+    // A format that cannot be made does not cost the others.
+    try {
+      await writeWhole(join(folder, name), await text());
+    } catch (error) {
+      problems.push(problemOf(join(folder, name), error));
+    }
   }
   return { result: analysis.result, problems: [...new Set(problems)] };
 }
@@ -176,7 +179,9 @@ async function readFacts(path: string): Promise<RunFacts> {
   const text = await ofRun(path, async () => await readFile(path, "utf8"));
   const read = factsFromJson(text);
   if ("facts" in read) return read.facts;
-  throw new UsageError(`${path} is damaged, or not of a run: ${read.problem}. Restore it from a copy of the folder, or name another one`);
+  throw new UsageError(
+    `${path} is damaged, or not of a run: ${read.problem}. Restore it from a copy of the folder, or name another one`,
+  );
 }
 
 /** The names of the files of samples, sorted. While X is packed, X is complete and X.gz may be cut. */
@@ -192,7 +197,8 @@ async function ofRun<T>(path: string, read: () => Promise<T>): Promise<T> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
     // zlib's codes: Z_DATA_ERROR, Z_BUF_ERROR.
-    if (code.startsWith("Z_")) throw new UsageError(`${path} is damaged. Restore it from a copy of the folder`, { cause: error });
+    if (code.startsWith("Z_"))
+      throw new UsageError(`${path} is damaged. Restore it from a copy of the folder`, { cause: error });
     if (!["ENOENT", "ENOTDIR", "EISDIR"].includes(code)) throw error;
     const folder = dirname(path);
     // Without the cause, which would only repeat this.

@@ -30,10 +30,16 @@ import {
   VERDICT_WORDS,
 } from "./words.js";
 
-/** A section; empty: it has no content. */
-function section(title: string, ...paragraphs: readonly string[]): string {
-  const content = paragraphs.filter((paragraph) => paragraph !== "");
-  return content.length === 0 ? "" : [`## ${title}`, ...content].join("\n\n");
+/** A part of the report: paragraphs, lists and tables in Markdown. The page shows the same ones. */
+export interface Section {
+  readonly title: string;
+  readonly blocks: readonly string[];
+}
+
+/** Without empty blocks; none: it has no content. */
+function section(title: string, ...paragraphs: readonly string[]): Section[] {
+  const blocks = paragraphs.filter((paragraph) => paragraph !== "");
+  return blocks.length === 0 ? [] : [{ title, blocks }];
 }
 
 function nameCell(row: MatrixRow): string {
@@ -70,39 +76,35 @@ function studyCell(row: MatrixRow): string {
   return `${STUDY_WORDS[impact].en} / ${STUDY_WORDS[ownFunction].en}${substituteNote(row)}`;
 }
 
-/** The row of the impact matrix. */
-function rowTable(result: RunResult, row: MatrixRow): string {
-  return table(
+/** The row of the impact matrix: each column with its cell. */
+export function summaryCells(result: RunResult, row: MatrixRow): [column: string, text: string][] {
+  return [
+    ["Name", nameCell(row)],
+    ["Type", row.type ?? DASH],
+    ["Count", countCell(row)],
+    ["Severity", `${SEVERITY_WORDS[row.severity].en}${substituteNote(row)}`],
+    ["Behaviour when stopped", row.behaviour.en],
+    ["app → DB writes in the window", writesCell(row)],
+    ["Time to impact", joined(row.timeToImpactMs, row.timeToImpactUncertaintyMs)],
+    ["Longest outage", outageCell(result)],
     [
-      "Name",
-      "Type",
-      "Count",
-      "Severity",
-      "Behaviour when stopped",
-      "app → DB writes in the window",
-      "Time to impact",
-      "Longest outage",
       "Recovery",
-      "Time to down",
-      "Suppression",
-      "Study (impact / function)",
+      row.verdict === "not restored" ? VERDICT_WORDS["not restored"].en : duration(row.recoveryMs),
     ],
     [
-      [
-        nameCell(row),
-        row.type ?? DASH,
-        countCell(row),
-        `${SEVERITY_WORDS[row.severity].en}${substituteNote(row)}`,
-        row.behaviour.en,
-        writesCell(row),
-        joined(row.timeToImpactMs, row.timeToImpactUncertaintyMs),
-        outageCell(result),
-        row.verdict === "not restored" ? VERDICT_WORDS["not restored"].en : duration(row.recoveryMs),
-        row.suppression === null ? DASH : row.timeToDownMs === null ? "never" : duration(row.timeToDownMs),
-        suppressionCell(row),
-        studyCell(row),
-      ],
+      "Time to down",
+      row.suppression === null ? DASH : row.timeToDownMs === null ? "never" : duration(row.timeToDownMs),
     ],
+    ["Suppression", suppressionCell(row)],
+    ["Study (impact / function)", studyCell(row)],
+  ];
+}
+
+function rowTable(result: RunResult, row: MatrixRow): string {
+  const cells = summaryCells(result, row);
+  return table(
+    cells.map(([column]) => column),
+    [cells.map(([, text]) => text)],
   );
 }
 
@@ -126,7 +128,8 @@ function writesCell({ writeAvailability, worstWorker }: MatrixRow): string {
   return `${percent(writeAvailability)} (${where})`;
 }
 
-function verdict(result: RunResult, row: MatrixRow): string {
+/** The verdict and what it rests on. */
+export function verdict(result: RunResult, row: MatrixRow): string[] {
   const word = `**${VERDICT_WORDS[row.verdict].en}${substituteNote(row)}**`;
   const paragraphs = [`Verdict: ${word}. ${cell(result.verdictBecause)}`];
   if (result.reasons.length > 0) {
@@ -140,7 +143,7 @@ function verdict(result: RunResult, row: MatrixRow): string {
   if (!row.control && result.facts.study !== null) {
     paragraphs.push(`The study's own words: “${cell(result.facts.study.behaviour.en)}”`);
   }
-  return paragraphs.filter((paragraph) => paragraph !== "").join("\n\n");
+  return paragraphs.filter((paragraph) => paragraph !== "");
 }
 
 const FILES = [
@@ -151,16 +154,11 @@ const FILES = [
   "`chaos report DIR` recomputes `result.json`, this report and the picture from the first three.",
 ];
 
-/** The report in Markdown. Pure: the same result gives the same text. */
-export function reportMarkdown(result: RunResult): string {
-  const row = matrixRow(result);
-  const sections = [
-    `# ${cell(result.facts.experiment.title)}`,
-    rowTable(result, row),
-    verdict(result, row),
-    "![Timeline: kills, endpoints and every probe, in seconds since the first kill](timeline.svg)",
-    section("Warnings", warnings(result)),
-    section(
+/** What the report says below the verdict and the picture. */
+export function reportSections(result: RunResult): Section[] {
+  return [
+    ...section("Warnings", warnings(result)),
+    ...section(
       "What the application saw",
       layers(result),
       layerDifferences(result),
@@ -168,18 +166,30 @@ export function reportMarkdown(result: RunResult): string {
       ownDelays(result),
       notMeasured(result),
     ),
-    section("The component's own function", ...ownFunctionSection(result)),
-    section("What happened meanwhile", story(result)),
-    section("How it was kept down", ...keptDown(result)),
-    section("Recovery", recovery(result)),
-    section("Who restores it", owners(result)),
-    section("Preflight", checks(result)),
-    section("Clocks", clocks(result)),
-    section("Cluster and versions", environment(result), cluster(result)),
-    section("Substitute images", substituteImages(result)),
-    section("Thresholds", thresholds(result)),
-    section("What the words mean", list(glossary(result))),
-    section("Files", list(FILES)),
+    ...section("The component's own function", ...ownFunctionSection(result)),
+    ...section("What happened meanwhile", story(result)),
+    ...section("How it was kept down", ...keptDown(result)),
+    ...section("Recovery", recovery(result)),
+    ...section("Who restores it", owners(result)),
+    ...section("Preflight", checks(result)),
+    ...section("Clocks", clocks(result)),
+    ...section("Cluster and versions", environment(result), cluster(result)),
+    ...section("Substitute images", substituteImages(result)),
+    ...section("Thresholds", thresholds(result)),
+    ...section("What the words mean", list(glossary(result))),
+    ...section("Files", list(FILES)),
   ];
-  return `${sections.filter((text) => text !== "").join("\n\n")}\n`;
+}
+
+/** The report in Markdown. Pure: the same result gives the same text. */
+export function reportMarkdown(result: RunResult): string {
+  const row = matrixRow(result);
+  const parts = [
+    `# ${cell(result.facts.experiment.title)}`,
+    rowTable(result, row),
+    ...verdict(result, row),
+    "![Timeline: kills, endpoints and every probe, in seconds since the first kill](timeline.svg)",
+    ...reportSections(result).flatMap(({ title, blocks }) => [`## ${title}`, ...blocks]),
+  ];
+  return `${parts.join("\n\n")}\n`;
 }

@@ -43,8 +43,8 @@ export interface MatrixRun {
   readonly standIns: RunFacts["standIns"];
 }
 
-/** A path for a Markdown link. It cannot end the link or the table's cell. */
-function url(path: string): string {
+/** A path for a link, also in Markdown. It cannot end the link or the table's cell. */
+export function url(path: string): string {
   return encodeURI(path).replace(
     /[()|#?]/g,
     (each) => `%${each.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,

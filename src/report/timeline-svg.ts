@@ -4,12 +4,10 @@
  * good is thin and low, failed is tall, an outage is a bracket below.
  */
 import { percent } from "../common/figures.js";
-import type { RunEvent } from "../evidence/events.js";
-import { functionSpan, phaseSpans, measuredSpans, type ClosedSpan } from "../analysis/phases.js";
-import { RUNNER_SOURCE } from "../evidence/sample.js";
-import type { MeasuredPhase, Outage, ProbeResult, RunResult } from "../analysis/result.js";
+import type { ClosedSpan } from "../analysis/phases.js";
+import type { Outage, ProbeResult, RunResult } from "../analysis/result.js";
 import type { Series } from "../analysis/series.js";
-import { pickedByProbe, rowName } from "./pick.js";
+import type { RunEvent } from "../evidence/events.js";
 import {
   BOLD_BELOW,
   COLOUR,
@@ -27,22 +25,15 @@ import {
   xml,
 } from "./timeline-base.js";
 import { classify, runs, type Class } from "./timeline-bins.js";
+import { attackLane, clusterLane, countLane, functionLane, LATE_STYLE, lateMarks } from "./timeline-lanes.js";
 import {
-  attackLane,
-  clusterLane,
-  clusterMarks,
-  countLane,
-  endpointSteps,
-  functionLane,
-  LATE_STYLE,
-  lateMarks,
-  nodeSteps,
-  type FunctionCheck,
-} from "./timeline-lanes.js";
+  timelineOf,
+  type DrawnPhase,
+  type DrawnSpans,
+  type ProbeLanes,
+  type Timeline,
+} from "./timeline-model.js";
 
-/** `function`: the application's window has ended, the component is still down and checked. */
-type DrawnPhase = MeasuredPhase | "function";
-type DrawnSpans = Readonly<Record<DrawnPhase, ClosedSpan | null>>;
 const PHASE: Readonly<Record<DrawnPhase, { fill: string; label: string }>> = {
   baseline: { fill: "#f3f6fa", label: "baseline" },
   window: { fill: "#fdeee0", label: "window" },
@@ -109,7 +100,13 @@ const MARK: Readonly<Record<Class, { y: number; width: number; colour: string; d
  * One series: its samples by class, its source's own delays, and brackets below them: its outages, and dashed its
  * intermittent failures.
  */
-function seriesRow(series: Series, measured: ProbeResult, axis: Axis, y: number, late: Spans): string {
+function seriesRow(
+  series: Series,
+  measured: ProbeResult,
+  axis: Axis,
+  y: number,
+  late: readonly ClosedSpan[],
+): string {
   const columns = Math.floor((RIGHT - LEFT) / 2);
   const classes = classify(series.points, axis, columns);
   const { availability } = measured.phases.window;
@@ -220,14 +217,8 @@ const LATE: LegendItem = {
   width: 184,
 };
 
-type Spans = readonly ClosedSpan[];
-
-/** When a source stalled. */
-function lateSpans({ disturbed = [] }: RunResult, source: string): Spans {
-  return disturbed.find((each) => each.source === source)?.spans ?? [];
-}
-
-const anyLate = ({ disturbed = [] }: RunResult): boolean => disturbed.some(({ spans }) => spans.length > 0);
+const anyLate = ({ probes, runnerLate }: Timeline): boolean =>
+  runnerLate.length > 0 || probes.some(({ shown }) => shown.some(({ late }) => late.length > 0));
 
 function legend(items: readonly LegendItem[], y: number): string {
   let x = LEFT;
@@ -241,55 +232,33 @@ function legend(items: readonly LegendItem[], y: number): string {
 }
 
 /** The rows of all series, with the probe's name before its first. */
-function lanes(
-  series: readonly Series[],
-  result: RunResult,
-  axis: Axis,
-  top: number,
-): { body: string; y: number } {
+function lanes(probes: readonly ProbeLanes[], axis: Axis, top: number): { body: string; y: number } {
   const parts: string[] = [];
   let y = top;
-  let previous = "";
-  const rows = new Map(series.map((one) => [`${one.probe} ${one.source}`, one]));
-  const picked = pickedByProbe(result.probes);
-  const others = new Map(picked.map((each) => [each.shown[0]?.probe, each.others.length]));
-  for (const measured of picked.flatMap(({ shown }) => shown)) {
-    const { probe, source } = measured;
-    const row = rows.get(`${probe} ${source}`);
-    if (row === undefined) continue;
-    if (probe !== previous) {
-      if (previous !== "") y += 3;
-      const more = others.get(probe) ?? 0;
-      parts.push(
-        `<path d="M8 ${y}H${WIDTH - 8}" stroke="${COLOUR.rule}" stroke-width="0.8"/>`,
-        text(10, y + 13, probe, { bold: true }),
-        ...(more === 0 ? [] : [text(10, y + 27, `and ${more} others`, { size: 10, fill: COLOUR.faint })]),
-      );
-      previous = probe;
-    }
+  for (const { shown, others } of probes) {
+    const probe = shown[0]?.measured.probe;
+    if (probe === undefined) continue;
+    if (y > top) y += 3;
     parts.push(
-      text(LEFT - 6, y + 13, fitEnd(source, 96, 10), { anchor: "end", size: 10, fill: COLOUR.faint }),
-      seriesRow(row, measured, axis, y, lateSpans(result, source)),
+      `<path d="M8 ${y}H${WIDTH - 8}" stroke="${COLOUR.rule}" stroke-width="0.8"/>`,
+      text(10, y + 13, probe, { bold: true }),
+      ...(others.length === 0
+        ? []
+        : [text(10, y + 27, `and ${others.length} others`, { size: 10, fill: COLOUR.faint })]),
     );
-    y += ROW;
+    for (const { series, measured, late } of shown) {
+      parts.push(
+        text(LEFT - 6, y + 13, fitEnd(measured.source, 96, 10), {
+          anchor: "end",
+          size: 10,
+          fill: COLOUR.faint,
+        }),
+        seriesRow(series, measured, axis, y, late),
+      );
+      y += ROW;
+    }
   }
   return { body: parts.join("\n"), y: y + 3 };
-}
-
-function axisOf(result: RunResult, spans: DrawnSpans): Axis | null {
-  const known = [spans.baseline, spans.window, spans.recovery].filter((span) => span !== null);
-  const fromMs = Math.min(...known.map((span) => span.fromMs));
-  const toMs = Math.max(...known.map((span) => span.toMs));
-  if (known.length === 0 || toMs <= fromMs) return null;
-  return { fromMs, toMs, zeroMs: result.firstKillMs ?? spans.window?.fromMs ?? fromMs };
-}
-
-/** Whether every kill was a deletion. If so, the picture calls it "deletion". */
-const onlyDeleted = ({ suppression }: RunResult): boolean => (suppression?.blows ?? []).length === 0;
-
-function zeroLabel(result: RunResult): string {
-  if (result.firstKillMs !== null) return onlyDeleted(result) ? "the first deletion" : "the first kill";
-  return result.phases.window === undefined ? "the baseline began" : "the window began";
 }
 
 function svg(height: number, title: string, body: string): string {
@@ -311,42 +280,23 @@ interface Lane {
   readonly draw: (y: number) => string;
 }
 
-/** The lane of the target: its endpoints or, for a target on nodes, the number of nodes that ran it. */
-function targetLane({ facts }: RunResult, events: readonly RunEvent[], axis: Axis): Lane {
-  const nodes = facts.target?.nodes;
-  return nodes === undefined
-    ? {
-        label: "endpoints of the target",
-        draw: (y) => countLane(endpointSteps(events), axis, y, "no Service"),
-      }
-    : {
-        label: "nodes that run the target",
-        draw: (y) => countLane(nodeSteps(events, nodes), axis, y, "not asked"),
-      };
-}
-
 /** Lanes that only some runs have: function checks, nodes and churn. */
-function moreLanes(result: RunResult, events: readonly RunEvent[], axis: Axis): Lane[] {
-  const probe = result.facts.functionProbe?.name;
-  const checks = events.filter(
-    (event): event is FunctionCheck => event.type === "function" && event.probe === probe,
-  );
-  const marks = clusterMarks(events, axis);
-  const ofNodes = marks.notReady.length > 0;
+function moreLanes({ checks, cluster }: Timeline, result: RunResult, axis: Axis): Lane[] {
+  const ofNodes = cluster.notReady.length > 0;
   const lanes: Lane[] = [];
-  if (probe !== undefined && checks.length > 0) {
+  if (checks !== null) {
     lanes.push({
       label: "function",
-      detail: probe,
-      draw: (y) => functionLane(checks, result.ownFunction.window, axis, y),
+      detail: checks.probe,
+      draw: (y) => functionLane(checks.list, result.ownFunction.window, axis, y),
     });
   }
-  if (ofNodes || marks.churnMs.length > 0) {
+  if (ofNodes || cluster.churnMs.length > 0) {
     lanes.push({
-      label: [...(ofNodes ? ["nodes not Ready"] : []), ...(marks.churnMs.length > 0 ? ["churn"] : [])].join(
+      label: [...(ofNodes ? ["nodes not Ready"] : []), ...(cluster.churnMs.length > 0 ? ["churn"] : [])].join(
         ", ",
       ),
-      draw: (y) => clusterLane(marks, axis, y),
+      draw: (y) => clusterLane(cluster, axis, y),
     });
   }
   return lanes;
@@ -377,59 +327,52 @@ function drawLanes(lanes: readonly Lane[], top: number): string {
 }
 
 /** The legend's lines. The second explains marks that only some runs have. */
-function legends(result: RunResult, events: readonly RunEvent[], axis: Axis, y: number): string[] {
-  const { notReady, churnMs } = clusterMarks(events, axis);
+function legends(timeline: Timeline, y: number): string[] {
+  const { notReady, churnMs } = timeline.cluster;
   const more = [
     ...(notReady.length > 0 ? [NOT_READY] : []),
     ...(churnMs.length > 0 ? [CHURN] : []),
-    ...(anyLate(result) ? [LATE] : []),
+    ...(anyLate(timeline) ? [LATE] : []),
   ];
-  const first = legend([...MARKS, ...attackMarks(onlyDeleted(result) ? "deletion" : "kill")], y);
+  const first = legend([...MARKS, ...attackMarks(timeline.kill)], y);
   return more.length === 0 ? [first] : [first, legend(more, y + 20)];
 }
 
-/**
- * The timeline of a run.
- *
- * @param events the run's events: kills, recreations, endpoints, function checks, nodes.
- * @param series the samples in the runner's time: `analysisOf`. A series that is not in the result is not drawn.
- */
+/** The timeline of a run. The parameters are those of `timelineOf`. */
 export function timelineSvg(
   result: RunResult,
   events: readonly RunEvent[],
   series: readonly Series[],
 ): string {
-  const ordered = [...events].sort((a, b) => a.tMs - b.tMs);
-  const phases = phaseSpans(ordered);
-  const endMs = ordered.at(-1)?.tMs ?? 0;
-  const spans = { ...measuredSpans(phases, endMs), function: functionSpan(phases, endMs) };
-  const axis = axisOf(result, spans);
-  const substitute = result.onStandIn ? " (on a substitute image)" : "";
-  const name = rowName(result);
+  return drawnSvg(result, timelineOf(result, events, series));
+}
+
+export function drawnSvg(result: RunResult, timeline: Timeline): string {
+  const { name, severity, axis, spans, instances } = timeline;
   const heading = [
-    text(10, 24, fit(`${name}: ${result.severity}${substitute}`, 700, 16), { size: 16, bold: true }),
+    text(10, 24, fit(`${name}: ${severity}`, 700, 16), { size: 16, bold: true }),
     text(10, 44, fit(`${result.facts.experiment.title} · verdict: ${result.verdict}`, 980), {
       fill: COLOUR.faint,
     }),
   ].join("\n");
-  const title = `Timeline of ${name}: ${result.severity}${substitute}`;
+  const title = `Timeline of ${name}: ${severity}`;
   if (axis === null) return svg(110, title, `${heading}\n${text(10, 84, "Nothing was measured.")}`);
   const above: Lane[] = [
     {
       label: "attack",
-      draw: (y) => lateMarks(lateSpans(result, RUNNER_SOURCE), axis, y) + attackLane(ordered, axis, y),
+      draw: (y) => lateMarks(timeline.runnerLate, axis, y) + attackLane(timeline.events, axis, y),
     },
-    targetLane(result, ordered, axis),
-    ...moreLanes(result, ordered, axis),
+    { label: instances.label, draw: (y) => countLane(instances.steps, axis, y, instances.none) },
+    ...moreLanes(timeline, result, axis),
   ];
-  const { body, y } = lanes(series, result, axis, TOP + above.length * ROW + (above.length - 2) * 3 + 8);
-  const below = legends(result, ordered, axis, y + 52);
+  const { body, y } = lanes(timeline.probes, axis, TOP + above.length * ROW + (above.length - 2) * 3 + 8);
+  const below = legends(timeline, y + 52);
   const parts = [
     heading,
     phaseBands(spans, axis, y),
     text(RIGHT + 8, TOP - 20, "good in", { size: 10, fill: COLOUR.faint }),
     text(RIGHT + 8, TOP - 9, "window", { size: 10, fill: COLOUR.faint }),
-    xAxis(axis, y, zeroLabel(result)),
+    xAxis(axis, y, timeline.zeroLabel),
     drawLanes(above, TOP),
     body,
     ...below,

@@ -62,7 +62,7 @@ export function samplingText({ workers, of, intervalMs, askedMs }: Sampling): st
 }
 
 /** What a client saw. */
-const CLIENT_WORDS: Readonly<Record<ClientClass, Bilingual>> = {
+export const CLIENT_WORDS: Readonly<Record<ClientClass, Bilingual>> = {
   unreachable: { en: "unreachable", ja: "到達不能" },
   intermittent: { en: "intermittent", ja: "断続的に失敗" },
   slow: { en: "slow", ja: "応答遅延" },

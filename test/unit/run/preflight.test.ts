@@ -400,7 +400,7 @@ test("the experiment sets the application's namespace", async (t) => {
 
 test("an existing application must be there and ready; its namespace is neither created nor checked", async (t) => {
   const served = await healthy(t);
-  const write = { service: "api", port: "http", http: { method: "POST" } };
+  const write = { service: "api", port: "http", http: { method: "POST" } } as const;
   const resolved = experiment({ application: { existing: { namespace: "shop", write } } });
   const absent = await ask(served, { resolved });
   t.deepEqual(absent.failed, ["application"]);
