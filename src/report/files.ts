@@ -176,7 +176,9 @@ async function readFacts(path: string): Promise<RunFacts> {
   const text = await ofRun(path, async () => await readFile(path, "utf8"));
   const read = factsFromJson(text);
   if ("facts" in read) return read.facts;
-  throw new UsageError(`${path} is damaged, or not of a run: ${read.problem}. Restore it from a copy of the folder, or name another one`);
+  throw new UsageError(
+    `${path} is damaged, or not of a run: ${read.problem}. Restore it from a copy of the folder, or name another one`,
+  );
 }
 
 /** The names of the files of samples, sorted. While X is packed, X is complete and X.gz may be cut. */
@@ -192,7 +194,8 @@ async function ofRun<T>(path: string, read: () => Promise<T>): Promise<T> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
     // zlib's codes: Z_DATA_ERROR, Z_BUF_ERROR.
-    if (code.startsWith("Z_")) throw new UsageError(`${path} is damaged. Restore it from a copy of the folder`, { cause: error });
+    if (code.startsWith("Z_"))
+      throw new UsageError(`${path} is damaged. Restore it from a copy of the folder`, { cause: error });
     if (!["ENOENT", "ENOTDIR", "EISDIR"].includes(code)) throw error;
     const folder = dirname(path);
     // Without the cause, which would only repeat this.
