@@ -151,7 +151,10 @@ test("set and unusable: exit 3 with the file and the reason, never 'nothing conf
   ];
   for (const [list, expected] of cases) t.regex(await refusal(t, { env: { KUBECONFIG: list } }), expected);
   write(".kube", "");
-  t.regex(await refusal(t, { env: { HOME: folder } }), /config: a part of its path is a file, not a folder\. Name another one/);
+  t.regex(
+    await refusal(t, { env: { HOME: folder } }),
+    /config: a part of its path is a file, not a folder\. Name another one/,
+  );
   rmSync(join(folder, ".kube"));
   mkdirSync(join(folder, ".kube"));
   write(join(".kube", "config"), "{{");
