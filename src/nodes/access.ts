@@ -216,9 +216,12 @@ export function openNodeAccess(
       return commandAccess(spec.argv);
     case "pod":
       if (options.transport === undefined) {
-        throw new ChaosError("the node can be reached only through the API server, which does not answer. Run it again when it does", {
-          exitCode: ExitCode.notRestored,
-        });
+        throw new ChaosError(
+          "the node can be reached only through the API server, which does not answer. Run it again when it does",
+          {
+            exitCode: ExitCode.notRestored,
+          },
+        );
       }
       return podAccess(options.transport);
   }

@@ -255,7 +255,7 @@ for (const args of [[], ["--cluster", "kind"], ["--cluster", "lab"]])
     oneLine(
       t,
       ended.stderr,
-      /^chaos: no cluster to look at: no .*What only looks creates none: .*`chaos cluster up --cluster (kind|lab)`$/,
+      /^chaos: no cluster to look at: no .*What only looks creates none: .*`chaos cluster up --cluster (kind|lab)`/,
     );
     t.deepEqual(await readdir(machine.cwd), []);
   });

@@ -118,7 +118,7 @@ test("set and unusable: exit 3 with the file and the reason, never 'nothing conf
       "/dev/null",
       /^cannot .* \/dev\/null, which KUBECONFIG names: it is a device, not a regular file\. Name another one/,
     ],
-    [join(file, "config"), /names: a part of its path is a file, not a folder$/],
+    [join(file, "config"), /names: a part of its path is a file, not a folder\. Name another one/],
     [write("utf16", utf16), /utf16: cannot use this kubeconfig: it is UTF-16 text/],
     [
       write("stale", config("a", { names: { current: "gone" } })),
@@ -151,7 +151,10 @@ test("set and unusable: exit 3 with the file and the reason, never 'nothing conf
   ];
   for (const [list, expected] of cases) t.regex(await refusal(t, { env: { KUBECONFIG: list } }), expected);
   write(".kube", "");
-  t.regex(await refusal(t, { env: { HOME: folder } }), /config: a part of its path is a file, not a folder$/);
+  t.regex(
+    await refusal(t, { env: { HOME: folder } }),
+    /config: a part of its path is a file, not a folder\. Name another one/,
+  );
   rmSync(join(folder, ".kube"));
   mkdirSync(join(folder, ".kube"));
   write(join(".kube", "config"), "{{");

@@ -144,7 +144,8 @@ known experiments: a, b, bad, kube-dns`,
     message: `no experiment "other/kube-dns.yaml"\nlooked for: ${join(cwd, "other/kube-dns.yaml")}`,
   });
   await t.throwsAsync(resolveReference("empty", options), {
-    message: "empty: no experiment files (*.yaml, *.yml, *.json) in this folder. Name another one, or write some with `chaos init empty`",
+    message:
+      "empty: no experiment files (*.yaml, *.yml, *.json) in this folder. Name another one, or write some with `chaos init empty`",
   });
   await t.throwsAsync(resolveReference("", options), { name: "UsageError" });
 });

@@ -88,7 +88,9 @@ const DAMAGES: readonly (readonly [what: string, damage: (folder: string) => Pro
           const facts = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
           await writeFile(path, JSON.stringify({ ...facts, [key]: undefined }));
         },
-        new RegExp(`run\\.json is damaged, or not of a run: its ${key} is missing or not valid\\. Restore it`),
+        new RegExp(
+          `run\\.json is damaged, or not of a run: its ${key} is missing or not valid\\. Restore it`,
+        ),
       ] as const,
   ),
   [
