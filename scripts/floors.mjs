@@ -76,7 +76,7 @@ export const PACKAGES = {
   // preact: the pages, whose templates escape by default.
   report: ["zod", "preact", "preact-render-to-string"],
   // The width of a text on a terminal.
-  ui: ["string-width", "wrap-ansi"],
+  ui: ["string-width"],
 };
 
 /**

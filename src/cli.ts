@@ -421,11 +421,12 @@ async function withView(
 /** Prints an error and sets its exit code. */
 async function fail(error: unknown): Promise<void> {
   const { failureOf, isDebug } = await import("./commands/failure.js");
-  const { oneLineIndented, wrap } = await import("./ui/width.js");
+  const { oneLineIndented } = await import("./ui/width.js");
+  const { wrapLine } = await import("./ui/wrap.js");
   const { text, exitCode } = failureOf(error, isDebug(process.env));
   const { isTTY, columns } = process.stderr;
   const lines = `chaos: ${text}`.split("\n").map(oneLineIndented);
-  process.stderr.write(`${lines.map((line) => (isTTY ? wrap(line, columns) : line)).join("\n")}\n`);
+  process.stderr.write(`${lines.map((line) => (isTTY ? wrapLine(line, columns) : line)).join("\n")}\n`);
   process.exitCode = exitCode;
 }
 

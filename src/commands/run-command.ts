@@ -13,6 +13,7 @@ import { NODE_ACCESS_NAMESPACE } from "../own/own-names.js";
 import { summaryLines } from "../report/summary.js";
 import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 import { failedRow, type PlanRow, tableLines } from "../run/phases/dry-run-table.js";
+import { durationOf } from "../run/phases/run-duration.js";
 import { expectedRestMs } from "../run/expected-time.js";
 import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
@@ -148,12 +149,12 @@ async function runSeveral(
 
 /** Where the session is when the experiment of this index begins. @param tookMs the time since the first one began. */
 function positionOf(loaded: readonly Loaded[], index: number, tookMs: number): SessionPosition {
-  const plans = loaded.map(({ resolved }) => resolved.experiment.phases);
+  const planned = loaded.map(({ resolved }) => durationOf(resolved).aboutMs);
   return {
     index: index + 1,
     of: loaded.length,
     experiment: loaded[index]?.resolved.experiment.metadata.name ?? "",
-    leftMs: expectedRestMs(plans.slice(index), { runs: plans.slice(0, index), tookMs }),
+    leftMs: expectedRestMs(planned.slice(index), { planned: planned.slice(0, index), tookMs }),
   };
 }
 

@@ -3,7 +3,7 @@ import type { Severity } from "../experiment/names.js";
 
 /** error: something does not work now. warning: it works, but soon or partly not. info: advice; no fault. */
 export const FINDING_SEVERITIES = ["error", "warning", "info"] as const;
-export type FindingSeverity = (typeof FINDING_SEVERITIES)[number];
+type FindingSeverity = (typeof FINDING_SEVERITIES)[number];
 
 export interface Finding {
   /** Stable name of the condition, in lower case with hyphens: "kube-dns-few-ready". */

@@ -6,6 +6,7 @@ export const REPORTERS = {
   json: async () => (await import("./json.js")).json,
   junit: async () => (await import("./junit.js")).junit,
   github: async () => (await import("./github.js")).github,
+  html: async () => (await import("./html.js")).html,
   markdown: async () => (await import("./markdown.js")).markdown,
   prometheus: async () => (await import("./prometheus.js")).prometheus,
 } as const satisfies Readonly<Record<string, () => Promise<Reporter>>>;

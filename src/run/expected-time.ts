@@ -1,32 +1,15 @@
-/** How long runs will take, for people who wait for them. Pure; all times in ms. */
-
-/** The durations of a run that its experiment gives. */
-export interface PlannedPhases {
-  readonly baseline: number;
-  readonly window: number;
-}
-
-/** What a run takes beside its baseline and its window: the mean of the 17 runs of reports/example, ms. */
-const BESIDES_MS = 45_000;
-
-/** How long a run takes, unless its recovery is slow. */
-export function expectedMs({ baseline, window }: PlannedPhases): number {
-  return baseline + window + BESIDES_MS;
-}
-
 /**
- * How long the rest of a session takes.
+ * How long the rest of a session takes, for people who wait for it. Pure; all times in ms.
  *
- * @param left the experiments that have not begun.
- * @param done those that have ended, and how long they and the waits between them took together.
+ * @param left what the experiments take that have not begun.
+ * @param done what those should have taken that have ended, and what they took with the waits between them.
  */
 export function expectedRestMs(
-  left: readonly PlannedPhases[],
-  done: { readonly runs: readonly PlannedPhases[]; readonly tookMs: number },
+  left: readonly number[],
+  done: { readonly planned: readonly number[]; readonly tookMs: number },
 ): number {
-  const planned = (runs: readonly PlannedPhases[]): number =>
-    runs.reduce((sum, phases) => sum + expectedMs(phases), 0);
+  const sum = (times: readonly number[]): number => times.reduce((all, each) => all + each, 0);
   // A slow cluster is slow in all of its runs.
-  const pace = done.runs.length === 0 ? 1 : done.tookMs / planned(done.runs);
-  return planned(left) * pace;
+  const pace = done.planned.length === 0 ? 1 : done.tookMs / sum(done.planned);
+  return sum(left) * pace;
 }

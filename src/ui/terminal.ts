@@ -4,7 +4,8 @@ import type { LiveState, RunView, SessionPosition, ViewStream } from "./base.js"
 import { liveParts, phaseStatus, type RunningPhase, sessionStatus, type ViewBase } from "./base.js";
 import { eventLine, type EventLine } from "./event-lines.js";
 import { laneLines } from "./lanes.js";
-import { cut, oneLine, oneLineIndented, width, wrap } from "./width.js";
+import { cut, oneLine, oneLineIndented, width } from "./width.js";
+import { wrapLine } from "./wrap.js";
 import { seconds } from "../common/figures.js";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -118,7 +119,7 @@ export class TerminalView implements RunView {
     // Report lines contain names and messages from the cluster.
     const { isTTY, columns = DEFAULT_COLUMNS }: ViewStream = this.base.out;
     for (const line of lines.map(oneLineIndented))
-      this.base.out.write(`${isTTY === true ? wrap(line, columns) : line}\n`);
+      this.base.out.write(`${isTTY === true ? wrapLine(line, columns) : line}\n`);
     this.draw();
   }
 
@@ -143,7 +144,7 @@ export class TerminalView implements RunView {
   /** A permanent line above the live ones. Long lines wrap between words. */
   private print(level: EventLine["level"], text: string): void {
     const [mark, colour] = MARKS[level];
-    const body = wrap(oneLine(text), this.columns - 2).replaceAll("\n", "\n  ");
+    const body = wrapLine(oneLine(text), this.columns - 2).replaceAll("\n", "\n  ");
     const line = `${paint(colour, mark)} ${level === "warn" ? paint(colour, body) : body}`;
     this.base.stream.write(`${this.erasing()}${line}\n`);
     this.draw();

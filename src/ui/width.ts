@@ -1,6 +1,5 @@
 /** Text for one line of a terminal: its width, where to cut it, and characters that must not reach a terminal. */
 import stringWidth from "string-width";
-import wrapAnsi from "wrap-ansi";
 
 const ASCII = /^[\x20-\x7e]*$/;
 let segmenter: Intl.Segmenter | undefined;
@@ -39,20 +38,4 @@ export function cut(text: string, columns: number): string {
     kept += segment;
   }
   return `${kept}…`;
-}
-
-/** A command to be pasted: in backquotes, or a line of its own. A line break in it would end it. */
-const COMMANDS = /`[^`]+`|^ *(?:[A-Z_]+=\S+ )*(?:chaos|npx|kubectl|node|\/\S+) .*$/g;
-const FIXED_SPACE = "\u00a0";
-
-/**
- * The text, one line, in lines of at most so many columns, broken between words. A longer word (a path) and a command stay
- * whole: the terminal wraps them.
- */
-export function wrap(text: string, columns: number): string {
-  if (width(text) <= columns) return text;
-  const indent = /^ */.exec(text)?.[0] ?? "";
-  const body = text.slice(indent.length).replace(COMMANDS, (command) => command.replaceAll(" ", FIXED_SPACE));
-  const lines = wrapAnsi(body, Math.max(1, columns - indent.length)).replaceAll(FIXED_SPACE, " ");
-  return indent + lines.replaceAll("\n", `\n${indent}`);
 }

@@ -78,7 +78,7 @@ interface Opened {
 async function open(
   t: ExecutionContext,
   name: Name,
-  { width = 1440, colorScheme = "light" } = {},
+  { width = 1440, colorScheme = "light" }: { width?: number; colorScheme?: "light" | "dark" } = {},
 ): Promise<Opened> {
   // The policy of the page forbids axe's script, too.
   const context = await browser.newContext({

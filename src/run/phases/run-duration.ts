@@ -23,15 +23,17 @@ const USUAL_MS = 25_000;
 /** Half of addon-manager's interval of 60 s. */
 const ADDON_MANAGER_USUAL_MS = 30_000;
 
+/** @param target undefined: it is not found yet. */
 export function durationOf(
   { experiment, component, attack }: ResolvedExperiment,
-  target: AnyTarget,
+  target?: AnyTarget,
 ): RunDuration {
   const { baseline, window, recovery } = experiment.phases;
   const check = component?.functionProbe === undefined ? undefined : FUNCTION_CHECKS[component.functionProbe];
   // A check that disturbs runs once before the baseline and once after the window.
   const checksMs = check?.disturbs === true ? 2 * check.deadlineMs : 0;
   const waits =
+    target !== undefined &&
     !isNodeTarget(target) &&
     ATTACKS[attack.type].changes === "workload" &&
     target.object.metadata.labels?.[ADDON_MODE_LABEL] !== undefined;

@@ -4,7 +4,7 @@ import test from "ava";
 import { Writable } from "node:stream";
 import type { RunView } from "../../../src/ui/base.js";
 import { createView } from "../../../src/ui/view.js";
-import { wrap } from "../../../src/ui/width.js";
+import { wrapLine } from "../../../src/ui/wrap.js";
 
 interface Screen {
   readonly view: RunView;
@@ -169,11 +169,11 @@ test("the screen: long messages break between words, a long path stays whole", a
 
 test("a command is never broken: it must work when it is pasted", (t) => {
   const command = "chaos restore 20261129t120627z-kubelet-b1c0 --context kind-kube-system-chaos";
-  t.is(wrap(command, 30), command);
-  t.is(wrap(`KUBECONFIG=/home/me/config ${command}`, 30), `KUBECONFIG=/home/me/config ${command}`);
+  t.is(wrapLine(command, 30), command);
+  t.is(wrapLine(`KUBECONFIG=/home/me/config ${command}`, 30), `KUBECONFIG=/home/me/config ${command}`);
   t.is(
-    wrap(`finish the run: \`${command}\` restores it`, 30),
+    wrapLine(`finish the run: \`${command}\` restores it`, 30),
     `finish the run:\n\`${command}\`\nrestores it`,
   );
-  t.is(wrap("  a list has an indent that stays", 18), "  a list has an\n  indent that\n  stays");
+  t.is(wrapLine("  a list has an indent that stays", 18), "  a list has an\n  indent that\n  stays");
 });

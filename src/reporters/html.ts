@@ -1,0 +1,9 @@
+/** The page of all reports, index.html. Each run writes its own report.html without it. */
+import { writeIndex } from "../report/index-page.js";
+import type { EndReporter } from "./reporter.js";
+
+export const html: EndReporter = {
+  end: async ({ reportsFolder }) => {
+    await writeIndex(reportsFolder);
+  },
+};
