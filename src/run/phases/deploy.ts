@@ -8,7 +8,7 @@ import type { Pod } from "../../kube/objects.js";
 import { isReady, schedulableNodes } from "../../kube/pod-state.js";
 import type { Transport } from "../../kube/transport.js";
 import { ensure, makeNamespace } from "../../own/ensure.js";
-import type { Manifest } from "../../own/manifest.js";
+import { carries, type Manifest } from "../../own/manifest.js";
 import { PROBER_NAMESPACE } from "../../own/own-names.js";
 import { copyPullSecrets } from "../../own/pull-secrets.js";
 import { StartWatch } from "../../own/start.js";
@@ -49,8 +49,8 @@ export async function deploy(context: RunContext): Promise<void> {
     await Promise.all([apply(context, guestbook), apply(context, probers)]);
     const nodes = schedulableNodes(context.nodes).length;
     const wanted = [
-      ...(application === undefined ? [] : [{ namespace: application, count: podCount(guestbook, nodes) }]),
-      { namespace: PROBER_NAMESPACE, count: podCount(probers, nodes) },
+      ...(application === undefined ? [] : [wantedPods(application, guestbook, nodes)]),
+      wantedPods(PROBER_NAMESPACE, probers, nodes),
     ];
     const watch = new StartWatch({ transport, clock, failed: `cannot start ${what}` }, [
       ...guestbook,
@@ -59,9 +59,7 @@ export async function deploy(context: RunContext): Promise<void> {
     const startedAt = clock.now();
     const poll = { everyMs: 300, limitMs: PULL_LIMIT_MS, signal: context.interrupted };
     const ready = await pollUntil(clock, poll, async () => {
-      const states = await Promise.all(
-        wanted.map(async ({ namespace }) => await podStates(transport, namespace)),
-      );
+      const states = await Promise.all(wanted.map(async (each) => await podStates(transport, each)));
       const readyCount = states.reduce((sum, state) => sum + state.ready, 0);
       const all = states.reduce((sum, state) => sum + state.all, 0);
       const enough = states.every(
@@ -114,14 +112,30 @@ export async function apply(
   await Promise.all(workloads.map(async (manifest) => await ensure(transport, manifest)));
 }
 
-/** Number of pods that the manifests ask for; a DaemonSet has one per schedulable node. Pure. */
-function podCount(manifests: readonly Manifest[], nodes: number): number {
-  let count = 0;
-  for (const { kind, spec } of manifests) {
-    if (kind === "DaemonSet") count += nodes;
-    if (kind === "Deployment") count += (spec as { replicas?: number }).replicas ?? 1;
-  }
-  return count;
+interface WorkloadSpec {
+  readonly replicas?: number;
+  readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
+}
+
+interface WantedPods {
+  readonly namespace: string;
+  /** The selectors of the workloads. */
+  readonly selectors: readonly Readonly<Record<string, string>>[];
+  readonly count: number;
+}
+
+/** The pods that the manifests ask for; a DaemonSet has one per schedulable node. Pure. */
+export function wantedPods(namespace: string, manifests: readonly Manifest[], nodes: number): WantedPods {
+  const workloads = manifests.filter(({ kind }) => kind === "DaemonSet" || kind === "Deployment");
+  const specs = workloads.map(({ spec }) => spec as WorkloadSpec);
+  return {
+    namespace,
+    selectors: specs.map(({ selector }) => selector.matchLabels),
+    count: workloads.reduce(
+      (sum, { kind }, index) => sum + (kind === "DaemonSet" ? nodes : (specs[index]?.replicas ?? 1)),
+      0,
+    ),
+  };
 }
 
 interface PodStates {
@@ -129,8 +143,11 @@ interface PodStates {
   readonly ready: number;
 }
 
-async function podStates(transport: Transport, namespace: string): Promise<PodStates> {
+/** Of the workloads' own pods: a prepared namespace may also have those of the Job that runs this, and of earlier ones. */
+export async function podStates(transport: Transport, { namespace, selectors }: WantedPods): Promise<PodStates> {
   const { items } = await list<Pod>(transport, resourcePath(PODS, namespace));
-  const living = items.filter((pod) => pod.metadata.deletionTimestamp === undefined);
+  const living = items.filter(
+    (pod) => pod.metadata.deletionTimestamp === undefined && selectors.some((each) => carries(pod, each)),
+  );
   return { all: living.length, ready: living.filter((pod) => isReady(pod)).length };
 }
