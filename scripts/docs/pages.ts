@@ -11,6 +11,7 @@ import type { RunResult } from "../../src/analysis/result.js";
 import type { Matrix } from "../../src/report/matrix.js";
 import { summaryLines } from "../../src/report/summary.js";
 import { floorsTable, type Floors } from "./floors.js";
+import { galleryPage } from "./gallery.js";
 import { platformsPage } from "./platforms.js";
 import { readmeMatrix } from "./readme-matrix.js";
 import { referencePage } from "./reference.js";
@@ -30,6 +31,7 @@ export async function pages(): Promise<ReadonlyMap<string, string>> {
   const texts: [string, string][] = [
     ["docs/reference.md", referencePage()],
     ["docs/platforms.md", await platformsPage()],
+    ["docs/gallery.md", galleryPage(matrix, `../${EXAMPLE}/`)],
     ["README.md", withBlock(readme, "matrix", readmeMatrix(matrix, `${EXAMPLE}/`))],
     [
       "ARCHITECTURE.md",
