@@ -12,7 +12,9 @@ import { SEVERITY_WORDS } from "../../src/report/words.js";
  */
 export function galleryPage(matrix: Matrix, folder: string): string {
   const sections = matrix.groups.flatMap((group) =>
-    [...(group.main === null ? [] : [group.main]), ...group.variants].map((run) => section(group, run, folder)),
+    [...(group.main === null ? [] : [group.main]), ...group.variants].map((run) =>
+      section(group, run, folder),
+    ),
   );
   return [
     "<!-- Made by `npm run docs` from reports/example. -->",
