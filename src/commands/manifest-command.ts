@@ -52,7 +52,9 @@ export async function manifest(options: ManifestOptions): Promise<string> {
   for (const each of loaded) checkReachable(each, nodeAccess === "pod");
   // As `chaos run` reads them: a bad one must not fail at night.
   const pullSecrets = pullSecretsOf(withSets(podSettingsOf({}), set));
-  if (image === "" || /\s/.test(image))
+  if (image === "")
+    throw new UsageError("--image is missing: name the image that has this tool (docs/in-cluster.md)");
+  if (/\s/.test(image))
     throw new UsageError(
       `--image names no image: ${JSON.stringify(image)}. Name the image that has this tool`,
     );

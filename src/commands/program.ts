@@ -364,7 +364,7 @@ export function createProgram(handlers: Handlers): Command {
       "print a Job or CronJob that runs these experiments inside the cluster, with the least rights, for kubectl apply; needs no cluster",
     )
     .argument("<experiments...>", "files, folders, or names")
-    .requiredOption("--image <name>", "image with this tool; docs/in-cluster.md has its Dockerfile")
+    .option("--image <name>", "image with this tool; docs/in-cluster.md has its Dockerfile")
     .option("--schedule <cron>", 'a CronJob with this schedule, such as "0 3 * * 1"; default: a Job')
     .option("--time-zone <name>", "time zone of the schedule; default: Etc/UTC")
     .option("--name <name>", "name of the Job or CronJob; default: from the experiment")

@@ -41,7 +41,10 @@ test("the comments are the schema's descriptions, and every key that is left out
   const { text } = textFor("kubelet");
   const flat = text.replace(/\n *# /g, " ");
   t.true(flat.includes(experimentSchema.shape.attack.description ?? "none"));
-  t.regex(flat, /Which nodes: one \(the node of the application's database, the worst case\), all/);
+  t.regex(
+    flat,
+    /Which nodes: one \(the node of the application's database, or the one with most pods of an existing application: the worst case\), all/,
+  );
   t.regex(flat, /Stops the component's systemd unit/, "of the attack that is chosen");
   t.notRegex(flat, /Deletes the workload/);
   for (const key of ["churn", "application", "probes", "abortWhen", "thresholds"])

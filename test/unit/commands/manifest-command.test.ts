@@ -142,7 +142,7 @@ test("reports go to the claim; images and pull secrets to the run, and those of 
 });
 
 const REFUSED: readonly (readonly [string, Partial<ManifestOptions>, RegExp])[] = [
-  ["no image", { image: "" }, /--image names no image/],
+  ["no image", { image: "" }, /--image is missing/],
   ["a schedule of four fields", { schedule: "0 3 * *" }, /no cron schedule/],
   ["a time zone inside the schedule", { schedule: "TZ=UTC 0 3 * * 1" }, /no cron schedule/],
   [

@@ -25,6 +25,7 @@ test("the README has at most 1,200 words", (t) => {
 for (const path of DOCUMENTS) {
   test(`${path}: every file, folder, script and link is there`, (t) => {
     const text = read(path);
+    t.not(text, "");
     for (const name of found(text, /`((?:test|experiments|rbac|src|scripts|docs|reports)\/[\w./-]*)`/g)) {
       if (!name.includes("NAME")) t.true(existsSync(join(packageRoot(), name)), name);
     }

@@ -92,6 +92,8 @@ async function problemsOf(text: string, value: unknown): Promise<string[]> {
     return experimentProblems(text, keys);
   if (isRecord(value["jobs"]))
     return Object.values(value["jobs"]).every(isJob) ? [] : ["a job without steps"];
+  // GitLab: each key is a job.
+  if (Object.values(value).every((each) => isRecord(each) && Array.isArray(each["script"]))) return [];
   if (isRecord(value["steps"]) || Array.isArray(value["steps"])) return [];
   if ("apiVersion" in value && "kind" in value) return manifestProblems(value);
   return await configProblems(text);
@@ -111,7 +113,7 @@ const isJob = (value: unknown): boolean =>
 function manifestProblems({ kind, metadata, items }: Record<string, unknown>): string[] {
   if (kind === "List" && Array.isArray(items)) return [];
   const named = isRecord(metadata) && typeof (metadata["name"] ?? metadata["generateName"]) === "string";
-  return named || kind === "Config" ? [] : [`the ${String(kind)} has no name`];
+  return named || kind === "Config" || kind === "Cluster" ? [] : [`the ${String(kind)} has no name`];
 }
 
 async function configProblems(text: string): Promise<string[]> {

@@ -182,7 +182,15 @@ async function recorded(t: ExecutionContext, prepare?: (path: string) => Promise
   return recorder;
 }
 
-const FILES = ["events.ndjson", "report.md", "result.json", "run.json", "samples", "timeline.svg"];
+const FILES = [
+  "events.ndjson",
+  "report.html",
+  "report.md",
+  "result.json",
+  "run.json",
+  "samples",
+  "timeline.svg",
+];
 
 test("a report writes every file and returns the verdict's exit code", async (t) => {
   const recorder = await recorded(t);

@@ -165,7 +165,7 @@ test("validate prints a line for each valid file and all problems of the others"
   ]);
   // One file needs no summary.
   t.is((await validate(["experiments/bad.yaml"], { cwd, packageExperiments })).lines.length, 2);
-  t.deepEqual(await validate(["b"], { cwd, packageExperiments }), {
+  t.like(await validate(["b"], { cwd, packageExperiments }), {
     ok: true,
     lines: ["experiments/b.yaml: ok (kube-dns: delete-pods on kube-dns, window 60s)"],
   });

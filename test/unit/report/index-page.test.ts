@@ -47,7 +47,7 @@ test("worse, better and same than the run before it, in words", async (t) => {
   const worse = textOf(await indexOf(t, { a: older, b: at(OUTAGE, "02") }));
   t.regex(
     worse,
-    /worse .*fails without a break for 62\.0 s \(before: 2\.0 s; tolerated: up to 32\.0 s\).* since 2026-08-01 12:00/,
+    /worse .*now fails for 62\.0 s without a break \(before: 2\.0 s; tolerated: up to 32\.0 s\).* since 2026-08-01 12:00/,
   );
   const better = textOf(await indexOf(t, { a: at(OUTAGE, "01"), b: at(OUTAGE, "02", { probes: shorter }) }));
   t.regex(better, /better .*\(before: 62\.0 s\)/);

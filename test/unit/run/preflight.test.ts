@@ -428,8 +428,8 @@ test("an existing application must be there and ready; its namespace is neither 
     { file: "x.yaml", keepApp: false },
     { ...asked, target: asked.target as AnyTarget, pods: ownPods({}, []) },
   ).join("\n");
-  t.regex(plan, /would use: the application shop\/api/);
-  t.regex(plan, /would remove: kube-system-chaos$/m);
+  t.regex(plan, /uses +the application shop\/api/);
+  t.regex(plan, /removes +kube-system-chaos$/m);
   t.notRegex(plan, /guestbook/);
 });
 
