@@ -2,6 +2,7 @@
 import test, { type ExecutionContext } from "ava";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { parseAllDocuments } from "yaml";
 import { initApp } from "../../src/commands/init-app.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
@@ -62,7 +63,12 @@ async function init(
   space: Workspace,
 ): Promise<{ readonly exitCode: number; readonly output: string }> {
   const written: string[] = [];
-  const stream = { write: (text: string) => (written.push(text), true) } as unknown as NodeJS.WriteStream;
+  const stream = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      written.push(chunk.toString());
+      done();
+    },
+  });
   const { kubeconfigPath, context } = cluster.handle;
   const view = createView({ mode: "plain", stream, out: stream, env: {} });
   const exitCode = await initApp({
