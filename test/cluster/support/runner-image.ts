@@ -63,7 +63,9 @@ async function installInto(prefix: string): Promise<void> {
   const needed = Object.entries(packages).flatMap(([path, { dev }]) =>
     /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && dev !== true ? [path] : [],
   );
-  for (const path of ["package.json", ...files, ...needed])
+  // The types are made when the tool is packed; to run it needs none.
+  const packed = files.filter((path) => !path.startsWith("build/"));
+  for (const path of ["package.json", ...packed, ...needed])
     await cp(join(root, path), join(folder, path), { recursive: true, dereference: true });
   await mkdir(join(prefix, "bin"), { recursive: true });
   await symlink("../lib/node_modules/kube-system-chaos/dist/cli.js", join(prefix, "bin/chaos"));
