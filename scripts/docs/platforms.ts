@@ -36,8 +36,8 @@ export async function platformsPage(): Promise<string> {
   ].join("\n\n");
 }
 
-const INTRODUCTION = `\`chaos run --dry-run experiments/\` prints such a table for your cluster and changes nothing. The tables here are
-that dry run on the inventories of \`test/helpers/fixtures/inventories/\`: what an API server of each platform lists. Names
+const INTRODUCTION = `\`chaos run --dry-run experiments/\` prints the same for your cluster, a block for each experiment, and changes nothing.
+The tables here are that dry run on the inventories of \`test/helpers/fixtures/inventories/\`: what an API server of each platform lists. Names
 that begin with \`synthetic-\` are made from the public manifests that they cite; the others are from listings of real clusters. All
 assume that the nodes are reached by privileged pods (\`--node-access pod\`).
 

@@ -22,6 +22,13 @@ test("the README has at most 1,200 words", (t) => {
   t.true(read("README.md").trim().split(/\s+/).length <= 1_200);
 });
 
+test("docs/README.md links to every page of docs/, and the README to it", (t) => {
+  const links = found(read("docs/README.md"), /\]\(([\w-]+\.md)\)/g);
+  const pages = DOCUMENTS.filter((path) => path.startsWith("docs/") && path !== "docs/README.md");
+  t.deepEqual([...links].sort(), pages.map((path) => basename(path)).sort());
+  t.true(read("README.md").includes("](docs/README.md)"));
+});
+
 for (const path of DOCUMENTS) {
   test(`${path}: every file, folder, script and link is there`, (t) => {
     const text = read(path);

@@ -10,6 +10,7 @@ import { createProgram, type Handlers } from "../../../src/commands/program.js";
 import { isRecord } from "../../../src/common/is-record.js";
 import { packageRoot } from "../../../src/common/package-root.js";
 import { loadLocalConfig } from "../../../src/config/local-config.js";
+import { experimentJsonSchema } from "../../../src/experiment/json-schema.js";
 import { experimentSchema } from "../../../src/experiment/schema.js";
 import { parseExperiment } from "../../../src/load/parse.js";
 import { formatProblem } from "../../../src/strict-yaml/problems.js";
@@ -20,13 +21,18 @@ import {
   commandLinesOf,
   commandLinesOfComments,
   DOCUMENTS,
+  readDocument,
 } from "../../helpers/documents.js";
 
 /** Every command is accepted and does nothing. */
 const noHandlers = new Proxy({}, { get: () => () => undefined }) as Handlers;
 
 /** Errors about what the text leaves out on purpose, if the command line is not whole. */
-const LEFT_OUT = ["commander.missingArgument", "commander.optionMissingArgument"];
+const LEFT_OUT = [
+  "commander.missingArgument",
+  "commander.optionMissingArgument",
+  "commander.missingMandatoryOptionValue",
+];
 /** "chaos --help" and "chaos cluster" print the help. */
 const HELP = ["commander.helpDisplayed", "commander.help", "commander.version"];
 
@@ -42,7 +48,8 @@ async function refusal({ args, whole }: CommandLine): Promise<string | undefined
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     const fine = whole ? HELP : [...HELP, ...LEFT_OUT];
-    return fine.includes(error.code) ? undefined : error.message;
+    const standsForOne = !whole && /value '[A-Z]+' is invalid/.test(error.message);
+    return fine.includes(error.code) || standsForOne ? undefined : error.message;
   }
 }
 
@@ -92,8 +99,7 @@ async function problemsOf(text: string, value: unknown): Promise<string[]> {
     return experimentProblems(text, keys);
   if (isRecord(value["jobs"]))
     return Object.values(value["jobs"]).every(isJob) ? [] : ["a job without steps"];
-  // GitLab: each key is a job.
-  if (Object.values(value).every((each) => isRecord(each) && Array.isArray(each["script"]))) return [];
+  if (Object.values(value).every(isGitLabJob)) return [];
   if (isRecord(value["steps"]) || Array.isArray(value["steps"])) return [];
   if ("apiVersion" in value && "kind" in value) return manifestProblems(value);
   return await configProblems(text);
@@ -107,12 +113,14 @@ function experimentProblems(text: string, keys: readonly string[]): string[] {
 }
 
 const isStep = (value: unknown): boolean => isRecord(value) && ("uses" in value || "run" in value);
+const isGitLabJob = (value: unknown): boolean => isRecord(value) && Array.isArray(value["script"]);
 const isJob = (value: unknown): boolean =>
   isRecord(value) && ("uses" in value || (Array.isArray(value["steps"]) && value["steps"].every(isStep)));
 
 function manifestProblems({ kind, metadata, items }: Record<string, unknown>): string[] {
   if (kind === "List" && Array.isArray(items)) return [];
   const named = isRecord(metadata) && typeof (metadata["name"] ?? metadata["generateName"]) === "string";
+  // A kubeconfig has no name, and kind gives its cluster one.
   return named || kind === "Config" || kind === "Cluster" ? [] : [`the ${String(kind)} has no name`];
 }
 
@@ -164,5 +172,28 @@ test("a wrong block is found", async (t) => {
   ]) {
     const [document] = parseAllDocuments(text);
     t.not((await problemsOf(text, document?.toJS())).length, 0, text);
+  }
+});
+
+/** All keys of a part of the schema, at any depth. */
+function keysIn(part: unknown): string[] {
+  if (Array.isArray(part)) return part.flatMap(keysIn);
+  if (!isRecord(part)) return [];
+  const { properties } = part;
+  const own = isRecord(properties) ? Object.keys(properties) : [];
+  return [...own, ...Object.values(part).flatMap(keysIn)];
+}
+
+test("docs/experiments.md says when to set each key, and docs/your-application.md each one of existing", (t) => {
+  const { properties } = experimentJsonSchema() as { properties: Record<string, Record<string, unknown>> };
+  const { existing, ...rest } = (properties["application"]?.["properties"] ?? {}) as Record<string, unknown>;
+  const pages = {
+    "docs/experiments.md": keysIn({ ...properties, application: { properties: rest } }),
+    "docs/your-application.md": keysIn(existing),
+  };
+  for (const [path, keys] of Object.entries(pages)) {
+    const text = readDocument(path);
+    t.true(keys.length >= 10, path);
+    for (const key of keys) t.regex(text, new RegExp(`(\\b|\`)${key}(\`|:)`), `${path}: ${key}`);
   }
 });
