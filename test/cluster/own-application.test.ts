@@ -8,12 +8,13 @@ import { initApp } from "../../src/commands/init-app.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
 import { packageRoot } from "../../src/common/package-root.js";
 import { create, DEPLOYMENTS, list, NAMESPACES, pathsOf, remove, resourcePath } from "../../src/kube/api.js";
-import type { Deployment, KubeObject } from "../../src/kube/objects.js";
+import type { Deployment } from "../../src/kube/objects.js";
 import { parseExperiment } from "../../src/load/parse.js";
 import type { Manifest } from "../../src/own/manifest.js";
 import { gone } from "../../src/own/namespaces.js";
 import { createView } from "../../src/ui/view.js";
 import type { TestCluster } from "./support/cluster.js";
+import { changesSince, snapshot } from "./support/snapshot.js";
 import { chaosRun, onlyReport, said, setUp, type Workspace } from "./support/run-cli.js";
 
 const EXAMPLE = join(packageRoot(), "experiments/own-application");
@@ -40,22 +41,6 @@ async function deployExample(t: ExecutionContext, { connection }: TestCluster): 
     );
   });
   t.true(ready, "the example became ready");
-}
-
-/** Every object in the example's namespace, with its resourceVersion: any write shows. */
-async function objectsOfExample({ connection }: TestCluster): Promise<string[]> {
-  const kinds = ["api/v1/*/pods", "api/v1/*/services", "api/v1/*/configmaps", "api/v1/*/secrets"];
-  const workloads = ["apis/apps/v1/*/deployments", "apis/apps/v1/*/replicasets"];
-  const found = await Promise.all(
-    [...kinds, ...workloads].map(async (kind) => {
-      const path = `/${kind.replace("*", `namespaces/${NAMESPACE}`)}`;
-      const { items } = await list<KubeObject>(connection.transport, path);
-      return items.map(({ metadata: { name, uid, resourceVersion } }) =>
-        [kind, name, uid, resourceVersion].join(" "),
-      );
-    }),
-  );
-  return found.flat().sort();
 }
 
 async function init(
@@ -90,14 +75,14 @@ test.serial(
   async (t) => {
     const { cluster, space } = await setUp(t);
     await deployExample(t, cluster);
-    const before = await objectsOfExample(cluster);
+    const before = await snapshot(cluster);
 
     const { exitCode, output } = await init(cluster, space);
     t.is(exitCode, 0, output);
     t.regex(output, /✓ write: GET api:http\/healthz through dns: 10 of 10 samples good/);
     const written = await readFile(join(space.folder, "api-kube-dns.yaml"), "utf8");
     t.true("experiment" in parseExperiment(written, "api-kube-dns.yaml"));
-    t.deepEqual(await objectsOfExample(cluster), before, "init changed nothing");
+    t.deepEqual(await changesSince(cluster, before), [], "init changed nothing");
 
     const run = await chaosRun(cluster, space, join(EXAMPLE, "kube-dns.yaml"));
     const { folder, result } = await onlyReport(space);
@@ -119,7 +104,7 @@ test.serial(
     t.true(worst("app-write") < 0.5, `writes: ${worst("app-write")}`);
     t.true(worst("app-read") < 0.5, "the application itself cannot find its database");
     t.true(worst("tcp-service") > 0.9, `the Service's address still works: ${worst("tcp-service")}`);
-    t.deepEqual(await objectsOfExample(cluster), before, "the run changed nothing");
+    t.deepEqual(await changesSince(cluster, before), [], "the run changed nothing");
     const report = await readFile(join(folder, "report.md"), "utf8");
     t.notRegex(report, /guestbook|Redis/i);
   },
