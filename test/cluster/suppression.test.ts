@@ -160,18 +160,6 @@ async function attacked(
   return { result, cluster };
 }
 
-test.serial("delete-workload keeps kube-dns down and restores it", async (t) => {
-  const { result } = await attacked(t, {
-    name: "workload",
-    attack: "{ type: delete-workload }",
-    window: "22s",
-    impact: "outage",
-  });
-  t.is(result.suppression?.evidence, "runtime");
-  t.true((result.suppression?.runtimeChecks ?? 0) > 0);
-  t.is(result.restored.at(-1)?.by, "runner");
-});
-
 test.serial("delete-pods keeps kube-dns down against the ReplicaSet controller", async (t) => {
   const { result } = await attacked(t, {
     name: "pods",

@@ -35,11 +35,7 @@ const ON: Readonly<Record<Kind, readonly string[]>> = {
 };
 
 /** One point for each kind and attack, the short ones first. */
-const SHORT: readonly (readonly [Kind, string])[] = [
-  ["restart after kill", "kubelet"],
-  ["other boot", "scheduler"],
-  ["policy after kill", "dns-workload"],
-];
+const SHORT: readonly (readonly [Kind, string])[] = [["restart after kill", "kubelet"]];
 
 const ALL = [
   ...SHORT,

@@ -27,7 +27,7 @@ export const USAGE = `npm run test:crash -- [options]
   --seed N        seed of the random numbers (1; with --short ${SHORT_SEED})
   --signal NAME   ${SIGNALS.join(", ")} (SIGKILL)
   --kinds         instead: a node's container restarts, the runner's machine booted again, a policy refuses the restore
-  --short         10 points of SIGKILL (each phase and each attack once), 1 of SIGINT, 1 of SIGINT2, 3 of --kinds
+  --short         10 points of SIGKILL (each phase and each attack once), 1 of SIGINT, 1 of SIGINT2, 1 of --kinds
   --point LIST    only the points with these numbers: 7, or 1-20,33
   --phase NAME    with --point: in this phase instead of the planned one`;
 
