@@ -188,15 +188,22 @@ const handlers: Handlers = {
       };
       if (flags.app !== undefined) {
         const { initApp } = await import("./commands/init-app.js");
-        const { ask } = asking(view, interruption);
-        process.exitCode = await initApp({
+        const { guarded } = await import("./api/guarded.js");
+        const { ask, ...probing } = probingOptions(view, interruption);
+        const options = {
+          ...probing,
           ...common,
           app: flags.app,
           confirm: async () =>
             flags.context !== undefined &&
             (flags.yes || (await ask?.(`Deploy a prober to context ${flags.context}?`)) === true),
           allowing: await allowing(flags),
-        });
+        };
+        process.exitCode = await guarded(
+          { chaos: ownCommand(), allowCommands: false, env: process.env, view },
+          async (watchdog) => await initApp({ ...options, ...given({ watchdog }) }),
+        );
+        unfinished = undefined;
         return;
       }
       const { init } = await import("./commands/init-command.js");

@@ -27,7 +27,8 @@ import { StartWatch } from "../own/start.js";
 import { PROBER_LABELS, PROBER_PORT, proberManifests } from "../probes/prober-manifests.js";
 import { ownProblems, requestWords } from "../run/measuring/own-application.js";
 import { addressesOf, fetchSamples, findProbers, proberPlan, sendPlan } from "../run/measuring/probers.js";
-import { Session } from "../run/session.js";
+import { withSession } from "../run/session.js";
+import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
 import { type AppFound, experimentText, portOf } from "./init-app-text.js";
 import { selectCluster, type SelectOptions } from "./select-cluster.js";
@@ -51,6 +52,12 @@ export interface InitAppOptions {
   readonly confirm: () => Promise<boolean>;
   /** The command line that names and confirms a context. */
   readonly allowing: (context: string) => string;
+  /** Aborted when the user ends the removal of the prober, too. */
+  readonly abandoned?: AbortSignal;
+  /** Called with the id that `chaos restore` takes. */
+  readonly onJournal?: (id: string) => void;
+  /** Removes the prober when this process is killed. */
+  readonly watchdog?: Watchdog;
 }
 
 /** Samples of each probe. */
@@ -108,29 +115,23 @@ export async function initApp(options: InitAppOptions): Promise<ExitCode> {
       const { existing } = experiment.application;
       const problems = existing === undefined ? [] : await ownProblems(transport, existing);
       if (problems.length > 0) throw new RefusedError(`${problems.join(". ")}. Nothing was written`);
-      await write(file, text, options.force === true);
-      const session = await Session.open({
-        handle,
-        namespaces: [],
-        view,
-        env,
-        toolVersion,
-        confirm: options.confirm,
-        allowing: options.allowing,
-        interrupted,
-        durationMs: LOCK_MS,
-      });
-      let proof: readonly Proof[] | undefined;
-      let whole: boolean;
-      try {
-        proof = await prove({ transport, clock: systemClock(), signal: interrupted, view }, experiment, pods);
-      } finally {
-        whole = await session.close({ whole: true });
-      }
-      if (interrupted.aborted) return whole ? ExitCode.interrupted : ExitCode.notRestored;
+      const purpose = { name: "init", removing: "remove the prober" };
+      const proof = await withSession(
+        { ...options, handle, toolVersion, namespaces: [], durationMs: LOCK_MS, purpose },
+        options.onJournal,
+        async () => {
+          // After the confirmation: a refusal leaves no file behind.
+          await write(file, text, options.force === true);
+          return await prove(
+            { transport, clock: systemClock(), signal: interrupted, view },
+            experiment,
+            pods,
+          );
+        },
+      );
+      if (interrupted.aborted) return ExitCode.interrupted;
       const bad = proof.filter(({ good }) => good < SAMPLES);
       view.result([`wrote ${file}`, ...proof.map(proofLine), ...advice(file, bad)], { file, proof });
-      if (!whole) return ExitCode.notRestored;
       return bad.length === 0 ? ExitCode.asExpected : ExitCode.differs;
     },
   );

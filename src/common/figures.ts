@@ -45,6 +45,14 @@ export function wholeSeconds(ms: number): string {
   return total < 120 ? `${total} s` : `${Math.floor(total / 60)} min ${total % 60} s`;
 }
 
+const NAMED = 5;
+
+/** At most five: "a, b, c, d, e and 3 more". */
+export function names(all: readonly string[]): string {
+  const more = all.length - NAMED;
+  return more <= 0 ? all.join(", ") : `${all.slice(0, NAMED).join(", ")} and ${more} more`;
+}
+
 /** "1 kill", "2 kills". */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;

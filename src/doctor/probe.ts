@@ -122,7 +122,7 @@ function namesInside(internal: LayerState | undefined, search: LayerState | unde
       code,
       severity: state === "failing" ? "error" : "warning",
       component: partial ? "kube-proxy" : "kube-dns",
-      title: `${upper(LAYERS[bad.layer].what)} ${state === "failing" ? "fail" : "are slow"} ${where(bad, state)}`,
+      title: `${LAYERS[bad.layer].what} ${state === "failing" ? "fail" : "are slow"} ${where(bad, state)}`,
       evidence: evidenceOf(bad, state),
       cure: partial ? healProxy(nodesIn(bad, state)) : HEAL_DNS,
     },
@@ -142,7 +142,7 @@ function socketsThatStayOpen(socket: LayerState | undefined, internal: LayerStat
       code: "same-socket-failing",
       severity: "error",
       component: "kube-proxy",
-      title: `Look-ups on a socket that stays open fail ${fromWords(failing, socket.nodes.length)}, while those on new sockets work`,
+      title: `look-ups on a socket that stays open fail ${fromWords(failing, socket.nodes.length)}, while those on new sockets work`,
       evidence: [...evidenceOf(socket, "failing"), ...evidenceOf(internal, "good")],
       cure: "The kernel still sends this socket's packets to one DNS pod. Restart the clients that keep their socket, or remove the entries on these nodes: conntrack -D -p udp --dport 53. If one DNS pod is broken, `chaos heal kube-dns` replaces it",
     },
@@ -155,7 +155,7 @@ function podNetwork(pod: LayerState | undefined): Finding[] {
     {
       code: "pod-network-failing",
       severity: "error",
-      title: `A pod cannot be reached by its address ${where(pod, "failing")}`,
+      title: `a pod cannot be reached by its address ${where(pod, "failing")}`,
       evidence: evidenceOf(pod, "failing"),
       cure: "No Service is involved: look at the network plugin's pods on these nodes (kubectl -n kube-system get pods -o wide), and at routes and firewalls between the nodes",
     },
@@ -177,7 +177,7 @@ function servicesNotReached(
       code: "service-unreachable",
       severity: "error",
       component: "kube-proxy",
-      title: `A Service cannot be reached ${failing.length === 0 ? "now and then" : fromWords(failing, bad.nodes.length)}, while its pod can`,
+      title: `a Service cannot be reached ${failing.length === 0 ? "now and then" : fromWords(failing, bad.nodes.length)}, while its pod can`,
       evidence: [...evidenceOf(bad, "failing"), ...(pod === undefined ? [] : evidenceOf(pod, "good"))],
       cure: healProxy(failing.length === 0 ? ["the nodes"] : failing),
     },
@@ -192,14 +192,14 @@ function servicesNotFollowed({ problem, runs, follows }: ServicesSeen): Finding[
             code: "new-service-unreachable",
             severity: "error",
             component: "kube-proxy",
-            title: "A new Service does not answer from every node, although its pod runs",
+            title: "a new Service does not answer from every node, although its pod runs",
             evidence: [problem],
             cure: healProxy(["the nodes that are named"]),
           }
         : {
             code: "new-pod-not-running",
             severity: "error",
-            title: "A new Deployment gets no running pod",
+            title: "a new Deployment gets no running pod",
             evidence: [problem],
             cure: "See the findings about kube-controller-manager, kube-scheduler and kubelet, and the pod's events: kubectl get events --all-namespaces",
           },
@@ -227,7 +227,7 @@ function namesOutside(outside: LayerState | undefined, { external }: Probed): Fi
       code: `names-outside-${state}`,
       severity: "warning",
       component: "kube-dns",
-      title: `The name ${external}, outside the cluster, ${state === "failing" ? "does not resolve" : "resolves slowly"} ${where(outside, state)}`,
+      title: `the name ${external}, outside the cluster, ${state === "failing" ? "does not resolve" : "resolves slowly"} ${where(outside, state)}`,
       evidence: evidenceOf(outside, state),
       cure:
         state === "failing"
@@ -247,7 +247,7 @@ function notMeasured({ notProbed, layers }: Probed): Finding[] {
           {
             code: "no-prober",
             severity: "warning" as const,
-            title: `No prober runs on ${notProbed.map(({ node }) => node).join(", ")}`,
+            title: `no prober runs on ${notProbed.map(({ node }) => node).join(", ")}`,
             evidence: [...new Set(notProbed.map(({ why }) => why))],
             cure: "Mend what the evidence names: the application's new pods would not start there, either",
           },
@@ -258,12 +258,10 @@ function notMeasured({ notProbed, layers }: Probed): Finding[] {
           {
             code: "not-measured",
             severity: "warning" as const,
-            title: `Too few samples ${fromWords(unknown, late.nodes.length)}: the probers were too late themselves`,
+            title: `too few samples ${fromWords(unknown, late.nodes.length)}: the probers were too late themselves`,
             evidence: evidenceOf(late, "unknown"),
             cure: "The nodes are short of CPU, or the machine under them is. Free some, and repeat",
           },
         ]),
   ];
 }
-
-const upper = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

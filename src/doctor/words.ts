@@ -51,13 +51,6 @@ export function few(lines: readonly string[]): string[] {
   return lines.length <= MOST ? [...lines] : [...lines.slice(0, MOST), `and ${lines.length - MOST} more`];
 }
 
-/** "a, b and 3 more". */
-export function names(all: readonly string[]): string {
-  return all.length <= MOST
-    ? all.join(", ")
-    : `${all.slice(0, MOST).join(", ")} and ${all.length - MOST} more`;
-}
-
 /** `kubectl …` for this cluster. */
 export function kubectl({ place }: Pick<ClusterFacts, "place">, ...words: readonly string[]): string {
   const { kubeconfigPath, context } = place;

@@ -18,6 +18,8 @@ export interface Comparison {
   readonly worse: readonly string[];
   /** What failed or was slow before and still is. */
   readonly still: readonly string[];
+  /** What was judged before and cannot be judged after: nothing says that it works. */
+  readonly unknown: readonly string[];
   /** Whether something failed or was slow before. */
   readonly wasBad: boolean;
 }
@@ -38,20 +40,26 @@ function statesOf({ layers, services }: Seen): Map<string, string> {
   return new Map([...states, ["a new Service, and one whose pod is replaced", follows ? "good" : "failing"]]);
 }
 
-/** What was judged in only one of them is left out. */
+/** What was judged only after is left out. */
 export function compared(before: Seen, after: Seen): Comparison {
   const [then, now] = [statesOf(before), statesOf(after)];
-  const changes = [...then].flatMap(([what, was]) => {
-    const is = now.get(what);
-    const [from, to] = [RANKS[was], RANKS[is ?? ""]];
-    return from === undefined || to === undefined ? [] : [{ what, was, is: is ?? "", from, to }];
+  const judged = [...then].flatMap(([what, was]) => {
+    const from = RANKS[was];
+    return from === undefined ? [] : [{ what, was, from, is: now.get(what) ?? "unknown" }];
+  });
+  const changes = judged.flatMap((each) => {
+    const to = RANKS[each.is];
+    return to === undefined ? [] : [{ ...each, to }];
   });
   const words = ({ what, was, is }: (typeof changes)[number]): string => `${what}: ${was} → ${is}`;
   return {
     better: changes.filter(({ from, to }) => to < from).map(words),
     worse: changes.filter(({ from, to }) => to > from).map(words),
     still: changes.filter(({ from, to }) => from > 0 && to === from).map(({ what, is }) => `${what}: ${is}`),
-    wasBad: changes.some(({ from }) => from > 0),
+    unknown: judged
+      .filter(({ is }) => RANKS[is] === undefined)
+      .map(({ what, was }) => `${what}: ${was} → not measured`),
+    wasBad: judged.some(({ from }) => from > 0),
   };
 }
 

@@ -310,6 +310,7 @@ class Healing {
         `  ${lossLine(losses, tookMs)}`,
         ...comparison.worse.map((line) => `  worse: ${line}`),
         ...comparison.still.map((line) => `  still: ${line}`),
+        ...comparison.unknown.map((line) => `  unknown: ${line}`),
       ],
       losses,
       summary: {
@@ -339,19 +340,28 @@ function goodSeries({ layers }: Seen): SeriesName[] {
     );
 }
 
-/** 0: every pod was replaced and nothing fails; 1: something fails, or a pod did not come back; 4: nothing was deleted. Pure. */
+/**
+ * 0: every pod was replaced and nothing fails; 1: something fails or cannot be judged any more, or a pod did not come back;
+ * 4: nothing was deleted. Pure.
+ */
 export function exitCodeOf(
-  { worse, still }: Pick<Comparison, "worse" | "still">,
+  { worse, still, unknown }: Pick<Comparison, "worse" | "still" | "unknown">,
   stopped: boolean,
   deleted: number,
 ): ExitCode {
   if (stopped && deleted === 0) return ExitCode.preflightRefused;
-  return stopped || worse.length > 0 || still.length > 0 ? ExitCode.differs : ExitCode.asExpected;
+  return stopped || [worse, still, unknown].some((lines) => lines.length > 0)
+    ? ExitCode.differs
+    : ExitCode.asExpected;
 }
 
-function verdict({ better, worse, still, wasBad }: Comparison, stopped: string | undefined): string {
+export function verdict(
+  { better, worse, still, unknown, wasBad }: Comparison,
+  stopped: string | undefined,
+): string {
   if (stopped !== undefined) return stopped;
   if (worse.length > 0) return "worse than before";
   if (still.length > 0) return better.length > 0 ? "better, but not healed" : "not healed";
+  if (unknown.length > 0) return "not everything could be measured again";
   return wasBad ? "healed" : "nothing failed before, and nothing fails now";
 }

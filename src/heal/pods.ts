@@ -1,6 +1,6 @@
 /** The pods that `chaos heal` replaces: which, in which order, and when not. Pure but for `podsOfTarget`. */
 import { RefusedError } from "../common/errors.js";
-import { plural } from "../common/figures.js";
+import { names, plural } from "../common/figures.js";
 import { list, REPLICASETS, resourcePath } from "../kube/api.js";
 import type { KubeObject, Pod, ReplicaSet } from "../kube/objects.js";
 import { isReady, isTerminating } from "../kube/pod-state.js";
@@ -68,7 +68,7 @@ export function podWords(pod: Pod): string {
 export function workloadOnly(target: AnyTarget): Target {
   if (!isNodeTarget(target)) return target;
   const { name, nodes, kind, unit = `${name}.service` } = target;
-  const where = nodes.slice(0, 5).join(", ") + (nodes.length > 5 ? ` and ${nodes.length - 5} more` : "");
+  const where = names(nodes);
   if (kind === "SystemdUnit")
     throw new RefusedError(
       `${name} is no pod: it runs as a systemd unit on ${where}. Restart it there, one node at a time: systemctl restart ${unit}, then wait until the node is Ready. Nothing was changed`,

@@ -20,7 +20,7 @@ export interface Validity {
 export interface Certificates {
   /** undefined: could not be read; see `notRead`. */
   readonly serving?: Validity;
-  /** Of a bundle, the one that expires first. undefined: the kubeconfig trusts the public authorities. */
+  /** Of a bundle, the one that expires last: a rotation leaves the old one in. undefined: the kubeconfig trusts the public authorities. */
   readonly authority?: Validity;
   /** undefined: the user has no certificate. */
   readonly client?: Validity;
@@ -51,9 +51,12 @@ export async function certificatesOf(options: ConnectOptions): Promise<Certifica
     const { user } = access;
     if (user.clientCertificate === "" && user.clientCertificateData.length === 0) return undefined;
     const { certificate } = await identityOf(access, ca, env).fetch();
-    return certificate === undefined ? undefined : firstToExpire(certificate.cert);
+    // With its chain: the first to expire ends all of it.
+    return certificate === undefined ? undefined : byExpiry(certificate.cert)[0];
   });
-  const authority = ca === undefined ? undefined : firstToExpire(ca);
+  const authority = await read("the certificate authority", () =>
+    Promise.resolve(ca === undefined ? undefined : byExpiry(ca).at(-1)),
+  );
   return {
     ...(serving === undefined ? {} : { serving }),
     ...(authority === undefined ? {} : { authority }),
@@ -62,11 +65,11 @@ export async function certificatesOf(options: ConnectOptions): Promise<Certifica
   };
 }
 
-/** Of the certificates in PEM, the one that expires first; undefined: there is none. Pure. */
-export function firstToExpire(pem: string | Buffer): Validity | undefined {
+/** The certificates in PEM, the first to expire first. Pure. */
+export function byExpiry(pem: string | Buffer): Validity[] {
   const blocks = pem.toString().match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   const all = blocks.map((block) => validityOf(new X509Certificate(block)));
-  return all.sort((a, b) => a.toMs - b.toMs)[0];
+  return all.sort((a, b) => a.toMs - b.toMs);
 }
 
 function validityOf({ validFrom, validTo }: X509Certificate): Validity {

@@ -55,6 +55,8 @@ const ATTACK_TYPE = ["attack", "type"];
 const CHURN = ["churn", "after"];
 const COMPONENT = ["target", "component"];
 const EXISTING = ["application", "existing"];
+/** The namespaces of src/own/own-names.ts begin so. */
+const OWN = "kube-system-chaos";
 const NAMESPACE = ["application", "guestbook", "namespace"];
 
 const phaseRules = (["baseline", "window"] as const).flatMap((phase): Rule[] => {
@@ -261,6 +263,13 @@ const RULES: readonly Rule[] = [
         ? `must not be a system namespace (default, kube-…): the run removes it`
         : undefined;
     },
+  },
+  {
+    about: [[...EXISTING, "namespace"]],
+    check: ({ application: { existing } }) =>
+      existing?.namespace.startsWith(OWN) === true
+        ? `must not be a namespace of this tool (${OWN}…): the end of a run removes or empties it`
+        : undefined,
   },
   {
     about: [NAMESPACE, ["target", "namespace"]],

@@ -38,6 +38,7 @@ const run = z.looseObject({
     startedAt: text,
     experiment: text,
     name: text,
+    application: text.optional(),
     attack: z.looseObject({ type: text, everyMs: maybe }),
     severity: z.enum(SEVERITIES),
     verdict: words(VERDICT_WORDS),

@@ -39,6 +39,7 @@ export type ComparedRun = Pick<MatrixRun, "windowMs" | "environment" | "cluster"
     | "startedAt"
     | "experiment"
     | "name"
+    | "application"
     | "attack"
     | "severity"
     | "verdict"
@@ -93,9 +94,17 @@ export function compare(
   const now = present.filter(wanted);
   const measured = new Set(now.map(({ row }) => row.experiment));
   const missing = [...before.values()].filter(({ row }) => !measured.has(row.experiment));
+  const unknown = [...new Set(only)].filter((name) => !measured.has(name) && !before.has(name));
   const rows = [
     ...now.map((run) => comparedRow(before.get(run.row.experiment), run, tolerance)),
-    ...missing.map((run) => notMeasured(run, "accepted, but no present run of it.")),
+    ...missing.map(({ row }) => notMeasured(row, "It was accepted, and there is no present run of it.")),
+    // A wrong name in --only must not make a comparison pass.
+    ...unknown.map((name) =>
+      notMeasured(
+        { experiment: name, name },
+        "There is no run of it, neither an accepted nor a present one.",
+      ),
+    ),
   ];
   return { tolerance, rows, exitCode: exitCodeOf(rows) };
 }
@@ -107,11 +116,13 @@ function exitCodeOf(rows: readonly ComparedRow[]): ExitCode {
   return good && rows.length > 0 ? ExitCode.asExpected : ExitCode.inconclusive;
 }
 
-function notMeasured({ row }: ComparedRun, because: string): ComparedRow {
-  const { experiment, name, runId } = row;
+function notMeasured(
+  { experiment, name, runId }: Pick<ComparedRow, "experiment" | "name"> & { readonly runId?: string },
+  because: string,
+): ComparedRow {
   return {
     ...{ experiment, name, change: "not measured", because: [because] },
-    ...{ better: [], environment: [], accepted: runId, present: null },
+    ...{ better: [], environment: [], accepted: runId ?? null, present: null },
   };
 }
 
@@ -137,6 +148,8 @@ function comparedRow(
   return { ...about, change, because, better };
 }
 
+const applicationOf = ({ row: { application = "the guestbook" } }: ComparedRun): string => application;
+
 /** Why two runs cannot be compared; undefined: they can. */
 function notComparable(
   accepted: ComparedRun | undefined,
@@ -150,6 +163,10 @@ function notComparable(
     return { change: "inconclusive", because: [`The present run shows nothing (${present.row.verdict}).`] };
   if (accepted === undefined) return none("It has no accepted run.");
   if (accepted.row.severity === "inconclusive") return none("Its accepted run is inconclusive.");
+  if (accepted.row.application !== present.row.application)
+    return none(
+      `It measured another application: ${applicationOf(present)}, accepted: ${applicationOf(accepted)}.`,
+    );
   const [one, other] = [accepted.row.attack, present.row.attack];
   if (one.type !== other.type || one.everyMs !== other.everyMs)
     return none(`Its attack is another one: ${other.type}, accepted: ${one.type}.`);

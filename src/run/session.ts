@@ -1,6 +1,6 @@
 import type { ClusterHandle } from "../clusters/provider.js";
 import { systemClock } from "../common/clock.js";
-import { messageOf } from "../common/errors.js";
+import { ChaosError, ExitCode, messageOf } from "../common/errors.js";
 import { orInterrupted } from "../common/interrupted.js";
 import { newRunId } from "../common/run-id.js";
 import { connect, type Connection } from "../kube/connect.js";
@@ -206,6 +206,37 @@ export class Session {
       transport.close();
     }
   }
+}
+
+/**
+ * A session without runs: deploys probers, does the work and removes them.
+ *
+ * @param onJournal is called with the id that `chaos restore` takes, before anything is created.
+ * @throws ChaosError (exit 5) when something could not be removed; the errors of `Session.open` and of the work.
+ */
+export async function withSession<T>(
+  options: SessionOptions,
+  onJournal: ((id: string) => void) | undefined,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await Session.open(options);
+  onJournal?.(session.id);
+  let failed: { readonly error: unknown } | undefined;
+  let done: { readonly value: T } | undefined;
+  try {
+    done = { value: await work(session) };
+  } catch (error) {
+    failed = { error };
+  }
+  if (!(await session.close({ whole: true }))) {
+    const before = failed === undefined ? "" : `. Before that: ${messageOf(failed.error)}`;
+    throw new ChaosError(
+      `the probers could not be removed: \`chaos restore ${session.id}\` removes them${before}`,
+      { exitCode: ExitCode.notRestored, cause: failed?.error },
+    );
+  }
+  if (done === undefined) throw failed?.error;
+  return done.value;
 }
 
 interface SessionParts {

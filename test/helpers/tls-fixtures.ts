@@ -1,4 +1,4 @@
-/** Certificates for tests, valid until 2126. The keys are public: never use them elsewhere. */
+/** Certificates for tests, valid until 2126 if they say nothing else. The keys are public: never use them elsewhere. */
 
 /** Has signed the certificates below. */
 export const CA = `-----BEGIN CERTIFICATE-----
@@ -23,6 +23,16 @@ LiW7gnLLvHdIcMebmDAfBgNVHSMEGDAWgBSpLS1TemYHLiW7gnLLvHdIcMebmDAP
 BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIDfhb5rcU9wf4z5S39oY
 G4hisY9+gresO94VigbVRMsMAiBQkgMVUmqjOHpK1NTClg5I+E/0XGh5Q9qRPeCh
 M7aBVA==
+-----END CERTIFICATE-----
+`;
+/** Was valid in 2020, and has signed none of them. */
+export const EXPIRED_CA = `-----BEGIN CERTIFICATE-----
+MIIBFDCBugIBATAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAt0ZXN0IG9sZCBjYTAe
+Fw0yMDAxMDEwMDAwMDBaFw0yMTAxMDEwMDAwMDBaMBYxFDASBgNVBAMMC3Rlc3Qg
+b2xkIGNhMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEr5PY8XbzPPKTjq0SBywY
+r3NABzbOt0LqpDfkCMJNelDlmELrQxjXM5fs9Uez63aqEND0UhRotl0+8mGmdN8V
+ZzAKBggqhkjOPQQDAgNJADBGAiEA0m3E/mQXs4RyEszU9j0JlNu2xKWvWuW/jRLK
+uxPnZusCIQDXzm4PjcHeiE6U+0zEHjkjXD2hFBXxbvpMoayQFZPGAQ==
 -----END CERTIFICATE-----
 `;
 /** For 127.0.0.1, localhost, kubernetes and api.test. */

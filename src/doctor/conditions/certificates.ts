@@ -1,7 +1,8 @@
 import type { Validity } from "../../kube/certificates.js";
 import { condition, type Found } from "../condition.js";
 import type { ClusterFacts, KubeletCertificates } from "../facts.js";
-import { age, DAY, few, kubectl, names, SETTLE_MS, since } from "../words.js";
+import { names } from "../../common/figures.js";
+import { age, DAY, few, kubectl, SETTLE_MS, since } from "../words.js";
 
 /** Certificates of a year, as kubeadm makes them, are renewed well before. A choice. */
 const MONTH_MS = 30 * DAY;

@@ -3,7 +3,8 @@ import { condition, type Found } from "../condition.js";
 import type { ClusterFacts, Webhook } from "../facts.js";
 import { serviceKey, workloadOf } from "../keys.js";
 import { componentOf } from "../keys.js";
-import { few, kubectl, names } from "../words.js";
+import { names } from "../../common/figures.js";
+import { few, kubectl } from "../words.js";
 
 /** The component that serves an API: of its Service's pods. */
 function componentBehind(service: string, facts: ClusterFacts): string | undefined {

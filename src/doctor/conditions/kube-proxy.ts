@@ -6,7 +6,8 @@ import { hiddenBy } from "../../targets/platform.js";
 import { condition } from "../condition.js";
 import type { ClusterFacts } from "../facts.js";
 import { podKey, proxyKey, workloadKey, workloadOfComponent } from "../keys.js";
-import { few, kubectl, names, replacePods, SETTLE_MS, since, unreadyFor } from "../words.js";
+import { names } from "../../common/figures.js";
+import { few, kubectl, replacePods, SETTLE_MS, since, unreadyFor } from "../words.js";
 
 /** Nodes whose kube-proxy is no pod: EKS's Fargate and Auto Mode (docs.aws.amazon.com/eks, fargate.html and automode.html), virtual kubelets. */
 function hasProxyElsewhere({ metadata: { labels = {} } }: Node): boolean {

@@ -9,7 +9,8 @@ import { SILENT_MS } from "../../safety/lock/liveness.js";
 import { condition, type Found } from "../condition.js";
 import type { ClusterFacts } from "../facts.js";
 import { componentOf, workloadKey } from "../keys.js";
-import { age, few, kubectl, names, since } from "../words.js";
+import { names } from "../../common/figures.js";
+import { age, few, kubectl, since } from "../words.js";
 
 const RUNNING = "a run";
 

@@ -3,7 +3,8 @@ import { isNodeReady } from "../../kube/pod-state.js";
 import { condition, type Found } from "../condition.js";
 import type { ClusterFacts } from "../facts.js";
 import { podKey, proxyKey } from "../keys.js";
-import { age, few, kubectl, names, SETTLE_MS, since } from "../words.js";
+import { names } from "../../common/figures.js";
+import { age, few, kubectl, SETTLE_MS, since } from "../words.js";
 
 type NodeCondition = NonNullable<NonNullable<Node["status"]>["conditions"]>[number];
 

@@ -5,7 +5,9 @@ import { badBody, failed, jsonIn, RECENT_MS, stripTags, type Outcome, type Token
 
 export type OwnHttp = NonNullable<OwnTarget["http"]>;
 
-/** A header's value that is shorter is no secret, and may be a part of any text. */
+type Asked = Pick<OwnHttp, "good" | "headers"> & Partial<Pick<OwnHttp, "path" | "body">>;
+
+/** A value that is shorter is no secret, and may be a part of any text. */
 const SHORTEST_SECRET = 6;
 
 /** Puts a token where the text has its place. */
@@ -29,13 +31,9 @@ export function valueAt(pointer: string, json: unknown): unknown {
 }
 
 /** @param tokens those that may be where the expected answer has a token; not used if it has none. */
-export function judgeOwn(
-  { good, headers }: Pick<OwnHttp, "good" | "headers">,
-  status: number,
-  body: string,
-  tokens: readonly string[],
-): Outcome {
-  const shown = (): string => withoutSecrets(body, headers);
+export function judgeOwn(asked: Asked, status: number, body: string, tokens: readonly string[]): Outcome {
+  const { good } = asked;
+  const shown = (): string => withoutSecrets(body, asked);
   if (status < good.status.from || status > good.status.to)
     return failed("http-status", `${status} ${stripTags(shown())}`.trim());
   const { contains, json } = good;
@@ -47,12 +45,29 @@ export function judgeOwn(
   return (hasToken(good) ? tokens : [""]).some(fits) ? { ok: true } : badBody(shown());
 }
 
-/** An answer may repeat a request's headers: their values must not get into a sample. */
-function withoutSecrets(body: string, headers: Readonly<Record<string, string>>): string {
-  return Object.values(headers)
-    .flatMap((value) => [value, ...value.split(" ")])
+/** An answer may repeat what was asked: the values of headers, query and body must not get into a sample. */
+function withoutSecrets(answer: string, { headers, path = "", body = "" }: Asked): string {
+  const [, query = ""] = path.split("?");
+  return [
+    ...Object.values(headers).flatMap((value) => [value, ...value.split(" ")]),
+    ...valuesIn(query),
+    ...valuesIn(body),
+  ]
     .filter((value) => value.length >= SHORTEST_SECRET && !value.includes(TOKEN))
-    .reduce((text, value) => text.replaceAll(value, "…"), body);
+    .reduce((text, value) => text.replaceAll(value, "…"), answer);
+}
+
+/** The texts in JSON, or the values of a form, as they are and decoded. */
+function valuesIn(text: string): string[] {
+  const json = jsonIn(text);
+  if (json !== undefined) return textsIn(json);
+  const asIs = text.split("&").map((pair) => pair.slice(pair.indexOf("=") + 1));
+  return [...asIs, ...new URLSearchParams(text).values()];
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
 /**

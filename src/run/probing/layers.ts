@@ -1,5 +1,5 @@
 /** What probers see of the cluster without an attack: which layer fails or is slow, and from which nodes. Pure. */
-import { counts, duration, percent, plural } from "../../common/figures.js";
+import { counts, duration, names, percent, plural } from "../../common/figures.js";
 import type { ProbeName } from "../../experiment/names.js";
 import {
   explainedText,
@@ -113,21 +113,19 @@ export const nodesIn = ({ nodes }: LayerState, ...states: readonly NodeState[]):
 /** "from all 3 nodes", "from 1 of 3 nodes (kind-worker)". */
 export function fromWords(some: readonly string[], of: number): string {
   if (some.length === of) return of === 1 ? `from ${some[0]}` : `from all ${of} nodes`;
-  const shown = some.slice(0, 5).join(", ");
-  const more = some.length > 5 ? ` and ${some.length - 5} more` : "";
-  return `from ${some.length} of ${of} nodes (${shown}${more})`;
+  return `from ${some.length} of ${of} nodes (${names(some)})`;
 }
 
 /** "names inside the cluster: good from 3 of 4 nodes (failing: kind-worker2)". */
 export function layerLine(state: LayerState): string {
-  const { layer, nodes, together } = state;
+  const { layer, nodes: all, together } = state;
   const good = nodesIn(state, "good").length;
   const rest = (["failing", "slow", "unknown"] as const).flatMap((each) => {
-    const names = nodesIn(state, each);
-    return names.length === 0 ? [] : [`${each === "unknown" ? "not measured" : each}: ${names.join(", ")}`];
+    const nodes = nodesIn(state, each);
+    return nodes.length === 0 ? [] : [`${each === "unknown" ? "not measured" : each}: ${nodes.join(", ")}`];
   });
   const lost = together === undefined ? [] : [`but all together: ${together}`];
   const details = [...rest, ...lost];
   const end = details.length === 0 ? "" : ` (${details.join("; ")})`;
-  return `${LAYERS[layer].what}: good from ${good} of ${plural(nodes.length, "node")}${end}`;
+  return `${LAYERS[layer].what}: good from ${good} of ${plural(all.length, "node")}${end}`;
 }

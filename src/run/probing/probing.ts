@@ -40,7 +40,7 @@ import type { RunView } from "../../ui/base.js";
 import { canaryNamespaceOf } from "../measuring/function-checks.js";
 import { fetchSamples, findProbers, isBoot, type Prober, readClock, sendPlan } from "../measuring/probers.js";
 import { apply } from "../phases/deploy.js";
-import { Session } from "../session.js";
+import { type Session, withSession } from "../session.js";
 import { type LayerName, LAYERS, type LayerState, layerStates } from "./layers.js";
 
 export interface ProbingOptions {
@@ -138,39 +138,33 @@ export async function withProbers<T>(
   const problem = await probingProblem(transport, options.permissions, ground);
   if (problem !== undefined) throw new RefusedError(`${problem}. Nothing was changed`);
   const { canaries, nodes, names } = ground;
-  const session = await Session.open({
-    ...options,
-    namespaces: [canaries.name],
-    purpose: { name: options.purpose, removing: "remove the probers" },
-  });
-  options.onJournal?.(session.id);
   const pods = ownPods(options.podSettings ?? {}, architecturesOf(nodes));
-  const probing = new Probing({ transport, clock, options, session, pods, canaries: canaries.name, names });
-  let failed: { readonly error: unknown } | undefined;
-  let done: { readonly value: T } | undefined;
-  try {
-    await probing.start();
-    done = { value: await work(probing) };
-  } catch (error) {
-    failed = { error };
-  }
-  const removed = await session.close({ whole: true });
-  if (!removed) {
-    throw new ChaosError(
-      `the probers could not be removed: \`chaos restore ${session.id}\` removes them${failed === undefined ? "" : `. Before that: ${messageOf(failed.error)}`}`,
-      { exitCode: ExitCode.notRestored, cause: failed?.error },
-    );
-  }
-  if (done === undefined) throw failed?.error;
-  return done.value;
+  const purpose = { name: options.purpose, removing: "remove the probers" };
+  return await withSession(
+    { ...options, namespaces: [canaries.name], purpose },
+    options.onJournal,
+    async (session) => {
+      const parts = { transport, clock, options, session, pods, canaries: canaries.name, names };
+      const probing = new Probing(parts);
+      await probing.start();
+      return await work(probing);
+    },
+  );
 }
 
-/** Throws when interrupted: what was created is then removed. */
-function stopIfInterrupted({ interrupted }: Pick<ProbingOptions, "interrupted">): void {
+/**
+ * Throws when interrupted: what was created is then removed. Also when someone else holds the lock, who may use the cluster:
+ * then nothing more may be created.
+ */
+export function stopIfEnded(interrupted: AbortSignal, lost: AbortSignal): void {
   if (interrupted.aborted)
     throw new ChaosError("interrupted while measuring. The probers were removed", {
       exitCode: ExitCode.interrupted,
     });
+  if (lost.aborted)
+    throw new ChaosError(
+      `stopped while measuring: the lock was lost (its holder now: ${String(lost.reason)}). Repeat it when that has ended`,
+    );
 }
 
 interface Canaries {
@@ -277,7 +271,7 @@ export class Probing {
     const { options, clock, transport } = this.#parts;
     const { view, interrupted } = options;
     await view.step("deploy the probers", async (note) => await this.#deploy(note));
-    stopIfInterrupted(options);
+    this.#stopIfEnded();
     const pods = this.#probers.map(({ pod }) => ({ namespace: PROBER_NAMESPACE, pod, port: PROBER_PORT }));
     const problem = await chooseWay(transport, pods, { clock, signal: interrupted });
     if (problem !== undefined)
@@ -285,7 +279,7 @@ export class Probing {
         `the API server cannot reach pods (${problem}): their kubelets' port-forward is used instead`,
       );
     await view.step("deploy a Service with a pod", async () => await this.#prepareServices());
-    stopIfInterrupted(options);
+    this.#stopIfEnded();
     await Promise.all(this.#probers.map(async (prober) => await this.#readClock(prober)));
     await this.#sendPlan();
   }
@@ -297,6 +291,7 @@ export class Probing {
   async measure(forMs: number): Promise<Measured> {
     const { clock, options } = this.#parts;
     const { interrupted, view } = options;
+    this.#stopIfEnded();
     const fromMs = clock.now();
     await view.step(
       `measure from ${plural(this.#probers.length, "node")} for ${Math.round(forMs / 1000)} s`,
@@ -304,7 +299,7 @@ export class Probing {
         await clock.sleep(forMs, interrupted);
       },
     );
-    stopIfInterrupted(options);
+    this.#stopIfEnded();
     return await this.since(fromMs);
   }
 
@@ -364,11 +359,12 @@ export class Probing {
     const { options } = this.#parts;
     const check = this.#check;
     if (check === undefined) return this.#services;
+    this.#stopIfEnded();
     const follows = await options.view.step(
       "create a new Service and replace a pod, and ask from every node",
       async () => await check.look(options.interrupted),
     );
-    stopIfInterrupted(options);
+    this.#stopIfEnded();
     // The pod has another address now.
     await this.#sendPlan();
     return { ...this.#services, follows };
@@ -377,6 +373,10 @@ export class Probing {
   /** Aborted when someone else has taken the lock: then nothing more may be changed. */
   get lost(): AbortSignal {
     return this.#parts.session.lock.lost;
+  }
+
+  #stopIfEnded(): void {
+    stopIfEnded(this.#parts.options.interrupted, this.lost);
   }
 
   async #deploy(note: (text: string) => void): Promise<void> {
@@ -399,7 +399,7 @@ export class Probing {
       note([`${this.#probers.length} of ${names.length} ready`, watch.words].filter(Boolean).join("; "));
       return undefined;
     });
-    stopIfInterrupted(options);
+    this.#stopIfEnded();
     const why =
       problem === undefined ? `not ready after ${START_LIMIT_MS / 60_000} minutes` : messageOf(problem);
     if (this.#probers.length === 0)

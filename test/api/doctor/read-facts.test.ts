@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { doctor } from "../../../src/commands/doctor-command.js";
 import { ExitCode } from "../../../src/common/errors.js";
-import { certificatesOf, firstToExpire } from "../../../src/kube/certificates.js";
+import { byExpiry, certificatesOf } from "../../../src/kube/certificates.js";
 import type { RunView } from "../../../src/ui/base.js";
 import { PlainView } from "../../../src/ui/plain.js";
 import { type Draft, FakeApiServer, status } from "../../helpers/fake-api-server.js";
 import { healthy } from "../../helpers/doctor-facts.js";
 import { kubeconfigOf } from "../../helpers/kubeconfig.js";
-import { CA, CLIENT_CERT, CLIENT_KEY, SERVER_CERT } from "../../helpers/tls-fixtures.js";
+import { CA, CLIENT_CERT, CLIENT_KEY, EXPIRED_CA, SERVER_CERT } from "../../helpers/tls-fixtures.js";
 import { tlsServer } from "../../helpers/tls-server.js";
 
 const COLLECTIONS = {
@@ -156,17 +156,18 @@ test("certificates: the server's from the connection, the authority's and the us
   const { folder } = await world(t);
   const data = (pem: string): string => Buffer.from(pem).toString("base64");
   const path = await kubeconfigOf(folder, `https://127.0.0.1:${port}`, {
-    cluster: { "certificate-authority-data": data(CA) },
+    // A rotation leaves the old authority in the bundle.
+    cluster: { "certificate-authority-data": data(`${EXPIRED_CA}${CA}`) },
     user: { "client-certificate-data": data(CLIENT_CERT), "client-key-data": data(CLIENT_KEY) },
   });
   const read = await certificatesOf({ kubeconfigPath: path, userAgent: "chaos-test/1" });
   t.deepEqual(read, {
-    serving: firstToExpire(SERVER_CERT),
-    authority: firstToExpire(CA),
-    client: firstToExpire(CLIENT_CERT),
+    serving: byExpiry(SERVER_CERT)[0],
+    authority: byExpiry(CA)[0],
+    client: byExpiry(CLIENT_CERT)[0],
     notRead: [],
   });
   t.true((read.serving?.toMs ?? 0) > Date.parse("2027-01-01"));
-  const ends = [CA, SERVER_CERT].map((pem) => firstToExpire(pem)?.toMs ?? 0);
-  t.is(firstToExpire(`${CA}\n${SERVER_CERT}`)?.toMs, Math.min(...ends));
+  const ends = byExpiry(`${CA}\n${EXPIRED_CA}`).map(({ toMs }) => new Date(toMs).getUTCFullYear());
+  t.deepEqual(ends, [2021, 2126]);
 });

@@ -76,6 +76,33 @@ test("one row made worse fails with a sentence that a manager understands", asyn
   t.is((await against(folder, { only: ["etcd"] })).exitCode, 0, "left out");
 });
 
+test("a row that differs from its file, as it did when it was accepted, passes also in JUnit", async (t) => {
+  const [accepted, folder] = [await temporary(t), await temporary(t)];
+  const differs = (result: RunResult): RunResult =>
+    result.facts.experiment.name === "kube-dns"
+      ? {
+          ...result,
+          verdict: "differs",
+          facts: { ...result.facts, experiment: { ...result.facts.experiment, expectedImpact: "none" } },
+        }
+      : result;
+  await later(accepted, differs);
+  await later(folder, (result) => {
+    const changed = differs(result);
+    return { ...changed, facts: { ...changed.facts, startedAt: "2027-01-02T00:00:00.000Z" } };
+  });
+  const only = ["kube-dns"];
+  const { exitCode } = await against(folder, {
+    baseline: accepted,
+    only,
+    reporters: requestedReporters("junit"),
+  });
+  t.is(exitCode, 0);
+  const xml = await readFile(join(folder, "junit.xml"), "utf8");
+  t.notRegex(xml, /<(failure|error) /);
+  t.is([...xml.matchAll(/<testcase /g)].length, 1);
+});
+
 test("an impact-matrix.json alone is an accepted matrix", async (t) => {
   const [folder, accepted] = [await temporary(t), await temporary(t)];
   await later(folder, slower);

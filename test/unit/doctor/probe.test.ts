@@ -31,25 +31,25 @@ test("a healthy cluster: nothing, also with a lost sample on every node", (t) =>
 
 test("names inside fail from every node: kube-dns; names outside are then no finding of their own", (t) => {
   t.deepEqual(found([...all("dns-internal", 20), ...all("dns-search", 20), ...all("dns-external", 40)]), [
-    "names-inside-failing | error | kube-dns | Names inside the cluster fail from all 3 nodes",
+    "names-inside-failing | error | kube-dns | names inside the cluster fail from all 3 nodes",
   ]);
 });
 
 test("names inside fail from one node: what runs on that node is to blame", (t) => {
   t.deepEqual(found([{ probe: "dns-internal", node: "b", failed: 30 }]), [
-    "names-inside-failing | error | kube-proxy | Names inside the cluster fail from 1 of 3 nodes (b)",
+    "names-inside-failing | error | kube-proxy | names inside the cluster fail from 1 of 3 nodes (b)",
   ]);
 });
 
 test("a small loss that no node shows alone counts for all of them together", (t) => {
   t.deepEqual(found(all("dns-internal", 2)), [
-    "names-inside-failing | error | kube-dns | Names inside the cluster fail now and then",
+    "names-inside-failing | error | kube-dns | names inside the cluster fail now and then",
   ]);
 });
 
 test("slow names are a warning", (t) => {
   t.deepEqual(found(NODES.map((node) => ({ probe: "dns-internal" as const, node, ms: 900 }))), [
-    "names-inside-slow | warning | kube-dns | Names inside the cluster are slow from all 3 nodes",
+    "names-inside-slow | warning | kube-dns | names inside the cluster are slow from all 3 nodes",
   ]);
 });
 
@@ -73,7 +73,7 @@ test("names outside fail: a warning that names air-gapped clusters", (t) => {
 
 test("a socket that stays open fails while new ones work", (t) => {
   t.deepEqual(found([{ probe: "dns-same-socket", node: "c", failed: 40 }]), [
-    "same-socket-failing | error | kube-proxy | Look-ups on a socket that stays open fail from 1 of 3 nodes (c), while those on new sockets work",
+    "same-socket-failing | error | kube-proxy | look-ups on a socket that stays open fail from 1 of 3 nodes (c), while those on new sockets work",
   ]);
   t.deepEqual(
     found([
@@ -87,7 +87,7 @@ test("a socket that stays open fails while new ones work", (t) => {
 
 test("a Service fails while its pod answers: kube-proxy; if the pod does not answer, either, the network", (t) => {
   t.deepEqual(found([{ probe: "tcp-service", node: "a", failed: 40 }]), [
-    "service-unreachable | error | kube-proxy | A Service cannot be reached from 1 of 3 nodes (a), while its pod can",
+    "service-unreachable | error | kube-proxy | a Service cannot be reached from 1 of 3 nodes (a), while its pod can",
   ]);
   t.deepEqual(
     found([
@@ -95,7 +95,7 @@ test("a Service fails while its pod answers: kube-proxy; if the pod does not ans
       { probe: "http-service", node: "a", failed: 40 },
       { probe: "tcp-pod", node: "a", failed: 40 },
     ]),
-    ["pod-network-failing | error | - | A pod cannot be reached by its address from 1 of 3 nodes (a)"],
+    ["pod-network-failing | error | - | a pod cannot be reached by its address from 1 of 3 nodes (a)"],
   );
 });
 
@@ -115,8 +115,8 @@ test("a node without a prober, and a prober that was late itself: warnings", (t)
       notProbed: [{ node: "d", why: "image" }],
     }),
     [
-      "no-prober | warning | - | No prober runs on d",
-      "not-measured | warning | - | Too few samples from 1 of 3 nodes (a): the probers were too late themselves",
+      "no-prober | warning | - | no prober runs on d",
+      "not-measured | warning | - | too few samples from 1 of 3 nodes (a): the probers were too late themselves",
     ],
   );
 });

@@ -1,7 +1,7 @@
 /** Whether replacing the pods helped, from what was measured before and after. */
 import test from "ava";
 import { compared, lossesIn, lossLine, type Seen, stateLines } from "../../../src/heal/compare.js";
-import { exitCodeOf, permissionsFor } from "../../../src/heal/heal.js";
+import { exitCodeOf, permissionsFor, verdict } from "../../../src/heal/heal.js";
 import { describePermission } from "../../../src/kube/permission.js";
 import { layerStates } from "../../../src/run/probing/layers.js";
 import { everyLayer, NODES, type SeriesWords } from "../../helpers/probed.js";
@@ -19,6 +19,7 @@ test("failing before, good after: better, exit 0", (t) => {
     better: ["names inside the cluster from b: failing → good"],
     worse: [],
     still: [],
+    unknown: [],
     wasBad: true,
   });
   t.is(exitCodeOf(comparison, false, 2), 0);
@@ -38,6 +39,24 @@ test("failing before and after, or only after: exit 1", (t) => {
   t.deepEqual(compared(seen(), seen([], false)).worse, [
     "a new Service, and one whose pod is replaced: good → failing",
   ]);
+});
+
+test("failing before, not measured after: neither healed nor exit 0", (t) => {
+  const after = seen();
+  const layers = after.layers.map((state) => ({
+    ...state,
+    nodes: state.nodes.map((each) => (each.node === "b" ? { ...each, state: "unknown" as const } : each)),
+  }));
+  const comparison = compared(B_FAILS, { ...after, layers });
+  t.true(comparison.unknown.includes("names inside the cluster from b: failing → not measured"));
+  t.true(comparison.wasBad);
+  t.is(exitCodeOf(comparison, false, 2), 1);
+  t.is(verdict(comparison, undefined), "not everything could be measured again");
+  t.true(
+    compared(seen(), { ...after, layers: [] }).unknown.includes(
+      "names inside the cluster from a: good → not measured",
+    ),
+  );
 });
 
 test("names outside are shown and decide nothing", (t) => {

@@ -146,6 +146,19 @@ test("an answer that repeats a header's value does not get it into the sample", 
   }
 });
 
+test("an answer that repeats a value of the query or the body does not get it into the sample", (t) => {
+  const said = (asked: object, body: string): string =>
+    JSON.stringify(judgeOwn({ good: GOOD, headers: {}, ...asked }, 404, body, []));
+  const path = "/login?key=s3cret%2Fvalue&a=1";
+  t.notRegex(said({ path }, `Cannot GET ${path}`), /s3cret/);
+  t.notRegex(said({ path }, "bad key s3cret/value"), /s3cret/);
+  const json = '{"user":{"password":"s3cretvalue"},"n":1}';
+  t.regex(said({ body: json }, `unknown field in ${json}`), /user.*password.*n.*1/);
+  t.notRegex(said({ body: json }, `unknown field in ${json}`), /s3cret/);
+  t.notRegex(said({ body: "name=shop&password=s3cretvalue" }, "s3cretvalue is bad"), /s3cret/);
+  t.regex(said({ body: '{"id":"{token}"}' }, '{"id":"run-1~boot~1.000"}'), /run-1~boot/);
+});
+
 test("TCP: a connection alone, or an exchange over it", async (t) => {
   const listening = net.createServer((socket) => {
     socket.on("error", () => undefined);

@@ -31,6 +31,10 @@ const recovery = (healthyMs: number | null): Pick<RunResult, "recovery"> => ({
   recovery: { restorerMs: 20, restoredBy: "runner", readyMs: 9500, firstGoodMs: 7600, healthyMs },
 });
 
+function never(): ComparedRow {
+  throw new Error("no row");
+}
+
 function compared(
   accepted: readonly RunResult[],
   present: readonly RunResult[],
@@ -150,6 +154,12 @@ test("no history is never a pass: exit code 2", (t) => {
     ],
     [
       [OUTAGE],
+      changed(again(OUTAGE), { facts: { application: { kind: "existing", name: "shop/api" } } }),
+      "no history",
+      /another application: shop\/api, accepted: the guestbook/,
+    ],
+    [
+      [OUTAGE],
       other({ phases: { baseline: 1, window: 30_000, recovery: 1 } }),
       "no history",
       /30\.0 s, accepted: 60\.0 s/,
@@ -178,7 +188,9 @@ test("a row that was accepted and is not measured now is said, unless --only lea
   );
   t.is(comparison.exitCode, 2);
   t.is(compared(accepted, [again(OUTAGE)], ["kube-dns"]).exitCode, 0);
-  t.is(compared(accepted, [again(OUTAGE)], ["no-such"]).exitCode, 2, "nothing compared");
+  const mistyped = compared(accepted, [again(OUTAGE)], ["kube-dns", "no-such"]);
+  t.is(mistyped.exitCode, 2, "a name that nothing has is no pass");
+  t.regex(rowText(mistyped.rows[1] ?? never()), /^no-such: not measured\. There is no run of it/);
 });
 
 test("worse wins over what cannot be compared; the lines say both, and the worst first", (t) => {
@@ -203,7 +215,7 @@ test("the end says what the exit code says, and why there is no accepted matrix"
   const last = (comparison: Comparison): string => comparisonLines(comparison, "x", undefined).at(-1) ?? "";
   t.regex(last(compared([OUTAGE], [again(OUTAGE)])), /^Accepted: no row is worse/);
   t.regex(last(compared([], [OUTAGE])), /what has no history has not passed/);
-  t.regex(last(compared([], [OUTAGE], ["y"])), /nothing to compare/);
+  t.regex(last(compare([], [], DEFAULT_TOLERANCE)), /nothing to compare/);
   t.is(
     comparisonLines(compared([], [OUTAGE]), "x", "x does not exist")[1],
     "No accepted matrix: x does not exist.",
