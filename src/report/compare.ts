@@ -95,7 +95,7 @@ export function compare(
   const missing = [...before.values()].filter(({ row }) => !measured.has(row.experiment));
   const rows = [
     ...now.map((run) => comparedRow(before.get(run.row.experiment), run, tolerance)),
-    ...missing.map((run) => notMeasured(run, "accepted, but no present run of it.")),
+    ...missing.map((run) => notMeasured(run, "It is accepted, but has no present run.")),
   ];
   return { tolerance, rows, exitCode: exitCodeOf(rows) };
 }
