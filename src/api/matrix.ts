@@ -1,3 +1,4 @@
+import { textsOf } from "./checked.js";
 import type { MatrixOutput } from "../commands/matrix-command.js";
 
 export interface MatrixOptions {
@@ -16,8 +17,8 @@ export async function matrix(
   folders: string | readonly string[],
   { out }: MatrixOptions = {},
 ): Promise<Pick<MatrixOutput, "matrix" | "files" | "warnings">> {
+  const all = textsOf(folders, "folders");
   const { matrix: command } = await import("../commands/matrix-command.js");
-  const all = typeof folders === "string" ? [folders] : folders;
   const made = await command({ folders: all, ...(out === undefined ? { json: true } : { out }) });
   return { matrix: made.matrix, files: made.files, warnings: made.warnings };
 }

@@ -6,6 +6,7 @@ import { ChaosError, ExitCode } from "../common/errors.js";
 import { packageRoot } from "../common/package-root.js";
 import type { PlanRow } from "../run/phases/dry-run-table.js";
 import type { Message } from "../ui/messages.js";
+import { checkKeys, textsOf } from "./checked.js";
 import type { ConductOptions } from "./conduct.js";
 import { type Dropped, MessageQueue } from "./message-queue.js";
 
@@ -94,6 +95,24 @@ export interface ExperimentRun extends AsyncIterableIterator<RunMessage, undefin
   return(): Promise<IteratorReturnResult<undefined>>;
 }
 
+const OPTIONS: Readonly<Record<keyof RunExperimentOptions, true>> = {
+  experiments: true,
+  cluster: true,
+  context: true,
+  kubeconfig: true,
+  image: true,
+  yes: true,
+  dryRun: true,
+  only: true,
+  skip: true,
+  control: true,
+  nodeAccess: true,
+  allowCommands: true,
+  config: true,
+  set: true,
+  ...{ keepApp: true, anyway: true, watchdog: true, deadMan: true, reports: true, signal: true, env: true },
+};
+
 /** Warnings that are kept for the outcome: many more than a run has. */
 const MAX_WARNINGS = 1_000;
 
@@ -142,6 +161,8 @@ async function outcomeOf(
   queue: MessageQueue<AnyResult>,
   interrupted: AbortSignal,
 ): Promise<ExperimentOutcome> {
+  checkKeys(options, OPTIONS);
+  textsOf(options.experiments, "experiments");
   const { conduct } = await import("./conduct.js");
   const { codeOfInterrupted, errorOfInterrupted, failureOf } = await import("../commands/failure.js");
   const { MessageView } = await import("../ui/json.js");

@@ -1,3 +1,4 @@
+import { textsOf } from "./checked.js";
 import type { Validation } from "../commands/validate-command.js";
 
 /**
@@ -7,7 +8,7 @@ import type { Validation } from "../commands/validate-command.js";
  * @throws Error only if the file system fails.
  */
 export async function validate(references: string | readonly string[]): Promise<Validation> {
-  const all = typeof references === "string" ? [references] : references;
+  const all = textsOf(references, "references");
   // Starts faster, but has no messages for bad files.
   const { quickValidate } = await import("../commands/quick-validate.js");
   const good = await quickValidate(all);

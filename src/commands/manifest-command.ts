@@ -53,7 +53,9 @@ export async function manifest(options: ManifestOptions): Promise<string> {
   // As `chaos run` reads them: a bad one must not fail at night.
   const pullSecrets = pullSecretsOf(withSets(podSettingsOf({}), set));
   if (image === "")
-    throw new UsageError("--image is missing: name the image that has this tool (docs/in-cluster.md)");
+    throw new UsageError(
+      "--image is missing: name the image that has this tool, built from its package with Node 20.19 or newer",
+    );
   if (/\s/.test(image))
     throw new UsageError(
       `--image names no image: ${JSON.stringify(image)}. Name the image that has this tool`,

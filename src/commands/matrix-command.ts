@@ -1,8 +1,9 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ExitCode, UsageError } from "../common/errors.js";
 import { makeFolder } from "../common/make-folder.js";
 import type { Language } from "../common/language.js";
+import { withHint } from "../load/choose.js";
 import { acceptedFromJson } from "../report/accepted-read.js";
 import {
   compare,
@@ -12,6 +13,7 @@ import {
   type Tolerance,
 } from "../report/compare.js";
 import { comparisonLines } from "../report/compare-words.js";
+import { writeWhole } from "../report/files.js";
 import { matrixMarkdown } from "../report/matrix-markdown.js";
 import { matrixJson, shownRuns, type Matrix } from "../report/matrix.js";
 import { codeOf, exists, NoResultsError, notFolder, readMatrix, type Read } from "../report/read-reports.js";
@@ -87,7 +89,7 @@ async function writeFiles(read: Read, out: string): Promise<MatrixFiles> {
   const files: string[] = [];
   for (const [name, text] of Object.entries(contents(matrix))) {
     const path = join(out, name);
-    await writeFile(path, text);
+    await writeWhole(path, text);
     files.push(path);
   }
   // Loaded late: its templates are not needed to print the matrix.
@@ -205,6 +207,16 @@ interface Compared {
   readonly exitCode: ExitCode;
 }
 
+/** @throws UsageError when neither matrix has one of the experiments: a misspelt name would compare less than was asked for. */
+function checkOnly(only: readonly string[], runs: readonly ComparedRun[]): void {
+  const known = [...new Set(runs.map(({ row }) => row.experiment))];
+  const unknown = only.filter((name) => !known.includes(name));
+  if (unknown.length > 0)
+    throw new UsageError(
+      `--only: no run of ${unknown.map((name) => withHint(name, known)).join(", ")}. There are runs of ${known.join(", ")}`,
+    );
+}
+
 async function compareWithAccepted(
   { baseline, only = [] }: MatrixCommandOptions,
   { matrix: present }: Read,
@@ -212,6 +224,7 @@ async function compareWithAccepted(
 ): Promise<Compared> {
   if (baseline === undefined) return { comparison: undefined, notes: [], exitCode: ExitCode.asExpected };
   const { runs, problem } = await readAccepted(baseline);
+  checkOnly(only, [...runs, ...comparedRuns(present)]);
   const comparison = compare(runs, comparedRuns(present), tolerance, only);
   const notes = comparisonLines(comparison, baseline, problem);
   return { comparison, notes, exitCode: comparison.exitCode };

@@ -294,14 +294,14 @@ export function createProgram(handlers: Handlers): Command {
 
   program
     .command("report")
-    .description("recompute result.json, report.md and timeline.svg from a run's raw files")
+    .description("recompute result.json and the report's files from a run's raw files")
     .argument("<folder>", "folder of a run", path)
     .action(handlers.report);
 
   program
     .command("matrix")
     .description(
-      "write all reports as one table: impact-matrix.md, impact-matrix.ja.md and impact-matrix.json",
+      "write all reports as one table: impact-matrix.md, impact-matrix.ja.md, impact-matrix.json and index.html",
     )
     .argument("[folders...]", "folders of reports, or of single runs", paths, REPORTS)
     .addOption(

@@ -135,6 +135,18 @@ const request = z
       });
   });
 
+/** What people write for {token}, and what would be sent as it is. */
+const NEARLY = /\$\{token\}|\{\{ *token *\}\}|\{ *token *\}|%7Btoken%7D/gi;
+
+/** Refuses a nearly written {token} in a text of the request, at its place. */
+function refuseNearly(value: unknown, path: (string | number)[], context: z.RefinementCtx): void {
+  if (typeof value === "object" && value !== null)
+    for (const [key, each] of Object.entries(value)) refuseNearly(each, [...path, key], context);
+  const found = typeof value === "string" ? value.match(NEARLY)?.find((text) => text !== TOKEN) : undefined;
+  if (found !== undefined)
+    context.addIssue({ code: "custom", path, message: `has ${found}: a token is written ${TOKEN}` });
+}
+
 export const existing = z
   .strictObject({
     namespace: dnsLabel.describe(
@@ -150,6 +162,7 @@ export const existing = z
       ),
   })
   .superRefine(({ write, read }, context) => {
+    refuseNearly({ write, read }, [], context);
     if (read !== undefined && usesToken(read) && !asksWithToken(write))
       context.addIssue({
         code: "custom",

@@ -36,7 +36,7 @@ export function choose(loaded: readonly Loaded[], { only, skip, control }: Choic
   return inOrder(control ? chosen.map(asControl) : chosen);
 }
 
-function withHint(name: string, names: readonly string[]): string {
+export function withHint(name: string, names: readonly string[]): string {
   const near = nearest(name, names, ALIASES);
   return `${escapeInvisible(name)}${near === undefined ? "" : ` (did you mean ${near}?)`}`;
 }

@@ -70,10 +70,8 @@ export function acceptedFromJson(json: string): ReadAccepted {
   }
   const parsed = matrix.safeParse(value);
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    return {
-      problem: `it is not a matrix of this version (${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""})`,
-    };
+    const at = parsed.error.issues[0]?.path.join(".") ?? "";
+    return { problem: `it is not a matrix of this version${at === "" ? "" : ` (${at})`}` };
   }
   const runs = parsed.data.groups.flatMap(({ main, variants }) => [
     ...(main === null ? [] : [main]),

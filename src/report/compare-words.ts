@@ -22,7 +22,7 @@ export function rowText(row: ComparedRow): string {
 
 const ORDER: readonly Change[] = ["worse", "no history", "not measured", "inconclusive", "better"];
 
-function endText({ rows, exitCode }: Comparison): string {
+function endText({ rows, exitCode }: Comparison, accepted: string): string {
   const count = (...changes: readonly Change[]): number =>
     rows.filter(({ change }) => changes.includes(change)).length;
   const worse = count("worse");
@@ -32,7 +32,7 @@ function endText({ rows, exitCode }: Comparison): string {
   if (exitCode === 0) return `Accepted: no row is worse than in the accepted matrix.`;
   return rows.length === 0
     ? "Not accepted: there is nothing to compare."
-    : `Not accepted: no row is known to be worse, but ${plural(unknown, "row")} of ${rows.length} could not be compared, and what has no history has not passed.`;
+    : `Not accepted: no row is known to be worse, but ${plural(unknown, "row")} of ${rows.length} could not be compared, and what has no history has not passed.${count("no history") === 0 ? "" : ` If the present state is right, accept it: replace ${accepted} by the present reports, or by their impact-matrix.json.`}`;
 }
 
 /**
@@ -57,6 +57,6 @@ export function comparisonLines(
     ...ORDER.flatMap((change) => rows.filter((row) => row.change === change).map(rowText)),
     ...said.map(rowText),
     ...(quiet.length === 0 ? [] : [`As accepted: ${quiet.map(title).join(", ")}.`]),
-    endText(comparison),
+    endText(comparison, accepted),
   ];
 }

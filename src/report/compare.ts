@@ -94,17 +94,9 @@ export function compare(
   const now = present.filter(wanted);
   const measured = new Set(now.map(({ row }) => row.experiment));
   const missing = [...before.values()].filter(({ row }) => !measured.has(row.experiment));
-  const unknown = [...new Set(only)].filter((name) => !measured.has(name) && !before.has(name));
   const rows = [
     ...now.map((run) => comparedRow(before.get(run.row.experiment), run, tolerance)),
-    ...missing.map(({ row }) => notMeasured(row, "It was accepted, and there is no present run of it.")),
-    // A wrong name in --only must not make a comparison pass.
-    ...unknown.map((name) =>
-      notMeasured(
-        { experiment: name, name },
-        "There is no run of it, neither an accepted nor a present one.",
-      ),
-    ),
+    ...missing.map((run) => notMeasured(run, "It is accepted, but has no present run.")),
   ];
   return { tolerance, rows, exitCode: exitCodeOf(rows) };
 }
@@ -116,13 +108,10 @@ function exitCodeOf(rows: readonly ComparedRow[]): ExitCode {
   return good && rows.length > 0 ? ExitCode.asExpected : ExitCode.inconclusive;
 }
 
-function notMeasured(
-  { experiment, name, runId }: Pick<ComparedRow, "experiment" | "name"> & { readonly runId?: string },
-  because: string,
-): ComparedRow {
+function notMeasured({ row: { experiment, name, runId } }: ComparedRun, because: string): ComparedRow {
   return {
     ...{ experiment, name, change: "not measured", because: [because] },
-    ...{ better: [], environment: [], accepted: runId ?? null, present: null },
+    ...{ better: [], environment: [], accepted: runId, present: null },
   };
 }
 

@@ -1,7 +1,7 @@
 /** `index.html` of a folder of reports: the matrix, each row with its run and what changed since the run before it. */
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { compare, type ComparedRow, DEFAULT_TOLERANCE } from "./compare.js";
+import { writeWhole } from "./files.js";
 import { pageAssets } from "./html/assets.js";
 import { indexPage, type IndexRow } from "./html/index.js";
 import { type MatrixEntry, matrixRun, url } from "./matrix-run.js";
@@ -56,7 +56,7 @@ export function indexRows({ matrix, entries }: Pick<Read, "matrix" | "entries">)
 /** Writes the index of reports that are read already. @returns its path. */
 export async function writeIndexOf(read: Pick<Read, "matrix" | "entries">, folder: string): Promise<string> {
   const path = join(folder, "index.html");
-  await writeFile(path, indexPage(read.matrix, indexRows(read), await pageAssets()));
+  await writeWhole(path, indexPage(read.matrix, indexRows(read), await pageAssets()));
   return path;
 }
 

@@ -68,6 +68,10 @@ export function scanTokens(text: string, what: string, maxTokens = MAX_TOKENS): 
   return [...found.values()];
 }
 
+function isIndicator(type: string | null): boolean {
+  return type === "seq-item-ind" || type === "explicit-key-ind";
+}
+
 function isBlank(type: string | null): boolean {
   return type === "space" || type === "comment" || type === "newline";
 }
@@ -86,9 +90,9 @@ class DepthGauge {
     if (!isBlank(type)) this.startLine(offset);
     if (type === "flow-map-start" || type === "flow-seq-start") this.brackets++;
     if (type === "flow-map-end" || type === "flow-seq-end") this.brackets = Math.max(0, this.brackets - 1);
-    if (type === "seq-item-ind" || type === "explicit-key-ind" || type === "map-value-ind") {
-      this.push(offset - this.lineStart);
-    }
+    // Between brackets a colon opens nothing: a file may be JSON on one line.
+    const isIndent = type === "map-value-ind" ? this.brackets === 0 : isIndicator(type);
+    if (isIndent) this.push(offset - this.lineStart);
     this.followLines(token, offset);
     return this.columns.length + this.brackets;
   }

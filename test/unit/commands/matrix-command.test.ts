@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
@@ -68,6 +68,21 @@ test("writes the files, and the same bytes the second time", async (t) => {
     Object.entries(await rebuiltMatrix(folder)).sort(),
     FILES.map((name, index) => [name, before[index]]).filter(([name]) => name !== "index.html"),
   );
+});
+
+test("each file is replaced whole: what stood there is never half overwritten", async (t) => {
+  const folder = await reports(t);
+  await matrix({ folders: [folder] });
+  for (const name of ["impact-matrix.md", "impact-matrix.json", "index.html"]) {
+    // A second name of the old file keeps the old text only if the file is replaced, not overwritten.
+    await writeFile(join(folder, name), "old");
+    await link(join(folder, name), join(folder, `kept-${name}`));
+  }
+  await matrix({ folders: [folder] });
+  for (const name of ["impact-matrix.md", "impact-matrix.json", "index.html"]) {
+    t.not(await readFile(join(folder, name), "utf8"), "old");
+    t.is(await readFile(join(folder, `kept-${name}`), "utf8"), "old", name);
+  }
 });
 
 test("links lead to existing files and headings", async (t) => {

@@ -44,7 +44,7 @@ const LEVELS = 10_000;
 
 for (const [what, text, expected] of [
   ["flow lists", `${GOOD}x: ${"[".repeat(LEVELS)}${"]".repeat(LEVELS)}`, [`f.yaml:7:102: ${TOO_DEEP}`]],
-  ["flow mappings", "{a: ".repeat(LEVELS), [`f.yaml:1:199: ${TOO_DEEP}`]],
+  ["flow mappings", "{a: ".repeat(LEVELS), [`f.yaml:1:397: ${TOO_DEEP}`]],
   ["block lists on one line", `${"- ".repeat(LEVELS)}a`, [`f.yaml:1:201: ${TOO_DEEP}`]],
   [
     "block mappings",
@@ -57,6 +57,16 @@ for (const [what, text, expected] of [
     t.deepEqual(linesOf(text), expected);
   });
 }
+
+test("a flat mapping is not deep, also on one line, as JSON", (t) => {
+  const headers = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`h${index}`, "v"]));
+  const write = { service: "api", port: 80, http: { path: "/", headers } };
+  const file = {
+    ...{ apiVersion: "kube-system-chaos/v1", kind: "Experiment", metadata: { name: "a" } },
+    ...{ target: { component: "kube-dns" }, application: { existing: { namespace: "shop", write } } },
+  };
+  t.deepEqual(linesOf(JSON.stringify(file)), []);
+});
 
 const ANCHORS = "anchors (&) are not allowed: write the value where it is used";
 const ALIASES = "aliases (*) are not allowed: write the value out, or quote it if it is text";

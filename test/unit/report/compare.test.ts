@@ -214,8 +214,14 @@ test("worse wins over what cannot be compared; the lines say both, and the worst
 test("the end says what the exit code says, and why there is no accepted matrix", (t) => {
   const last = (comparison: Comparison): string => comparisonLines(comparison, "x", undefined).at(-1) ?? "";
   t.regex(last(compared([OUTAGE], [again(OUTAGE)])), /^Accepted: no row is worse/);
-  t.regex(last(compared([], [OUTAGE])), /what has no history has not passed/);
-  t.regex(last(compare([], [], DEFAULT_TOLERANCE)), /nothing to compare/);
+  t.regex(
+    last(compared([], [OUTAGE])),
+    /has not passed\. If the present state is right, accept it: replace x by the present reports,/,
+  );
+  const missing = compared([OUTAGE], []);
+  t.deepEqual(missing.rows[0]?.because, ["It is accepted, but has no present run."]);
+  t.regex(last(missing), /has not passed\.$/);
+  t.regex(last(compared([], [OUTAGE], ["y"])), /nothing to compare/);
   t.is(
     comparisonLines(compared([], [OUTAGE]), "x", "x does not exist")[1],
     "No accepted matrix: x does not exist.",
@@ -247,4 +253,6 @@ test("impact-matrix.json is an accepted matrix; another file is not", (t) => {
   );
   for (const text of ["", "{", "[]", "{}", '{"schemaVersion":1,"groups":[{"main":{},"variants":[]}]}'])
     t.true("problem" in acceptedFromJson(text), text);
+  t.deepEqual(acceptedFromJson("[]"), { problem: "it is not a matrix of this version" });
+  t.deepEqual(acceptedFromJson("{}"), { problem: "it is not a matrix of this version (schemaVersion)" });
 });
