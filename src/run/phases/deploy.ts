@@ -144,7 +144,10 @@ interface PodStates {
 }
 
 /** Of the workloads' own pods: a prepared namespace may also have those of the Job that runs this, and of earlier ones. */
-export async function podStates(transport: Transport, { namespace, selectors }: WantedPods): Promise<PodStates> {
+export async function podStates(
+  transport: Transport,
+  { namespace, selectors }: WantedPods,
+): Promise<PodStates> {
   const { items } = await list<Pod>(transport, resourcePath(PODS, namespace));
   const living = items.filter(
     (pod) => pod.metadata.deletionTimestamp === undefined && selectors.some((each) => carries(pod, each)),

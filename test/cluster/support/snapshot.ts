@@ -50,8 +50,11 @@ const NOT_DECLARED = [
  */
 const HISTORY = /^\S+ controllerrevisions \S+( \.revision:|: was not there)/;
 
-/** Made by a controller from another object, which a run recreates: the garbage collector may need a moment. */
-const FOLLOWS = /^\S+ (replicasets|controllerrevisions|pods) /;
+/**
+ * Made by a controller from another object, which a run recreates or removes: the garbage collector may need a moment, and
+ * so may kube-proxy for the rule of a Service.
+ */
+const FOLLOWS = /^\S+ (replicasets|controllerrevisions|pods) |^node \S+ \.files: .*-A KUBE-/;
 const FOLLOW_LIMIT_MS = 15_000;
 
 /** Longest text of a value in a difference. */

@@ -44,16 +44,12 @@ test("the JSON Schema compiles strictly, accepts every experiment and refuses mi
 /** What only `chaos validate` finds: rules across keys, and what a YAML file may not have besides its values. */
 const LAXER = [
   ...["abort-across", "across", "across-default", "across-second-key", "control-expects-outage"],
-  ...["across", "body", "both", "namespace", "token"].map((name) => `own-application-${name}`),
+  ...["across", "body", "both", "namespace", "token", "tokens"].map((name) => `own-application-${name}`),
   ...[
     "crlf",
     "dangerous-namespace",
     "directive",
     "grace-fraction",
-    "own-application-across",
-    "own-application-body",
-    "own-application-both",
-    "own-application-token",
     "tag",
     "target-both",
     "target-namespace",

@@ -31,10 +31,6 @@ const recovery = (healthyMs: number | null): Pick<RunResult, "recovery"> => ({
   recovery: { restorerMs: 20, restoredBy: "runner", readyMs: 9500, firstGoodMs: 7600, healthyMs },
 });
 
-function never(): ComparedRow {
-  throw new Error("no row");
-}
-
 function compared(
   accepted: readonly RunResult[],
   present: readonly RunResult[],
@@ -188,9 +184,6 @@ test("a row that was accepted and is not measured now is said, unless --only lea
   );
   t.is(comparison.exitCode, 2);
   t.is(compared(accepted, [again(OUTAGE)], ["kube-dns"]).exitCode, 0);
-  const mistyped = compared(accepted, [again(OUTAGE)], ["kube-dns", "no-such"]);
-  t.is(mistyped.exitCode, 2, "a name that nothing has is no pass");
-  t.regex(rowText(mistyped.rows[1] ?? never()), /^no-such: not measured\. There is no run of it/);
 });
 
 test("worse wins over what cannot be compared; the lines say both, and the worst first", (t) => {
