@@ -23,6 +23,11 @@ const REASONS: readonly (readonly [pattern: RegExp, why: string])[] = [
   [/^dist\/quick-validate\.js$/, "chaos validate"],
   [/^dist\/(agent|front-end|node-agent|sink|dead-man)\.mjs$/, "programs that run in pods"],
   [/^experiments\/(variants\/)?[a-z0-9-]+\.yaml$/, "experiments by name"],
+  [/^dist\/report-page\.(css|js)$/, "the pages, which hold a copy"],
+  [
+    /^experiments\/own-application\/(manifests\/)?[a-z0-9-]+\.yaml$/,
+    "the example of docs/your-application.md",
+  ],
   [/^experiments\/experiment\.schema\.json$/, "for editors"],
   [/^kind-config\.yaml$/, "--cluster kind and lab"],
   [/^src\/clusters\/audit-policy\.yaml$/, "mounted by kind-config.yaml"],
