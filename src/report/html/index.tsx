@@ -81,6 +81,8 @@ function Name({ group, run, page }: IndexRow): VNode {
 const HEADINGS = [
   ["Component", ""],
   ["Severity", ""],
+  // Before the columns that a narrow window cuts off.
+  ["Since the last run", "change"],
   ["Behaviour when stopped", "wide-only"],
   ["Writes in the window", "wide-only number"],
   ["Longest outage", "wide-only number"],
@@ -88,7 +90,6 @@ const HEADINGS = [
   ["Own function", "wide-only"],
   ["Study (impact / function)", "wide-only"],
   ["Verdict", "wide-only"],
-  ["Since the last run", ""],
 ] as const;
 
 /** A share as a bar: the picture of the figure above it. */
@@ -132,12 +133,12 @@ function Row(props: IndexRow): VNode {
         <Badge severity={row.severity}>{SEVERITY_WORDS[row.severity].en}</Badge>
         {row.onStandIn ? <div class="faint">on a substitute image</div> : null}
       </td>
-      {cells.map((text, column) => (
-        <td class={HEADINGS[column + 2]?.[1] ?? ""}>{text}</td>
-      ))}
-      <td>
+      <td class="change">
         <Change {...props} />
       </td>
+      {cells.map((text, column) => (
+        <td class={HEADINGS[column + 3]?.[1] ?? ""}>{text}</td>
+      ))}
     </tr>
   );
 }
