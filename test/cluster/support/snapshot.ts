@@ -45,10 +45,10 @@ const NOT_DECLARED = [
 ];
 
 /**
- * A controller's history of templates: a function check that changes one, to see whether it is corrected, adds to it. What
- * the revisions of before contain is compared.
+ * A controller's history of templates: a function check that changes one, to see whether it is corrected, adds to it, and
+ * a DaemonSet that is deleted loses the templates before its last one. What the revisions of before contain is compared.
  */
-const HISTORY = /^\S+ controllerrevisions \S+( \.revision:|: was not there)/;
+const HISTORY = /^\S+ controllerrevisions \S+( \.revision:|: was not there|: is gone)/;
 
 /**
  * Made by a controller from another object, which a run recreates or removes: the garbage collector may need a moment, and
