@@ -3,7 +3,7 @@ import {
   type Prober,
   addressesOf,
   chooseProbers,
-  fetchSamples,
+  fetchAll,
   frontEndsOf,
   findProbers,
   isBoot,
@@ -27,11 +27,6 @@ const FETCH_EVERY_MS = 1_000;
 const REPLAN_EVERY_MS = 5_000;
 /** Clock readings at the start and at the end. The one with the shortest round trip counts. */
 const CLOCK_READINGS = 10;
-/**
- * A prober sends at most one mebibyte per answer. An answer below half of that means that everything was read. (Reading
- * until nothing is left would never end if a request takes longer than the prober needs to write the next sample.)
- */
-const FULL_CHUNK_BYTES = 512 * 1024;
 
 /** Starts the probers, fetches their samples during the run, and tracks which probes are healthy. */
 export class Collector {
@@ -174,13 +169,11 @@ export class Collector {
 
   /** A shared prober still has samples of earlier runs. This run uses only the boot lines among them. */
   async #skipEarlierRuns(prober: Prober): Promise<void> {
-    for (;;) {
-      const offset = this.#offsets.get(prober.node) ?? 0;
-      const { lines, nextOffset } = await fetchSamples(this.#context.transport, prober, offset);
+    const from = this.#offsets.get(prober.node) ?? 0;
+    await fetchAll(this.#context.transport, prober, from, ({ lines, nextOffset }) => {
       this.#offsets.set(prober.node, nextOffset);
       this.#context.recorder.addSamples(prober.node, lines.filter(isBoot));
-      if (nextOffset - offset < FULL_CHUNK_BYTES) return;
-    }
+    });
   }
 
   /** Sends new plans when the application's pods have new addresses: front ends are probed by pod IP. */
@@ -209,17 +202,15 @@ export class Collector {
 
   async #fetchFrom(prober: Prober): Promise<void> {
     try {
-      for (;;) {
-        const offset = this.#offsets.get(prober.node) ?? 0;
-        const { lines, nextOffset } = await fetchSamples(this.#context.transport, prober, offset);
+      const from = this.#offsets.get(prober.node) ?? 0;
+      await fetchAll(this.#context.transport, prober, from, async ({ lines, nextOffset }) => {
         const restarted = lines.filter(isBoot).some((line) => line.boot !== this.#boots.get(prober.node));
         if (restarted) await this.#readClock(prober);
         // Only now: if reading the clock fails, these lines (with the boot line) are fetched again.
         this.#offsets.set(prober.node, nextOffset);
         this.#add(prober.node, lines, this.#clocks.get(prober.node) ?? 0);
         this.#complaints.delete(prober.node);
-        if (nextOffset - offset < FULL_CHUNK_BYTES) return;
-      }
+      });
     } catch (error) {
       // The samples stay in the prober: the next fetch continues here.
       this.#complain(prober.node, error);

@@ -313,6 +313,27 @@ export async function fetchSamples(
   return { lines, nextOffset: next };
 }
 
+/**
+ * A prober sends at most one mebibyte per answer. An answer below half of that means that everything was read. (Reading
+ * until nothing is left would never end if a request takes longer than the prober needs to write the next sample.)
+ */
+const FULL_CHUNK_BYTES = 512 * 1024;
+
+/** Gives `take` everything that a prober has written since an offset. @throws as `fetchSamples` and `take`. */
+export async function fetchAll(
+  transport: Transport,
+  prober: Prober,
+  from: number,
+  take: (chunk: SampleChunk) => void | Promise<void>,
+): Promise<void> {
+  for (let offset = from; ;) {
+    const chunk = await fetchSamples(transport, prober, offset);
+    await take(chunk);
+    if (chunk.nextOffset - offset < FULL_CHUNK_BYTES) return;
+    offset = chunk.nextOffset;
+  }
+}
+
 export function isBoot(line: SampleLine): line is BootLine {
   return "boot" in line;
 }

@@ -38,7 +38,7 @@ import { proberPermissions } from "../../rbac/needs.js";
 import type { Watchdog } from "../../safety/watchdog.js";
 import type { RunView } from "../../ui/base.js";
 import { canaryNamespaceOf } from "../measuring/function-checks.js";
-import { fetchSamples, findProbers, isBoot, type Prober, readClock, sendPlan } from "../measuring/probers.js";
+import { fetchAll, findProbers, isBoot, type Prober, readClock, sendPlan } from "../measuring/probers.js";
 import { apply } from "../phases/deploy.js";
 import { type Session, withSession } from "../session.js";
 import { type LayerName, LAYERS, type LayerState, layerStates } from "./layers.js";
@@ -111,8 +111,6 @@ const INSIDE = "kubernetes.default";
 const CANARY_PORT = 8080;
 const START_LIMIT_MS = 5 * 60_000;
 const CLOCK_READINGS = 5;
-/** An answer below half a mebibyte was the rest (src/run/measuring/collector.ts). */
-const FULL_CHUNK_BYTES = 512 * 1024;
 
 /** The interval at which all nodes together take no more samples than a cluster can bear, ms. Pure. */
 function intervalFor(nodes: number): number {
@@ -496,18 +494,15 @@ export class Probing {
   }
 
   async #fetchFrom(prober: Prober): Promise<void> {
-    const { transport } = this.#parts;
-    for (;;) {
-      const offset = this.#offsets.get(prober.node) ?? 0;
-      const { lines, nextOffset } = await fetchSamples(transport, prober, offset);
+    const from = this.#offsets.get(prober.node) ?? 0;
+    await fetchAll(this.#parts.transport, prober, from, async ({ lines, nextOffset }) => {
       const known = (boot: string): boolean => this.#clocks.some((each) => each.boot === boot);
       if (lines.some((line) => isBoot(line) && !known(line.boot))) await this.#readClock(prober);
       this.#offsets.set(prober.node, nextOffset);
       const all = this.#lines.get(prober.node) ?? [];
       this.#lines.set(prober.node, all);
       for (const line of lines) all.push(line);
-      if (nextOffset - offset < FULL_CHUNK_BYTES) return;
-    }
+    });
   }
 
   async #readClock(prober: Prober): Promise<void> {
