@@ -11,10 +11,6 @@ import type { Workspace } from "./run-cli.js";
 /** No registry has this name, so a pod that does not find it on its node fails at once. */
 const IMAGE = "localhost/kube-system-chaos-test/runner:1";
 
-interface Lock {
-  readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>;
-}
-
 /** Builds the image and loads it onto the schedulable nodes. `remove` removes it everywhere. */
 export async function runnerImage(
   { handle, nodes }: TestCluster,
@@ -54,18 +50,14 @@ export async function runnerImage(
   return { image: IMAGE, remove };
 }
 
-/** The files of `npm install --global` of the packed tool, without a registry: from what is installed here. */
+/** The files of `npm install --global` of the packed tool, which has no dependencies. */
 async function installInto(prefix: string): Promise<void> {
   const root = packageRoot();
   const folder = join(prefix, "lib/node_modules/kube-system-chaos");
   const { files } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { files: string[] };
-  const { packages } = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8")) as Lock;
-  const needed = Object.entries(packages).flatMap(([path, { dev }]) =>
-    /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && dev !== true ? [path] : [],
-  );
   // The types are made when the tool is packed; to run it needs none.
   const packed = files.filter((path) => !path.startsWith("build/"));
-  for (const path of ["package.json", ...packed, ...needed])
+  for (const path of ["package.json", ...packed])
     await cp(join(root, path), join(folder, path), { recursive: true, dereference: true });
   await mkdir(join(prefix, "bin"), { recursive: true });
   await symlink("../lib/node_modules/kube-system-chaos/dist/cli.js", join(prefix, "bin/chaos"));
