@@ -3,7 +3,13 @@ import type { ApiRequest, ApiResponse, Transport } from "../../../src/kube/trans
 import { experimentSchema } from "../../../src/experiment/schema.js";
 import { ChaosError } from "../../../src/common/errors.js";
 import { validatePlan } from "../../../src/probes/prober-plan.js";
-import { type Addresses, fetchSamples, proberPlan, readClock } from "../../../src/run/measuring/probers.js";
+import {
+  type Addresses,
+  fetchAll,
+  fetchSamples,
+  proberPlan,
+  readClock,
+} from "../../../src/run/measuring/probers.js";
 
 const PROBER = { node: "worker-1", pod: "chaos-prober-abc" };
 
@@ -112,6 +118,26 @@ test("samples: lines and the next offset; anything but a sample file is an error
       message: /prober on worker-1/,
     });
   }
+});
+
+test("all samples: asked again after each full answer, from its end, and no more after one that is not full", async (t) => {
+  const ends = [1_000_000, 2_000_000, 2_000_100];
+  const asked: unknown[] = [];
+  const transport = {
+    request: async ({ query }: { query: { offset: unknown } }) => {
+      asked.push(query.offset);
+      const next = String(ends[asked.length - 1] ?? 0);
+      return await Promise.resolve({
+        status: 200,
+        headers: { "x-next-offset": next },
+        body: Buffer.from(""),
+      });
+    },
+  } as unknown as Transport;
+  const taken: number[] = [];
+  await fetchAll(transport, PROBER, 7, ({ nextOffset }) => void taken.push(nextOffset));
+  t.deepEqual(taken, ends);
+  t.deepEqual(asked, [7, 1_000_000, 2_000_000]);
 });
 
 const ADDRESSES: Addresses = {
