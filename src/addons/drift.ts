@@ -17,7 +17,7 @@ import {
   selectorString,
 } from "../kube/api.js";
 import type { ConfigMap, KubeObject, Pod } from "../kube/objects.js";
-import { isReady, isTerminating } from "../kube/pod-state.js";
+import { isReady, isTerminating, restartsOf } from "../kube/pod-state.js";
 import { ApiError, type Transport } from "../kube/transport.js";
 import { isOwn, MANAGED_BY } from "../own/manifest.js";
 import { ADDON_MANAGER_LABELS, ADDON_MANAGER_NAME, ADDON_NAMESPACE, DRIFT_NAME } from "../own/own-names.js";
@@ -167,6 +167,5 @@ async function managerInstance(
   const pod = items.find((each) => isReady(each) && !isTerminating(each));
   if (pod === undefined)
     return { state: "not-running", problem: `addon-manager (${MANAGER}) has no ready pod` };
-  const restarts = (pod.status?.containerStatuses ?? []).map(({ restartCount }) => restartCount);
-  return { podUid: pod.metadata.uid, restartCount: restarts.reduce((sum, each) => sum + each, 0) };
+  return { podUid: pod.metadata.uid, restartCount: restartsOf(pod) };
 }

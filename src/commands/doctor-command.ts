@@ -6,7 +6,7 @@ import { CONDITIONS } from "../doctor/all-conditions.js";
 import { judgeAll } from "../doctor/condition.js";
 import { readMatrixIn, withCosts } from "../doctor/cost.js";
 import type { ClusterFacts } from "../doctor/facts.js";
-import { type Finding, FINDING_SEVERITIES } from "../doctor/finding.js";
+import { bySeverity, type Finding } from "../doctor/finding.js";
 import { folded } from "../doctor/fold.js";
 import { inventoryOf } from "../doctor/inventory.js";
 import { type ReadOptions, readFacts } from "../doctor/read-facts.js";
@@ -104,7 +104,7 @@ async function tell(
       `the last matrix in ${reportsFolder} cannot be used, so no cost is known: ${matrix.problem}. \`chaos matrix ${reportsFolder}\` writes it again`,
     );
   const { found, notLookedAt } = judgeAll(CONDITIONS, facts);
-  const findings = withCosts(bySeverity([...folded(found), ...probed]), matrix, facts);
+  const findings = withCosts([...folded(found), ...probed].sort(bySeverity), matrix, facts);
   const report: Report = { facts, inventory: inventoryOf(facts), findings, notLookedAt };
   const { version, place, platform, environment } = facts;
   view.result(reportLines(report), {
@@ -118,9 +118,4 @@ async function tell(
     notLookedAt,
   });
   return findings.some(({ severity }) => severity !== "info") ? ExitCode.differs : ExitCode.asExpected;
-}
-
-function bySeverity(findings: readonly Finding[]): Finding[] {
-  const rank = ({ severity }: Finding): number => FINDING_SEVERITIES.indexOf(severity);
-  return [...findings].sort((a, b) => rank(a) - rank(b));
 }

@@ -2,7 +2,7 @@
 import type { Severity } from "../experiment/names.js";
 
 /** error: something does not work now. warning: it works, but soon or partly not. info: advice; no fault. */
-export const FINDING_SEVERITIES = ["error", "warning", "info"] as const;
+const FINDING_SEVERITIES = ["error", "warning", "info"] as const;
 type FindingSeverity = (typeof FINDING_SEVERITIES)[number];
 
 export interface Finding {
@@ -19,6 +19,11 @@ export interface Finding {
   readonly cure: string;
   /** What a failure of the component would cost, as measured last. The command adds it; conditions and probes do not. */
   readonly cost?: Cost;
+}
+
+/** The order in which findings are shown: the gravest first. */
+export function bySeverity(a: Finding, b: Finding): number {
+  return FINDING_SEVERITIES.indexOf(a.severity) - FINDING_SEVERITIES.indexOf(b.severity);
 }
 
 /** The row of the last matrix for a component, or the command that measures it. */

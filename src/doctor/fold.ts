@@ -1,11 +1,9 @@
 import type { Found } from "./condition.js";
-import { type Finding, FINDING_SEVERITIES } from "./finding.js";
-
-const rank = ({ severity }: Finding): number => FINDING_SEVERITIES.indexOf(severity);
+import { bySeverity, type Finding } from "./finding.js";
 
 /** The worse severity of two findings. */
 function worse(a: Finding, b: Finding): Finding["severity"] {
-  return rank(a) <= rank(b) ? a.severity : b.severity;
+  return bySeverity(a, b) <= 0 ? a.severity : b.severity;
 }
 
 /**
@@ -34,5 +32,5 @@ export function folded(found: readonly Found[]): Finding[] {
           };
     for (const key of explains) if (!explainedBy.has(key)) explainedBy.set(key, index);
   }
-  return kept.sort((a, b) => rank(a) - rank(b));
+  return kept.sort(bySeverity);
 }

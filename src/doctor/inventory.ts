@@ -1,6 +1,6 @@
 /** kube-system as the operations note looks at it: kubectl get pods, with the node. Pure. */
 import type { Pod } from "../kube/objects.js";
-import { isReady, isTerminating } from "../kube/pod-state.js";
+import { type ContainerStatus, isReady, isTerminating, restartsOf } from "../kube/pod-state.js";
 import type { ClusterFacts } from "./facts.js";
 import { age, since } from "./words.js";
 
@@ -17,8 +17,6 @@ export interface InventoryRow {
   /** null: on no node. */
   readonly node: string | null;
 }
-
-type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];
 
 /** Why a container does not run; undefined: it does, or nothing is said. */
 function stopReason({ state }: ContainerStatus): string | undefined {
@@ -48,7 +46,7 @@ function rowOf(pod: Pod, facts: ClusterFacts): InventoryRow {
     const ended = lastState?.terminated ?? state?.terminated;
     return ended === undefined ? [] : (since(ended.finishedAt, facts) ?? []);
   });
-  const restarts = containers.reduce((sum, { restartCount }) => sum + restartCount, 0);
+  const restarts = restartsOf(pod);
   return {
     namespace: pod.metadata.namespace ?? "",
     name: pod.metadata.name,

@@ -2,7 +2,7 @@
 import { components } from "../components/all-components.js";
 import type { ComponentName } from "../experiment/names.js";
 import type { KubeObject, Pod } from "../kube/objects.js";
-import { isReady, isTerminating } from "../kube/pod-state.js";
+import { controllerOf, isReady, isTerminating } from "../kube/pod-state.js";
 import { formsOn } from "../targets/platform.js";
 import type { ClusterFacts, Workload } from "./facts.js";
 
@@ -32,12 +32,6 @@ export function workloadOf(pod: Pod, facts: ClusterFacts): Workload | undefined 
   const maker = set === undefined ? undefined : controllerOf(set);
   const object = facts.deployments?.find(({ metadata }) => metadata.uid === maker?.uid);
   return object === undefined ? undefined : { kind: "Deployment", object };
-}
-
-function controllerOf({
-  metadata,
-}: Named): NonNullable<KubeObject["metadata"]["ownerReferences"]>[number] | undefined {
-  return metadata.ownerReferences?.find(({ controller }) => controller === true);
 }
 
 /** All Deployments and DaemonSets that were read. */

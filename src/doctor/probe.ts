@@ -9,7 +9,7 @@ import {
   type NodeState,
 } from "../run/probing/layers.js";
 import { type ProbingOptions, type ServicesSeen, withProbers } from "../run/probing/probing.js";
-import type { Finding } from "./finding.js";
+import { bySeverity, type Finding } from "./finding.js";
 
 export interface ProbeOptions extends Omit<ProbingOptions, "purpose" | "durationMs" | "permissions"> {
   /** How long it measures, ms. Default: 10 s, or 40 samples of each layer. */
@@ -68,8 +68,7 @@ export function findingsOf(probed: Probed): Finding[] {
       : namesOutside(of("dns-external"), probed)),
     ...notMeasured(probed),
   ];
-  const order = ["error", "warning", "info"];
-  return all.sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+  return all.sort(bySeverity);
 }
 
 /** The figures of the nodes in a state, one line each. */

@@ -2,16 +2,11 @@
 import { RefusedError } from "../common/errors.js";
 import { names, plural } from "../common/figures.js";
 import { list, REPLICASETS, resourcePath } from "../kube/api.js";
-import type { KubeObject, Pod, ReplicaSet } from "../kube/objects.js";
-import { isReady, isTerminating } from "../kube/pod-state.js";
+import type { Pod, ReplicaSet } from "../kube/objects.js";
+import { controllerOf, isReady, isTerminating, restartsOf } from "../kube/pod-state.js";
 import type { Transport } from "../kube/transport.js";
 import { podsLabelled } from "../own/pods.js";
 import { type AnyTarget, isNodeTarget, type Target } from "../targets/target.js";
-
-const isOwnedBy = (object: KubeObject, owner: { readonly uid: string }): boolean =>
-  (object.metadata.ownerReferences ?? []).some(
-    ({ uid, controller }) => uid === owner.uid && controller === true,
-  );
 
 /** The pods that the target's controller makes, terminating ones too: a pod of anyone else would not come back. */
 export async function podsOfTarget(transport: Transport, target: Target): Promise<Pod[]> {
@@ -22,9 +17,11 @@ export async function podsOfTarget(transport: Transport, target: Target): Promis
   ]);
   const makers =
     kind === "Deployment"
-      ? replicaSets.items.filter((each) => isOwnedBy(each, { uid })).map(({ metadata }) => metadata)
-      : [{ uid }];
-  return pods.filter((pod) => makers.some((maker) => isOwnedBy(pod, maker)));
+      ? replicaSets.items
+          .filter((each) => controllerOf(each)?.uid === uid)
+          .map(({ metadata }) => metadata.uid)
+      : [uid];
+  return pods.filter((pod) => makers.includes(controllerOf(pod)?.uid ?? ""));
 }
 
 /** Those to replace: first the ones that are not ready, which serve nobody, then the oldest. */
@@ -52,7 +49,7 @@ export function lastReady(pod: Pod, pods: readonly Pod[]): string | undefined {
 
 /** "coredns-7d4f-x2x (node kind-worker, ready, 3 restarts)". */
 export function podWords(pod: Pod): string {
-  const restarts = (pod.status?.containerStatuses ?? []).reduce((sum, each) => sum + each.restartCount, 0);
+  const restarts = restartsOf(pod);
   const parts = [
     pod.spec?.nodeName === undefined ? "on no node" : `node ${pod.spec.nodeName}`,
     isReady(pod) ? "ready" : "not ready",

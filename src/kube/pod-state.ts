@@ -17,6 +17,13 @@ export function isTerminating(object: Pick<KubeObject, "metadata">): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
+/** The owner that makes an object, and would make it again; undefined: nobody does. */
+export function controllerOf({
+  metadata,
+}: Pick<KubeObject, "metadata">): NonNullable<KubeObject["metadata"]["ownerReferences"]>[number] | undefined {
+  return metadata.ownerReferences?.find(({ controller }) => controller === true);
+}
+
 /**
  * Whether no container of a deleted pod runs, according to its kubelet. Then only its object is left for a while. A
  * container that was removed before the kubelet read its state appears as waiting, not as terminated.
@@ -46,12 +53,26 @@ export function schedulableNodes(nodes: readonly Node[]): Node[] {
   });
 }
 
+export type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];
+
+/** How a container ended. */
+export type Ended = NonNullable<NonNullable<ContainerStatus["state"]>["terminated"]>;
+
+/** What the kubelet says about each container, init containers first. */
+export function containersOf({ status }: Pod): ContainerStatus[] {
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+}
+
+/** How often the containers of a pod have restarted; init containers do not count, as in kubectl's table. */
+export function restartsOf({ status }: Pod): number {
+  return (status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
+}
+
 /** The waiting containers for which the kubelet states a reason, init containers first. Pure. */
 export function waitingContainers(
   pod: Pod,
 ): { readonly image: string; readonly reason: string; readonly message: string }[] {
-  const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
-  return [...initContainerStatuses, ...containerStatuses].flatMap(({ image, state }) => {
+  return containersOf(pod).flatMap(({ image, state }) => {
     const { reason = "", message = "" } = state?.waiting ?? {};
     return reason === "" ? [] : [{ image, reason, message }];
   });

@@ -1,6 +1,6 @@
 /** Why the pods of a workload do not start, from what controllers, scheduler and kubelets report. Pure. */
 import type { DaemonSet, Deployment, Event, Pod, ReplicaSet } from "./objects.js";
-import { isReady, isTerminating } from "./pod-state.js";
+import { containersOf, type ContainerStatus, type Ended, isReady, isTerminating } from "./pod-state.js";
 
 /** What a workload lacks. `starting`: nothing has failed so far. */
 type Cause = "create" | "schedule" | "pull" | "crash" | "set up" | "unready" | "starting";
@@ -119,8 +119,6 @@ function creationProblem(makers: readonly (Started | ReplicaSet)[], events: read
     : { cause: "create", text: `no pod can be created: ${message}`, final: REFUSED.test(message) };
 }
 
-type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];
-
 function podProblem(pod: Pod, events: readonly Event[]): Problem {
   return { ...(placementProblem(pod, events) ?? containersProblem(pod, events)), pod: pod.metadata.name };
 }
@@ -139,12 +137,12 @@ function placementProblem({ spec, status = {} }: Pod, events: readonly Event[]):
     : undefined;
 }
 
-function containersProblem({ spec, status = {} }: Pod, events: readonly Event[]): Problem {
-  const { initContainerStatuses = [], containerStatuses = [], conditions = [] } = status;
-  const container = [...initContainerStatuses, ...containerStatuses].find(({ ready }) => !ready);
+function containersProblem(pod: Pod, events: readonly Event[]): Problem {
+  const { containerStatuses = [], conditions = [] } = pod.status ?? {};
+  const container = containersOf(pod).find(({ ready }) => !ready);
   if (container !== undefined) return containerProblem(container, events);
   if (containerStatuses.length === 0)
-    return { cause: "set up", text: `the kubelet of ${spec?.nodeName} has not started it yet` };
+    return { cause: "set up", text: `the kubelet of ${pod.spec?.nodeName} has not started it yet` };
   const unmet = conditions.find((each) => each.status === "False" && each.message !== undefined);
   return { cause: "unready", text: `not ready: ${words(unmet?.reason, unmet?.message)}` };
 }
@@ -183,8 +181,6 @@ function pullProblem(reason: string, state: string, events: readonly Event[]): P
   const why = failures.at(-1)?.message ?? state;
   return { cause: "pull", text: `${reason}: ${why}`, final: times >= PULLS && !DELAYED.test(why) };
 }
-
-type Ended = NonNullable<NonNullable<ContainerStatus["state"]>["terminated"]>;
 
 function crashProblem({ name, restartCount }: ContainerStatus, ended: Ended): Problem {
   const last = words(ended.message).split("\n").at(-1) ?? "";

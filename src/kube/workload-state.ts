@@ -1,4 +1,4 @@
-import type { DaemonSet, Deployment } from "./objects.js";
+import type { DaemonSet, Deployment, KubeObject } from "./objects.js";
 
 /** The rollout state of a workload, in pods. */
 export interface WorkloadState {
@@ -11,6 +11,11 @@ export interface WorkloadState {
   readonly available: number;
   /** Pods of the current template. */
   readonly updated: number;
+}
+
+/** @param kind what the object was listed as: items of a list do not name it. */
+export function workloadState(kind: string, object: KubeObject): WorkloadState {
+  return kind === "DaemonSet" ? daemonSetState(object as DaemonSet) : deploymentState(object as Deployment);
 }
 
 export function deploymentState({ metadata, spec, status }: Deployment): WorkloadState {

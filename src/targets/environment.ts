@@ -2,6 +2,7 @@
 import { isIPv6 } from "node:net";
 import type { Environment } from "../evidence/facts.js";
 import type { ConfigMap, EndpointSlice, Node, Pod } from "../kube/objects.js";
+import { controllerOf } from "../kube/pod-state.js";
 import { hiddenBy, platformOf } from "./platform.js";
 
 /** What was read. undefined: it could not be read. null: it does not exist. */
@@ -45,8 +46,7 @@ const NETWORK_ANNOTATIONS: readonly (readonly [string, string])[] = [
 const distinct = (values: readonly (string | undefined)[]): string[] =>
   [...new Set(values.filter((value) => value !== undefined && value !== ""))].sort() as string[];
 
-const ownerOf = ({ metadata }: Pod): string =>
-  metadata.ownerReferences?.find(({ controller }) => controller === true)?.name ?? "";
+const ownerOf = (pod: Pod): string => controllerOf(pod)?.name ?? "";
 
 function cniOf({ nodes, pods = [] }: Pick<EnvironmentInput, "nodes" | "pods">): string | null {
   const annotations = nodes.flatMap(({ metadata }) => Object.keys(metadata.annotations ?? {}));

@@ -8,7 +8,7 @@ import { objectName } from "../common/object-name.js";
 import type { RunEventBody } from "../evidence/events.js";
 import { type AttackName, ATTACKS } from "../experiment/attacks.js";
 import type { Deployment, KubeObject, Pod } from "../kube/objects.js";
-import { isReady, isTerminating } from "../kube/pod-state.js";
+import { controllerOf, isReady, isTerminating } from "../kube/pod-state.js";
 import type { WatchEvent } from "../kube/watch.js";
 import { lastWriterOf } from "../kube/written-by.js";
 import { isOwnManager } from "../own/own-fields.js";
@@ -124,7 +124,7 @@ export class ForeignChanges {
 
   /** Handles a pod that has the target's labels and belongs to another workload. */
   seeStranger(pod: KubeObject): void {
-    const owner = (pod.metadata.ownerReferences ?? []).find((each) => each.controller === true);
+    const owner = controllerOf(pod);
     if (owner === undefined) return;
     // The workload's name without the template's hash.
     const name = owner.kind === "ReplicaSet" ? owner.name.replace(/-[^-]+$/, "") : owner.name;

@@ -1,4 +1,5 @@
 import type { KubeObject } from "../kube/objects.js";
+import { controllerOf } from "../kube/pod-state.js";
 import type { Target } from "./target.js";
 
 /**
@@ -7,7 +8,7 @@ import type { Target } from "./target.js";
  */
 export function ownedByTarget(target: Target, kind: string, object: KubeObject): boolean {
   if (kind === target.kind) return object.metadata.name === target.name;
-  const controller = (object.metadata.ownerReferences ?? []).find((owner) => owner.controller === true);
+  const controller = controllerOf(object);
   if (controller === undefined) return false;
   if (kind === "Pod" && target.kind === "Deployment") {
     // The Deployment controller names a ReplicaSet "<deployment>-<pod-template-hash>"; the hash has no '-'.

@@ -1,5 +1,5 @@
 import type { Node, Pod } from "../../kube/objects.js";
-import { isNodeReady, isReady, isTerminating, isWindows } from "../../kube/pod-state.js";
+import { isNodeReady, isReady, isTerminating, isWindows, restartsOf } from "../../kube/pod-state.js";
 import { whyNotStarted } from "../../kube/why-not-started.js";
 import { isProxy, proxyReplacement } from "../../targets/environment.js";
 import { hiddenBy } from "../../targets/platform.js";
@@ -25,12 +25,8 @@ function lackingOn(node: Node, proxies: readonly Pod[], facts: ClusterFacts): La
   if (here.some((pod) => isReady(pod) || isTerminating(pod))) return [];
   const [pod] = here;
   // It may just be starting.
-  if (pod !== undefined && unreadyFor(pod, facts) < SETTLE_MS && !hasCrashed(pod)) return [];
+  if (pod !== undefined && unreadyFor(pod, facts) < SETTLE_MS && restartsOf(pod) === 0) return [];
   return [{ node, pod }];
-}
-
-function hasCrashed({ status }: Pod): boolean {
-  return (status?.containerStatuses ?? []).some(({ restartCount }) => restartCount > 0);
 }
 
 function whyOf({ node, pod }: Lacking, facts: ClusterFacts): string {

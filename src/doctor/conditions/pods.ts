@@ -1,8 +1,15 @@
 /** Pods and workloads of kube-system: crash loops, what is not ready, restarts, what does not end. */
 import type { Pod } from "../../kube/objects.js";
-import { isReady, isTerminating } from "../../kube/pod-state.js";
+import {
+  containersOf,
+  type ContainerStatus,
+  type Ended,
+  isReady,
+  isTerminating,
+} from "../../kube/pod-state.js";
 import { whyNotStarted } from "../../kube/why-not-started.js";
-import { daemonSetState, deploymentState } from "../../kube/workload-state.js";
+import { workloadState } from "../../kube/workload-state.js";
+import { plural } from "../../common/figures.js";
 import { condition, type Found } from "../condition.js";
 import type { ClusterFacts, Workload } from "../facts.js";
 import {
@@ -19,21 +26,14 @@ import {
 } from "../keys.js";
 import { age, DAY, few, kubectl, replacePods, SETTLE_MS, since, unreadyFor } from "../words.js";
 
-type ContainerStatus = NonNullable<NonNullable<Pod["status"]>["containerStatuses"]>[number];
-type Ended = NonNullable<NonNullable<ContainerStatus["state"]>["terminated"]>;
-
-function containersOf({ status }: Pod): ContainerStatus[] {
-  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-}
-
 /** How a container ended last; undefined: it never did, or the kubelet has forgotten it. */
 function lastEnd({ state, lastState }: ContainerStatus): Ended | undefined {
   return state?.terminated ?? lastState?.terminated;
 }
 
-function endWords({ name, restartCount, ...status }: ContainerStatus, facts: ClusterFacts): string {
-  const ended = lastEnd({ name, restartCount, ...status });
-  const times = `container ${name} has restarted ${restartCount} ${restartCount === 1 ? "time" : "times"}`;
+function endWords(status: ContainerStatus, facts: ClusterFacts): string {
+  const ended = lastEnd(status);
+  const times = `container ${status.name} has restarted ${plural(status.restartCount, "time")}`;
   if (ended === undefined) return times;
   const ago = since(ended.finishedAt, facts);
   const when = ago === undefined ? "" : `, ${age(ago)} ago`;
@@ -132,12 +132,6 @@ function trouble(pod: Pod, facts: ClusterFacts): string | undefined {
     : undefined;
 }
 
-function stateOf({ kind, object }: Workload): ReturnType<typeof deploymentState> {
-  return kind === "Deployment"
-    ? deploymentState(object)
-    : daemonSetState(object as Parameters<typeof daemonSetState>[0]);
-}
-
 /** How long ago a workload's status has changed, ms: while it does, a roll-out may be under way. */
 function unchangedFor({ object: { metadata } }: Workload, facts: ClusterFacts): number {
   const ages = (metadata.managedFields ?? []).flatMap(({ subresource, time }) =>
@@ -148,7 +142,7 @@ function unchangedFor({ object: { metadata } }: Workload, facts: ClusterFacts): 
 
 /** A workload that is short of ready pods. */
 function shortOf(workload: Workload, facts: ClusterFacts): Found[] {
-  const { wanted, ready, isSeen } = stateOf(workload);
+  const { wanted, ready, isSeen } = workloadState(workload.kind, workload.object);
   if (!isSeen || ready >= wanted) return [];
   const pods = podsOf(workload, facts).filter((pod) => !isReady(pod));
   const troubles = pods.flatMap((pod) => trouble(pod, facts) ?? []);

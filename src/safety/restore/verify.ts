@@ -3,10 +3,10 @@ import type { Clock } from "../../common/clock.js";
 import { pollUntil } from "../../common/clock.js";
 import { messageOf } from "../../common/errors.js";
 import { getOrUndefined, NODES, resourcePath } from "../../kube/api.js";
-import type { DaemonSet, Deployment, KubeObject, Node } from "../../kube/objects.js";
+import type { KubeObject, Node } from "../../kube/objects.js";
 import { isNodeReady } from "../../kube/pod-state.js";
 import { ApiError, ApiUnreachableError, type Transport } from "../../kube/transport.js";
-import { daemonSetState, deploymentState, type WorkloadState } from "../../kube/workload-state.js";
+import { workloadState } from "../../kube/workload-state.js";
 import { hasReadyMirrorPod } from "../../targets/find-node-target.js";
 import type { NodeUndo, Undo, WorkloadUndo } from "../journal/undo.js";
 
@@ -20,13 +20,11 @@ const READY_EVERY_MS = 1_000;
 /** A workload is ready when it has as many ready pods of the current template as before the run. Pure. */
 export function workloadNotReady(before: KubeObject, live: KubeObject): string | undefined {
   const kind = before.kind ?? "workload";
-  const stateOf = (object: KubeObject): WorkloadState =>
-    kind === "DaemonSet" ? daemonSetState(object as DaemonSet) : deploymentState(object as Deployment);
-  const { isSeen, wanted, ready, updated } = stateOf(live);
+  const { isSeen, wanted, ready, updated } = workloadState(kind, live);
   const { name } = live.metadata;
   if (!isSeen) return `${kind} ${name}: its controller has not seen it yet`;
   // The number of nodes may have changed since.
-  const needed = Math.min(stateOf(before).ready, wanted);
+  const needed = Math.min(workloadState(kind, before).ready, wanted);
   const current = Math.min(ready, updated);
   return current >= needed ? undefined : `${kind} ${name}: ${current} of ${needed} ready`;
 }
