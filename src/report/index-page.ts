@@ -6,7 +6,7 @@ import { pageAssets } from "./html/assets.js";
 import { indexPage, type IndexRow } from "./html/index.js";
 import { type MatrixEntry, matrixRun, url } from "./matrix-run.js";
 import { shownRuns } from "./matrix.js";
-import { readMatrix, type Read } from "./read-reports.js";
+import type { Read } from "./read-reports.js";
 
 const started = ({ result: { facts } }: MatrixEntry): string => `${facts.startedAt} ${facts.runId}`;
 
@@ -45,19 +45,14 @@ export function indexRows({ matrix, entries }: Pick<Read, "matrix" | "entries">)
   });
 }
 
-/** Writes the index of reports that are read already. @returns its path. */
-export async function writeIndexOf(read: Pick<Read, "matrix" | "entries">, folder: string): Promise<string> {
+/**
+ * Writes `index.html` of reports into a folder, to which their paths are relative.
+ *
+ * @returns its path.
+ * @throws ChaosError if the package is not built.
+ */
+export async function writeIndex(read: Pick<Read, "matrix" | "entries">, folder: string): Promise<string> {
   const path = join(folder, "index.html");
   await writeWhole(path, indexPage(read.matrix, indexRows(read), await pageAssets()));
   return path;
-}
-
-/**
- * Writes `index.html` of a folder of reports into it.
- *
- * @returns its path.
- * @throws UsageError when the folder is none, or has no result; ChaosError if the package is not built.
- */
-export async function writeIndex(reportsFolder: string): Promise<string> {
-  return await writeIndexOf(await readMatrix([reportsFolder], reportsFolder), reportsFolder);
 }

@@ -1,7 +1,7 @@
 /** What a reporter gets, and what it is. A new reporter: a file beside this one, and a line in all-reporters.ts. */
 import type { RunResult } from "../analysis/result.js";
 import type { ExitCode } from "../common/errors.js";
-import type { Matrix } from "../report/matrix.js";
+import type { Read } from "../report/read-reports.js";
 import type { Place } from "../strict-yaml/positions.js";
 
 /**
@@ -60,8 +60,8 @@ export interface Session {
   readonly problem: string | undefined;
   /** Further lines for people: the comparison with the accepted matrix. */
   readonly notes: readonly string[];
-  /** The matrix of all reports. @throws when no run has a report. */
-  readonly matrix: () => Promise<Matrix>;
+  /** All reports and their matrix, read once for all reporters. @throws when no run has a report. */
+  readonly reports: () => Promise<Pick<Read, "matrix" | "entries">>;
 }
 
 /** Where a reporter that writes no file of its own sends what it says. */
