@@ -96,16 +96,20 @@ function passedOrSkipped(states: readonly CaseState[]): CaseState {
   return states.includes("passed") ? "passed" : "skipped";
 }
 
-/** Cases by state. */
-export function tally(suites: readonly Pick<Suite, "cases">[]): Readonly<Record<CaseState, number>> {
-  const count = (state: CaseState): number =>
-    suites.flatMap(({ cases }) => cases).filter((each) => each.state === state).length;
+/** How often each state is in a list. */
+export function countStates(states: readonly CaseState[]): Readonly<Record<CaseState, number>> {
+  const count = (state: CaseState): number => states.filter((each) => each === state).length;
   return {
     passed: count("passed"),
     failure: count("failure"),
     error: count("error"),
     skipped: count("skipped"),
   };
+}
+
+/** The cases of some suites by state. */
+export function tally(suites: readonly Pick<Suite, "cases">[]): Readonly<Record<CaseState, number>> {
+  return countStates(suites.flatMap(({ cases }) => cases.map(({ state }) => state)));
 }
 
 /** Why a session as a whole shows nothing; undefined: something was judged. */
