@@ -17,7 +17,7 @@ import { writeWhole } from "../report/files.js";
 import { matrixMarkdown } from "../report/matrix-markdown.js";
 import { matrixJson, shownRuns, type Matrix } from "../report/matrix.js";
 import { codeOf, exists, NoResultsError, notFolder, readMatrix, type Read } from "../report/read-reports.js";
-import { openReporters } from "../reporters/open.js";
+import { exitCodeOfWhole, openReporters } from "../reporters/open.js";
 import type { Outlets } from "../reporters/reporter.js";
 import type { Requested } from "../reporters/requested.js";
 import { matrixSuites } from "./matrix-reports.js";
@@ -93,7 +93,7 @@ async function writeFiles(read: Read, out: string): Promise<MatrixFiles> {
     files.push(path);
   }
   // Loaded late: its templates are not needed to print the matrix.
-  files.push(await (await import("../report/index-page.js")).writeIndexOf(read, out));
+  files.push(await (await import("../report/index-page.js")).writeIndex(read, out));
   return { rows: shownRuns(matrix).length, files, warnings };
 }
 
@@ -108,11 +108,6 @@ export async function writeMatrix(folder: string): Promise<MatrixFiles> {
     if (!(error instanceof NoResultsError)) throw error;
     return { rows: 0, files: [], warnings: [error.message] };
   }
-}
-
-/** The matrix of all reports in a folder, as data. @throws UsageError when none has a result. */
-export async function matrixOf(folder: string): Promise<Matrix> {
-  return (await readMatrix([folder], folder)).matrix;
 }
 
 interface Accepted {
@@ -187,7 +182,7 @@ export async function matrix(options: MatrixCommandOptions): Promise<MatrixOutpu
   const whole = await reporters.end({
     ...{ name: "chaos matrix", startedAt: startedAt.toISOString(), reportsFolder: out, exitCode, notes },
     ...{ tookMs: Date.now() - startedAt.getTime(), problem: undefined },
-    matrix: () => Promise.resolve(read.matrix),
+    reports: () => Promise.resolve(read),
     suites: await matrixSuites(read.matrix, read.entries, comparison, out),
   });
   return {
@@ -195,8 +190,7 @@ export async function matrix(options: MatrixCommandOptions): Promise<MatrixOutpu
     warnings,
     matrix: read.matrix,
     files,
-    // As at the end of a run: a success without what was asked for is none.
-    exitCode: exitCode === ExitCode.asExpected && !whole ? ExitCode.failed : exitCode,
+    exitCode: exitCodeOfWhole(exitCode, whole),
   };
 }
 

@@ -1,15 +1,15 @@
 /** What the reporters get of `chaos run`: each run when it has ended, and the session. */
 import { join } from "node:path";
-import { ExitCode, messageOf } from "../common/errors.js";
+import { type ExitCode, messageOf } from "../common/errors.js";
 import type { Loaded } from "../load/choose.js";
-import { type OpenReporters, openReporters } from "../reporters/open.js";
+import { type Read, readMatrix } from "../report/read-reports.js";
+import { exitCodeOfWhole, type OpenReporters, openReporters } from "../reporters/open.js";
 import { placeInFile } from "../reporters/place.js";
 import type { Session, Suite } from "../reporters/reporter.js";
 import { notReached, suiteOf } from "../reporters/suites.js";
 import type { Requested } from "../reporters/requested.js";
 import type { RunOutcome } from "../run/run.js";
 import type { RunView } from "../ui/base.js";
-import { matrixOf } from "./matrix-command.js";
 
 export interface RunReportsOptions {
   readonly reporters?: readonly Requested[];
@@ -77,14 +77,11 @@ export class RunReports {
     await this.reporters.end(this.session(exitCode, messageOf(error)));
   }
 
-  /**
-   * @returns the command's exit code. A success of which a requested file is missing is none: CI would read an older file, or
-   *   none, and stay green. Every other code stays.
-   */
+  /** @returns the command's exit code. */
   async end(exitCode: ExitCode): Promise<ExitCode> {
     await this.addNotReached();
     const whole = await this.reporters.end(this.session(exitCode));
-    return exitCode === ExitCode.asExpected && !whole ? ExitCode.failed : exitCode;
+    return exitCodeOfWhole(exitCode, whole);
   }
 
   private async addNotReached(): Promise<void> {
@@ -94,10 +91,11 @@ export class RunReports {
 
   private session(exitCode: ExitCode | null, problem?: string): Session {
     const { reportsFolder } = this.options;
+    let read: Promise<Read> | undefined;
     return {
       ...{ name: "chaos run", startedAt: this.startedAt.toISOString(), exitCode, problem, notes: [] },
       ...{ tookMs: Date.now() - this.startedAt.getTime(), reportsFolder, suites: this.suites },
-      matrix: async () => await matrixOf(reportsFolder),
+      reports: async () => await (read ??= readMatrix([reportsFolder], reportsFolder)),
     };
   }
 }

@@ -13,11 +13,16 @@ function title({ name, experiment }: ComparedRow): string {
   return name === experiment ? name : `${name} (${experiment})`;
 }
 
+/** What is behind the change of a row: sentences; none: nothing changed. */
+export function sentencesOf({ change, because, better, environment }: ComparedRow): string[] {
+  const more = change === "worse" && better.length > 0 ? ["But:", ...better] : better;
+  const where = environment.length === 0 ? [] : [`Another environment: ${environment.join("; ")}.`];
+  return [...because, ...more, ...where];
+}
+
 /** One row: "kube-dns: worse. When it dies, …". */
 export function rowText(row: ComparedRow): string {
-  const more = row.change === "worse" && row.better.length > 0 ? ["But:", ...row.better] : row.better;
-  const where = row.environment.length === 0 ? [] : [`Another environment: ${row.environment.join("; ")}.`];
-  return [`${title(row)}: ${row.change}.`, ...row.because, ...more, ...where].join(" ");
+  return [`${title(row)}: ${row.change}.`, ...sentencesOf(row)].join(" ");
 }
 
 const ORDER: readonly Change[] = ["worse", "no history", "not measured", "inconclusive", "better"];
@@ -49,8 +54,8 @@ export function comparisonLines(
   const { rows, tolerance } = comparison;
   const same = rows.filter(({ change }) => change === "as accepted");
   // Their environment is said, although nothing got worse there.
+  const said = same.filter(({ environment }) => environment.length > 0);
   const quiet = same.filter(({ environment }) => environment.length === 0);
-  const said = [...same.filter((row) => !quiet.includes(row))];
   return [
     `Compared with ${accepted} (${toleranceText(tolerance)}):`,
     ...(problem === undefined ? [] : [`No accepted matrix: ${problem}.`]),

@@ -75,6 +75,18 @@ export interface Comparison {
   readonly exitCode: ExitCode;
 }
 
+/** What the texts call the run that a present one is compared with. */
+interface Earlier {
+  /** Before what it had: "accepted: 2.0 s". */
+  readonly had: string;
+  readonly run: string;
+  readonly only: string;
+}
+
+const ACCEPTED: Earlier = { had: "accepted", run: "accepted run", only: "only when accepted" };
+/** Of the index, which compares with the run before. */
+export const LAST_RUN: Earlier = { had: "before", run: "last run", only: "only before" };
+
 /** The runs of a matrix that can be compared: one for each experiment. */
 export function comparedRuns(matrix: Matrix): ComparedRun[] {
   return shownRuns(matrix).map(({ run }) => run);
@@ -95,7 +107,7 @@ export function compare(
   const measured = new Set(now.map(({ row }) => row.experiment));
   const missing = [...before.values()].filter(({ row }) => !measured.has(row.experiment));
   const rows = [
-    ...now.map((run) => comparedRow(before.get(run.row.experiment), run, tolerance)),
+    ...now.map((run) => comparedRow(before.get(run.row.experiment), run, tolerance, ACCEPTED)),
     ...missing.map((run) => notMeasured(run, "It is accepted, but has no present run.")),
   ];
   return { tolerance, rows, exitCode: exitCodeOf(rows) };
@@ -115,24 +127,29 @@ function notMeasured({ row: { experiment, name, runId } }: ComparedRun, because:
   };
 }
 
-function comparedRow(
+/** @param accepted the earlier run, whatever `earlier` calls it; undefined: there is none. */
+export function comparedRow(
   accepted: ComparedRun | undefined,
   present: ComparedRun,
   tolerance: Tolerance,
+  earlier: Earlier,
 ): ComparedRow {
   const { experiment, name, runId, verdict } = present.row;
   const about = {
     ...{ experiment, name, present: runId, accepted: accepted?.row.runId ?? null, better: [] },
-    environment: accepted === undefined ? [] : differencesOf(accepted, present),
+    environment: accepted === undefined ? [] : differencesOf(accepted, present, earlier),
   };
   // The worst of all needs no history.
   if (verdict === "not restored")
     return { ...about, change: "worse", because: ["The cluster was not restored after it."] };
-  const why = notComparable(accepted, present);
+  const why = notComparable(accepted, present, earlier);
   if (why !== undefined) return { ...about, ...why };
   const findings = ASPECTS.flatMap((aspect) => aspect(accepted?.row ?? present.row, present.row, tolerance));
-  const because = findings.filter(({ worse }) => worse).map(({ text }) => text);
-  const better = findings.filter(({ worse }) => !worse).map(({ text }) => text);
+  const texts = (worse: boolean): string[] =>
+    findings
+      .filter((finding) => finding.worse === worse)
+      .map(({ text, was, tolerated = "" }) => `${text} (${earlier.had}: ${was}${tolerated}).`);
+  const [because, better] = [texts(true), texts(false)];
   const change = because.length > 0 ? "worse" : better.length > 0 ? "better" : "as accepted";
   return { ...about, change, because, better };
 }
@@ -143,6 +160,7 @@ const applicationOf = ({ row: { application = "the guestbook" } }: ComparedRun):
 function notComparable(
   accepted: ComparedRun | undefined,
   present: ComparedRun,
+  { had, run }: Earlier,
 ): Pick<ComparedRow, "change" | "because"> | undefined {
   const none = (text: string): Pick<ComparedRow, "change" | "because"> => ({
     change: "no history",
@@ -150,18 +168,18 @@ function notComparable(
   });
   if (present.row.severity === "inconclusive")
     return { change: "inconclusive", because: [`The present run shows nothing (${present.row.verdict}).`] };
-  if (accepted === undefined) return none("It has no accepted run.");
-  if (accepted.row.severity === "inconclusive") return none("Its accepted run is inconclusive.");
+  if (accepted === undefined) return none(`It has no ${run}.`);
+  if (accepted.row.severity === "inconclusive") return none(`Its ${run} is inconclusive.`);
   if (accepted.row.application !== present.row.application)
     return none(
-      `It measured another application: ${applicationOf(present)}, accepted: ${applicationOf(accepted)}.`,
+      `It measured another application: ${applicationOf(present)}, ${had}: ${applicationOf(accepted)}.`,
     );
   const [one, other] = [accepted.row.attack, present.row.attack];
   if (one.type !== other.type || one.everyMs !== other.everyMs)
-    return none(`Its attack is another one: ${other.type}, accepted: ${one.type}.`);
+    return none(`Its attack is another one: ${other.type}, ${had}: ${one.type}.`);
   if (accepted.windowMs !== present.windowMs)
     return none(
-      `Its window has another length: ${duration(present.windowMs)}, accepted: ${duration(accepted.windowMs)}.`,
+      `Its window has another length: ${duration(present.windowMs)}, ${had}: ${duration(accepted.windowMs)}.`,
     );
   const same = accepted.row.runId === present.row.runId && accepted.row.startedAt === present.row.startedAt;
   return same
@@ -171,7 +189,12 @@ function notComparable(
 
 interface Finding {
   readonly worse: boolean;
+  /** What is so now: a sentence, without its full stop. */
   readonly text: string;
+  /** What was so in the earlier run. */
+  readonly was: string;
+  /** "; tolerated: up to 32.0 s" */
+  readonly tolerated?: string;
 }
 
 type Row = ComparedRun["row"];
@@ -201,7 +224,7 @@ function ranked<T>(
 ): Finding[] {
   if (before === now) return [];
   const worse = list.indexOf(now) < list.indexOf(before);
-  return [{ worse, text: `When it dies, ${means(now)} (accepted: ${means(before)}).` }];
+  return [{ worse, text: `When it dies, ${means(now)}`, was: means(before) }];
 }
 
 const severity: Aspect = (before, now) =>
@@ -222,7 +245,7 @@ const ownFunction: Aspect = (before, now) => {
     return [];
   const known = FUNCTION_STATES.includes(was) && FUNCTION_STATES.includes(is);
   if (!known && was !== is && FUNCTION_STATES.includes(was))
-    return [{ worse: true, text: `What the component itself does was ${is} (accepted: ${was}).` }];
+    return [{ worse: true, text: `What the component itself does was ${is}`, was }];
   return known
     ? ranked(FUNCTION_STATES, [was, is], (each) => `what the component itself does is ${each}`)
     : [];
@@ -245,12 +268,11 @@ function time(
   return (before, now, tolerance) => {
     const [was, is] = [before[key], now[key]];
     if (was === null) return [];
-    if (is === null)
-      return never === undefined ? [] : [{ worse: true, text: `${never} (accepted: ${duration(was)}).` }];
+    if (is === null) return never === undefined ? [] : [{ worse: true, text: never, was: duration(was) }];
     const { most, least } = limits(was, tolerance);
     if (is <= most && is >= least) return [];
     const tolerated = is > most ? `; tolerated: up to ${duration(most)}` : "";
-    return [{ worse: is > most, text: `${say(duration(is))} (accepted: ${duration(was)}${tolerated}).` }];
+    return [{ worse: is > most, text: say(duration(is)), was: duration(was), tolerated }];
   };
 }
 
@@ -265,7 +287,9 @@ const availability: Aspect = (before, now, tolerance) => {
   return [
     {
       worse,
-      text: `While it is down, ${percent(is)} of the application's writes now succeed (accepted: ${percent(was)}${tolerated}).`,
+      text: `While it is down, ${percent(is)} of the application's writes now succeed`,
+      was: percent(was),
+      tolerated,
     },
   ];
 };
@@ -290,7 +314,7 @@ const ASPECTS: readonly Aspect[] = [
 ];
 
 /** What differs between two environments, as far as both are known. */
-function differencesOf(accepted: ComparedRun, present: ComparedRun): string[] {
+function differencesOf(accepted: ComparedRun, present: ComparedRun, { had, only }: Earlier): string[] {
   const pairs: (readonly [string, string | undefined, string | undefined])[] =
     accepted.environment === undefined || present.environment === undefined
       ? [
@@ -303,8 +327,8 @@ function differencesOf(accepted: ComparedRun, present: ComparedRun): string[] {
           present.environment && partOf(present.environment, key),
         ]);
   const parts = pairs.flatMap(([name, was, is]) =>
-    was === undefined || is === undefined || was === is ? [] : [`${name}: ${is}, accepted: ${was}`],
+    was === undefined || is === undefined || was === is ? [] : [`${name}: ${is}, ${had}: ${was}`],
   );
   if (accepted.row.onStandIn === present.row.onStandIn) return parts;
-  return [...parts, `on a substitute image: ${present.row.onStandIn ? "now" : "only when accepted"}`];
+  return [...parts, `on a substitute image: ${present.row.onStandIn ? "now" : only}`];
 }

@@ -8,12 +8,12 @@ import { plural } from "../common/figures.js";
 import { cutLines, summaryMarkdown } from "./markdown.js";
 import {
   type CaseState,
+  countStates,
   type EndReporter,
   nothingJudged,
   type Outlets,
   type Session,
   type Suite,
-  tally,
   worstOf,
 } from "./reporter.js";
 
@@ -98,9 +98,7 @@ async function appendSummary(session: Session, path: string): Promise<void> {
 
 /** Values for later steps. None has a line end, so `name=value` suffices. */
 function outputs(session: Session): string {
-  const { error, failure, passed, skipped } = tally(
-    session.suites.map((suite) => ({ cases: [{ ...emptyCase, state: worstOf(suite) }] })),
-  );
+  const { error, failure, passed, skipped } = countStates(session.suites.map(worstOf));
   const values = {
     "exit-code": session.exitCode ?? "",
     experiments: session.suites.length,
@@ -114,8 +112,6 @@ function outputs(session: Session): string {
     .map(([name, value]) => `${name}=${value}\n`)
     .join("");
 }
-
-const emptyCase = { name: "", type: "", message: "", tookMs: 0 };
 
 export const github: EndReporter = {
   end: async (session: Session, { env, print }: Outlets) => {

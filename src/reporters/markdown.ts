@@ -4,6 +4,7 @@ import { cell, table } from "../report/markdown-text.js";
 import { matrixRow } from "../report/row.js";
 import {
   type CaseState,
+  countStates,
   type FileReporter,
   nothingJudged,
   type Session,
@@ -58,11 +59,10 @@ function troubles(suite: Suite, notes: readonly string[]): string[] {
 }
 
 function headline({ suites, exitCode }: Session): string {
-  const states = suites.map(worstOf);
+  const count = countStates(suites.map(worstOf));
   const counts = (["error", "failure", "passed", "skipped"] as const)
-    .map((state) => [state, states.filter((each) => each === state).length] as const)
-    .filter(([, count]) => count > 0)
-    .map(([state, count]) => `${count} ${WORDS[state]}`);
+    .filter((state) => count[state] > 0)
+    .map((state) => `${count[state]} ${WORDS[state]}`);
   const code = exitCode === null ? "still running" : `exit code ${exitCode}`;
   return `${plural(suites.length, "experiment")}: ${counts.join(", ") || "none measured"} (${code})`;
 }

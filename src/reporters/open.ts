@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { access, lstat, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { messageOf, UsageError } from "../common/errors.js";
+import { ExitCode, messageOf, UsageError } from "../common/errors.js";
 import { makeFolder } from "../common/make-folder.js";
 import { systemReason } from "../common/system-reason.js";
 import { writeWhole } from "../report/files.js";
@@ -70,6 +70,16 @@ export async function openReporters(options: ReportersOptions): Promise<OpenRepo
       return whole;
     },
   };
+}
+
+/**
+ * A command's exit code. A success of which a requested file is missing is none: CI would read an older file, or none, and
+ * stay green. Every other code stays.
+ *
+ * @param whole what `end` returned.
+ */
+export function exitCodeOfWhole(exitCode: ExitCode, whole: boolean): ExitCode {
+  return exitCode === ExitCode.asExpected && !whole ? ExitCode.failed : exitCode;
 }
 
 function pathOf({ name, file }: Requested, reporter: Reporter, folder: string): string | undefined {

@@ -141,5 +141,5 @@ export function prometheusText(matrix: Matrix): string {
 
 export const prometheus: FileReporter = {
   file: "kube-system-chaos.prom",
-  text: async ({ matrix }) => prometheusText(await matrix()),
+  text: async ({ reports }) => prometheusText((await reports()).matrix),
 };

@@ -1,7 +1,7 @@
 /** What a reporter gets, and what it is. A new reporter: a file beside this one, and a line in all-reporters.ts. */
 import type { RunResult } from "../analysis/result.js";
 import type { ExitCode } from "../common/errors.js";
-import type { Matrix } from "../report/matrix.js";
+import type { Read } from "../report/read-reports.js";
 import type { Place } from "../strict-yaml/positions.js";
 
 /**
@@ -60,8 +60,8 @@ export interface Session {
   readonly problem: string | undefined;
   /** Further lines for people: the comparison with the accepted matrix. */
   readonly notes: readonly string[];
-  /** The matrix of all reports. @throws when no run has a report. */
-  readonly matrix: () => Promise<Matrix>;
+  /** All reports and their matrix, read once for all reporters. @throws when no run has a report. */
+  readonly reports: () => Promise<Pick<Read, "matrix" | "entries">>;
 }
 
 /** Where a reporter that writes no file of its own sends what it says. */
@@ -96,16 +96,20 @@ function passedOrSkipped(states: readonly CaseState[]): CaseState {
   return states.includes("passed") ? "passed" : "skipped";
 }
 
-/** Cases by state. */
-export function tally(suites: readonly Pick<Suite, "cases">[]): Readonly<Record<CaseState, number>> {
-  const count = (state: CaseState): number =>
-    suites.flatMap(({ cases }) => cases).filter((each) => each.state === state).length;
+/** How often each state is in a list. */
+export function countStates(states: readonly CaseState[]): Readonly<Record<CaseState, number>> {
+  const count = (state: CaseState): number => states.filter((each) => each === state).length;
   return {
     passed: count("passed"),
     failure: count("failure"),
     error: count("error"),
     skipped: count("skipped"),
   };
+}
+
+/** The cases of some suites by state. */
+export function tally(suites: readonly Pick<Suite, "cases">[]): Readonly<Record<CaseState, number>> {
+  return countStates(suites.flatMap(({ cases }) => cases.map(({ state }) => state)));
 }
 
 /** Why a session as a whole shows nothing; undefined: something was judged. */

@@ -14,6 +14,7 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { packageRoot } from "../../src/common/package-root.js";
 import { buildReport } from "../../src/report/files.js";
 import { writeIndex } from "../../src/report/index-page.js";
+import { readMatrix } from "../../src/report/read-reports.js";
 
 const ROOT = packageRoot();
 const RUNS = join(ROOT, "test/browser/runs");
@@ -43,7 +44,7 @@ async function makeReports(): Promise<string> {
     await mkdir(run);
     await writeFile(join(run, "result.json"), gunzipSync(await readFile(join(RUNS, "earlier", file))));
   }
-  await writeIndex(made);
+  await writeIndex(await readMatrix([made], made), made);
   return made;
 }
 

@@ -38,7 +38,7 @@ export function session(suites: readonly Suite[], change: Partial<Session> = {})
     exitCode: 0,
     problem: undefined,
     notes: [],
-    matrix: () => Promise.resolve(matrixOf(OUTAGE)),
+    reports: () => Promise.resolve({ matrix: matrixOf(OUTAGE), entries: [] }),
     ...change,
   };
 }

@@ -3,6 +3,7 @@ import type { VNode } from "preact";
 import { DASH, duration, percent, plural, threshold } from "../../common/figures.js";
 import { SEVERITIES } from "../../experiment/names.js";
 import { type ComparedRow, DEFAULT_TOLERANCE } from "../compare.js";
+import { sentencesOf } from "../compare-words.js";
 import type { MatrixGroup } from "../matrix-summary.js";
 import type { MatrixRun } from "../matrix-run.js";
 import type { Matrix } from "../matrix.js";
@@ -16,17 +17,10 @@ export interface IndexRow {
   readonly run: MatrixRun;
   /** Relative to the index; null: the run has no report. */
   readonly page: string | null;
-  readonly change: ComparedRow | null;
+  readonly change: ComparedRow;
   /** The run before it, of the same experiment; null: it is the first. */
   readonly before: { readonly page: string | null; readonly startedAt: string } | null;
 }
-
-/** `compare` speaks of an accepted run. Here that is the last one. */
-const ofLastRun = (text: string): string =>
-  text
-    .replaceAll("accepted:", "before:")
-    .replaceAll("accepted run", "last run")
-    .replaceAll("only when accepted", "only before");
 
 /** The sign and the word of a change: neither needs its colour. */
 const CHANGE: Readonly<Record<ComparedRow["change"], readonly [sign: string, word: string, kind: string]>> = {
@@ -42,13 +36,9 @@ const CHANGE: Readonly<Record<ComparedRow["change"], readonly [sign: string, wor
 const minute = (startedAt: string): string => startedAt.slice(0, 16).replace("T", " ");
 
 function Change({ change, before }: Pick<IndexRow, "change" | "before">): VNode {
-  if (before === null || change === null) return <span class="faint">first run</span>;
+  if (before === null) return <span class="faint">first run</span>;
   const [sign, word, kind] = CHANGE[change.change];
-  const better =
-    change.better.length > 0 && change.change === "worse" ? ["But:", ...change.better] : change.better;
-  const where =
-    change.environment.length === 0 ? [] : [`Another environment: ${change.environment.join("; ")}.`];
-  const why = [...change.because, ...better, ...where].map(ofLastRun).join(" ");
+  const why = sentencesOf(change).join(" ");
   return (
     <>
       <strong class={kind}>
@@ -152,9 +142,7 @@ function summaryOf(rows: readonly IndexRow[]): string {
   };
   const of = ({ run }: IndexRow): number => SEVERITIES.indexOf(run.row.severity);
   const severities = [...rows].sort((a, b) => of(a) - of(b)).map(({ run }) => run.row.severity);
-  const changed = rows.flatMap(({ change, before }) =>
-    change === null || before === null ? [] : [CHANGE[change.change][1]],
-  );
+  const changed = rows.flatMap(({ change, before }) => (before === null ? [] : [CHANGE[change.change][1]]));
   const since = changed.length === 0 ? "" : ` Since the last runs: ${count(changed)}.`;
   return `${plural(rows.length, "experiment")}: ${count(severities)}.${since}`;
 }

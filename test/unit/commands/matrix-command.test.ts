@@ -135,6 +135,20 @@ test("folders of single runs; the same one twice counts once", async (t) => {
   t.deepEqual(new Set(groups.map(({ olderRuns }) => olderRuns)), new Set([0]));
 });
 
+test("the reporter html shows the runs of every named folder, also where nothing else is written", async (t) => {
+  const folder = await reports(t);
+  const [one = "", other = ""] = (await readdir(folder)).map((name) => join(folder, name));
+  const out = join(folder, "out");
+  for (const more of [{}, { lang: "en" }] as const) {
+    const html = { name: "html", file: undefined } as const;
+    const { exitCode, warnings } = await matrix({ folders: [one, other], out, reporters: [html], ...more });
+    t.deepEqual({ exitCode, warnings }, { exitCode: 0, warnings: [] });
+    const index = await readFile(join(out, "index.html"), "utf8");
+    t.regex(index, /2 experiments: /);
+    await rm(out, { recursive: true });
+  }
+});
+
 test("a damaged or foreign result is named and omitted; the rest is shown", async (t) => {
   const folder = await reports(t);
   for (const [name, content] of [

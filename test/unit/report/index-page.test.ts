@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from "ava";
 import type { RunResult } from "../../../src/analysis/result.js";
 import { UsageError } from "../../../src/common/errors.js";
 import { writeIndex } from "../../../src/report/index-page.js";
+import { readMatrix } from "../../../src/report/read-reports.js";
 import { resultJson } from "../../../src/report/result-json.js";
 import { changed, functionLost, OUTAGE } from "../../helpers/matrix-results.js";
 
@@ -24,8 +25,11 @@ async function folderOf(t: ExecutionContext, runs: Readonly<Record<string, RunRe
   return folder;
 }
 
+const indexIn = async (folder: string): Promise<string> =>
+  await writeIndex(await readMatrix([folder], folder), folder);
+
 async function indexOf(t: ExecutionContext, runs: Readonly<Record<string, RunResult>>): Promise<string> {
-  const path = await writeIndex(await folderOf(t, runs));
+  const path = await indexIn(await folderOf(t, runs));
   t.regex(path, /\/index\.html$/);
   return await readFile(path, "utf8");
 }
@@ -84,5 +88,5 @@ test("hostile names stay text, and a folder's name is no scheme", async (t) => {
 
 test("a folder without results is an error, and nothing is written", async (t) => {
   const folder = await folderOf(t, {});
-  await t.throwsAsync(writeIndex(folder), { instanceOf: UsageError });
+  await t.throwsAsync(indexIn(folder), { instanceOf: UsageError });
 });
