@@ -189,14 +189,11 @@ const handlers: Handlers = {
       if (flags.app !== undefined) {
         const { initApp } = await import("./commands/init-app.js");
         const { guarded } = await import("./api/guarded.js");
-        const { ask, ...probing } = probingOptions(view, interruption);
         const options = {
-          ...probing,
+          ...probingOptions(view, interruption),
           ...common,
           app: flags.app,
-          confirm: async () =>
-            flags.context !== undefined &&
-            (flags.yes || (await ask?.(`Deploy a prober to context ${flags.context}?`)) === true),
+          yes: flags.yes,
           allowing: await allowing(flags),
         };
         process.exitCode = await guarded(

@@ -19,6 +19,7 @@ import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView, SessionPosition } from "../ui/base.js";
+import { confirmation } from "./confirmation.js";
 import { failureOf, isDebug } from "./failure.js";
 import { writeMatrix } from "./matrix-command.js";
 import { nodeAccessOptions } from "./node-access-options.js";
@@ -252,7 +253,7 @@ async function openSession(
       view,
       env,
       toolVersion,
-      confirm: confirmation(options),
+      confirm: confirmation(options, attackQuestion),
       allowing: options.allowing,
       interrupted: options.interrupted,
       ...(options.abandoned === undefined ? {} : { abandoned: options.abandoned }),
@@ -310,7 +311,7 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
       anyway: options.anyway,
       deadMan: options.deadMan,
       dryRun: options.dryRun,
-      confirm: confirmation(options),
+      confirm: confirmation(options, attackQuestion),
       allowing: options.allowing,
       interrupted: options.interrupted,
       ...(options.abandoned === undefined ? {} : { abandoned: options.abandoned }),
@@ -332,14 +333,8 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
   }
 }
 
-/** Whether a cluster that is not local may be attacked: only if it was named and confirmed. */
-function confirmation({ select, yes, ask }: RunCommandOptions): () => Promise<boolean> {
-  const { context } = select;
-  return async () => {
-    if (context === undefined) return false;
-    return yes || (await ask?.(`Take down a kube-system component of context ${context}?`)) === true;
-  };
-}
+const attackQuestion = (context: string): string =>
+  `Take down a kube-system component of context ${context}?`;
 
 /** This package's version. */
 export async function ownVersion(): Promise<string> {

@@ -63,7 +63,7 @@ async function init(
     view,
     interrupted: new AbortController().signal,
     env: { ...process.env, ...space.env },
-    confirm: async () => await Promise.resolve(true),
+    yes: true,
     allowing: (name) => name,
   });
   view.close();
