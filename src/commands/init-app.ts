@@ -33,7 +33,6 @@ import type { RunView } from "../ui/base.js";
 import { confirmation } from "./confirmation.js";
 import { type AppFound, experimentText, portOf } from "./init-app-text.js";
 import { selectCluster, type SelectOptions } from "./select-cluster.js";
-import { ownVersion } from "./run-command.js";
 
 export interface InitAppOptions {
   /** "NAMESPACE/SERVICE", or "NAMESPACE/SERVICE:PORT" with the port's number or name. */
@@ -49,6 +48,7 @@ export interface InitAppOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The local configuration file; undefined: the default one, if it exists. */
   readonly configFile?: string | undefined;
+  readonly toolVersion: string;
   /** Prove the probes on a cluster that is not local without asking. */
   readonly yes: boolean;
   readonly ask?: (question: string) => Promise<boolean>;
@@ -99,12 +99,11 @@ export function parseApp(app: string): {
  * @throws UsageError, RefusedError before anything was changed; ChaosError when the prober does not start.
  */
 export async function initApp(options: InitAppOptions): Promise<ExitCode> {
-  const { view, interrupted, select, env, folder } = options;
+  const { view, interrupted, select, env, folder, toolVersion } = options;
   const asked = parseApp(options.app);
   const pods = podSettingsOf(await loadLocalConfig(options.configFile, env));
   const handle = await selectCluster({ ...select, dryRun: true, progress: view, signal: interrupted });
   const { kubeconfigPath, context } = handle;
-  const toolVersion = await ownVersion();
   const userAgent = `kube-system-chaos/${toolVersion} (init)`;
   return await withConnection(
     { kubeconfigPath, context, userAgent, signal: interrupted },
@@ -120,7 +119,7 @@ export async function initApp(options: InitAppOptions): Promise<ExitCode> {
       const confirm = confirmation(options, (named) => `Deploy a prober to context ${named}?`);
       const purpose = { name: "init", removing: "remove the prober" };
       const proof = await withSession(
-        { ...options, confirm, handle, toolVersion, namespaces: [], durationMs: LOCK_MS, purpose },
+        { ...options, confirm, handle, namespaces: [], durationMs: LOCK_MS, purpose },
         options.onJournal,
         async () => {
           // After the confirmation: a refusal leaves no file behind.

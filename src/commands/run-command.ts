@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { ExitCode, RefusedError } from "../common/errors.js";
-import { packageRoot } from "../common/package-root.js";
+import { packageVersion } from "../common/package-root.js";
 import { loadLocalConfig } from "../config/local-config.js";
 import { podSettingsOf, withSets } from "../config/pod-settings.js";
 import { isControl } from "../experiment/attacks.js";
@@ -98,7 +97,7 @@ async function runAll(options: RunCommandOptions, reports: RunReports): Promise<
   const loaded = choose(await loadAll(options.references), options);
   reports.plan(loaded);
   const handle = await chooseCluster(options);
-  const common = { handle, nodeAccess, podSettings, toolVersion: await ownVersion() };
+  const common = { handle, nodeAccess, podSettings, toolVersion: packageVersion() };
   const [only, ...others] = loaded;
   if (only !== undefined && others.length === 0) {
     if (!options.dryRun) options.view.session(positionOf(loaded, 0, 0));
@@ -335,9 +334,3 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
 
 const attackQuestion = (context: string): string =>
   `Take down a kube-system component of context ${context}?`;
-
-/** This package's version. */
-export async function ownVersion(): Promise<string> {
-  const text = await readFile(join(packageRoot(), "package.json"), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
-}

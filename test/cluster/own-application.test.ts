@@ -63,6 +63,7 @@ async function init(
     view,
     interrupted: new AbortController().signal,
     env: { ...process.env, ...space.env },
+    toolVersion: "0.0.0",
     yes: true,
     allowing: (name) => name,
   });

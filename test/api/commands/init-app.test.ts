@@ -43,6 +43,7 @@ test("without a confirmation nothing is deployed, and no file is written", async
         view,
         interrupted: new AbortController().signal,
         env: { ...state, XDG_CONFIG_HOME: home },
+        toolVersion: "0.0.0",
         yes: false,
         ask: async () => {
           asked += 1;
