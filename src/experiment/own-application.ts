@@ -177,6 +177,16 @@ export const existing = z
 export type ExistingApplication = z.output<typeof existing>;
 export type OwnRequest = z.output<typeof request>;
 
+/** What is asked: the write, and the read if there is one. */
+export function requestsOf({ write, read }: ExistingApplication): readonly OwnRequest[] {
+  return read === undefined ? [write] : [write, read];
+}
+
+/** The names of the Services that are asked, each once. */
+export function servicesOf(existing: ExistingApplication): readonly string[] {
+  return [...new Set(requestsOf(existing).map(({ service }) => service))];
+}
+
 const has = (value: unknown): boolean => JSON.stringify(value ?? null).includes(TOKEN);
 
 /** Whether the request itself has a token. */
