@@ -1,6 +1,6 @@
 /** The user's own application in an experiment file: what to ask it, and how a good answer looks. */
 import * as z from "zod";
-import { TOKEN } from "./token.js";
+import { asksWithToken, hasToken, TOKEN } from "./token.js";
 import { dnsLabel, goodStatus, servicePort } from "./values.js";
 
 /** Hop-by-hop headers, and those that Node sets. */
@@ -187,14 +187,7 @@ export function servicesOf(existing: ExistingApplication): readonly string[] {
   return [...new Set(requestsOf(existing).map(({ service }) => service))];
 }
 
-const has = (value: unknown): boolean => JSON.stringify(value ?? null).includes(TOKEN);
-
-/** Whether the request itself has a token. */
-export function asksWithToken({ http: asked, tcp: connected }: OwnRequest): boolean {
-  return has([asked?.path, asked?.headers, asked?.body, connected?.send]);
-}
-
 /** Whether the request or the expected answer has a token. */
 export function usesToken(request: OwnRequest): boolean {
-  return asksWithToken(request) || has([request.http?.good, request.tcp?.expect]);
+  return asksWithToken(request) || hasToken([request.http?.good, request.tcp?.expect]);
 }

@@ -3,13 +3,13 @@ import { isIPv6 } from "node:net";
 import { ChaosError } from "../../common/errors.js";
 import type { ProbeName } from "../../experiment/names.js";
 import {
-  asksWithToken,
   type ExistingApplication,
   type OwnRequest,
   requestsOf,
   servicesOf,
   usesToken,
 } from "../../experiment/own-application.js";
+import { asksWithToken } from "../../experiment/token.js";
 import {
   ENDPOINT_SLICES,
   getOrUndefined,
