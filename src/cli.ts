@@ -14,6 +14,7 @@ import {
 } from "./commands/program.js";
 import { ChaosError, ExitCode, UsageError } from "./common/errors.js";
 import { INTERRUPTED_WORDS } from "./common/interrupted.js";
+import type { Guarded } from "./api/guarded.js";
 import type { RunView } from "./ui/base.js";
 
 const handlers: Handlers = {
@@ -128,9 +129,7 @@ const handlers: Handlers = {
   heal: async (component, flags) => {
     await withView(async (view, interrupted) => {
       const { heal } = await import("./commands/heal-command.js");
-      const { guarded } = await import("./api/guarded.js");
-      const { watchdog: watched, ...rest } = flags;
-      const chaos = watched && !flags.dryRun ? ownCommand() : undefined;
+      const { watchdog, ...rest } = flags;
       const options = {
         ...probingOptions(view, interrupted),
         ...rest,
@@ -138,11 +137,8 @@ const handlers: Handlers = {
         select: selectOptions(flags),
         allowing: await allowing(flags),
       };
-      process.exitCode = await guarded(
-        { chaos, allowCommands: false, env: process.env, view },
-        async (watchdog) => await heal({ ...options, ...given({ watchdog }) }),
-      );
-      unfinished = undefined;
+      const isWatched = watchdog && !flags.dryRun;
+      await withWatchdog(view, async (watched) => await heal({ ...options, ...watched }), isWatched);
     });
   },
   doctor: async (flags) => {
@@ -156,19 +152,16 @@ const handlers: Handlers = {
         return;
       }
       const { doctorProbe } = await import("./commands/doctor-probe.js");
-      const { guarded } = await import("./api/guarded.js");
       const probing = {
         ...probingOptions(view, interrupted),
         ...flags,
         ...common,
         allowing: await allowing(flags),
       };
-      process.exitCode = await guarded(
-        { chaos: ownCommand(), allowCommands: false, env, view },
-        async (watchdog) =>
-          await doctor({ ...options, probe: doctorProbe({ ...probing, ...given({ watchdog }) }) }),
+      await withWatchdog(
+        view,
+        async (watched) => await doctor({ ...options, probe: doctorProbe({ ...probing, ...watched }) }),
       );
-      unfinished = undefined;
     });
   },
   manifest: async (references, flags) => {
@@ -188,22 +181,14 @@ const handlers: Handlers = {
       };
       if (flags.app !== undefined) {
         const { initApp } = await import("./commands/init-app.js");
-        const { guarded } = await import("./api/guarded.js");
-        const { ask, ...probing } = probingOptions(view, interruption);
         const options = {
-          ...probing,
+          ...probingOptions(view, interruption),
           ...common,
           app: flags.app,
-          confirm: async () =>
-            flags.context !== undefined &&
-            (flags.yes || (await ask?.(`Deploy a prober to context ${flags.context}?`)) === true),
+          yes: flags.yes,
           allowing: await allowing(flags),
         };
-        process.exitCode = await guarded(
-          { chaos: ownCommand(), allowCommands: false, env: process.env, view },
-          async (watchdog) => await initApp({ ...options, ...given({ watchdog }) }),
-        );
-        unfinished = undefined;
+        await withWatchdog(view, async (watched) => await initApp({ ...options, ...watched }));
         return;
       }
       const { init } = await import("./commands/init-command.js");
@@ -320,9 +305,16 @@ function probingOptions(view: RunView, interruption: Interruption) {
   };
 }
 
-/** The keys that have a value. */
-function given<T extends object>(options: { readonly [K in keyof T]: T[K] | undefined }): Partial<T> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
+/** Does work that deploys probers. The watchdog removes them if this process is killed. */
+async function withWatchdog(
+  view: RunView,
+  work: (watched: Guarded) => Promise<ExitCode>,
+  isWatched = true,
+): Promise<void> {
+  const { guarded } = await import("./api/guarded.js");
+  const chaos = isWatched ? ownCommand() : undefined;
+  process.exitCode = await guarded({ chaos, allowCommands: false, env: process.env, view }, work);
+  unfinished = undefined;
 }
 
 /** How a command asks the user; empty: there is no terminal. */

@@ -18,6 +18,6 @@ export async function conduct({ chaos, ...options }: ConductOptions): Promise<Ex
   const { run } = await import("../commands/run-command.js");
   return await guarded(
     { ...options, chaos: options.dryRun ? undefined : chaos },
-    async (watchdog) => await run({ ...options, ...(watchdog === undefined ? {} : { watchdog }) }),
+    async (watched) => await run({ ...options, ...watched }),
   );
 }

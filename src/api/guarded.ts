@@ -9,12 +9,17 @@ export interface Guard {
   readonly view: Pick<RunView, "warn">;
 }
 
+/** What the work gets: the watchdog, if there is one. */
+export interface Guarded {
+  readonly watchdog?: Watchdog;
+}
+
 /** Does work with a watchdog: a second process that undoes what this one leaves behind when it is killed. */
 export async function guarded<T>(
   { chaos, allowCommands, env, view }: Guard,
-  work: (watchdog: Watchdog | undefined) => Promise<T>,
+  work: (guarded: Guarded) => Promise<T>,
 ): Promise<T> {
-  if (chaos === undefined) return await work(undefined);
+  if (chaos === undefined) return await work({});
   const { Watchdog } = await import("../safety/watchdog.js");
   const watchdog = new Watchdog({
     command: [...chaos, "watchdog", ...(allowCommands ? ["--allow-commands"] : [])],
@@ -22,7 +27,7 @@ export async function guarded<T>(
     warn: (text) => view.warn(text),
   });
   try {
-    return await work(watchdog);
+    return await work({ watchdog });
   } finally {
     // It undoes what the work did not release.
     watchdog.end();

@@ -2,7 +2,7 @@
 import { type Document, isMap, isScalar, parseDocument, type YAMLMap } from "yaml";
 import { isRecord } from "../common/is-record.js";
 import { escapeInvisible } from "../strict-yaml/quote.js";
-import { MAX_COLUMNS, wrap } from "../ui/wrap.js";
+import { hanging, MAX_COLUMNS, wrap } from "../ui/wrap.js";
 
 /** The schema's file, beside the experiments: editors resolve the path from the experiment's own folder. */
 export const SCHEMA_FILE = "experiment.schema.json";
@@ -36,9 +36,7 @@ export function experimentText({ template, schema, role, facts }: ExperimentText
   ];
   if (isMap(document.contents)) explain(document.contents, schema, 0);
   const missing = Object.entries(propertiesOf(schema)).filter(([key]) => !document.has(key));
-  const more = missing.flatMap(([key, of]) =>
-    commentOf(`${key}: ${firstSentence(descriptionOf(of))}`, "- ", "  "),
-  );
+  const more = missing.flatMap(([key, of]) => commentOf(`${key}: ${firstSentence(descriptionOf(of))}`, "- "));
   return [
     MODELINE,
     ...head,
@@ -67,9 +65,9 @@ function ownComment(template: string): string {
 }
 
 /** Comment lines of a text. Its line breaks are gone, so that no text can leave its comment. */
-function commentOf(text: string, first = "", rest = first): string[] {
-  const lines = wrap(escapeInvisible(text.replace(/\s+/g, " ")), MAX_COLUMNS - 2 - first.length);
-  return lines.map((line, index) => `# ${index === 0 ? first : rest}${line}`);
+function commentOf(text: string, head = ""): string[] {
+  const lines = hanging(head, escapeInvisible(text.replace(/\s+/g, " ")), MAX_COLUMNS - 2);
+  return lines.map((line) => `# ${line}`);
 }
 
 /** Puts the description of each key above it. */

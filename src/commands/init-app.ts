@@ -30,9 +30,9 @@ import { addressesOf, fetchSamples, findProbers, proberPlan, sendPlan } from "..
 import { withSession } from "../run/session.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView } from "../ui/base.js";
+import { confirmation } from "./confirmation.js";
 import { type AppFound, experimentText, portOf } from "./init-app-text.js";
 import { selectCluster, type SelectOptions } from "./select-cluster.js";
-import { ownVersion } from "./run-command.js";
 
 export interface InitAppOptions {
   /** "NAMESPACE/SERVICE", or "NAMESPACE/SERVICE:PORT" with the port's number or name. */
@@ -48,8 +48,10 @@ export interface InitAppOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The local configuration file; undefined: the default one, if it exists. */
   readonly configFile?: string | undefined;
-  /** Whether a context that is not local was named and confirmed. */
-  readonly confirm: () => Promise<boolean>;
+  readonly toolVersion: string;
+  /** Prove the probes on a cluster that is not local without asking. */
+  readonly yes: boolean;
+  readonly ask?: (question: string) => Promise<boolean>;
   /** The command line that names and confirms a context. */
   readonly allowing: (context: string) => string;
   /** Aborted when the user ends the removal of the prober, too. */
@@ -97,12 +99,11 @@ export function parseApp(app: string): {
  * @throws UsageError, RefusedError before anything was changed; ChaosError when the prober does not start.
  */
 export async function initApp(options: InitAppOptions): Promise<ExitCode> {
-  const { view, interrupted, select, env, folder } = options;
+  const { view, interrupted, select, env, folder, toolVersion } = options;
   const asked = parseApp(options.app);
   const pods = podSettingsOf(await loadLocalConfig(options.configFile, env));
   const handle = await selectCluster({ ...select, dryRun: true, progress: view, signal: interrupted });
   const { kubeconfigPath, context } = handle;
-  const toolVersion = await ownVersion();
   const userAgent = `kube-system-chaos/${toolVersion} (init)`;
   return await withConnection(
     { kubeconfigPath, context, userAgent, signal: interrupted },
@@ -115,9 +116,10 @@ export async function initApp(options: InitAppOptions): Promise<ExitCode> {
       const { existing } = experiment.application;
       const problems = existing === undefined ? [] : await ownProblems(transport, existing);
       if (problems.length > 0) throw new RefusedError(`${problems.join(". ")}. Nothing was written`);
+      const confirm = confirmation(options, (named) => `Deploy a prober to context ${named}?`);
       const purpose = { name: "init", removing: "remove the prober" };
       const proof = await withSession(
-        { ...options, handle, toolVersion, namespaces: [], durationMs: LOCK_MS, purpose },
+        { ...options, confirm, handle, namespaces: [], durationMs: LOCK_MS, purpose },
         options.onJournal,
         async () => {
           // After the confirmation: a refusal leaves no file behind.

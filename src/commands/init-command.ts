@@ -118,19 +118,20 @@ export async function init(options: InitOptions): Promise<ExitCode> {
     { file: SCHEMA_FILE, text: schemaText(), words: "the format of the files, for editors" },
   ];
   const written = await writeAll(folder, files, options.force);
-  const kept = files.filter(({ file }) => !written.has(file)).map(({ file }) => file);
-  view.result(
-    lines(options, looked.cluster, { files, written, leftOut, next: nextCommands(options, found) }),
-    {
-      folder,
-      context,
-      platform: looked.cluster.platform?.name ?? null,
-      written: files.filter(({ file }) => written.has(file)).map(({ file, words }) => ({ file, words })),
-      kept,
-      leftOut,
-      next: nextCommands(options, found),
-    },
-  );
+  const outcome = {
+    written: files.filter(({ file }) => written.has(file)),
+    kept: files.filter(({ file }) => !written.has(file)),
+    leftOut,
+    next: nextCommands(options, found),
+  };
+  view.result(lines(options, looked.cluster, outcome), {
+    folder,
+    context,
+    platform: looked.cluster.platform?.name ?? null,
+    ...outcome,
+    written: outcome.written.map(({ file, words }) => ({ file, words })),
+    kept: outcome.kept.map(({ file }) => file),
+  });
   return ExitCode.asExpected;
 }
 
@@ -217,12 +218,10 @@ function factsOf({
   readonly resolved: ResolvedExperiment;
   readonly runs: string;
 }): string[] {
-  const { context, version, platform, now } = cluster;
   const { type } = resolved.attack;
   const others = fittingAttacks(target.kind).filter((each) => each !== type);
-  const where = `Kubernetes ${version}${platform === undefined ? "" : `, ${platform.name}`}`;
   return [
-    `Found on ${now.toISOString().slice(0, 10)} in context ${context} (${where}): ${runs}.`,
+    `Found on ${cluster.now.toISOString().slice(0, 10)} in ${clusterWords(cluster)}: ${runs}.`,
     ...(isNodeTarget(target) ? [`On ${target.nodes.join(", ")}.`] : []),
     ...(target.images.length === 0 ? [] : [`Images: ${target.images.join(", ")}.`]),
     ...(target.services.length === 0
@@ -233,6 +232,11 @@ function factsOf({
     `A run takes ${durationWords(durationOf(resolved, target))}.`,
     ...studyWords(component),
   ];
+}
+
+/** "context kind-chaos (Kubernetes v1.34.0, kind)". */
+function clusterWords({ context, version, platform }: Cluster): string {
+  return `context ${context} (Kubernetes ${version}${platform === undefined ? "" : `, ${platform.name}`})`;
 }
 
 function studyWords({ study }: ComponentDefinition): string[] {
@@ -323,23 +327,21 @@ function nextCommands({ folder, select }: InitOptions, found: readonly Found[]):
 
 function lines(
   { folder, force }: InitOptions,
-  { context, version, platform }: Cluster,
+  cluster: Cluster,
   outcome: {
-    readonly files: readonly FileToWrite[];
-    readonly written: ReadonlySet<string>;
+    readonly written: readonly FileToWrite[];
+    readonly kept: readonly FileToWrite[];
     readonly leftOut: readonly LeftOut[];
     readonly next: readonly string[];
   },
 ): string[] {
-  const { files, written, leftOut, next } = outcome;
-  const kept = files.filter(({ file }) => !written.has(file));
-  const names = [...files.map(({ file }) => file), ...leftOut.map(({ name }) => name)];
+  const { written, kept, leftOut, next } = outcome;
+  const names = [...[...written, ...kept].map(({ file }) => file), ...leftOut.map(({ name }) => name)];
   const columns = Math.max(...names.map((name) => name.length)) + 4;
   const row = (name: string, words: string): string[] => hanging(`  ${name.padEnd(columns - 2)}`, words);
-  const where = `Kubernetes ${version}${platform === undefined ? "" : `, ${platform.name}`}`;
   return [
-    `context ${context} (${where}): wrote ${written.size} files into ${folder}${force ? ", also over files that existed" : ""}`,
-    ...files.filter(({ file }) => written.has(file)).flatMap(({ file, words }) => row(file, words)),
+    `${clusterWords(cluster)}: wrote ${written.length} files into ${folder}${force ? ", also over files that existed" : ""}`,
+    ...written.flatMap(({ file, words }) => row(file, words)),
     ...(kept.length === 0 ? [] : ["kept, because they exist (--force replaces them):"]),
     ...kept.flatMap(({ file, words }) => row(file, words)),
     ...(leftOut.length === 0 ? [] : ["left out:"]),

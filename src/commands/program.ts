@@ -3,12 +3,10 @@
  * src/cli.ts has the handlers, and docs/reference.md is generated from this file.
  */
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { ProviderName } from "../clusters/provider.js";
 import { ENVIRONMENT } from "../common/environment.js";
 import { EXIT_CODE_WORDS, messageOf } from "../common/errors.js";
-import { packageRoot } from "../common/package-root.js";
+import { packageVersion } from "../common/package-root.js";
 import { exampleSection } from "./examples.js";
 import { REPORTER_NAMES } from "../reporters/all-reporters.js";
 import { type Requested, requestedReporters } from "../reporters/requested.js";
@@ -187,7 +185,7 @@ const REPORTS: readonly string[] = ["reports"];
 export function createProgram(handlers: Handlers): Command {
   const program = new Command("chaos")
     .description("If this kube-system component dies, what happens to my application?")
-    .version(version())
+    .version(packageVersion())
     .option("--json", "one JSON object per line on stdout, for programs")
     .option("--plain", "plain lines, no live view")
     .exitOverride()
@@ -468,11 +466,6 @@ function afterHelp(): string {
 function section(title: string, rows: readonly (readonly [string, string])[]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
   return `\n${title}:\n${rows.map(([name, words]) => `  ${name.padEnd(width)}  ${words}`).join("\n")}\n`;
-}
-
-function version(): string {
-  const manifest = readFileSync(join(packageRoot(), "package.json"), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 /** An empty path (of a variable that is not set) would be the working directory. */

@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterHandle } from "../clusters/provider.js";
 import { ExitCode, RefusedError } from "../common/errors.js";
-import { packageRoot } from "../common/package-root.js";
+import { packageVersion } from "../common/package-root.js";
 import { loadLocalConfig } from "../config/local-config.js";
 import { podSettingsOf, withSets } from "../config/pod-settings.js";
 import { isControl } from "../experiment/attacks.js";
@@ -19,6 +18,7 @@ import { runExperiment, type RunOptions, type RunOutcome } from "../run/run.js";
 import { Session } from "../run/session.js";
 import type { Watchdog } from "../safety/watchdog.js";
 import type { RunView, SessionPosition } from "../ui/base.js";
+import { confirmation } from "./confirmation.js";
 import { failureOf, isDebug } from "./failure.js";
 import { writeMatrix } from "./matrix-command.js";
 import { nodeAccessOptions } from "./node-access-options.js";
@@ -97,7 +97,7 @@ async function runAll(options: RunCommandOptions, reports: RunReports): Promise<
   const loaded = choose(await loadAll(options.references), options);
   reports.plan(loaded);
   const handle = await chooseCluster(options);
-  const common = { handle, nodeAccess, podSettings, toolVersion: await ownVersion() };
+  const common = { handle, nodeAccess, podSettings, toolVersion: packageVersion() };
   const [only, ...others] = loaded;
   if (only !== undefined && others.length === 0) {
     if (!options.dryRun) options.view.session(positionOf(loaded, 0, 0));
@@ -252,7 +252,7 @@ async function openSession(
       view,
       env,
       toolVersion,
-      confirm: confirmation(options),
+      confirm: confirmation(options, attackQuestion),
       allowing: options.allowing,
       interrupted: options.interrupted,
       ...(options.abandoned === undefined ? {} : { abandoned: options.abandoned }),
@@ -310,7 +310,7 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
       anyway: options.anyway,
       deadMan: options.deadMan,
       dryRun: options.dryRun,
-      confirm: confirmation(options),
+      confirm: confirmation(options, attackQuestion),
       allowing: options.allowing,
       interrupted: options.interrupted,
       ...(options.abandoned === undefined ? {} : { abandoned: options.abandoned }),
@@ -332,17 +332,5 @@ async function runOne(options: RunCommandOptions, experiment: RunOneOptions): Pr
   }
 }
 
-/** Whether a cluster that is not local may be attacked: only if it was named and confirmed. */
-function confirmation({ select, yes, ask }: RunCommandOptions): () => Promise<boolean> {
-  const { context } = select;
-  return async () => {
-    if (context === undefined) return false;
-    return yes || (await ask?.(`Take down a kube-system component of context ${context}?`)) === true;
-  };
-}
-
-/** This package's version. */
-export async function ownVersion(): Promise<string> {
-  const text = await readFile(join(packageRoot(), "package.json"), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
-}
+const attackQuestion = (context: string): string =>
+  `Take down a kube-system component of context ${context}?`;

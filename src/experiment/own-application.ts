@@ -1,6 +1,6 @@
 /** The user's own application in an experiment file: what to ask it, and how a good answer looks. */
 import * as z from "zod";
-import { TOKEN } from "./token.js";
+import { asksWithToken, hasToken, TOKEN } from "./token.js";
 import { dnsLabel, goodStatus, servicePort } from "./values.js";
 
 /** Hop-by-hop headers, and those that Node sets. */
@@ -177,14 +177,17 @@ export const existing = z
 export type ExistingApplication = z.output<typeof existing>;
 export type OwnRequest = z.output<typeof request>;
 
-const has = (value: unknown): boolean => JSON.stringify(value ?? null).includes(TOKEN);
+/** What is asked: the write, and the read if there is one. */
+export function requestsOf({ write, read }: ExistingApplication): readonly OwnRequest[] {
+  return read === undefined ? [write] : [write, read];
+}
 
-/** Whether the request itself has a token. */
-export function asksWithToken({ http: asked, tcp: connected }: OwnRequest): boolean {
-  return has([asked?.path, asked?.headers, asked?.body, connected?.send]);
+/** The names of the Services that are asked, each once. */
+export function servicesOf(existing: ExistingApplication): readonly string[] {
+  return [...new Set(requestsOf(existing).map(({ service }) => service))];
 }
 
 /** Whether the request or the expected answer has a token. */
 export function usesToken(request: OwnRequest): boolean {
-  return asksWithToken(request) || has([request.http?.good, request.tcp?.expect]);
+  return asksWithToken(request) || hasToken([request.http?.good, request.tcp?.expect]);
 }

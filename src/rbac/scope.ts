@@ -4,6 +4,7 @@ import type { ComponentDefinition, Find } from "../components/component.js";
 import { correctedBy } from "../components/corrected.js";
 import type { ResolvedExperiment } from "../components/resolve.js";
 import { fits, isControl, ATTACKS } from "../experiment/attacks.js";
+import { servicesOf } from "../experiment/own-application.js";
 import type { Application } from "../experiment/schema.js";
 import { CANARY_NAMESPACE } from "../own/namespaces.js";
 import { NODE_ACCESS_NAMESPACE, PROBER_NAMESPACE } from "../own/own-names.js";
@@ -83,9 +84,7 @@ function applicationScope({
   guestbook,
 }: Application): Pick<PermissionScope, "application" | "existing"> {
   if (existing === undefined) return { application: { name: guestbook.namespace, prepared: true } };
-  const { namespace, write, read } = existing;
-  const services = [...new Set([write.service, read?.service ?? write.service])];
-  return { existing: { namespace, services } };
+  return { existing: { namespace: existing.namespace, services: servicesOf(existing) } };
 }
 
 export interface ScopeOptions {

@@ -63,7 +63,8 @@ async function init(
     view,
     interrupted: new AbortController().signal,
     env: { ...process.env, ...space.env },
-    confirm: async () => await Promise.resolve(true),
+    toolVersion: "0.0.0",
+    yes: true,
     allowing: (name) => name,
   });
   view.close();

@@ -1,5 +1,5 @@
 /** Judges answers of an own application. */
-import { TOKEN } from "../../experiment/token.js";
+import { hasToken, TOKEN } from "../../experiment/token.js";
 import type { OwnTarget } from "../prober-plan.js";
 import { badBody, failed, jsonIn, RECENT_MS, stripTags, type Outcome, type Tokens } from "./judge.js";
 
@@ -13,10 +13,6 @@ const SHORTEST_SECRET = 6;
 /** Puts a token where the text has its place. */
 export function fill(text: string, token: string): string {
   return text.replaceAll(TOKEN, token);
-}
-
-export function hasToken(value: unknown): boolean {
-  return JSON.stringify(value ?? null).includes(TOKEN);
 }
 
 /** The value at a JSON Pointer (RFC 6901); undefined: there is none. */

@@ -1,7 +1,8 @@
 /** Writes and reads of an own application: HTTP or TCP, through DNS, the Service's address, or each pod in turn. */
+import { asksWithToken, hasToken } from "../../experiment/token.js";
 import type { Endpoint, OwnTarget } from "../prober-plan.js";
 import { badBody, failed, failureOf, type Outcome, type Tokens } from "./judge.js";
-import { fill, hasToken, judgeOwn, recentTokensIn } from "./judge-own.js";
+import { fill, judgeOwn, recentTokensIn } from "./judge-own.js";
 import { askHttp, RoundRobin } from "./measure-http.js";
 import { exchangeTcp, probeTcp, type Family } from "./measure-net.js";
 
@@ -46,8 +47,7 @@ export class OwnArm {
       if (hasToken(target)) return undefined;
       return await this.#ask(this.#reads, { target, times, token: "", among: () => [] });
     }
-    const { http, tcp } = target;
-    const asks = hasToken([http?.path, http?.headers, http?.body, tcp?.send]);
+    const asks = asksWithToken(target);
     return await this.#ask(this.#reads, {
       target,
       times,

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { guestbookManifests, type GuestbookOptions } from "../../application/guestbook.js";
+import { servicesOf } from "../../experiment/own-application.js";
 import type { Application } from "../../experiment/schema.js";
 import type { Clock } from "../../common/clock.js";
 import { DEPLOYMENTS, getOrUndefined, NAMESPACES, resourcePath, SERVICES } from "../../kube/api.js";
@@ -46,10 +47,9 @@ export function watchedObjects(
 ): Pick<ApplicationWatchOptions, "namespace" | "objects"> {
   const { existing, guestbook } = application;
   if (existing === undefined) return { namespace: guestbook.namespace, objects: deployedObjects(guestbook) };
-  const services = new Set([existing.write.service, existing.read?.service ?? existing.write.service]);
   return {
     namespace: existing.namespace,
-    objects: [...services].map((name) => ({ kind: "Service", name })),
+    objects: servicesOf(existing).map((name) => ({ kind: "Service", name })),
   };
 }
 

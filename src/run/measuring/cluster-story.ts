@@ -1,3 +1,4 @@
+import { servicesOf } from "../../experiment/own-application.js";
 import { ENDPOINT_SLICES, NODES, resourcePath } from "../../kube/api.js";
 import type { EndpointSlice, Node } from "../../kube/objects.js";
 import { ServiceEndpoints } from "../../kube/service-endpoints.js";
@@ -29,7 +30,7 @@ export async function watchStory(
   const { existing, guestbook } = resolved.experiment.application;
   const { namespace } = existing ?? guestbook;
   // Beside an own application there may be others.
-  const services = existing && [existing.write.service, existing.read?.service];
+  const services = existing && servicesOf(existing);
   // These objects change rarely: a watch that was silent for long and restarted is no problem.
   const onNote = (resource: string) => (what: string) => {
     if (!signal.aborted && !what.includes("silent")) recorder.emit({ type: "watch", resource, what });

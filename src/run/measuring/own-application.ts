@@ -3,11 +3,13 @@ import { isIPv6 } from "node:net";
 import { ChaosError } from "../../common/errors.js";
 import type { ProbeName } from "../../experiment/names.js";
 import {
-  asksWithToken,
   type ExistingApplication,
   type OwnRequest,
+  requestsOf,
+  servicesOf,
   usesToken,
 } from "../../experiment/own-application.js";
+import { asksWithToken } from "../../experiment/token.js";
 import {
   ENDPOINT_SLICES,
   getOrUndefined,
@@ -107,13 +109,10 @@ async function find(transport: Transport, namespace: string, request: OwnRequest
 }
 
 /** Why the application cannot be measured, one sentence each; empty: it can. */
-export async function ownProblems(
-  transport: Transport,
-  { namespace, write, read }: ExistingApplication,
-): Promise<string[]> {
-  const requests = read === undefined ? [write] : [write, read];
+export async function ownProblems(transport: Transport, existing: ExistingApplication): Promise<string[]> {
+  const { namespace } = existing;
   const found = await Promise.all(
-    requests.map(async (request) => {
+    requestsOf(existing).map(async (request) => {
       const each = await find(transport, namespace, request);
       if ("problem" in each) return each.problem;
       return each.address.pods.length === 0 ? withoutPods(nameOf(namespace, request)) : undefined;
@@ -259,6 +258,6 @@ export function requestWords({ service, port, through, http, tcp }: OwnRequest):
 }
 
 /** "shop/api", or "shop/writer and reader". Pure. */
-export function ownName({ namespace, write, read }: ExistingApplication): string {
-  return `${namespace}/${[...new Set([write.service, read?.service ?? write.service])].join(" and ")}`;
+export function ownName(existing: ExistingApplication): string {
+  return `${existing.namespace}/${servicesOf(existing).join(" and ")}`;
 }

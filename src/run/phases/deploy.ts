@@ -126,13 +126,14 @@ interface WantedPods {
 
 /** The pods that the manifests ask for; a DaemonSet has one per schedulable node. Pure. */
 export function wantedPods(namespace: string, manifests: readonly Manifest[], nodes: number): WantedPods {
-  const workloads = manifests.filter(({ kind }) => kind === "DaemonSet" || kind === "Deployment");
-  const specs = workloads.map(({ spec }) => spec as WorkloadSpec);
+  const workloads = manifests
+    .filter(({ kind }) => kind === "DaemonSet" || kind === "Deployment")
+    .map(({ kind, spec }) => ({ kind, ...(spec as WorkloadSpec) }));
   return {
     namespace,
-    selectors: specs.map(({ selector }) => selector.matchLabels),
+    selectors: workloads.map(({ selector }) => selector.matchLabels),
     count: workloads.reduce(
-      (sum, { kind }, index) => sum + (kind === "DaemonSet" ? nodes : (specs[index]?.replicas ?? 1)),
+      (sum, { kind, replicas = 1 }) => sum + (kind === "DaemonSet" ? nodes : replicas),
       0,
     ),
   };

@@ -74,11 +74,10 @@ export function rightsLines(rights: readonly AskedRight[]): RightsLine[] {
 /** "52 needed, all granted", "52 needed, 2 missing: delete pods in kube-system; …". */
 export function rightsSummary(rights: readonly AskedRight[] | undefined): string {
   if (rights === undefined) return "unknown: asking for them is forbidden";
-  const missing = rightsLines(rights.filter(({ granted }) => !granted));
-  const count = rights.filter(({ granted }) => !granted).length;
-  if (count === 0) return `${rights.length} needed, all granted`;
-  const names = missing.map(
+  const missing = rights.filter(({ granted }) => !granted);
+  if (missing.length === 0) return `${rights.length} needed, all granted`;
+  const names = rightsLines(missing).map(
     ({ namespace, words }) => `${words}${namespace === undefined ? "" : ` in ${namespace}`}`,
   );
-  return `${rights.length} needed, ${count} missing: ${names.join("; ")}`;
+  return `${rights.length} needed, ${missing.length} missing: ${names.join("; ")}`;
 }

@@ -7,6 +7,7 @@ import { fitted, type ResolvedExperiment } from "../../components/resolve.js";
 import type { PodSettings } from "../../config/pod-settings.js";
 import type { RunEventBody } from "../../evidence/events.js";
 import { ATTACKS, fits, fittingAttacks, isControl } from "../../experiment/attacks.js";
+import { requestsOf } from "../../experiment/own-application.js";
 import { missingPermissions } from "../../kube/access-review.js";
 import type { Node } from "../../kube/objects.js";
 import { describePermission, type Permission } from "../../kube/permission.js";
@@ -225,8 +226,7 @@ const CHECKS: readonly PreflightCheck[] = [
       const problems = await ownProblems(transport, existing);
       const added = addedWords(resolved.experiment, schedulableNodes(nodes).length);
       if (added !== undefined) emit({ type: "warning", text: added });
-      const requests = [existing.write, ...(existing.read === undefined ? [] : [existing.read])];
-      const detail = `${ownName(existing)} exists: ${requests.map(requestWords).join("; ")}`;
+      const detail = `${ownName(existing)} exists: ${requestsOf(existing).map(requestWords).join("; ")}`;
       return problems.length === 0
         ? [{ ok: true, detail }]
         : problems.map((problem) => ({ ok: false, detail: problem }));

@@ -43,7 +43,9 @@ test("without a confirmation nothing is deployed, and no file is written", async
         view,
         interrupted: new AbortController().signal,
         env: { ...state, XDG_CONFIG_HOME: home },
-        confirm: async () => {
+        toolVersion: "0.0.0",
+        yes: false,
+        ask: async () => {
           asked += 1;
           return await Promise.resolve(false);
         },
