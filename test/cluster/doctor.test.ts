@@ -14,11 +14,11 @@ import {
   remove,
   resourcePath,
 } from "../../src/kube/api.js";
-import type { DaemonSet, Deployment, KubeObject } from "../../src/kube/objects.js";
+import type { DaemonSet, KubeObject } from "../../src/kube/objects.js";
 import type { Transport } from "../../src/kube/transport.js";
-import { daemonSetState, deploymentState, type WorkloadState } from "../../src/kube/workload-state.js";
 import { MANAGED_BY } from "../../src/own/manifest.js";
 import { undo } from "../../src/safety/restore/undo-entries.js";
+import { workloadNotReady } from "../../src/safety/restore/verify.js";
 import type { TestCluster } from "./support/cluster.js";
 import { chaos, said, setUp, type Workspace } from "./support/run-cli.js";
 
@@ -54,28 +54,22 @@ async function look(cluster: TestCluster, space: Workspace): Promise<Told> {
   return { exitCode: ended.exitCode, faults: faults.sort(), text: JSON.stringify(findings, null, 1) };
 }
 
-const stateOf = {
-  Deployment: (object: KubeObject): WorkloadState => deploymentState(object as unknown as Deployment),
-  DaemonSet: (object: KubeObject): WorkloadState => daemonSetState(object as unknown as DaemonSet),
-};
-
-/** Changes a workload. The end of the test restores it, and waits until its pods are ready again. */
+/** Changes a workload. The end of the test restores it, and waits until its pods are ready and of the old template. */
 async function changed(
   t: ExecutionContext,
   transport: Transport,
-  { kind, path }: { readonly kind: keyof typeof stateOf; readonly path: string },
+  { kind, path }: { readonly kind: string; readonly path: string },
   change: object,
 ): Promise<void> {
   const object = await getOrUndefined<KubeObject>(transport, path);
   if (object === undefined) return;
-  const wanted = stateOf[kind](object).wanted;
+  const before = { ...object, kind };
   t.teardown(async () => {
     const collection = path.slice(0, path.lastIndexOf("/"));
-    await undo(transport, { action: "restore-workload", path, collection, object: { ...object, kind } });
+    await undo(transport, { action: "restore-workload", path, collection, object: before });
     await pollUntil(systemClock(), { everyMs: 500, limitMs: BACK_WITHIN_MS }, async () => {
-      const now = await getOrUndefined<KubeObject>(transport, path);
-      const state = now === undefined ? undefined : stateOf[kind](now);
-      return state?.isSeen === true && state.ready >= wanted ? true : undefined;
+      const live = await getOrUndefined<KubeObject>(transport, path);
+      return live !== undefined && workloadNotReady(before, live) === undefined ? true : undefined;
     });
   });
   await patch(transport, path, change, { fieldManager: MANAGED_BY });
