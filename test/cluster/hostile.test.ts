@@ -13,7 +13,6 @@ import {
   remove,
   resourcePath,
 } from "../../src/kube/api.js";
-import { sanitised } from "../../src/kube/declared.js";
 import type { Deployment, KubeObject } from "../../src/kube/objects.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
 import type { TestCluster } from "./support/cluster.js";
@@ -221,84 +220,6 @@ test.serial(
       "scale-to-zero deletes no workload",
     );
     t.is(await replicas(), wanted);
-    await assertRestored(t, at);
-  },
-);
-
-/** As a GitOps controller does: applies the Deployment server-side every 5 s, whether it exists or not. */
-function applyRepeatedly(
-  { connection: { transport } }: TestCluster,
-  manifest: KubeObject,
-): { readonly answers: number[]; readonly stop: () => Promise<void> } {
-  const answers: number[] = [];
-  const stopping = new AbortController();
-  const loop = (async () => {
-    while (!stopping.signal.aborted) {
-      const { status } = await transport.request({
-        method: "PATCH",
-        path: DEPLOYMENT,
-        query: { fieldManager: "gitops-test", force: true },
-        contentType: "application/apply-patch+yaml",
-        body: sanitised(manifest),
-      });
-      answers.push(status);
-      for (let waited = 0; waited < 5_000 && !stopping.signal.aborted; waited += 100) await pause(100);
-    }
-  })();
-  return {
-    answers,
-    stop: async () => {
-      stopping.abort();
-      await loop;
-    },
-  };
-}
-
-test.serial(
-  "a GitOps controller applies kube-dns server-side every 5 s: it is kept down, and the report names it",
-  async (t) => {
-    const at = await setUp(t, APPLIED_HERE);
-    const { cluster, space } = at;
-    const live = await get<Deployment>(cluster.connection.transport, DEPLOYMENT);
-    const manifest = { ...live, apiVersion: "apps/v1", kind: "Deployment" } as unknown as KubeObject;
-    const gitops = applyRepeatedly(cluster, manifest);
-    t.teardown(gitops.stop);
-    await until(
-      "it has applied the Deployment",
-      10_000,
-      async () => await Promise.resolve(gitops.answers.length > 0),
-    );
-    const file = await writeExperiment(space, experiment({ name: "gitops", window: "40s" }));
-    const ended = await chaosRun(cluster, space, file);
-    const { exitCode } = ended;
-    await gitops.stop();
-    const { folder, result } = await onlyReport(space);
-    const text = `${said(ended)}\n${result.verdictBecause}`;
-    t.is(exitCode, 0, text);
-    t.is(result.severity, "outage", text);
-    t.deepEqual(
-      gitops.answers.filter((status) => status >= 300),
-      [],
-    );
-    const { suppression } = result;
-    const fight = suppression?.fight ?? [];
-    // One every 5 s for 40 s.
-    t.true(fight.length >= 6, `${fight.length} rounds`);
-    t.deepEqual([...new Set(fight.map(({ by }) => by))], ["gitops-test"]);
-    t.true(
-      fight.every(({ served }) => !served),
-      "no recreated Deployment served",
-    );
-    t.true((suppression?.share ?? 0) > 0.9, `kept down for ${suppression?.share ?? 0} of the window`);
-    t.regex(
-      result.facts.target?.ownerChain.at(-1) ?? "",
-      /^gitops-test, which applies it server-side \(unknown how fast; from field manager gitops-test[,)]/,
-    );
-    t.regex(await readFile(join(folder, "report.md"), "utf8"), /Recreated during the attack: .*gitops-test/);
-    t.log(
-      `${fight.length} rounds, each at most ${Math.max(...fight.map(({ livedMs }) => livedMs ?? 0))} ms; ` +
-        `kept down ${suppression?.share ?? 0}; restored by ${result.restored.at(-1)?.by ?? "nobody"}`,
-    );
     await assertRestored(t, at);
   },
 );

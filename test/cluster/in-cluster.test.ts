@@ -1,12 +1,13 @@
 /** `chaos manifest` on a real cluster: a Job made from its CronJob runs an experiment with the printed rights alone. */
 import { execa } from "execa";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
 import { CLUSTER_ROLES, getOrUndefined, list, NAMESPACES, PODS, resourcePath } from "../../src/kube/api.js";
 import type { KubeObject, Namespace, Pod } from "../../src/kube/objects.js";
 import { LOCK_PATH } from "../../src/safety/lock/lease.js";
 import { type Manifest, manifestsOf, type PolicyRule, rightsOf } from "../helpers/rbac-fixtures.js";
 import type { TestCluster } from "./support/cluster.js";
+import { auditOf } from "./support/audit.js";
 import { chaos, said, setUp, type Workspace, writeExperiment } from "./support/run-cli.js";
 import { runnerImage } from "./support/runner-image.js";
 import { changesSince, snapshot } from "./support/snapshot.js";
@@ -82,6 +83,28 @@ async function waitFor<T>(what: string, look: () => Promise<T | undefined>): Pro
   return found;
 }
 
+/**
+ * The dead-man's switch of a run that ended normally was there, and changed nothing. The audit log leaves out reads and
+ * Leases (src/clusters/audit-policy.yaml), and has every other request.
+ */
+async function onlyWatched(t: ExecutionContext, cluster: TestCluster, since: number): Promise<void> {
+  const audit = (await auditOf(cluster, "chaos-dead-man-")).filter(
+    ({ requestReceivedTimestamp }) => Date.parse(requestReceivedTimestamp) >= since,
+  );
+  const pods = audit.filter(
+    ({ verb, objectRef }) =>
+      verb === "create" && objectRef?.resource === "pods" && objectRef.subresource === undefined,
+  );
+  t.is(pods.length, 1, "the switch's pod was created");
+  const own = audit.filter(({ user }) =>
+    user?.username?.startsWith(`system:serviceaccount:${HOME}:chaos-dead-man-`),
+  );
+  t.deepEqual(
+    own.map(({ verb, objectRef }) => `${verb} ${objectRef?.resource} ${objectRef?.name}`),
+    [],
+  );
+}
+
 /** Prints the CronJob for a short experiment, with an image that the nodes have, and applies it. */
 async function applied(
   t: Parameters<typeof setUp>[0],
@@ -135,6 +158,7 @@ test.serial(
     const prepared = await snapshot(cluster);
     await kubectl(["-n", HOME, "create", "job", "now", `--from=cronjob/${name}`]);
     const startedAt = performance.now();
+    const startedDate = Date.now();
     const state = await waitFor("the end of the Job's pod", async () => {
       const { status } = (await podOf(cluster, "now")) ?? {};
       return status?.containerStatuses?.[0]?.state?.terminated;
@@ -145,6 +169,7 @@ test.serial(
     t.log(`the Job took ${Math.round((performance.now() - startedAt) / 1000)} s`);
     await kubectl(["-n", HOME, "wait", "--for=condition=complete", "--timeout=60s", "job/now"]);
     t.deepEqual(await changesSince(cluster, prepared), [], "as before, with the CronJob and its rights");
+    await onlyWatched(t, cluster, startedDate);
     t.is(await getOrUndefined(cluster.connection.transport, LOCK_PATH), undefined);
     await kubectl(["-n", HOME, "delete", "job", "now"]);
   },

@@ -1,20 +1,14 @@
 /** kube-dns taken down by each attack; the report is compared with what the cluster itself shows. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import type { RunResult } from "../../src/analysis/result.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
-import {
-  DEPLOYMENTS,
-  ENDPOINT_SLICES,
-  get,
-  getOrUndefined,
-  list,
-  PODS,
-  resourcePath,
-} from "../../src/kube/api.js";
+import { DEPLOYMENTS, ENDPOINT_SLICES, get, list, PODS, resourcePath } from "../../src/kube/api.js";
 import { sanitised } from "../../src/kube/declared.js";
-import type { Deployment, EndpointSlice, KubeObject, Pod } from "../../src/kube/objects.js";
+import type { EndpointSlice, KubeObject, Pod } from "../../src/kube/objects.js";
 import { acceptedDeletions, auditOf } from "./support/audit.js";
-import { testCluster, type TestCluster } from "./support/cluster.js";
+import type { TestCluster } from "./support/cluster.js";
 import {
   chaosRun,
   onlyReport,
@@ -94,15 +88,14 @@ async function record(cluster: TestCluster, seen: Seen, until: Promise<unknown>)
 async function attacked(
   t: ExecutionContext,
   experiment: ExperimentText,
-  meanwhile: (cluster: TestCluster) => { stop(): Promise<void> } = () => ({
-    stop: async () => await Promise.resolve(),
-  }),
-): Promise<{ result: RunResult; cluster: TestCluster }> {
-  // The restorer of a test creates the Deployment as another field manager.
+  meanwhile?: (cluster: TestCluster) => Promise<{ stop(): Promise<void> }>,
+): Promise<{ result: RunResult; folder: string }> {
+  // A companion of the test applies the Deployment as another field manager.
   const { cluster, space } = await setUp(
     t,
-    experiment.name === "restorer" ? ["kube-system deployments coredns"] : [],
+    meanwhile === undefined ? [] : ["kube-system deployments coredns"],
   );
+  const companion = await meanwhile?.(cluster);
   const uidsBefore = await podUids(cluster);
   const processesBefore = await processesOfPods(cluster, uidsBefore.length);
   const file = await writeExperiment(space, experiment);
@@ -111,15 +104,14 @@ async function attacked(
   const seen: Seen = { endpoints: [], processes: [] };
   // From the effect of the first kill until shortly before the end of the window.
   await new Promise((resolve) => setTimeout(resolve, 8_000));
-  const companion = meanwhile(cluster);
   const recording = new Promise((resolve) =>
     setTimeout(resolve, Number.parseInt(experiment.window, 10) * 1000 - 10_000),
   );
   await record(cluster, seen, recording);
-  await companion.stop();
   const ended = await child;
   const { exitCode } = ended;
-  const { result } = await onlyReport(space);
+  await companion?.stop();
+  const { result, folder } = await onlyReport(space);
 
   t.is(exitCode, 0, `${said(ended)}\n${result.verdictBecause}`);
   t.is(result.verdict, "as expected");
@@ -157,7 +149,7 @@ async function attacked(
   t.true(controlArm.length > 0);
   for (const { source, phases } of controlArm)
     t.true((phases.window.availability ?? 0) > 0.95, `control arm on ${source}`);
-  return { result, cluster };
+  return { result, folder };
 }
 
 test.serial("delete-pods keeps kube-dns down against the ReplicaSet controller", async (t) => {
@@ -173,54 +165,72 @@ test.serial("delete-pods keeps kube-dns down against the ReplicaSet controller",
   );
 });
 
-test.serial("delete-workload keeps kube-dns down against a restorer that creates it every 5 s", async (t) => {
-  let applied = 0;
-  const { result } = await attacked(
-    t,
-    { name: "restorer", attack: "{ type: delete-workload }", window: "30s", impact: "outage" },
-    (cluster) => {
-      const restorer = restorerOf(cluster, original);
-      return {
-        stop: async () => {
-          applied = await restorer();
-        },
-      };
-    },
-  );
-  t.true(applied >= 3, `the restorer created it ${applied} times`);
-  t.is(result.suppression?.recreationsByKind["Deployment"], applied);
-});
-
-let original: KubeObject;
-test.before(async () => {
-  const cluster = await testCluster();
-  original = await get<KubeObject>(cluster.connection.transport, DEPLOYMENT);
-  cluster.connection.transport.close();
-});
-
-/** Creates the Deployment every 5 s if it does not exist. The returned function stops that and gives the count. */
-function restorerOf(cluster: TestCluster, manifest: KubeObject): () => Promise<number> {
-  let applied = 0;
-  let stopped = false;
+/** As a GitOps controller does: applies the Deployment server-side every 5 s, whether it exists or not. */
+async function applyRepeatedly({ connection: { transport } }: TestCluster): Promise<{
+  readonly answers: number[];
+  readonly stop: () => Promise<void>;
+}> {
+  const live = await get<KubeObject>(transport, DEPLOYMENT);
+  const body = sanitised({ ...live, apiVersion: "apps/v1", kind: "Deployment" });
+  const apply = async (): Promise<number> => {
+    const query = { fieldManager: "gitops-test", force: true };
+    const contentType = "application/apply-patch+yaml";
+    return (await transport.request({ method: "PATCH", path: DEPLOYMENT, query, contentType, body })).status;
+  };
+  // The run finds the field manager of the first one.
+  const answers = [await apply()];
+  const stopping = new AbortController();
   const loop = (async () => {
-    while (!stopped) {
-      const { transport } = cluster.connection;
-      if ((await getOrUndefined<Deployment>(transport, DEPLOYMENT)) === undefined) {
-        const answer = await transport.request({
-          method: "POST",
-          path: resourcePath(DEPLOYMENTS, "kube-system"),
-          query: { fieldManager: "test-restorer" },
-          body: sanitised(manifest),
-        });
-        if (answer.status === 201) applied += 1;
-      }
-      for (let waited = 0; waited < 5_000 && !stopped; waited += 100)
+    while (!stopping.signal.aborted) {
+      for (let waited = 0; waited < 5_000 && !stopping.signal.aborted; waited += 100)
         await new Promise((resolve) => setTimeout(resolve, 100));
+      if (!stopping.signal.aborted) answers.push(await apply());
     }
   })();
-  return async () => {
-    stopped = true;
-    await loop;
-    return applied;
+  return {
+    answers,
+    stop: async () => {
+      stopping.abort();
+      await loop;
+    },
   };
 }
+
+test.serial(
+  "delete-workload keeps kube-dns down against a GitOps controller that applies it every 5 s, and the report names it",
+  async (t) => {
+    let gitops: Awaited<ReturnType<typeof applyRepeatedly>> | undefined;
+    const { result, folder } = await attacked(
+      t,
+      { name: "gitops", attack: "{ type: delete-workload }", window: "40s", impact: "outage" },
+      async (cluster) => {
+        gitops = await applyRepeatedly(cluster);
+        t.teardown(gitops.stop);
+        return gitops;
+      },
+    );
+    t.deepEqual(
+      gitops?.answers.filter((status) => status >= 300),
+      [],
+    );
+    const { suppression } = result;
+    const fight = suppression?.fight ?? [];
+    // One every 5 s for 40 s.
+    t.true(fight.length >= 6, `${fight.length} rounds`);
+    t.deepEqual([...new Set(fight.map(({ by }) => by))], ["gitops-test"]);
+    t.true(
+      fight.every(({ served }) => !served),
+      "no recreated Deployment served",
+    );
+    t.true((suppression?.share ?? 0) > 0.9, `kept down for ${suppression?.share ?? 0} of the window`);
+    t.regex(
+      result.facts.target?.ownerChain.at(-1) ?? "",
+      /^gitops-test, which applies it server-side \(unknown how fast; from field manager gitops-test[,)]/,
+    );
+    t.regex(await readFile(join(folder, "report.md"), "utf8"), /Recreated during the attack: .*gitops-test/);
+    t.log(
+      `${fight.length} rounds, each at most ${Math.max(...fight.map(({ livedMs }) => livedMs ?? 0))} ms; ` +
+        `kept down ${suppression?.share ?? 0}; restored by ${result.restored.at(-1)?.by ?? "nobody"}`,
+    );
+  },
+);
