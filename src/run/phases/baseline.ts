@@ -26,6 +26,8 @@ async function measure(state: RunState): Promise<boolean> {
   const { functionChecks } = state.measuring;
   state.collector.health.startCounting();
   const checks = functionChecks?.disturbs === false ? functionChecks : undefined;
+  // A repeated baseline counts only its own checks.
+  const finishedBefore = checks?.finished;
   checks?.begin();
   const end = clock.now() + resolved.experiment.phases.baseline;
   while (clock.now() < end && !state.stop.aborted) {
@@ -33,7 +35,8 @@ async function measure(state: RunState): Promise<boolean> {
     await clock.sleep(Math.min(250, end - clock.now()), state.stop);
   }
   // If the function was never seen working, its absence later proves nothing.
-  if (checks?.finished === 0) await checks.another(checks.deadlineMs + CHECK_SLACK_MS, state.stop);
+  if (checks !== undefined && checks.finished === finishedBefore)
+    await checks.another(checks.deadlineMs + CHECK_SLACK_MS, state.stop);
   await checks?.end();
   return true;
 }

@@ -19,12 +19,20 @@ interface Baseline {
 
 const SOURCE = "kind-worker";
 
-/** One baseline of 15 s, and what follows; `lines` tells what the prober writes in each, from its start on. */
+const PROBE = "fluentd-is-scaled";
+
+/**
+ * One baseline of 15 s, and what follows; `lines` tells what the prober writes in each, from its start on.
+ *
+ * @param checkMs how long a check of the component's own function takes; undefined: it has none.
+ */
 async function baseline(
   lines: (attempt: number, fromMs: number) => SampleLine[],
-  signal?: AbortSignal,
+  { signal, checkMs }: { readonly signal?: AbortSignal; readonly checkMs?: number } = {},
 ): Promise<Baseline> {
-  const facts: RunFacts = { ...defaultFacts, sources: [SOURCE], functionProbes: [] };
+  const check = { name: PROBE, means: "it is scaled", deadlineMs: 60_000, disturbs: false } as const;
+  const functionProbe = checkMs === undefined ? null : check;
+  const facts: RunFacts = { ...defaultFacts, sources: [SOURCE], functionProbes: [], functionProbe };
   let now = 1000;
   let started = 0;
   const written: SampleLine[] = [{ boot: "b", t: 0, wall: 0, node: SOURCE }];
@@ -47,6 +55,28 @@ async function baseline(
     recorder: { emit, events, samples: [{ source: SOURCE, lines: written }] },
     view: { live: silent, phase: silent, phaseEnd: silent, warn: silent },
   };
+  let begunAt = 0;
+  const functionChecks = {
+    disturbs: false,
+    deadlineMs: 60_000,
+    finished: 0,
+    begin: () => void (begunAt = now),
+    another: async () => {
+      now = begunAt + (checkMs ?? 0);
+      const look = ++functionChecks.finished;
+      events.push({
+        type: "function",
+        probe: PROBE,
+        look,
+        present: true,
+        tookMs: checkMs ?? 0,
+        evidence: "",
+        tMs: begunAt,
+      });
+      return await Promise.resolve(true);
+    },
+    end: async () => await Promise.resolve(),
+  };
   const state = {
     context,
     facts,
@@ -57,6 +87,7 @@ async function baseline(
       lanes: new LiveLanes(),
     },
     measuring: {
+      ...(checkMs === undefined ? {} : { functionChecks }),
       watch: { endpointsReady: 1 },
       abortWhen: { start: () => void (started += 1), notGood: async () => await Promise.resolve(undefined) },
     },
@@ -109,6 +140,15 @@ test("a refused baseline of a late prober is measured again, and the second one 
   t.deepEqual(stops(result), []);
 });
 
+test("each baseline waits for a function check of its own, however long one takes", async (t) => {
+  const result = await baseline(
+    (attempt, fromMs) => (attempt === 1 ? [...samples(fromMs, 20), late(fromMs, 400)] : samples(fromMs)),
+    { checkMs: 20_000 },
+  );
+  t.like(result, { good: true, measured: 2 });
+  t.deepEqual(stops(result), []);
+});
+
 test("a baseline of a busy machine is measured again, even if no timer was late", async (t) => {
   const busy = (t: number): SampleLine => ({ own: "cpu", t, d: 5000, steal: 0, pressure: 0.9 });
   const result = await baseline((attempt, fromMs) => [
@@ -125,9 +165,8 @@ test("a prober that is late for more than a fifth of both baselines: disturbed, 
 });
 
 test("a signal ends it: no second baseline", async (t) => {
-  const result = await baseline(
-    (_, fromMs) => [...samples(fromMs), late(fromMs, 4_000)],
-    AbortSignal.abort(),
-  );
+  const result = await baseline((_, fromMs) => [...samples(fromMs), late(fromMs, 4_000)], {
+    signal: AbortSignal.abort(),
+  });
   t.like(result, { good: false, measured: 1 });
 });
