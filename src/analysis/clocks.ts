@@ -8,6 +8,7 @@ import type { RunEvent } from "../evidence/events.js";
 import { FAILURE_KINDS, type ProbeLine, type RawSamples, RUNNER_SOURCE } from "../evidence/sample.js";
 import { PROBES, type ProbeName } from "../experiment/names.js";
 import { OwnDelays, REACH_MS } from "./disturbed.js";
+import type { ClosedSpan } from "./phases.js";
 import { inOrder, type Point, type Series } from "./series.js";
 import { isWithin } from "./spans.js";
 
@@ -211,4 +212,14 @@ export function seriesOf(
   }));
   series.sort((a, b) => PROBES.indexOf(a.probe) - PROBES.indexOf(b.probe) || (a.source < b.source ? -1 : 1));
   return { series, delays, warnings };
+}
+
+/** Whether a prober or the runner stalled within the span. */
+export function stalledIn(
+  span: ClosedSpan,
+  events: readonly RunEvent[],
+  samples: readonly RawSamples[],
+): boolean {
+  const { delays } = seriesOf(samples, clocksOf(events));
+  return [...delays].some(([source, own]) => (own.within(source, span)?.spans ?? []).length > 0);
 }

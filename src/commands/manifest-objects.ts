@@ -4,6 +4,7 @@ import { UsageError } from "../common/errors.js";
 import { IN_CLUSTER_CONTEXT } from "../kube/kubeconfig/in-cluster.js";
 import { CONTAINER_SECURITY, NODE_USER, podSecurity, pulledWith, type PullSecret } from "../own/pod-spec.js";
 import type { CommentedObject, ServiceAccountName } from "../rbac/role-manifests.js";
+import { CALM_LIMIT_MS } from "../run/phases/baseline.js";
 import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 
 export interface RunnerInput {
@@ -91,7 +92,8 @@ function filesOf(experiments: readonly RunnerExperiment[]): Record<string, strin
 /** The longest time of all phases (a disturbed baseline is repeated once), with what is around them, seconds. */
 function deadlineSeconds(experiments: readonly RunnerExperiment[]): number {
   const phases = experiments.map(
-    ({ phases: { baseline, window, recovery } }) => 2 * baseline + window + recovery + 2 * SETTLE_LIMIT_MS,
+    ({ phases: { baseline, window, recovery } }) =>
+      2 * baseline + CALM_LIMIT_MS + window + recovery + 2 * SETTLE_LIMIT_MS,
   );
   return Math.ceil(phases.reduce((sum, each) => sum + each, AROUND_MS) / 1000);
 }

@@ -1,4 +1,5 @@
 import { analyse } from "../../analysis/analyse.js";
+import { stalledIn } from "../../analysis/clocks.js";
 import { disturbedWords, wasDisturbed } from "../../analysis/disturbed.js";
 import type { InconclusiveReason } from "../../analysis/result.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
@@ -55,6 +56,28 @@ function worthAgain({ facts, context }: RunState): string | undefined {
   return refused && wasDisturbed(disturbed) ? disturbedWords(disturbed) : undefined;
 }
 
+/** A machine is calm after this long without a stall, ms. */
+const CALM_MS = 3_000;
+
+/** A machine that does not become calm within this is measured as it is, ms. */
+export const CALM_LIMIT_MS = 30_000;
+
+/** What keeps a machine busy often ends soon (pods that start); right after it a second baseline would be refused, too. */
+async function untilCalm({ collector, context, stop }: RunState): Promise<void> {
+  const { clock, recorder, view } = context;
+  const endMs = clock.now() + CALM_LIMIT_MS;
+  await view.step("wait until the machine is less busy", async () => {
+    for (;;) {
+      const fromMs = clock.now();
+      await clock.sleep(CALM_MS, stop);
+      await collector.fetch();
+      const toMs = clock.now();
+      if (stop.aborted || toMs >= endMs || !stalledIn({ fromMs, toMs }, recorder.events, recorder.samples))
+        return;
+    }
+  });
+}
+
 /** A baseline that is refused while a prober was late, or a machine busy, is measured once more. The last one counts. */
 async function repeatIfDisturbed(state: RunState): Promise<void> {
   const { recorder, resolved } = state.context;
@@ -64,6 +87,8 @@ async function repeatIfDisturbed(state: RunState): Promise<void> {
     type: "warning",
     text: `the baseline was disturbed: ${disturbed}. It is measured again, once`,
   });
+  await untilCalm(state);
+  if (state.stop.aborted) return;
   const again = async (): Promise<boolean> => await measure(state);
   await inPhase(state.context, "baseline", again, resolved.experiment.phases.baseline);
   await state.collector.fetch();

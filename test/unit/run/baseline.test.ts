@@ -4,6 +4,7 @@ import test from "ava";
 import type { RunEvent, RunEventBody } from "../../../src/evidence/events.js";
 import type { RunFacts } from "../../../src/evidence/facts.js";
 import type { SampleLine } from "../../../src/evidence/sample.js";
+import { silentProgress } from "../../../src/common/progress.js";
 import { baselineIsGood, measureBaseline } from "../../../src/run/phases/baseline.js";
 import { inPhase } from "../../../src/run/phases/phase.js";
 import type { RunState } from "../../../src/run/run-state.js";
@@ -53,7 +54,7 @@ async function baseline(
     },
     resolved: { experiment: facts.experiment },
     recorder: { emit, events, samples: [{ source: SOURCE, lines: written }] },
-    view: { live: silent, phase: silent, phaseEnd: silent, warn: silent },
+    view: { ...silentProgress, live: silent, phase: silent, phaseEnd: silent },
   };
   let begunAt = 0;
   const functionChecks = {
@@ -156,6 +157,41 @@ test("a baseline of a busy machine is measured again, even if no timer was late"
     busy(fromMs),
   ]);
   t.like(result, { good: true, measured: 2 });
+});
+
+/** When each baseline began, ms. */
+const begins = ({ events }: Baseline): number[] =>
+  events.flatMap((event) => (event.type === "phase" && event.state === "start" ? [event.tMs] : []));
+
+/** Stalls of 400 ms, one a second. */
+const stalls = (fromMs: number, seconds: number): SampleLine[] =>
+  Array.from({ length: seconds }, (_, index) => ({
+    own: "late",
+    t: fromMs + index * 1_000,
+    d: 400,
+    late: 350,
+  }));
+
+test("the second baseline begins after three seconds without a stall", async (t) => {
+  const busy = async (seconds: number): Promise<number> => {
+    const result = await baseline((attempt, fromMs) =>
+      attempt === 1 ? [...samples(fromMs, 20), ...stalls(fromMs, seconds)] : samples(fromMs),
+    );
+    t.like(result, { good: true, measured: 2 });
+    const [first = 0, second = 0] = begins(result);
+    return second - first - 15_000;
+  };
+  t.is(await busy(10), 3_000);
+  t.is(await busy(20), 9_000);
+});
+
+test("a machine that does not become calm is measured after thirty seconds", async (t) => {
+  const result = await baseline((attempt, fromMs) =>
+    attempt === 1 ? [...samples(fromMs, 20), ...stalls(fromMs, 90)] : samples(fromMs),
+  );
+  t.is(result.measured, 2);
+  const [first = 0, second = 0] = begins(result);
+  t.is(second - first, 45_000);
 });
 
 test("a prober that is late for more than a fifth of both baselines: disturbed, after the second", async (t) => {
