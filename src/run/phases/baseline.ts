@@ -2,6 +2,7 @@ import { analyse } from "../../analysis/analyse.js";
 import { stalledIn } from "../../analysis/clocks.js";
 import { disturbedWords, wasDisturbed } from "../../analysis/disturbed.js";
 import type { InconclusiveReason } from "../../analysis/result.js";
+import { pollUntil } from "../../common/clock.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { showLive } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
@@ -65,16 +66,15 @@ export const CALM_LIMIT_MS = 30_000;
 /** What keeps a machine busy often ends soon (pods that start); right after it a second baseline would be refused, too. */
 async function untilCalm({ collector, context, stop }: RunState): Promise<void> {
   const { clock, recorder, view } = context;
-  const endMs = clock.now() + CALM_LIMIT_MS;
+  const poll = { everyMs: CALM_MS, limitMs: CALM_LIMIT_MS - CALM_MS, signal: stop };
   await view.step("wait until the machine is less busy", async () => {
-    for (;;) {
-      const fromMs = clock.now();
-      await clock.sleep(CALM_MS, stop);
+    await clock.sleep(CALM_MS, stop);
+    await pollUntil(clock, poll, async () => {
       await collector.fetch();
       const toMs = clock.now();
-      if (stop.aborted || toMs >= endMs || !stalledIn({ fromMs, toMs }, recorder.events, recorder.samples))
-        return;
-    }
+      const span = { fromMs: toMs - CALM_MS, toMs };
+      return stalledIn(span, recorder.events, recorder.samples) ? undefined : true;
+    });
   });
 }
 

@@ -18,6 +18,10 @@ interface Baseline {
   readonly started: number;
 }
 
+/** When each baseline began, ms. */
+const begins = ({ events }: Pick<Baseline, "events">): number[] =>
+  events.flatMap((event) => (event.type === "phase" && event.state === "start" ? [event.tMs] : []));
+
 const SOURCE = "kind-worker";
 
 const PROBE = "fluentd-is-scaled";
@@ -96,8 +100,7 @@ async function baseline(
   } as unknown as RunState;
   await inPhase(state.context, "baseline", async () => await measureBaseline(state));
   const good = await baselineIsGood(state);
-  const measured = events.filter((event) => event.type === "phase" && event.state === "start").length;
-  return { good, events, measured, started };
+  return { good, events, measured: begins({ events }).length, started };
 }
 
 /** Samples of the application over 15 s; `bad` of the first 20 ticks fail. */
@@ -158,10 +161,6 @@ test("a baseline of a busy machine is measured again, even if no timer was late"
   ]);
   t.like(result, { good: true, measured: 2 });
 });
-
-/** When each baseline began, ms. */
-const begins = ({ events }: Baseline): number[] =>
-  events.flatMap((event) => (event.type === "phase" && event.state === "start" ? [event.tMs] : []));
 
 /** Stalls of 400 ms, one a second. */
 const stalls = (fromMs: number, seconds: number): SampleLine[] =>
