@@ -4,7 +4,7 @@ import { UsageError } from "../common/errors.js";
 import { IN_CLUSTER_CONTEXT } from "../kube/kubeconfig/in-cluster.js";
 import { CONTAINER_SECURITY, NODE_USER, podSecurity, pulledWith, type PullSecret } from "../own/pod-spec.js";
 import type { CommentedObject, ServiceAccountName } from "../rbac/role-manifests.js";
-import { CALM_LIMIT_MS } from "../run/phases/baseline.js";
+import { CALM_LIMIT_MS } from "../run/phases/calm.js";
 import { SETTLE_LIMIT_MS } from "../run/phases/settle.js";
 
 export interface RunnerInput {

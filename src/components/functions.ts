@@ -13,8 +13,9 @@ export interface FunctionFacts {
   /** Pause between two checks, ms. */
   readonly everyMs: number;
   /**
-   * The check itself may disturb the application (a surplus replica of the cluster's DNS). So it does not run in the
-   * baseline and in the window, but before the baseline and after the window, while the component is still kept down.
+   * The check itself may disturb the application (a surplus replica of the cluster's DNS) or what is measured of it (pods
+   * that are replaced on every node). So it does not run in the baseline and in the window, but before the baseline and
+   * after the window, while the component is still kept down.
    */
   readonly disturbs: boolean;
   /** The workload of kube-system that it sets wrong, to see the component correct it. */
@@ -77,7 +78,7 @@ const FACTS = {
     deadlineMs: 25_000,
     // Each change of the resources starts a rollout of fluentd, which should end before the next one.
     everyMs: 10_000,
-    disturbs: false,
+    disturbs: true,
     corrects: {
       component: "fluentd",
       resource: "apps/daemonsets",

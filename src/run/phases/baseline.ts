@@ -1,11 +1,10 @@
 import { analyse } from "../../analysis/analyse.js";
-import { stalledIn } from "../../analysis/clocks.js";
 import { disturbedWords, wasDisturbed } from "../../analysis/disturbed.js";
 import type { InconclusiveReason } from "../../analysis/result.js";
-import { pollUntil } from "../../common/clock.js";
 import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { showLive } from "../measuring/measuring.js";
 import type { RunState } from "../run-state.js";
+import { untilCalm } from "./calm.js";
 import { mayConclude } from "./known-inconclusive.js";
 import { inPhase } from "./phase.js";
 
@@ -55,27 +54,6 @@ function worthAgain({ facts, context }: RunState): string | undefined {
   const absent = facts.functionProbe?.disturbs === false && present < looks;
   const refused = absent || reasons.some(({ code }) => REFUSING.includes(code));
   return refused && wasDisturbed(disturbed) ? disturbedWords(disturbed) : undefined;
-}
-
-/** A machine is calm after this long without a stall, ms. */
-const CALM_MS = 3_000;
-
-/** A machine that does not become calm within this is measured as it is, ms. */
-export const CALM_LIMIT_MS = 30_000;
-
-/** What keeps a machine busy often ends soon (pods that start); right after it a second baseline would be refused, too. */
-async function untilCalm({ collector, context, stop }: RunState): Promise<void> {
-  const { clock, recorder, view } = context;
-  const poll = { everyMs: CALM_MS, limitMs: CALM_LIMIT_MS - CALM_MS, signal: stop };
-  await view.step("wait until the machine is less busy", async () => {
-    await clock.sleep(CALM_MS, stop);
-    await pollUntil(clock, poll, async () => {
-      await collector.fetch();
-      const toMs = clock.now();
-      const span = { fromMs: toMs - CALM_MS, toMs };
-      return stalledIn(span, recorder.events, recorder.samples) ? undefined : true;
-    });
-  });
 }
 
 /** A baseline that is refused while a prober was late, or a machine busy, is measured once more. The last one counts. */

@@ -5,7 +5,7 @@ import { ATTACKS, isControl } from "../../experiment/attacks.js";
 import { formatDurationMs } from "../../experiment/schema.js";
 import { ADDON_MODE_LABEL } from "../../own/own-names.js";
 import { type AnyTarget, isNodeTarget } from "../../targets/target.js";
-import { CALM_LIMIT_MS } from "./baseline.js";
+import { CALM_LIMIT_MS } from "./calm.js";
 import { PULL_LIMIT_MS } from "./deploy.js";
 import { ADDON_MANAGER_LIMIT_MS, RELEASE_LIMIT_MS } from "./release.js";
 import { REMOVE_LIMIT_MS } from "./tear-down.js";
@@ -32,7 +32,8 @@ export function durationOf(
   const { baseline, window, recovery } = experiment.phases;
   const check = component?.functionProbe === undefined ? undefined : FUNCTION_CHECKS[component.functionProbe];
   // A check that disturbs runs once before the baseline and once after the window.
-  const checksMs = check?.disturbs === true ? 2 * check.deadlineMs : 0;
+  const disturbing = check?.disturbs === true ? check : undefined;
+  const checksMs = 2 * (disturbing?.deadlineMs ?? 0);
   const waits =
     target !== undefined &&
     !isNodeTarget(target) &&
@@ -45,7 +46,7 @@ export function durationOf(
       WARM_UP_LIMIT_MS +
       // A disturbed baseline is measured twice; a window counts from the moment the target is down.
       2 * (baseline + window) +
-      CALM_LIMIT_MS +
+      (disturbing === undefined ? 1 : 2) * CALM_LIMIT_MS +
       checksMs +
       (isControl(attack) ? 0 : RELEASE_LIMIT_MS + (waits ? ADDON_MANAGER_LIMIT_MS : 0)) +
       recovery +

@@ -7,6 +7,7 @@ import { CHECK_SLACK_MS } from "../measuring/function-checks.js";
 import { showsRestore, type Unhealthy } from "../measuring/health.js";
 import { startOutside } from "../measuring/start-outside.js";
 import type { RunState } from "../run-state.js";
+import { untilCalm } from "./calm.js";
 import { replaceDatabasePod } from "./churn.js";
 import { applicationManifests } from "./deploy.js";
 
@@ -32,8 +33,8 @@ const OPTIONAL: Readonly<Partial<Record<ProbeName, string>>> = {
 const CHURN_LIMIT_MS = 15_000;
 
 /**
- * Steps that would disturb the baseline run before it: a function check that changes the cluster's DNS, and the
- * replacement of the database pod, which must be harmless in a healthy cluster.
+ * Steps that would disturb the baseline run before it: a function check that changes the cluster's DNS or
+ * replaces pods on every node, and the replacement of the database pod, which must be harmless in a healthy cluster.
  */
 export async function rehearse(state: RunState): Promise<void> {
   const { functionChecks } = state.measuring;
@@ -44,6 +45,8 @@ export async function rehearse(state: RunState): Promise<void> {
       await functionChecks.end();
       await healthyAgain(state, WARM_UP_LIMIT_MS);
     });
+    // The pods of its last change still start.
+    if (!state.stop.aborted) await untilCalm(state);
   }
   if (resolved.experiment.churn === undefined || interrupted.aborted) return;
   await view.step("replace the database pod (must be harmless)", async () => {

@@ -24,7 +24,7 @@ const begins = ({ events }: Pick<Baseline, "events">): number[] =>
 
 const SOURCE = "kind-worker";
 
-const PROBE = "fluentd-is-scaled";
+const PROBE = "metrics-are-served";
 
 /**
  * One baseline of 15 s, and what follows; `lines` tells what the prober writes in each, from its start on.
