@@ -1,6 +1,9 @@
 /** A timer that fires later than this, ms, shows that the event loop was blocked. */
 const LOOP_LATE_MS = 20;
 
+/** The error of a deadline. */
+export const timedOut = (message: string): Error => Object.assign(new Error(message), { code: "ETIMEDOUT" });
+
 /** Registers a clean-up that runs when the work ends, on success and on failure: it closes sockets. */
 export type OnEnd = (cleanUp: () => void) => void;
 
@@ -23,8 +26,7 @@ export function withDeadline<T>(ms: number, work: (onEnd: OnEnd) => Promise<T>):
       for (const cleanUp of cleanUps) cleanUp();
       settle();
     };
-    const giveUp = (): void =>
-      end(() => reject(Object.assign(new Error(`no answer within ${ms} ms`), { code: "ETIMEDOUT" })));
+    const giveUp = (): void => end(() => reject(timedOut(`no answer within ${ms} ms`)));
     const due = performance.now() + ms;
     let timer = setTimeout(() => {
       const lateMs = performance.now() - due;

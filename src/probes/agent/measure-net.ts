@@ -2,7 +2,7 @@
 import dns from "node:dns";
 import net from "node:net";
 import type { Endpoint } from "../prober-plan.js";
-import { withDeadline, type OnEnd } from "./deadline.js";
+import { timedOut, withDeadline, type OnEnd } from "./deadline.js";
 import { failed, failureOf, MESSAGE_LIMIT, type Outcome } from "./judge.js";
 
 /**
@@ -13,6 +13,11 @@ const SEARCH_DEADLINE_MS = 5000;
 
 /** How much of an answer over TCP is kept, characters. */
 const EXCHANGE_LIMIT = 64 * 1024;
+
+/** The kernel resends a lost SYN after this time (RFC 6298, 2.1), ms. */
+const SYN_RESENT_MS = 1000;
+
+const monotonic = (): number => performance.now();
 
 /** The address family of a look-up: of A records, or of AAAA records where Services have only IPv6 addresses. */
 export type Family = 4 | 6;
@@ -84,11 +89,15 @@ export class SearchProbe {
 /**
  * Connects and closes immediately with a reset: an orderly close would leave many sockets in TIME_WAIT.
  *
- * @param timeoutMs under 1 s: the kernel resends a lost SYN after 1 s, which hides the loss
+ * @param timeoutMs under 1 s: the kernel resends a lost SYN after 1 s, which hides the loss. @param now ms.
  */
-export async function probeTcp(target: Endpoint, timeoutMs: number): Promise<{ readonly ok: true }> {
+export async function probeTcp(
+  target: Endpoint,
+  timeoutMs: number,
+  now: () => number = monotonic,
+): Promise<{ readonly ok: true }> {
   await withDeadline(timeoutMs, async (onEnd) => {
-    const socket: net.Socket & { resetAndDestroy?(): void } = await connect(target, onEnd);
+    const socket: net.Socket & { resetAndDestroy?(): void } = await connect(target, onEnd, now);
     // Only after connecting: resetAndDestroy waits for the connection. Node 18.0 does not have it.
     onEnd(() => (socket.resetAndDestroy ? socket.resetAndDestroy() : socket.destroy()));
   });
@@ -131,11 +140,21 @@ export async function exchangeTcp(
   });
 }
 
-/** @param onEnd a connection that is not established by then is cancelled */
-function connect(to: Endpoint, onEnd: OnEnd): Promise<net.Socket> {
+/**
+ * A deadline that fires late leaves time for an answer to a resent SYN. Such a connection is a time-out. It is not one of a
+ * late prober: that answer would have been read before, unless the prober stalled, and samples around a stall are left out.
+ *
+ * @param onEnd a connection that is not established by then is cancelled
+ */
+function connect(to: Endpoint, onEnd: OnEnd, now: () => number = monotonic): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
+    const startedMs = now();
     const socket = net.connect({ host: to.ip, port: to.port, noDelay: true });
-    socket.once("connect", () => resolve(socket));
+    socket.once("connect", () => {
+      if (now() - startedMs < SYN_RESENT_MS) return resolve(socket);
+      socket.destroy();
+      reject(timedOut(`no answer within ${SYN_RESENT_MS} ms, after which the kernel resends the SYN`));
+    });
     socket.on("error", reject); // never removed: an error without a listener would end the process
     onEnd(() => socket.connecting && socket.destroy());
   });

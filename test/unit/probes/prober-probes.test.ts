@@ -447,6 +447,24 @@ test("TCP: a connection, a refusal and dropped packets are distinguished", async
   await until("the connection is closed", () => redis.sockets[0]?.destroyed === true);
 });
 
+test("a connection after the kernel has resent the SYN is a time-out, and is closed", async (t) => {
+  const redis = closing(t, await LocalRedis.start());
+  const after = (ms: number): (() => number) => {
+    const times = [500, 500 + ms];
+    return () => times.shift() ?? 0;
+  };
+  t.deepEqual(await outcomeOf(probeTcp(redis.endpoint, TIMEOUT, after(999))), { ok: true });
+  t.deepEqual(await outcomeOf(probeTcp(redis.endpoint, TIMEOUT, after(1000))), {
+    ok: false,
+    kind: "timeout",
+    message: "no answer within 1000 ms, after which the kernel resends the SYN",
+  });
+  await until(
+    "both are closed",
+    () => redis.sockets.length === 2 && redis.sockets.every((each) => each.destroyed),
+  );
+});
+
 test("kernel errors have their kinds, and unknown errors are other", (t) => {
   const kindOf = (code: string): unknown => failureOf(Object.assign(new Error("words"), { code }));
   for (const code of ["EHOSTUNREACH", "ENETUNREACH"]) t.like(kindOf(code), { kind: "unreachable" });
