@@ -62,7 +62,7 @@ async function writeRow(folder: string, name: ComponentName): Promise<void> {
 kind: Experiment
 metadata: { name: ${name} }
 target: { component: ${name} }
-phases: { baseline: 6s, window: ${windowOf(name)}s, recovery: ${recovery} }
+phases: { baseline: 10s, window: ${windowOf(name)}s, recovery: ${recovery} }
 # In such short phases one failed sample would exceed the default thresholds.
 thresholds: { baselineAvailability: 0.9, suppression: 0.7, degradedBelow: 0.9, slowFrom: 1s }
 `,
