@@ -68,7 +68,7 @@ function stopReasons({ events, spans }: Evidence): Reason[] {
     } else if (event.type === "signal" && event.tMs <= windowEnd) {
       reasons.push({
         code: "interrupted",
-        message: `${event.signal} came ${duration(event.tMs)} after the start, before the window ended.`,
+        message: `Interrupted by ${event.signal} ${duration(event.tMs)} after the start, before the window ended.`,
       });
     }
   }

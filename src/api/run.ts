@@ -124,7 +124,7 @@ const MAX_WARNINGS = 1_000;
 export function runExperiment(options: RunExperimentOptions): ExperimentRun {
   const queue = new MessageQueue<AnyResult>();
   const interrupt = new AbortController();
-  const abort = (): void => interrupt.abort("aborted by the caller");
+  const abort = (): void => interrupt.abort("the caller");
   if (options.signal?.aborted === true) abort();
   else options.signal?.addEventListener("abort", abort, { once: true });
 

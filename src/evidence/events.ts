@@ -165,6 +165,7 @@ export type RunEventBody =
   | { readonly type: "healthy" }
   /** A watch ended, stalled or was refused. `what`: what happened and what the runner did. */
   | { readonly type: "watch"; readonly resource: string; readonly what: string }
+  /** What interrupted the run: "SIGINT", or "the caller" of the API. */
   | { readonly type: "signal"; readonly signal: string }
   | { readonly type: "warning"; readonly text: string }
   /** The run could not continue. `code`: a reason code of an inconclusive run. */

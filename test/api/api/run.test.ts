@@ -1,5 +1,5 @@
 /** What a program imports from the package, against the fake API server. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { ChaosError, matrix, runExperiment, type RunExperimentOptions, validate } from "../../../src/api.js";
@@ -66,8 +66,10 @@ test("leaving the loop stops the run, restores, and only then continues", async 
   let locked: unknown;
   const running = runExperiment(options);
   const seen: string[] = [];
+  const types = new Set<string>();
   for await (const message of running) {
     seen.push(JSON.stringify(message));
+    types.add(message.type);
     locked = server.object(LOCK_PATH);
     if (locked !== undefined) break;
   }
@@ -77,6 +79,9 @@ test("leaving the loop stops the run, restores, and only then continues", async 
   const { exitCode, runs } = await running.outcome;
   t.is(exitCode, 130);
   t.is(runs[0]?.result.verdict, "interrupted");
+  t.regex(runs[0]?.result.verdictBecause ?? "", /^Interrupted by the caller \S+ s after the start/);
+  const docs = await readFile(join(packageRoot(), "docs/api.md"), "utf8");
+  for (const type of types) t.true(docs.includes(`| \`${type}\``), `docs/api.md describes ${type}`);
   t.true(runs[0]?.folder.startsWith(options.reports));
   t.deepEqual(await running.next(), { value: undefined, done: true });
 });
