@@ -15,6 +15,11 @@ import {
 } from "./result.js";
 import { flappingEveryMs, isLate, LEAST_LEFT, leastTimesDown } from "./times-down.js";
 
+/** "Interrupted by SIGINT 12.0 s after the start". */
+export function interruptedWords({ signal, tMs }: Extract<RunEvent, { type: "signal" }>): string {
+  return `Interrupted by ${signal} ${duration(tMs)} after the start`;
+}
+
 export interface Reason {
   readonly code: InconclusiveReason;
   readonly message: string;
@@ -68,7 +73,7 @@ function stopReasons({ events, spans }: Evidence): Reason[] {
     } else if (event.type === "signal" && event.tMs <= windowEnd) {
       reasons.push({
         code: "interrupted",
-        message: `Interrupted by ${event.signal} ${duration(event.tMs)} after the start, before the window ended.`,
+        message: `${interruptedWords(event)}, before the window ended.`,
       });
     }
   }

@@ -5,7 +5,7 @@ import type { RunEvent } from "../evidence/events.js";
 import type { RunFacts } from "../evidence/facts.js";
 import { isControl } from "../experiment/attacks.js";
 import type { Severity } from "../experiment/names.js";
-import type { Reason } from "./reasons.js";
+import { interruptedWords, type Reason } from "./reasons.js";
 import type { InconclusiveReason, RunResult, Verdict } from "./result.js";
 
 export interface VerdictInput {
@@ -127,7 +127,7 @@ export function verdictOf(input: VerdictInput): VerdictFinding {
       : "Nothing was taken down.";
     return {
       verdict: "interrupted",
-      because: `Interrupted by ${signal.signal} ${duration(signal.tMs)} after the start. ${state}`,
+      because: `${interruptedWords(signal)}. ${state}`,
     };
   }
   const [first] = reasons;

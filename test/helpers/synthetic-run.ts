@@ -69,6 +69,16 @@ export function at(tMs: number, body: RunEventBody): RunEvent {
   return { tMs, ...body };
 }
 
+/** Stalls of 400 ms, one a second. */
+export function stalls(fromMs: number, seconds: number): SampleLine[] {
+  return Array.from({ length: seconds }, (_, index) => ({
+    own: "late",
+    t: fromMs + index * 1_000,
+    d: 400,
+    late: 350,
+  }));
+}
+
 export function phase(name: PhaseName, fromMs: number, toMs?: number): RunEvent[] {
   const start = at(fromMs, { type: "phase", phase: name, state: "start" });
   return toMs === undefined ? [start] : [start, at(toMs, { type: "phase", phase: name, state: "end" })];

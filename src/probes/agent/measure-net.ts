@@ -4,6 +4,7 @@ import net from "node:net";
 import type { Endpoint } from "../prober-plan.js";
 import { timedOut, withDeadline, type OnEnd } from "./deadline.js";
 import { failed, failureOf, MESSAGE_LIMIT, type Outcome } from "./judge.js";
+import { systemTimers } from "./schedule.js";
 
 /**
  * Limit for a look-up through the search path, ms. It exceeds the plan's time-out because the C library waits 5 s for
@@ -16,8 +17,6 @@ const EXCHANGE_LIMIT = 64 * 1024;
 
 /** The kernel resends a lost SYN after this time (RFC 6298, 2.1), ms. */
 const SYN_RESENT_MS = 1000;
-
-const monotonic = (): number => performance.now();
 
 /** The address family of a look-up: of A records, or of AAAA records where Services have only IPv6 addresses. */
 export type Family = 4 | 6;
@@ -94,7 +93,7 @@ export class SearchProbe {
 export async function probeTcp(
   target: Endpoint,
   timeoutMs: number,
-  now: () => number = monotonic,
+  now: () => number = systemTimers.now,
 ): Promise<{ readonly ok: true }> {
   await withDeadline(timeoutMs, async (onEnd) => {
     const socket: net.Socket & { resetAndDestroy?(): void } = await connect(target, onEnd, now);
@@ -146,7 +145,7 @@ export async function exchangeTcp(
  *
  * @param onEnd a connection that is not established by then is cancelled
  */
-function connect(to: Endpoint, onEnd: OnEnd, now: () => number = monotonic): Promise<net.Socket> {
+function connect(to: Endpoint, onEnd: OnEnd, now: () => number = systemTimers.now): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     const startedMs = now();
     const socket = net.connect({ host: to.ip, port: to.port, noDelay: true });

@@ -33,8 +33,8 @@ const OPTIONAL: Readonly<Partial<Record<ProbeName, string>>> = {
 const CHURN_LIMIT_MS = 15_000;
 
 /**
- * Steps that would disturb the baseline run before it: a function check that changes the cluster's DNS or
- * replaces pods on every node, and the replacement of the database pod, which must be harmless in a healthy cluster.
+ * Steps that would disturb the baseline run before it: a function check that changes the cluster's DNS or replaces pods on
+ * every node, and the replacement of the database pod, which must be harmless in a healthy cluster.
  */
 export async function rehearse(state: RunState): Promise<void> {
   const { functionChecks } = state.measuring;

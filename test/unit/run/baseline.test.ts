@@ -8,7 +8,7 @@ import { silentProgress } from "../../../src/common/progress.js";
 import { baselineIsGood, measureBaseline } from "../../../src/run/phases/baseline.js";
 import { inPhase } from "../../../src/run/phases/phase.js";
 import type { RunState } from "../../../src/run/run-state.js";
-import { at, defaultFacts, endpoints } from "../../helpers/synthetic-run.js";
+import { at, defaultFacts, endpoints, stalls } from "../../helpers/synthetic-run.js";
 
 interface Baseline {
   readonly good: boolean;
@@ -161,15 +161,6 @@ test("a baseline of a busy machine is measured again, even if no timer was late"
   ]);
   t.like(result, { good: true, measured: 2 });
 });
-
-/** Stalls of 400 ms, one a second. */
-const stalls = (fromMs: number, seconds: number): SampleLine[] =>
-  Array.from({ length: seconds }, (_, index) => ({
-    own: "late",
-    t: fromMs + index * 1_000,
-    d: 400,
-    late: 350,
-  }));
 
 test("the second baseline begins after three seconds without a stall", async (t) => {
   const busy = async (seconds: number): Promise<number> => {

@@ -4,14 +4,17 @@ import { silentProgress } from "../../../src/common/progress.js";
 import type { SampleLine } from "../../../src/evidence/sample.js";
 import { rehearse } from "../../../src/run/phases/warm-up.js";
 import type { RunState } from "../../../src/run/run-state.js";
-import { at } from "../../helpers/synthetic-run.js";
+import { at, stalls } from "../../helpers/synthetic-run.js";
 
 const SOURCE = "kind-worker";
 
-/** How long rehearsing takes, ms, if a check takes 5 s and the prober stalls once a second for some seconds after it. */
+/** How long rehearsing takes, ms, if a check takes 5 s and the prober stalls once a second for `stalledFor` seconds after it. */
 async function rehearsal(
   disturbs: boolean,
-  { stalls = 0, interrupted = false }: { readonly stalls?: number; readonly interrupted?: boolean } = {},
+  {
+    stalledFor = 0,
+    interrupted = false,
+  }: { readonly stalledFor?: number; readonly interrupted?: boolean } = {},
 ): Promise<{ tookMs: number; checks: number }> {
   let now = 1_000;
   let checks = 0;
@@ -40,8 +43,7 @@ async function rehearsal(
         another: async () => {
           checks += 1;
           now += 5_000;
-          for (let index = 0; index < stalls; index += 1)
-            lines.push({ own: "late", t: now + index * 1_000, d: 400, late: 350 });
+          lines.push(...stalls(now, stalledFor));
           if (interrupted) stop.abort();
           return await Promise.resolve(true);
         },
@@ -59,10 +61,10 @@ test("a check that disturbs nothing is left to the baseline", async (t) => {
 
 test("after a check that disturbs, the baseline waits for three seconds without a stall, at most thirty", async (t) => {
   t.deepEqual(await rehearsal(true), { tookMs: 8_000, checks: 1 });
-  t.deepEqual(await rehearsal(true, { stalls: 4 }), { tookMs: 14_000, checks: 1 });
-  t.deepEqual(await rehearsal(true, { stalls: 90 }), { tookMs: 35_000, checks: 1 });
+  t.deepEqual(await rehearsal(true, { stalledFor: 4 }), { tookMs: 14_000, checks: 1 });
+  t.deepEqual(await rehearsal(true, { stalledFor: 90 }), { tookMs: 35_000, checks: 1 });
 });
 
 test("Ctrl-C during the check: nothing is waited for", async (t) => {
-  t.deepEqual(await rehearsal(true, { stalls: 90, interrupted: true }), { tookMs: 5_000, checks: 1 });
+  t.deepEqual(await rehearsal(true, { stalledFor: 90, interrupted: true }), { tookMs: 5_000, checks: 1 });
 });
