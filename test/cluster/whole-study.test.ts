@@ -140,7 +140,7 @@ test.serial("kube-proxy: the outage starts when the database's pod is replaced",
     space,
     `target: { component: kube-proxy }
 churn: { after: 10s }
-phases: { baseline: 6s, window: 40s, recovery: 3m }
+phases: { baseline: 10s, window: 40s, recovery: 3m }
 thresholds: { baselineAvailability: 0.9, suppression: 0.7 }
 `,
   );
@@ -174,7 +174,7 @@ test.serial("a flapping kube-dns goes down several times and is ready again in b
     space,
     `target: { component: kube-dns }
 attack: { type: delete-pods, every: 12s }
-phases: { baseline: 6s, window: 36s, recovery: 3m }
+phases: { baseline: 10s, window: 36s, recovery: 3m }
 thresholds: { baselineAvailability: 0.9 }
 `,
   );
