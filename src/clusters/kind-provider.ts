@@ -10,7 +10,14 @@ import { packageRoot } from "../common/package-root.js";
 import { userFolder } from "../common/places.js";
 import { identify, isAlive, type ProcessIdentity } from "../common/process-identity.js";
 import { chooseEngine, ENGINE_NAMES, type KindEngine } from "./kind-engine.js";
-import { CLUSTER_NAME, isSameImage, type KindNode, listNodes, parseNodes } from "./kind-nodes.js";
+import {
+  CLUSTER_NAME,
+  isSameImage,
+  type KindNode,
+  listNodes,
+  parseNodes,
+  weighWorkers,
+} from "./kind-nodes.js";
 import type {
   ClusterHandle,
   ClusterProvider,
@@ -204,6 +211,7 @@ class KindProvider implements ClusterProvider {
         `Creating the cluster ${CLUSTER_NAME} with kind and ${engine.command}`,
         async (note) => await this.#runCreate(engine, options, note),
       );
+      await this.#weighWorkers(engine, options);
       await progress.step("Waiting for the nodes and the cluster's DNS", async () => {
         await this.#waitUntilReady(engine, signal);
       });
@@ -268,6 +276,21 @@ class KindProvider implements ClusterProvider {
     if (signal?.aborted === true) throw new ChaosError("kind was ended");
     if (stop.aborted) throw new ChaosError(`kind did not finish in ${CREATE_LIMIT_MS / 60_000} minutes`);
     if (result.failed) throw new ChaosError(`kind failed: ${whyFailed(result)}`);
+  }
+
+  /** An engine without the right or the means (rootless without the cpu controller) still has a cluster that works. */
+  async #weighWorkers(engine: KindEngine, { progress, signal }: UpOptions): Promise<void> {
+    const nodes = await this.#nodes(engine);
+    for (const args of weighWorkers(nodes.map(({ name }) => name))) {
+      if (signal?.aborted === true) return;
+      const weighed = await this.#ask(engine, engine.command, args, 30_000);
+      if (!weighed.failed) continue;
+      progress.warn(
+        `the workers have no larger share of the CPUs than the control plane: \`${engine.command} ${args.join(" ")}\` ` +
+          `failed (${whyFailed(weighed)}). On a busy machine a run may be inconclusive (disturbed).`,
+      );
+      return;
+    }
   }
 
   /** Asks with the node's kubectl, as kind does (pkg/cluster/internal/create/actions/waitforready). */

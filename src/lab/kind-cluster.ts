@@ -1,7 +1,13 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
-import { CLUSTER_NAME, listNodes, parseNodes } from "../clusters/kind-nodes.js";
+import {
+  CLUSTER_NAME,
+  listNodes,
+  parseNodes,
+  weighWorkers,
+  WORKER_CPU_SHARES,
+} from "../clusters/kind-nodes.js";
 import { ChaosError } from "../common/errors.js";
 import type { Progress } from "../common/progress.js";
 import type { Built } from "./build.js";
@@ -18,7 +24,7 @@ export const CLUSTER_CONTEXT = `kind-${CLUSTER_NAME}`;
 const NODES = ["control-plane", "worker", "worker2"].map((role) => `${CLUSTER_NAME}-${role}`);
 
 const clusterRecord = z.object({
-  /** The hash of the node image's name and kind-config.yaml. */
+  /** The hash of the node image's name, kind-config.yaml, and what else a cluster is made from. */
   key: z.string(),
   images: z.array(z.string()),
   /** What the lab compiled for it: names and versions. */
@@ -58,6 +64,7 @@ export async function clusterKey(paths: LabPaths, nodeImage: string): Promise<st
     nodeImage,
     config: await hashOfFiles(join(paths.root, "kind-config.yaml")),
     audit: await hashOfFiles(join(paths.root, "src/clusters/audit-policy.yaml")),
+    workerCpuShares: WORKER_CPU_SHARES,
   });
 }
 
@@ -136,6 +143,7 @@ export async function createCluster(parts: ClusterParts, built: Built, progress:
       },
     );
   });
+  for (const args of weighWorkers(NODES)) await engine.docker(args, { timeoutMs: 30_000 });
   const kubectl = new Kubectl(built.kubernetes, kubeconfig);
   await progress.step("Waiting for the nodes and the cluster's DNS", async () => {
     await waitFor(kubectl, ["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s"]);

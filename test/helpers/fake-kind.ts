@@ -54,6 +54,9 @@ exec)
   *) if behaves notReady; then case " $* " in *" $(behaviour notReady) "*)
        fail "error: timed out waiting for the condition on nodes/kube-system-chaos-worker" ;; esac; fi ;;
   esac ;;
+update)
+  [ -e "$nodes/$4" ] || fail "Error response from daemon: No such container: $4"
+  ! behaves updateFails || fail "$(behaviour updateFails)" ;;
 *) fail "unknown command $1" ;;
 esac
 `;
@@ -108,6 +111,8 @@ interface Behaviour {
   readonly createFails?: string;
   readonly deleteFails?: string;
   readonly exportFails?: string;
+  /** Why the engine changes no container. */
+  readonly updateFails?: string;
   /** The argument of kubectl whose wait does not succeed. */
   readonly notReady?: string;
   /** The engine that does not answer. */

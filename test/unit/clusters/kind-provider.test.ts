@@ -67,6 +67,8 @@ for (const engine of ["docker", "nerdctl", "finch", "podman"] as const satisfies
       "wait --for=condition=Ready nodes --all --timeout=180s",
       "-n kube-system rollout status deployment/coredns --timeout=180s",
     ]);
+    const weights = (await world.calls(engine, "update")).map(({ argv }) => argv.slice(1).join(" "));
+    t.deepEqual(weights, [`--cpu-shares 4096 ${CLUSTER}-worker`, `--cpu-shares 4096 ${CLUSTER}-worker2`]);
     t.deepEqual(world.nodes(engine), [THEIRS.name, ...NODES]);
     t.false(existsSync(world.state("creating.json")));
     t.false(existsSync(join(world.root, "theirs")));
@@ -97,6 +99,20 @@ test("--image is passed; an existing cluster with another image is refused and n
   });
   t.deepEqual(world.nodes("docker"), NODES);
   t.is((await world.calls("kind", "create")).length, 1);
+});
+
+test("an engine that cannot weigh the workers: one warning, and a cluster", async (t) => {
+  const world = await fakeKind(t, ["podman"]);
+  // The OCI runtime's words where the cpu controller is not delegated.
+  await world.behave({ updateFails: "Error: crun: the requested cgroup controller `cpu` is not available" });
+  const warnings: string[] = [];
+  await provider(world).up({ progress: { ...silentProgress, warn: (text) => warnings.push(text) } });
+  t.deepEqual(warnings, [
+    "the workers have no larger share of the CPUs than the control plane: `podman update --cpu-shares 4096 " +
+      "kube-system-chaos-worker` failed (Error: crun: the requested cgroup controller `cpu` is not available). On a " +
+      "busy machine a run may be inconclusive (disturbed).",
+  ]);
+  t.deepEqual(world.nodes("podman"), NODES);
 });
 
 test("the notes of progress are kind's lines without icons", async (t) => {
