@@ -7,9 +7,10 @@ import { type Attack, forWorkload } from "./attack.js";
 import { Killer } from "./killer.js";
 
 /**
- * Deletes the target's pods, and each new pod as soon as the watch shows it. On ADDED a pod has no node yet, so the
- * API server removes it immediately, whatever its grace period (podStrategy.CheckGracefulDelete of Kubernetes): none
- * of its containers starts.
+ * Deletes the target's pods, and each new pod as soon as the watch shows it. Where the deletion comes before the scheduler,
+ * the pod has no node, and the API server removes it immediately, whatever its grace period
+ * (podStrategy.CheckGracefulDelete of Kubernetes). The scheduler sees the pod at the same moment and is often first
+ * (measured: nearly always on a busy machine); the pod's node then ends it before it is ready.
  *
  * @param options `gracePeriod` of each deletion, ms; `delay`: how long a new pod may live, ms; `firstPause`: how long
  * after the start no new pod is deleted, ms (default 0).
@@ -25,7 +26,7 @@ export function deletePods(options: {
     plan: (target) => [
       `delete the ${target.count} pod(s) of ${target.kind} ${target.namespace}/${target.name}, grace period ${gracePeriodSeconds} s`,
       options.delay === 0
-        ? "delete each new pod as soon as it appears, before it is scheduled"
+        ? "delete each new pod as soon as it appears, before it is ready"
         : `delete each new pod ${options.delay} ms after it appears`,
     ],
     start: (given) => {
