@@ -4,10 +4,10 @@
 export const CLUSTER_NAME = "kube-system-chaos";
 
 /**
- * The CPU weight of a worker's container; the control plane keeps the engine's default, 1024. Elsewhere a worker does not
+ * The CPU shares of a worker's container; the control plane keeps the engine's default, 1024. Elsewhere a worker does not
  * share its CPUs with the API server. In kind all nodes do, and a control plane that an attack keeps busy would starve the
- * probers. (Measured on two cores, delete-pods on kube-dns: a prober stalled for 34 to 56 % of the window, and with this
- * weight for at most 1 %. With more weight for all nodes the runner stalled instead.)
+ * probers. (Measured on two cores, cgroup v1, delete-pods on kube-dns: a prober stalled for 34 to 56 % of the window, and with
+ * these shares for at most 1 %. With more shares for all nodes the runner stalled instead.)
  */
 export const WORKER_CPU_SHARES = 4096;
 
@@ -31,7 +31,7 @@ export function listNodes(cluster: string): string[] {
 }
 
 /**
- * Arguments that give a worker's container its CPU weight; for each one its own command, because podman's takes one
+ * Arguments that give a worker's container its CPU shares; for each one its own command, because podman's takes one
  * container. All engines know it: docker, podman from 4.3, nerdctl, finch. Pure.
  *
  * @param nodes names of the cluster's nodes
