@@ -173,8 +173,8 @@ test.serial("a flapping kube-dns goes down several times and is ready again in b
     cluster,
     space,
     `target: { component: kube-dns }
-attack: { type: delete-pods, every: 12s }
-phases: { baseline: 10s, window: 36s, recovery: 3m }
+attack: { type: delete-pods, every: 20s }
+phases: { baseline: 10s, window: 60s, recovery: 3m }
 thresholds: { baselineAvailability: 0.9 }
 `,
   );
