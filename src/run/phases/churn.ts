@@ -12,7 +12,7 @@ import type { RunContext } from "../context.js";
 const LEADER = "redis-leader";
 
 /** The new pod usually starts within one or two seconds; a slow node takes longer, ms. */
-const LIMIT_MS = 30_000;
+export const REPLACED_LIMIT_MS = 30_000;
 
 /**
  * Replaces the application's database pod with a rolling restart (maxSurge 1): the new pod is ready and in its Service
@@ -53,12 +53,16 @@ export async function replaceDatabasePod(
       },
     };
     await patch<Deployment>(transport, path, change, call);
-    const replaced = await pollUntil(clock, { everyMs: 250, limitMs: LIMIT_MS, ...call }, async () => {
-      const pods = await podsLabelled(transport, namespace, LEADER_LABELS, call);
-      const old = pods.filter((pod) => before.has(pod.metadata.uid) && !hasEnded(pod));
-      const fresh = pods.find((pod) => !before.has(pod.metadata.uid) && pod.status?.phase === "Running");
-      return old.length === 0 ? fresh : undefined;
-    });
+    const replaced = await pollUntil(
+      clock,
+      { everyMs: 250, limitMs: REPLACED_LIMIT_MS, ...call },
+      async () => {
+        const pods = await podsLabelled(transport, namespace, LEADER_LABELS, call);
+        const old = pods.filter((pod) => before.has(pod.metadata.uid) && !hasEnded(pod));
+        const fresh = pods.find((pod) => !before.has(pod.metadata.uid) && pod.status?.phase === "Running");
+        return old.length === 0 ? fresh : undefined;
+      },
+    );
     if (replaced !== undefined) {
       const taken = `pod ${replaced.metadata.name} on ${replaced.spec?.nodeName ?? "?"} took its place`;
       const harmed = await options.harmless?.();
@@ -70,7 +74,7 @@ export async function replaceDatabasePod(
     const { status } = await get<Deployment>(transport, path, call);
     return report(
       false,
-      `the old pod was not replaced within ${LIMIT_MS / 1000} s (${status?.updatedReplicas ?? 0} updated)`,
+      `the old pod was not replaced within ${REPLACED_LIMIT_MS / 1000} s (${status?.updatedReplicas ?? 0} updated)`,
     );
   } catch (error) {
     return report(false, messageOf(error));

@@ -9,7 +9,7 @@ import { CALM_LIMIT_MS } from "./calm.js";
 import { PULL_LIMIT_MS } from "./deploy.js";
 import { ADDON_MANAGER_LIMIT_MS, RELEASE_LIMIT_MS } from "./release.js";
 import { REMOVE_LIMIT_MS } from "./tear-down.js";
-import { WARM_UP_LIMIT_MS } from "./warm-up.js";
+import { REHEARSAL_MS, WARM_UP_LIMIT_MS } from "./warm-up.js";
 
 export interface RunDuration {
   /** What it takes on a healthy cluster that has the images. */
@@ -34,13 +34,14 @@ export function durationOf(
   // A check that disturbs runs once before the baseline and once after the window.
   const disturbing = check?.disturbs === true ? check : undefined;
   const checksMs = 2 * (disturbing?.deadlineMs ?? 0);
+  const rehearsal = rehearsalOf(experiment);
   const waits =
     target !== undefined &&
     !isNodeTarget(target) &&
     ATTACKS[attack.type].changes === "workload" &&
     target.object.metadata.labels?.[ADDON_MODE_LABEL] !== undefined;
   return {
-    aboutMs: baseline + window + checksMs + USUAL_MS + (waits ? ADDON_MANAGER_USUAL_MS : 0),
+    aboutMs: baseline + window + checksMs + rehearsal.usual + USUAL_MS + (waits ? ADDON_MANAGER_USUAL_MS : 0),
     atMostMs:
       PULL_LIMIT_MS +
       WARM_UP_LIMIT_MS +
@@ -48,10 +49,15 @@ export function durationOf(
       2 * (baseline + window) +
       (disturbing === undefined ? 1 : 2) * CALM_LIMIT_MS +
       checksMs +
+      rehearsal.atMost +
       (isControl(attack) ? 0 : RELEASE_LIMIT_MS + (waits ? ADDON_MANAGER_LIMIT_MS : 0)) +
       recovery +
       REMOVE_LIMIT_MS,
   };
+}
+
+function rehearsalOf({ churn }: ResolvedExperiment["experiment"]): typeof REHEARSAL_MS {
+  return churn === undefined ? { usual: 0, atMost: 0 } : REHEARSAL_MS;
 }
 
 /** "about 1 min 40 s; at most 36 min, if every step takes its limit". */
