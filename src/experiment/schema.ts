@@ -179,7 +179,9 @@ const attack = z
         ),
       delay: duration(0, 60_000, { example: "500ms" })
         .prefault("0s")
-        .describe("Wait before each new pod is deleted. With 0s it is deleted as soon as it appears, before it is ready."),
+        .describe(
+          "Wait before each new pod is deleted. With 0s it is deleted as soon as it appears, before it is ready.",
+        ),
       every,
     }),
     z.strictObject({
