@@ -2,6 +2,7 @@
 import test from "ava";
 import { getOrUndefined, NAMESPACES, resourcePath } from "../../src/kube/api.js";
 import { pollUntil, systemClock } from "../../src/common/clock.js";
+import { livenessOf } from "../../src/common/process-identity.js";
 import {
   chaosRun,
   chaosRunInTerminal,
@@ -59,11 +60,17 @@ test.serial(
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     terminal.kill("SIGKILL");
     await terminal;
-    const finished = await pollUntil(systemClock(), { everyMs: 500, limitMs: 180_000 }, async () => {
-      const [journal] = await journalsOf(space);
-      return journal?.closed === true ? true : undefined;
-    });
-    t.true(finished);
+    const [started] = await journalsOf(space);
+    if (started === undefined) throw new Error("the run has no journal");
+    // The run writes its report after it has closed its journal, so only its end shows that both are written.
+    const ended = await pollUntil(systemClock(), { everyMs: 500, limitMs: 180_000 }, async () =>
+      (await livenessOf(started.open)) === "ended" ? true : undefined,
+    );
+    t.true(ended, "the run ended");
+    t.deepEqual(
+      (await journalsOf(space)).map(({ closed }) => closed),
+      [true],
+    );
     const { result } = await onlyReport(space);
     t.is(result.verdict, "interrupted");
   },
