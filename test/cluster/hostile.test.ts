@@ -8,8 +8,10 @@ import {
   get,
   getOrUndefined,
   LEASES,
+  list,
   NAMESPACES,
   patch,
+  PODS,
   remove,
   resourcePath,
 } from "../../src/kube/api.js";
@@ -193,12 +195,15 @@ test.serial(
     const wanted = await replicas();
     const file = await writeExperiment(
       space,
-      experiment({ name: "scaled", attack: "{ type: scale-to-zero }" }),
+      // Each change makes pods that serve until they have ended: CoreDNS alone waits 5 s before it does (lameduck).
+      experiment({ name: "scaled", attack: "{ type: scale-to-zero }", window: "75s" }),
     );
     const child = chaosRun(cluster, space, file);
     await windowStarted(child);
-    await until("kube-dns is scaled down", 15_000, async () => (await replicas()) === 0);
-    await pause(5_000);
+    const pods = async (): Promise<number> =>
+      (await list(transport, resourcePath(PODS, "kube-system"), { labelSelector: "k8s-app=kube-dns" })).items
+        .length;
+    await until("kube-dns is down", 35_000, async () => (await pods()) === 0);
     for (const count of [3, 1]) {
       await patch(transport, DEPLOYMENT, { spec: { replicas: count } }, { fieldManager: "somebody-else" });
       await until("kube-dns is scaled down again", 10_000, async () => (await replicas()) === 0);
