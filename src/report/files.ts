@@ -38,13 +38,11 @@ async function packSamples(folder: string): Promise<void> {
 }
 
 /**
- * Recomputes a run's result from its raw files alone (run.json, events.ndjson, samples) and writes it in every
- * format. A result that has more samples than the raw files have is never replaced.
+ * What a run's raw files alone show (run.json, events.ndjson, samples).
  *
- * @throws UsageError when the folder does not belong to a run, its raw files are damaged, or they are fewer than the
- *   existing result counts. Nothing was written then.
+ * @throws UsageError when the folder does not belong to a run, or its raw files are damaged.
  */
-export async function buildReport(folder: string): Promise<RunResult> {
+export async function analyseFolder(folder: string): Promise<ReportInput> {
   const facts = await readFacts(join(folder, "run.json"));
   const eventsFile = join(folder, "events.ndjson");
   const events = await ofRun(eventsFile, async () => await eventsOf(linesOf(createReadStream(eventsFile))));
@@ -57,11 +55,21 @@ export async function buildReport(folder: string): Promise<RunResult> {
     samples.push(read.value);
     notes.push(...read.notes);
   }
-  const analysis = analysisOf(facts, events.value, samples, notes);
-  await refuseLess(folder, analysis.result);
-  for (const [name, text] of textsOf({ ...analysis, events: events.value }))
-    await writeWhole(join(folder, name), await text());
-  return analysis.result;
+  return { ...analysisOf(facts, events.value, samples, notes), events: events.value };
+}
+
+/**
+ * Recomputes a run's result from its raw files and writes it in every format. A result that has more samples than the raw
+ * files have is never replaced.
+ *
+ * @throws UsageError as {@link analyseFolder}, and when the raw files are fewer than the existing result counts. Nothing was
+ *   written then.
+ */
+export async function buildReport(folder: string): Promise<RunResult> {
+  const input = await analyseFolder(folder);
+  await refuseLess(folder, input.result);
+  for (const [name, text] of textsOf(input)) await writeWhole(join(folder, name), await text());
+  return input.result;
 }
 
 /** The raw files may be lost or damaged since the result was written: then the result is the better evidence. */
