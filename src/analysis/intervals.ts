@@ -7,7 +7,8 @@
  * may end well.) A target that is not asked any more ends nothing. Behind a single target (a Service, the cluster's DNS)
  * there may be several instances, of which chance picks one: there a failure soon after belongs to the same impairment.
  *
- * In it, the series was unreachable while every sample failed, else intermittent. Where good and failed samples
+ * In it, the series was unreachable while every sample failed, else intermittent. A request that waited, and was answered
+ * after the last failed one was sent, shows the end and no gap. Where good and failed samples
  * alternate, a stretch of failed ones alone is unreachable if it is too long to be chance.
  */
 import type { Outage } from "./result.js";
@@ -42,6 +43,8 @@ interface Stretch {
 const NO_TARGET = "";
 
 const targetOf = ({ target = NO_TARGET }: Point): string => target;
+
+const answeredMs = ({ tMs, durationMs }: Point): number => tMs + durationMs;
 
 const isFailed = (point: Point | undefined): boolean => point?.outcome === "failed";
 
@@ -117,7 +120,7 @@ function firstAnswer(
     const point = points[index];
     if (point === undefined || (index > until && point.tMs >= answer)) break;
     if (isFailed(point)) return Math.min(answer, point.tMs);
-    if (counts(point)) answer = Math.min(answer, point.tMs + point.durationMs);
+    if (counts(point)) answer = Math.min(answer, answeredMs(point));
   }
   return answer;
 }
@@ -202,11 +205,17 @@ export function impairmentsOf(all: readonly Point[], goodInARow: number): Impair
     let last = lastFailed;
     for (let index = lastFailed + 1; index <= until; index += 1) {
       const point = points[index];
-      if (point !== undefined && point.tMs + point.durationMs < (toMs ?? Infinity)) last = index;
+      if (point !== undefined && answeredMs(point) < (toMs ?? Infinity)) last = index;
     }
-    const failed = points.slice(first, lastFailed + 1).filter(isFailed);
-    const spans = spansOf(points, { fromMs, toMs }, { first, last }, goodInARow);
-    found.push({ fromMs, toMs, failedMs: failed.map(({ tMs }) => tMs), spans });
+    const failedMs = points
+      .slice(first, lastFailed + 1)
+      .flatMap((point) => (isFailed(point) ? point.tMs : []));
+    const lastFailedMs = failedMs.at(-1) ?? fromMs;
+    const shown = points
+      .slice(first, last + 1)
+      .filter((point) => isFailed(point) || point.tMs > lastFailedMs || answeredMs(point) <= lastFailedMs);
+    const spans = spansOf(shown, { fromMs, toMs }, { first: 0, last: shown.length - 1 }, goodInARow);
+    found.push({ fromMs, toMs, failedMs, spans });
     targets = undefined;
   };
   for (const [index, point] of points.entries()) {

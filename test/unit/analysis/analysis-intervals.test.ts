@@ -121,6 +121,16 @@ test("one of three instances behind a Service fails: intermittent for the time, 
   t.true(totalMs(spans, Infinity) > 24_000);
 });
 
+test("requests that waited for the end of an outage are no gap in it", (t) => {
+  const slow = (at: number): Point => ({ tMs: at, durationMs: 1_000, outcome: "good" });
+  const points = series(`GG${"F".repeat(30)}GGGG`).map((point) =>
+    [2_600, 2_800].includes(point.tMs) ? slow(point.tMs) : point,
+  );
+  t.is(words(points, 3), "U200-3205");
+  const answered = points.map((point) => (point.durationMs === 1_000 ? { ...point, durationMs: 50 } : point));
+  t.is(words(answered, 3), "U200-2650 I2650-3205", "answered within it: there was a gap");
+});
+
 test("longest and total: an outage without an end counts up to the given moment", (t) => {
   const outages = impairmentsOf(series("FGGGGGFFGGGGGFFF"), 1);
   t.is(longestMs(outages, 1800), 500);
