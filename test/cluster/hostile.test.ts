@@ -116,7 +116,7 @@ test.serial(
     const { cluster, space } = at;
     const file = await writeExperiment(space, experiment({ name: "api-away", window: "50s" }));
     // A kube-proxy's watch can hang for up to ten minutes after the API server was down (client-go's minWatchTimeout).
-    await writeFile(file, (await readFile(file, "utf8")).replace("recovery: 2m", "recovery: 12m"));
+    await writeFile(file, (await readFile(file, "utf8")).replace("recovery: 4m", "recovery: 12m"));
     const child = chaosRun(cluster, space, file);
     await windowStarted(child);
     await pause(8_000);
@@ -176,7 +176,7 @@ test.serial(
     t.is(result.severity, "inconclusive");
     t.is(result.reasons[0]?.code, "application-changed");
     t.regex(result.reasons[0]?.message ?? "", /guestbook/);
-    // Two minutes of window and two of recovery were left: the run waited for neither.
+    // Two minutes of window and four of recovery were left: the run waited for neither.
     t.true(tookMs < 110_000, `ended ${Math.round(tookMs / 1000)} s after the deletion`);
     t.true((result.suppression?.kills ?? 0) > 0);
     t.true((result.recovery?.readyMs ?? null) !== null, "the target was seen ready again");

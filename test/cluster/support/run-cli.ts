@@ -43,9 +43,27 @@ export async function setUp(
   t.teardown(() => cluster.connection.transport.close());
   const space = await workspace();
   t.teardown(space.remove);
+  t.teardown(async () => {
+    if (!t.passed) for (const text of await measuredBy(space)) t.log(text);
+  });
   const before = await snapshot(cluster);
   assertAsBeforeAtEnd(t, cluster, before, recreated);
   return { cluster, space, before };
+}
+
+/** A line for each run of a workspace, with what its verdict rests on: a failed test leaves no report. */
+async function measuredBy(space: Workspace): Promise<string[]> {
+  const reports = join(space.folder, "reports");
+  const names = await readdir(reports).catch(() => []);
+  const texts = names.map(async (name) => {
+    const json = await readFile(join(reports, name, "result.json"), "utf8").catch(() => undefined);
+    if (json === undefined) return `${name}: no result`;
+    const { verdictBecause, suppression, recovery, disturbed = [] } = JSON.parse(json) as RunResult;
+    const late = disturbed.map(({ source, lateMs, pressure }) => ({ source, lateMs, pressure }));
+    const { downAfterMs, share, kills } = suppression ?? {};
+    return `${name}: ${verdictBecause} ${JSON.stringify({ downAfterMs, share, kills, recovery, late })}`;
+  });
+  return await Promise.all(texts);
 }
 
 export interface ExperimentText {
@@ -67,7 +85,7 @@ kind: Experiment
 metadata: { name: ${text.name} }
 target: ${text.target ?? "{ component: kube-dns }"}
 attack: ${text.attack}
-phases: { baseline: ${text.baseline ?? "6s"}, window: ${text.window}, recovery: 2m }
+phases: { baseline: ${text.baseline ?? "6s"}, window: ${text.window}, recovery: 4m }
 # In such a short baseline one failed sample is more than the default of 1 %; in such a short window the seconds that
 # a busy node takes to stop a container are more than the default of 10 %.
 thresholds: { baselineAvailability: 0.9, suppression: 0.75 }
