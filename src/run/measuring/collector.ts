@@ -10,6 +10,7 @@ import {
   proberPlan,
   readClock,
   sendPlan,
+  untilAnswered,
 } from "./probers.js";
 import type { OutsideOptions } from "../../probes/outside-probe.js";
 import type { RunFacts } from "../../evidence/facts.js";
@@ -73,7 +74,7 @@ export class Collector {
    * @param attacked nodes that should be sampled if not all are.
    */
   async start(attacked: readonly string[]): Promise<void> {
-    const { transport, resolved, runId, nodes, sampling } = this.#context;
+    const { transport, resolved, runId, nodes, sampling, clock, interrupted } = this.#context;
     const { application } = resolved.experiment;
     const probers = await findProbers(transport);
     if (probers.length === 0)
@@ -87,14 +88,21 @@ export class Collector {
     const options = { workers, nodes, namespace, attacked, ...own };
     this.#probers = await chooseProbers(transport, probers, options);
     this.#tellFrontEnds(this.#addresses);
+    const plan = proberPlan(runId, resolved.experiment, this.#addresses);
     // A session's probers still follow the plan of an earlier run: what they wrote would be a bad read here.
     const idle = probers.filter((each) => !this.#probers.includes(each));
-    const nothing = { ...proberPlan(runId, resolved.experiment, this.#addresses), probes: {} };
-    await Promise.all(idle.map(async (prober) => await sendPlan(transport, prober, nothing)));
+    const nothing = { ...plan, probes: {} };
+    const patience = { clock, signal: interrupted };
+    await Promise.all(
+      idle.map(
+        async (prober) =>
+          await untilAnswered(patience, async () => await sendPlan(transport, prober, nothing)),
+      ),
+    );
     for (const prober of this.#probers) {
-      await this.#readClock(prober);
-      await this.#skipEarlierRuns(prober);
-      await sendPlan(transport, prober, proberPlan(runId, resolved.experiment, this.#addresses));
+      await untilAnswered(patience, async () => await this.#readClock(prober));
+      await untilAnswered(patience, async () => await this.#skipEarlierRuns(prober));
+      await untilAnswered(patience, async () => await sendPlan(transport, prober, plan));
     }
     this.#endOwn = this.#measureOwn();
     this.#loop = this.#run();

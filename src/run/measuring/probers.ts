@@ -1,3 +1,4 @@
+import type { Stopwatch } from "../../common/clock.js";
 import { isIPv6 } from "node:net";
 import {
   CONTROL_LABELS,
@@ -221,6 +222,30 @@ export async function sendPlan(transport: Transport, prober: Prober, plan: Probe
 
 function place(prober: Prober): { namespace: string; pod: string; port: number } {
   return { namespace: PROBER_NAMESPACE, pod: prober.pod, port: PROBER_PORT };
+}
+
+/** How long a prober may leave requests unanswered before it has begun to measure, ms. */
+const ANSWER_LIMIT_MS = 30_000;
+
+/**
+ * Asks again while there is no answer: an API server or node that is busy with new pods pauses for seconds.
+ *
+ * @param ask may be called again after it has failed.
+ * @throws the error of the last attempt, after 30 s or when the signal has aborted.
+ */
+export async function untilAnswered<T>(
+  { clock, signal }: { readonly clock: Stopwatch; readonly signal: AbortSignal },
+  ask: () => Promise<T>,
+): Promise<T> {
+  const end = clock.now() + ANSWER_LIMIT_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted || clock.now() >= end) throw error;
+      await clock.sleep(1_000, signal);
+    }
+  }
 }
 
 /** The versions of control groups on these nodes, sorted; a prober that does not tell adds none. */

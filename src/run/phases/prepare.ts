@@ -6,7 +6,7 @@ import { deployDeadMan } from "../../safety/dead-man/deploy-dead-man.js";
 import { isNodeTarget } from "../../targets/target.js";
 import { watchStory } from "../measuring/cluster-story.js";
 import { FunctionChecks } from "../measuring/function-checks.js";
-import { readCgroups } from "../measuring/probers.js";
+import { readCgroups, untilAnswered } from "../measuring/probers.js";
 import { abortWatch, watchApplication, watchTarget, watchWorkload } from "../measuring/watches.js";
 import type { RunState } from "../run-state.js";
 import { attackedNodes } from "./attacked-nodes.js";
@@ -73,7 +73,9 @@ export async function prepare(state: RunState): Promise<boolean> {
 async function addCgroups(state: RunState): Promise<void> {
   const { environment } = state.facts;
   if (environment === undefined) return;
-  const cgroups = await readCgroups(state.context.transport, state.facts.sources);
+  const { transport, clock, interrupted: signal } = state.context;
+  const { sources } = state.facts;
+  const cgroups = await untilAnswered({ clock, signal }, async () => await readCgroups(transport, sources));
   state.facts = { ...state.facts, environment: { ...environment, cgroups } };
 }
 

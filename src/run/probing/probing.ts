@@ -38,7 +38,15 @@ import { proberPermissions } from "../../rbac/needs.js";
 import type { Watchdog } from "../../safety/watchdog.js";
 import type { RunView } from "../../ui/base.js";
 import { canaryNamespaceOf } from "../measuring/function-checks.js";
-import { fetchAll, findProbers, isBoot, type Prober, readClock, sendPlan } from "../measuring/probers.js";
+import {
+  fetchAll,
+  findProbers,
+  isBoot,
+  type Prober,
+  readClock,
+  sendPlan,
+  untilAnswered,
+} from "../measuring/probers.js";
 import { apply } from "../phases/deploy.js";
 import { type Session, withSession } from "../session.js";
 import { type LayerName, LAYERS, type LayerState, layerStates } from "./layers.js";
@@ -278,8 +286,11 @@ export class Probing {
       );
     await view.step("deploy a Service with a pod", async () => await this.#prepareServices());
     this.#stopIfEnded();
-    await Promise.all(this.#probers.map(async (prober) => await this.#readClock(prober)));
-    await this.#sendPlan();
+    const patience = { clock, signal: interrupted };
+    await untilAnswered(patience, async () => {
+      await Promise.all(this.#probers.map(async (prober) => await this.#readClock(prober)));
+      await this.#sendPlan();
+    });
   }
 
   /**

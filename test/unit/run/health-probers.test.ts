@@ -9,6 +9,7 @@ import {
   fetchSamples,
   proberPlan,
   readClock,
+  untilAnswered,
 } from "../../../src/run/measuring/probers.js";
 
 const PROBER = { node: "worker-1", pod: "chaos-prober-abc" };
@@ -158,6 +159,37 @@ const experiment = (probes: Record<string, unknown> = {}): ReturnType<typeof exp
     application: { guestbook: { namespace: "shop" } },
     probes,
   });
+
+/** A request that is answered at the given time, and a clock that only sleeping moves. */
+function answeredAt(
+  answerMs: number,
+  signal = new AbortController().signal,
+): { readonly answer: Promise<number>; readonly asked: () => number } {
+  let nowMs = 0;
+  let asked = 0;
+  const clock = { now: () => nowMs, sleep: async (ms: number) => await Promise.resolve(void (nowMs += ms)) };
+  const answer = untilAnswered({ clock, signal }, async () => {
+    asked += 1;
+    if (nowMs < answerMs) throw new ChaosError(`no answer to request ${asked}`);
+    return await Promise.resolve(asked);
+  });
+  return { answer, asked: () => asked };
+}
+
+test("a prober that answers after some seconds is asked again until then", async (t) => {
+  t.is(await answeredAt(0).answer, 1);
+  t.is(await answeredAt(12_000).answer, 13);
+});
+
+test("a prober that does not answer for 30 s: the last error", async (t) => {
+  await t.throwsAsync(answeredAt(Infinity).answer, { message: "no answer to request 31" });
+});
+
+test("a prober is not asked again after an interrupt", async (t) => {
+  const { answer, asked } = answeredAt(Infinity, AbortSignal.abort());
+  await t.throwsAsync(answer);
+  t.is(asked(), 1);
+});
 
 test("a prober's plan: every layer by address", (t) => {
   const plan = proberPlan("run-1", experiment({ interval: "100ms", timeout: "1s" }), ADDRESSES);
