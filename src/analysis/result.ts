@@ -273,9 +273,9 @@ export interface Suppression {
   /** Checks after the target was down that found it running: its unit, or a container that may serve. */
   readonly runtimeRunning: number;
   /**
-   * Share of the time after it was down in which any node ran a container of the target, estimated from the checks:
-   * the sum over all nodes of each node's share of checks that found one, at most 1. (A sum, because one pod on one
-   * of twenty nodes appears in only a twentieth of the checks although the target is never down.)
+   * Share of the time after it was down in which any node ran a container of the target, estimated from the checks: what
+   * a node answers holds until it is asked again. (Not the share of checks: one pod on one of twenty nodes appears in only
+   * a twentieth of them although the target is never down, and two pods at a time in two of three checks.)
    */
   readonly runtimeRunningShare: number;
   /** How often a node could not be asked in the window. */

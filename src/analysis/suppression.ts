@@ -4,7 +4,7 @@ import { fightOf } from "./fight.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
 import { nodeAnswer, type ServingMoment } from "./serving-nodes.js";
-import { coveredMs, isWithin } from "./spans.js";
+import { coveredMs, isWithin, merged } from "./spans.js";
 import { servingMoments, servingSteps, TargetState, type ServingStep } from "./serving.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
@@ -136,19 +136,20 @@ function checksOf(events: readonly RunEvent[], nodes: readonly string[] | undefi
   return checks;
 }
 
-/** How many checks found it running, and the sum of the nodes' shares of such checks. */
-function runningIn(checks: readonly Check[]): { running: number; share: number } {
-  const nodes = [...new Set(checks.map(({ node }) => node))].map((name) => {
-    const ofNode = checks.filter(({ node }) => node === name);
-    return { checks: ofNode.length, running: ofNode.filter(({ running }) => running).length };
+/**
+ * The share of the time from the first of these checks in which any node ran it: an answer of a node holds until its next
+ * one, the last one to the end.
+ */
+function runningShare(checks: readonly Check[], toMs: number): number {
+  const fromMs = checks[0]?.tMs ?? toMs;
+  if (fromMs >= toMs) return 0;
+  const nextMs = new Map<string, number>();
+  const running = checks.toReversed().flatMap(({ tMs, node, running }) => {
+    const span = { fromMs: tMs, toMs: nextMs.get(node) ?? toMs };
+    nextMs.set(node, tMs);
+    return running ? [span] : [];
   });
-  return {
-    running: nodes.reduce((sum, node) => sum + node.running, 0),
-    share: Math.min(
-      1,
-      nodes.reduce((sum, node) => sum + node.running / node.checks, 0),
-    ),
-  };
+  return coveredMs(merged(running), { fromMs, toMs }) / (toMs - fromMs);
 }
 
 /** Accepted kills other than deletions, by object. */
@@ -228,7 +229,6 @@ export function suppressionOf(
   const recreated = ofType(events, "recreated", span);
   const checks = checksOf(events, nodes).filter(({ tMs }) => tMs >= span.fromMs && tMs < span.toMs);
   const after = checks.filter(({ tMs }) => tMs > afterMs && !isWithin(stalls, tMs, tMs));
-  const seen = runningIn(after);
   const { errors, unit } = asked(events, span, nodes);
   const again = nodes === undefined ? readySeen(events, span, afterMs) : runningAgain(steps, span, afterMs);
   return {
@@ -250,8 +250,8 @@ export function suppressionOf(
     evidence: unit(afterMs) ? "node" : after.length > 0 ? "runtime" : "API only",
     runtimeNodes: [...new Set(checks.map(({ node }) => node))].sort(),
     runtimeChecks: checks.length,
-    runtimeRunning: seen.running,
-    runtimeRunningShare: seen.share,
+    runtimeRunning: after.filter(({ running }) => running).length,
+    runtimeRunningShare: runningShare(after, span.toMs),
     runtimeErrors: errors,
   };
 }

@@ -131,8 +131,26 @@ test("one pod on one of many nodes: a small share of the checks, but never down"
     ),
   );
   t.is(result.runtimeRunning, 2);
-  t.is(result.runtimeRunningShare, 2 / 3);
+  // Seen at 1200 and 1400; the checks began at 1020, and the release is at 2000.
+  t.is(result.runtimeRunningShare, 800 / 980);
   t.is(result.runtimeChecks, 60);
+});
+
+test("two pods that run at the same time on two of three nodes count once", (t) => {
+  const checks = (tMs: number, ...running: readonly string[]): RunEvent[] =>
+    ["n1", "n2", "n3"].map((node) => runtime(tMs, node, running.includes(node) ? [`of-${node} 9`] : []));
+  const result = of(
+    ...up,
+    endpoints(1010, 0),
+    gone(1010, "a"),
+    ...checks(1100),
+    ...checks(1300, "n1", "n2"),
+    ...checks(1500, "n2"),
+    ...checks(1600),
+    ...checks(1800),
+  );
+  t.is(result.runtimeRunning, 3);
+  t.is(result.runtimeRunningShare, 300 / 900);
 });
 
 test("a runtime that could not be asked is not evidence", (t) => {
