@@ -73,7 +73,8 @@ thresholds: { baselineAvailability: 0.9, suppression: 0.7, degradedBelow: 0.9, s
 async function readRows(space: Workspace): Promise<Map<string, Row>> {
   const rows = new Map<string, Row>();
   const reports = join(space.folder, "reports");
-  for (const entry of await readdir(reports, { withFileTypes: true })) {
+  // A refused run has no report: the caller says what it printed.
+  for (const entry of await readdir(reports, { withFileTypes: true }).catch(() => [])) {
     if (!entry.isDirectory()) continue;
     const read = async (name: string): Promise<string> =>
       await readFile(join(reports, entry.name, name), "utf8");
@@ -140,7 +141,8 @@ test.serial("kube-proxy: the outage starts when the database's pod is replaced",
     space,
     `target: { component: kube-proxy }
 churn: { after: 10s }
-phases: { baseline: 10s, window: 40s, recovery: 3m }
+# An outage is over half of the window, and a busy node takes ten seconds to replace the pod.
+phases: { baseline: 10s, window: 60s, recovery: 4m }
 thresholds: { baselineAvailability: 0.9, suppression: 0.7 }
 `,
   );
