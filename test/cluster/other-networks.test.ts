@@ -8,6 +8,7 @@ import { join } from "node:path";
 import test from "ava";
 import { execa } from "execa";
 import { parse, stringify } from "yaml";
+import { WORKER_CPU_SHARES } from "../../src/clusters/kind-nodes.js";
 import { clusterOf, kindTools } from "./support/cluster.js";
 import { chaos, onlyReport, said, workspace, writeExperiment } from "./support/run-cli.js";
 import { assertAsBeforeAtEnd, snapshot } from "./support/snapshot.js";
@@ -108,6 +109,10 @@ test.serial(
       "2m",
       ...image,
     ]);
+
+    // As for every cluster that `chaos` makes: its probers share the CPUs with two control planes.
+    const workers = [`${NAME}-worker`, `${NAME}-worker2`];
+    await execa("docker", ["update", "--cpu-shares", String(WORKER_CPU_SHARES), ...workers]);
 
     const kubectl = ["exec", `${NAME}-control-plane`, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"];
     const rollout = ["-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s"];
