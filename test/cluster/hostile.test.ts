@@ -195,8 +195,9 @@ test.serial(
     const wanted = await replicas();
     const file = await writeExperiment(
       space,
-      // Each change makes pods that serve until they have ended: CoreDNS alone waits 5 s before it does (lameduck).
-      experiment({ name: "scaled", attack: "{ type: scale-to-zero }", window: "75s" }),
+      // Each change makes pods that serve until they have ended: CoreDNS waits 5 s before it does (lameduck), and a busy node
+      // takes as long again to stop a container.
+      experiment({ name: "scaled", attack: "{ type: scale-to-zero }", window: "75s", suppression: 0.5 }),
     );
     const child = chaosRun(cluster, space, file);
     await windowStarted(child);

@@ -73,6 +73,8 @@ export interface ExperimentText {
   readonly window: string;
   readonly baseline?: string;
   readonly impact?: string;
+  /** Default: 0.75. */
+  readonly suppression?: number;
 }
 
 /** Writes an experiment file with short phases. */
@@ -88,7 +90,7 @@ attack: ${text.attack}
 phases: { baseline: ${text.baseline ?? "6s"}, window: ${text.window}, recovery: 4m }
 # In such a short baseline one failed sample is more than the default of 1 %; in such a short window the seconds that
 # a busy node takes to stop a container are more than the default of 10 %.
-thresholds: { baselineAvailability: 0.9, suppression: 0.75 }
+thresholds: { baselineAvailability: 0.9, suppression: ${text.suppression ?? 0.75} }
 ${text.impact === undefined ? "" : `expectation: { impact: ${text.impact} }\n`}`,
   );
   return path;
