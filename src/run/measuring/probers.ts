@@ -1,4 +1,3 @@
-import type { Stopwatch } from "../../common/clock.js";
 import { isIPv6 } from "node:net";
 import {
   CONTROL_LABELS,
@@ -9,6 +8,7 @@ import {
   LEADER_SERVICE,
   REDIS_PORT,
 } from "../../application/guestbook.js";
+import type { Stopwatch } from "../../common/clock.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
 import type { BootLine, SampleLine } from "../../evidence/sample.js";
 import type { Application, Experiment } from "../../experiment/schema.js";
