@@ -4,6 +4,9 @@
  */
 import type { RunEvent } from "../evidence/events.js";
 
+/** What a node's runtime is asked for, in words. */
+export const A_CONTAINER = "a container of it";
+
 /** A node's answer to whether the target runs on it. */
 export interface NodeAnswer {
   readonly tMs: number;
@@ -20,7 +23,12 @@ export function nodeAnswer(event: RunEvent, nodes: readonly string[]): NodeAnswe
   if (!nodes.includes(node)) return undefined;
   return event.type === "unit"
     ? { tMs, node, asked: `unit ${event.unit}`, runs: event.active }
-    : { tMs, node, asked: "a container of it", runs: event.running.length > 0 };
+    : { tMs, node, asked: A_CONTAINER, runs: event.running.length > 0 };
+}
+
+/** The answers that these events have about the target, in their order. */
+export function nodeAnswers(events: readonly RunEvent[], nodes: readonly string[]): NodeAnswer[] {
+  return events.flatMap((event) => nodeAnswer(event, nodes) ?? []);
 }
 
 /**
@@ -28,12 +36,11 @@ export function nodeAnswer(event: RunEvent, nodes: readonly string[]): NodeAnswe
  * changes nothing. The first answer that it runs also covers the time before it: the target is up before the
  * attack.
  *
- * @param events in order of time.
+ * @param answers in order of time.
  */
-export function nodeServingMoments(events: readonly RunEvent[], nodes: readonly string[]): ServingMoment[] {
+export function runningMoments(answers: readonly NodeAnswer[]): ServingMoment[] {
   const runs = new Map<string, boolean>();
   const moments: ServingMoment[] = [];
-  const answers = events.flatMap((event) => nodeAnswer(event, nodes) ?? []);
   answers.forEach((answer, index) => {
     const key = `${answer.asked} on ${answer.node}`;
     const first = !runs.has(key);

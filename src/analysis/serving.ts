@@ -3,7 +3,7 @@
  * `Suppression` in result.ts. Milliseconds since the run began.
  */
 import type { ObjectRef, RunEvent } from "../evidence/events.js";
-import { nodeServingMoments, type ServingMoment } from "./serving-nodes.js";
+import { nodeAnswers, runningMoments, type ServingMoment } from "./serving-nodes.js";
 
 /** From `tMs` until the next step, an instance served or none did. */
 export interface ServingStep {
@@ -156,7 +156,7 @@ function sightingsOf(events: readonly RunEvent[]): Sighting[] {
  * @param nodes the attacked nodes, for a target on nodes; undefined: the target is a workload.
  */
 export function servingMoments(events: readonly RunEvent[], nodes?: readonly string[]): ServingMoment[] {
-  if (nodes !== undefined) return nodeServingMoments(events, nodes);
+  if (nodes !== undefined) return runningMoments(nodeAnswers(events, nodes));
   const state = new TargetState();
   const changes: { tMs: number; apply: () => void }[] = events.map((event) => ({
     tMs: event.tMs,

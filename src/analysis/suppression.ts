@@ -3,8 +3,14 @@ import type { RunEvent } from "../evidence/events.js";
 import { fightOf } from "./fight.js";
 import type { ClosedSpan } from "./phases.js";
 import type { Suppression } from "./result.js";
-import { nodeAnswer, type ServingMoment } from "./serving-nodes.js";
-import { coveredMs, isWithin, merged } from "./spans.js";
+import {
+  A_CONTAINER,
+  type NodeAnswer,
+  nodeAnswers,
+  runningMoments,
+  type ServingMoment,
+} from "./serving-nodes.js";
+import { coveredMs, isWithin } from "./spans.js";
 import { servingMoments, servingSteps, TargetState, type ServingStep } from "./serving.js";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
@@ -110,46 +116,26 @@ function runningAgain(steps: readonly ServingStep[], span: ClosedSpan, afterMs: 
   return steps.filter((step) => step.serving && step.tMs > afterMs && step.tMs < span.toMs).length;
 }
 
-/** A node's answer: whether the target may have served there. */
-interface Check {
-  readonly tMs: number;
-  readonly node: string;
-  readonly running: boolean;
-}
-
-/** Every answer of every node, in order of time. */
-function checksOf(events: readonly RunEvent[], nodes: readonly string[] | undefined): Check[] {
-  if (nodes !== undefined) {
-    return events.flatMap((event) => {
-      const answer = nodeAnswer(event, nodes);
-      return answer === undefined ? [] : [{ tMs: answer.tMs, node: answer.node, running: answer.runs }];
-    });
-  }
+/** Every answer of every node to whether the target may have served there, in order of time. */
+function checksOf(events: readonly RunEvent[], nodes: readonly string[] | undefined): NodeAnswer[] {
+  if (nodes !== undefined) return nodeAnswers(events, nodes);
   const state = new TargetState();
-  const checks: Check[] = [];
+  const checks: NodeAnswer[] = [];
   for (const event of events) {
     state.apply(event);
     if (event.type !== "runtime" || event.error !== undefined) continue;
-    const running = event.running.some((entry) => !state.neverServed(entry));
-    checks.push({ tMs: event.tMs, node: event.node, running });
+    const runs = event.running.some((entry) => !state.neverServed(entry));
+    checks.push({ tMs: event.tMs, node: event.node, asked: A_CONTAINER, runs });
   }
   return checks;
 }
 
-/**
- * The share of the time from the first of these checks in which any node ran it: an answer of a node holds until its next
- * one, the last one to the end.
- */
-function runningShare(checks: readonly Check[], toMs: number): number {
-  const fromMs = checks[0]?.tMs ?? toMs;
-  if (fromMs >= toMs) return 0;
-  const nextMs = new Map<string, number>();
-  const running = checks.toReversed().flatMap(({ tMs, node, running }) => {
-    const span = { fromMs: tMs, toMs: nextMs.get(node) ?? toMs };
-    nextMs.set(node, tMs);
-    return running ? [span] : [];
-  });
-  return coveredMs(merged(running), { fromMs, toMs }) / (toMs - fromMs);
+/** The share of the time from the first of these checks in which any node ran it. */
+function runningShare(checks: readonly NodeAnswer[], toMs: number): number {
+  const [first] = checks;
+  if (first === undefined) return 0;
+  const span = { fromMs: first.tMs, toMs };
+  return servingWithin(servingSteps(runningMoments(checks)), span) / (toMs - first.tMs);
 }
 
 /** Accepted kills other than deletions, by object. */
@@ -250,7 +236,7 @@ export function suppressionOf(
     evidence: unit(afterMs) ? "node" : after.length > 0 ? "runtime" : "API only",
     runtimeNodes: [...new Set(checks.map(({ node }) => node))].sort(),
     runtimeChecks: checks.length,
-    runtimeRunning: after.filter(({ running }) => running).length,
+    runtimeRunning: after.filter(({ runs }) => runs).length,
     runtimeRunningShare: runningShare(after, span.toMs),
     runtimeErrors: errors,
   };
