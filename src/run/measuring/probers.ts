@@ -8,7 +8,7 @@ import {
   LEADER_SERVICE,
   REDIS_PORT,
 } from "../../application/guestbook.js";
-import type { Stopwatch } from "../../common/clock.js";
+import { pollUntil, type Stopwatch } from "../../common/clock.js";
 import { ChaosError, messageOf } from "../../common/errors.js";
 import type { BootLine, SampleLine } from "../../evidence/sample.js";
 import type { Application, Experiment } from "../../experiment/schema.js";
@@ -237,15 +237,18 @@ export async function untilAnswered<T>(
   { clock, signal }: { readonly clock: Stopwatch; readonly signal: AbortSignal },
   ask: () => Promise<T>,
 ): Promise<T> {
-  const end = clock.now() + ANSWER_LIMIT_MS;
-  for (;;) {
+  let problem: unknown;
+  const poll = { everyMs: 1_000, limitMs: ANSWER_LIMIT_MS, signal };
+  const answered = await pollUntil(clock, poll, async () => {
     try {
-      return await ask();
+      return { answer: await ask() };
     } catch (error) {
-      if (signal.aborted || clock.now() >= end) throw error;
-      await clock.sleep(1_000, signal);
+      problem = error;
+      return undefined;
     }
-  }
+  });
+  if (answered === undefined) throw problem;
+  return answered.answer;
 }
 
 /** The versions of control groups on these nodes, sorted; a prober that does not tell adds none. */
