@@ -35,10 +35,11 @@ export function listNodes(cluster: string): string[] {
  * container. All engines know it: docker, podman from 4.3, nerdctl, finch. Pure.
  *
  * @param nodes names of the cluster's nodes
+ * @param cluster name of the cluster
  */
-export function weighWorkers(nodes: readonly string[]): string[][] {
+export function weighWorkers(nodes: readonly string[], cluster = CLUSTER_NAME): string[][] {
   return nodes
-    .filter((name) => name.startsWith(`${CLUSTER_NAME}-worker`))
+    .filter((name) => name.startsWith(`${cluster}-worker`))
     .map((name) => ["update", "--cpu-shares", String(WORKER_CPU_SHARES), name]);
 }
 

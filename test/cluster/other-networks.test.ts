@@ -8,7 +8,7 @@ import { join } from "node:path";
 import test from "ava";
 import { execa } from "execa";
 import { parse, stringify } from "yaml";
-import { WORKER_CPU_SHARES } from "../../src/clusters/kind-nodes.js";
+import { weighWorkers } from "../../src/clusters/kind-nodes.js";
 import { clusterOf, kindTools } from "./support/cluster.js";
 import { chaos, onlyReport, said, workspace, writeExperiment } from "./support/run-cli.js";
 import { assertAsBeforeAtEnd, snapshot } from "./support/snapshot.js";
@@ -112,7 +112,7 @@ test.serial(
 
     // As for every cluster that `chaos` makes: its probers share the CPUs with two control planes.
     const workers = [`${NAME}-worker`, `${NAME}-worker2`];
-    await execa("docker", ["update", "--cpu-shares", String(WORKER_CPU_SHARES), ...workers]);
+    for (const args of weighWorkers(workers, NAME)) await execa("docker", args);
 
     const kubectl = ["exec", `${NAME}-control-plane`, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"];
     const rollout = ["-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s"];
